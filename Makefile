@@ -1,0 +1,72 @@
+GO ?= go
+# Each fuzz target runs so long in "make test"; raise it for a real hunt.
+FUZZTIME ?= 3s
+# A test that takes longer than this hangs.
+TIMEOUT ?= 15m
+
+export CGO_ENABLED = 1
+
+.PHONY: all build test unit lab-packages vet staticcheck format fuzz demo bench bench-peers clean
+
+all: build
+
+build:
+	$(GO) build ./...
+
+# Everything that has to hold before a change is taken.
+test: lab-packages format vet staticcheck unit fuzz
+
+unit:
+	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+# The tests against real sshd, sudo and shells need Debian packages. They are
+# installed where that can be done without asking; elsewhere the tests say so.
+lab-packages:
+	@missing="$$($(GO) run ./integration/lab/packages)"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then \
+		echo "not installed, some tests will be skipped: $$missing"; \
+	fi
+
+format:
+	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+# go test -fuzz takes one target of one package at a time.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		dir="$$($(GO) list -f '{{.Dir}}' $$pkg)"; \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/mitosis-fuzz.$$$$ 2>&1 || { cat /tmp/mitosis-fuzz.$$$$; rm -f /tmp/mitosis-fuzz.$$$$; exit 1; }; \
+			rm -f /tmp/mitosis-fuzz.$$$$; \
+		done; \
+	done
+
+# No root, no sshd: the example brings its own.
+demo:
+	@mkdir -p bin
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/quickstart ./examples/quickstart
+	@./bin/quickstart
+
+# The table of budgets. Fails where one is missed by more than half.
+bench: lab-packages
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/bench ./integration/bench
+	./bin/bench $(BENCHFLAGS)
+
+bench-peers: lab-packages
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -y -qq --no-install-recommends python3-mitogen ansible >/dev/null; fi
+	$(MAKE) bench BENCHFLAGS=-peers
+
+clean:
+	rm -rf bin

@@ -1,0 +1,62 @@
+//go:build linux
+
+package bootstrap
+
+import "testing"
+
+// BenchmarkLocalReady is the time from starting a local child, guard and worker,
+// to its hello. Budget: 15 ms.
+func BenchmarkLocalReady(b *testing.B) {
+	for b.Loop() {
+		l := NewLaunch(opts())
+		c := start(b, l.direct())
+		s, err := l.Run(b.Context(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		s.Link.Close()
+		b.StartTimer()
+	}
+}
+
+// BenchmarkRung is the time from the start of a local shell to the hello, with
+// an image that is packed already.
+func BenchmarkRung(b *testing.B) {
+	for _, rung := range ladder {
+		b.Run(rung, func(b *testing.B) {
+			for b.Loop() {
+				o := opts()
+				o.Rungs = []string{rung}
+				l := NewLaunch(o)
+				c := start(b, l.command())
+				s, err := l.Run(b.Context(), c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				s.Link.Close()
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkEncode prints the packed size beside the time.
+func BenchmarkEncode(b *testing.B) {
+	image, err := OwnImage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for c := range codecs {
+		b.Run(c.String(), func(b *testing.B) {
+			for b.Loop() {
+				data, err := image.encode(c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
+			}
+		})
+	}
+}

@@ -1,0 +1,149 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+)
+
+// welcomeTime bounds a child's wait for its parent's answer. The parent answers
+// at once or is lost.
+const welcomeTime = 2 * time.Minute
+
+// A Birth is what a child finds when it has been welcomed.
+type Birth struct {
+	Welcome Welcome
+	// Link carries frames. Closing it unblocks Read and Write.
+	Link io.ReadWriteCloser
+	// Output yields what is printed on descriptors 1 and 2, by this process and
+	// by those that it starts. It must be read all the time: a full pipe stops
+	// whoever prints. What is still in it when this process dies is handed by
+	// the guard to Stderr.
+	Output *os.File
+	// Stderr is what the carrier gave as standard error: for last words when
+	// there is no link any more.
+	Stderr *os.File
+}
+
+// IsChild tells whether this process was started by a [Launch] and should call
+// [Accept].
+func IsChild() bool { return guard.Marker != "" }
+
+// Accept says hello to the parent and waits for the welcome. It may be called
+// once, in a child. Standard input, output and error are not the link any more
+// when main begins; that has been seen to before.
+func Accept(fingerprint [32]byte) (*Birth, error) {
+	if !IsChild() {
+		return nil, errors.New("not a child")
+	}
+	l, output, stderr := takeOver()
+	frame, err := helloFrame(hello(fingerprint), 0)
+	if err != nil {
+		return nil, err
+	}
+	first := append([]byte("\n"+guard.Marker+" "+verbGo+"\n"), frame...)
+	if _, err := l.Write(first); err != nil {
+		return nil, fmt.Errorf("saying hello: %w", err)
+	}
+	// Where a deadline can't be set, the guard still ends a child whose
+	// parent has gone.
+	l.in.SetReadDeadline(time.Now().Add(welcomeTime))
+	b := &Birth{Link: l, Output: output, Stderr: stderr}
+	rest, err := readHello(&afterNewlines{r: l}, &b.Welcome)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the welcome: %w", err)
+	}
+	l.in.SetReadDeadline(time.Time{})
+	l.left = rest
+	if b.Welcome.Version != Version {
+		return nil, fmt.Errorf("%w: the parent has %d, this program %d", ErrVersion, b.Welcome.Version, Version)
+	}
+	return b, nil
+}
+
+func hello(fingerprint [32]byte) Hello {
+	h := Hello{
+		Version: Version, Fingerprint: fingerprint,
+		GOOS: runtime.GOOS, GOARCH: runtime.GOARCH,
+		Pid: os.Getpid(), UID: os.Getuid(),
+	}
+	h.Hostname, _ = os.Hostname()
+	if u, err := user.LookupId(strconv.Itoa(h.UID)); err == nil {
+		h.User = u.Username
+	}
+	if sum, err := hex.DecodeString(guard.ImageHash); err == nil && len(sum) == len(h.ImageHash) {
+		h.ImageHash = [32]byte(sum)
+	}
+	return h
+}
+
+// Exit ends a child. Whatever it started and did not end is killed by its guard.
+func Exit(code int) { os.Exit(code) }
+
+// KillDescendants ends every process that this context started and that still
+// lives, daemons in sessions of their own included: SIGTERM, then, after grace or
+// when ctx is done, SIGKILL for up to two seconds. It returns how many survived,
+// zombies not counted.
+func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
+	return guard.KillDescendants(ctx, grace)
+}
+
+// childLink is the link as the child has it: two descriptors, which may be one
+// socket or terminal.
+type childLink struct {
+	in, out *os.File
+	left    []byte // owned by the one reader
+
+	once sync.Once
+	err  error
+}
+
+func (l *childLink) Read(b []byte) (int, error) {
+	if len(l.left) > 0 {
+		n := copy(b, l.left)
+		if l.left = l.left[n:]; len(l.left) == 0 {
+			l.left = nil
+		}
+		return n, nil
+	}
+	return l.in.Read(b)
+}
+
+func (l *childLink) Write(b []byte) (int, error) { return l.out.Write(b) }
+
+func (l *childLink) Close() error {
+	l.once.Do(func() { l.err = errors.Join(l.out.Close(), l.in.Close()) })
+	return l.err
+}
+
+// afterNewlines passes over newlines at the beginning of a stream: nudges that
+// were on their way when the child spoke. No frame begins with one.
+type afterNewlines struct {
+	r    io.Reader
+	done bool
+}
+
+func (a *afterNewlines) Read(b []byte) (int, error) {
+	for {
+		n, err := a.r.Read(b)
+		if a.done || n == 0 {
+			return n, err
+		}
+		kept := bytes.TrimLeft(b[:n], "\r\n")
+		if len(kept) > 0 || err != nil {
+			a.done = len(kept) > 0
+			return copy(b, kept), err
+		}
+	}
+}

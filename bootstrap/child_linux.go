@@ -1,0 +1,5 @@
+package bootstrap
+
+import "golang.org/x/sys/unix"
+
+const ioctlGetTermios = unix.TCGETS

@@ -1,0 +1,7 @@
+//go:build aix || solaris
+
+package bootstrap
+
+import "golang.org/x/sys/unix"
+
+const ioctlGetTermios = unix.TCGETS

@@ -1,0 +1,75 @@
+package bootstrap
+
+import (
+	"errors"
+	"strings"
+)
+
+// What a program may want to tell apart. All of them arrive inside an [*Error].
+var (
+	// ErrNoRung: nothing on the ladder works at the far side. The Error's
+	// Rungs say why for each.
+	ErrNoRung = errors.New("no way to start a child is open")
+	// ErrImageHash: what arrived at the far side is not what was sent.
+	ErrImageHash = errors.New("the image did not arrive unharmed")
+	// ErrVersion: the child speaks another version of the protocol.
+	ErrVersion = errors.New("another version of the protocol")
+	// ErrFingerprint: the child was built from other functions.
+	ErrFingerprint = errors.New("another table of functions")
+	// ErrProtocol: after its first word the child sent something that is no
+	// hello, or the parent something that is no welcome.
+	ErrProtocol = errors.New("not a hello")
+)
+
+// A Phase is how far a bootstrap has come.
+type Phase string
+
+// The phases of [Launch.Run], in order.
+const (
+	PhaseFirstStage Phase = "waiting for the first stage"
+	PhaseImage      Phase = "sending the image"
+	PhaseHello      Phase = "waiting for the hello"
+)
+
+// Error is why no child came to life.
+type Error struct {
+	Phase Phase
+	Err   error       // the carrier's own explanation where it has one; unwrapped by errors.Is
+	Rungs []RungError // in the order of the ladder
+	Said  string      // the last lines that the far side printed, made safe to show
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(string(e.Phase) + ": " + e.Err.Error())
+	for i, r := range e.Rungs {
+		b.WriteString([...]string{": ", "; "}[min(i, 1)] + r.Error())
+	}
+	if e.Said != "" {
+		b.WriteString("; the far side said: " + lastLines(e.Said, 6))
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// lastLines is the end of a text, at most n lines and 512 bytes, on one line.
+func lastLines(s string, n int) string {
+	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+	var out string
+	for i := len(lines) - 1; i >= 0 && n > 0; i, n = i-1, n-1 {
+		line := strings.TrimSpace(lines[i])
+		if line == "" {
+			continue
+		}
+		if out == "" {
+			out = line
+		} else {
+			out = line + " | " + out
+		}
+	}
+	if len(out) > 512 {
+		out = "..." + strings.ToValidUTF8(out[len(out)-512:], "")
+	}
+	return out
+}

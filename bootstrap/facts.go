@@ -1,0 +1,96 @@
+package bootstrap
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Facts are what the first stage found at the far side.
+type Facts struct {
+	Kernel  string // uname -s, for example "Linux"
+	Machine string // uname -m, for example "x86_64"
+	UID     int    // -1 if it could not be found out
+
+	// Tools are those of the programs that a bootstrap can use which are in
+	// PATH: interpreters, decompressors, hash programs, unshare.
+	Tools []string
+	// Dirs are the directories among the usual ones in memory that exist and
+	// may be written. Whether one allows execution is found out when it is used.
+	Dirs []string
+}
+
+// factsVersion is the first word behind "hi": it says how to read the rest.
+const factsVersion = "1"
+
+var errFacts = errors.New("malformed facts")
+
+// parseFacts reads the line of the first stage behind "hi":
+//
+//	1 KERNEL MACHINE UID [TOOL ...] / [DIR ...] .
+//
+// The lone dot shows that the line is whole. A field that the far side could
+// not find out is missing or "?".
+func parseFacts(s string) (Facts, error) {
+	words := strings.Fields(s)
+	if len(words) < 6 || words[0] != factsVersion || words[len(words)-1] != "." {
+		return Facts{}, errFacts
+	}
+	words = words[1 : len(words)-1]
+	slash := slices.Index(words, "/")
+	if slash < 3 {
+		return Facts{}, errFacts
+	}
+	uid, err := strconv.Atoi(words[2])
+	if err != nil || uid < 0 {
+		uid = -1
+	}
+	f := Facts{Kernel: words[0], Machine: words[1], UID: uid, Tools: words[3:slash:slash]}
+	for _, dir := range words[slash+1:] {
+		if strings.HasPrefix(dir, "/") {
+			f.Dirs = append(f.Dirs, dir)
+		}
+	}
+	return f, nil
+}
+
+func (f *Facts) has(tool string) bool { return slices.Contains(f.Tools, tool) }
+
+// GOOS is the Go name of the far side's operating system, lower-cased uname
+// output where Go has no name for it.
+func (f *Facts) GOOS() string {
+	switch k := strings.ToLower(f.Kernel); {
+	case k == "sunos":
+		return "solaris"
+	case strings.HasPrefix(k, "cygwin"), strings.HasPrefix(k, "mingw"), strings.HasPrefix(k, "msys"), strings.HasPrefix(k, "windows"):
+		return "windows"
+	default:
+		return k
+	}
+}
+
+// GOARCH is the Go name of the far side's kernel architecture, uname's own
+// where Go has no name for it.
+func (f *Facts) GOARCH() string {
+	switch m := f.Machine; m {
+	case "x86_64", "amd64":
+		return "amd64"
+	case "i386", "i486", "i586", "i686", "i86pc", "x86":
+		return "386"
+	case "aarch64", "arm64", "aarch64_be":
+		return "arm64"
+	case "loongarch64":
+		return "loong64"
+	case "mips64":
+		return "mips64"
+	default:
+		if strings.HasPrefix(m, "armv8") {
+			return "arm" // a 32-bit personality of a 64-bit kernel
+		}
+		if strings.HasPrefix(m, "arm") {
+			return "arm"
+		}
+		return m
+	}
+}

@@ -1,0 +1,217 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+)
+
+// Codec is a compression that an image can travel in.
+type Codec uint8
+
+// The codecs, best last.
+const (
+	Raw Codec = iota
+	Gzip
+	Zstd
+	codecs
+)
+
+func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd"}[c] }
+
+// command unpacks standard input at the far side.
+func (c Codec) command() string { return [...]string{"", "gzip -dc", "zstd -dcq"}[c] }
+
+// codecFor is the best codec that the far side can unpack. xz would pack a fifth
+// better than gzip, but no packer for it is at hand that is worth its time.
+func codecFor(f *Facts) Codec {
+	switch {
+	case f.has("zstd"):
+		return Zstd
+	case f.has("gzip"):
+		return Gzip
+	}
+	return Raw
+}
+
+// encodedLife is how long a packed image is kept after its last use. It covers
+// a run of connects; after that a few megabytes are worth more than the tens of
+// milliseconds of packing again.
+const encodedLife = 30 * time.Second
+
+// An Image is an executable that children can be made of. It may be used by
+// any number of connects at once.
+type Image struct {
+	// Immutable.
+	Hash   [32]byte // SHA-256
+	Size   int64    // bytes, unpacked
+	GOOS   string
+	GOARCH string
+	open   func() (io.ReadCloser, error)
+
+	forms [codecs]form
+}
+
+// A form is the image in one codec.
+type form struct {
+	mu    sync.Mutex // held while packing
+	data  []byte     // nil until packed, and again when it has not been used for a while
+	uses  uint64
+	timer *time.Timer
+}
+
+// A Source supplies the image for an operating system and architecture, by
+// their Go names. An error that is [ErrNoImage] says that there is none.
+type Source func(ctx context.Context, goos, goarch string) (*Image, error)
+
+// ErrNoImage reports that there is no executable for the far side's system.
+var ErrNoImage = errors.New("no image for this system")
+
+var own struct {
+	sync.Mutex
+	image *Image
+}
+
+// OwnImage is the running executable, read once for its hash. It works for
+// executables that have no name any more. A failed read is tried again by the
+// next call.
+func OwnImage() (*Image, error) {
+	own.Lock()
+	defer own.Unlock()
+	if own.image != nil {
+		return own.image, nil
+	}
+	path, err := guard.SelfPath()
+	if err != nil {
+		return nil, fmt.Errorf("own executable: %w", err)
+	}
+	own.image, err = newImage(runtime.GOOS, runtime.GOARCH, func() (io.ReadCloser, error) { return os.Open(path) })
+	return own.image, err
+}
+
+// ownSource serves where no other source was given.
+func ownSource(_ context.Context, goos, goarch string) (*Image, error) {
+	if goos != runtime.GOOS || goarch != runtime.GOARCH {
+		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s; other images are supplied by configuration)",
+			ErrNoImage, goos, goarch, runtime.GOOS, runtime.GOARCH)
+	}
+	return OwnImage()
+}
+
+// OpenImage is the executable in a file of fsys. Only its hash is read at once.
+func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
+	return newImage(goos, goarch, func() (io.ReadCloser, error) { return fsys.Open(name) })
+}
+
+// NewImage is an executable in memory. data must not change any more.
+func NewImage(data []byte, goos, goarch string) *Image {
+	i, _ := newImage(goos, goarch, func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data)), nil
+	})
+	return i
+}
+
+func newImage(goos, goarch string, open func() (io.ReadCloser, error)) (*Image, error) {
+	i := &Image{GOOS: goos, GOARCH: goarch, open: open}
+	r, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("image %s/%s: %w", goos, goarch, err)
+	}
+	defer r.Close()
+	h := sha256.New()
+	if i.Size, err = io.Copy(h, r); err != nil {
+		return nil, fmt.Errorf("image %s/%s: %w", goos, goarch, err)
+	}
+	h.Sum(i.Hash[:0])
+	return i, nil
+}
+
+// Encoded is the image in a codec. The caller must not change it. It is packed
+// once, however many connects ask at the same time.
+func (i *Image) Encoded(c Codec) ([]byte, error) {
+	if c >= codecs {
+		return nil, fmt.Errorf("image: unknown codec %d", c)
+	}
+	f := &i.forms[c]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.data == nil {
+		data, err := i.encode(c)
+		if err != nil {
+			return nil, fmt.Errorf("image %s/%s: packing as %v: %w", i.GOOS, i.GOARCH, c, err)
+		}
+		f.data = data
+	}
+	f.uses++
+	uses := f.uses
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	f.timer = time.AfterFunc(encodedLife, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.uses == uses {
+			f.data, f.timer = nil, nil
+		}
+	})
+	return f.data, nil
+}
+
+func (i *Image) encode(c Codec) ([]byte, error) {
+	r, err := i.open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	// What is packed must be what was hashed.
+	h := sha256.New()
+	from := io.TeeReader(r, h)
+
+	var out bytes.Buffer
+	var to io.Writer = &out
+	switch c {
+	case Raw:
+		out.Grow(int(i.Size))
+	case Gzip:
+		z, _ := gzip.NewWriterLevel(&out, gzipLevel)
+		to = z
+	case Zstd:
+		z, err := zstd.NewWriter(&out, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		to = z
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		return nil, err
+	}
+	if z, ok := to.(io.Closer); ok {
+		if err := z.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if [32]byte(h.Sum(nil)) != i.Hash {
+		return nil, errors.New("the executable has changed")
+	}
+	return out.Bytes(), nil
+}
+
+// Chosen by size and time for a program of 4.9 MB; docs/bootstrap.md has the
+// numbers.
+const (
+	gzipLevel = 6
+	zstdLevel = zstd.SpeedDefault
+)

@@ -1,0 +1,37 @@
+package guard
+
+// A Process is what the walk over the process table needs to know of one.
+type Process struct {
+	PID, Parent int
+	Dead        bool // a zombie: it only waits for its parent
+}
+
+// descendants returns every live process below root, parents before children,
+// leaving out those in except (but not what is below them).
+func descendants(table []Process, root int, except ...int) []int {
+	below := make(map[int][]Process)
+	for _, p := range table {
+		below[p.Parent] = append(below[p.Parent], p)
+	}
+	var found []int
+	seen := map[int]bool{root: true}
+	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
+	next:
+		for _, p := range below[queue[0]] {
+			if seen[p.PID] {
+				continue
+			}
+			seen[p.PID] = true
+			queue = append(queue, p.PID)
+			for _, e := range except {
+				if p.PID == e {
+					continue next
+				}
+			}
+			if !p.Dead {
+				found = append(found, p.PID)
+			}
+		}
+	}
+	return found
+}

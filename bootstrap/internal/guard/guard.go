@@ -1,0 +1,90 @@
+// Package guard is what a child does before anything else.
+//
+// A child of the tree is two processes. The carrier starts the guard, which is
+// this package and nothing more: it starts the worker (the same executable,
+// which goes on to the program's main), watches the link for the parent's
+// end, and when the worker is gone, for whatever reason, kills everything that
+// the worker left behind. It does this outside of the worker because a worker
+// can be stopped, can spin without ever yielding, or can be killed, and in none
+// of these cases could it clean up after itself.
+//
+// The package starts from init, so that a guard runs no code of the program
+// that it belongs to, and it imports as little as it can, so that Go's
+// initialisation order (by import path among packages whose imports are ready)
+// puts it before nearly everything else. The same early moment protects the
+// worker: the guard gives it a standard output that is not the link, so even a
+// package-level Println of the program corrupts nothing.
+//
+// What the three kinds of process see as their first argument:
+//
+//	mitosis:guard=MARKER    standard input and output are the link
+//	mitosis:worker=MARKER   descriptors as in [WorkerIn] and following
+//	mitosis:check=SHA256    exits 0 if this executable has that hash
+package guard
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// The prefixes of os.Args[1] by which a child is recognised. The rest of the
+// word is the marker of the connect, or the hash for CheckPrefix.
+const (
+	GuardPrefix  = "mitosis:guard="
+	WorkerPrefix = "mitosis:worker="
+	CheckPrefix  = "mitosis:check="
+	// ImagePrefix begins the argument behind it: the hash of the image that
+	// was sent, if one was.
+	ImagePrefix = "image="
+)
+
+// The descriptors with which a worker starts, besides 0 (nothing to read) and
+// 1 and 2 (the log pipe).
+const (
+	WorkerIn     = 3 // the link, to read
+	WorkerOut    = 4 // the link, to write
+	WorkerLog    = 5 // the log pipe's read end
+	WorkerStderr = 6 // what the carrier gave as standard error
+)
+
+// Grace is how long a worker may take to end by itself after the link has
+// gone or a SIGTERM has come.
+const Grace = 2 * time.Second
+
+// reapBudget bounds the killing of what a worker left behind. It is only ever
+// used up by processes that the kernel or their owner's rights keep us from
+// killing.
+const reapBudget = 3 * time.Second
+
+// Marker is the word by which the parent recognises this worker's first
+// output; empty in a process that is not a worker.
+var Marker string
+
+// ImageHash is the hex SHA-256 of the image that was sent for this worker;
+// empty if none was, because the parent's own executable was used.
+var ImageHash string
+
+func init() {
+	if len(os.Args) < 2 {
+		return
+	}
+	word := os.Args[1]
+	if marker, ok := strings.CutPrefix(word, WorkerPrefix); ok {
+		Marker = marker
+		if len(os.Args) > 2 {
+			ImageHash, _ = strings.CutPrefix(os.Args[2], ImagePrefix)
+		}
+		prepareWorker()
+		return
+	}
+	if marker, ok := strings.CutPrefix(word, GuardPrefix); ok {
+		if runGuard(marker, os.Args[2:]) {
+			return
+		}
+		os.Exit(0)
+	}
+	if want, ok := strings.CutPrefix(word, CheckPrefix); ok {
+		os.Exit(checkSelf(want))
+	}
+}

@@ -1,0 +1,60 @@
+package guard
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// detach makes this process the one that orphans among its descendants are
+// given to, daemons with sessions of their own included, and takes it off the
+// carrier's terminal.
+func detach() {
+	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	unix.Setsid() // fails where the carrier has done it
+}
+
+// workerAttr: SIGTERM rather than SIGKILL on the guard's death, since the
+// worker is then the only one left that can clean up.
+func workerAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+}
+
+// closeStray closes what was left open by the tool that started us and by the
+// first stage: somebody may be waiting for the end of a pipe whose write end
+// leaked to here. Descriptors of the Go runtime stay.
+func closeStray() {
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		fd := number(name)
+		if fd < 3 || fd == int(dir.Fd()) {
+			continue
+		}
+		target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if err != nil || strings.HasPrefix(target, "anon_inode:[event") {
+			continue
+		}
+		unix.Close(fd)
+	}
+}
+
+// waitHangup returns when the other end of the link's input is closed. Unread
+// data does not hide that, and nothing is read.
+func waitHangup(fd int) {
+	for {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(p, -1)
+		if n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}

@@ -1,0 +1,216 @@
+//go:build unix
+
+package guard
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runGuard is a guard's whole life. It does not return.
+//
+// Goroutines, all until the process exits: one waits for the link to hang up,
+// one reaps, one (of package os/signal) gathers signals. The main goroutine
+// decides. Since init runs on the main thread, the worker's parent-death signal
+// is tied to that thread, which lives as long as the process.
+func runGuard(marker string, args []string) bool {
+	// A handler rather than "ignore": what is ignored stays ignored in the
+	// worker and in everything that it starts.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+
+	detach()
+	closeStray()
+	w, err := startWorker(marker, args)
+	if err != nil {
+		os.Stderr.WriteString("mitosis: guard: starting the worker: " + err.Error() + "\n")
+		os.Exit(125)
+	}
+
+	hangup := make(chan struct{})
+	go func() {
+		waitHangup(w.link)
+		close(hangup)
+	}()
+	exited := make(chan syscall.WaitStatus, 1)
+	go reap(w.pid, exited)
+
+	var status syscall.WaitStatus
+	var kill <-chan time.Time
+	gone, grace := false, false
+loop:
+	for {
+		select {
+		case status = <-exited:
+			break loop
+		case <-hangup:
+			hangup, gone = nil, true
+			if !grace {
+				grace, kill = true, time.After(Grace)
+			}
+		case s := <-signals:
+			if s == syscall.SIGTERM {
+				// A stopped process would not see it.
+				syscall.Kill(w.pid, syscall.SIGTERM)
+				syscall.Kill(w.pid, syscall.SIGCONT)
+				if !grace {
+					grace, kill = true, time.After(Grace)
+				}
+			}
+		case <-kill:
+			syscall.Kill(w.pid, syscall.SIGKILL)
+		}
+	}
+
+	// From here on the parent's writes must fail, and not wait for what
+	// follows.
+	unix.Close(w.link)
+	killLeft(w.pid, reapBudget)
+	if !gone {
+		w.lastWords()
+	}
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	os.Exit(code)
+	return false
+}
+
+// worker is what a guard keeps of the process that it started.
+type worker struct {
+	pid    int
+	link   int // duplicate of the link's input, only ever polled
+	log    int // read end of the log pipe
+	stderr int // the carrier's standard error
+}
+
+// startWorker starts the worker and lets go of everything that only the worker
+// should hold: with a second holder of the link's output the parent would not
+// see the end of it.
+func startWorker(marker string, args []string) (*worker, error) {
+	self, err := SelfPath()
+	if err != nil {
+		return nil, err
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		// A root without /dev is no reason to give up: an empty pipe
+		// reads as the end of the file as well.
+		var p [2]int
+		if unix.Pipe(p[:]) != nil {
+			return nil, err
+		}
+		unix.Close(p[1])
+		null = p[0]
+	}
+	var log [2]int
+	if err := unix.Pipe(log[:]); err != nil {
+		return nil, err
+	}
+	for _, fd := range log {
+		unix.CloseOnExec(fd)
+	}
+	w := &worker{log: log[0]}
+	if w.link, err = dup(0); err != nil {
+		return nil, err
+	}
+	if w.stderr, err = dup(2); err != nil {
+		if w.stderr, err = dup(null); err != nil {
+			return nil, err
+		}
+	}
+
+	argv := append([]string{os.Args[0], WorkerPrefix + marker}, args...)
+	env := syscall.Environ()
+	attr := &syscall.ProcAttr{
+		Env: env,
+		Files: []uintptr{
+			uintptr(null), uintptr(log[1]), uintptr(log[1]),
+			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr),
+		},
+		Sys: workerAttr(),
+	}
+	if w.pid, err = syscall.ForkExec(self, argv, attr); err != nil {
+		return nil, err
+	}
+	for fd := range 3 {
+		unix.Dup2(null, fd)
+	}
+	unix.Close(null)
+	unix.Close(log[1])
+	return w, nil
+}
+
+func dup(fd int) (int, error) {
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+}
+
+// reap waits for every child: for the worker, and for orphans that the kernel
+// gave to this process. It returns when there is none left.
+func reap(pid int, exited chan<- syscall.WaitStatus) {
+	for {
+		var status syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return
+		case got == pid && !status.Stopped() && !status.Continued():
+			exited <- status
+		}
+	}
+}
+
+// lastWords hands on what is still in the log pipe of a dead worker, such as
+// the trace of a panic, which the worker itself could not send any more. The
+// carrier shows it as the tool's own words.
+func (w *worker) lastWords() {
+	unix.SetNonblock(w.log, true)
+	buf := make([]byte, 64<<10)
+	for range 16 {
+		n, err := unix.Read(w.log, buf)
+		if n <= 0 || err != nil {
+			return
+		}
+		writeBounded(w.stderr, buf[:n])
+	}
+}
+
+// writeBounded gives up on a reader that takes nothing for a while. Pieces are
+// no larger than what a pipe that polls as writable takes at once.
+func writeBounded(fd int, b []byte) {
+	for len(b) > 0 {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if n, err := unix.Poll(p, 200); n != 1 || err != nil {
+			return
+		}
+		n, err := unix.Write(fd, b[:min(len(b), 4096)])
+		if err != nil {
+			return
+		}
+		b = b[n:]
+	}
+}
+
+// prepareWorker runs in the worker before any other package of the program.
+func prepareWorker() {
+	for fd := WorkerIn; fd <= WorkerStderr; fd++ {
+		unix.CloseOnExec(fd)
+	}
+}
+
+// number parses a process ID, 0 for anything else.
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n <= 0 {
+		return 0
+	}
+	return n
+}

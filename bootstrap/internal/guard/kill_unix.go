@@ -1,0 +1,101 @@
+//go:build unix
+
+package guard
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+)
+
+// killLeft kills what a dead worker left behind, and returns when there is
+// nothing left or budget is used up. The reaper that runs beside it is what
+// makes the killed disappear.
+//
+// On Linux every descendant whose parent died is a child of ours. "No child
+// left" therefore means "no descendant left", whatever the process table said
+// while things were moving, and a process that forks between the look at the
+// table and the signal is found in the next round.
+func killLeft(worker int, budget time.Duration) {
+	end := time.Now().Add(budget)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if noChildren() {
+			break
+		}
+		self := os.Getpid()
+		for _, pid := range descendants(table(self), self) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		syscall.Kill(-worker, syscall.SIGKILL)
+		if time.Now().After(end) {
+			break
+		}
+		time.Sleep(pause)
+	}
+	// The worker's process group outlives it where orphans go to init.
+	syscall.Kill(-worker, syscall.SIGKILL)
+}
+
+// KillDescendants ends every process that this context started and that still
+// lives: SIGTERM first, then, after grace or when ctx is done, SIGKILL until
+// none is left or two seconds have passed. It returns how many survived.
+//
+// In a worker this includes daemons that have left their session and whose
+// parents are dead, since those are children of the guard. Zombies don't count,
+// and none is reaped: that is their parent's right.
+func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
+	self := os.Getpid()
+	root := self
+	if Marker != "" {
+		root = os.Getppid()
+	}
+	if root <= 1 {
+		root = self // the guard was killed
+	}
+	list := func() []int { return descendants(table(root), root, self) }
+
+	told := make(map[int]bool)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	tell := func(left []int) {
+		for _, pid := range left {
+			if !told[pid] {
+				told[pid] = true
+				syscall.Kill(pid, syscall.SIGTERM)
+				syscall.Kill(pid, syscall.SIGCONT)
+			}
+		}
+	}
+	if grace > 0 && ctx.Err() == nil {
+	term:
+		for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+			left := list()
+			if len(left) == 0 {
+				return 0
+			}
+			tell(left)
+			select {
+			case <-timer.C:
+				break term
+			case <-ctx.Done():
+				break term
+			case <-time.After(pause):
+			}
+		}
+	}
+	end := time.Now().Add(2 * time.Second)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		left := list()
+		if len(left) == 0 {
+			return 0
+		}
+		for _, pid := range left {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if time.Now().After(end) {
+			return len(left)
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,32 @@
+//go:build unix && !linux
+
+package guard
+
+import (
+	"bufio"
+	"bytes"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// table asks ps, the one interface to the process table that these systems
+// have in common.
+func table(root int) []Process {
+	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,state=").Output()
+	if err != nil {
+		return nil
+	}
+	var t []Process
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) < 3 {
+			continue
+		}
+		pid, _ := strconv.Atoi(words[0])
+		parent, _ := strconv.Atoi(words[1])
+		t = append(t, Process{PID: pid, Parent: parent, Dead: strings.HasPrefix(words[2], "Z")})
+	}
+	return t
+}

@@ -1,0 +1,101 @@
+package guard
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+)
+
+// readTable lists the processes below root from a proc file system. Kernels
+// with CONFIG_PROC_CHILDREN name the children of each thread, which costs by
+// the size of the tree; elsewhere all of /proc has to be read, which costs by
+// the size of the machine.
+func readTable(proc string, root int) []Process {
+	if _, err := os.Stat(proc + "/" + strconv.Itoa(root) + "/task/" + strconv.Itoa(root) + "/children"); err == nil {
+		return readChildren(proc, root)
+	}
+	return readAll(proc)
+}
+
+func readChildren(proc string, root int) []Process {
+	var table []Process
+	seen := map[int]bool{root: true}
+	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
+		parent := queue[0]
+		tasks := proc + "/" + strconv.Itoa(parent) + "/task"
+		for _, tid := range readNumbers(tasks) {
+			list, _ := os.ReadFile(tasks + "/" + strconv.Itoa(tid) + "/children")
+			for _, word := range bytes.Fields(list) {
+				pid := number(string(word))
+				if pid == 0 || seen[pid] {
+					continue
+				}
+				seen[pid] = true
+				p, ok := readStat(proc, pid)
+				if !ok {
+					continue
+				}
+				p.Parent = parent
+				table = append(table, p)
+				queue = append(queue, pid)
+			}
+		}
+	}
+	return table
+}
+
+func readAll(proc string) []Process {
+	var table []Process
+	for _, pid := range readNumbers(proc) {
+		if p, ok := readStat(proc, pid); ok {
+			table = append(table, p)
+		}
+	}
+	return table
+}
+
+// readStat reads /proc/PID/stat: pid, name in parentheses (which may hold
+// anything, parentheses too), state, parent.
+func readStat(proc string, pid int) (Process, bool) {
+	b, err := os.ReadFile(proc + "/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return Process{}, false
+	}
+	return parseStat(pid, b)
+}
+
+func parseStat(pid int, b []byte) (Process, bool) {
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return Process{}, false
+	}
+	words := bytes.Fields(b[i+1:])
+	if len(words) < 2 {
+		return Process{}, false
+	}
+	parent, err := strconv.Atoi(string(words[1]))
+	if err != nil {
+		return Process{}, false
+	}
+	state := words[0][0]
+	return Process{PID: pid, Parent: parent, Dead: state == 'Z' || state == 'X' || state == 'x'}, true
+}
+
+func readNumbers(dir string) []int {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	var out []int
+	for _, name := range names {
+		if n := number(name); n > 0 {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// table is the process table as far as it matters below root.
+func table(root int) []Process { return readTable("/proc", root) }

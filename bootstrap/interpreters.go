@@ -1,0 +1,201 @@
+package bootstrap
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// memfdNumbers are the system call numbers of memfd_create by machine, for
+// interpreters of 64 and of 32 bits. (Linux, arch/*/entry/syscalls.)
+func memfdNumbers(goarch string) (wide, narrow int) {
+	switch goarch {
+	case "amd64", "386":
+		return 319, 356
+	case "arm64", "arm":
+		return 279, 385
+	case "ppc64", "ppc64le":
+		return 360, 360
+	case "s390x":
+		return 350, 350
+	case "mips64", "mips64le", "mips", "mipsle":
+		return 5314, 4354
+	}
+	return 279, 279 // riscv64, loong64 and everything newer share one table
+}
+
+// perlScript needs nothing beyond perl-base of Debian. It may contain no single
+// quote. Its arguments: marker, image bytes, system call number for 64 and for
+// 32 bits, hash wanted, command to hash, command to unpack, the loop to return
+// to, and the child's arguments.
+//
+// Flag 16 is MFD_EXEC, which kernels from 6.3 on may demand and older ones refuse
+// as unknown.
+const perlScript = `$^F=250;
+($m,$n,$w,$v,$h,$q,$z,$l,@a)=@ARGV;
+$SIG{PIPE}="IGNORE";
+sub f{
+my$t="@_";$t=~s/\s+/ /g;
+while($n>0){my$c=sysread(STDIN,my$b,$n<65536?$n:65536);last if!$c;$n-=$c}
+syswrite(STDOUT,"\n$m fail memfd-perl 0 $t\n");
+$SIG{PIPE}="DEFAULT";
+exec"/bin/sh","-c",$l;
+exit 1
+}
+$k=length(pack("p",0))==8?$w+0:$v+0;
+$s="mitosis";
+$d=syscall($k,$s,16);
+$d=syscall($k,$s,0)if$d<0;
+f("memfd_create: $!")if$d<0;
+$p=0;
+if($z ne""){
+pipe(R,W)||f("pipe: $!");
+defined($p=fork)||f("fork: $!");
+if(!$p){
+close W;
+open STDIN,"<&R";
+open STDOUT,">&".$d;
+$SIG{PIPE}="DEFAULT";
+exec split(/ /,$z);
+exit 127
+}
+close R
+}else{open W,">&".$d}
+$x="";
+while($n>0){
+$c=sysread(STDIN,$b,$n<65536?$n:65536);
+exit 1 if!$c;
+$n-=$c;
+for($o=0;$x eq""&&$o<$c;$o+=$g){$g=syswrite(W,$b,$c-$o,$o);if(!defined$g){$x="write: $!";$g=0}}
+}
+close W;
+if($p){waitpid$p,0;$x="$z: status ".($?>>8)if$?}
+f($x)if$x ne"";
+$e="/proc/self/fd/$d";
+$q=~s/FD/$e/;
+if($q=~/ /){$y=` + "`$q`" + `}
+elsif(eval{require Digest::SHA}){open(F,"<",$e)||f("open: $!");$y=Digest::SHA->new(256)->addfile(*F)->hexdigest;close F}
+else{$y=system({$e}"mitosis","mitosis:check=$h")?"":$h}
+f("hash")if substr($y,0,64)ne$h;
+$SIG{PIPE}="DEFAULT";
+exec{$e}"mitosis",@a;
+f("exec: $!")`
+
+// perl is the plan that makes an anonymous file with perl.
+func (p *plan) perl() string {
+	wide, narrow := memfdNumbers(p.facts.GOARCH())
+	hash := hashCommand(p.facts)
+	if hash != "" {
+		hash += " <FD"
+	}
+	argv := append([]string{
+		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
+		p.hash, hash, p.codec.command(), p.loop,
+	}, p.args...)
+	return p.common(RungPerl) + tryInterpreter("perl -e 1") + "exec perl -e " + quote(perlScript) + " -- " + quoteAll(argv) + ";}"
+}
+
+// pythonScript takes the same arguments as perlScript, without those that python
+// has a library for.
+const pythonScript = `import os,sys,signal,hashlib
+m,n,w,v,h,z,l=sys.argv[1:8]
+n=int(n)
+signal.signal(signal.SIGPIPE,signal.SIG_IGN)
+def fail(t):
+    global n
+    while n>0:
+        b=os.read(0,min(n,65536))
+        if not b: break
+        n-=len(b)
+    os.write(1,("\n%s fail memfd-python3 0 %s\n"%(m," ".join(str(t).split()))).encode())
+    signal.signal(signal.SIGPIPE,signal.SIG_DFL)
+    os.execv("/bin/sh",["/bin/sh","-c",l])
+def create():
+    if hasattr(os,"memfd_create"):
+        try: return os.memfd_create("mitosis",16)
+        except OSError: return os.memfd_create("mitosis",0)
+    import ctypes
+    c=ctypes.CDLL(None,use_errno=True)
+    k=int(w if sys.maxsize>1<<32 else v)
+    for g in 16,0:
+        d=c.syscall(k,b"mitosis",g)
+        if d>=0: return d
+    raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
+def put(d,b):
+    while b: b=b[os.write(d,b):]
+try:
+    d=create()
+    os.set_inheritable(d,True)
+except Exception as e:
+    fail("memfd_create: %s"%getattr(e,"strerror",e))
+s=""
+try:
+    if z=="zlib":
+        import zlib
+        u=zlib.decompressobj(31).decompress
+    elif z:
+        u=None
+        r,o=os.pipe()
+        p=os.fork()
+        if p==0:
+            try:
+                signal.signal(signal.SIGPIPE,signal.SIG_DFL)
+                os.dup2(r,0)
+                os.dup2(d,1)
+                os.closerange(3,64)
+                os.execvp(z.split()[0],z.split())
+            finally: os._exit(127)
+        os.close(r)
+    else:
+        u=lambda b:b
+except Exception as e:
+    s=str(e)
+while n>0:
+    b=os.read(0,min(n,65536))
+    if not b: os._exit(1)
+    n-=len(b)
+    if s: continue
+    try:
+        if u: put(d,u(b))
+        else: put(o,b)
+    except Exception as e: s="write: %s"%(getattr(e,"strerror",None) or e)
+if not s and u is None:
+    os.close(o)
+    x=os.waitpid(p,0)[1]
+    if x: s="%s: status %d"%(z,x>>8)
+if s: fail(s)
+e="/proc/self/fd/%d"%d
+y=hashlib.sha256()
+f=open(e,"rb")
+while 1:
+    b=f.read(1<<20)
+    if not b: break
+    y.update(b)
+f.close()
+if y.hexdigest()!=h: fail("hash")
+signal.signal(signal.SIGPIPE,signal.SIG_DFL)
+try: os.execv(e,["mitosis"]+sys.argv[8:])
+except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))`
+
+// python is the plan that makes an anonymous file with python3. The script has
+// lines, which a plan may not have; python itself unfolds them.
+func (p *plan) python() string {
+	wide, narrow := memfdNumbers(p.facts.GOARCH())
+	unpack := p.codec.command()
+	if p.codec == Gzip {
+		unpack = "zlib" // a process less
+	}
+	argv := append([]string{
+		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
+		p.hash, unpack, p.loop,
+	}, p.args...)
+	fold := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	return p.common(RungPython) + tryInterpreter(`python3 -S -c "import hashlib,zlib"`) + "exec python3 -S -c " + quote(fmt.Sprintf(`exec("%s")`, fold.Replace(pythonScript))) + " " + quoteAll(argv) + ";}"
+}
+
+// tryInterpreter finds out whether an interpreter starts at all, before exec
+// makes that a question of life and death: it may be a wrapper without anything
+// behind it, or lack its libraries.
+func tryInterpreter(command string) string {
+	return "e=$(" + command + ` 2>&1 </dev/null)||{ e="${e##*: }";skip;bad "interpreter does not start: $e";false;}&&{ `
+}

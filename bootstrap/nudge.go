@@ -1,0 +1,51 @@
+package bootstrap
+
+import (
+	"io"
+	"time"
+)
+
+// A nudger writes a newline now and then until it is ended.
+type nudger struct {
+	stop chan struct{} // closed by end
+	done chan struct{} // closed by the goroutine
+	over bool          // owned by the caller of end
+}
+
+func startNudger(w io.Writer, on bool) *nudger {
+	n := &nudger{stop: make(chan struct{}), done: make(chan struct{})}
+	if !on {
+		close(n.done)
+		return n
+	}
+	go func() {
+		defer close(n.done)
+		tick := time.NewTicker(nudgeEvery)
+		defer tick.Stop()
+		for range nudges {
+			select {
+			case <-n.stop:
+				return
+			case <-tick.C:
+			}
+			select {
+			case <-n.stop:
+				return
+			default:
+			}
+			if _, err := w.Write([]byte{'\n'}); err != nil {
+				return
+			}
+		}
+	}()
+	return n
+}
+
+// end returns when no newline will be written any more. It may be called again.
+func (n *nudger) end() {
+	if !n.over {
+		n.over = true
+		close(n.stop)
+	}
+	<-n.done
+}

@@ -1,0 +1,252 @@
+package bootstrap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The rungs of the ladder, in the order in which they are tried. The names
+// appear in errors, in logs, and in [Options].
+const (
+	RungExec   = "exec"          // the parent's own executable, through /proc; no image
+	RungPerl   = "memfd-perl"    // an anonymous file, made by perl
+	RungPython = "memfd-python3" // the same by python3
+	RungRAM    = "ram"           // an unlinked file in a directory in memory
+	RungTmpfs  = "tmpfs"         // root: an unlinked file on a tmpfs that nobody else sees
+	RungDisk   = "disk"          // an unlinked file on a disk
+)
+
+// ladder is every rung that a plan can be made for.
+var ladder = []string{RungPerl, RungPython, RungRAM, RungTmpfs, RungDisk}
+
+const (
+	diskPlaces  = 3
+	noPlaceLeft = "no place left"
+)
+
+// A plan is the second stage: one line for the loop of the first, and the image
+// right behind it.
+type plan struct {
+	marker string
+	loop   string
+	facts  *Facts
+	args   []string // the child's, without argv[0]
+	hash   string   // hex SHA-256 of the uncompressed image
+	codec  Codec
+	size   int // bytes that follow the line
+	skip   int // places of the rung that have been tried in vain
+}
+
+// obstacle tells why a rung is not worth trying, "" if it is.
+func obstacle(rung string, f *Facts, noDisk bool) string {
+	linux := f.GOOS() == "linux"
+	switch rung {
+	case RungPerl, RungPython:
+		tool := strings.TrimPrefix(rung, "memfd-")
+		if !linux {
+			return "only Linux has memfd"
+		}
+		if !f.has(tool) {
+			return "no interpreter: " + tool + " not found"
+		}
+	case RungRAM:
+		if !linux {
+			return "only Linux executes a file that has no name"
+		}
+		if len(f.Dirs) == 0 {
+			return "no writable directory in memory"
+		}
+	case RungTmpfs:
+		if !linux {
+			return "only Linux has mount namespaces"
+		}
+		if f.UID != 0 {
+			return "not root"
+		}
+		if !f.has("unshare") {
+			return "unshare not found"
+		}
+	case RungDisk:
+		if noDisk {
+			return "not allowed to write to a disk"
+		}
+		if !linux {
+			return "only Linux executes a file that has no name"
+		}
+	}
+	return ""
+}
+
+// line is the plan for a rung. It has no newline in it.
+func (p *plan) line(rung string) string {
+	var script string
+	switch rung {
+	case RungPerl:
+		script = p.perl()
+	case RungPython:
+		script = p.python()
+	default:
+		script = p.shell(rung)
+	}
+	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
+}
+
+// hashCommand is a shell command whose output begins with the hex SHA-256 of its
+// standard input, "" if the far side has nothing for it.
+func hashCommand(f *Facts) string {
+	switch {
+	case f.has("sha256sum"):
+		return "sha256sum"
+	case f.has("openssl"):
+		return "openssl dgst -sha256 -r"
+	case f.has("shasum"):
+		return "shasum -a 256"
+	case f.has("python3"):
+		return `python3 -c "import hashlib,sys;print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"`
+	}
+	return ""
+}
+
+// quote makes one word of s for sh.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func quoteAll(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = quote(w)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// What every plan begins with. bad ends a rung with the number of places that
+// have been used up and a reason; no tells of one place that did not do; skip
+// reads the image away, so that the loop finds the next plan behind it.
+const planCommon = `no(){ printf "\n%s no %s %s\n" "$m" "$r" "$d: $1";};
+bad(){ printf "\n%s fail %s %s %s\n" "$m" "$r" "$i" "$1";};
+skip(){ head -c "$n" >/dev/null;};
+`
+
+// The shell rungs: a file is created under a random name, opened as descriptor 8,
+// and its name removed, before the first byte is written. Everything later goes
+// through /proc/self/fd/8. Since bytes only come after the name has gone, a
+// connect that is cut at any point leaves nothing.
+//
+// ok finds out whether execution is allowed by running a script of one line from
+// descriptor 8: exec of the image itself would take the shell with it. put makes
+// descriptor 8 in directory $d, ram says whether $d is in memory.
+const shellCommon = `ok(){ 
+e=$( (echo "#!/bin/sh">/proc/self/fd/8) 2>&1 )||{ e=${e##*: };return 1;};
+e=$( /proc/self/fd/8 2>&1 )||{ e="execution not allowed, ${e##*: }";return 1;};
+};
+put(){ 
+t=$d/.mitosis-$m;
+e=$( (umask 77;set -C;:>"$t") 2>&1 )||{ no "${e##*: }";return 1;};
+chmod 700 "$t";
+exec 8<"$t";
+rm -f "$t";
+ok||{ no "$e";return 1;};
+};
+ram(){ 
+k=$(stat -f -c %T "$d" 2>/dev/null)||k=$(while read -r a b c e;do [ "$b" = "$d" ]&&echo "$c";done </proc/mounts|tail -n 1);
+case $k in tmpfs|ramfs)return 0;esac;
+no "not in memory but on ${k:-an unknown file system}";return 1;};
+`
+
+// shellReceive takes the image from standard input into descriptor 8, checks it
+// and becomes it.
+//
+// head of busybox may read ahead. That harms nobody, since the parent is silent
+// between the image and the child's first word.
+const shellReceive = `i=$((i+1));
+e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: ${e##*: }";return 1;};
+%s;
+exec /proc/self/fd/8 %s;`
+
+const (
+	shellHash  = `e=$(%s <&8);case $e in %s*);;*)bad hash;return 1;esac`
+	shellCheck = `/proc/self/fd/8 mitosis:check=%s||{ bad hash;return 1;}`
+)
+
+// common sets the variables that planCommon uses.
+func (p *plan) common(rung string) string {
+	script := fmt.Sprintf("r=%s;n=%d;i=0;", rung, p.size)
+	if !p.facts.has("head") {
+		// Slow, and there on every Unix: byte by byte nothing is read too far.
+		script += `head(){ dd bs=1 count="$2" 2>/dev/null;};`
+	}
+	return script + planCommon
+}
+
+// shell is the plan of a rung that the far side's shell carries out.
+func (p *plan) shell(rung string) string {
+	check := fmt.Sprintf(shellCheck, p.hash)
+	if hash := hashCommand(p.facts); hash != "" {
+		check = fmt.Sprintf(shellHash, hash, p.hash)
+	}
+	unpack := "cat"
+	if cmd := p.codec.command(); cmd != "" {
+		unpack = cmd
+	}
+	var b strings.Builder
+	b.WriteString(p.common(rung))
+	b.WriteString(shellCommon)
+	fmt.Fprintf(&b, "receive(){ "+shellReceive+"};", unpack, check, quoteAll(p.args))
+
+	switch rung {
+	case RungTmpfs:
+		b.WriteString(shellTmpfs)
+	default:
+		dirs, test := quoteAll(p.facts.Dirs), "ram&&put"
+		if rung == RungDisk {
+			dirs, test = `"${HOME:-/}" /var/tmp /tmp`, "put" // diskPlaces of them
+		}
+		// Places before the one that failed are counted, not tried again.
+		fmt.Fprintf(&b, `go(){ for d in %s;do [ $i -lt %d ]&&{ i=$((i+1));continue;};`+
+			`[ -d "$d" ]||{ no "no such directory";i=$((i+1));continue;};`+
+			`if %s;then receive;return;fi;i=$((i+1));done;skip;i=-1;bad "%s";};go;`,
+			dirs, p.skip, test, noPlaceLeft)
+	}
+	return b.String()
+}
+
+// shellTmpfs mounts a tmpfs where only a helper process sees it, and reaches
+// into it through the helper's descriptor. The child itself so stays in the mount
+// namespace of the host: a repair that remounts something must do it there. The
+// tmpfs is gone with its last descriptor.
+//
+// The helper is a sleep that outlives its starter by a few seconds at most, if
+// everything else is killed in between.
+const shellTmpfs = `go(){ 
+for d in /mnt /media /srv /opt /tmp /run /var /usr;do [ -d "$d" ]&&break;done;
+e=$(unshare -m /bin/sh -c 'mount -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ sleep 5 >/dev/null 2>&1 & echo "pid $!";}' "$d" 2>&1 </dev/null);
+case $e in "pid "*);;*)skip;bad "${e##*: }";return 1;esac;
+h=${e#pid };
+e=$( (: </proc/$h/fd/8) 2>&1 )||{ skip;bad "${e##*: }";return 1;};
+exec 8</proc/$h/fd/8;kill $h;
+ok||{ skip;bad "$e";return 1;};
+receive;};go;`
+
+// A RungError is a rung that was tried in vain or passed over, and why.
+type RungError struct {
+	Rung   string
+	Reason string
+}
+
+func (e RungError) Error() string { return e.Rung + ": " + e.Reason }
+
+// rungsFor is the ladder for these facts: the rungs to try and those that need
+// no trying.
+func rungsFor(f *Facts, only []string, noDisk bool) (try []string, closed []RungError) {
+	for _, rung := range ladder {
+		if len(only) > 0 && !slices.Contains(only, rung) {
+			continue
+		}
+		if why := obstacle(rung, f, noDisk); why != "" {
+			closed = append(closed, RungError{rung, why})
+			continue
+		}
+		try = append(try, rung)
+	}
+	return try, closed
+}

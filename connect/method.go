@@ -1,0 +1,91 @@
+package connect
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// A Method is one way to start a child: plain data that can be sent to the
+// context that is to connect (see [Register]) and is executed there.
+//
+// To write one, run e.Argv (or hand e.Line to something that gives it to a
+// shell) at the far side with standard input and output relayed, and return
+// the pipe. Everything after that, from the first stage to the hello, is done
+// by the caller.
+type Method interface {
+	// Label is the element that the hop adds to a path, for example
+	// "ssh:deploy@web1:2222" or "sudo:root". It holds no secret.
+	Label() string
+
+	// Open starts the tool and returns the pipe as soon as bytes may flow,
+	// which can be before the tool has asked its questions: prompts are
+	// answered behind the caller's back, and a dialogue that failed shows as
+	// the end of the pipe with the reason in Cause.
+	//
+	// ctx bounds the opening only. What Open started lives until Close.
+	Open(ctx context.Context, e *Env) (bootstrap.Carrier, error)
+}
+
+// A LocalMethod stays on the machine that connects. Where the other user may
+// read our executable in /proc, the child is started from it and no image has
+// to be sent.
+type LocalMethod interface {
+	Method
+
+	// LocalUser names the user that the child will run as; "" is our own.
+	LocalUser() string
+}
+
+// Env is what a Method finds when it is opened.
+type Env struct {
+	// Line is the first stage as one command line of at most 1 KiB that
+	// every common login shell passes on unharmed.
+	Line string
+	// Argv is the same for tools that take an argument vector.
+	Argv []string
+	// Exec and ExecArgv start our own executable without a shell; for
+	// children that run as ourselves on this host. ExecArgv[0] is the name.
+	Exec     string
+	ExecArgv []string
+
+	// Prompt asks the person at the master. It is nil where nobody can be
+	// asked.
+	Prompt func(context.Context, Prompt) (string, error)
+	// Dial opens network connections; never nil when a method is opened by
+	// package contexts. A hop with Through set dials by way of that context.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Ready is closed once the far side has answered, that is, after
+	// authentication: no prompt is expected from then on, and a slot that
+	// paces handshakes may be given back. It is closed on failure too.
+	Ready <-chan struct{}
+	// Log receives what the tool says on the side. Never nil when a method
+	// is opened by package contexts.
+	Log *slog.Logger
+}
+
+// PromptKind tells what is asked for, so that a program can choose between a
+// vault, a dialogue box and a refusal without reading the text.
+type PromptKind uint8
+
+// The kinds of prompts. The numbers travel; append only.
+const (
+	PromptOther      PromptKind = iota // text that the far side made up, as keyboard-interactive does
+	PromptPassword                     // a password for an account
+	PromptPassphrase                   // the passphrase of a private key
+)
+
+// Prompt is one question to the person at the master.
+type Prompt struct {
+	Kind    PromptKind
+	Path    string // the hop that asks
+	Text    string // the question as the tool put it
+	Attempt int    // 1 for the first time, 2 after one wrong answer
+	Echo    bool   // whether the answer may be shown while it is typed
+}
+
+// Secret is a password or passphrase. It prints as *** whatever the verb, and
+// travels only inside the body of a message.
+type Secret string

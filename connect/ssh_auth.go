@@ -1,0 +1,357 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// maxOffers bounds the keys that are offered on one connection. Servers cut off
+// after MaxAuthTries (6 by default), x/crypto/ssh after 64 attempts.
+const maxOffers = 50
+
+// An authenticator chooses what to try next (RFC 4252): keys, then
+// keyboard-interactive, then the password, as the server's answers allow. It
+// serves one Open; when the server cuts the connection because too many keys
+// were offered, the next connection goes on where this one ended.
+//
+// Its methods run on the goroutine of the handshake, one at a time.
+type authenticator struct {
+	// Immutable.
+	ctx    context.Context
+	env    *Env
+	label  string
+	method *SSH
+	set    *sshSettings
+	keys   *keyring
+
+	// One connection.
+	wire      *sshWire
+	queue     []identity
+	collected bool
+	current   attempt
+	partials  int // methods that were accepted with more being wanted
+	offers    int
+	agent     net.Conn
+	agentStop func() bool
+
+	// The whole Open.
+	tried        []string
+	refused      map[string]bool // keys, by their encoding
+	prompts      int             // questions that were put to a person for a password
+	passwordSent bool            // the given password went out
+	answered     bool            // a password went out in the current attempt
+	badPassword  bool            // one was refused
+	unanswered   string          // a question that nobody could be asked
+	silent       bool            // keyboard-interactive failed without asking anything that we answered
+	troubles     int             // of keys.troubles, those that were noted
+	fatal        error           // a person said no
+	final        error           // what next ended with
+}
+
+// An attempt is what the server is about to judge.
+type attempt struct {
+	method string
+	name   string
+	key    string
+}
+
+func (a *authenticator) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(a.tried, text) {
+		a.tried = append(a.tried, text)
+	}
+}
+
+// begin starts over on a new connection.
+func (a *authenticator) begin(w *sshWire) {
+	a.wire = w
+	a.queue, a.collected = nil, false
+	a.current, a.partials, a.offers = attempt{}, 0, 0
+	if a.refused == nil {
+		a.refused = map[string]bool{}
+	}
+}
+
+// next is the ssh.ClientAuthCallback. Its error comes back from the handshake
+// wrapped; explain finds it in final.
+func (a *authenticator) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	method, err := a.choose(c)
+	a.final = err
+	return method, err
+}
+
+func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	// The library goes on with other methods when the connection is gone.
+	// Nobody should be asked for a password then.
+	if err := a.wire.failure(); err != nil {
+		return nil, err
+	}
+	if err := a.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(c.PartialSuccessMethods) > a.partials {
+		a.partials = len(c.PartialSuccessMethods)
+		a.note("%s (accepted, but not enough)", a.current.name)
+		a.current = attempt{}
+		a.prompts, a.silent = 0, false
+	} else {
+		a.settle()
+	}
+	if a.fatal != nil {
+		return nil, a.fatal
+	}
+	for _, name := range []string{"publickey", "keyboard-interactive", "password"} {
+		if !slices.Contains(c.AllowedMethods, name) {
+			continue
+		}
+		var method ssh.AuthMethod
+		switch name {
+		case "publickey":
+			method = a.publicKey()
+		case "keyboard-interactive":
+			method = a.keyboard()
+		case "password":
+			method = a.password()
+		}
+		if method != nil {
+			return method, nil
+		}
+	}
+	return nil, a.denied(c.AllowedMethods)
+}
+
+// settle books the current attempt as refused.
+func (a *authenticator) settle() {
+	current := a.current
+	a.current = attempt{}
+	switch current.method {
+	case "":
+		return
+	case "publickey":
+		a.refused[current.key] = true
+		if a.keys.troubles > a.troubles {
+			a.troubles = a.keys.troubles
+			a.note("%v", a.keys.trouble)
+			return
+		}
+	case "keyboard-interactive":
+		if !a.answered {
+			a.silent = true
+			if a.unanswered != "" {
+				return
+			}
+		}
+		a.badPassword = a.badPassword || a.answered
+	case "password":
+		a.badPassword = true
+	}
+	a.note("%s (refused)", current.name)
+}
+
+func (a *authenticator) publicKey() ssh.AuthMethod {
+	if !a.collected {
+		a.collected = true
+		a.queue = a.identities()
+	}
+	for len(a.queue) > 0 && a.offers < maxOffers {
+		id := a.queue[0]
+		a.queue = a.queue[1:]
+		if id.public != nil && a.refused[string(id.public.Marshal())] {
+			continue
+		}
+		signer, err := id.signer()
+		if err != nil {
+			a.note("%s: %v", id.name, err)
+			continue
+		}
+		key := string(signer.PublicKey().Marshal())
+		if a.refused[key] {
+			continue
+		}
+		a.offers++
+		a.current = attempt{method: "publickey", name: id.name, key: key}
+		return ssh.PublicKeys(signer)
+	}
+	return nil
+}
+
+// person reports whether somebody may still be asked for a password. Whoever
+// gave one in the program and got it wrong is told so instead.
+func (a *authenticator) person() bool {
+	return a.env.Prompt != nil && a.prompts < maxPrompts && (a.method.Password == "" || !a.badPassword)
+}
+
+// unsent reports whether the password that was given has not been used.
+func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.passwordSent }
+
+func (a *authenticator) keyboard() ssh.AuthMethod {
+	if a.silent {
+		return nil
+	}
+	if !a.unsent() && !a.person() {
+		a.wanted("keyboard-interactive")
+		return nil
+	}
+	a.current = attempt{method: "keyboard-interactive", name: "keyboard-interactive"}
+	a.answered = false
+	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
+		if text := strings.TrimSpace(cleanText(name + " " + instruction)); text != "" && a.env.Log != nil {
+			a.env.Log.Info("ssh server says", "hop", a.label, "text", text)
+		}
+		answers := make([]string, len(questions))
+		for i, question := range questions {
+			answer, err := a.answer(cleanText(question), echos[i], len(questions) == 1)
+			if err != nil {
+				return nil, err
+			}
+			answers[i] = answer
+			a.answered = true
+		}
+		return answers, nil
+	})
+}
+
+// answer answers one question of keyboard-interactive. The password goes to a
+// question that hides what is typed: to the one that says so, else, where
+// nobody can be asked, to the only one.
+func (a *authenticator) answer(question string, echo, only bool) (string, error) {
+	isPassword := !echo && asksForPassword(question)
+	if a.method.Password != "" && !a.passwordSent && !echo && (isPassword || (only && a.env.Prompt == nil)) {
+		a.passwordSent = true
+		return string(a.method.Password), nil
+	}
+	if a.env.Prompt == nil {
+		a.unanswered = question
+		return "", fmt.Errorf("%w: the server asks %q", ErrPasswordRequired, question)
+	}
+	kind := PromptOther
+	if isPassword {
+		kind = PromptPassword
+	}
+	return a.ask(kind, question, echo)
+}
+
+func (a *authenticator) ask(kind PromptKind, text string, echo bool) (string, error) {
+	a.prompts++
+	answer, err := a.env.Prompt(a.ctx, Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.prompts, Echo: echo})
+	if err != nil {
+		a.fatal = err
+	}
+	return answer, err
+}
+
+func (a *authenticator) password() ssh.AuthMethod {
+	if !a.unsent() && (a.method.Password != "" || !a.person()) {
+		a.wanted("password")
+		return nil
+	}
+	a.current = attempt{method: "password", name: "password"}
+	return ssh.PasswordCallback(func() (string, error) {
+		if a.method.Password != "" {
+			a.passwordSent = true
+			return string(a.method.Password), nil
+		}
+		return a.ask(PromptPassword, a.set.user+"@"+a.set.host+"'s password: ", false)
+	})
+}
+
+// wanted remembers that a password would have been taken and there was none.
+func (a *authenticator) wanted(question string) {
+	if a.method.Password == "" && a.env.Prompt == nil && a.unanswered == "" {
+		a.unanswered = question
+	}
+}
+
+// explain finds the reason for a handshake that ended during authentication,
+// and whether another connection could do better.
+func (a *authenticator) explain(d *sshDial, err error) (again, error) {
+	lost := a.wire.failure()
+	if a.final != nil && a.final != lost {
+		return againNever, d.fail(phaseAuth, a.final)
+	}
+	if a.current.method == "" && len(a.tried) == 0 {
+		return againNever, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", ErrEOF, err))
+	}
+	if a.canGoOn() {
+		return againNow, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", ErrPermission, err))
+	}
+	a.settle()
+	return againNever, d.fail(phaseAuth, fmt.Errorf("%w; the server closed the connection: %v", a.denied(nil), err))
+}
+
+// canGoOn reports, after the server has cut the connection during
+// authentication, whether a new connection has anything new to offer.
+func (a *authenticator) canGoOn() bool {
+	if a.current.method != "publickey" || a.fatal != nil {
+		return false
+	}
+	a.settle()
+	for i := range a.queue {
+		if a.queue[i].public == nil || !a.refused[string(a.queue[i].public.Marshal())] {
+			return true
+		}
+	}
+	return a.unsent() || a.person()
+}
+
+// denied is the error for when nothing is left to try. What somebody can act
+// upon comes first: a wrong password, a passphrase that was missing, a
+// password that nobody gave.
+func (a *authenticator) denied(allowed []string) error {
+	class := ErrPermission
+	explicit := len(a.method.Keys)+len(a.method.IdentityFiles)+len(a.method.Certificates) > 0
+	switch {
+	case a.badPassword:
+		class = ErrPassword
+	case errors.Is(a.keys.trouble, ErrPassword):
+		class = ErrPassword
+	case errors.Is(a.keys.trouble, ErrPasswordRequired):
+		class = ErrPasswordRequired
+	case a.unanswered != "" && (!explicit || a.partials > 0):
+		class = ErrPasswordRequired
+	}
+	tried := "nothing"
+	if len(a.tried) > 0 {
+		tried = strings.Join(a.tried, ", ")
+	}
+	if a.unanswered != "" && a.unanswered != "password" && a.unanswered != "keyboard-interactive" {
+		tried += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
+	}
+	takes := ""
+	if len(allowed) > 0 {
+		takes = "; the server takes " + strings.Join(allowed, ", ")
+	}
+	return fmt.Errorf("%w: user %s: tried %s%s", class, a.set.user, tried, takes)
+}
+
+// asksForPassword recognises the usual wording. It decides only between the
+// password at hand and asking a person.
+func asksForPassword(question string) bool {
+	question = strings.ToLower(question)
+	for _, word := range []string{"password", "passwort", "kennwort", "mot de passe", "contraseña", "senha", "пароль", "parola", "wachtwoord", "hasło", "heslo", "lösenord", "密码", "密碼", "パスワード", "암호"} {
+		if strings.Contains(question, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanText takes out what a hostile server could use to paint over a terminal.
+func cleanText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,310 @@
+package connect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// sshConfig reads the files of ssh_config(5) for one host.
+//
+// Where there is an ssh program, the answer that counts comes from `ssh -G`
+// (see ssh_ask.go): nothing else knows what Match, its commands and the
+// canonicalisation of names come to. What is read here serves two ends. It tells
+// whether asking is worth the time at all: most hosts are in no Host
+// block, and the distributions' own files say nothing that concerns us. And it
+// is the answer where no ssh program exists, on which the few things it can't
+// evaluate are errors, never guesses.
+type sshConfig struct {
+	places sshPlaces
+	alias  string // the host as the user wrote it
+	user   string // the user as given outside of the configuration, or ""
+
+	values     map[string][]string // by keyword in lower case; the first value wins, files add up
+	relevant   bool                // some setting for this host concerns us
+	unresolved error               // the first thing that only ssh itself can evaluate
+	digest     maphash.Hash        // of all that was read
+}
+
+// The settings that an SSH method honours. HashKnownHosts is not among
+// those for which it is worth asking: it has no effect but on a line we
+// may add, and it is in every Debian.
+var honouredSettings = []string{
+	"hostname", "user", "port", "identityfile", "certificatefile", "identitiesonly", "identityagent",
+	"userknownhostsfile", "globalknownhostsfile", "hostkeyalias", "stricthostkeychecking",
+	"proxyjump", "proxycommand", "connecttimeout", "serveraliveinterval", "serveralivecountmax",
+}
+
+const (
+	// maxIncludeDepth is READCONF_MAX_DEPTH of OpenSSH.
+	maxIncludeDepth = 16
+	// maxConfigFile bounds a file that is included by mistake, in bytes.
+	maxConfigFile = 4 << 20
+)
+
+var configSeed = maphash.MakeSeed()
+
+func newSSHConfig(places sshPlaces, alias, user string) *sshConfig {
+	c := &sshConfig{places: places, alias: alias, user: user, values: map[string][]string{}}
+	c.digest.SetSeed(configSeed)
+	return c
+}
+
+// readAll reads the named file, or the user's and the system's where it is "".
+func (c *sshConfig) readAll(file string) error {
+	if file != "" {
+		return c.readFile(file, false, true, 0)
+	}
+	for _, f := range []struct {
+		name   string
+		system bool
+	}{{c.places.userConfig(), false}, {c.places.systemConfig, true}} {
+		if f.name == "" {
+			continue
+		}
+		if err := c.readFile(f.name, f.system, true, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *sshConfig) readFile(name string, system, active bool, depth int) error {
+	if depth > maxIncludeDepth {
+		return fmt.Errorf("%s: Include is nested too deeply", name)
+	}
+	if info, err := os.Stat(name); err == nil && info.Size() > maxConfigFile {
+		return fmt.Errorf("%s: %w: more than %d bytes", name, errors.ErrUnsupported, maxConfigFile)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	c.digest.WriteString(name)
+	c.digest.WriteByte(0)
+	c.digest.Write(text)
+	c.digest.WriteByte(0)
+
+	// An included file begins under the condition of its Include line, and
+	// its own Host blocks can only narrow that down.
+	outer := active
+	for number, line := range bytes.Split(text, []byte("\n")) {
+		keyword, rest := splitSetting(string(line))
+		if keyword == "" {
+			continue
+		}
+		if err := c.setting(keyword, rest, system, outer, &active, depth); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, number+1, err)
+		}
+	}
+	return nil
+}
+
+func (c *sshConfig) setting(keyword, rest string, system, outer bool, active *bool, depth int) error {
+	if keyword == "proxycommand" {
+		// The only value that is a line and not words.
+		c.set(keyword, []string{rest}, *active)
+		return nil
+	}
+	words, err := splitWords(rest)
+	if err != nil {
+		return err
+	}
+	switch keyword {
+	case "host":
+		*active = outer && matchHostWords(words, c.alias)
+	case "match":
+		*active = outer && c.match(words)
+	case "include":
+		return c.include(words, system, *active, depth)
+	case "canonicalizehostname":
+		if *active && (len(words) == 0 || !strings.EqualFold(words[0], "no")) {
+			c.onlySSH("CanonicalizeHostname")
+		}
+	default:
+		if len(words) == 0 {
+			return fmt.Errorf("%s without a value", keyword)
+		}
+		c.set(keyword, words, *active)
+	}
+	return nil
+}
+
+func (c *sshConfig) set(keyword string, words []string, active bool) {
+	if !active {
+		return
+	}
+	honoured := slices.Contains(honouredSettings, keyword)
+	if !honoured && keyword != "hashknownhosts" {
+		return
+	}
+	c.relevant = c.relevant || honoured
+	switch keyword {
+	case "identityfile", "certificatefile":
+		c.values[keyword] = append(c.values[keyword], words[0])
+	case "proxyjump", "proxycommand":
+		// The two exclude each other: whichever is set first.
+		if c.values["proxyjump"] == nil && c.values["proxycommand"] == nil {
+			c.values[keyword] = words
+		}
+	default:
+		if c.values[keyword] == nil {
+			c.values[keyword] = words
+		}
+	}
+}
+
+func (c *sshConfig) include(words []string, system, active bool, depth int) error {
+	for _, word := range words {
+		switch {
+		case strings.HasPrefix(word, "~/"):
+			word = filepath.Join(c.places.home, word[2:])
+		case filepath.IsAbs(word):
+		case system:
+			word = filepath.Join(filepath.Dir(c.places.systemConfig), word)
+		default:
+			word = filepath.Join(c.places.home, ".ssh", word)
+		}
+		names, err := filepath.Glob(word)
+		if err != nil {
+			return fmt.Errorf("Include %s: %w", word, err)
+		}
+		for _, name := range names {
+			if err := c.readFile(name, system, active, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// match evaluates the criteria that depend on nothing but names.
+func (c *sshConfig) match(words []string) bool {
+	c.relevant = true
+	for i := 0; i < len(words); i++ {
+		word, negated := strings.CutPrefix(words[i], "!")
+		criterion, value, joined := strings.Cut(strings.ToLower(word), "=")
+		if criterion == "all" {
+			continue
+		}
+		if !joined {
+			i++
+			if i == len(words) {
+				c.onlySSH("Match " + word)
+				return false
+			}
+			value = words[i]
+		}
+		var subject string
+		switch criterion {
+		case "host":
+			subject = c.alias
+			if name := c.values["hostname"]; name != nil {
+				subject = name[0]
+			}
+		case "originalhost":
+			subject = c.alias
+		case "user":
+			if subject = c.user; subject == "" {
+				subject = c.places.user
+				if name := c.values["user"]; name != nil {
+					subject = name[0]
+				}
+			}
+		case "localuser":
+			subject = c.places.user
+		default:
+			c.onlySSH("Match " + criterion)
+			return false
+		}
+		if matchPatternList(value, strings.ToLower(subject)) == negated {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *sshConfig) onlySSH(what string) {
+	c.relevant = true
+	if c.unresolved == nil {
+		c.unresolved = fmt.Errorf("%w: %s can be evaluated by an ssh program only", errors.ErrUnsupported, what)
+	}
+}
+
+// matchHostWords is the rule of a Host line: a negated pattern that matches
+// vetoes the others.
+func matchHostWords(words []string, host string) bool {
+	found := false
+	for _, word := range words {
+		pattern, negated := strings.CutPrefix(word, "!")
+		if !matchWildcard(pattern, host) {
+			continue
+		}
+		if negated {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// splitSetting separates a line into its keyword, in lower case, and the rest.
+func splitSetting(line string) (keyword, rest string) {
+	line = strings.Trim(line, " \t\r\f")
+	if line == "" || line[0] == '#' {
+		return "", ""
+	}
+	end := strings.IndexAny(line, " \t=")
+	if end < 0 {
+		return strings.ToLower(line), ""
+	}
+	rest = strings.TrimLeft(line[end:], " \t")
+	if after, ok := strings.CutPrefix(rest, "="); ok {
+		rest = strings.TrimLeft(after, " \t")
+	}
+	return strings.ToLower(strings.Trim(line[:end], `"`)), rest
+}
+
+// splitWords splits the arguments of a setting: quotes hold a word together, a
+// # at the start of one begins a comment.
+func splitWords(text string) ([]string, error) {
+	var words []string
+	for {
+		text = strings.TrimLeft(text, " \t")
+		if text == "" || text[0] == '#' {
+			return words, nil
+		}
+		var word strings.Builder
+		quote := byte(0)
+		i := 0
+	scan:
+		for ; i < len(text); i++ {
+			switch ch := text[i]; {
+			case ch == '\\' && i+1 < len(text) && strings.IndexByte(`"'\`, text[i+1]) >= 0:
+				i++
+				word.WriteByte(text[i])
+			case quote != 0 && ch == quote:
+				quote = 0
+			case quote != 0:
+				word.WriteByte(ch)
+			case ch == '"' || ch == '\'':
+				quote = ch
+			case ch == ' ' || ch == '\t':
+				break scan
+			default:
+				word.WriteByte(ch)
+			}
+		}
+		if quote != 0 {
+			return nil, errors.New("quote without end")
+		}
+		words = append(words, word.String())
+		text = text[i:]
+	}
+}

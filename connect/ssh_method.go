@@ -1,0 +1,199 @@
+package connect
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// A Dialer opens connections on behalf of a hop. A net.Dialer is one, and so is
+// a node of the tree: then the connection leaves from that node's host,
+// while keys, passwords and plain text stay here.
+type Dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// SSH reaches a host by a client of the SSH protocol inside this process: no
+// ssh program is needed, no process is started, and a key or password never
+// leaves the context that connects.
+//
+// The zero value of everything but Host does what `ssh HOST` would: the user's
+// configuration is read (by asking `ssh -G` where it says anything that
+// counts), the agent and the usual key files are tried, the host must be in
+// known_hosts. What is set here comes before the configuration.
+//
+// From ssh_config(5) these are honoured: HostName, User, Port, IdentityFile,
+// CertificateFile, IdentitiesOnly, IdentityAgent, UserKnownHostsFile,
+// GlobalKnownHostsFile, HostKeyAlias, HashKnownHosts, StrictHostKeyChecking,
+// ProxyJump, ProxyCommand, ConnectTimeout, ServerAliveInterval and
+// ServerAliveCountMax. For everything else there is [OpenSSH].
+//
+// Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrPassword],
+// [ErrPasswordRequired], [ErrPermission] with the list of what was tried,
+// [ErrRefused], [ErrTimeout] with the phase, [ErrStart], [ErrEOF], [ErrBadName].
+type SSH struct {
+	// Where to. Host may be an alias of the configuration, or an IP address
+	// without brackets. User and Port default to the configuration's, then
+	// to our own name and 22.
+	Host string
+	User string
+	Port int
+
+	// Who we are. Keys are tried in ssh's order: certificates, agent keys that
+	// are named here or in the configuration, other agent keys, key files;
+	// then keyboard-interactive, then the password.
+	//
+	// A password that is not given is asked through Env.Prompt, and so
+	// is the passphrase of a key, once the server has agreed to the key.
+	Password       Secret
+	Passphrase     Secret   // of the key files and Keys that are encrypted
+	IdentityFiles  []string // "~/" is the user's home
+	Keys           []Secret // private keys in PEM form
+	Certificates   []string // files, or lines of the form "ssh-...-cert-v01@openssh.com AAAA..."
+	IdentitiesOnly bool     // offer no agent key but those named here or in the configuration
+	AgentSocket    string   // instead of IdentityAgent and $SSH_AUTH_SOCK
+	NoAgent        bool
+
+	// Who they are. KnownHostsFiles replaces the user's and the system's
+	// files; new hosts are added to the first. HostKeyAlias is the name
+	// to look up instead of the host's.
+	HostKeys        HostKeyPolicy
+	KnownHostsFiles []string
+	HostKeyAlias    string
+
+	// How to get there. Every entry of ProxyJump is reached through the one
+	// before it, with its own user, port, keys and known hosts; its
+	// encryption ends there, ours does not. ProxyCommand is a shell command
+	// whose standard input and output lead to the server; "none"
+	// switches off the configuration's ProxyJump and ProxyCommand.
+	// Through opens the first connection; it does not travel, and with it
+	// the configuration's proxies, meant for this host, don't count.
+	ProxyJump    []SSH
+	ProxyCommand string
+	Through      Dialer `cbor:"-"`
+
+	// ConnectTimeout bounds what comes before authentication (dialling, key
+	// exchange): 0 means the configuration's or 30 s, negative no bound but
+	// the context's. Waiting for our turn does not count.
+	ConnectTimeout time.Duration
+
+	// A server that has sent nothing for Keepalive is asked for a sign of
+	// life, and given up after KeepaliveCount unanswered intervals.
+	// 0 means the configuration's or 15 s and 3; negative switches it off.
+	Keepalive      time.Duration
+	KeepaliveCount int
+
+	// ConfigFile replaces the user's and the system's configuration; "" is
+	// those, "none" (or NoConfig) reads none at all.
+	ConfigFile string
+	NoConfig   bool
+
+	// Algorithms in order of preference, by their names in the protocol;
+	// empty means the defaults of golang.org/x/crypto/ssh, which exclude
+	// what is broken. There is no compression.
+	KeyExchanges      []string
+	Ciphers           []string
+	MACs              []string
+	HostKeyAlgorithms []string
+}
+
+// Label is "ssh:user@host:port" without the parts that are not set.
+func (s SSH) Label() string { return "ssh:" + s.destination() }
+
+func (s SSH) destination() string {
+	var b strings.Builder
+	if s.User != "" {
+		b.WriteString(s.User + "@")
+	}
+	switch {
+	case s.Port != 0 && s.Port != 22:
+		b.WriteString(hostPort(s.Host, s.Port))
+	default:
+		b.WriteString(s.Host)
+	}
+	return b.String()
+}
+
+// Open connects, authenticates and starts e.Line by the login shell. All of that
+// is bounded by ctx, and has been undone when Open returns an error.
+func (s SSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return s.openFrom(ctx, e, defaultSSHPlaces())
+}
+
+// openFrom is Open with the machine's files taken from elsewhere.
+func (s SSH) openFrom(ctx context.Context, e *Env, places sshPlaces) (bootstrap.Carrier, error) {
+	d := &sshDial{env: e, label: s.Label(), places: places}
+	client, err := d.open(ctx, s, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	carrier, err := d.start(ctx, client, e.Line)
+	if err != nil {
+		client.close()
+		return nil, err
+	}
+	return carrier, nil
+}
+
+// parseJumps reads the value of the configuration's ProxyJump:
+// [user@]host[:port] or ssh://[user@]host[:port], separated by commas.
+func parseJumps(list string) ([]SSH, error) {
+	if list == "" || strings.EqualFold(list, "none") {
+		return nil, nil
+	}
+	var jumps []SSH
+	for text := range strings.SplitSeq(list, ",") {
+		jump, err := parseDestination(strings.TrimSpace(text))
+		if err != nil {
+			return nil, err
+		}
+		jumps = append(jumps, jump)
+	}
+	return jumps, nil
+}
+
+func parseDestination(text string) (SSH, error) {
+	rest := strings.TrimSuffix(strings.TrimPrefix(text, "ssh://"), "/")
+	var s SSH
+	// The last @ separates: a user name may contain one.
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		s.User, rest = rest[:i], rest[i+1:]
+		if s.User == "" {
+			return s, badDestination(text)
+		}
+	}
+	port := ""
+	switch {
+	case strings.HasPrefix(rest, "["):
+		host, after, ok := strings.Cut(rest[1:], "]")
+		if !ok || (after != "" && after[0] != ':') {
+			return s, badDestination(text)
+		}
+		s.Host, port = host, strings.TrimPrefix(after, ":")
+		if after == ":" {
+			return s, badDestination(text)
+		}
+	case strings.Count(rest, ":") == 1:
+		s.Host, port, _ = strings.Cut(rest, ":")
+		if port == "" {
+			return s, badDestination(text)
+		}
+	default:
+		s.Host = rest // a name, or an IPv6 address without a port
+	}
+	if port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return s, badDestination(text)
+		}
+		s.Port = int(n)
+	}
+	if s.Host == "" {
+		return s, badDestination(text)
+	}
+	return s, nil
+}

@@ -1,0 +1,115 @@
+//go:build unix
+
+package connect
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// proxyGrace is how long a proxy command may take to end once its pipe has
+// been closed, before it is killed.
+const proxyGrace = 500 * time.Millisecond
+
+// proxyConn is a ProxyCommand: a process whose standard input and output are
+// one socket, so that the command may be anything that expects either.
+type proxyConn struct {
+	net.Conn
+	command string
+	process *exec.Cmd
+	words   *lastWords
+
+	exited chan struct{} // closed by the goroutine that waits for the process
+	status error         // set before exited is closed
+
+	once sync.Once
+	err  error
+}
+
+// startProxy runs a command line, whose tokens have been expanded, by the shell
+// in a process group of its own.
+func startProxy(e *Env, label, command string) (net.Conn, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	ours.Close() // FileConn has a copy
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	p := &proxyConn{Conn: conn, command: command, exited: make(chan struct{}),
+		words: &lastWords{log: e.Log, label: label + " proxy"}}
+	p.process = exec.Command("/bin/sh", "-c", "exec "+command)
+	p.process.Stdin, p.process.Stdout, p.process.Stderr = theirs, theirs, p.words
+	p.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// What the command left behind may hold its standard error open.
+	p.process.WaitDelay = proxyGrace
+	if err := p.process.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: proxy command: %w", ErrStart, err)
+	}
+	go func() {
+		p.status = p.process.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// failure is how the command ended, if it ended badly within a moment.
+func (p *proxyConn) failure() error {
+	ctx, cancel := context.WithTimeout(context.Background(), proxyGrace)
+	defer cancel()
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return nil
+	}
+	if p.status == nil || p.process.ProcessState.ExitCode() < 0 {
+		return nil // killed, by Close
+	}
+	return fmt.Errorf("%w: proxy command %q: %w: %s", ErrStart, p.command, p.status, p.words)
+}
+
+// Close ends the command and what it started, and waits.
+func (p *proxyConn) Close() error {
+	p.once.Do(func() {
+		p.err = p.Conn.Close()
+		group := -p.process.Process.Pid
+		// As OpenSSH does. The group outlives its leader where the command
+		// started others, so it is signalled in any case.
+		syscall.Kill(group, syscall.SIGHUP)
+		timer := time.NewTimer(proxyGrace)
+		select {
+		case <-p.exited:
+		case <-timer.C:
+		}
+		timer.Stop()
+		syscall.Kill(group, syscall.SIGKILL)
+		<-p.exited
+	})
+	return p.err
+}
+
+func socketPair() (ours, theirs *os.File, err error) {
+	// Not every Unix has SOCK_CLOEXEC; the lock keeps a child that is
+	// forked meanwhile from inheriting the pair.
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "proxy"), os.NewFile(uintptr(fds[1]), "proxy command"), nil
+}

@@ -1,0 +1,219 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sshCarrier is the first stage running in a session of the server, as a
+// bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh:
+// over 100 ms of round trip that is 20 MB/s.
+//
+// Three goroutines belong to it, all of which end with the client:
+// requests gathers the exit status, stderr what is said on the side,
+// keepalive notices a dead peer.
+type sshCarrier struct {
+	// Immutable.
+	dial    *sshDial
+	client  *sshClient
+	channel ssh.Channel
+	words   *lastWords
+	closing chan struct{} // closed by Close
+
+	ended chan struct{} // closed by the requests goroutine: no more is to come from the command
+	heard chan struct{} // closed by the stderr goroutine
+	work  sync.WaitGroup
+	once  sync.Once
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	status *uint32 // of "exit-status"
+	signal string  // of "exit-signal"
+	dead   error   // the keepalive's verdict
+}
+
+// start runs a command line on an authenticated connection.
+func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*sshCarrier, error) {
+	unwatch := context.AfterFunc(ctx, client.sever)
+	c, err := d.exec(client, line)
+	if !unwatch() {
+		// Cancelled, be it at the last moment. The caller closes the client,
+		// which ends the carrier's goroutines.
+		err = contextError(ctx)
+	}
+	if err != nil {
+		return nil, d.fail(phaseSession, err)
+	}
+	client.wire.advance(phaseExchange)
+	if set := client.set; set.keepalive > 0 {
+		c.work.Go(func() { c.keepalive(set.keepalive, set.keepaliveCount) })
+	}
+	return c, nil
+}
+
+func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
+	channel, requests, err := client.conn.OpenChannel("session", nil)
+	if err != nil {
+		return nil, sessionError(client, "a session", err)
+	}
+	c := &sshCarrier{dial: d, client: client, channel: channel,
+		words:   &lastWords{log: d.env.Log, label: d.label},
+		closing: make(chan struct{}), ended: make(chan struct{}), heard: make(chan struct{})}
+	client.served.Go(func() { c.requests(requests) })
+	client.served.Go(func() {
+		defer close(c.heard)
+		io.Copy(c.words, channel.Stderr())
+	})
+	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(&struct{ Command string }{line}))
+	if err != nil {
+		return nil, sessionError(client, "a command", err)
+	}
+	if !accepted {
+		return nil, fmt.Errorf("%w: %s refused to run a command", ErrPermission, client.name)
+	}
+	return c, nil
+}
+
+func sessionError(client *sshClient, what string, err error) error {
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w: %s refused %s: %s", ErrPermission, client.name, what, cleanText(refused.Message))
+	}
+	return fmt.Errorf("%w: the connection ended: %w", ErrEOF, err)
+}
+
+func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
+	defer close(c.ended)
+	for request := range requests {
+		c.mu.Lock()
+		switch request.Type {
+		case "exit-status":
+			var status struct{ Code uint32 }
+			if ssh.Unmarshal(request.Payload, &status) == nil {
+				c.status = &status.Code
+			}
+		case "exit-signal":
+			var signal struct {
+				Name   string
+				Core   bool
+				Text   string
+				Locale string
+			}
+			if ssh.Unmarshal(request.Payload, &signal) == nil {
+				c.signal = cleanText(signal.Name)
+			}
+		}
+		c.mu.Unlock()
+		if request.WantReply {
+			request.Reply(false, nil)
+		}
+	}
+}
+
+// Read reads the command's standard output.
+func (c *sshCarrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
+
+// Write writes to the command's standard input.
+func (c *sshCarrier) Write(p []byte) (int, error) { return c.channel.Write(p) }
+
+// Close ends the session by ending the connection, and those to the jump hosts.
+// It does not ask the server: one that is stuck could not answer.
+func (c *sshCarrier) Close() error {
+	c.once.Do(func() { close(c.closing) })
+	c.client.close()
+	c.work.Wait()
+	return nil
+}
+
+// Cause explains the end: a dead peer, the command's exit status with its last
+// words, or the loss of the connection.
+func (c *sshCarrier) Cause(ctx context.Context) error {
+	for _, ready := range []chan struct{}{c.ended, c.heard} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
+	}
+	c.mu.Lock()
+	status, signal, dead := c.status, c.signal, c.dead
+	c.mu.Unlock()
+	words := c.words.String()
+	if words != "" {
+		words = ": " + words
+	}
+	switch {
+	case dead != nil:
+		return c.dial.fail(phaseExchange, dead)
+	case signal != "":
+		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command was killed by signal %s%s", ErrEOF, signal, words))
+	case status != nil && *status != 0:
+		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command ended with status %d%s", ErrEOF, *status, words))
+	case status != nil && words != "":
+		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command ended%s", ErrEOF, words))
+	case status != nil:
+		return nil
+	}
+	select {
+	case <-c.ended:
+	default:
+		return nil // still running, as far as is known
+	}
+	select {
+	case <-c.closing:
+		return nil // by our own Close
+	default:
+	}
+	if err := c.client.wire.failure(); err != nil && !errors.Is(err, io.EOF) {
+		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the connection was lost: %w%s", ErrEOF, err, words))
+	}
+	return c.dial.fail(phaseExchange, fmt.Errorf("%w: the server closed the connection%s", ErrEOF, words))
+}
+
+// keepalive asks for a sign of life whenever nothing has come for an interval,
+// and severs the connection after count intervals without any. One request at
+// most is under way: a peer that is slow is not sent more of them.
+func (c *sshCarrier) keepalive(interval time.Duration, count int) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	seen, silent := c.client.wire.received.Load(), 0
+	answered := make(chan struct{}, 1)
+	asking := false
+	for {
+		select {
+		case <-c.closing:
+			return
+		case <-c.ended:
+			return
+		case <-answered:
+			asking = false
+			continue
+		case <-ticker.C:
+		}
+		if now := c.client.wire.received.Load(); now != seen {
+			seen, silent = now, 0
+			continue
+		}
+		if silent++; silent > count {
+			c.mu.Lock()
+			c.dead = fmt.Errorf("%w: no sign of life for %v", ErrTimeout, time.Duration(silent)*interval)
+			c.mu.Unlock()
+			c.client.sever()
+			return
+		}
+		if !asking {
+			asking = true
+			// The answer, or the refusal that is as good, ends it; so does
+			// the end of the connection.
+			c.work.Go(func() {
+				c.client.conn.SendRequest("keepalive@openssh.com", true, nil)
+				answered <- struct{}{}
+			})
+		}
+	}
+}

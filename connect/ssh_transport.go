@@ -1,0 +1,116 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// transport opens the byte stream to the server: through the jump host, by the
+// proxy command, or by a dialer.
+func (d *sshDial) transport(ctx context.Context, s *SSH, set *sshSettings, via *sshClient) (net.Conn, error) {
+	switch {
+	case via != nil:
+		return via.dial(ctx, set.host, set.port)
+	case set.proxyCommand != "":
+		tokens := sshTokens{alias: set.alias, host: set.host, port: set.port, user: set.user}
+		command, err := tokens.expandCommand(set.proxyCommand)
+		if err != nil {
+			return nil, err
+		}
+		return startProxy(d.env, d.label, command)
+	}
+	dial := d.env.Dial
+	switch {
+	case s.Through != nil:
+		dial = s.Through.DialContext
+	case dial == nil:
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", hostPort(set.host, set.port))
+	if err != nil {
+		return nil, dialError(err)
+	}
+	return conn, nil
+}
+
+// dialError gives a failure to connect its class.
+func dialError(err error) error {
+	class := ErrStart
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		class = ErrRefused
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+		class = ErrTimeout
+	case errors.As(err, &timeout) && timeout.Timeout():
+		class = ErrTimeout
+	}
+	if errors.Is(err, class) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", class, err)
+}
+
+// dial opens a connection from the host that c leads to (RFC 4254, section 7.2).
+// Opening a channel can't be cancelled by itself, and the jump host may take
+// minutes to find that it can't connect: so ctx ends the whole connection
+// to the jump host, which serves nobody else.
+func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, error) {
+	defer context.AfterFunc(ctx, c.sever)()
+	request := ssh.Marshal(&struct {
+		Host       string
+		Port       uint32
+		Originator string
+		FromPort   uint32
+	}{host, uint32(port), "127.0.0.1", 0})
+	channel, requests, err := c.conn.OpenChannel("direct-tcpip", request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, contextError(ctx)
+		}
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) {
+			return nil, fmt.Errorf("%w: the connection to jump host %s ended: %w", ErrEOF, c.name, err)
+		}
+		class := ErrRefused
+		if refused.Reason == ssh.Prohibited {
+			class = ErrPermission
+		}
+		return nil, fmt.Errorf("%w: jump host %s can't connect to %s: %s", class, c.name, hostPort(host, port), cleanText(refused.Message))
+	}
+	c.served.Go(func() { ssh.DiscardRequests(requests) })
+	return &channelConn{Channel: channel, addr: channelAddr(hostPort(host, port))}, nil
+}
+
+// channelConn makes a channel a net.Conn. There are no deadlines:
+// x/crypto/ssh sets none, and the contexts that bound a connection close it.
+type channelConn struct {
+	ssh.Channel
+	addr channelAddr
+	once sync.Once
+	err  error
+}
+
+func (c *channelConn) Close() error {
+	c.once.Do(func() { c.err = c.Channel.Close() })
+	return c.err
+}
+
+func (c *channelConn) LocalAddr() net.Addr              { return channelAddr("ssh channel") }
+func (c *channelConn) RemoteAddr() net.Addr             { return c.addr }
+func (c *channelConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *channelConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *channelConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+type channelAddr string
+
+func (channelAddr) Network() string  { return "ssh" }
+func (a channelAddr) String() string { return string(a) }

@@ -1,0 +1,337 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// child is a context that was started from here.
+type child struct {
+	id      core.ID
+	label   string
+	link    *router.Link
+	carrier bootstrap.Carrier
+}
+
+// childInfo is what every ancestor learns of a new context. It comes from the
+// parent, not from the child itself, and is for people only: nothing is
+// decided by it.
+type childInfo struct {
+	Label    string    `cbor:"1,keyasint"`
+	Hostname string    `cbor:"2,keyasint,omitempty"`
+	User     string    `cbor:"3,keyasint,omitempty"`
+	UID      int       `cbor:"4,keyasint,omitempty"`
+	PID      int       `cbor:"5,keyasint,omitempty"`
+	GOOS     string    `cbor:"6,keyasint,omitempty"`
+	GOARCH   string    `cbor:"7,keyasint,omitempty"`
+	Rung     string    `cbor:"8,keyasint,omitempty"`
+	Since    time.Time `cbor:"9,keyasint,omitempty"`
+}
+
+func formatID(id core.ID) string { return strconv.FormatUint(uint64(id), 10) }
+
+// maxLabel bounds a path element: a hostile context chooses the labels of its
+// own descendants.
+const maxLabel = 256
+
+// joinPath appends a hop to the path of its parent. A slash in a label would
+// look like another hop, and a control character could rewrite a terminal.
+func joinPath(parent *Node, label string) string {
+	label = strings.Map(func(r rune) rune {
+		if r == '/' || r < ' ' || r == 0x7f || r == '�' {
+			return '_'
+		}
+		return r
+	}, label)
+	if len(label) > maxLabel {
+		label = label[:maxLabel]
+	}
+	if parent == nil || parent.path == "" {
+		return label
+	}
+	return parent.path + "/" + label
+}
+
+// extra is the part of a welcome that only this package looks at.
+type extra struct {
+	LogLevel       int           `cbor:"1,keyasint,omitempty"`
+	ConnectTimeout time.Duration `cbor:"2,keyasint"`
+	CloseTimeout   time.Duration `cbor:"3,keyasint"`
+	MaxChildren    int           `cbor:"4,keyasint"`
+	NoDisk         bool          `cbor:"5,keyasint,omitempty"`
+	Rungs          []string      `cbor:"6,keyasint,omitempty"`
+	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
+}
+
+// reserve takes a place for one more child.
+func (l *local) reserve() error {
+	l.childMu.Lock()
+	defer l.childMu.Unlock()
+	switch {
+	case l.ctx.Err() != nil:
+		return ErrClosed
+	case l.depth <= 0:
+		return fmt.Errorf("%w: the path has as many hops as Config.MaxDepth allows", ErrTooDeep)
+	case len(l.children)+l.connecting >= l.cfg.MaxChildren:
+		return fmt.Errorf("%w: %d children, as many as Config.MaxChildren allows", ErrTooDeep, l.cfg.MaxChildren)
+	}
+	l.connecting++
+	return nil
+}
+
+// connect starts a child of this context.
+func (l *local) connect(ctx context.Context, m connect.Method, dial dialFunc) (*Node, error) {
+	label := m.Label()
+	path := joinPath(l.selfNode, label)
+	if err := l.reserve(); err != nil {
+		return nil, &Error{Op: "connect", Path: path, Err: err}
+	}
+	defer func() {
+		l.childMu.Lock()
+		l.connecting--
+		l.childMu.Unlock()
+	}()
+	ctx, cancel := l.connectContext(ctx)
+	defer cancel()
+	n, err := l.divide(ctx, m, label, path, dial)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
+	}
+	return n, nil
+}
+
+// connectContext bounds a connect: by Config.ConnectTimeout where ctx has no
+// deadline, and by the end of this context.
+func (l *local) connectContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	var timeout context.CancelFunc = func() {}
+	if _, ok := ctx.Deadline(); !ok {
+		ctx, timeout = context.WithTimeout(ctx, l.cfg.ConnectTimeout)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		timeout()
+	}
+}
+
+// open lets a method open its pipe, with the first stage at the other end.
+func (l *local) open(ctx context.Context, m connect.Method, path string, dial dialFunc, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
+	options := bootstrap.Options{
+		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs,
+		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
+	}
+	if lm, ok := m.(connect.LocalMethod); ok && shortcut {
+		options.Same = sameHostReadable(lm.LocalUser())
+	}
+	launch := bootstrap.NewLaunch(options)
+	env := &connect.Env{
+		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log,
+		Prompt: l.prompter(path), Dial: dial,
+	}
+	env.Exec, env.ExecArgv = launch.Exec()
+	if env.Dial == nil {
+		env.Dial = new(net.Dialer).DialContext
+	}
+	carrier, err := m.Open(ctx, env)
+	if err != nil {
+		launch.Abandon()
+	}
+	return launch, carrier, err
+}
+
+// divide is the birth of a child: the method opens a pipe, the launch puts the
+// image behind it and hears the child's hello, the child is given its place in
+// the tree, and the router takes over the pipe.
+func (l *local) divide(ctx context.Context, m connect.Method, label, path string, dial dialFunc) (*Node, error) {
+	launch, carrier, err := l.open(ctx, m, path, dial, true)
+	if err != nil {
+		return nil, err
+	}
+	session, err := launch.Run(ctx, carrier) // closes the carrier on failure
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.adopt(ctx, label, session, carrier)
+	if err != nil {
+		_ = carrier.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// adopt gives a child its place in the tree.
+func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+	h := session.Hello
+	id, block, err := l.router.AllocID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x, err := core.Marshal(extra{
+		LogLevel: int(l.level.Level()), ConnectTimeout: l.cfg.ConnectTimeout, CloseTimeout: l.cfg.CloseTimeout,
+		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
+	})
+	if err != nil {
+		return nil, err
+	}
+	path := joinPath(l.selfNode, label)
+	info, err := core.Marshal(childInfo{
+		Label: label, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
+		GOOS: h.GOOS, GOARCH: h.GOARCH, Rung: session.Rung, Since: time.Now(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = session.Welcome(bootstrap.Welcome{
+		Tree: l.tree, ID: id, Ancestors: l.ancestorsOfChild(), Path: path, Block: block,
+		Depth: l.depth - 1, AllowSiblings: l.cfg.AllowSiblings, Extra: x,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := l.addNode(id, l.id, path)
+	link, err := l.router.Attach(ctx, router.LinkConfig{Peer: id, Carrier: carrierLink{session.Link, carrier}, Info: info})
+	if err != nil {
+		l.nodeLost(id, err)
+		return nil, err
+	}
+	c := &child{id: id, label: label, link: link, carrier: carrier}
+	l.childMu.Lock()
+	l.children[id] = c
+	l.childMu.Unlock()
+	l.backgroundWG.Go(func() {
+		<-link.Done()
+		l.childMu.Lock()
+		delete(l.children, id)
+		l.childMu.Unlock()
+		_ = carrier.Close()
+	})
+	return n, nil
+}
+
+// carrierLink reads and writes the link and closes the carrier with it.
+type carrierLink struct {
+	link interface {
+		Read([]byte) (int, error)
+		Write([]byte) (int, error)
+		Close() error
+	}
+	carrier bootstrap.Carrier
+}
+
+func (c carrierLink) Read(b []byte) (int, error)  { return c.link.Read(b) }
+func (c carrierLink) Write(b []byte) (int, error) { return c.link.Write(b) }
+func (c carrierLink) Close() error                { return errors.Join(c.link.Close(), c.carrier.Close()) }
+
+// ancestorsOfChild lists the ancestors of a child, nearest first.
+func (l *local) ancestorsOfChild() []core.ID {
+	return append([]core.ID{l.id}, l.ancestors...)
+}
+
+// Survivor tells of processes that Close could not end.
+type Survivor struct {
+	Path      string // the context that started them
+	Processes int
+}
+
+// survivorsError is nil where there are none.
+func survivorsError(path string, s []Survivor) error {
+	if len(s) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for i, v := range s {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%d of %s", v.Processes, v.Path)
+	}
+	return &Error{Op: "close", Path: path, Err: fmt.Errorf("processes survived: %s", b.String())}
+}
+
+// closeChildren closes all children side by side.
+func (l *local) closeChildren(budget time.Duration) []Survivor {
+	l.childMu.Lock()
+	children := make([]*child, 0, len(l.children))
+	for _, c := range l.children {
+		children = append(children, c)
+	}
+	l.childMu.Unlock()
+	var (
+		wg        sync.WaitGroup
+		mu        sync.Mutex
+		survivors []Survivor
+	)
+	for _, c := range children {
+		wg.Go(func() {
+			s := l.closeChild(c, budget)
+			mu.Lock()
+			survivors = append(survivors, s...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return survivors
+}
+
+// closeChild asks a child to shut down, then closes its link, which ends it in
+// any case, and its carrier, which ends the tool.
+func (l *local) closeChild(c *child, budget time.Duration) []Survivor {
+	budget = max(budget, 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(l.sendCtx, budget)
+	defer cancel()
+	// The child's own budget is smaller, so that its report arrives.
+	survivors, err := shutdownFunc.Call(ctx, l.node(c.id), budget*4/5)
+	if err != nil && !errors.Is(err, ErrGone) {
+		l.log.Warn("a context did not shut down in order and is ended by force", "context", l.pathOf(c.id), "err", err)
+	}
+	c.link.Close(ErrClosed)
+	_ = c.carrier.Close()
+	return survivors
+}
+
+// closeNode closes a context other than this one: a child directly, others by
+// way of their parent, which holds the link.
+func (l *local) closeNode(n *Node) error {
+	if n.Err() != nil {
+		return nil
+	}
+	l.childMu.Lock()
+	c := l.children[n.id]
+	l.childMu.Unlock()
+	if c != nil {
+		survivors := l.closeChild(c, l.cfg.CloseTimeout)
+		<-n.life.done
+		return survivorsError(n.String(), survivors)
+	}
+	via := n.Via()
+	if via == nil || via.id == n.id {
+		return &Error{Op: "close", Path: n.String(), Err: ErrRefused}
+	}
+	ctx, cancel := context.WithTimeout(l.sendCtx, l.cfg.CloseTimeout+time.Second)
+	defer cancel()
+	survivors, err := closeFunc.Call(ctx, via, n.id)
+	if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNoRoute) {
+		return &Error{Op: "close", Path: n.String(), Err: err}
+	}
+	select {
+	case <-n.life.done:
+	case <-ctx.Done():
+	}
+	return survivorsError(n.String(), survivors)
+}

@@ -1,0 +1,92 @@
+package contexts
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// Config is what a tree is started with. The zero value, and nil, are a good
+// choice.
+type Config struct {
+	// Log receives the records of all contexts, with the attribute "context"
+	// holding the path for those that come from elsewhere. Default:
+	// slog.Default().
+	Log *slog.Logger
+	// LogLevel is the least level that children send. Default: info. See
+	// also Node.SetLogLevel.
+	LogLevel slog.Level
+	// Output receives what children and the processes they start print on
+	// their standard output and error, line by line, each behind "[path] ".
+	// Where it is nil the lines become records of Log.
+	Output io.Writer
+
+	// Prompt asks the person in front of the master for a password or the
+	// like, whatever the depth of the hop that needs it. Several may be asked
+	// at once. Where it is nil, a missing secret is an error that matches
+	// connect.ErrPasswordRequired.
+	Prompt func(ctx context.Context, p connect.Prompt) (string, error)
+
+	// ConnectTimeout bounds a Connect whose ctx has no deadline. Default: 2
+	// minutes.
+	ConnectTimeout time.Duration
+	// CloseTimeout bounds the orderly part of Close; what has not ended by
+	// then is killed. Default: 3 s.
+	CloseTimeout time.Duration
+
+	// MaxDepth bounds how many hops below the master a context may be, as a
+	// guard against programs that divide without end. Default: 8.
+	MaxDepth int
+	// MaxChildren bounds the children of one context. Default: 4096.
+	MaxChildren int
+
+	// AllowSiblings lets contexts that are not above one another exchange
+	// messages, with the rights of descendants. By default the common
+	// ancestor refuses that, except where it passed one a node of the other.
+	AllowSiblings bool
+	// NoDisk forbids the last resort of the bootstrap, a file that is
+	// unlinked before it is executed in a directory that is not in memory.
+	NoDisk bool
+	// Rungs restricts how an image may be started at the far side; see
+	// package bootstrap. Default: all, in order of preference.
+	Rungs []string
+
+	// Limits bounds what other contexts can make this one hold. Zero fields
+	// have defaults.
+	Limits router.Limits
+}
+
+const (
+	defaultConnectTimeout = 2 * time.Minute
+	defaultCloseTimeout   = 3 * time.Second
+	defaultMaxDepth       = 8
+	defaultMaxChildren    = 4096
+)
+
+// withDefaults copies c and fills it in.
+func (c *Config) withDefaults() Config {
+	var d Config
+	if c != nil {
+		d = *c
+	}
+	if d.Log == nil {
+		d.Log = slog.Default()
+	}
+	if d.ConnectTimeout <= 0 {
+		d.ConnectTimeout = defaultConnectTimeout
+	}
+	if d.CloseTimeout <= 0 {
+		d.CloseTimeout = defaultCloseTimeout
+	}
+	if d.MaxDepth <= 0 {
+		d.MaxDepth = defaultMaxDepth
+	}
+	if d.MaxChildren <= 0 {
+		d.MaxChildren = defaultMaxChildren
+	}
+	return d
+}

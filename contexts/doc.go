@@ -1,0 +1,73 @@
+// Package contexts is what programs that divide import.
+//
+// A Go program that calls [Init] first thing in main can start copies of
+// itself wherever some tool opens a pipe: over ssh, through sudo, on the same
+// machine. Nothing has to be installed at the far side and nothing is written
+// to a disk there. Each copy is a context; contexts form a tree with the
+// program that the user started, the master, at the root. The handle on a
+// context is a [Node].
+//
+//	// A function that can run in any context. What travels is its number.
+//	var diskFree = contexts.NewFunc("disk.free",
+//		func(ctx context.Context, path string) (uint64, error) {
+//			var s syscall.Statfs_t
+//			err := syscall.Statfs(path, &s)
+//			return s.Bavail * uint64(s.Bsize), err
+//		})
+//
+//	func main() {
+//		contexts.Init() // in a child: serves here and never returns
+//
+//		ctx := context.Background()
+//		self, err := contexts.Start(ctx, nil)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer self.Close()
+//
+//		web, err := self.Connect(ctx, connect.SSH{Host: "web1", User: "deploy"})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		root, err := web.Connect(ctx, connect.Sudo{}) // runs in web: a grandchild
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		free, err := diskFree.Call(ctx, root, "/var")
+//		fmt.Println(free, err)
+//	}
+//
+// # Functions
+//
+// [NewFunc] registers a typed function under a name; [Func.Call] calls it in a
+// context and waits, [Func.Go] does not wait, [Func.Each] asks many contexts.
+// [NewSeqFunc] is for results that come one by one, [NewConnFunc] for byte
+// streams. Dependent calls share a [Chain] and take one round trip together.
+// Calls go both ways: a child may call what an ancestor registered with
+// [AllowDescendants].
+//
+// The deadline of the caller's ctx travels as remaining time, its cancellation
+// as a message; a function whose caller is lost is cancelled as well.
+//
+// # Life
+//
+// Connect starts a context and Close ends it, with everything below it. A
+// context also ends when its parent does, however that happened: by end of
+// file, by heartbeat where the network is silent, by a small guard process
+// where the context itself is stopped or spins. Processes that it started die
+// with it, daemons included. Done and Err of a Node tell about its end.
+//
+// # Goroutines
+//
+// A context has the goroutines of its router (one multiplexer, and a reader
+// and a writer for each link), one for each call that runs, one for the log,
+// and one for each child that waits for the link's end. Close of the local
+// node waits for all of them but calls of user functions that do not heed
+// their ctx.
+//
+// # Errors
+//
+// Every operation returns *[Error], which names what was done and at which
+// path of hops, and unwraps to the reason. What a remote function returned is
+// recognised by errors.Is and errors.As as if it had been returned here.
+package contexts

@@ -1,0 +1,242 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// A Func is a function that can be called in any context of the tree. Make
+// one with [NewFunc] and keep it in a package variable.
+type Func[In, Out any] struct {
+	e        *entry
+	sendNode visitor // finds the nodes in an argument
+	recvNode visitor // and those in a result
+}
+
+// A Target is where a call goes: a *Node, or a *Chain of calls on one.
+type Target interface {
+	target() (*Node, *Chain)
+}
+
+func (n *Node) target() (*Node, *Chain) { return n, nil }
+
+// NewFunc registers fn under a name, which must be unique in the program. It
+// panics, naming the caller's line, on a duplicate name, after Init, and on
+// types that cannot travel.
+//
+// Types travel as CBOR: exported fields of structs by name, the struct tags of
+// fxamacker/cbor apply, times and types with MarshalBinary are fine, channels,
+// functions and interfaces are not. A method of a value is called remotely by
+// making the value the argument.
+//
+// fn runs in a goroutine of its own for each call (see [Serial]). Its context
+// carries the caller's deadline and cancellation, is cancelled when the caller
+// is lost, and is what [Self] and [Caller] take.
+func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), opts ...Option) *Func[In, Out] {
+	f := &Func[In, Out]{
+		sendNode: visitorOf(reflect.TypeFor[In]()),
+		recvNode: visitorOf(reflect.TypeFor[Out]()),
+	}
+	f.e = newEntry[In, Out](name, kindFunc, opts)
+	f.e.serve = func(c *incoming) {
+		in, err := decodeArg[In](c, f.sendNode)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		out, err := fn(c.ctx, in)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem)
+		body, err := core.Marshal(out)
+		if err != nil {
+			c.fail(fmt.Errorf("the result cannot be encoded: %w", err))
+			return
+		}
+		c.reply(body)
+	}
+	register(f.e)
+	return f
+}
+
+func newEntry[In, Out any](name string, k kind, opts []Option) *entry {
+	e := &entry{name: name, kind: k}
+	for _, o := range opts {
+		e.opts |= o
+	}
+	in, err := describe(reflect.TypeFor[In]())
+	if err != nil {
+		panic(fmt.Sprintf("contexts: function %q: argument: %v", name, err))
+	}
+	out, err := describe(reflect.TypeFor[Out]())
+	if err != nil {
+		panic(fmt.Sprintf("contexts: function %q: result: %v", name, err))
+	}
+	e.sig = "(" + in + ") " + out
+	return e
+}
+
+// decodeArg decodes the argument of a call and binds the nodes in it.
+func decodeArg[In any](c *incoming, nodes visitor) (In, error) {
+	var in In
+	if err := core.Unmarshal(c.q.arg, &in); err != nil {
+		return in, fmt.Errorf("the argument cannot be decoded: %w", err)
+	}
+	c.l.bind(nodes, reflect.ValueOf(&in).Elem)
+	return in, nil
+}
+
+// Name returns the name under which the function is registered.
+func (f *Func[In, Out]) Name() string { return f.e.name }
+
+// Call calls the function in another context, or in this one, and waits for
+// the result. When ctx ends, the remote work is cancelled and Call returns at
+// once with the error of ctx.
+//
+// The error is an *Error with the path of the node; it unwraps to what the
+// function returned: sentinels such as fs.ErrNotExist, errors of registered
+// types and syscall.Errno are recognised by errors.Is and errors.As, a panic
+// is a *PanicError.
+func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error) {
+	return f.Go(ctx, on, in).Wait()
+}
+
+// Go sends the call and returns without waiting for the result. Calls that
+// are sent from one goroutine to one node arrive in that order, and run side
+// by side unless the function is Serial or the target is a Chain.
+//
+// Go blocks only where more is waiting to be sent than Limits allow.
+func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
+	n, chain := on.target()
+	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n}}
+	p.call.send(ctx, chain, f.sendNode, func() ([]byte, error) { return core.Marshal(in) },
+		reflect.ValueOf(&in).Elem)
+	return p
+}
+
+// Send calls the function without waiting for, or ever learning, what came of
+// it. The error tells only whether the call could be sent.
+func (f *Func[In, Out]) Send(ctx context.Context, on Target, in In) error {
+	n, chain := on.target()
+	c := outgoing{e: f.e, n: n, oneWay: true}
+	c.send(ctx, chain, f.sendNode, func() ([]byte, error) { return core.Marshal(in) },
+		reflect.ValueOf(&in).Elem)
+	return c.err
+}
+
+// Pending is a call under way. Exactly one goroutine may wait for it.
+type Pending[Out any] struct {
+	ctx   context.Context
+	nodes visitor
+	call  outgoing
+	out   Out
+}
+
+// Wait waits for the result. Called again it returns the same.
+func (p *Pending[Out]) Wait() (Out, error) {
+	if p.call.reply == nil {
+		return p.out, p.call.err
+	}
+	body, err := p.call.wait(p.ctx)
+	if err == nil {
+		if err = core.Unmarshal(body, &p.out); err != nil {
+			p.call.err = p.call.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
+		}
+		p.call.n.self.bind(p.nodes, reflect.ValueOf(&p.out).Elem)
+	}
+	return p.out, p.call.err
+}
+
+// outgoing is one call as its caller sees it.
+type outgoing struct {
+	e      *entry
+	n      *Node
+	oneWay bool
+
+	reply *router.Reply // nil once the call is over
+	err   error
+}
+
+func (c *outgoing) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: err}
+}
+
+// send encodes and sends the call. What goes wrong is kept in c.err.
+func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode func() ([]byte, error), value func() reflect.Value) {
+	if c.n == nil || c.n.self == nil {
+		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: fmt.Errorf("the node is not part of a tree here")}
+		return
+	}
+	l := c.n.self
+	q := request{fn: c.e.index}
+	if deadline, ok := ctx.Deadline(); ok {
+		if q.timeout = time.Until(deadline); q.timeout <= 0 {
+			c.err = c.wrap(context.DeadlineExceeded)
+			return
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		c.err = c.wrap(context.Cause(ctx))
+		return
+	}
+	l.offer(c.n.id, nodes, value)
+	var err error
+	if q.arg, err = encode(); err != nil {
+		c.err = c.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
+		return
+	}
+	handle := core.HandleNone
+	if !c.oneWay {
+		c.reply = l.router.NewReply(c.n.id)
+		handle = c.reply.Handle()
+	}
+	if chain != nil {
+		err = chain.send(ctx, c, q, handle)
+	} else {
+		err = l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.encode())
+	}
+	if err != nil {
+		c.finish()
+		c.err = c.wrap(err)
+	}
+}
+
+// wait returns the body of the answer, or keeps and returns the error.
+func (c *outgoing) wait(ctx context.Context) ([]byte, error) {
+	select {
+	case m := <-c.reply.C():
+		c.finish()
+		c.err = c.wrap(m.Err)
+		return m.Body, c.err
+	case <-ctx.Done():
+	}
+	// The answer may be there already; it is worth more than the error.
+	select {
+	case m := <-c.reply.C():
+		c.finish()
+		c.err = c.wrap(m.Err)
+		return m.Body, c.err
+	default:
+	}
+	c.n.self.cancelCall(c.n.id, c.reply.Handle())
+	c.finish()
+	c.err = c.wrap(context.Cause(ctx))
+	return nil, c.err
+}
+
+func (c *outgoing) finish() {
+	if c.reply != nil {
+		c.reply.Close()
+		c.reply = nil
+	}
+}

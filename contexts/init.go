@@ -1,0 +1,135 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// initialized tells that Init was called: that copies of this program will
+// stop there instead of running main.
+var initialized atomic.Bool
+
+// Init makes the program able to divide. It must be the first statement of
+// main, and of TestMain where tests divide. In the program that the user
+// started it returns at once. In a child it serves the parent and never
+// returns; package variables and init functions have run, nothing else has.
+func Init() {
+	freeze()
+	initialized.Store(true)
+	if bootstrap.IsChild() {
+		bootstrap.Exit(serveChild())
+	}
+}
+
+// Start makes this process the master of a new tree and returns its node.
+// Close it to end the tree. When the process dies without that, the tree ends
+// as well. A process may start several trees; they know nothing of each other.
+func Start(ctx context.Context, cfg *Config) (*Node, error) {
+	if !initialized.Load() {
+		return nil, &Error{Op: "start", Err: ErrNotInitialized}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &Error{Op: "start", Err: context.Cause(ctx)}
+	}
+	c := cfg.withDefaults()
+	tree, err := uuid.NewRandom()
+	if err != nil {
+		return nil, &Error{Op: "start", Err: err}
+	}
+	who := identity{
+		id: core.Master, tree: tree, depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
+		// The master hands out every ID there is. A billion is enough for
+		// any tree and keeps the numbers in frames short.
+		block: core.Block{First: core.Master + 1, N: 1 << 30},
+	}
+	l := newLocal(who, c)
+	l.logs = newLogHub(l)
+	return l.selfNode, nil
+}
+
+// serveChild is the life of a child. It returns the exit status.
+func serveChild() int {
+	birth, err := bootstrap.Accept(table.fingerprint)
+	if err != nil {
+		// The parent is not there or is not one of us; standard error is all
+		// that is left.
+		fmt.Fprintf(os.Stderr, "mitosis: %v\n", err)
+		return 1
+	}
+	w := birth.Welcome
+	var x extra
+	if err := core.Unmarshal(w.Extra, &x); err != nil {
+		fmt.Fprintf(birth.Stderr, "mitosis: the parent's welcome cannot be read: %v\n", err)
+		return 1
+	}
+	cfg := Config{
+		LogLevel: slog.Level(x.LogLevel), ConnectTimeout: x.ConnectTimeout, CloseTimeout: x.CloseTimeout,
+		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, Rungs: x.Rungs,
+		AllowSiblings: w.AllowSiblings,
+	}
+	sender := newLogSender()
+	cfg.Log = slog.New(sender.handler())
+	slog.SetDefault(cfg.Log)
+	if x.Prompt {
+		cfg.Prompt = func(ctx context.Context, p connect.Prompt) (string, error) {
+			return "", errors.New("no master yet")
+		}
+	}
+	who := identity{
+		id: w.ID, tree: uuid.UUID(w.Tree), path: w.Path, ancestors: w.Ancestors,
+		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
+	}
+	l := newLocal(who, cfg.withDefaults())
+	if x.Prompt {
+		l.cfg.Prompt = l.promptMaster
+	}
+	sender.start(l)
+	go forwardOutput(birth.Output, sender)
+	link, err := l.router.Attach(context.Background(), router.LinkConfig{
+		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,
+	})
+	if err != nil {
+		return 1
+	}
+	select {
+	case <-l.lost:
+	case <-link.Done():
+	}
+	// The guard allows two seconds from the loss of the parent on. This
+	// watchdog is within them, and does not depend on anything that user
+	// code may hold.
+	time.AfterFunc(1800*time.Millisecond, func() { bootstrap.Exit(1) })
+	l.shutdown(1500 * time.Millisecond)
+	l.endSend()
+	_ = l.router.Close(ErrClosed)
+	return 0
+}
+
+// forwardOutput makes records of what is printed on the standard output and
+// error of this context and of processes that inherited them. It ends with
+// the process.
+func forwardOutput(r io.Reader, sender *logSender) {
+	lines := lineReader{r: r, max: maxOutputLine}
+	for {
+		line, err := lines.next()
+		if len(line) > 0 {
+			sender.output(line)
+		}
+		if err != nil {
+			return
+		}
+	}
+}

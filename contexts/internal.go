@@ -1,0 +1,231 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// What contexts ask of each other beyond user functions is itself made of
+// functions: they get authority, cancellation, deadlines and errors from the
+// same place as everyone else's. Only what an ancestor may ask of a descendant
+// is here, but for the prompt.
+
+var pingFunc = NewFunc("mitosis.ping", func(context.Context, struct{}) (struct{}, error) {
+	return struct{}{}, nil
+}, AllowDescendants)
+
+// shutdownFunc shuts a context down but for its link, which the parent closes
+// when it has read the report.
+var shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) ([]Survivor, error) {
+	c := callOf(ctx)
+	if c.l.id == core.Master {
+		return nil, ErrRefused
+	}
+	return c.l.shutdown(min(budget, time.Minute)), nil
+})
+
+// closeFunc closes a child of the context it is called in.
+var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) ([]Survivor, error) {
+	l := callOf(ctx).l
+	l.childMu.Lock()
+	c := l.children[id]
+	l.childMu.Unlock()
+	if c == nil {
+		return nil, ErrGone
+	}
+	return l.closeChild(c, l.cfg.CloseTimeout), nil
+})
+
+var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end chainEnd) (struct{}, error) {
+	c := callOf(ctx)
+	c.l.endChain(c.m.Src, end)
+	return struct{}{}, nil
+}, AllowDescendants)
+
+// connectRequest asks a context to connect.
+type connectRequest struct {
+	Method  []byte
+	Through *Node // the context whose connections the hop uses; nil: its own
+}
+
+// dial is what the hop opens network connections with; nil for the ordinary.
+func (q *connectRequest) dial() dialFunc {
+	if q.Through == nil {
+		return nil
+	}
+	return q.Through.DialContext
+}
+
+var connectFunc = NewFunc("mitosis.connect", func(ctx context.Context, q connectRequest) (*Node, error) {
+	l := callOf(ctx).l
+	m, err := connect.Decode(q.Method)
+	if err != nil {
+		return nil, err
+	}
+	return l.connect(ctx, m, q.dial())
+})
+
+// connecting has another context do something with a method: connect or probe.
+func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, f *Func[connectRequest, Out]) (Out, error) {
+	var none Out
+	fail := func(err error) (Out, error) {
+		return none, &Error{Op: "connect", Path: joinPath(n, m.Label()), Err: err}
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.cfg.ConnectTimeout)
+		defer cancel()
+	}
+	var q connectRequest
+	if t, ok := m.(connect.ThroughMethod); ok && t.ThroughDialer() != nil {
+		through, ok := t.ThroughDialer().(*Node)
+		if !ok {
+			return fail(fmt.Errorf("a hop made by another context can only go through a *contexts.Node, not through a %T", t.ThroughDialer()))
+		}
+		q.Through = through
+	}
+	var err error
+	if q.Method, err = connect.Encode(m); err != nil {
+		return fail(err)
+	}
+	// As long as we have it connect, the context may ask for passwords.
+	l.childMu.Lock()
+	l.prompting[n.id]++
+	l.childMu.Unlock()
+	defer func() {
+		l.childMu.Lock()
+		if l.prompting[n.id]--; l.prompting[n.id] == 0 {
+			delete(l.prompting, n.id)
+		}
+		l.childMu.Unlock()
+	}()
+	return f.Call(ctx, n, q)
+}
+
+// prompter returns what a hop at path asks its questions with, nil where
+// nobody can be asked.
+func (l *local) prompter(path string) func(context.Context, connect.Prompt) (string, error) {
+	if l.cfg.Prompt == nil {
+		return nil
+	}
+	return func(ctx context.Context, p connect.Prompt) (string, error) {
+		p.Path = path
+		return l.cfg.Prompt(ctx, p)
+	}
+}
+
+// promptMaster asks the person at the master.
+func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, error) {
+	answer, err := promptFunc.Call(ctx, l.master, p)
+	return string(answer), err
+}
+
+// promptFunc runs in the master. A context may ask only while the master has
+// it connect: a compromised host must not be able to open a password dialogue
+// whenever it likes. The path shown is the true one of who asks, whatever
+// that one says.
+var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
+	c := callOf(ctx)
+	l := c.l
+	l.childMu.Lock()
+	asked := l.prompting[c.m.Src] > 0
+	l.childMu.Unlock()
+	if !asked || l.cfg.Prompt == nil || l.id != core.Master {
+		return "", ErrRefused
+	}
+	caller := l.pathOf(c.m.Src)
+	if len(p.Path) <= len(caller) || p.Path[:len(caller)] != caller {
+		p.Path = caller
+	}
+	answer, err := l.cfg.Prompt(ctx, p)
+	return connect.Secret(answer), err
+}, AllowDescendants)
+
+// dialFunc is the shape of net.Dialer.DialContext.
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialRequest asks for a connection from the context's host.
+type dialRequest struct {
+	Network string
+	Addr    string
+	Timeout time.Duration
+}
+
+// dialConn connects its caller to an address. One byte says that the
+// connection is there; a failure is the stream's error.
+var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Conn, q dialRequest) error {
+	d := net.Dialer{Timeout: q.Timeout}
+	far, err := d.DialContext(ctx, q.Network, q.Addr)
+	if err != nil {
+		return err
+	}
+	defer far.Close()
+	if _, err := conn.Write([]byte{1}); err != nil {
+		return err
+	}
+	return relay(conn, far)
+})
+
+// dialThrough is Node.DialContext.
+func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, error) {
+	q := dialRequest{Network: network, Addr: addr}
+	if deadline, ok := ctx.Deadline(); ok {
+		q.Timeout = time.Until(deadline)
+	}
+	op := "dial " + network + " " + addr
+	conn, err := dialConn.Dial(ctx, n, q)
+	if err != nil {
+		return nil, &Error{Op: op, Path: n.String(), Err: err}
+	}
+	stop := context.AfterFunc(ctx, func() { conn.(*router.Stream).Reset(context.Cause(ctx)) })
+	var ok [1]byte
+	_, err = io.ReadFull(conn, ok[:])
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, &Error{Op: op, Path: n.String(), Err: err}
+	}
+	return conn, nil
+}
+
+// closeWriter is a connection that can say "no more" and still listen.
+type closeWriter interface{ CloseWrite() error }
+
+// relay copies both ways until both sides have said all they had to say. An
+// error on one side ends both.
+func relay(a, b net.Conn) error {
+	errs := make(chan error, 2)
+	half := func(dst, src net.Conn) {
+		_, err := io.Copy(dst, src)
+		if w, ok := dst.(closeWriter); ok && err == nil {
+			err = w.CloseWrite()
+		}
+		errs <- err
+	}
+	go half(a, b)
+	go half(b, a)
+	err := <-errs
+	if err != nil {
+		b.Close()
+		a.Close()
+	}
+	return firstError(err, <-errs)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

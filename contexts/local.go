@@ -1,0 +1,290 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// local is the context that this process is: the master's or a child's. All
+// nodes point to it. It owns the router, the children that were started from
+// here, and the calls that run here.
+type local struct {
+	// Immutable after newLocal.
+	id           core.ID
+	tree         uuid.UUID
+	path         string // "" in the master
+	cfg          Config
+	depth        int // how many generations may still follow
+	log          *slog.Logger
+	router       *router.Router
+	selfNode     *Node
+	master       *Node
+	ancestors    []core.ID        // nearest first
+	level        slog.LevelVar    // the level that records must have to be sent or shown
+	levelChanged func(slog.Level) // in a child: told of a new level; set before the first link
+
+	ctx     context.Context // ends when the context shuts down: calls, connects
+	cancel  context.CancelCauseFunc
+	sendCtx context.Context // ends when nothing can be sent any more
+	endSend context.CancelFunc
+
+	chainIDs atomic.Uint64
+	logs     *logHub // in the master: records of all other contexts
+
+	// Guarded by nodeMu. Nodes are kept for as long as their context is
+	// there or somebody waits on a handle, so that Done works.
+	nodeMu sync.Mutex
+	nodes  map[core.ID]*Node
+
+	// Guarded by childMu.
+	childMu    sync.Mutex
+	children   map[core.ID]*child
+	connecting int // slots taken by connects under way
+	prompting  map[core.ID]int
+
+	// Guarded by callMu.
+	callMu    sync.Mutex
+	calls     map[callKey]*incoming
+	callCount map[core.ID]int
+	closing   bool
+	callWG    sync.WaitGroup
+
+	// Guarded by chainMu.
+	chainMu    sync.Mutex
+	chains     map[chainKey]*chainState
+	chainCount map[core.ID]int
+
+	// backgroundWG counts the goroutines that background started.
+	backgroundWG sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
+	lost      chan struct{} // closed when the parent's link is lost
+	lostOnce  sync.Once
+}
+
+// identity is what tells one local context from another.
+type identity struct {
+	id            core.ID
+	tree          uuid.UUID
+	path          string
+	ancestors     []core.ID // nearest first
+	block         core.Block
+	depth         int
+	allowSiblings bool
+}
+
+func newLocal(who identity, cfg Config) *local {
+	l := &local{
+		id: who.id, tree: who.tree, path: who.path, depth: who.depth, ancestors: who.ancestors,
+		cfg: cfg, log: cfg.Log,
+		nodes:     make(map[core.ID]*Node),
+		children:  make(map[core.ID]*child),
+		prompting: make(map[core.ID]int),
+		calls:     make(map[callKey]*incoming), callCount: make(map[core.ID]int),
+		chains: make(map[chainKey]*chainState), chainCount: make(map[core.ID]int),
+		lost: make(chan struct{}),
+	}
+	l.level.Set(cfg.LogLevel)
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.sendCtx, l.endSend = context.WithCancel(context.Background())
+	via := who.id
+	if len(who.ancestors) > 0 {
+		via = who.ancestors[0]
+	}
+	l.selfNode = l.addNode(who.id, via, who.path)
+	l.master = l.selfNode
+	if who.id != core.Master {
+		l.master = l.addNode(core.Master, core.Master, "")
+	}
+	l.router = router.New(router.Config{
+		Self: who.id, Ancestors: who.ancestors, Block: who.block,
+		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log,
+		Handlers: map[core.Handle]func(router.Message){
+			core.HandleCall:     l.onCall,
+			core.HandleShutdown: l.onShutdown,
+			core.HandleLog:      l.onLog,
+			core.HandleLevel:    l.onLevel,
+		},
+		OnEvent: l.onEvent,
+	})
+	return l
+}
+
+// displayPath is the path of this context as people see it.
+func (l *local) displayPath() string { return l.selfNode.String() }
+
+// addNode makes the handle on a context, or returns the one there is.
+func (l *local) addNode(id, via core.ID, path string) *Node {
+	l.nodeMu.Lock()
+	defer l.nodeMu.Unlock()
+	n := l.nodes[id]
+	if n == nil {
+		n = &Node{self: l, id: id, via: via, path: path, life: &life{done: make(chan struct{})}}
+		l.nodes[id] = n
+	}
+	return n
+}
+
+// node returns the handle on a context, with what little is known of it where
+// it was never heard of.
+func (l *local) node(id core.ID) *Node {
+	l.nodeMu.Lock()
+	n := l.nodes[id]
+	l.nodeMu.Unlock()
+	if n == nil {
+		n = l.addNode(id, id, "context "+formatID(id))
+	}
+	return n
+}
+
+// pathOf names a context in logs.
+func (l *local) pathOf(id core.ID) string { return l.node(id).String() }
+
+// onEvent learns from the router which contexts there are. It runs on the
+// multiplexer goroutine and must not block.
+func (l *local) onEvent(e router.Event) {
+	switch e.Kind {
+	case router.Joined:
+		var info childInfo
+		if err := core.Unmarshal(e.Info, &info); err != nil {
+			info.Label = "context " + formatID(e.ID)
+		}
+		l.addNode(e.ID, e.Parent, joinPath(l.node(e.Parent), info.Label))
+	case router.Left:
+		l.nodeLost(e.ID, e.Err)
+	case router.ParentLost:
+		l.lostOnce.Do(func() { close(l.lost) })
+	}
+}
+
+// nodeLost ends a handle and what was going on with the context.
+func (l *local) nodeLost(id core.ID, err error) {
+	l.nodeMu.Lock()
+	n := l.nodes[id]
+	delete(l.nodes, id)
+	if n != nil {
+		if err == nil {
+			err = ErrGone
+		}
+		n.life.err = &Error{Op: "link", Path: n.String(), Err: err}
+		close(n.life.done)
+	}
+	l.nodeMu.Unlock()
+	l.cancelCalls(id, ErrGone)
+	l.dropChains(id)
+	if l.logs != nil {
+		l.logs.drop(id)
+	}
+}
+
+// bind makes the nodes in a decoded value usable here.
+func (l *local) bind(nodes visitor, v reflect.Value) {
+	if nodes == nil {
+		return
+	}
+	nodes(v, func(n *Node) {
+		if n.life != nil {
+			return // it did not come from the wire
+		}
+		known := l.addNode(n.id, n.via, n.path)
+		*n = *known
+		if n.id != l.id {
+			l.router.Interest(n.id)
+		}
+	})
+}
+
+// offer lets dst talk to the nodes that a value on its way there holds. Only
+// an ancestor of both can grant that; for others the routers refuse it, which
+// is what the receiver finds out when it tries.
+func (l *local) offer(dst core.ID, nodes visitor, value func() reflect.Value) {
+	if nodes == nil || l.router.Relation(dst) != router.Descendant {
+		return
+	}
+	nodes(value(), func(n *Node) {
+		if n.id != dst && l.router.Relation(n.id) == router.Descendant {
+			if err := l.router.Grant(dst, n.id); err != nil {
+				l.log.Warn("a node was passed on but cannot be reached from there", "node", n.String(), "to", l.pathOf(dst), "err", err)
+			}
+		}
+	})
+}
+
+// background runs f in a goroutine that close waits for. Its context ends
+// after a second, and when nothing can be sent any more.
+func (l *local) background(f func(ctx context.Context)) {
+	l.backgroundWG.Go(func() {
+		ctx, cancel := context.WithTimeout(l.sendCtx, time.Second)
+		defer cancel()
+		f(ctx)
+	})
+}
+
+// onShutdown is the parent's word to end. The link's end says the same.
+func (l *local) onShutdown(router.Message) {
+	l.lostOnce.Do(func() { close(l.lost) })
+}
+
+// errShutdown is the cause with which calls are cancelled at the end.
+var errShutdown = errors.New("the context is shutting down")
+
+// shutdown ends what goes on here, from the leaves up: calls are cancelled,
+// children closed, then the processes that were started from here. It reports
+// what did not end in time. The router stays, so that the report can be sent.
+func (l *local) shutdown(budget time.Duration) []Survivor {
+	deadline := time.Now().Add(budget)
+	l.callMu.Lock()
+	l.closing = true
+	l.callMu.Unlock()
+	l.cancel(errShutdown)
+	survivors := l.closeChildren(time.Until(deadline))
+	if l.id == core.Master {
+		// The processes of the master are the user's.
+		return survivors
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
+		survivors = append(survivors, Survivor{Path: l.displayPath(), Processes: n})
+	}
+	return survivors
+}
+
+// killGrace is the time that processes have between SIGTERM and SIGKILL.
+const killGrace = 300 * time.Millisecond
+
+// close ends the local context: in the master the whole tree.
+func (l *local) close() error {
+	l.closeOnce.Do(func() {
+		survivors := l.shutdown(l.cfg.CloseTimeout)
+		l.endSend()
+		_ = l.router.Close(ErrClosed)
+		l.backgroundWG.Wait()
+		if l.logs != nil {
+			l.logs.close()
+		}
+		l.nodeMu.Lock()
+		var left []core.ID
+		for id := range l.nodes {
+			left = append(left, id)
+		}
+		l.nodeMu.Unlock()
+		for _, id := range left {
+			l.nodeLost(id, ErrClosed)
+		}
+		l.closeErr = survivorsError(l.displayPath(), survivors)
+	})
+	return l.closeErr
+}

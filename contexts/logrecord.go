@@ -1,0 +1,142 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// logRecord is how a log record travels to the master.
+type logRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    uint8
+	Time    int64 // nanoseconds since 1970 at the clock of the sender
+	Level   int
+	Message string
+	Attrs   []logAttr
+}
+
+// The kinds of records.
+const (
+	recordLog     uint8 = 0
+	recordOutput  uint8 = 1 // a line that was printed; Message is the line
+	recordDropped uint8 = 2 // Level is the number of records that were dropped before this one
+)
+
+// logAttr is an attribute with its group as a dotted prefix. The value is a
+// bool, a number, a string, or bytes of text; what is none of these was
+// spelled where it was logged.
+type logAttr struct {
+	_     struct{} `cbor:",toarray"`
+	Key   string
+	Value any
+}
+
+// Bounds of a record, against hosts that log novels. What is longer is cut.
+const (
+	maxLogText    = 32 << 10 // bytes of a message or a value
+	maxLogAttrs   = 128
+	maxOutputLine = 32 << 10 // bytes of a printed line
+)
+
+func cut(s string) string {
+	if len(s) > maxLogText {
+		return s[:maxLogText] + "…"
+	}
+	return s
+}
+
+// recordHandler is the slog.Handler of a child.
+type recordHandler struct {
+	sender *logSender
+	prefix string // of open groups, with the dot
+	attrs  []logAttr
+}
+
+func (h *recordHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.sender.level.Level()
+}
+
+func (h *recordHandler) Handle(_ context.Context, r slog.Record) error {
+	rec := logRecord{Kind: recordLog, Time: r.Time.UnixNano(), Level: int(r.Level), Message: cut(r.Message)}
+	rec.Attrs = slices.Clone(h.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		rec.Attrs = appendAttr(rec.Attrs, h.prefix, a)
+		return len(rec.Attrs) < maxLogAttrs
+	})
+	h.sender.put(rec)
+	return nil
+}
+
+func (h *recordHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	c.attrs = slices.Clone(h.attrs)
+	for _, a := range attrs {
+		c.attrs = appendAttr(c.attrs, h.prefix, a)
+	}
+	return &c
+}
+
+func (h *recordHandler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	c := *h
+	c.prefix += name + "."
+	return &c
+}
+
+func appendAttr(to []logAttr, prefix string, a slog.Attr) []logAttr {
+	v := a.Value.Resolve()
+	if a.Key == "" && v.Kind() != slog.KindGroup {
+		return to
+	}
+	switch v.Kind() {
+	case slog.KindGroup:
+		if a.Key != "" {
+			prefix += a.Key + "."
+		}
+		for _, g := range v.Group() {
+			to = appendAttr(to, prefix, g)
+		}
+		return to
+	case slog.KindBool:
+		return append(to, logAttr{Key: prefix + a.Key, Value: v.Bool()})
+	case slog.KindInt64:
+		return append(to, logAttr{Key: prefix + a.Key, Value: v.Int64()})
+	case slog.KindUint64:
+		return append(to, logAttr{Key: prefix + a.Key, Value: v.Uint64()})
+	case slog.KindFloat64:
+		return append(to, logAttr{Key: prefix + a.Key, Value: v.Float64()})
+	case slog.KindTime:
+		return append(to, logAttr{Key: prefix + a.Key, Value: v.Time().Format(time.RFC3339Nano)})
+	}
+	return append(to, logAttr{Key: prefix + a.Key, Value: cut(v.String())})
+}
+
+// slogRecord turns what arrived into a record of the master's logger.
+func (r *logRecord) slogRecord(path string) slog.Record {
+	out := slog.NewRecord(time.Unix(0, r.Time), slog.Level(r.Level), r.Message, 0)
+	switch r.Kind {
+	case recordOutput:
+		out = slog.NewRecord(time.Unix(0, r.Time), slog.LevelInfo, r.Message, 0)
+		out.AddAttrs(slog.Bool("output", true))
+	case recordDropped:
+		out = slog.NewRecord(time.Unix(0, r.Time), slog.LevelWarn, "log records were dropped", 0)
+		out.AddAttrs(slog.Int("count", r.Level))
+	}
+	out.AddAttrs(slog.String("context", path))
+	for _, a := range r.Attrs[:min(len(r.Attrs), maxLogAttrs)] {
+		switch v := a.Value.(type) {
+		case bool, int64, uint64, float64:
+			out.AddAttrs(slog.Any(a.Key, v))
+		case string:
+			out.AddAttrs(slog.String(a.Key, cut(v)))
+		default:
+			out.AddAttrs(slog.String(a.Key, cut(fmt.Sprint(v))))
+		}
+	}
+	return out
+}

@@ -1,0 +1,148 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// A Node is the handle on one context of the tree, this one included. It is
+// safe for use by any number of goroutines, and may be part of an argument or
+// a result: who receives it can call the context that it names, as far as
+// authority goes (docs/security.md).
+type Node struct {
+	// Immutable once the node is bound to the local context.
+	self *local // the context in this process, through which everything goes
+	id   core.ID
+	via  core.ID // the parent
+	path string
+	life *life
+}
+
+// life is what is known about the end of a context.
+type life struct {
+	done chan struct{} // closed when the context is gone
+	err  error         // the reason; set before done is closed
+}
+
+// ID returns the context's number: 0 for the master, and never given to
+// another context of the same tree.
+func (n *Node) ID() core.ID { return n.id }
+
+// String returns the path of hops from the master, for example
+// "ssh:deploy@web1/sudo:root"; the master itself is "master".
+func (n *Node) String() string {
+	if n == nil {
+		return "<nil node>"
+	}
+	if n.path == "" {
+		return "master"
+	}
+	return n.path
+}
+
+// Via returns the parent, from which the context was started; nil for the
+// master and for contexts of which only the handle is known here.
+func (n *Node) Via() *Node {
+	if n.self == nil || n.id == core.Master {
+		return nil
+	}
+	return n.self.node(n.via)
+}
+
+// Done is closed when the context has ended or can no longer be reached. That
+// is final: a context does not come back under the same ID.
+func (n *Node) Done() <-chan struct{} { return n.life.done }
+
+// Err returns nil while the context is there, and the reason once Done is
+// closed: an error that matches [ErrGone] where the link was lost, or
+// [ErrClosed] where it was closed here.
+func (n *Node) Err() error {
+	select {
+	case <-n.life.done:
+		return n.life.err
+	default:
+		return nil
+	}
+}
+
+// Connect starts a child of this context by one hop, and returns when the
+// child has said hello and can be called. If the node is not the local one,
+// the method is sent there and executed there.
+//
+// ctx bounds the connecting, all of its phases included, and is not the life
+// of the child: that ends with Close, or with its parent. Without a deadline
+// in ctx, Config.ConnectTimeout holds.
+//
+// Errors are *Error with the path and the phase; the classes of package
+// connect ([connect.ErrPassword], [connect.ErrHostKey] ...) are recognised by
+// errors.Is whatever the depth. [ErrNotInitialized] is returned in a program
+// that did not call Init.
+func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
+	if !initialized.Load() {
+		return nil, &Error{Op: "connect", Path: n.String(), Err: ErrNotInitialized}
+	}
+	if m == nil {
+		return nil, &Error{Op: "connect", Path: n.String(), Err: fmt.Errorf("no method given")}
+	}
+	if n.id == n.self.id {
+		return n.self.connect(ctx, m, nil)
+	}
+	return connecting(ctx, n.self, n, m, connectFunc)
+}
+
+// Close ends the context and everything below it, and waits for that: running
+// calls are cancelled, its children closed first, processes that it started
+// get a SIGTERM and then a SIGKILL. Closing the local node closes the tree.
+// It returns an error that names the processes which survived, where any did.
+// Closing a context that has gone already is no error.
+func (n *Node) Close() error {
+	if n.id == n.self.id {
+		return n.self.close()
+	}
+	return n.self.closeNode(n)
+}
+
+// Ping measures the round trip to the context and back through all hops.
+func (n *Node) Ping(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	_, err := pingFunc.Call(ctx, n, struct{}{})
+	return time.Since(start), err
+}
+
+// DialContext opens a connection from the context's host, as net.Dialer would
+// there. Networks are those of package net: "tcp", "tcp4", "tcp6", "unix".
+func (n *Node) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return dialThrough(ctx, n, network, addr)
+}
+
+// wireNode is how a node travels.
+type wireNode struct {
+	_    struct{} `cbor:",toarray"`
+	ID   core.ID
+	Via  core.ID
+	Path string
+}
+
+// MarshalCBOR implements cbor.Marshaler.
+func (n *Node) MarshalCBOR() ([]byte, error) {
+	if n == nil {
+		return []byte{0xf6}, nil
+	}
+	return core.Marshal(wireNode{ID: n.id, Via: n.via, Path: n.path})
+}
+
+// UnmarshalCBOR implements cbor.Unmarshaler. The node is bound to the local
+// context by whoever decodes the message.
+func (n *Node) UnmarshalCBOR(b []byte) error {
+	var w wireNode
+	if err := core.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*n = Node{id: w.ID, via: w.Via, path: w.Path}
+	return nil
+}

@@ -1,0 +1,159 @@
+package contexts
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// An Option changes how a registered function may be called.
+type Option uint8
+
+const (
+	// AllowDescendants lets contexts further down the tree call the function
+	// here. Without it only this context itself and its ancestors may. Treat
+	// the argument of such a function as input from a hostile host.
+	AllowDescendants Option = 1 << iota
+	// Serial runs the calls of the function one after the other, in the
+	// order in which they arrived, instead of each in a goroutine of its own.
+	Serial
+)
+
+// kind tells what answers a call: one value, a sequence, or a byte stream.
+type kind uint8
+
+const (
+	kindFunc kind = iota
+	kindSeq
+	kindConn
+)
+
+func (k kind) String() string { return [...]string{"func", "seq", "conn"}[k] }
+
+// entry is one registered function, with its types erased.
+type entry struct {
+	// Immutable after registration.
+	name  string
+	kind  kind
+	opts  Option
+	sig   string // argument and result types, spelled structurally
+	where string // file:line of the registration
+
+	// serve decodes the argument, runs the function and answers. It is
+	// called in a goroutine of its own.
+	serve func(c *incoming)
+
+	// serial queues the calls of a Serial function.
+	serial serialQueue
+
+	// index is the function's number on the wire; set when the table is
+	// frozen.
+	index uint64
+}
+
+// The table of functions is the one thing of this package that belongs to the
+// program and not to a tree: like the types known to encoding/gob it is filled
+// by package variables and must be the same in every copy of the program.
+var table struct {
+	mu          sync.Mutex
+	frozen      bool
+	byName      map[string]*entry
+	byIndex     []*entry
+	fingerprint [32]byte
+}
+
+// register adds e, or panics with the line of the caller of NewFunc.
+func register(e *entry) {
+	_, file, line, _ := runtime.Caller(2)
+	e.where = fmt.Sprintf("%s:%d", file, line)
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	switch old := table.byName[e.name]; {
+	case e.name == "":
+		panic(e.where + ": contexts: a function needs a name")
+	case old != nil:
+		panic(fmt.Sprintf("%s: contexts: function %q is already registered at %s", e.where, e.name, old.where))
+	case table.frozen:
+		panic(fmt.Sprintf("%s: contexts: function %q is registered after Init; make it a package variable, so that every copy of the program has it", e.where, e.name))
+	}
+	if table.byName == nil {
+		table.byName = make(map[string]*entry)
+	}
+	table.byName[e.name] = e
+}
+
+// freeze numbers the functions by their names. The number is what travels, so
+// that a small call fits into a small packet; the fingerprint, compared when a
+// child is born, makes sure that both sides count the same way.
+func freeze() {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if table.frozen {
+		return
+	}
+	table.frozen = true
+	for _, e := range table.byName {
+		table.byIndex = append(table.byIndex, e)
+	}
+	slices.SortFunc(table.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
+	h := sha256.New()
+	for i, e := range table.byIndex {
+		e.index = uint64(i)
+		fmt.Fprintf(h, "%s %s%s\n", e.name, e.kind, e.sig)
+	}
+	h.Sum(table.fingerprint[:0])
+}
+
+func isFrozen() bool {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	return table.frozen
+}
+
+// lookup finds the function with a number. The table does not change after
+// freeze, which happens before the first link exists, so no lock is taken.
+func lookup(index uint64) *entry {
+	if index >= uint64(len(table.byIndex)) {
+		return nil
+	}
+	return table.byIndex[index]
+}
+
+// serialQueue runs functions one after the other without a goroutine of its
+// own while it is empty.
+type serialQueue struct {
+	mu      sync.Mutex
+	running bool
+	waiting []func()
+}
+
+// run starts f after all that were given before it; it does not wait.
+func (q *serialQueue) run(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, f)
+	if !q.running {
+		q.running = true
+		go q.drain()
+	}
+}
+
+func (q *serialQueue) drain() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.running = false
+			q.waiting = nil
+			q.mu.Unlock()
+			return
+		}
+		f := q.waiting[0]
+		q.waiting[0] = nil
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		f()
+	}
+}

@@ -1,0 +1,236 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// callKey names a call under way at the side where it runs.
+type callKey struct {
+	src   core.ID
+	reply core.Handle
+}
+
+// incoming is one call at the side where it runs.
+type incoming struct {
+	// Immutable.
+	l *local
+	e *entry
+	m router.Message
+	q request
+
+	// Owned by whoever runs the call.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stop   context.CancelFunc // the deadline's timer; may be nil
+	failed error              // what was answered, if it was an error
+}
+
+// The bounds of calls that run at once for one caller. An ancestor may do
+// anything, so its bound only stops accidents.
+const (
+	maxCallsDescendant = 1024
+	maxCallsAncestor   = 1 << 17
+)
+
+// onCall takes a frame to HandleCall. It runs on the reader of a link and
+// must not block: what takes time happens in goroutines that are counted
+// against the caller first.
+func (l *local) onCall(m router.Message) {
+	if m.Flags&core.Cancel != 0 {
+		l.callMu.Lock()
+		c := l.calls[callKey{m.Src, m.Reply}]
+		l.callMu.Unlock()
+		if c != nil {
+			c.cancel(context.Canceled)
+		}
+		return
+	}
+	c := &incoming{l: l, m: m}
+	err := c.admit()
+	if err == nil && c.q.chain != 0 {
+		if err = l.enqueueChained(c); err != nil {
+			c.end()
+		}
+	} else if err == nil {
+		if c.e.opts&Serial != 0 {
+			c.e.serial.run(c.run)
+		} else {
+			go c.run()
+		}
+	}
+	if err != nil {
+		l.router.Refuse(m, &Error{Op: "call", Path: l.displayPath(), Err: err})
+	}
+}
+
+// admit checks whether the call may run, and counts it.
+func (c *incoming) admit() error {
+	var err error
+	if c.q, err = decodeRequest(c.m.Body); err != nil {
+		return err
+	}
+	c.m.Body = nil
+	if c.e = lookup(c.q.fn); c.e == nil {
+		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.fn)
+	}
+	limit := maxCallsAncestor
+	if c.m.Rights != router.Full {
+		if c.e.opts&AllowDescendants == 0 {
+			return fmt.Errorf("%w: %q is not registered with AllowDescendants", ErrRefused, c.e.name)
+		}
+		limit = maxCallsDescendant
+	}
+	l := c.l
+	l.callMu.Lock()
+	defer l.callMu.Unlock()
+	if l.closing {
+		return ErrClosed
+	}
+	key := callKey{c.m.Src, c.m.Reply}
+	switch {
+	case l.callCount[c.m.Src] >= limit:
+		return fmt.Errorf("%w: %d calls of one context run at once", ErrBusy, limit)
+	case c.m.Reply != core.HandleNone && l.calls[key] != nil:
+		return core.ErrProtocol
+	}
+	c.ctx, c.cancel = context.WithCancelCause(l.ctx)
+	if c.q.timeout > 0 {
+		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.timeout)
+	}
+	c.ctx = context.WithValue(c.ctx, callContextKey{}, c)
+	l.callCount[c.m.Src]++
+	if c.m.Reply != core.HandleNone {
+		l.calls[key] = c
+	}
+	l.callWG.Add(1)
+	return nil
+}
+
+// run runs the function and answers. A panic is the answer, too.
+func (c *incoming) run() {
+	defer c.end()
+	defer func() {
+		if v := recover(); v != nil {
+			c.fail(newPanicError(v))
+		}
+	}()
+	if c.ctx.Err() != nil {
+		c.fail(context.Cause(c.ctx))
+		return
+	}
+	c.e.serve(c)
+}
+
+// newPanicError is called from the deferred function that recovered v, while
+// the stack is still that of the panic.
+func newPanicError(v any) error {
+	return &PanicError{Value: fmt.Sprint(v), Stack: string(debug.Stack())}
+}
+
+// end gives back what admit took. It is called exactly once.
+func (c *incoming) end() {
+	c.cancel(nil)
+	if c.stop != nil {
+		c.stop()
+	}
+	l := c.l
+	l.callMu.Lock()
+	if c.m.Reply != core.HandleNone {
+		delete(l.calls, callKey{c.m.Src, c.m.Reply})
+	}
+	if l.callCount[c.m.Src]--; l.callCount[c.m.Src] == 0 {
+		delete(l.callCount, c.m.Src)
+	}
+	l.callMu.Unlock()
+	l.callWG.Done()
+}
+
+// reply sends the result.
+func (c *incoming) reply(body []byte) { c.send(0, body) }
+
+// fail sends an error instead.
+func (c *incoming) fail(err error) {
+	// The caller gave up or its time ran out: what the function made of that
+	// matters less than the fact itself.
+	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = context.Cause(c.ctx)
+	}
+	c.failed = err
+	c.send(core.Dead, core.EncodeError(err))
+}
+
+// send waits for room toward the caller as long as this context lives. If the
+// answer cannot be sent, there is nobody left to be told: the caller was lost
+// and its own router has said so there; or it is too large, which is an answer
+// in itself.
+func (c *incoming) send(flags core.Flags, body []byte) {
+	if c.m.Reply == core.HandleNone {
+		if flags&core.Dead != 0 {
+			c.l.log.Warn("a call nobody waits for failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
+		}
+		return
+	}
+	err := c.l.router.Send(c.l.sendCtx, c.m.Src, c.m.Reply, core.HandleNone, flags, body)
+	if errors.Is(err, ErrTooLarge) && flags&core.Dead == 0 {
+		c.fail(err)
+	}
+}
+
+// callContextKey is the key under which a function's context holds the call.
+type callContextKey struct{}
+
+func callOf(ctx context.Context) *incoming {
+	c, _ := ctx.Value(callContextKey{}).(*incoming)
+	return c
+}
+
+// Self returns the context in which a function runs. ctx must be, or descend
+// from, the one that the function was given; otherwise Self panics.
+func Self(ctx context.Context) *Node {
+	c := callOf(ctx)
+	if c == nil {
+		panic("contexts: Self was called with a context.Context that no registered function was given")
+	}
+	return c.l.selfNode
+}
+
+// Caller returns the context that called the function. Like [Self] it panics
+// where ctx does not come from a call.
+func Caller(ctx context.Context) *Node {
+	c := callOf(ctx)
+	if c == nil {
+		panic("contexts: Caller was called with a context.Context that no registered function was given")
+	}
+	return c.l.node(c.m.Src)
+}
+
+// cancelCalls cancels what runs for a caller that was lost.
+func (l *local) cancelCalls(src core.ID, err error) {
+	l.callMu.Lock()
+	var lost []*incoming
+	if l.callCount[src] > 0 {
+		for key, c := range l.calls {
+			if key.src == src {
+				lost = append(lost, c)
+			}
+		}
+	}
+	l.callMu.Unlock()
+	for _, c := range lost {
+		c.cancel(err)
+	}
+}
+
+// cancelCall tells a callee that nobody waits any more. It must not hold up
+// the caller, whose own ctx is over.
+func (l *local) cancelCall(dst core.ID, reply core.Handle) {
+	l.background(func(ctx context.Context) {
+		_ = l.router.Send(ctx, dst, core.HandleCall, reply, core.Cancel, nil)
+	})
+}

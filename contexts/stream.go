@@ -1,0 +1,280 @@
+package contexts
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"reflect"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// A ConnFunc is a function that talks to its caller over a byte stream.
+type ConnFunc[In any] struct {
+	e     *entry
+	nodes visitor
+}
+
+// NewConnFunc registers a function that gets a flow-controlled connection to
+// its caller. When it returns the connection is closed; an error that it
+// returns is what the caller's Read returns in place of io.EOF. Its context is
+// cancelled when the caller is lost. See [NewFunc] for the rest.
+func NewConnFunc[In any](name string, fn func(ctx context.Context, conn net.Conn, in In) error, opts ...Option) *ConnFunc[In] {
+	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
+	f.e = newEntry[In, struct{}](name, kindConn, opts)
+	f.e.serve = func(c *incoming) {
+		in, err := decodeArg[In](c, f.nodes)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		s, err := c.l.router.AcceptStream(c.m)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				s.Reset(newPanicError(v))
+			}
+		}()
+		// A caller that gives up ends the stream, not the call's ctx.
+		stop := context.AfterFunc(c.ctx, func() { s.Reset(context.Cause(c.ctx)) })
+		defer stop()
+		err = fn(c.ctx, s, in)
+		c.failed = err
+		if err != nil {
+			s.Reset(err)
+			return
+		}
+		s.Close()
+	}
+	register(f.e)
+	return f
+}
+
+// Dial calls the function and returns the stream to it. ctx bounds the
+// opening; the call lasts until either side closes.
+func (f *ConnFunc[In]) Dial(ctx context.Context, on *Node, in In) (net.Conn, error) {
+	return openStream(ctx, f.e, f.nodes, on, in)
+}
+
+// openStream calls a function whose answer is a stream.
+func openStream[In any](ctx context.Context, e *entry, nodes visitor, on *Node, in In) (*router.Stream, error) {
+	call := outgoing{e: e, n: on}
+	if on == nil || on.self == nil {
+		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errors.New("the node is not part of a tree here")}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, call.wrap(context.Cause(ctx))
+	}
+	l := on.self
+	l.offer(on.id, nodes, reflect.ValueOf(&in).Elem)
+	arg, err := core.Marshal(in)
+	if err != nil {
+		return nil, call.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
+	}
+	s := l.router.NewStream(on.id)
+	q := request{fn: e.index, arg: arg}
+	if err := l.router.Send(ctx, on.id, core.HandleCall, s.Handle(), 0, q.encode()); err != nil {
+		s.Reset(err)
+		return nil, call.wrap(err)
+	}
+	return s, nil
+}
+
+// A SeqFunc is a function whose result is a sequence of values, which its
+// caller ranges over while they are made.
+type SeqFunc[In, Out any] struct {
+	e        *entry
+	sendNode visitor
+	recvNode visitor
+}
+
+// NewSeqFunc registers a function that yields values one by one. It runs
+// ahead of its caller by no more than a stream's window. When the caller
+// leaves its loop, yield returns false and ctx is cancelled. An error that is
+// yielded ends the sequence.
+func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2[Out, error], opts ...Option) *SeqFunc[In, Out] {
+	f := &SeqFunc[In, Out]{
+		sendNode: visitorOf(reflect.TypeFor[In]()),
+		recvNode: visitorOf(reflect.TypeFor[Out]()),
+	}
+	f.e = newEntry[In, Out](name, kindSeq, opts)
+	f.e.serve = func(c *incoming) {
+		in, err := decodeArg[In](c, f.sendNode)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		s, err := c.l.router.AcceptStream(c.m)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		defer s.Close()
+		w := &seqWriter{s: s}
+		stopWatch := watchEnd(s, func() { c.cancel(context.Canceled) })
+		defer stopWatch()
+		defer func() {
+			if v := recover(); v != nil {
+				w.fail(newPanicError(v))
+			}
+		}()
+		for out, err := range fn(c.ctx, in) {
+			if err != nil {
+				c.failed = err
+				w.fail(err)
+				return
+			}
+			c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem)
+			if w.value(out) != nil {
+				return
+			}
+		}
+		w.end()
+	}
+	register(f.e)
+	return f
+}
+
+// Call calls the function and returns the sequence of its results. The last
+// pair of a sequence that did not end well holds the error. Leaving the loop
+// cancels the function.
+func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		var zero Out
+		s, err := openStream(ctx, f.e, f.sendNode, on, in)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		defer s.Close()
+		stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
+		defer stop()
+		call := outgoing{e: f.e, n: on}
+		r := bufio.NewReader(s)
+		for {
+			item, last, err := readItem(r)
+			if last && err == nil {
+				return
+			}
+			var out Out
+			if err == nil {
+				err = core.Unmarshal(item, &out)
+			}
+			if err != nil {
+				s.Reset(context.Canceled)
+				if ctx.Err() != nil {
+					err = context.Cause(ctx)
+				}
+				yield(zero, call.wrap(err))
+				return
+			}
+			on.self.bind(f.recvNode, reflect.ValueOf(&out).Elem)
+			if !yield(out, nil) {
+				s.Reset(context.Canceled)
+				return
+			}
+		}
+	}
+}
+
+// An item of a sequence on its stream is one byte that tells what it is, its
+// length as a uvarint, and so many bytes.
+const (
+	itemValue = 0 // a value in CBOR
+	itemError = 1 // an encoded error; nothing follows
+	itemEnd   = 2 // no bytes; nothing follows
+)
+
+// maxItem bounds a value of a sequence.
+const maxItem = core.MaxMessage
+
+// seqWriter writes items.
+type seqWriter struct {
+	s   *router.Stream
+	buf []byte
+}
+
+func (w *seqWriter) write(kind byte, b []byte) error {
+	w.buf = append(w.buf[:0], kind)
+	w.buf = binary.AppendUvarint(w.buf, uint64(len(b)))
+	w.buf = append(w.buf, b...)
+	_, err := w.s.Write(w.buf)
+	return err
+}
+
+func (w *seqWriter) value(v any) error {
+	b, err := core.Marshal(v)
+	if err != nil {
+		w.fail(fmt.Errorf("the value cannot be encoded: %w", err))
+		return err
+	}
+	return w.write(itemValue, b)
+}
+
+func (w *seqWriter) fail(err error) { _ = w.write(itemError, core.EncodeError(err)) }
+func (w *seqWriter) end()           { _ = w.write(itemEnd, nil) }
+
+// readItem reads one item. A stream that ends without an end item was cut.
+func readItem(r *bufio.Reader) (item []byte, last bool, err error) {
+	k, err := r.ReadByte()
+	if err != nil {
+		return nil, true, unexpected(err)
+	}
+	n, err := binary.ReadUvarint(r)
+	if err != nil {
+		return nil, true, unexpected(err)
+	}
+	if n > maxItem {
+		return nil, true, ErrTooLarge
+	}
+	// Memory is taken as the bytes arrive, not as they are announced.
+	item, err = io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && uint64(len(item)) < n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	switch k {
+	case itemValue:
+		return item, false, nil
+	case itemError:
+		return nil, true, core.DecodeError(item)
+	case itemEnd:
+		return nil, true, nil
+	}
+	return nil, true, core.ErrProtocol
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// watchEnd calls f when the other side of a stream on which it never sends
+// has closed or reset it. The returned function ends the watch, and waits for
+// it.
+func watchEnd(s *router.Stream, f func()) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var b [1]byte
+		_, _ = s.Read(b[:])
+		f()
+	}()
+	return func() {
+		s.Close()
+		<-done
+	}
+}

@@ -1,0 +1,54 @@
+package core
+
+import (
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// The modes are built on first use: most child processes start, are told to
+// do one thing, and exit, and a context that only forwards decodes nothing.
+var (
+	encMode = sync.OnceValue(func() cbor.EncMode {
+		m, err := cbor.EncOptions{
+			Time:          cbor.TimeRFC3339Nano, // keeps the zone, and all digits
+			TagsMd:        cbor.TagsForbidden,
+			NilContainers: cbor.NilContainerAsNull,
+			IndefLength:   cbor.IndefLengthForbidden,
+		}.EncMode()
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return m
+	})
+	decMode = sync.OnceValue(func() cbor.DecMode {
+		m, err := cbor.DecOptions{
+			DupMapKey:   cbor.DupMapKeyEnforcedAPF,
+			IndefLength: cbor.IndefLengthForbidden,
+			TagsMd:      cbor.TagsForbidden,
+			UTF8:        cbor.UTF8DecodeInvalid, // names of files are any bytes
+			// An element takes at least a byte, so that the size of the
+			// message is the real bound of both.
+			MaxArrayElements: MaxMessage,
+			MaxMapPairs:      MaxMessage,
+			MaxNestedLevels:  maxNesting,
+		}.DecMode()
+		if err != nil {
+			panic(err)
+		}
+		return m
+	})
+)
+
+// maxNesting bounds the depth of what is decoded, and so the stack that a
+// peer can make us use.
+const maxNesting = 128
+
+// Marshal encodes v as CBOR: definite lengths, integers in shortest form, no
+// tags, times as RFC 3339 text with nanoseconds.
+func Marshal(v any) ([]byte, error) { return encMode().Marshal(v) }
+
+// Unmarshal decodes one CBOR item, all of b, into v, which must be a pointer.
+// It refuses indefinite lengths, duplicate map keys, tags, and items nested
+// more than 128 deep.
+func Unmarshal(b []byte, v any) error { return decMode().Unmarshal(b, v) }

@@ -1,0 +1,76 @@
+// Callback shows calls that go the other way: a child that does some work
+// tells the master how far it has come by calling a function there.
+//
+//	go run ./examples/callback
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Progress is what the child reports.
+type Progress struct {
+	Done, Total int
+}
+
+// progress runs in the master. Descendants may call it, which is why it
+// treats what it is told as input from a stranger: it prints it and no more.
+var progress = contexts.NewFunc("callback.progress",
+	func(ctx context.Context, p Progress) (struct{}, error) {
+		fmt.Printf("%v: %d of %d\n", contexts.Caller(ctx), p.Done, p.Total)
+		return struct{}{}, nil
+	}, contexts.AllowDescendants, contexts.Serial)
+
+// work runs in the child. Whom to tell is part of the argument.
+type work struct {
+	Rounds int
+	Tell   *contexts.Node
+}
+
+var churn = contexts.NewFunc("callback.churn",
+	func(ctx context.Context, w work) (string, error) {
+		var sum [sha256.Size]byte
+		for i := range w.Rounds {
+			for range 1000 {
+				sum = sha256.Sum256(sum[:])
+			}
+			if _, err := progress.Call(ctx, w.Tell, Progress{i + 1, w.Rounds}); err != nil {
+				return "", err
+			}
+		}
+		return fmt.Sprintf("%x", sum[:8]), nil
+	})
+
+func main() {
+	contexts.Init()
+	if err := run(context.Background()); err != nil {
+		log.SetFlags(0)
+		log.Print(err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	self, err := contexts.Start(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	child, err := self.Connect(ctx, connect.Local{})
+	if err != nil {
+		return err
+	}
+	sum, err := churn.Call(ctx, child, work{Rounds: 4, Tell: self})
+	if err != nil {
+		return err
+	}
+	fmt.Println("result:", sum)
+	return self.Close()
+}

@@ -1,0 +1,180 @@
+// Quickstart divides over ssh, goes on through sudo where that can be used
+// without a password, and once more from there; makes calls both ways, shows
+// the logs of all contexts and the tree that they form, and ends clean.
+//
+// It brings its own SSH server, with throw-away keys, on loopback, so that it
+// runs on any machine that has Go and a shell:
+//
+//	go run ./examples/quickstart
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Usage is the result of a call: any type that CBOR can carry.
+type Usage struct {
+	Total, Free uint64 // bytes
+}
+
+// diskFree can run in every context. The compiler checks its types at both
+// ends; what travels is its number and its argument.
+var diskFree = contexts.NewFunc("quickstart.diskfree",
+	func(ctx context.Context, path string) (Usage, error) {
+		slog.Info("looking", "path", path) // arrives at the master's logger
+		var s syscall.Statfs_t
+		if err := syscall.Statfs(path, &s); err != nil {
+			return Usage{}, &fs.PathError{Op: "statfs", Path: path, Err: err}
+		}
+		return Usage{s.Blocks * uint64(s.Bsize), s.Bavail * uint64(s.Bsize)}, nil
+	})
+
+// greet runs in the master: whoever is further down may call it.
+var greet = contexts.NewFunc("quickstart.greet",
+	func(ctx context.Context, from int) (string, error) {
+		return fmt.Sprintf("hello %v, process %d", contexts.Caller(ctx), from), nil
+	}, contexts.AllowDescendants)
+
+// phoneHome runs in a child and calls the master back.
+var phoneHome = contexts.NewFunc("quickstart.phonehome",
+	func(ctx context.Context, home *contexts.Node) (string, error) {
+		return greet.Call(ctx, home, os.Getpid())
+	})
+
+func main() {
+	contexts.Init() // in a child: serves here and never returns
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.SetFlags(0)
+		log.Print(err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	sshd, err := startServer()
+	if err != nil {
+		return err
+	}
+	defer sshd.Close()
+	dir, err := os.MkdirTemp("", "quickstart")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	known := filepath.Join(dir, "known_hosts")
+	if err := os.WriteFile(known, []byte(sshd.KnownHost), 0o600); err != nil {
+		return err
+	}
+	me, err := user.Current()
+	if err != nil {
+		return err
+	}
+
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: dropTime}))
+	self, err := contexts.Start(ctx, &contexts.Config{Log: logger})
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+
+	start := time.Now()
+	far, err := self.Connect(ctx, connect.SSH{
+		Host: "127.0.0.1", Port: sshd.Port, User: me.Username, NoConfig: true,
+		Keys: []connect.Secret{connect.Secret(sshd.ClientKey)}, KnownHostsFiles: []string{known},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("over ssh in %v: %v\n", time.Since(start).Round(time.Millisecond), far)
+
+	start = time.Now()
+	second, err := far.Connect(ctx, secondHop())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("one hop on in %v: %v\n", time.Since(start).Round(time.Millisecond), second)
+	third, err := second.Connect(ctx, connect.Local{})
+	if err != nil {
+		return err
+	}
+
+	nodes := []*contexts.Node{self, far, second, third}
+	for node, r := range diskFree.Each(ctx, nodes, "/") {
+		if r.Err != nil {
+			return r.Err
+		}
+		fmt.Printf("%v: %d of %d MiB free\n", node, r.Value.Free>>20, r.Value.Total>>20)
+	}
+	if _, err = diskFree.Call(ctx, third, "/no/such/place"); errors.Is(err, fs.ErrNotExist) {
+		fmt.Println("an error keeps its meaning:", err)
+	}
+	answer, err := phoneHome.Call(ctx, third, self)
+	if err != nil {
+		return err
+	}
+	fmt.Println("called back:", answer)
+
+	if err := printTree(ctx, self); err != nil {
+		return err
+	}
+	if err := self.Close(); err != nil {
+		return err
+	}
+	fmt.Println("all contexts have ended")
+	return nil
+}
+
+// secondHop is sudo where it asks for nothing, else a plain child.
+func secondHop() connect.Method {
+	if exec.Command("sudo", "-n", "true").Run() == nil {
+		return connect.Sudo{User: "root"}
+	}
+	return connect.Local{}
+}
+
+func printTree(ctx context.Context, self *contexts.Node) error {
+	tree, err := self.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nID\tPATH\tPID\tUSER\tROUND TRIP\tSENT\tREAD\tSTARTED FROM")
+	for _, c := range tree {
+		rtt := time.Duration(0)
+		if c.Node != self {
+			if rtt, err = c.Node.Ping(ctx); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%v\t%d\t%d\t%s\n",
+			c.ID, c.Path, c.PID, c.User, rtt.Round(time.Microsecond), c.BytesSent, c.BytesRead, c.Rung)
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+func dropTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}

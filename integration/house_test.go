@@ -1,0 +1,123 @@
+package integration
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mitosis-go/mitosis/"
+
+// allowedImports says which packages of the house a package may import. An
+// arrow never points upward.
+var allowedImports = map[string][]string{
+	"core":      {},
+	"router":    {"core"},
+	"bootstrap": {"core"},
+	"connect":   {"core", "bootstrap"},
+	"contexts":  {"core", "router", "bootstrap", "connect"},
+	"fakessh":   {"contexts"},
+	"cmd":       {"contexts", "connect", "fakessh", "bootstrap"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// room returns the top-level directory of a package of this module.
+func room(path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, module)
+	top, _, _ := strings.Cut(rest, "/")
+	return top, ok
+}
+
+func TestImportsPointDownward(t *testing.T) {
+	seen := 0
+	for _, p := range listPackages(t) {
+		from, _ := room(p.ImportPath)
+		allowed, restricted := allowedImports[from]
+		if !restricted {
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			to, ours := room(imp)
+			if ours && to != from && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s; %s may import only %v", p.ImportPath, imp, from, allowed)
+			}
+		}
+	}
+	if seen < 6 {
+		t.Fatalf("only %d packages were looked at", seen)
+	}
+}
+
+// What makes every image larger, or pulls in method reflection, stays out of
+// what programs import.
+func TestHeavyPackagesStayOut(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"contexts").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heavy := range []string{"net/http", "text/template", "html/template", "net/rpc", "encoding/gob", "testing"} {
+		if slices.Contains(strings.Fields(string(out)), heavy) {
+			t.Errorf("package contexts depends on %s", heavy)
+		}
+	}
+}
+
+// The image crosses every first hop, so its size is a promise (2.1 MB).
+func TestImageSize(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "chain")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, module+"examples/chain")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	image, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(image); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("image %d bytes, gzip %d bytes", len(image), packed.Len())
+	if limit := 2_100_000; packed.Len() > limit {
+		t.Errorf("the image has %d bytes when compressed, more than %d", packed.Len(), limit)
+	}
+}

@@ -1,0 +1,187 @@
+//go:build linux
+
+package lab_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// connect dials the echo server of the test process from within the host.
+func connect(t *testing.T, h *lab.Running, addr string) net.Conn {
+	t.Helper()
+	c, err := h.Dial(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// roundTrip sends a byte and waits for it to come back.
+func roundTrip(c net.Conn, limit time.Duration) (time.Duration, error) {
+	start := time.Now()
+	c.SetDeadline(start.Add(limit))
+	if _, err := c.Write([]byte{'x'}); err != nil {
+		return 0, err
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+func TestCutIsSilentAndHeals(t *testing.T) {
+	lab.Require(t)
+	h := lab.Start(t, lab.Host{Name: "far"})
+	addr := echo(t)
+	for name, cut := range map[string]func(bool) error{
+		"all": func(on bool) error {
+			if on {
+				return h.Cut()
+			}
+			return h.Heal()
+		},
+		"station": func(on bool) error {
+			if on {
+				return h.CutFrom(nil)
+			}
+			return h.HealFrom(nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connect(t, h, addr)
+			if _, err := roundTrip(c, 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if err := cut(true); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := roundTrip(c, 300*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("while cut: %v", err)
+			}
+			// A new connection gets no answer either: nobody says "unreachable".
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if c, err := h.Dial(ctx, "tcp", addr); err == nil {
+				c.Close()
+				t.Error("connected while cut")
+			} else if ctx.Err() == nil {
+				t.Errorf("the cut was noticed: %v", err)
+			}
+			if err := cut(false); err != nil {
+				t.Fatal(err)
+			}
+			// The byte that was sent before arrives now.
+			c.SetDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+				t.Errorf("after the cut: %v", err)
+			}
+			if _, err := roundTrip(c, 20*time.Second); err != nil {
+				t.Errorf("after the cut: %v", err)
+			}
+		})
+	}
+}
+
+func TestCutBetweenTwoHosts(t *testing.T) {
+	lab.Require(t)
+	a := lab.Start(t, lab.Host{Name: "a", SSHD: &lab.SSHD{}})
+	b := lab.Start(t, lab.Host{Name: "b"})
+	reaches := func(dial func(context.Context, string, string) (net.Conn, error)) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		c, err := dial(ctx, "tcp", a.Addr())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	if !reaches(b.Dial) || !reaches(lab.Dial) {
+		t.Fatal("no connection to begin with")
+	}
+	if err := b.CutFrom(a); err != nil {
+		t.Fatal(err)
+	}
+	if reaches(b.Dial) || !reaches(lab.Dial) {
+		t.Error("only b should be cut off")
+	}
+	if err := b.HealFrom(a); err != nil {
+		t.Fatal(err)
+	}
+	if !reaches(b.Dial) {
+		t.Error("not healed")
+	}
+}
+
+func TestShapedLink(t *testing.T) {
+	lab.Require(t)
+	h := lab.Start(t, lab.Host{})
+	c := connect(t, h, echo(t))
+	best := func() time.Duration {
+		t.Helper()
+		least := time.Hour
+		for range 20 {
+			took, err := roundTrip(c, 20*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			least = min(least, took)
+		}
+		return least
+	}
+	plain := best()
+	for _, rtt := range []time.Duration{time.Millisecond, 25 * time.Millisecond} {
+		if err := h.Shape(lab.Link{RTT: rtt}); err != nil {
+			t.Fatal(err)
+		}
+		shaped := best()
+		t.Logf("round trip %v, with %v more %v", plain, rtt, shaped)
+		if shaped < rtt || shaped > rtt+plain+3*time.Millisecond {
+			t.Errorf("asked for %v, got %v", rtt, shaped)
+		}
+	}
+	if err := h.Shape(lab.Link{}); err != nil {
+		t.Fatal(err)
+	}
+	if again := best(); again > 10*time.Millisecond {
+		t.Errorf("not undone: %v", again)
+	}
+}
+
+func TestRateIsHeld(t *testing.T) {
+	lab.Require(t)
+	h := lab.Start(t, lab.Host{})
+	c := connect(t, h, echo(t))
+	const rate, amount = 1 << 20, 512 << 10
+	if err := h.Shape(lab.Link{Rate: rate, Loss: 0.001}); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	c.SetDeadline(start.Add(30 * time.Second))
+	go c.Write(make([]byte, amount))
+	if _, err := io.ReadFull(c, make([]byte, amount)); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	t.Logf("%d bytes at %d a second took %v", amount, rate, took)
+	if took < 400*time.Millisecond {
+		t.Errorf("faster than the limit: %v", took)
+	}
+}
+
+func TestUnknownNamesAreRefused(t *testing.T) {
+	lab.Require(t)
+	lab.Start(t, lab.Host{Name: "known"})
+	if c, err := lab.Dial(t.Context(), "tcp", "unknown:22"); err == nil {
+		c.Close()
+		t.Error("connected")
+	}
+}

@@ -1,0 +1,326 @@
+//go:build linux
+
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// The router has routerIP, the test process's own end is the station, and hosts
+// count up from firstHost in the 65,536 addresses that begin with 10.77.
+const (
+	routerIP     = "10.77.0.1"
+	stationIndex = 2
+	firstHost    = 10
+)
+
+// StationIP is the address that Dial comes from and Listen listens on.
+const StationIP = "10.77.0.2"
+
+var errNoNetwork = errors.New("lab: no host is running, so there is no network")
+
+// network is the router's and the station's network namespaces. Ends are connected
+// to the router by a veth pair each, with fixed MAC addresses and neighbour
+// entries: a silent cut must not turn into "no route to host" because ARP noticed it.
+type network struct {
+	// Immutable after newNetwork.
+	router, station *os.File
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	next  int
+	names map[string]string // host name to address
+	cuts  map[[2]string]bool
+}
+
+// current is the process's one network, which lives while hosts do.
+var current struct {
+	mu    sync.Mutex
+	users int
+	net   *network
+}
+
+func acquireNetwork() (*network, error) {
+	current.mu.Lock()
+	defer current.mu.Unlock()
+	if current.net == nil {
+		// What this process has inherited by accident must not reach the hosts'
+		// processes, where it would look like a leak.
+		if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			return nil, fmt.Errorf("close on exec: %w", err)
+		}
+		n, err := newNetwork()
+		if err != nil {
+			return nil, fmt.Errorf("make network: %w", err)
+		}
+		current.net = n
+	}
+	current.users++
+	return current.net, nil
+}
+
+func releaseNetwork() {
+	current.mu.Lock()
+	defer current.mu.Unlock()
+	if current.users--; current.users == 0 {
+		current.net.router.Close()
+		current.net.station.Close()
+		current.net = nil
+	}
+}
+
+func currentNetwork() (*network, error) {
+	current.mu.Lock()
+	defer current.mu.Unlock()
+	if current.net == nil {
+		return nil, errNoNetwork
+	}
+	return current.net, nil
+}
+
+func newNetwork() (*network, error) {
+	n := &network{next: firstHost, names: map[string]string{}, cuts: map[[2]string]bool{}}
+	var err error
+	if n.router, err = newNetns(setUpRouter); err != nil {
+		return nil, err
+	}
+	n.station, err = newNetns(func() error {
+		// ip finds the station's namespace by the number of this thread.
+		if err := n.plug(stationIndex, unix.Gettid()); err != nil {
+			return err
+		}
+		return runIP(hostSide(stationIndex))
+	})
+	if err != nil {
+		n.router.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func setUpRouter() error {
+	for file, value := range map[string]string{
+		"ip_forward":                  "1",
+		"conf/all/rp_filter":          "0",
+		"conf/default/rp_filter":      "0",
+		"conf/all/send_redirects":     "0",
+		"conf/default/send_redirects": "0",
+	} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/"+file, []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	return runIP("link set lo up\naddr add " + routerIP + "/32 dev lo\n")
+}
+
+// newNetns makes a network namespace, runs setUp in it and returns a file that
+// keeps it.
+func newNetns(setUp func() error) (*os.File, error) {
+	var file *os.File
+	result := make(chan error, 1)
+	onOwnThread(func() {
+		result <- func() (err error) {
+			if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			if file, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())); err != nil {
+				return err
+			}
+			return setUp()
+		}()
+	})
+	if err := <-result; err != nil {
+		if file != nil {
+			file.Close()
+		}
+		return nil, err
+	}
+	return file, nil
+}
+
+// inNetns runs f on a thread of its own in the namespace. Sockets that f makes
+// belong to it for good and can be used from anywhere.
+func inNetns(ns *os.File, f func() error) error {
+	result := make(chan error, 1)
+	onOwnThread(func() {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			result <- fmt.Errorf("join network namespace: %w", err)
+			return
+		}
+		result <- f()
+	})
+	return <-result
+}
+
+// runIP runs the lines as one ip command in the calling thread's namespace.
+func runIP(lines string) error {
+	cmd := exec.Command(findTool("ip"), "-batch", "-")
+	cmd.Stdin = strings.NewReader(lines)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+func indexIP(i int) string  { return fmt.Sprintf("10.77.%d.%d", i>>8, i&0xff) }
+func hostMAC(i int) string  { return fmt.Sprintf("02:4d:01:00:%02x:%02x", i>>8, i&0xff) }
+func routeMAC(i int) string { return fmt.Sprintf("02:4d:02:00:%02x:%02x", i>>8, i&0xff) }
+
+// plug connects the network namespace of a process or thread to the router.
+func (n *network) plug(i, pid int) error {
+	return inNetns(n.router, func() error {
+		return runIP(fmt.Sprintf(`link add h%[1]d address %[2]s type veth peer name eth0 address %[3]s netns %[4]d
+link set h%[1]d up
+route add %[5]s/32 dev h%[1]d metric 100
+neigh replace %[5]s lladdr %[3]s dev h%[1]d nud permanent
+`, i, routeMAC(i), hostMAC(i), pid, indexIP(i)))
+	})
+}
+
+// hostSide are the ip commands for the other end of plug.
+func hostSide(i int) string {
+	return fmt.Sprintf(`link set lo up
+addr add %[1]s/32 dev eth0
+link set eth0 up
+neigh replace %[2]s lladdr %[3]s dev eth0 nud permanent
+route add %[2]s/32 dev eth0 scope link
+route add default via %[2]s dev eth0 src %[1]s
+`, indexIP(i), routerIP, routeMAC(i))
+}
+
+// allot gives a new host its number and returns the /etc/hosts lines of those that
+// are there already.
+func (n *network) allot(name string) (index int, hosts string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	index = n.next
+	n.next++
+	var lines strings.Builder
+	for other, ip := range n.names {
+		fmt.Fprintln(&lines, ip, other)
+	}
+	n.names[name] = indexIP(index)
+	return index, lines.String()
+}
+
+// forget takes a host's name and cuts away.
+func (n *network) forget(name, ip string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.names[name] == ip {
+		delete(n.names, name)
+	}
+	for pair := range n.cuts {
+		if pair[0] == ip || pair[1] == ip {
+			n.setCutLocked(pair, false)
+		}
+	}
+}
+
+// setCut drops or lets pass what goes from one address to another; "all" stands
+// for every address. Blackhole rules, unlike unreachable ones, say nothing to the
+// sender.
+func (n *network) setCut(pair [2]string, cut bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.setCutLocked(pair, cut)
+}
+
+func (n *network) setCutLocked(pair [2]string, cut bool) error {
+	if n.cuts[pair] == cut {
+		return nil
+	}
+	verb := "del"
+	if cut {
+		verb = "add"
+	}
+	err := inNetns(n.router, func() error {
+		return runIP(fmt.Sprintf("rule %s pref 100 from %s to %s blackhole\n", verb, pair[0], pair[1]))
+	})
+	if err == nil && cut {
+		n.cuts[pair] = true
+	} else if err == nil {
+		delete(n.cuts, pair)
+	}
+	return err
+}
+
+// resolve replaces a host's name in addr by its address. Real names are refused:
+// there is no name server to ask.
+func (n *network) resolve(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return addr, nil
+	}
+	n.mu.Lock()
+	ip, ok := n.names[host]
+	n.mu.Unlock()
+	if !ok {
+		return "", fmt.Errorf("lab: no host is called %q", host)
+	}
+	return net.JoinHostPort(ip, port), nil
+}
+
+// Dial connects from the test process to a host, by address or by Host.Name. It
+// can stand in for net.Dialer.DialContext.
+func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	n, err := currentNetwork()
+	if err != nil {
+		return nil, err
+	}
+	return n.dialFrom(ctx, n.station, network, addr)
+}
+
+// Dial connects from within the host, as a process there would.
+func (r *Running) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return r.net.dialFrom(ctx, r.netns, network, addr)
+}
+
+func (n *network) dialFrom(ctx context.Context, from *os.File, network, addr string) (net.Conn, error) {
+	addr, err := n.resolve(addr)
+	if err != nil {
+		return nil, err
+	}
+	var conn net.Conn
+	err = inNetns(from, func() (err error) {
+		// For a literal address the dialer makes its socket in this very goroutine.
+		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Listen listens in the test process at StationIP, where hosts can reach it.
+func Listen(network, addr string) (net.Listener, error) {
+	n, err := currentNetwork()
+	if err != nil {
+		return nil, err
+	}
+	var l net.Listener
+	err = inNetns(n.station, func() (err error) {
+		l, err = net.Listen(network, addr)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}

@@ -1,0 +1,69 @@
+package lab
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Package is a Debian package that the integration tests need.
+type Package struct {
+	// Name is what apt-get install is told.
+	Name string
+	// Proof is a program, or a file when it begins with a slash, that is there
+	// exactly when the package, or another one that will do, is installed.
+	Proof string
+}
+
+// Packages lists everything that the integration tests need beyond a minimal
+// Debian or Ubuntu with Go. The program in the packages directory prints those
+// that are missing.
+var Packages = []Package{
+	{"openssh-server", "sshd"},
+	{"openssh-client", "ssh"},
+	{"sudo", "sudo"},
+	{"perl", "perl"},
+	{"python3", "/usr/bin/python3"},
+	{"rsync", "rsync"},
+	{"git", "git"},
+	{"busybox-static", "busybox"},
+	{"zsh", "zsh"},
+	{"fish", "fish"},
+	{"tcsh", "tcsh"},
+	{"iproute2", "ip"},
+	{"xz-utils", "xz"},
+	{"zstd", "zstd"},
+	{"locales", "/usr/share/i18n/SUPPORTED"},
+	{"procps", "ps"},
+}
+
+// MissingPackages returns the names of the packages that are not installed.
+func MissingPackages() []string {
+	var missing []string
+	for _, p := range Packages {
+		if findTool(p.Proof) == "" {
+			missing = append(missing, p.Name)
+		}
+	}
+	return missing
+}
+
+// toolDirs is searched instead of PATH because a PATH often lacks the sbin
+// directories, or begins with somebody's own builds.
+var toolDirs = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
+
+// findTool returns the absolute path of a system program, or "".
+func findTool(name string) string {
+	if filepath.IsAbs(name) {
+		if _, err := os.Stat(name); err == nil {
+			return name
+		}
+		return ""
+	}
+	for _, dir := range toolDirs {
+		path := filepath.Join(dir, name)
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
+}
