@@ -146,7 +146,7 @@ func (p *procCarrier) Close() error {
 		select {
 		case <-p.done:
 		case <-time.After(6 * time.Second):
-			syscall.Kill(p.cmd.Process.Pid, syscall.SIGKILL)
+			syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		}
 	})
 	<-p.done

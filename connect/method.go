@@ -89,3 +89,12 @@ type Prompt struct {
 // Secret is a password or passphrase. It prints as *** whatever the verb, and
 // travels only inside the body of a message.
 type Secret string
+
+// A ThroughMethod is a hop whose network connections can be opened somewhere
+// else, by a context that lies on the way.
+type ThroughMethod interface {
+	Method
+
+	// ThroughDialer returns what opens them; nil for the context itself.
+	ThroughDialer() Dialer
+}

@@ -197,3 +197,6 @@ func parseDestination(text string) (SSH, error) {
 	}
 	return s, nil
 }
+
+// ThroughDialer implements ThroughMethod.
+func (s SSH) ThroughDialer() Dialer { return s.Through }

@@ -42,6 +42,7 @@ type sshServer struct {
 	onConn    func(net.Conn) net.Conn // may wrap, or take over and return nil
 	refuse    string                  // channel type that is refused
 	refuseRun bool                    // exec requests are refused
+	pretend   bool                    // a command is accepted, and nothing is run
 }
 
 func newKey(t testing.TB) (ssh.Signer, ed25519.PrivateKey) {
@@ -197,6 +198,10 @@ func (s *sshServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			}
 			var run struct{ Command string }
 			ssh.Unmarshal(r.Payload, &run)
+			if s.pretend {
+				r.Reply(true, nil)
+				continue
+			}
 			s.mu.Lock()
 			s.commands = append(s.commands, run.Command)
 			s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"sync"
 )
@@ -82,13 +83,11 @@ func RegisterErrorType[T error](name string) {
 	registry.types = append(registry.types, t)
 }
 
-// Code 10 is exec.ErrNotFound. Importing os/exec for its identity would cost
-// every image; its text is stable and is compared where the chain is searched.
 func init() {
 	for code, err := range map[uint64]error{
 		1: fs.ErrNotExist, 2: fs.ErrExist, 3: fs.ErrPermission, 4: io.EOF, 5: io.ErrUnexpectedEOF,
 		6: context.Canceled, 7: context.DeadlineExceeded, 8: os.ErrDeadlineExceeded, 9: net.ErrClosed,
-		11: fs.ErrInvalid, 12: fs.ErrClosed, 13: io.ErrClosedPipe, 14: io.ErrShortWrite, 15: errors.ErrUnsupported,
+		10: exec.ErrNotFound, 11: fs.ErrInvalid, 12: fs.ErrClosed, 13: io.ErrClosedPipe, 14: io.ErrShortWrite, 15: errors.ErrUnsupported,
 		20: ErrRefused, 21: ErrBusy, 22: ErrTooLarge, 23: ErrUnknownFunc, 24: ErrProtocol, 25: ErrClosed, 26: ErrTooDeep,
 	} {
 		RegisterSentinel(code, err)

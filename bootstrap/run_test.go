@@ -1,0 +1,187 @@
+//go:build linux
+
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
+	for name, test := range map[string]struct {
+		script string // what stands before, or in place of, the first stage
+		phase  Phase
+		want   []string
+		is     error
+	}{
+		"no such command": {
+			"echo 'sh: mitosis: not found'; exit 127", PhaseFirstStage,
+			[]string{"waiting for the first stage", "exit status 127", "sh: mitosis: not found"}, nil,
+		},
+		"silence": {"sleep 1000", PhaseFirstStage, []string{"waiting for the first stage"}, context.DeadlineExceeded},
+		"too much noise": {
+			"tr '\\000' x </dev/zero", PhaseFirstStage, []string{"xxxx"}, ErrNoise,
+		},
+		"ends without a word": {"exit 0", PhaseFirstStage, nil, io.ErrUnexpectedEOF},
+		"garbage for a hello": {
+			"printf '\\n%s go\\nThis is no frame at all, is it?' $MARKER; sleep 1000", PhaseHello, nil, ErrProtocol,
+		},
+		"silence for a hello": {"printf '\\n%s go\\n' $MARKER; sleep 1000", PhaseHello, nil, context.DeadlineExceeded},
+		"ends before the hello": {
+			"printf '\\n%s go\\n' $MARKER; echo 'out of memory' >&2; exit 5", PhaseHello, []string{"exit status 5", "out of memory"}, nil,
+		},
+		"ends in the image": {
+			"printf '\\n%s hi 1 Linux x86_64 0 perl gzip head / .\\n' $MARKER; head -c 1000 >/dev/null; exit 6", PhaseImage, []string{"exit status 6"}, nil,
+		},
+		"takes nothing of the image": {
+			"printf '\\n%s hi 1 Linux x86_64 0 perl gzip head / .\\n' $MARKER; sleep 1000", PhaseImage, nil, context.DeadlineExceeded,
+		},
+		"facts that lie": {
+			"while :; do printf '\\n%s hi 1 lies .\\n' $MARKER; done", PhaseFirstStage, nil, ErrNoise,
+		},
+		"failing for ever": {
+			"printf '\\n%s hi 1 Linux x86_64 0 perl gzip head / .\\n' $MARKER; cat >/dev/null & while :; do printf '\\n%s no memfd-perl x\\n' $MARKER; done", "", nil, ErrNoise,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limit := 10 * time.Second
+			if errors.Is(test.is, context.DeadlineExceeded) {
+				limit = 300 * time.Millisecond
+			}
+			if strings.Contains(name, "image") || name == "failing for ever" {
+				OwnImage() // packing is not what is timed here
+				image, _ := OwnImage()
+				image.Encoded(Gzip)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			l := NewLaunch(opts())
+			c := start(t, exec.Command("/bin/sh", "-c", "MARKER="+l.marker+";"+test.script))
+			pids := tree(c.cmd.Process.Pid)
+			// What the carrier promises of Close.
+			killed := &killing{c}
+			_, err := l.Run(ctx, killed)
+			if err == nil {
+				t.Fatal("a child was born")
+			}
+			t.Log(err)
+			e, ok := errors.AsType[*Error](err)
+			if !ok || test.phase != "" && e.Phase != test.phase {
+				t.Errorf("phase %+v", e)
+			}
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("error is not %v", test.is)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error does not say %q", want)
+				}
+			}
+			gone(t, pids)
+		})
+	}
+}
+
+// killing is a carrier whose Close kills.
+type killing struct{ *procCarrier }
+
+func (k *killing) Close() error {
+	syscall.Kill(-k.cmd.Process.Pid, syscall.SIGKILL) // its session
+	return k.procCarrier.Close()
+}
+
+func TestCancelAtAnyMoment(t *testing.T) {
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image.Encoded(Zstd)
+	for range 40 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("the user has had enough")
+		l := NewLaunch(opts())
+		c := start(t, l.command())
+		pid := c.cmd.Process.Pid
+		timer := time.AfterFunc(rand.N(60*time.Millisecond), func() { cancel(why) })
+		s, err := l.Run(ctx, c)
+		timer.Stop()
+		cancel(nil)
+		pids := tree(pid)
+		if err == nil {
+			answersAfter := s.Welcome(Welcome{Path: "test"})
+			if answersAfter != nil {
+				t.Errorf("a child that Run returned is dead: %v", answersAfter)
+			}
+			s.Link.Close()
+		} else if !errors.Is(err, why) {
+			t.Error(err)
+		}
+		gone(t, pids)
+	}
+}
+
+func TestFingerprintMismatch(t *testing.T) {
+	l := NewLaunch(Options{Fingerprint: [32]byte{9}})
+	_, err := l.Run(bound(t), start(t, l.direct()))
+	if !errors.Is(err, ErrFingerprint) || !strings.Contains(err.Error(), "010203") {
+		t.Error(err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	l := NewLaunch(opts())
+	c := start(t, exec.Command("/bin/sh", "-c", "echo hello;"+l.Line()))
+	f, err := Probe(bound(t), c, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.GOOS() != "linux" || f.Machine == "" || !f.has("sha256sum") || !f.has("head") {
+		t.Errorf("%+v", f)
+	}
+	gone(t, []int{c.cmd.Process.Pid})
+}
+
+func TestTwoRoundTrips(t *testing.T) {
+	o := opts()
+	o.Rungs = []string{RungPerl}
+	l := NewLaunch(o)
+	c := &counting{Carrier: start(t, l.command())}
+	s, err := l.Run(bound(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Link.Close()
+	if c.turns != 2 {
+		t.Errorf("%d times bytes came after bytes had been sent", c.turns)
+	}
+}
+
+// counting counts how often the direction turned toward us: the first stage's
+// line, the hello.
+type counting struct {
+	Carrier
+	turns int
+	lastR bool
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Carrier.Read(b)
+	if n > 0 && !c.lastR {
+		c.turns++
+		c.lastR = true
+	}
+	return n, err
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	c.lastR = false
+	return c.Carrier.Write(b)
+}

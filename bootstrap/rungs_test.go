@@ -1,0 +1,397 @@
+//go:build linux
+
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// in runs the first stage with PATH holding only what is in dir, after commands
+// that may change what is mounted where nobody else sees it.
+func (l *Launch) in(dir, before string) *exec.Cmd {
+	script := "export PATH=" + dir + ";" + l.Line()
+	if before == "" {
+		return exec.Command("/bin/sh", "-c", script)
+	}
+	return exec.Command("unshare", "-m", "/bin/sh", "-c", before+";"+script)
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+// Every combination of tools that changes how an image arrives.
+func TestWhateverTheFarSideHas(t *testing.T) {
+	for name, has := range map[string][]string{
+		"perl, sha256sum, zstd":    {"perl", "sha256sum", "zstd"},
+		"perl, openssl, gzip":      {"perl", "openssl", "gzip"},
+		"perl alone":               {"perl"},
+		"perl, gzip":               {"perl", "gzip"},
+		"python3, zstd":            {"python3", "zstd"},
+		"python3, gzip":            {"python3", "gzip"},
+		"python3 alone":            {"python3"},
+		"nothing":                  {},
+		"gzip":                     {"gzip"},
+		"zstd, shasum":             {"zstd", "shasum", "perl"},
+		"sha256sum":                {"sha256sum"},
+		"openssl, zstd":            {"openssl", "zstd"},
+		"python3 to hash for perl": {"perl", "python3", "gzip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := tools(t, append(append([]string{}, basics...), has...)...)
+			for _, rung := range ladder {
+				if strings.HasPrefix(rung, "memfd") && !strings.Contains(strings.Join(has, " "), strings.TrimPrefix(rung, "memfd-")) ||
+					rung == RungTmpfs {
+					continue
+				}
+				o := opts()
+				o.Rungs = []string{rung}
+				l := NewLaunch(o)
+				s := born(t, l, start(t, l.in(dir, "")), "")
+				answers(t, s)
+				image, _ := OwnImage()
+				if s.Hello.ImageHash != image.Hash {
+					t.Errorf("%s: image %x", rung, s.Hello.ImageHash)
+				}
+			}
+		})
+	}
+}
+
+func TestNoHead(t *testing.T) {
+	dir := tools(t, "id", "uname", "stat", "cat", "rm", "chmod", "dd", "gzip")
+	o := opts()
+	o.Rungs = []string{RungRAM}
+	l := NewLaunch(o)
+	answers(t, born(t, l, start(t, l.in(dir, "")), ""))
+}
+
+// busybox provides everything that a shell rung needs.
+func TestBusyboxAlone(t *testing.T) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command(busybox, "--install", "-s", dir).CombinedOutput(); err != nil {
+		t.Skip(err, string(out))
+	}
+	for _, rung := range []string{RungRAM, RungTmpfs, RungDisk} {
+		t.Run(rung, func(t *testing.T) {
+			o := opts()
+			o.Rungs = []string{rung}
+			l := NewLaunch(o)
+			script := "export PATH=" + dir + ";" + l.script()
+			answers(t, born(t, l, start(t, exec.Command(busybox, "ash", "-c", script)), ""))
+		})
+	}
+}
+
+const noMemory = "for d in /dev/shm /run /tmp; do mount -t tmpfs -o noexec none $d; done; "
+
+func TestLadderGoesOn(t *testing.T) {
+	needRoot(t)
+	for name, test := range map[string]struct {
+		has    []string
+		before string
+		noDisk bool
+		rung   string
+	}{
+		"perl first":             {[]string{"perl", "gzip"}, "", false, RungPerl},
+		"no perl":                {[]string{"python3", "gzip"}, "", false, RungPython},
+		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, RungRAM},
+		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, RungTmpfs},
+		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + "mount -t tmpfs none /var/tmp", false, RungDisk},
+		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, RungRAM},
+		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython},
+		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM},
+		"unpacker dead":          {[]string{"perl", "false:zstd", "sha256sum"}, "", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			names, dead := basics, []string{}
+			for _, n := range test.has {
+				if f, ok := strings.CutPrefix(n, "false:"); ok {
+					dead = append(dead, f)
+				} else {
+					names = append(names[:len(names):len(names)], n)
+				}
+			}
+			dir := tools(t, names...)
+			for _, n := range dead {
+				if err := os.WriteFile(filepath.Join(dir, n), []byte("#!/bin/sh\nexit 127\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// The test's own files are seen from where /tmp is covered.
+			before := test.before
+			if before != "" {
+				before = "mkdir -p /opt; mount -t tmpfs none /opt && cp -a " + dir + "/. /opt/;" + before
+				dir = "/opt"
+			}
+			o := opts()
+			o.NoDisk = test.noDisk
+			var logged bytes.Buffer
+			o.Log = slog.New(slog.NewTextHandler(&logged, nil))
+			l := NewLaunch(o)
+			c := start(t, l.in(dir, before))
+			s, err := l.Run(bound(t), c)
+			if test.rung == "" {
+				if !errors.Is(err, ErrNoRung) {
+					t.Fatalf("error %v", err)
+				}
+				t.Log(err)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Rung != test.rung {
+				t.Errorf("rung %s", s.Rung)
+			}
+			if (logged.Len() > 0) != (test.rung == RungDisk) {
+				t.Errorf("logged %s", &logged)
+			}
+		})
+	}
+}
+
+func TestAllRungsClosedNamesEveryReason(t *testing.T) {
+	needRoot(t)
+	dir := tools(t, append(append([]string{}, basics...), "gzip", "sha256sum", "perl")...)
+	os.WriteFile(filepath.Join(dir, "unshare"), []byte("#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"), 0o755)
+	os.Remove(filepath.Join(dir, "perl"))
+	os.WriteFile(filepath.Join(dir, "perl"), []byte("#!/bin/sh\necho 'libperl.so: cannot open shared object file' >&2\nexit 127\n"), 0o755)
+	before := "mkdir -p /opt; mount -t tmpfs none /opt && cp -a " + dir + "/. /opt/;" +
+		"mount -t tmpfs -o noexec none /dev/shm; mount -t tmpfs -o size=64k none /run; mount -t tmpfs -o size=64k none /tmp;" +
+		"mount -t tmpfs -o ro none /var/tmp; mount -t tmpfs -o noexec none /root; HOME=/root; export HOME; unset XDG_RUNTIME_DIR"
+	l := NewLaunch(opts())
+	c := start(t, l.in("/opt", before))
+	_, err := l.Run(bound(t), c)
+	if !errors.Is(err, ErrNoRung) {
+		t.Fatal(err)
+	}
+	t.Log(err)
+	e, _ := errors.AsType[*Error](err)
+	for i, want := range []string{
+		"memfd-perl: interpreter does not start: cannot open shared object file",
+		"memfd-python3: no interpreter: python3 not found",
+		"ram: /dev/shm: execution not allowed, Permission denied, ", // then /run and /tmp
+		"tmpfs: Operation not permitted",
+		"disk: /root: execution not allowed, Permission denied, /var/tmp: Read-only file system, /tmp: No space left",
+	} {
+		if i >= len(e.Rungs) {
+			t.Errorf("no reason for %s", want)
+		} else if got := e.Rungs[i].Error(); !strings.HasPrefix(got, want) {
+			t.Errorf("reason %q, want %q", got, want)
+		}
+	}
+	if len(e.Rungs) > 2 && strings.Count(e.Rungs[2].Reason, "No space left") != 2 {
+		t.Errorf("reason %q", e.Rungs[2].Reason)
+	}
+}
+
+func TestDiskOnlyWhereAllowed(t *testing.T) {
+	o := opts()
+	o.Rungs, o.NoDisk = []string{RungDisk}, true
+	l := NewLaunch(o)
+	_, err := l.Run(bound(t), start(t, l.command()))
+	if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), "not allowed to write to a disk") {
+		t.Error(err)
+	}
+}
+
+// tampered sends other bytes than those whose hash it names.
+func tampered(t *testing.T) Source {
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &Image{Hash: image.Hash, Size: image.Size, GOOS: image.GOOS, GOARCH: image.GOARCH}
+	other.Hash[0] ^= 1
+	for c := range codecs {
+		data, err := image.Encoded(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.forms[c].data = data
+	}
+	return func(context.Context, string, string) (*Image, error) { return other, nil }
+}
+
+func TestImageThatArrivesHarmed(t *testing.T) {
+	for _, has := range [][]string{{"sha256sum"}, {}} {
+		dir := tools(t, append(append([]string{"perl", "python3", "unshare"}, basics...), has...)...)
+		if len(has) == 0 { // no interpreter may hash either
+			dir = tools(t, append([]string{"perl"}, basics...)...)
+		}
+		for _, rung := range ladder {
+			if len(has) == 0 && (rung == RungPython || rung == RungTmpfs) || rung == RungTmpfs && os.Getuid() != 0 {
+				continue
+			}
+			t.Run(fmt.Sprint(rung, has), func(t *testing.T) {
+				o := opts()
+				o.Rungs, o.Images = []string{rung}, tampered(t)
+				l := NewLaunch(o)
+				c := start(t, l.in(dir, ""))
+				_, err := l.Run(bound(t), c)
+				if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, ErrImageHash) {
+					t.Errorf("error %v %+v", err, e)
+				}
+				gone(t, []int{c.cmd.Process.Pid})
+			})
+		}
+	}
+}
+
+func TestOtherSystem(t *testing.T) {
+	l := NewLaunch(opts())
+	dir := tools(t, "id", "head")
+	os.WriteFile(filepath.Join(dir, "uname"), []byte("#!/bin/sh\necho Linux riscv64\n"), 0o755)
+	_, err := l.Run(bound(t), start(t, l.in(dir, "")))
+	if !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "linux/riscv64") {
+		t.Error(err)
+	}
+}
+
+// A file has lost its name before the first byte of the image is there, and a
+// connect that ends at this point leaves nothing.
+func TestFileIsUnlinkedBeforeItIsWritten(t *testing.T) {
+	for _, rung := range []string{RungRAM, RungDisk} {
+		t.Run(rung, func(t *testing.T) {
+			home := t.TempDir()
+			o := opts()
+			o.Rungs = []string{rung}
+			l := NewLaunch(o)
+			cmd := l.command()
+			cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR=")
+			held := &held{procCarrier: start(t, cmd), reached: make(chan struct{}), release: make(chan struct{})}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			result := make(chan error, 1)
+			go func() {
+				_, err := l.Run(ctx, held)
+				result <- err
+			}()
+			<-held.reached // the plan has been sent, the image has not
+			pid := held.cmd.Process.Pid
+			path := fmt.Sprintf("/proc/%d/fd/8", pid)
+			var target string
+			for range 500 {
+				if target, _ = os.Readlink(path); strings.HasSuffix(target, "(deleted)") {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if !strings.HasSuffix(target, "(deleted)") {
+				t.Errorf("descriptor 8 is %q", target)
+			}
+			for _, dir := range []string{home, "/dev/shm", "/run", "/tmp", "/var/tmp"} {
+				if left, _ := filepath.Glob(dir + "/.mitosis-*"); len(left) > 0 {
+					t.Errorf("files %v", left)
+				}
+			}
+			cancel()
+			if err := <-result; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			close(held.release)
+			gone(t, tree(pid))
+		})
+	}
+}
+
+// held stops the sender behind the plan.
+type held struct {
+	*procCarrier
+	once             sync.Once
+	reached, release chan struct{}
+}
+
+func (h *held) Write(b []byte) (int, error) {
+	if len(b) < 64<<10 {
+		return h.procCarrier.Write(b)
+	}
+	h.once.Do(func() { close(h.reached) })
+	select {
+	case <-h.release:
+	case <-h.done:
+	}
+	return 0, io.ErrClosedPipe
+}
+
+// The context stays in the mount namespace of its host: it is there to repair it.
+func TestTmpfsRungStaysInTheHostsNamespace(t *testing.T) {
+	needRoot(t)
+	o := opts()
+	o.Rungs = []string{RungTmpfs}
+	l := NewLaunch(o)
+	s := born(t, l, start(t, l.command()), "run readlink /proc/self/ns/mnt")
+	want, _ := os.Readlink("/proc/self/ns/mnt")
+	if got := readLine(t, s); got != want {
+		t.Errorf("namespace %s, not %s", got, want)
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	if bytes.Contains(mounts, []byte("mitosis ")) {
+		t.Error("the tmpfs shows")
+	}
+}
+
+func TestOpenImage(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/linux_arm64", []byte("an image"), 0o644)
+	i, err := OpenImage(os.DirFS(dir), "linux_arm64", "linux", "arm64")
+	if err != nil || i.Size != 8 {
+		t.Fatal(i, err)
+	}
+	if _, err := OpenImage(os.DirFS(dir), "other", "linux", "arm64"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	os.WriteFile(dir+"/linux_arm64", []byte("another"), 0o644)
+	if _, err := i.Encoded(Raw); err == nil {
+		t.Error("an image that changed was packed")
+	}
+}
+
+func TestOwnImageOfADeletedExecutable(t *testing.T) {
+	// A memfd child has an executable without a name, and reads it for its
+	// own children; so does one whose file was removed.
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "copy")
+	syscall.ForkLock.RLock() // else a child of another test may hold it open for writing
+	err = os.WriteFile(path, exe, 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := NewLaunch(opts())
+	cmd := l.direct()
+	cmd.Path = path
+	c := start(t, cmd)
+	s := born(t, l, c, "run rm -f "+path+"; sha256sum /proc/$PPID/exe")
+	image, _ := OwnImage()
+	if got := readLine(t, s); !strings.HasPrefix(got, fmt.Sprintf("%x", image.Hash)) {
+		t.Errorf("hash %s", got)
+	}
+}

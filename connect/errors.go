@@ -1,0 +1,69 @@
+package connect
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// The classes of failures that a program can act on. They are recognised by
+// errors.Is also for a hop that was made several contexts away.
+var (
+	ErrStart            = errors.New("the tool could not be started")
+	ErrEOF              = errors.New("the connection ended before the far side was ready")
+	ErrTimeout          = errors.New("timed out")
+	ErrRefused          = errors.New("connection refused")
+	ErrPassword         = errors.New("incorrect password")
+	ErrPasswordRequired = errors.New("a password is required and none is at hand")
+	ErrPermission       = errors.New("permission denied")
+	ErrHostKey          = errors.New("host key verification failed")
+	ErrHostKeyUnknown   = hostKeyError("host key is not known")
+	ErrHostKeyChanged   = hostKeyError("host key has changed")
+	ErrNoRuntime        = errors.New("the container runtime or its container is not there")
+	ErrBadName          = errors.New("not a valid name")
+)
+
+// hostKeyError is a kind of [ErrHostKey].
+type hostKeyClass struct{ text string }
+
+func hostKeyError(text string) error         { return &hostKeyClass{text} }
+func (e *hostKeyClass) Error() string        { return e.text }
+func (e *hostKeyClass) Is(target error) bool { return target == ErrHostKey }
+
+// Codes are append only; 100 to 199 are this package's.
+func init() {
+	for code, err := range map[uint64]error{
+		100: ErrStart, 101: ErrEOF, 102: ErrTimeout, 103: ErrRefused, 104: ErrPassword,
+		105: ErrPasswordRequired, 106: ErrPermission, 107: ErrHostKey, 108: ErrHostKeyUnknown,
+		109: ErrHostKeyChanged, 110: ErrNoRuntime, 111: ErrBadName,
+	} {
+		core.RegisterSentinel(code, err)
+	}
+}
+
+// Error is a hop that a tool could not make.
+type Error struct {
+	Hop    string // the label of the method
+	Phase  string // what was going on, for example "waiting for the password prompt"
+	Err    error  // the class, or what wraps it
+	Output string // the last lines that the tool printed, made safe to show
+}
+
+func (e *Error) Error() string {
+	parts := []string{e.Hop}
+	if e.Phase != "" {
+		parts = append(parts, e.Phase)
+	}
+	if e.Err != nil {
+		parts = append(parts, e.Err.Error())
+	}
+	s := strings.Join(parts, ": ")
+	if e.Output != "" {
+		s += " (the tool said: " + e.Output + ")"
+	}
+	return s
+}
+
+// Unwrap returns the class.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,24 @@
+package connect
+
+import (
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// Local starts a child on this host, as the same user, from our own
+// executable.
+type Local struct{}
+
+func init() { Register[Local]("local") }
+
+// Label implements Method.
+func (Local) Label() string { return "local" }
+
+// LocalUser implements LocalMethod.
+func (Local) LocalUser() string { return "" }
+
+// Open implements Method.
+func (Local) Open(_ context.Context, e *Env) (bootstrap.Carrier, error) {
+	return startProcess("local", e, e.Exec, e.ExecArgv)
+}

@@ -1,0 +1,81 @@
+package connect
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// registry knows the types of methods by the names under which they travel.
+var registry struct {
+	mu     sync.RWMutex
+	byName map[string]func(b []byte) (Method, error)
+	byType map[reflect.Type]string
+}
+
+// Register makes methods of type T able to travel to the context that is to
+// connect. Call it from an init function, in every copy of the program. It
+// panics where the name or the type is registered already. Methods are
+// registered and passed as values, not as pointers.
+func Register[T Method](name string) {
+	t := reflect.TypeFor[T]()
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	if _, ok := registry.byName[name]; ok {
+		panic(fmt.Sprintf("connect: the method %q is registered already", name))
+	}
+	if old, ok := registry.byType[t]; ok {
+		panic(fmt.Sprintf("connect: %v is registered already, as %q", t, old))
+	}
+	if registry.byName == nil {
+		registry.byName = make(map[string]func([]byte) (Method, error))
+		registry.byType = make(map[reflect.Type]string)
+	}
+	registry.byType[t] = name
+	registry.byName[name] = func(b []byte) (Method, error) {
+		var m T
+		if err := core.Unmarshal(b, &m); err != nil {
+			return nil, fmt.Errorf("method %q: %w", name, err)
+		}
+		return m, nil
+	}
+}
+
+// wireMethod is a method on its way.
+type wireMethod struct {
+	_     struct{} `cbor:",toarray"`
+	Name  string
+	Value []byte
+}
+
+// Encode makes a method fit to travel. The type must have been registered.
+func Encode(m Method) ([]byte, error) {
+	registry.mu.RLock()
+	name, ok := registry.byType[reflect.TypeOf(m)]
+	registry.mu.RUnlock()
+	if !ok {
+		return nil, fmt.Errorf("methods of type %T cannot travel: connect.Register was not called for it", m)
+	}
+	value, err := core.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("method %q: %w", name, err)
+	}
+	return core.Marshal(wireMethod{Name: name, Value: value})
+}
+
+// Decode is the reverse of Encode.
+func Decode(b []byte) (Method, error) {
+	var w wireMethod
+	if err := core.Unmarshal(b, &w); err != nil {
+		return nil, err
+	}
+	registry.mu.RLock()
+	decode := registry.byName[w.Name]
+	registry.mu.RUnlock()
+	if decode == nil {
+		return nil, fmt.Errorf("no method %q is registered", w.Name)
+	}
+	return decode(w.Value)
+}

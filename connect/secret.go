@@ -1,0 +1,26 @@
+package connect
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// redacted is what a secret prints as.
+const redacted = "***"
+
+// String returns asterisks.
+func (Secret) String() string { return redacted }
+
+// GoString returns asterisks, for %#v.
+func (Secret) GoString() string { return redacted }
+
+// Format writes asterisks, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue returns asterisks.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// reveal returns the secret itself. Its callers are the places where secrets
+// are typed or signed with.
+func (s Secret) reveal() string { return string(s) }

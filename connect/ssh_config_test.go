@@ -1,0 +1,223 @@
+package connect
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func resolveWith(t *testing.T, s SSH, config, program string) (*sshSettings, error) {
+	t.Helper()
+	places := testPlaces(t)
+	places.program, places.home = program, "/home/local"
+	s.ConfigFile = writeFile(t, filepath.Join(t.TempDir(), "config"), config, 0o600)
+	return s.resolve(testContext(t), places)
+}
+
+// Every case is resolved by `ssh -G` and by the parser for where there is no ssh.
+func TestSSHConfiguration(t *testing.T) {
+	t.Setenv("KEYDIR", "/keys")
+	programs := []string{""}
+	if _, err := exec.LookPath("ssh"); err == nil {
+		programs = append(programs, "ssh")
+	}
+	for _, c := range []struct {
+		name   string
+		config string
+		method SSH
+		check  func(*sshSettings) any
+		want   any
+	}{
+		{"nothing", "", SSH{}, func(s *sshSettings) any { return s.host + s.user }, "weblocal"},
+		{"host name, user, port", "Host w*\nHostName %h.example\nUser deploy\nPort 2222\n", SSH{},
+			func(s *sshSettings) any { return []any{s.host, s.user, s.port} }, []any{"web.example", "deploy", 2222}},
+		{"the method comes first", "Host web\nUser deploy\nPort 2222\n", SSH{User: "me", Port: 23},
+			func(s *sshSettings) any { return []any{s.user, s.port} }, []any{"me", 23}},
+		{"first value wins", "Host web\nPort 1\nHost *\nPort 2\n", SSH{}, func(s *sshSettings) any { return s.port }, 1},
+		{"negated host", "Host * !web\nPort 1\nHost *\nPort=2\n", SSH{}, func(s *sshSettings) any { return s.port }, 2},
+		{"another host", "Host db\nHostName other\n", SSH{}, func(s *sshSettings) any { return s.host }, "web"},
+		{"identity files add up", "IdentityFile ~/.ssh/a\nIdentityFile \"/b c/%h-%r\"\nIdentityFile ${KEYDIR}/k\nUser u\n", SSH{},
+			func(s *sshSettings) any { return s.identityFiles },
+			[]identityFile{{"/home/local/.ssh/a", true}, {"/b c/web-u", true}, {"/keys/k", true}}},
+		{"usual identities", "Port 23\n", SSH{}, func(s *sshSettings) any { return s.identityFiles },
+			[]identityFile{{"/home/local/.ssh/id_rsa", false}, {"/home/local/.ssh/id_ecdsa", false}, {"/home/local/.ssh/id_ed25519", false}}},
+		{"keys of the method replace them", "IdentityFile ~/.ssh/a\n", SSH{IdentityFiles: []string{"~/mine"}},
+			func(s *sshSettings) any { return s.identityFiles }, []identityFile{{"/home/local/mine", true}}},
+		{"certificate", "CertificateFile ~/c-%h.pub\nIdentitiesOnly yes\n", SSH{},
+			func(s *sshSettings) any { return []any{s.certificateFiles, s.identitiesOnly} }, []any{[]string{"/home/local/c-web.pub"}, true}},
+		{"no agent", "IdentityAgent none\n", SSH{}, func(s *sshSettings) any { return s.agentSocket }, ""},
+		{"agent by variable", "IdentityAgent $KEYDIR\n", SSH{}, func(s *sshSettings) any { return s.agentSocket }, "/keys"},
+		{"agent", "IdentityAgent /run/agent-%r\nUser u\n", SSH{}, func(s *sshSettings) any { return s.agentSocket }, "/run/agent-u"},
+		{"known hosts", "UserKnownHostsFile /k/%h /etc/known\nGlobalKnownHostsFile none\nHostKeyAlias al\nHashKnownHosts yes\n", SSH{},
+			func(s *sshSettings) any {
+				return []any{s.userKnownHosts, s.globalKnownHosts, s.hostKeyAlias, s.hashKnownHosts}
+			}, []any{[]string{"/k/web", "/etc/known"}, []string(nil), "al", true}},
+		{"accept-new", "StrictHostKeyChecking accept-new\n", SSH{}, func(s *sshSettings) any { return s.hostKeys }, HostKeysAcceptNew},
+		{"no checking is accept-new", "StrictHostKeyChecking no\n", SSH{}, func(s *sshSettings) any { return s.hostKeys }, HostKeysAcceptNew},
+		{"strict", "StrictHostKeyChecking yes\n", SSH{}, func(s *sshSettings) any { return s.hostKeys }, HostKeysStrict},
+		{"timeout", "ConnectTimeout 7\nServerAliveInterval 5\nServerAliveCountMax 2\n", SSH{},
+			func(s *sshSettings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
+			[]any{7 * time.Second, 5 * time.Second, 2}},
+		{"usual timeouts", "Port 23\n", SSH{},
+			func(s *sshSettings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
+			[]any{30 * time.Second, 15 * time.Second, 3}},
+		{"jumps", "ProxyJump u@a:23,[::1]:24,b\nProxyCommand nc %h %p\n", SSH{},
+			func(s *sshSettings) any {
+				var out []string
+				for _, j := range s.jumps {
+					out = append(out, j.destination())
+				}
+				return append(out, s.proxyCommand)
+			}, []string{"u@a:23", "[::1]:24", "b", ""}},
+		{"proxy command", "ProxyCommand = nc -X \"5\" %h %p # x\nProxyJump a\n", SSH{},
+			func(s *sshSettings) any { return []any{len(s.jumps), s.proxyCommand} }, []any{0, "nc -X \"5\" %h %p # x"}},
+		{"proxies switched off", "ProxyJump a\n", SSH{ProxyCommand: "none"}, func(s *sshSettings) any { return len(s.jumps) }, 0},
+		{"comments and blanks", "  # x\n\tHost\tweb # y\n Port = 7 # z\n", SSH{}, func(s *sshSettings) any { return s.port }, 7},
+		{"match by names", "Match host web user me\nPort 5\nMatch originalhost x,w* !localuser local\nPort 6\nMatch all\nPort 7\n", SSH{User: "me"},
+			func(s *sshSettings) any { return s.port }, 5},
+	} {
+		for _, program := range programs {
+			t.Run(c.name+"/"+program, func(t *testing.T) {
+				s := c.method
+				s.Host = "web"
+				set, err := resolveWith(t, s, c.config, program)
+				if err != nil {
+					t.Fatal(err)
+				}
+				// ssh always prints a user, and it knows only the real one.
+				if program == "ssh" && !strings.Contains(c.config, "User ") && s.User == "" && c.config != "" {
+					set.user = "local"
+				}
+				if got := c.check(set); !reflect.DeepEqual(got, c.want) {
+					t.Fatalf("got %#v, want %#v", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+func TestSSHConfigurationErrors(t *testing.T) {
+	for _, c := range []struct{ config, program, want string }{
+		{"Match exec true\nPort 5\n", "", "Match exec"},
+		{"CanonicalizeHostname yes\n", "", "CanonicalizeHostname"},
+		{"Port \"7\nUser x\n", "", ":1: quote"},
+		{"Include config\n", "", ""},
+		{"IdentityFile /k/%z\n", "", "unknown token"},
+		{"IdentityFile /k/${MITOSIS_NOT_SET}\n", "", "MITOSIS_NOT_SET"},
+		{"Port 99999\n", "", "Port"},
+		{"ProxyJump a:b:c@d:x\n", "", "a:b:c@d:x"},
+		{"NoSuchKeyword x\nPort 7\n", "ssh", "nosuchkeyword"},
+	} {
+		_, err := resolveWith(t, SSH{Host: "web"}, c.config, c.program)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", c.config, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) {
+			t.Errorf("%q: %v", c.config, err)
+		}
+	}
+}
+
+// What the distributions ship must not cost a process per connection.
+func TestSSHConfigurationIsNotAskedForInVain(t *testing.T) {
+	places := testPlaces(t)
+	places.program = "/bin/false"
+	os.Mkdir(filepath.Join(places.home, ".ssh"), 0o700)
+	dir := filepath.Dir(places.systemConfig)
+	os.Mkdir(filepath.Join(dir, "ssh_config.d"), 0o755)
+	writeFile(t, filepath.Join(dir, "ssh_config.d", "50-policy.conf"), "Ciphers aes256-gcm@openssh.com\n", 0o644)
+	writeFile(t, places.systemConfig, "Include "+dir+"/ssh_config.d/*.conf\nHost *\n#   Port 22\n    SendEnv LANG LC_*\n    HashKnownHosts yes\n    GSSAPIAuthentication yes\n", 0o644)
+	user := places.userConfig()
+	writeFile(t, user, "Host db\n  HostName db.example\n  Match\n", 0o600)
+	set, err := (&SSH{Host: "web"}).resolve(testContext(t), places)
+	if err == nil || set != nil {
+		t.Fatal("a Match without criteria is for ssh to judge")
+	}
+	writeFile(t, user, "Host db\n  HostName db.example\n", 0o600)
+	if set, err = (&SSH{Host: "web"}).resolve(testContext(t), places); err != nil || !set.hashKnownHosts {
+		t.Fatal(set, err)
+	}
+	if _, err = (&SSH{Host: "db"}).resolve(testContext(t), places); err == nil {
+		t.Fatal("the configuration for this host was not asked for")
+	}
+}
+
+func TestSSHConfigurationIsAskedForOnce(t *testing.T) {
+	dir := t.TempDir()
+	count := filepath.Join(dir, "count")
+	places := testPlaces(t)
+	places.program = writeFile(t, filepath.Join(dir, "ssh"), "#!/bin/sh\necho x >>"+count+"\necho hostname there\n", 0o700)
+	config := writeFile(t, filepath.Join(dir, "config"), "Port 2222\n", 0o600)
+	s := SSH{Host: "web", ConfigFile: config}
+	for range 3 {
+		if set, err := s.resolve(testContext(t), places); err != nil || set.host != "there" {
+			t.Fatal(set, err)
+		}
+	}
+	writeFile(t, config, "Port 2223\n", 0o600)
+	if _, err := s.resolve(testContext(t), places); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := os.ReadFile(count); len(text) != 4 {
+		t.Fatalf("asked %d times", len(text)/2)
+	}
+}
+
+func TestSSHDestination(t *testing.T) {
+	for text, want := range map[string]SSH{
+		"web":                     {Host: "web"},
+		"me@web":                  {User: "me", Host: "web"},
+		"me@corp@web:23":          {User: "me@corp", Host: "web", Port: 23},
+		"ssh://me@web:23/":        {User: "me", Host: "web", Port: 23},
+		"::1":                     {Host: "::1"},
+		"me@[fe80::1%eth0]:22022": {User: "me", Host: "fe80::1%eth0", Port: 22022},
+	} {
+		got, err := parseDestination(text)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "@web", "web:", "web:0", "web:70000", "web:x", "[::1", "[::1]x", "[::1]:", "me@"} {
+		if got, err := parseDestination(text); !errors.Is(err, ErrBadName) {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestSSHLabel(t *testing.T) {
+	for want, s := range map[string]SSH{
+		"ssh:web":             {Host: "web", Password: "tiger"},
+		"ssh:deploy@web:2222": {Host: "web", User: "deploy", Port: 2222},
+		"ssh:deploy@[::1]:23": {Host: "::1", User: "deploy", Port: 23},
+		"ssh:::1":             {Host: "::1", Port: 22},
+	} {
+		if got := s.Label(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func FuzzSSHConfig(f *testing.F) {
+	for _, seed := range []string{"Host a\nPort 1", "Match host=a user b\nUser x", "Include x", "IdentityFile \"a b\" # c", "ProxyCommand a=b", "Host !a *", "=\n\"", "Match !all"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(strings.ToLower(text), "include") {
+			return // reads whatever it names
+		}
+		config := newSSHConfig(sshPlaces{user: "u", home: "/nonexistent"}, "a", "")
+		if err := config.readFile(writeFile(t, filepath.Join(t.TempDir(), "c"), text, 0o600), false, true, 0); err != nil {
+			return
+		}
+		s := SSH{Host: "a"}
+		s.settings(config.values, config.places)
+	})
+}

@@ -1,0 +1,252 @@
+package connect
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+func TestSSHUnknownHost(t *testing.T) {
+	checkLeaks(t)
+	server := startServer(t, nil)
+	s := server.method(t)
+	s.KnownHostsFiles = []string{filepath.Join(t.TempDir(), "new", "known_hosts")}
+	fingerprint := ssh.FingerprintSHA256(server.host.PublicKey())
+
+	_, err := dialSSH(t, s, testEnv("true"))
+	if !errors.Is(err, ErrHostKeyUnknown) || !strings.Contains(err.Error(), fingerprint) || !strings.Contains(err.Error(), s.KnownHostsFiles[0]) {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(s.KnownHostsFiles[0])); err == nil {
+		t.Fatal("refusing a host left something behind")
+	}
+
+	s.HostKeys = HostKeysAcceptNew
+	mustRun(t, s, nil)
+	dir, _ := os.Stat(filepath.Dir(s.KnownHostsFiles[0]))
+	file, err := os.Stat(s.KnownHostsFiles[0])
+	if err != nil || dir.Mode().Perm() != 0o700 || file.Mode().Perm() != 0o600 {
+		t.Fatal(dir.Mode(), file, err)
+	}
+	s.HostKeys = HostKeysStrict
+	mustRun(t, s, nil)
+}
+
+func TestSSHIgnoredHostKey(t *testing.T) {
+	checkLeaks(t)
+	s := startServer(t, nil).method(t)
+	name := filepath.Join(t.TempDir(), "known_hosts")
+	s.KnownHostsFiles, s.HostKeys = []string{name}, InsecureIgnoreHostKeys
+	mustRun(t, s, nil)
+	if _, err := os.Stat(name); err == nil {
+		t.Fatal("the key was remembered")
+	}
+}
+
+func TestSSHChangedHostKey(t *testing.T) {
+	checkLeaks(t)
+	server := startServer(t, nil)
+	s := server.method(t)
+	old, _ := newKey(t)
+	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
+	otherType, _ := ssh.NewSignerFromKey(rsaKey)
+	for _, was := range []ssh.Signer{old, otherType} {
+		line := "# a comment\n\n" + knownHostLine(knownHostName("127.0.0.1", s.Port), was.PublicKey(), false)
+		s.KnownHostsFiles = []string{writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), line, 0o600)}
+		for _, policy := range []HostKeyPolicy{HostKeysStrict, HostKeysAcceptNew} {
+			s.HostKeys = policy
+			_, err := dialSSH(t, s, testEnv("true"))
+			if !errors.Is(err, ErrHostKeyChanged) || errors.Is(err, ErrHostKeyUnknown) {
+				t.Fatal(err)
+			}
+			for _, part := range []string{s.KnownHostsFiles[0] + ":3", ssh.FingerprintSHA256(was.PublicKey()), ssh.FingerprintSHA256(server.host.PublicKey())} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q is not in: %v", part, err)
+				}
+			}
+		}
+		if text, _ := os.ReadFile(s.KnownHostsFiles[0]); string(text) != line {
+			t.Fatal("the file was changed")
+		}
+	}
+}
+
+func TestSSHHostKeyLines(t *testing.T) {
+	checkLeaks(t)
+	server := startServer(t, nil)
+	key := server.host.PublicKey()
+	port := server.port()
+	other, _ := newKey(t)
+	line := func(marker, name string, key ssh.PublicKey) string {
+		return strings.TrimLeft(marker+" "+knownHostLine(name, key, false), " ")
+	}
+	for _, c := range []struct {
+		name  string
+		lines string
+		alias string
+		want  error
+	}{
+		{"hashed", knownHostLine(knownHostName("127.0.0.1", port), key, true), "", nil},
+		{"wildcard", line("", "[127.*]:*", key), "", nil},
+		{"list", line("", "other,[127.0.0.1]:"+strconv.Itoa(port), key), "", nil},
+		{"negated", line("", "![127.0.0.1]:*,[127.*]:*", key), "", ErrHostKeyUnknown},
+		{"bare name", line("", "127.0.0.1", key), "", nil},
+		{"bare name with another key", line("", "127.0.0.1", other.PublicKey()), "", ErrHostKeyUnknown},
+		{"several keys", line("", "127.0.0.1", other.PublicKey()) + line("", "127.0.0.1", key), "", nil},
+		{"revoked", line("", "[127.0.0.1]:*", key) + line("@revoked", "*", key), "", ErrHostKeyChanged},
+		{"alias", line("", "web", key), "web", nil},
+		{"alias that is unknown", line("", "127.0.0.1", key), "web", ErrHostKeyUnknown},
+		{"authority only", line("@cert-authority", "*", other.PublicKey()), "", ErrHostKeyUnknown},
+		{"lines that can't be read", "127.0.0.1 sk-future AAAA\n@what 127.0.0.1 ssh-rsa AAAA\n<<<<<<< HEAD\n" + line("", "127.0.0.1", key), "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := server.method(t)
+			s.KnownHostsFiles = []string{writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), c.lines, 0o600)}
+			s.HostKeyAlias = c.alias
+			if c.want == nil {
+				mustRun(t, s, nil)
+			} else if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, c.want) {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A server with several keys must show the one that is known.
+func TestSSHAsksForTheKnownKindOfKey(t *testing.T) {
+	checkLeaks(t)
+	ecKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ec, _ := ssh.NewSignerFromKey(ecKey)
+	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
+	rsaSigner, _ := ssh.NewSignerFromKey(rsaKey)
+	server := startServer(t, func(s *sshServer) {
+		s.config.AddHostKey(ec)
+		s.config.AddHostKey(rsaSigner)
+	})
+	for _, key := range []ssh.Signer{server.host, ec, rsaSigner} {
+		s := server.method(t)
+		s.KnownHostsFiles = []string{writeFile(t, filepath.Join(t.TempDir(), "known_hosts"),
+			knownHostLine(knownHostName("127.0.0.1", s.Port), key.PublicKey(), true), 0o600)}
+		mustRun(t, s, nil)
+	}
+}
+
+func TestSSHHostCertificate(t *testing.T) {
+	checkLeaks(t)
+	authority, _ := newKey(t)
+	other, _ := newKey(t)
+	for _, c := range []struct {
+		name      string
+		principal string
+		signer    ssh.Signer
+		before    uint64
+		revoked   bool
+		want      error
+	}{
+		{"good", "127.0.0.1", authority, ssh.CertTimeInfinity, false, nil},
+		{"for another host", "web2", authority, ssh.CertTimeInfinity, false, ErrHostKeyChanged},
+		{"expired", "127.0.0.1", authority, 1000, false, ErrHostKeyChanged},
+		{"revoked", "127.0.0.1", authority, ssh.CertTimeInfinity, true, ErrHostKeyChanged},
+		{"of another authority", "127.0.0.1", other, ssh.CertTimeInfinity, false, ErrHostKeyUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := startServer(t, func(s *sshServer) {
+				cert := &ssh.Certificate{Key: s.host.PublicKey(), CertType: ssh.HostCert, KeyId: "host",
+					ValidPrincipals: []string{c.principal}, ValidBefore: c.before}
+				if err := cert.SignCert(rand.Reader, c.signer); err != nil {
+					t.Fatal(err)
+				}
+				s.host, _ = ssh.NewCertSigner(cert, s.host)
+			})
+			lines := "@cert-authority * " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey()))) + "\n"
+			if c.revoked {
+				lines += "@revoked * " + string(ssh.MarshalAuthorizedKey(authority.PublicKey()))
+			}
+			s := server.method(t)
+			s.KnownHostsFiles = []string{writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), lines, 0o600)}
+			if c.want == nil {
+				mustRun(t, s, nil)
+			} else if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, c.want) {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Many connections that meet a new host at once add one line between them, and
+// whole lines in any case, also behind a line that lacks its end.
+func TestKnownHostsIsAppendedToByMany(t *testing.T) {
+	name := writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), "old ssh-ed25519 AAAA", 0o600)
+	signer, _ := newKey(t)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			v, err := newHostVerifier(&sshSettings{host: fmt.Sprintf("web%d", i%8), port: 22, hostKeys: HostKeysAcceptNew, userKnownHosts: []string{name}})
+			if err == nil {
+				err = v.check("", nil, signer.PublicKey())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	text, _ := os.ReadFile(name)
+	if n := strings.Count(string(text), "\n"); n != 9 || !strings.HasPrefix(string(text), "old ssh-ed25519 AAAA\nweb") {
+		t.Fatalf("%d lines: %s", n, text)
+	}
+}
+
+// The matching agrees with golang.org/x/crypto/ssh/knownhosts wherever that can
+// read the file at all.
+func FuzzKnownHosts(f *testing.F) {
+	signer, _ := newKey(f)
+	key := signer.PublicKey()
+	blob := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	for _, seed := range []string{"h %s", "*.b,!x.b %s", "[h]:22 %s", "@revoked h %s", "# %s", "@cert-authority h %s", "|1|a|b %s", "h,\n%s", "?*?* %s"} {
+		f.Add(seed, "h")
+	}
+	f.Fuzz(func(t *testing.T, format, host string) {
+		text := strings.ReplaceAll(format, "%s", blob)
+		lines, err := parseKnownHosts(strings.NewReader(text), "f")
+		if err != nil {
+			return
+		}
+		rec, bare := lines.lookup(host, 2222)
+		_ = rec.hostKeyAlgorithms(bare)
+
+		// Theirs reads a port out of a pattern, compares case, and lets a key
+		// pass that is only known as an authority.
+		if host == "" || strings.ContainsAny(host+format, "[]:|\\\x00\r\v\f\u0085\u00a0") || host != strings.ToLower(host) || format != strings.ToLower(format) {
+			return
+		}
+		name := writeFile(t, filepath.Join(t.TempDir(), "f"), text, 0o600)
+		theirs, err := knownhosts.New(name)
+		if err != nil {
+			return
+		}
+		verifier, err := newHostVerifier(&sshSettings{host: host, port: 22, userKnownHosts: []string{name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
+		want := theirs(hostPort(host, 22), addr, key)
+		got := verifier.check("", addr, key)
+		if (want == nil) != (got == nil) && !strings.Contains(text, "@") {
+			t.Fatalf("%q for %q: %v, theirs %v", text, host, got, want)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package core
+
+import (
+	"errors"
+	"strings"
+)
+
+// Kind classifies an error. Kinds travel: they are append only.
+type Kind uint64
+
+const (
+	KindOther       Kind = iota
+	KindNoRoute          // no such context, or none that may be reached
+	KindGone             // the link to the context was lost
+	KindRefused          // authority does not cover it
+	KindBusy             // a quota or a queue is full
+	KindTooLarge         // above a size limit
+	KindUnknownFunc      // no function of that number
+	KindPanic            // the function panicked
+	KindProtocol         // malformed, or not allowed in this place
+	KindCanceled         // given up by who asked for it
+	KindDeadline         // took longer than allowed
+	KindClosed           // closed in an orderly way
+	KindTooDeep          // too many contexts, or too many hops
+	KindConnect          // a hop could not be made
+	kindEnd
+)
+
+// The conditions that a caller can act on. An *Error of the kind matches its
+// sentinel by errors.Is, and so does the sentinel itself.
+//
+// ErrNoRoute and ErrGone are made by routers only. What a remote function
+// returns never matches them, even if it was such an error there: the hop to
+// that function is not the one that was lost.
+var (
+	ErrNoRoute     = errors.New("no route to the context")
+	ErrGone        = errors.New("the context is gone")
+	ErrRefused     = errors.New("refused: not covered by authority")
+	ErrBusy        = errors.New("busy: a quota or queue is full")
+	ErrTooLarge    = errors.New("too large")
+	ErrUnknownFunc = errors.New("unknown function")
+	ErrProtocol    = errors.New("protocol violation")
+	ErrClosed      = errors.New("closed")
+	ErrTooDeep     = errors.New("too many contexts or hops")
+)
+
+// kindSentinels is nil where a kind has no sentinel.
+var kindSentinels = [kindEnd]error{
+	KindNoRoute: ErrNoRoute, KindGone: ErrGone, KindRefused: ErrRefused, KindBusy: ErrBusy,
+	KindTooLarge: ErrTooLarge, KindUnknownFunc: ErrUnknownFunc, KindProtocol: ErrProtocol,
+	KindClosed: ErrClosed, KindTooDeep: ErrTooDeep,
+}
+
+func (k Kind) sentinel() error {
+	if k < kindEnd {
+		return kindSentinels[k]
+	}
+	return nil
+}
+
+// IsLink reports whether errors of the kind are made by routers only.
+func (k Kind) IsLink() bool { return k == KindNoRoute || k == KindGone }
+
+// Error says what was tried, at which path of hops, and why it did not work.
+type Error struct {
+	Op   string // "call disk.free", "connect"; may be empty
+	Path string // of the context, "" where it does not matter
+	Kind Kind
+	Err  error // the reason; nil where the kind says it all
+}
+
+// Error implements error: "op path: reason".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Path != "" {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(e.Path)
+	}
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	sentinel := e.Kind.sentinel()
+	switch {
+	case e.Err == nil && sentinel == nil:
+		b.WriteString("unknown error")
+	case e.Err == nil:
+		b.WriteString(sentinel.Error())
+	case sentinel != nil && !errors.Is(e.Err, sentinel):
+		b.WriteString(sentinel.Error())
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	default:
+		b.WriteString(e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is the sentinel of the error's kind.
+func (e *Error) Is(target error) bool {
+	s := e.Kind.sentinel()
+	return s != nil && target == s
+}
+
+// PanicError is how a panic of a remote function arrives: as that call's
+// error.
+type PanicError struct {
+	Value string // what was passed to panic, as fmt prints it
+	Stack string // of the goroutine that panicked
+}
+
+// Error implements error, without the stack.
+func (e *PanicError) Error() string { return "panic: " + e.Value }

@@ -1,0 +1,210 @@
+package core
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+)
+
+// failure is how an error travels: the body of a frame with the Dead flag.
+type failure struct {
+	Kind  Kind     `cbor:"1,keyasint,omitempty"`
+	Op    string   `cbor:"2,keyasint,omitempty"`
+	Path  string   `cbor:"3,keyasint,omitempty"`
+	Text  string   `cbor:"4,keyasint,omitempty"`
+	Codes []uint64 `cbor:"5,keyasint,omitempty"` // sentinels found in the chain
+	Errno string   `cbor:"6,keyasint,omitempty"` // by name: numbers differ from system to system
+	Type  string   `cbor:"7,keyasint,omitempty"` // of a registered type
+	Data  []byte   `cbor:"8,keyasint,omitempty"` // and its value
+	Panic *string  `cbor:"9,keyasint,omitempty"`
+	Stack string   `cbor:"10,keyasint,omitempty"`
+	Link  bool     `cbor:"11,keyasint,omitempty"` // made by a router, not by a function
+}
+
+// maxText bounds the text and the stack of an error that travels, in bytes.
+// The output of a failed tool fits in; what is longer is data.
+const maxText = 1 << 20
+
+// EncodeError makes err fit to travel: its text, its kind, the registered
+// sentinels and the errno found in its chain, the first value of a registered
+// type, and the stack of a panic.
+func EncodeError(err error) []byte {
+	return encodeFailure(describe(err))
+}
+
+// EncodeLinkError is EncodeError for routers, whose errors of the kinds
+// NoRoute and Gone are recognised at the far side.
+func EncodeLinkError(e *Error) []byte {
+	f := describe(e)
+	f.Kind, f.Link = e.Kind, true
+	return encodeFailure(f)
+}
+
+func encodeFailure(f *failure) []byte {
+	b, err := Marshal(f)
+	if err != nil {
+		// There is nothing in a failure that cannot be encoded.
+		panic(err)
+	}
+	return b
+}
+
+func describe(err error) *failure {
+	f := &failure{}
+	if err == nil {
+		f.Text = "unknown error"
+		return f
+	}
+	f.Text = capText(err.Error())
+	if e, ok := errors.AsType[*Error](err); ok {
+		f.Kind, f.Op, f.Path = e.Kind, capText(e.Op), capText(e.Path)
+	}
+	if e, ok := errors.AsType[*PanicError](err); ok {
+		value := capText(e.Value)
+		f.Kind, f.Panic, f.Stack = KindPanic, &value, capText(e.Stack)
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		f.Errno = errnoName(errno)
+	}
+	registry.RLock()
+	defer registry.RUnlock()
+	for _, s := range registry.sentinels {
+		if errors.Is(err, s.err) {
+			f.Codes = append(f.Codes, s.code)
+		}
+	}
+	for _, t := range registry.types {
+		if v, ok := t.find(err); ok {
+			// A value that cannot be encoded still has its text.
+			if data, err := Marshal(v); err == nil && len(data) <= maxText {
+				f.Type, f.Data = t.name, data
+				break
+			}
+		}
+	}
+	return f
+}
+
+func capText(s string) string {
+	if len(s) > maxText {
+		s = strings.Clone(s[:maxText]) + " ... (cut)"
+	}
+	return s
+}
+
+// DecodeError is the reverse of EncodeError. The result is a *RemoteError; or
+// an *Error that matches ErrNoRoute or ErrGone where a router made it; or,
+// for bytes that are no encoded error, an error that matches ErrProtocol.
+func DecodeError(b []byte) error {
+	err, _ := decodeError(b)
+	return err
+}
+
+// DecodeLinkError is DecodeError, and tells whether a router made the error.
+func DecodeLinkError(b []byte) (err error, byRouter bool) { //nolint:staticcheck // the error is the value here
+	return decodeError(b)
+}
+
+func decodeError(b []byte) (error, bool) {
+	var f failure
+	if err := Unmarshal(b, &f); err != nil {
+		return &Error{Op: "decode error", Kind: KindProtocol, Err: err}, false
+	}
+	r := &RemoteError{
+		Kind: f.Kind, Op: f.Op, Path: f.Path, text: f.Text, stack: f.Stack, codes: f.Codes,
+	}
+	if f.Errno != "" {
+		r.errno = errnoByName(f.Errno)
+	}
+	if f.Panic != nil {
+		r.inner = append(r.inner, &PanicError{Value: *f.Panic, Stack: f.Stack})
+	}
+	if v := decodeRegistered(f.Type, f.Data); v != nil {
+		r.inner = append(r.inner, v)
+	}
+	if f.Link {
+		e := &Error{Kind: f.Kind, Err: r}
+		if !f.Kind.IsLink() && f.Kind.sentinel() == nil {
+			e.Kind = KindOther
+		}
+		return e, true
+	}
+	return r, false
+}
+
+// decodeRegistered returns the value of a registered type, nil where the type
+// is not known here or the data does not fit it. A panic in the type's own
+// decoding is as much the sender's fault as malformed data.
+func decodeRegistered(name string, data []byte) (v error) {
+	if name == "" {
+		return nil
+	}
+	registry.RLock()
+	defer registry.RUnlock()
+	defer func() {
+		if recover() != nil {
+			v = nil
+		}
+	}()
+	for _, t := range registry.types {
+		if t.name == name {
+			v, _ = t.decode(data)
+			return v
+		}
+	}
+	return nil
+}
+
+// RemoteError is an error that came from another context. errors.Is
+// recognises registered sentinels and errno values in it, errors.As the
+// registered types and *PanicError.
+type RemoteError struct {
+	Kind Kind   // as classified there
+	Op   string // of the outermost *Error there
+	Path string
+
+	text  string
+	stack string
+	codes []uint64
+	errno syscall.Errno // 0: none, or unknown here
+	inner []error
+}
+
+// Error returns the text that the error had where it came from.
+func (e *RemoteError) Error() string { return e.text }
+
+// Stack returns the stack of a remote panic, else "".
+func (e *RemoteError) Stack() string { return e.stack }
+
+// Unwrap returns the panic and the value of a registered type, where there
+// are such.
+func (e *RemoteError) Unwrap() []error { return e.inner }
+
+// Is reports whether the error's chain, there, held the sentinel or the errno.
+func (e *RemoteError) Is(target error) bool {
+	if errno, ok := target.(syscall.Errno); ok {
+		return e.errno != 0 && errno == e.errno
+	}
+	registry.RLock()
+	defer registry.RUnlock()
+	for _, s := range registry.sentinels {
+		if s.err == target {
+			for _, code := range e.codes {
+				if code == s.code {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// As sets a *syscall.Errno to the errno of this system that has the name
+// which it had there.
+func (e *RemoteError) As(target any) bool {
+	if p, ok := target.(*syscall.Errno); ok && e.errno != 0 {
+		*p = e.errno
+		return true
+	}
+	return false
+}

@@ -1,0 +1,116 @@
+package router
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Relation is what the sender of a message is to the local context.
+type Relation uint8
+
+const (
+	Stranger   Relation = iota // none of the others: nothing is accepted from it
+	Self                       // the local context
+	Ancestor                   // the parent, its parent ... the master
+	Descendant                 // a child, its children ...
+	Granted                    // an ancestor of both allowed it to address the local context
+	Peer                       // any other context of a tree with AllowSiblings
+	Answering                  // addressed by the local context by grant: it may answer, and nothing else
+)
+
+// Rights tell how much of the local context a message may use.
+type Rights uint8
+
+const (
+	None    Rights = iota
+	Limited        // what was offered to everyone: functions with AllowDescendants, logs
+	Full           // anything
+)
+
+// Message is what arrives at a handle.
+type Message struct {
+	core.Header
+	// Body is the message's own memory, whole even where it came in many
+	// frames.
+	Body []byte
+	// Relation and Rights are those of the weaker of Header.Src and
+	// Header.Auth.
+	Relation Relation
+	Rights   Rights
+	// Err is the decoded error of a dead message, or the local router's own
+	// where the context that was to answer is lost. Body is nil then.
+	Err error
+
+	from *Link // where it came in; nil for a message from the local context
+}
+
+// Config makes a Router.
+type Config struct {
+	Self      core.ID
+	Ancestors []core.ID // nearest first; none in the master
+	Block     core.Block
+	Limits    Limits
+	// AllowSiblings lets contexts that are neither ancestor nor descendant of
+	// each other exchange messages, with limited rights.
+	AllowSiblings bool
+	Log           *slog.Logger // nil: discard
+
+	// Handlers take the messages to well-known handles that the router does
+	// not serve itself: Call, Shutdown, Log, Level. They run on the reader
+	// goroutine of a link, or on that of a local sender, and must not block.
+	Handlers map[core.Handle]func(Message)
+	// OnEvent learns in order which contexts come and go. It runs on the
+	// multiplexer goroutine and must neither block nor call Attach, AllocID,
+	// Grant or Close.
+	OnEvent func(Event)
+}
+
+// EventKind says what happened to a context.
+type EventKind uint8
+
+const (
+	Joined     EventKind = iota + 1 // a descendant joined the tree
+	Left                            // a descendant, or a context that was of interest, is gone
+	ParentLost                      // the link to the parent is lost: the local context has to end
+)
+
+// Event is one change of the tree.
+type Event struct {
+	Kind   EventKind
+	ID     core.ID
+	Parent core.ID // Joined: the context that started it
+	Info   []byte  // Joined: LinkConfig.Info as given by the parent
+	Err    error   // Left, ParentLost: why
+}
+
+// LinkConfig describes a link to be attached.
+type LinkConfig struct {
+	// Peer is the context at the other end: the parent, or a child with an ID
+	// from AllocID.
+	Peer   core.ID
+	Parent bool
+	// Carrier is the byte pipe. Close must unblock Read and Write, may be
+	// called more than once and at any time. The router closes it.
+	Carrier io.ReadWriteCloser
+	// Info is announced to all ancestors with the ID of a child, unread.
+	Info []byte
+}
+
+// LinkStats counts what passed a link.
+type LinkStats struct {
+	BytesIn, BytesOut   uint64
+	FramesIn, FramesOut uint64
+	Queued              int64         // bytes that wait to be written
+	Refused             uint64        // frames from this link that quotas or authority refused
+	Forged              uint64        // frames from this link with an identity that is not behind it
+	RTT                 time.Duration // the last measured; zero before the first
+}
+
+// ContextInfo is what is known of a descendant.
+type ContextInfo struct {
+	ID, Parent core.ID
+	Info       []byte
+}
