@@ -48,6 +48,7 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 		return nil, errors.New("not a child")
 	}
 	l, output, stderr := takeOver()
+	watch()
 	frame, err := helloFrame(hello(fingerprint), 0)
 	if err != nil {
 		return nil, err

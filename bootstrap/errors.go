@@ -3,9 +3,13 @@ package bootstrap
 import (
 	"errors"
 	"strings"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
-// What a program may want to tell apart. All of them arrive inside an [*Error].
+// What a program may want to tell apart. All of them arrive inside an [*Error],
+// and are still themselves after any number of hops. A child that says something
+// else than hello is a core.ErrProtocol.
 var (
 	// ErrNoRung: nothing on the ladder works at the far side. The Error's
 	// Rungs say why for each.
@@ -16,10 +20,14 @@ var (
 	ErrVersion = errors.New("another version of the protocol")
 	// ErrFingerprint: the child was built from other functions.
 	ErrFingerprint = errors.New("another table of functions")
-	// ErrProtocol: after its first word the child sent something that is no
-	// hello, or the parent something that is no welcome.
-	ErrProtocol = errors.New("not a hello")
 )
+
+// Codes 300 to 399 of core's registry are this package's; append only.
+func init() {
+	for i, err := range []error{ErrNoRung, ErrImageHash, ErrVersion, ErrFingerprint, ErrNoImage, ErrNoise} {
+		core.RegisterSentinel(300+uint64(i), err)
+	}
+}
 
 // A Phase is how far a bootstrap has come.
 type Phase string

@@ -82,19 +82,37 @@ func helloFrame(v any, child core.ID) ([]byte, error) {
 // readHello reads one frame that must be a hello or welcome, and returns what
 // was read behind it.
 func readHello(r io.Reader, v any) (rest []byte, err error) {
-	frames := core.NewReader(r)
+	noted := &noting{r: r}
+	frames := core.NewReader(noted)
 	f, err := frames.Next()
 	if err != nil {
+		if noted.err == nil {
+			err = fmt.Errorf("%w: %w", core.ErrProtocol, err)
+		}
 		return nil, err
 	}
 	defer f.Release()
 	if f.Handle != core.HandleHello {
-		return nil, fmt.Errorf("%w: a frame for handle %d", ErrProtocol, f.Handle)
+		return nil, fmt.Errorf("%w: a frame for handle %d", core.ErrProtocol, f.Handle)
 	}
 	if err := core.Unmarshal(f.Body, v); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+		return nil, fmt.Errorf("%w: %w", core.ErrProtocol, err)
 	}
 	return append([]byte(nil), frames.Buffered()...), nil
+}
+
+// noting remembers an error of reading, to tell it from one of what was read.
+type noting struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noting) Read(b []byte) (int, error) {
+	k, err := n.r.Read(b)
+	if err != nil {
+		n.err = err
+	}
+	return k, err
 }
 
 // check compares a hello with what is expected.

@@ -13,39 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
-
-// Codec is a compression that an image can travel in.
-type Codec uint8
-
-// The codecs, best last.
-const (
-	Raw Codec = iota
-	Gzip
-	Zstd
-	codecs
-)
-
-func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd"}[c] }
-
-// command unpacks standard input at the far side.
-func (c Codec) command() string { return [...]string{"", "gzip -dc", "zstd -dcq"}[c] }
-
-// codecFor is the best codec that the far side can unpack. xz would pack a fifth
-// better than gzip, but no packer for it is at hand that is worth its time.
-func codecFor(f *Facts) Codec {
-	switch {
-	case f.has("zstd"):
-		return Zstd
-	case f.has("gzip"):
-		return Gzip
-	}
-	return Raw
-}
 
 // encodedLife is how long a packed image is kept after its last use. It covers
 // a run of connects; after that a few megabytes are worth more than the tens of
@@ -176,42 +145,16 @@ func (i *Image) encode(c Codec) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	// What is packed must be what was hashed.
-	h := sha256.New()
-	from := io.TeeReader(r, h)
-
-	var out bytes.Buffer
-	var to io.Writer = &out
-	switch c {
-	case Raw:
-		out.Grow(int(i.Size))
-	case Gzip:
-		z, _ := gzip.NewWriterLevel(&out, gzipLevel)
-		to = z
-	case Zstd:
-		z, err := zstd.NewWriter(&out, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		to = z
-	}
-	if _, err := io.Copy(to, from); err != nil {
+	data := bytes.NewBuffer(make([]byte, 0, i.Size+bytes.MinRead))
+	if _, err := io.Copy(data, r); err != nil {
 		return nil, err
 	}
-	if z, ok := to.(io.Closer); ok {
-		if err := z.Close(); err != nil {
-			return nil, err
-		}
-	}
-	if [32]byte(h.Sum(nil)) != i.Hash {
+	// What is packed must be what was hashed.
+	if sha256.Sum256(data.Bytes()) != i.Hash {
 		return nil, errors.New("the executable has changed")
 	}
-	return out.Bytes(), nil
+	if c == Raw {
+		return data.Bytes(), nil
+	}
+	return pack(c, data.Bytes())
 }
-
-// Chosen by size and time for a program of 4.9 MB; docs/bootstrap.md has the
-// numbers.
-const (
-	gzipLevel = 6
-	zstdLevel = zstd.SpeedDefault
-)

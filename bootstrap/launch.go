@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
 const (
@@ -24,6 +26,9 @@ const (
 	nudges     = 16
 	// causeTime is how long a carrier whose pipe has ended may take to say why.
 	causeTime = 3 * time.Second
+	// maxEvents bounds the lines with a marker that are passed over in a row. A
+	// rung has at most a handful of places to say something about.
+	maxEvents = 64
 )
 
 // Options say what to launch. The zero value sends the running executable, by
@@ -59,6 +64,8 @@ type Launch struct {
 	opts   Options
 	marker string
 	packed sync.Once
+	ready  chan struct{} // closed when the far side has spoken or was given up
+	isDone sync.Once     // closes ready
 }
 
 // NewLaunch prepares a launch.
@@ -70,8 +77,14 @@ func NewLaunch(o Options) *Launch {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Launch{opts: o, marker: newMarker()}
+	return &Launch{opts: o, marker: newMarker(), ready: make(chan struct{})}
 }
+
+// usual is the codec that the last far side understood, on the guess that the
+// next is like it.
+var usual atomic.Uint32
+
+func init() { usual.Store(uint32(Zstd)) }
 
 // prefetch packs the image that is most probably wanted while the tool is still
 // busy with keys and passwords.
@@ -82,11 +95,18 @@ func (l *Launch) prefetch() {
 	l.packed.Do(func() {
 		go func() {
 			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
-				image.Encoded(Zstd)
+				image.Encoded(Codec(usual.Load()))
 			}
 		}()
 	})
 }
+
+// Ready is closed when the far side has spoken, that is, after every question
+// and password; and at the latest when the launch has failed.
+func (l *Launch) Ready() <-chan struct{} { return l.ready }
+
+// Abandon closes Ready for a launch that will not be run.
+func (l *Launch) Abandon() { l.isDone.Do(func() { close(l.ready) }) }
 
 // Run brings a child to life at the far end of c, which must have been started
 // with Line, Argv or Exec, and returns when the child has said hello. ctx bounds
@@ -233,6 +253,7 @@ func (d *dialogue) run() (*Session, error) {
 // awaitFacts waits for the first stage, or for a child that needed none: then
 // facts stay nil.
 func (d *dialogue) awaitFacts() error {
+	defer d.Abandon()
 	for {
 		e, err := d.event()
 		if err != nil {
@@ -252,12 +273,14 @@ func (d *dialogue) awaitFacts() error {
 			return nil
 		}
 	}
+	return ErrNoise
 }
 
 // climb tries one rung, at every place that it has, and tells whether a child
 // has spoken.
 func (d *dialogue) climb(rung string, image *Image) (alive bool, err error) {
 	codec := codecFor(d.facts)
+	usual.Store(uint32(codec))
 	data, err := image.Encoded(codec)
 	if err != nil {
 		return false, err
@@ -293,7 +316,7 @@ func (d *dialogue) climb(rung string, image *Image) (alive bool, err error) {
 
 // outcome waits for the end of a rung: "" and no error for a child that runs.
 func (d *dialogue) outcome(rung string) (reason string, next int, err error) {
-	for range 64 {
+	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
 			return "", 0, err
@@ -345,7 +368,7 @@ func (d *dialogue) greet() (*Session, error) {
 	}
 	rest, err := readHello(l, &s.Hello)
 	if err != nil {
-		if !errors.Is(err, ErrProtocol) {
+		if !errors.Is(err, core.ErrProtocol) {
 			err = &carrierError{err}
 		}
 		return nil, err

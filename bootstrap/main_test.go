@@ -48,7 +48,7 @@ func childMain() {
 		signal.Ignore(syscall.SIGTERM)
 		for range 4 {
 			go func() {
-				for {
+				for n := 0; ; n++ {
 				}
 			}()
 		}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
 func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
@@ -31,7 +33,7 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 		},
 		"ends without a word": {"exit 0", PhaseFirstStage, nil, io.ErrUnexpectedEOF},
 		"garbage for a hello": {
-			"printf '\\n%s go\\nThis is no frame at all, is it?' $MARKER; sleep 1000", PhaseHello, nil, ErrProtocol,
+			"printf '\\n%s go\\nThis is no frame at all, is it?' $MARKER; sleep 1000", PhaseHello, nil, core.ErrProtocol,
 		},
 		"silence for a hello": {"printf '\\n%s go\\n' $MARKER; sleep 1000", PhaseHello, nil, context.DeadlineExceeded},
 		"ends before the hello": {

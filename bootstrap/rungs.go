@@ -163,10 +163,11 @@ e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ ba
 %s;
 exec /proc/self/fd/8 %s;`
 
-const (
-	shellHash  = `e=$(%s <&8);case $e in %s*);;*)bad hash;return 1;esac`
-	shellCheck = `/proc/self/fd/8 mitosis:check=%s||{ bad hash;return 1;}`
-)
+// shellHash compares hashes. Where there is no program to hash with, or it does
+// not work, the image checks itself: this one executes bytes that may be harmed,
+// but at least doesn't hand the link to them.
+const shellHash = `e=%s;[ ${#e} -ge 64 ]||{ /proc/self/fd/8 mitosis:check=%s&&e=%[2]s;};` +
+	`case $e in %[2]s*);;*)bad hash;return 1;;esac`
 
 // common sets the variables that planCommon uses.
 func (p *plan) common(rung string) string {
@@ -180,10 +181,11 @@ func (p *plan) common(rung string) string {
 
 // shell is the plan of a rung that the far side's shell carries out.
 func (p *plan) shell(rung string) string {
-	check := fmt.Sprintf(shellCheck, p.hash)
-	if hash := hashCommand(p.facts); hash != "" {
-		check = fmt.Sprintf(shellHash, hash, p.hash)
+	hash := hashCommand(p.facts)
+	if hash != "" {
+		hash = "$(" + hash + " <&8 2>/dev/null)"
 	}
+	check := fmt.Sprintf(shellHash, hash, p.hash)
 	unpack := "cat"
 	if cmd := p.codec.command(); cmd != "" {
 		unpack = cmd

@@ -105,7 +105,7 @@ func TestBusyboxAlone(t *testing.T) {
 	}
 }
 
-const noMemory = "for d in /dev/shm /run /tmp; do mount -t tmpfs -o noexec none $d; done; "
+const noMemory = "for d in /dev/shm /run /tmp; do mount -t tmpfs -o noexec none $d; done"
 
 func TestLadderGoesOn(t *testing.T) {
 	needRoot(t)
@@ -119,7 +119,7 @@ func TestLadderGoesOn(t *testing.T) {
 		"no perl":                {[]string{"python3", "gzip"}, "", false, RungPython},
 		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, RungRAM},
 		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, RungTmpfs},
-		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + "mount -t tmpfs none /var/tmp", false, RungDisk},
+		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + ";mount -t tmpfs none /var/tmp", false, RungDisk},
 		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, RungRAM},
 		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython},
 		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM},

@@ -19,6 +19,6 @@ func (Local) Label() string { return "local" }
 func (Local) LocalUser() string { return "" }
 
 // Open implements Method.
-func (Local) Open(_ context.Context, e *Env) (bootstrap.Carrier, error) {
-	return startProcess("local", e, e.Exec, e.ExecArgv)
+func (Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return startTool(ctx, tool{hop: "local", env: e, path: e.Exec, args: e.ExecArgv})
 }

@@ -225,7 +225,7 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 	isPassword := !echo && asksForPassword(question)
 	if a.method.Password != "" && !a.passwordSent && !echo && (isPassword || (only && a.env.Prompt == nil)) {
 		a.passwordSent = true
-		return string(a.method.Password), nil
+		return a.method.Password.reveal(), nil
 	}
 	if a.env.Prompt == nil {
 		a.unanswered = question
@@ -256,7 +256,7 @@ func (a *authenticator) password() ssh.AuthMethod {
 	return ssh.PasswordCallback(func() (string, error) {
 		if a.method.Password != "" {
 			a.passwordSent = true
-			return string(a.method.Password), nil
+			return a.method.Password.reveal(), nil
 		}
 		return a.ask(PromptPassword, a.set.user+"@"+a.set.host+"'s password: ", false)
 	})
@@ -277,10 +277,16 @@ func (a *authenticator) explain(d *sshDial, err error) (again, error) {
 		return againNever, d.fail(phaseAuth, a.final)
 	}
 	if a.current.method == "" && len(a.tried) == 0 {
-		return againNever, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", ErrEOF, err))
+		return againNever, d.fail(phaseAuth, classify(ErrEOF, fmt.Errorf("the server closed the connection: %w", err)))
 	}
-	if a.canGoOn() {
+	// A server that says why it goes has judged the key; one that just goes
+	// may have had enough, but one key alone is not what drove it away.
+	if (lost == nil || a.offers > 1) && a.canGoOn() {
 		return againNow, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", ErrPermission, err))
+	}
+	if lost != nil {
+		// Nobody has judged what was under way.
+		return againNever, d.fail(phaseAuth, classify(ErrEOF, fmt.Errorf("the connection was lost: %w", err)))
 	}
 	a.settle()
 	return againNever, d.fail(phaseAuth, fmt.Errorf("%w; the server closed the connection: %v", a.denied(nil), err))

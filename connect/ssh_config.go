@@ -173,7 +173,7 @@ func (c *sshConfig) include(words []string, system, active bool, depth int) erro
 		}
 		names, err := filepath.Glob(word)
 		if err != nil {
-			return fmt.Errorf("Include %s: %w", word, err)
+			return fmt.Errorf("include %s: %w", word, err)
 		}
 		for _, name := range names {
 			if err := c.readFile(name, system, active, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {

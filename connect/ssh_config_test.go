@@ -1,3 +1,5 @@
+//go:build unix
+
 package connect
 
 import (
@@ -188,6 +190,30 @@ func TestSSHDestination(t *testing.T) {
 	for _, text := range []string{"", "@web", "web:", "web:0", "web:70000", "web:x", "[::1", "[::1]x", "[::1]:", "me@"} {
 		if got, err := parseDestination(text); !errors.Is(err, ErrBadName) {
 			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestSSHTravels(t *testing.T) {
+	s := SSH{Host: "web", User: "me", Port: 2222, Password: "tiger", Keys: []Secret{"k"}, HostKeys: HostKeysAcceptNew,
+		KnownHostsFiles: []string{}, Keepalive: -1, ProxyJump: []SSH{{Host: "a", ProxyJump: []SSH{{Host: "b"}}}}}
+	sent := s
+	sent.Through = &countingDialer{}
+	b, err := Encode(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(b)
+	if err != nil || !reflect.DeepEqual(got, s) {
+		t.Fatalf("%#v, %v", got, err)
+	}
+}
+
+func TestSSHBadNames(t *testing.T) {
+	for _, s := range []SSH{{Host: ""}, {Host: "-oProxyCommand=x"}, {Host: "u@-v"}, {Host: "a\x00b"}, {Host: "a b"},
+		{Host: "web", User: "-x"}, {Host: "web", User: "a\nb"}, {Host: "web", Port: -1}, {Host: "web", Port: 70000}} {
+		if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, ErrBadName) {
+			t.Errorf("%+v: %v", s, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (d *sshDial) open(ctx context.Context, s SSH, via *sshClient, depth int) (c
 		}
 	}()
 	if depth > maxJumpDepth {
-		return nil, d.fail(phaseDial, fmt.Errorf("%w: more than %d jump hosts name each other", ErrStart, maxJumpDepth))
+		return nil, d.fail(phaseDial, classify(ErrStart, fmt.Errorf("more than %d jump hosts name each other", maxJumpDepth)))
 	}
 	set, err := s.resolve(ctx, d.places)
 	if err != nil {
@@ -249,7 +249,7 @@ func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVeri
 	}
 	var mismatch *ssh.AlgorithmNegotiationError
 	if errors.As(err, &mismatch) {
-		return againNever, d.fail(phase, fmt.Errorf("%w: %w", ErrStart, mismatch))
+		return againNever, d.fail(phase, classify(ErrStart, mismatch))
 	}
 	if proxy, ok := wire.Conn.(*proxyConn); ok {
 		if failed := proxy.failure(); failed != nil {
@@ -260,15 +260,15 @@ func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVeri
 	said := wire.said()
 	switch {
 	case lost && phase == phaseBanner && said == "":
-		return againLater, d.fail(phase, fmt.Errorf("%w: the server closed the connection without a word", ErrEOF))
+		return againLater, d.fail(phase, classify(ErrEOF, fmt.Errorf("the server closed the connection without a word")))
 	case lost && phase == phaseBanner:
-		return againStrange, d.fail(phase, fmt.Errorf("%w: the server closed the connection; it said %q", ErrEOF, said))
+		return againStrange, d.fail(phase, classify(ErrEOF, fmt.Errorf("the server closed the connection; it said %q", said)))
 	case lost:
-		return againLater, d.fail(phase, fmt.Errorf("%w: the server closed the connection: %w", ErrEOF, err))
+		return againLater, d.fail(phase, classify(ErrEOF, fmt.Errorf("the server closed the connection: %w", err)))
 	case phase == phaseBanner:
-		return againNever, d.fail(phase, fmt.Errorf("%w: this is no SSH server; it said %q", ErrStart, said))
+		return againNever, d.fail(phase, classify(ErrStart, fmt.Errorf("this is no SSH server; it said %q", said)))
 	}
-	return againNever, d.fail(phase, fmt.Errorf("%w: %w", ErrStart, err))
+	return againNever, d.fail(phase, classify(ErrStart, err))
 }
 
 var errConnectTimeout = errors.New("no answer within the connect timeout")

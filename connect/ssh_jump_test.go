@@ -1,3 +1,5 @@
+//go:build unix
+
 package connect
 
 import (
@@ -220,7 +222,7 @@ while True:
 	})
 }
 
-func closedPort(t *testing.T) int {
+func closedPort(t testing.TB) int {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func (k *keyring) fromFile(file identityFile) (identity, error) {
 // fromPEM loads a key that was given in the program.
 func (k *keyring) fromPEM(name string, text Secret) (identity, error) {
 	id := identity{name: name, explicit: true}
-	err := k.load(&id, []byte(text), func() ssh.PublicKey { return nil })
+	err := k.load(&id, []byte(text.reveal()), func() ssh.PublicKey { return nil })
 	return id, err
 }
 
@@ -107,7 +107,7 @@ func (k *keyring) load(id *identity, text []byte, beside func() ssh.PublicKey) e
 // unlock decrypts a key by the passphrase that was given, or asks for it.
 func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 	if k.passphrase != "" {
-		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(k.passphrase))
+		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(k.passphrase.reveal()))
 		if !errors.Is(err, x509.IncorrectPasswordError) {
 			return signer, err
 		}

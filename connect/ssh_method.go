@@ -43,9 +43,10 @@ type SSH struct {
 	User string
 	Port int
 
-	// Who we are. Keys are tried in ssh's order: certificates, agent keys that
-	// are named here or in the configuration, other agent keys, key files;
-	// then keyboard-interactive, then the password.
+	// Who we are. Tried in this order: certificates, agent keys that are
+	// named here or in the configuration, keys named there that are in files, other
+	// agent keys, the usual files in ~/.ssh (left out where IdentityFiles or Keys is
+	// set); then keyboard-interactive, then the password.
 	//
 	// A password that is not given is asked through Env.Prompt, and so
 	// is the passphrase of a key, once the server has agreed to the key.
@@ -67,7 +68,8 @@ type SSH struct {
 
 	// How to get there. Every entry of ProxyJump is reached through the one
 	// before it, with its own user, port, keys and known hosts; its
-	// encryption ends there, ours does not. ProxyCommand is a shell command
+	// encryption ends there, ours does not. ConfigFile, NoConfig and
+	// KnownHostsFiles are ours where it has none. ProxyCommand is a shell command
 	// whose standard input and output lead to the server; "none"
 	// switches off the configuration's ProxyJump and ProxyCommand.
 	// Through opens the first connection; it does not travel, and with it
@@ -100,6 +102,8 @@ type SSH struct {
 	MACs              []string
 	HostKeyAlgorithms []string
 }
+
+func init() { Register[SSH]("ssh") }
 
 // Label is "ssh:user@host:port" without the parts that are not set.
 func (s SSH) Label() string { return "ssh:" + s.destination() }

@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !linux
 
 package connect
 
@@ -8,11 +8,11 @@ import (
 	"net"
 )
 
-// proxyConn does not exist where there are no socket pairs.
+// proxyConn does not exist where a process can't be made to die with us.
 type proxyConn struct{ net.Conn }
 
 func (*proxyConn) failure() error { return nil }
 
 func startProxy(*Env, string, string) (net.Conn, error) {
-	return nil, fmt.Errorf("%w: ProxyCommand: %w", ErrStart, errors.ErrUnsupported)
+	return nil, classify(ErrStart, fmt.Errorf("ProxyCommand: %w", errors.ErrUnsupported))
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package connect
 
 import (
@@ -16,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -187,7 +190,7 @@ func (s *sshServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		case r, ok := <-requests:
 			if !ok {
 				if cmd != nil {
-					cmd.Process.Kill()
+					syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 					<-ended
 				}
 				return
@@ -206,6 +209,7 @@ func (s *sshServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			s.commands = append(s.commands, run.Command)
 			s.mu.Unlock()
 			cmd = exec.Command("/bin/sh", "-c", run.Command)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			stdin, _ := cmd.StdinPipe()
 			cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 			if err := cmd.Start(); err != nil {
@@ -284,12 +288,30 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// checkLeaks fails the test if goroutines are left when everything is closed. It
+// checkLeaks fails the test if goroutines or descriptors are left when everything is closed. It
 // is called first, so that it runs after the cleanups that come later.
 func checkLeaks(t *testing.T) {
 	t.Helper()
+	starter()     // the thread that starts tools stays
+	closedPort(t) // the runtime's own descriptors for polling stay as well
 	known := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, known) })
+	before := descriptors()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, known)
+		if after := descriptors(); len(after) > len(before) {
+			t.Errorf("descriptors before %v, after %v", before, after)
+		}
+	})
+}
+
+func descriptors() (open []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range entries {
+		if name, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil {
+			open = append(open, name)
+		}
+	}
+	return open
 }
 
 func dialSSH(t testing.TB, s SSH, e *Env) (bootstrap.Carrier, error) {

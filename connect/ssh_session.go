@@ -85,7 +85,7 @@ func sessionError(client *sshClient, what string, err error) error {
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%w: %s refused %s: %s", ErrPermission, client.name, what, cleanText(refused.Message))
 	}
-	return fmt.Errorf("%w: the connection ended: %w", ErrEOF, err)
+	return classify(ErrEOF, fmt.Errorf("the connection ended: %w", err))
 }
 
 func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
@@ -151,11 +151,11 @@ func (c *sshCarrier) Cause(ctx context.Context) error {
 	case dead != nil:
 		return c.dial.fail(phaseExchange, dead)
 	case signal != "":
-		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command was killed by signal %s%s", ErrEOF, signal, words))
+		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command was killed by signal %s%s", signal, words)))
 	case status != nil && *status != 0:
-		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command ended with status %d%s", ErrEOF, *status, words))
+		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command ended with status %d%s", *status, words)))
 	case status != nil && words != "":
-		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the far command ended%s", ErrEOF, words))
+		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command ended%s", words)))
 	case status != nil:
 		return nil
 	}
@@ -170,9 +170,9 @@ func (c *sshCarrier) Cause(ctx context.Context) error {
 	default:
 	}
 	if err := c.client.wire.failure(); err != nil && !errors.Is(err, io.EOF) {
-		return c.dial.fail(phaseExchange, fmt.Errorf("%w: the connection was lost: %w%s", ErrEOF, err, words))
+		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the connection was lost: %w%s", err, words)))
 	}
-	return c.dial.fail(phaseExchange, fmt.Errorf("%w: the server closed the connection%s", ErrEOF, words))
+	return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the server closed the connection%s", words)))
 }
 
 // keepalive asks for a sign of life whenever nothing has come for an interval,

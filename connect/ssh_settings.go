@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,6 +65,12 @@ var otherIdentities = []string{"id_dsa", "id_xmss", "id_ecdsa_sk", "id_ed25519_s
 
 // resolve fills in what s leaves open.
 func (s *SSH) resolve(ctx context.Context, places sshPlaces) (*sshSettings, error) {
+	if err := checkNames(s.Host, s.User); err != nil {
+		return nil, err
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		return nil, fmt.Errorf("%w: port %d", ErrBadName, s.Port)
+	}
 	values, err := s.configuration(ctx, places)
 	if err != nil {
 		return nil, err
@@ -148,7 +155,7 @@ func (s *SSH) settings(values map[string][]string, places sshPlaces) (*sshSettin
 		}
 		set.port = int(port)
 	}
-	if err := set.checkNames(); err != nil {
+	if err := checkNames(set.host, set.user); err != nil {
 		return nil, err
 	}
 	if err := s.proxies(set, get("proxyjump"), strings.Join(values["proxycommand"], " ")); err != nil {
@@ -172,7 +179,7 @@ func (s *SSH) settings(values map[string][]string, places sshPlaces) (*sshSettin
 func (s *SSH) proxies(set *sshSettings, jump, command string) error {
 	none := func(v string) bool { return v == "" || strings.EqualFold(v, "none") }
 	if s.ProxyCommand != "" && !none(s.ProxyCommand) && (len(s.ProxyJump) > 0 || s.Through != nil) {
-		return fmt.Errorf("%w: ProxyCommand excludes ProxyJump and Through", ErrStart)
+		return classify(ErrStart, errors.New("ProxyCommand excludes ProxyJump and Through"))
 	}
 	switch {
 	case len(s.ProxyJump) > 0:

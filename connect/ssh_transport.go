@@ -56,7 +56,7 @@ func dialError(err error) error {
 	if errors.Is(err, class) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", class, err)
+	return classify(class, err)
 }
 
 // dial opens a connection from the host that c leads to (RFC 4254, section 7.2).
@@ -78,7 +78,7 @@ func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, 
 		}
 		var refused *ssh.OpenChannelError
 		if !errors.As(err, &refused) {
-			return nil, fmt.Errorf("%w: the connection to jump host %s ended: %w", ErrEOF, c.name, err)
+			return nil, classify(ErrEOF, fmt.Errorf("the connection to jump host %s ended: %w", c.name, err))
 		}
 		class := ErrRefused
 		if refused.Reason == ssh.Prohibited {

@@ -22,11 +22,6 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-func TestMain(m *testing.M) {
-	contexts.Init()
-	os.Exit(m.Run())
-}
-
 // appError is an error type of the application.
 type appError struct{ Code int }
 

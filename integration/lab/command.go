@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -69,9 +70,40 @@ func (r *Running) CommandAs(ctx context.Context, user string, argv ...string) *C
 	if acct.uid != 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: acct.uid, Gid: acct.gid, Groups: acct.groups}
 	}
+	if len(r.host.Limits) > 0 && err == nil {
+		r.limit(cmd)
+	}
 	// A daemon that keeps the output pipe must not keep Wait.
 	cmd.WaitDelay = time.Second
 	return &Cmd{Cmd: cmd, host: r}
+}
+
+// limitName is argv[0] of the test binary when it is to set resource limits and
+// execute something else: os/exec cannot set them for a child.
+const limitName = "lab-limit"
+
+// limit puts the host's resource limits before a command.
+func (r *Running) limit(cmd *exec.Cmd) {
+	limits, err := json.Marshal(r.host.Limits)
+	if err == nil {
+		cmd.Args = append([]string{limitName, string(limits), cmd.Path}, cmd.Args...)
+		cmd.Path, err = os.Executable()
+	}
+	cmd.Err = err
+}
+
+// execLimited is the test binary's part of limit, in the host.
+func execLimited(encoded, file string, argv []string) error {
+	var limits map[int]unix.Rlimit
+	if err := json.Unmarshal([]byte(encoded), &limits); err != nil {
+		return err
+	}
+	for which, limit := range limits {
+		if err := unix.Setrlimit(which, &limit); err != nil {
+			return fmt.Errorf("set limit %d: %w", which, err)
+		}
+	}
+	return fmt.Errorf("execute %s: %w", file, syscall.Exec(file, argv, os.Environ()))
 }
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

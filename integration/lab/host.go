@@ -62,7 +62,8 @@ type Host struct {
 	ReadOnly     []string
 	// DiskSize limits the root file system, as in tmpfs's size=: "64m".
 	DiskSize string
-	// Limits are resource limits (unix.RLIMIT_...) of pid 1 and sshd.
+	// Limits are resource limits (unix.RLIMIT_...) of sshd, and so of logins, and of
+	// commands.
 	Limits map[int]unix.Rlimit
 
 	// Env is in the environment of commands and, through /etc/environment, of logins.
@@ -149,6 +150,9 @@ func (r *Running) open(ctx context.Context) error {
 	}
 	// Before Remove can take ip away.
 	if err := r.gate.do(func() error { return runIP(hostSide(r.index)) }); err != nil {
+		return err
+	}
+	if err := inNetns(r.netns, func() error { return awaitRouter(ctx) }); err != nil {
 		return err
 	}
 	if err := r.gate.do(func() error { return r.furnish(others) }); err != nil {
@@ -249,7 +253,7 @@ func (r *Running) plan() (*initPlan, error) {
 	}
 	plan := &initPlan{
 		Hostname: r.host.Name, DiskSize: r.host.DiskSize, Noexec: r.host.Noexec,
-		NoMemfd: r.host.NoMemfd, HidePID: r.host.HidePID, Limits: r.host.Limits,
+		NoMemfd: r.host.NoMemfd, HidePID: r.host.HidePID,
 		Binds: []bind{{Source: self, Target: self, ReadOnly: true}},
 	}
 	for _, s := range r.host.Binds {

@@ -36,7 +36,6 @@ type initPlan struct {
 	Binds    []bind
 	NoMemfd  bool
 	HidePID  bool
-	Limits   map[int]unix.Rlimit
 }
 
 // bind is one path of the machine that is visible in the host.
@@ -46,10 +45,16 @@ type bind struct {
 }
 
 func init() {
-	if os.Args[0] != initName || os.Getpid() != 1 {
+	var err error
+	switch {
+	case os.Args[0] == initName && os.Getpid() == 1:
+		err = runInit()
+	case os.Args[0] == limitName && len(os.Args) > 3:
+		err = execLimited(os.Args[1], os.Args[2], os.Args[3:])
+	default:
 		return
 	}
-	if err := runInit(); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -69,11 +74,6 @@ func runInit() error {
 	upper, err := plan.mount()
 	if err != nil {
 		return err
-	}
-	for which, limit := range plan.Limits {
-		if err := unix.Setrlimit(which, &limit); err != nil {
-			return fmt.Errorf("set limit %d: %w", which, err)
-		}
 	}
 	// Otherwise the host's processes would list the name of the test binary.
 	if err := os.WriteFile("/proc/self/comm", []byte("init"), 0); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -224,8 +225,9 @@ func TestSudo(t *testing.T) {
 	}
 }
 
-// converse answers a command's prompts on a terminal and returns all it has said.
-func converse(t *testing.T, cmd *lab.Cmd, prompt, answer string) (string, error) {
+// converse answers a command's prompt on a terminal and returns all it has said. It
+// hangs up when the command ends, or asks something more that contains again.
+func converse(t *testing.T, cmd *lab.Cmd, prompt, answer, again string) (string, error) {
 	t.Helper()
 	pty, err := cmd.StartPty()
 	if err != nil {
@@ -245,10 +247,11 @@ func converse(t *testing.T, cmd *lab.Cmd, prompt, answer string) (string, error)
 				t.Fatal(err)
 			}
 		}
-		if err != nil {
-			break // EIO: the last process has closed the other side
+		if err != nil || strings.Contains(said.String(), again) {
+			break // the error is EIO: the last process has closed the other side
 		}
 	}
+	pty.Close()
 	return said.String(), cmd.Wait()
 }
 
@@ -270,12 +273,12 @@ func TestPromptsOnATerminal(t *testing.T) {
 		{[]string{"sudo", "-p", "PW:", "sh", "-c", "id -un; tty"}, "PW:", "s3cret", "root\r\n/dev/pts/"},
 		{[]string{"su", "other", "-c", "id -un"}, "assword:", "pw2", "other\r\n"},
 	} {
-		out, err := converse(t, h.CommandAs(t.Context(), "deploy", c.argv...), c.prompt, c.answer)
+		out, err := converse(t, h.CommandAs(t.Context(), "deploy", c.argv...), c.prompt, c.answer, "no more")
 		if err != nil || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %q, %v", c.argv, out, err)
 		}
 	}
-	out, _ := converse(t, h.CommandAs(t.Context(), "deploy", "su", "late", "-c", "id -un"), "assword:", "old")
+	out, _ := converse(t, h.CommandAs(t.Context(), "deploy", "su", "late", "-c", "id -un"), "assword:", "old", "urrent password:")
 	if !strings.Contains(out, "change your password") {
 		t.Errorf("expired account: %q", out)
 	}
@@ -297,9 +300,13 @@ func TestNoexecIsHonoured(t *testing.T) {
 	if out, err := h.Exec(t.Context(), "sh", "-c", "cp /bin/true /run/t && /run/t"); err != nil {
 		t.Errorf("/run: %q, %v", out, err)
 	}
-	const memfd = `use strict; my $n = "x"; my $fd = syscall(319, $n, 0); print $fd < 0 ? "no: $!" : "fd $fd"`
-	if out, _ := h.Exec(t.Context(), "perl", "-e", memfd); !strings.HasPrefix(out, "no: ") {
-		t.Errorf("memfd_create: %q", out)
+	const memfd = `my $n = "x"; my $fd = syscall(%d, $n, %d); die "refused" if $fd < 0;
+		open F, ">&=", $fd; syswrite F, "#!/bin/sh\nexit 0\n"; exec "/proc/self/fd/$fd" or die "not executable"`
+	for flag, want := range map[int]string{0: "not executable", unix.MFD_EXEC: "refused"} {
+		out, err := h.Exec(t.Context(), "perl", "-e", fmt.Sprintf(memfd, unix.SYS_MEMFD_CREATE, flag))
+		if err == nil || !strings.HasPrefix(out, want) {
+			t.Errorf("memfd_create with flag %d: %q, %v", flag, out, err)
+		}
 	}
 	if now := readFile(t, "/proc/sys/vm/memfd_noexec"); strings.TrimSpace(now) != "0" {
 		t.Errorf("the machine's memfd_noexec is now %s", now)
@@ -357,7 +364,9 @@ func TestDiskSizeAndLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c
+	if out, err := run(t, c, "ulimit -n", ""); err != nil || out != "123" {
+		t.Errorf("limit of open files: %q, %v", out, err)
+	}
 }
 
 func TestBindsAndOwnBinary(t *testing.T) {
@@ -551,6 +560,44 @@ func TestCloseEndsEverything(t *testing.T) {
 	if _, err := h.Shell("true"); err == nil {
 		t.Error("a closed host runs commands")
 	}
+}
+
+func TestCloseLeavesNothingInTheTestProcess(t *testing.T) {
+	lab.Require(t)
+	count := func(dir string) int {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	use := func() {
+		h := lab.Start(t, lab.Host{SSHD: &lab.SSHD{}})
+		if err := h.Shape(lab.Link{RTT: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := lab.Dial(t.Context(), "tcp", h.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if err := h.Cut(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use() // the runtime keeps some descriptors and threads of the first
+	files, goroutines, threads := count("/proc/self/fd"), runtime.NumGoroutine(), count("/proc/self/task")
+	for range 5 {
+		use()
+	}
+	if now := count("/proc/self/fd"); now > files {
+		t.Errorf("%d descriptors became %d", files, now)
+	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
+	eventually(t, "threads end", func() bool { return count("/proc/self/task") <= threads+4 })
 }
 
 // namespaceOf identifies the pid namespace of a process.

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -101,7 +102,10 @@ func newNetwork() (*network, error) {
 		if err := n.plug(stationIndex, unix.Gettid()); err != nil {
 			return err
 		}
-		return runIP(hostSide(stationIndex))
+		if err := runIP(hostSide(stationIndex)); err != nil {
+			return err
+		}
+		return awaitRouter(context.Background())
 	})
 	if err != nil {
 		n.router.Close()
@@ -198,6 +202,28 @@ neigh replace %[2]s lladdr %[3]s dev eth0 nud permanent
 route add %[2]s/32 dev eth0 scope link
 route add default via %[2]s dev eth0 src %[1]s
 `, indexIP(i), routerIP, routeMAC(i))
+}
+
+// awaitRouter returns once packets pass between the calling thread's namespace and
+// the router. A new interface drops what it is given until the kernel has noticed
+// its carrier, some time after ip has returned.
+func awaitRouter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for patience := time.Millisecond; ; patience *= 2 {
+		// Nothing listens there, so the answer is a refusal.
+		d := net.Dialer{Timeout: patience}
+		conn, err := d.DialContext(ctx, "tcp", routerIP+":9")
+		if err == nil {
+			return conn.Close()
+		}
+		if errors.Is(err, unix.ECONNREFUSED) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the router does not answer: %w", err)
+		}
+	}
 }
 
 // allot gives a new host its number and returns the /etc/hosts lines of those that

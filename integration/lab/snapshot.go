@@ -85,7 +85,15 @@ func (s Snapshot) walk(dir, as string) error {
 			}
 			return nil
 		}
-		s[name] = describe(file, info, st)
+		is := describe(file, info, st)
+		// The overlay copies a directory up when something in it changes. That alone
+		// is no change of the directory.
+		if as == "/" && e.IsDir() {
+			if below, err := os.Lstat(name); err == nil && is == describe(name, below, below.Sys().(*syscall.Stat_t)) {
+				return nil
+			}
+		}
+		s[name] = is
 		return nil
 	})
 }

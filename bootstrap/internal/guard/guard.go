@@ -46,6 +46,7 @@ const (
 	WorkerOut    = 4 // the link, to write
 	WorkerLog    = 5 // the log pipe's read end
 	WorkerStderr = 6 // what the carrier gave as standard error
+	WorkerLife   = 7 // read end of a pipe that ends with the guard
 )
 
 // Grace is how long a worker may take to end by itself after the link has

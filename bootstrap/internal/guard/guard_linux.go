@@ -2,9 +2,6 @@ package guard
 
 import (
 	"errors"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,24 +23,16 @@ func workerAttr() *syscall.SysProcAttr {
 
 // closeStray closes what was left open by the tool that started us and by the
 // first stage: somebody may be waiting for the end of a pipe whose write end
-// leaked to here. Descriptors of the Go runtime stay.
+// leaked to here. What was inherited is told by the lack of close-on-exec, which
+// the Go runtime sets on everything that it has opened for itself by now.
 func closeStray() {
-	dir, err := os.Open("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		fd := number(name)
-		if fd < 3 || fd == int(dir.Fd()) {
+	for _, fd := range readNumbers("/proc/self/fd") {
+		if fd < 3 {
 			continue
 		}
-		target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-		if err != nil || strings.HasPrefix(target, "anon_inode:[event") {
-			continue
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
 		}
-		unix.Close(fd)
 	}
 }
 

@@ -110,12 +110,14 @@ func startWorker(marker string, args []string) (*worker, error) {
 		unix.Close(p[1])
 		null = p[0]
 	}
-	var log [2]int
-	if err := unix.Pipe(log[:]); err != nil {
-		return nil, err
-	}
-	for _, fd := range log {
-		unix.CloseOnExec(fd)
+	// The write end of life is never used and never closed: it is there to end.
+	var log, life [2]int
+	for _, p := range []*[2]int{&log, &life} {
+		if err := unix.Pipe(p[:]); err != nil {
+			return nil, err
+		}
+		unix.CloseOnExec(p[0])
+		unix.CloseOnExec(p[1])
 	}
 	w := &worker{log: log[0]}
 	if w.link, err = dup(0); err != nil {
@@ -133,7 +135,7 @@ func startWorker(marker string, args []string) (*worker, error) {
 		Env: env,
 		Files: []uintptr{
 			uintptr(null), uintptr(log[1]), uintptr(log[1]),
-			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr),
+			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr), WorkerLife: uintptr(life[0]),
 		},
 		Sys: workerAttr(),
 	}
@@ -145,6 +147,7 @@ func startWorker(marker string, args []string) (*worker, error) {
 	}
 	unix.Close(null)
 	unix.Close(log[1])
+	unix.Close(life[0])
 	return w, nil
 }
 
@@ -201,7 +204,7 @@ func writeBounded(fd int, b []byte) {
 
 // prepareWorker runs in the worker before any other package of the program.
 func prepareWorker() {
-	for fd := WorkerIn; fd <= WorkerStderr; fd++ {
+	for fd := WorkerIn; fd <= WorkerLife; fd++ {
 		unix.CloseOnExec(fd)
 	}
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package connect
 
 import (
@@ -11,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // proxyGrace is how long a proxy command may take to end once its pipe has
@@ -33,28 +33,28 @@ type proxyConn struct {
 }
 
 // startProxy runs a command line, whose tokens have been expanded, by the shell
-// in a process group of its own.
+// in a session of its own.
 func startProxy(e *Env, label, command string) (net.Conn, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+		return nil, classify(ErrStart, err)
 	}
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
 	ours.Close() // FileConn has a copy
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+		return nil, classify(ErrStart, err)
 	}
 	p := &proxyConn{Conn: conn, command: command, exited: make(chan struct{}),
 		words: &lastWords{log: e.Log, label: label + " proxy"}}
 	p.process = exec.Command("/bin/sh", "-c", "exec "+command)
 	p.process.Stdin, p.process.Stdout, p.process.Stderr = theirs, theirs, p.words
-	p.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.process.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	// What the command left behind may hold its standard error open.
 	p.process.WaitDelay = proxyGrace
-	if err := p.process.Start(); err != nil {
+	if err := startOnThread(p.process); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("%w: proxy command: %w", ErrStart, err)
+		return nil, classify(ErrStart, fmt.Errorf("proxy command: %w", err))
 	}
 	go func() {
 		p.status = p.process.Wait()
@@ -75,7 +75,7 @@ func (p *proxyConn) failure() error {
 	if p.status == nil || p.process.ProcessState.ExitCode() < 0 {
 		return nil // killed, by Close
 	}
-	return fmt.Errorf("%w: proxy command %q: %w: %s", ErrStart, p.command, p.status, p.words)
+	return classify(ErrStart, fmt.Errorf("proxy command %q: %w: %s", p.command, p.status, p.words))
 }
 
 // Close ends the command and what it started, and waits.
@@ -99,15 +99,7 @@ func (p *proxyConn) Close() error {
 }
 
 func socketPair() (ours, theirs *os.File, err error) {
-	// Not every Unix has SOCK_CLOEXEC; the lock keeps a child that is
-	// forked meanwhile from inheriting the pair.
-	syscall.ForkLock.RLock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}

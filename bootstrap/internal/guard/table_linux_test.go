@@ -1,0 +1,87 @@
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+func TestParseStat(t *testing.T) {
+	for in, want := range map[string]Process{
+		"12 (sh) S 7 12 12 0":                   {PID: 12, Parent: 7},
+		"12 (a) Z 1 (b) ) R 7 12":               {PID: 12, Parent: 7},
+		"12 (x) Z 7 0":                          {PID: 12, Parent: 7, Dead: true},
+		"12 (new\nline) S 9 12 12 0 -1 4194304": {PID: 12, Parent: 9},
+	} {
+		if p, ok := parseStat(12, []byte(in)); !ok || p != want {
+			t.Errorf("%q: %+v", in, p)
+		}
+	}
+	for _, in := range []string{"", "12 (sh", "12 (sh)", "12 (sh) S", "12 (sh) S x"} {
+		if _, ok := parseStat(12, []byte(in)); ok {
+			t.Errorf("%q is no stat", in)
+		}
+	}
+}
+
+// fake builds a proc file system of processes with their parents, with or
+// without the files that name children.
+func fake(t *testing.T, parents map[int]int, children bool) string {
+	t.Helper()
+	proc := t.TempDir()
+	write := func(path, text string) {
+		path = filepath.Join(proc, path)
+		os.MkdirAll(filepath.Dir(path), 0o755)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pid, parent := range parents {
+		p := strconv.Itoa(pid)
+		write(p+"/stat", p+" (some (name) S 1) S "+strconv.Itoa(parent)+" 0 0")
+		if !children {
+			continue
+		}
+		// Children belong to threads: here odd ones to the second.
+		var list [2]string
+		for child, of := range parents {
+			if of == pid {
+				list[child%2] += strconv.Itoa(child) + " "
+			}
+		}
+		write(p+"/task/"+p+"/children", list[0])
+		write(p+"/task/"+strconv.Itoa(pid+100000)+"/children", list[1])
+	}
+	return proc
+}
+
+func TestDescendantsAreFoundBothWays(t *testing.T) {
+	parents := map[int]int{1: 0, 10: 1, 11: 10, 12: 10, 13: 11, 14: 13, 20: 1, 21: 20, 30: 31, 31: 30}
+	for _, children := range []bool{false, true} {
+		proc := fake(t, parents, children)
+		for root, want := range map[int][]int{10: {11, 12, 13, 14}, 20: {21}, 14: nil, 1: {10, 11, 12, 13, 14, 20, 21}, 30: {31}} {
+			got := descendants(readTable(proc, root), root)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("below %d (children files: %v): %v, want %v", root, children, got, want)
+			}
+		}
+		if got := descendants(readTable(proc, 10), 10, 11); slices.Contains(got, 11) || !slices.Contains(got, 13) {
+			t.Errorf("without 11 but with what is below it: %v", got)
+		}
+	}
+}
+
+func TestZombiesAreNotAlive(t *testing.T) {
+	table := []Process{{PID: 2, Parent: 1, Dead: true}, {PID: 3, Parent: 2}}
+	if got := descendants(table, 1); !slices.Equal(got, []int{3}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte("12 (sh) S 7 12 12 0"))
+	f.Fuzz(func(t *testing.T, b []byte) { parseStat(1, b) })
+}

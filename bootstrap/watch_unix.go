@@ -1,0 +1,34 @@
+//go:build unix
+
+package bootstrap
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+)
+
+// watch bounds a worker's orderly end. SIGTERM, from whomever, and the death of
+// the guard ask for it; the guard's death is passed on as SIGTERM where the kernel
+// does not do so. If the program has not ended after most of the guard's grace, it
+// is ended, with everything that it started. This matters where the guard was
+// killed and nobody else would.
+func watch() {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	life := pollable(guard.WorkerLife, "guard")
+	go func() { // until the process exits
+		life.Read(make([]byte, 1))
+		syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
+	go func() { // until the process exits
+		<-term
+		time.Sleep(guard.Grace * 3 / 4)
+		guard.KillDescendants(context.Background(), 0)
+		os.Exit(128 + int(syscall.SIGTERM))
+	}()
+}

@@ -1,0 +1,3 @@
+package bootstrap
+
+func watch() {}

@@ -1,0 +1,417 @@
+package contexts
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// hostile is a hop to a child that this test plays itself, with the wire in
+// its hands: it says a proper hello and then whatever a compromised host might
+// say.
+type hostile struct {
+	link net.Conn      // the child's end
+	born chan core.ID  // its ID, once welcomed
+	read chan struct{} // closed to let it read on
+}
+
+// hostileCarrier is the master's end.
+type hostileCarrier struct{ net.Conn }
+
+func (hostileCarrier) Cause(context.Context) error { return nil }
+
+func (h *hostile) Label() string { return "hostile" }
+
+func (h *hostile) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+	near, far := socketPair()
+	h.link = far
+	_, marker, _ := strings.Cut(e.ExecArgv[1], "=")
+	go h.play(marker)
+	return hostileCarrier{near}, nil
+}
+
+// play says hello and hears the welcome.
+func (h *hostile) play(marker string) {
+	body, err := core.Marshal(bootstrap.Hello{
+		Version: bootstrap.Version, Fingerprint: table.fingerprint, GOOS: "plan9", GOARCH: "mips",
+		Pid: 1, Hostname: "evil\x1b[2J/host", User: "mallory",
+	})
+	if err != nil {
+		panic(err)
+	}
+	first := append([]byte("\n"+marker+" go\n"), frame(core.Header{Handle: core.HandleHello}, body)...)
+	if _, err := h.link.Write(first); err != nil {
+		return
+	}
+	r := core.NewReader(bufio.NewReader(h.link))
+	f, err := r.Next()
+	if err != nil {
+		return
+	}
+	var w bootstrap.Welcome
+	if err := core.Unmarshal(f.Body, &w); err != nil {
+		panic(err)
+	}
+	f.Release()
+	h.born <- w.ID
+	<-h.read
+	for {
+		f, err := r.Next()
+		if err != nil {
+			return
+		}
+		f.Release()
+	}
+}
+
+func frame(h core.Header, body []byte) []byte {
+	return append(core.AppendHeader(nil, &h, len(body)), body...)
+}
+
+// socketPair is a connection with a buffer, unlike net.Pipe.
+func socketPair() (a, b net.Conn) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer ln.Close()
+	if a, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		panic(err)
+	}
+	if b, err = ln.Accept(); err != nil {
+		panic(err)
+	}
+	return a, b
+}
+
+// offeredForTest may be called by descendants; it tells who called.
+var offeredForTest = NewFunc("hostile_test.offered", func(ctx context.Context, _ struct{}) (string, error) {
+	offeredCallers <- Caller(ctx).ID()
+	return "", nil
+}, AllowDescendants)
+
+var offeredCallers = make(chan core.ID, 1<<16)
+
+var secretCalls = make(chan core.ID, 16)
+
+var secretForTest = NewFunc("hostile_test.secret", func(ctx context.Context, _ struct{}) (string, error) {
+	secretCalls <- Caller(ctx).ID()
+	return "the master's secret", nil
+})
+
+type attack struct {
+	t    *testing.T
+	self *Node
+	good *Node
+	evil *Node
+	h    *hostile
+	log  *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newAttack(t *testing.T) *attack {
+	t.Helper()
+	a := &attack{t: t, log: &lockedBuffer{}}
+	self, err := Start(t.Context(), &Config{Log: slog.New(slog.NewTextHandler(a.log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.self = self
+	t.Cleanup(func() { _ = self.Close() })
+	if a.good, err = self.Connect(t.Context(), connect.Local{}); err != nil {
+		t.Fatal(err)
+	}
+	a.h = &hostile{born: make(chan core.ID, 1), read: make(chan struct{})}
+	if a.evil, err = self.Connect(t.Context(), a.h); err != nil {
+		t.Fatal(err)
+	}
+	<-a.h.born
+	t.Cleanup(func() {
+		a.h.link.Close()
+		select {
+		case <-a.h.read:
+		default:
+			close(a.h.read)
+		}
+	})
+	return a
+}
+
+// say sends bytes as the hostile child. An error means that it was cut off.
+func (a *attack) say(b []byte) error {
+	_ = a.h.link.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	_, err := a.h.link.Write(b)
+	return err
+}
+
+func (a *attack) goodStillAnswers() time.Duration {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), 10*time.Second)
+	defer cancel()
+	d, err := a.good.Ping(ctx)
+	if err != nil {
+		a.t.Fatalf("the other child does not answer: %v", err)
+	}
+	return d
+}
+
+func (a *attack) cutOff() {
+	a.t.Helper()
+	select {
+	case <-a.evil.Done():
+	case <-time.After(20 * time.Second):
+		a.t.Fatal("the hostile child was not cut off")
+	}
+	a.goodStillAnswers()
+}
+
+func callBody(e *entry) []byte {
+	q := request{fn: e.index, arg: []byte{0xa0}}
+	return q.encode()
+}
+
+func TestForgedIdentity(t *testing.T) {
+	a := newAttack(t)
+	for _, h := range []core.Header{
+		{Dst: 0, Src: a.good.id, Auth: a.good.id, Handle: core.HandleCall, Reply: 5000},
+		{Dst: 0, Src: a.evil.id, Auth: a.good.id, Handle: core.HandleCall, Reply: 5001},
+		{Dst: 0, Src: a.evil.id, Auth: 0, Handle: core.HandleCall, Reply: 5002},
+		{Dst: 0, Src: 0, Auth: 0, Handle: core.HandleCall, Reply: 5003},
+		{Dst: 0, Src: 99999, Auth: 99999, Handle: core.HandleCall, Reply: 5004},
+	} {
+		if err := a.say(frame(h, callBody(offeredForTest.e))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One honest call behind them: when it has arrived, the others have, too.
+	if err := a.say(frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: 5005}, callBody(offeredForTest.e))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case id := <-offeredCallers:
+		if id != a.evil.id {
+			t.Errorf("a call in the name of context %d was run", id)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("an honest call was not run")
+	}
+	tree, err := a.self.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range tree {
+		if i.ID == a.evil.id && i.Forged != 5 {
+			t.Errorf("%d forged frames were counted, not 5", i.Forged)
+		}
+	}
+	a.goodStillAnswers()
+}
+
+func TestDescendantsCannotCallWhatIsNotOffered(t *testing.T) {
+	a := newAttack(t)
+	for i, e := range []*entry{secretForTest.e, connectFunc.e, shutdownFunc.e, closeFunc.e, linksFunc.e, promptFunc.e, dialConn.e} {
+		h := core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(7000 + i)}
+		if err := a.say(frame(h, callBody(e))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.say(frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: 8000}, callBody(offeredForTest.e))); err != nil {
+		t.Fatal(err)
+	}
+	<-offeredCallers
+	select {
+	case <-secretCalls:
+		t.Error("a function that was not offered was run")
+	default:
+	}
+	a.goodStillAnswers()
+}
+
+func TestSiblingTrafficIsRefused(t *testing.T) {
+	a := newAttack(t)
+	for i := range 100 {
+		h := core.Header{Dst: a.good.id, Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(6000 + i)}
+		if err := a.say(frame(h, callBody(pingFunc.e))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.say(frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: 8000}, callBody(offeredForTest.e))); err != nil {
+		t.Fatal(err)
+	}
+	<-offeredCallers
+	tree, err := a.self.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range tree {
+		if i.ID == a.evil.id && i.Refused < 100 {
+			t.Errorf("%d frames were refused, not 100", i.Refused)
+		}
+	}
+}
+
+func TestMalformedFramesCutTheChildOff(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"no array":         {0x00},
+		"indefinite array": {0x9f},
+		"eight items":      {0x88},
+		"long integer":     {0x87, 0x18, 0x01},
+		"oversize body":    append(core.AppendHeader(nil, &core.Header{Handle: core.HandleCall}, 0)[:7], 0x5a, 0x7f, 0xff, 0xff, 0xff),
+		"unknown flag":     frame(core.Header{Handle: core.HandleCall, Flags: 1 << 20}, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAttack(t)
+			if err := a.say(b); err != nil {
+				t.Fatal(err)
+			}
+			a.cutOff()
+			if err := a.evil.Err(); !errors.Is(err, ErrGone) && !errors.Is(err, core.ErrProtocol) {
+				t.Errorf("the node's error is %v", err)
+			}
+		})
+	}
+}
+
+// flood sends a frame again and again until it was cut off or has sent so many.
+func (a *attack) flood(n int, b func(i int) []byte) {
+	var batch []byte
+	for i := range n {
+		batch = append(batch, b(i)...)
+		if len(batch) > 64<<10 || i == n-1 {
+			if a.say(batch) != nil {
+				return
+			}
+			batch = batch[:0]
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestFloodsAreBounded(t *testing.T) {
+	floods := map[string]func(a *attack, i int) []byte{
+		"calls": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(5000 + i)}, callBody(offeredForTest.e))
+		},
+		"unknown handles": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.Handle(1 << 30 * uint64(i+1)), Reply: core.Handle(5000 + i)}, make([]byte, 200))
+		},
+		"logs": func(a *attack, i int) []byte {
+			b, _ := core.Marshal(logRecord{Message: strings.Repeat("spam ", 100)})
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleLog}, b)
+		},
+		"pings": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandlePing}, nil)
+		},
+		"IDs": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleIDs, Reply: core.Handle(5000 + i)}, nil)
+		},
+		"credit": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.Handle(1000 + i), Flags: core.Credit}, []byte{0x1b, 255, 255, 255, 255, 255, 255, 255, 255})
+		},
+		"split messages": func(a *attack, i int) []byte {
+			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(5000 + i), Flags: core.First | core.More},
+				append([]byte{0x1a, 0x07, 0, 0, 0, 0}, make([]byte, 4096)...))
+		},
+	}
+	for name, f := range floods {
+		t.Run(name, func(t *testing.T) {
+			a := newAttack(t)
+			for len(offeredCallers) > 0 {
+				<-offeredCallers
+			}
+			drain := make(chan struct{})
+			go func() {
+				for {
+					select {
+					case <-offeredCallers:
+					case <-drain:
+						return
+					}
+				}
+			}()
+			defer close(drain)
+			before := heap()
+			var quiet, busy []time.Duration
+			for range 50 {
+				quiet = append(quiet, a.goodStillAnswers())
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				a.flood(100_000, func(i int) []byte { return f(a, i) }) // never reads
+			}()
+			for flooding := true; flooding; {
+				busy = append(busy, a.goodStillAnswers())
+				select {
+				case <-done:
+					flooding = false
+				default:
+				}
+			}
+			if grown := int64(heap()) - int64(before); grown > 128<<20 {
+				t.Errorf("the heap grew by %d MiB", grown>>20)
+			}
+			slices.Sort(quiet)
+			slices.Sort(busy)
+			t.Logf("round trip to another child: %v quiet, %v during the flood", quiet[len(quiet)/2], busy[len(busy)/2])
+			a.goodStillAnswers()
+		})
+	}
+}
+
+func TestHostileNamesAreMadeSafe(t *testing.T) {
+	parent := &Node{path: "ssh:web1"}
+	for in, want := range map[string]string{
+		"local":        "ssh:web1/local",
+		"../master":    "ssh:web1/.._master",
+		"a\x1b[2Jb\nc": "ssh:web1/a_[2Jb_c",
+	} {
+		if got := joinPath(parent, in); got != want {
+			t.Errorf("%q becomes %q, not %q", in, got, want)
+		}
+	}
+	if got := joinPath(parent, strings.Repeat("x", 10_000)); len(got) > 300 {
+		t.Errorf("a label of 10,000 bytes makes a path of %d", len(got))
+	}
+}
+
+func TestMain(m *testing.M) {
+	Init()
+	os.Exit(m.Run())
+}

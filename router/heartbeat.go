@@ -1,0 +1,87 @@
+package router
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// heartbeat notices a dead peer behind a carrier that does not, and measures
+// the round trip. Each side pings for itself; any byte from the peer counts.
+type heartbeat struct {
+	rtt atomic.Int64
+
+	// Owned by watch.
+	lastIn uint64
+	missed int
+
+	// Guarded by mu.
+	mu   sync.Mutex
+	seq  uint64
+	sent time.Time
+}
+
+// beat runs once per Limits.Heartbeat.
+func (l *Link) beat() {
+	h := &l.heart
+	limit := l.r.limits.Heartbeat * time.Duration(l.r.limits.Missed)
+	if in := l.bytesIn.Load(); in != h.lastIn {
+		h.lastIn, h.missed = in, 0
+	} else if h.missed++; h.missed >= l.r.limits.Missed {
+		l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: fmt.Errorf("nothing was heard of the peer for %v", limit)})
+		return
+	}
+	// A peer that sends but does not read breaks the rule that readers never
+	// wait. Twice the time is enough for a batch on a slow serial line.
+	if since := l.writing.Load(); since != 0 && time.Since(time.Unix(0, since)) > 2*limit {
+		l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: fmt.Errorf("the peer has read nothing for %v", 2*limit)})
+		return
+	}
+	l.ping()
+}
+
+func (l *Link) ping() {
+	h := &l.heart
+	h.mu.Lock()
+	h.seq++
+	h.sent = time.Now()
+	f := l.control(core.HandlePing, core.AppendUint(nil, h.seq))
+	h.mu.Unlock()
+	if l.q.put(f, nil) != taken {
+		f.Release()
+	}
+}
+
+// onPing echoes.
+func (l *Link) onPing(body []byte) {
+	if len(body) > 64 {
+		return
+	}
+	f := l.control(core.HandlePong, body)
+	if l.q.put(f, l) != taken {
+		f.Release()
+	}
+}
+
+func (l *Link) onPong(body []byte) {
+	seq, _, err := core.ParseUint(body)
+	h := &l.heart
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil && seq == h.seq && !h.sent.IsZero() {
+		h.rtt.Store(int64(max(1, time.Since(h.sent))))
+		h.sent = time.Time{}
+	}
+}
+
+// control makes a frame from this context to the peer of the link.
+func (l *Link) control(h core.Handle, body []byte) *core.Frame {
+	f := core.NewFrame(len(body))
+	copy(f.Body, body)
+	self := l.r.self
+	f.Header = core.Header{Dst: l.peer, Src: self, Auth: self, Handle: h}
+	return f
+}

@@ -1,0 +1,290 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Link is the byte pipe to the parent or to a child. Three goroutines serve
+// it: readLoop takes frames in, writeLoop sends what is queued, watch ends it.
+// It is lost once; there is no reconnecting under the same ID.
+type Link struct {
+	// Immutable after Attach.
+	r       *Router
+	peer    core.ID
+	parent  bool
+	info    []byte
+	carrier io.ReadWriteCloser
+	q       *queue
+	done    chan struct{} // closed by watch when everything has ended
+
+	// The end. dying is closed once, by fail, which sets err before.
+	failOnce sync.Once
+	err      error
+	dying    chan struct{}
+	orderly  bool          // let the queue drain first; set with err
+	readEnd  chan struct{} // closed by readLoop
+	writeEnd chan struct{} // closed by writeLoop
+
+	// Counters, and what the link has queued here at the cost of its quota.
+	bytesIn, bytesOut, framesIn, framesOut atomic.Uint64
+	refused, forged                        atomic.Uint64
+	queued                                 atomic.Int64 // bytes, in all queues
+	queuedControl                          atomic.Int64 // frames, in all queues
+	partials, partialBytes                 atomic.Int64
+	streams                                atomic.Int64
+	writing                                atomic.Int64 // since when the writer is in Write, in Unix nanoseconds; 0: it is not
+
+	heart heartbeat
+	input reader // owned by readLoop
+
+	// Owned by the multiplexer.
+	mux linkState
+}
+
+// Attach takes over a link. A child becomes known here, and is announced to
+// all ancestors, before its first frame is read. ctx bounds only the call.
+func (r *Router) Attach(ctx context.Context, c LinkConfig) (*Link, error) {
+	if c.Carrier == nil {
+		return nil, &core.Error{Op: "attach", Err: errors.New("no carrier")}
+	}
+	if len(c.Info) > maxInfo {
+		return nil, &core.Error{Op: "attach", Kind: core.KindTooLarge, Err: fmt.Errorf("%d bytes of info; %d are allowed", len(c.Info), maxInfo)}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &core.Error{Op: "attach", Err: context.Cause(ctx)}
+	}
+	l := &Link{
+		r: r, peer: c.Peer, parent: c.Parent, info: c.Info, carrier: c.Carrier,
+		q:     newQueue(r.limits.LinkQueue, 4*r.limits.ControlQueue),
+		done:  make(chan struct{}),
+		dying: make(chan struct{}), readEnd: make(chan struct{}), writeEnd: make(chan struct{}),
+	}
+	l.input.pairs = make(map[pair]struct{})
+	var err error
+	if !r.do(func() {
+		if err = r.mux.attach(l); err == nil {
+			// Counted here, so that Close cannot miss them.
+			r.links.Add(3)
+		}
+	}) {
+		err = core.ErrClosed
+	}
+	if err != nil {
+		return nil, &core.Error{Op: "attach", Err: err}
+	}
+	go l.readLoop()
+	go l.writeLoop()
+	go l.watch()
+	return l, nil
+}
+
+// Done is closed when the link is lost and its goroutines have ended.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Peer returns the context at the other end.
+func (l *Link) Peer() core.ID { return l.peer }
+
+// Err returns nil while the link lives, and then why it ended.
+func (l *Link) Err() error {
+	select {
+	case <-l.dying:
+		return l.err
+	default:
+		return nil
+	}
+}
+
+// Close ends the link, after what is queued has been written, as far as that
+// takes no longer than Limits.Flush. It does not wait: see Done.
+func (l *Link) Close(reason error) {
+	if reason == nil {
+		reason = core.ErrClosed
+	}
+	l.end(reason, true)
+}
+
+// fail ends the link because of an error.
+func (l *Link) fail(err error) { l.end(err, false) }
+
+func (l *Link) end(err error, orderly bool) {
+	l.failOnce.Do(func() {
+		l.err, l.orderly = err, orderly
+		close(l.dying)
+	})
+}
+
+// cutOff ends the link of a peer that does what no honest peer does.
+func (l *Link) cutOff(reason string) {
+	err := &core.Error{Op: "link", Kind: core.KindProtocol, Err: fmt.Errorf("cut off: %s", reason)}
+	l.failOnce.Do(func() {
+		l.r.log.Error("a context is cut off", "id", l.peer, "reason", reason)
+		l.err = err
+		close(l.dying)
+	})
+}
+
+// Stats returns the counters.
+func (l *Link) Stats() LinkStats {
+	return LinkStats{
+		BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
+		FramesIn: l.framesIn.Load(), FramesOut: l.framesOut.Load(),
+		Queued: int64(l.q.queuedBytes()), Refused: l.refused.Load(), Forged: l.forged.Load(),
+		RTT: time.Duration(l.heart.rtt.Load()),
+	}
+}
+
+// lastWords is how long a link that cannot be written is still read: a peer
+// that answers and exits leaves its answer in the pipe.
+const lastWords = 500 * time.Millisecond
+
+// watch sees to the heartbeat until the link ends, and then to the order in
+// which the parts of it are taken down.
+func (l *Link) watch() {
+	defer l.r.links.Done()
+	ticker := time.NewTicker(l.r.limits.Heartbeat)
+	defer ticker.Stop()
+	for alive := true; alive; {
+		select {
+		case <-l.dying:
+			alive = false
+		case <-ticker.C:
+			l.beat()
+		case <-l.writeEnd:
+			// Writing failed. The reader finds the end by itself if there is
+			// one.
+			wait(l.readEnd, lastWords)
+			l.fail(l.q.reason())
+		}
+	}
+	if l.orderly {
+		wait(l.q.drain(), l.r.limits.Flush)
+	}
+	l.q.close(l.err)
+	// Closing the carrier may take the time that a tool takes to exit, and
+	// news of the loss must not wait for that.
+	closed := make(chan struct{})
+	go func() {
+		_ = l.carrier.Close()
+		close(closed)
+	}()
+	wait(l.readEnd, time.Second)
+	l.r.do(func() { l.r.mux.linkLost(l) })
+	<-closed
+	<-l.readEnd
+	<-l.writeEnd
+	close(l.done)
+}
+
+// wait waits for c to be closed, at most for d.
+func wait(c <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c:
+	case <-t.C:
+	}
+}
+
+// writeLoop writes what is queued until the queue is closed or a write fails.
+func (l *Link) writeLoop() {
+	defer l.r.links.Done()
+	defer close(l.writeEnd)
+	var w batchWriter
+	for {
+		list := l.q.take()
+		if list == nil {
+			return
+		}
+		l.writing.Store(time.Now().UnixNano())
+		err := w.write(l, list)
+		l.writing.Store(0)
+		if err != nil {
+			l.q.close(&core.Error{Op: "link", Kind: core.KindGone, Err: err})
+			return
+		}
+	}
+}
+
+// batchWriter gathers small frames, so that many of them cost one Write.
+// Larger frames are written from where they are.
+type batchWriter struct{ buf []byte }
+
+// copied is the length up to which frames are gathered.
+const copied = 8 * kib
+
+var batchBuffers = sync.Pool{New: func() any { b := make([]byte, 0, batch+copied); return &b }}
+
+func (w *batchWriter) write(l *Link, list *core.Frame) (err error) {
+	var pooled *[]byte
+	flush := func() {
+		if len(w.buf) > 0 && err == nil {
+			err = l.writeAll(w.buf)
+		}
+		w.buf = w.buf[:0]
+	}
+	for f := list; f != nil; {
+		b, next := f.Encoded(), f.Next
+		switch {
+		case err != nil:
+		case len(b) > copied || next == nil && len(w.buf) == 0:
+			flush()
+			if err == nil {
+				err = l.writeAll(b)
+			}
+		default:
+			if pooled == nil {
+				pooled = batchBuffers.Get().(*[]byte)
+				w.buf = (*pooled)[:0]
+			}
+			w.buf = append(w.buf, b...)
+		}
+		l.framesOut.Add(1)
+		f.Release()
+		f = next
+	}
+	flush()
+	if pooled != nil {
+		batchBuffers.Put(pooled)
+		w.buf = nil
+	}
+	return err
+}
+
+func (l *Link) writeAll(b []byte) error {
+	n, err := l.carrier.Write(b)
+	l.bytesOut.Add(uint64(max(n, 0)))
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// pay takes room out of the quota of what the link may have queued here.
+func (l *Link) pay(size int) bool {
+	if l.queued.Add(int64(size)) > int64(l.r.limits.ChildQueue) && !l.parent {
+		l.queued.Add(-int64(size))
+		return false
+	}
+	return true
+}
+
+func (l *Link) payBack(size int) { l.queued.Add(-int64(size)) }
+
+// payControl counts control frames. A link that has too many is closed: there
+// is no honest reason for so many, and no way to refuse them.
+func (l *Link) payControl(n int64) bool {
+	if l.queuedControl.Add(n) > int64(l.r.limits.ControlQueue) {
+		l.queuedControl.Add(-n)
+		l.cutOff("too many control frames")
+		return false
+	}
+	return true
+}

@@ -1,0 +1,469 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+const (
+	// turn is how many bytes a flow may send before the next one has its turn:
+	// a full frame, or many small ones.
+	turn = 64 * kib
+	// batch is how many bytes are written to a link at once, about.
+	batch = 64 * kib
+	// Local senders wait while so much of theirs is queued to a link. Bulk
+	// waits earlier: what is queued of it only adds to the delay of others.
+	localBulk   = 1 * mib
+	localSingle = 4 * mib
+)
+
+// queue is what waits to be written to a link: control frames first, then
+// flows, served in turns. It never makes a reader wait: what does not fit is
+// refused. Local senders wait at a gate, outside.
+type queue struct {
+	limit        int // bytes
+	controlLimit int // control frames
+
+	mu     sync.Mutex
+	work   sync.Cond // the writer waits for frames or the end
+	closed bool
+	err    error // why it was closed
+	asleep bool  // the writer waits on work
+
+	control  []queued
+	flows    map[flowKey]*flow
+	first    *flow // the flows that have frames, in the order of their turns
+	last     *flow
+	spare    *flow // flows without frames, to be used again
+	bytes    int
+	barriers int
+	singles  gate
+	bulks    gate
+	drained  chan struct{} // closed when everything is written; nil: nobody asks
+}
+
+// queued is a control frame and the link that pays for it.
+type queued struct {
+	f    *core.Frame
+	from *Link
+}
+
+// flowKey names a flow. Messages of a single frame between two contexts share
+// one flow, so that they stay in order; a stream's data, and the frames of a
+// split message, are a flow for themselves.
+type flowKey struct {
+	src, dst core.ID
+	bulk     core.Handle
+	from     *Link // pays for it; nil: the local context
+}
+
+func keyOf(h *core.Header, from *Link) flowKey {
+	if isBulk(h) {
+		return flowKey{h.Src, h.Dst, h.Reply, from}
+	}
+	return flowKey{h.Src, h.Dst, 0, from}
+}
+
+// isBulk reports whether the frame belongs to a split message or is data of a
+// stream, which names both its ends.
+func isBulk(h *core.Header) bool {
+	return h.Handle == core.HandleMore || h.Flags&core.First != 0 ||
+		h.Handle >= core.FirstDynamic && h.Reply >= core.FirstDynamic
+}
+
+// isControl reports whether the frame goes ahead of all others.
+func isControl(h *core.Header) bool {
+	return h.Flags&core.Credit != 0 || h.Handle == core.HandleShutdown || servedByRouter(h.Handle)
+}
+
+// flow is the frames of one flow, in order.
+type flow struct {
+	key        flowKey
+	head, tail *core.Frame
+	next       *flow
+	barriers   []*barrier
+}
+
+// barrier is control frames that must not overtake what is queued in some
+// flows: the news that a context is gone comes after its last words.
+type barrier struct {
+	frames []queued
+	open   int // flows that still have frames
+}
+
+// gate makes local senders wait for room, in the order in which they came.
+type gate struct {
+	limit, used int
+	waiters     []*waiter
+}
+
+type waiter struct {
+	size int
+	ok   chan struct{} // capacity 1; receives once there is room, which is then taken
+}
+
+func newQueue(limit, controlLimit int) *queue {
+	q := &queue{limit: limit, controlLimit: controlLimit, flows: make(map[flowKey]*flow)}
+	q.work.L = &q.mu
+	q.singles.limit, q.bulks.limit = localSingle, localBulk
+	return q
+}
+
+// putResult tells what became of a frame. Unless it was taken, it still
+// belongs to the caller.
+type putResult uint8
+
+const (
+	taken putResult = iota
+	full
+	closedQueue
+	interrupted // by the first or second channel
+)
+
+// put queues a frame that came over the link from, or one of the local router
+// if from is nil. It never waits.
+func (q *queue) put(f *core.Frame, from *Link) putResult {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return closedQueue
+	}
+	size := f.Size()
+	if isControl(&f.Header) {
+		if len(q.control) >= q.controlLimit || from != nil && !from.payControl(1) {
+			return full
+		}
+		q.control = append(q.control, queued{f, from})
+		q.bytes += size
+		q.wakeLocked()
+		return taken
+	}
+	if q.bytes+size > q.limit || from != nil && !from.pay(size) {
+		return full
+	}
+	q.appendLocked(f, from)
+	return taken
+}
+
+// putLocal queues a frame of the local context, and waits for room until one
+// of the channels is closed.
+func (q *queue) putLocal(f *core.Frame, cancel, dead <-chan struct{}) putResult {
+	if isControl(&f.Header) {
+		return q.put(f, nil)
+	}
+	size := f.Size()
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return closedQueue
+	}
+	g := q.gate(&f.Header)
+	if g.enter(size) {
+		q.appendLocked(f, nil)
+		q.mu.Unlock()
+		return taken
+	}
+	w := &waiter{size, make(chan struct{}, 1)}
+	g.waiters = append(g.waiters, w)
+	q.mu.Unlock()
+	select {
+	case <-w.ok:
+	case <-cancel:
+	case <-dead:
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-w.ok:
+		// Both happened; having room, use it.
+	default:
+		if !g.leave(w) {
+			break // the room was received above
+		}
+		if q.closed {
+			return closedQueue
+		}
+		return interrupted
+	}
+	if q.closed {
+		return closedQueue
+	}
+	q.appendLocked(f, nil)
+	return taken
+}
+
+// putAfter queues control frames of the local router behind all frames that
+// are queued now in flows that match.
+func (q *queue) putAfter(frames []*core.Frame, match func(flowKey) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		for _, f := range frames {
+			f.Release()
+		}
+		return
+	}
+	b := &barrier{}
+	for _, f := range frames {
+		b.frames = append(b.frames, queued{f, nil})
+		q.bytes += f.Size()
+	}
+	for fl := q.first; fl != nil; fl = fl.next {
+		if match(fl.key) {
+			fl.barriers = append(fl.barriers, b)
+			b.open++
+		}
+	}
+	if b.open == 0 {
+		q.control = append(q.control, b.frames...)
+		q.wakeLocked()
+	} else {
+		q.barriers++
+	}
+}
+
+// gate returns the gate at which senders of such frames wait.
+func (q *queue) gate(h *core.Header) *gate {
+	if isBulk(h) {
+		return &q.bulks
+	}
+	return &q.singles
+}
+
+func (q *queue) appendLocked(f *core.Frame, from *Link) {
+	key := keyOf(&f.Header, from)
+	fl := q.flows[key]
+	if fl == nil {
+		if fl = q.spare; fl != nil {
+			q.spare, fl.next = fl.next, nil
+		} else {
+			fl = &flow{}
+		}
+		fl.key = key
+		q.flows[key] = fl
+		q.push(fl)
+	}
+	f.Next = nil
+	if fl.tail == nil {
+		fl.head = f
+	} else {
+		fl.tail.Next = f
+	}
+	fl.tail = f
+	q.bytes += f.Size()
+	q.wakeLocked()
+}
+
+// push gives a flow its turn after all others.
+func (q *queue) push(fl *flow) {
+	fl.next = nil
+	if q.last == nil {
+		q.first = fl
+	} else {
+		q.last.next = fl
+	}
+	q.last = fl
+}
+
+func (q *queue) wakeLocked() {
+	if q.asleep {
+		q.asleep = false
+		q.work.Signal()
+	}
+}
+
+// take returns a list of frames of about a batch, waiting for the first. It
+// returns nil when the queue is closed. Only the writer calls it.
+func (q *queue) take() *core.Frame {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.closed && len(q.control) == 0 && q.first == nil {
+		if q.drained != nil {
+			close(q.drained)
+			q.drained = nil
+		}
+		q.asleep = true
+		q.work.Wait()
+	}
+	if q.closed {
+		return nil
+	}
+	var list frameList
+	for len(q.control) > 0 && list.bytes < batch {
+		c := q.control[0]
+		q.control = q.control[1:]
+		if c.from != nil {
+			c.from.payControl(-1)
+		}
+		q.bytes -= c.f.Size()
+		list.add(c.f)
+	}
+	if len(q.control) == 0 {
+		q.control = nil // lets go of the array that slicing has moved through
+	}
+	for q.first != nil && list.bytes < batch {
+		q.serve(q.first, &list)
+	}
+	return list.head
+}
+
+// serve gives the first flow its turn.
+func (q *queue) serve(fl *flow, list *frameList) {
+	q.first = fl.next
+	if q.first == nil {
+		q.last = nil
+	}
+	for sent := 0; fl.head != nil && sent < turn && list.bytes < batch; {
+		f := fl.head
+		if fl.head = f.Next; fl.head == nil {
+			fl.tail = nil
+		}
+		f.Next = nil
+		size := f.Size()
+		q.bytes -= size
+		if from := fl.key.from; from != nil {
+			from.payBack(size)
+		} else {
+			q.gate(&f.Header).exit(size)
+		}
+		sent += len(f.Encoded())
+		list.add(f)
+	}
+	if fl.head != nil {
+		q.push(fl)
+		return
+	}
+	for _, b := range fl.barriers {
+		if b.open--; b.open == 0 {
+			q.control = append(q.control, b.frames...)
+			q.barriers--
+		}
+	}
+	delete(q.flows, fl.key)
+	*fl = flow{next: q.spare}
+	q.spare = fl
+}
+
+// frameList is a list of frames to be written together.
+type frameList struct {
+	head, tail *core.Frame
+	bytes      int
+}
+
+func (l *frameList) add(f *core.Frame) {
+	f.Next = nil
+	if l.tail == nil {
+		l.head = f
+	} else {
+		l.tail.Next = f
+	}
+	l.tail = f
+	l.bytes += len(f.Encoded())
+}
+
+// close drops everything and wakes everyone. Later calls do nothing.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.closed, q.err = true, err
+	for _, c := range q.control {
+		if c.from != nil {
+			c.from.payControl(-1)
+		}
+		c.f.Release()
+	}
+	q.control = nil
+	for fl := q.first; fl != nil; fl = fl.next {
+		for f := fl.head; f != nil; {
+			next := f.Next
+			if from := fl.key.from; from != nil {
+				from.payBack(f.Size())
+			}
+			f.Release()
+			f = next
+		}
+	}
+	q.flows, q.first, q.last, q.spare, q.bytes = nil, nil, nil, nil, 0
+	for _, g := range []*gate{&q.singles, &q.bulks} {
+		for _, w := range g.waiters {
+			w.ok <- struct{}{}
+		}
+		g.waiters = nil
+	}
+	if q.drained != nil {
+		close(q.drained)
+		q.drained = nil
+	}
+	q.work.Broadcast()
+}
+
+// drain returns a channel that is closed when all that is queued is written,
+// or the queue is closed.
+func (q *queue) drain() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+		c := q.drained
+		if q.closed || q.asleep {
+			close(q.drained)
+			q.drained = nil
+		}
+		return c
+	}
+	return q.drained
+}
+
+// queuedBytes is the memory that the queue holds.
+func (q *queue) queuedBytes() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
+// reason is why the queue was closed.
+func (q *queue) reason() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// enter takes room if there is some and nobody waits for it. What is larger
+// than the gate passes alone.
+func (g *gate) enter(size int) bool {
+	if len(g.waiters) > 0 || g.used > 0 && g.used+size > g.limit {
+		return false
+	}
+	g.used += size
+	return true
+}
+
+// exit gives room back, and to whom waits first.
+func (g *gate) exit(size int) {
+	g.used -= size
+	for len(g.waiters) > 0 {
+		w := g.waiters[0]
+		if g.used > 0 && g.used+w.size > g.limit {
+			return
+		}
+		g.used += w.size
+		g.waiters[0] = nil
+		g.waiters = g.waiters[1:]
+		w.ok <- struct{}{}
+	}
+}
+
+// leave ends the waiting of w and reports false if it had ended already.
+func (g *gate) leave(w *waiter) bool {
+	for i, v := range g.waiters {
+		if v == w {
+			g.waiters = append(g.waiters[:i], g.waiters[i+1:]...)
+			return true
+		}
+	}
+	return false
+}

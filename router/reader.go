@@ -1,0 +1,210 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// reader is what readLoop of a link keeps from frame to frame.
+type reader struct {
+	// The last way looked up, valid for one table.
+	table     *table
+	src, auth core.ID
+	dst       core.ID
+	out       *Link
+	relation  Relation // of src and auth to dst, where dst is another context
+	valid     bool
+
+	pairs map[pair]struct{} // that the multiplexer knows already
+
+	meter     meter
+	violating int
+	lastNote  time.Time
+	notes     int // since lastNote
+}
+
+// pair is two contexts below different children.
+type pair struct{ src, dst core.ID }
+
+// readLoop takes frames in until the link fails. It never waits for anything
+// but the carrier and the multiplexer, which waits for nobody.
+func (l *Link) readLoop() {
+	defer l.r.links.Done()
+	defer close(l.readEnd)
+	d := core.NewReader(countingReader{l})
+	for {
+		f, err := d.Next()
+		if err != nil {
+			if errors.Is(err, core.ErrProtocol) {
+				l.cutOff(err.Error())
+			} else {
+				l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: err})
+			}
+			return
+		}
+		l.framesIn.Add(1)
+		l.receive(f)
+		select {
+		case <-l.dying:
+			if !l.orderly {
+				return
+			}
+		default:
+		}
+	}
+}
+
+type countingReader struct{ l *Link }
+
+func (c countingReader) Read(b []byte) (int, error) {
+	n, err := c.l.carrier.Read(b)
+	if n < 0 || n > len(b) {
+		return 0, io.ErrNoProgress // a carrier that lies
+	}
+	c.l.bytesIn.Add(uint64(n))
+	return n, err
+}
+
+// receive checks where a frame comes from, and passes it on or delivers it.
+func (l *Link) receive(f *core.Frame) {
+	t := l.r.table.Load()
+	if !t.behind(l, f.Src) || f.Auth != f.Src && !t.behind(l, f.Auth) {
+		l.forgery(f)
+		return
+	}
+	if f.Dst == t.self {
+		l.r.deliver(t, f, l)
+		return
+	}
+	in := &l.input
+	if !in.valid || in.table != t || in.dst != f.Dst || in.src != f.Src || in.auth != f.Auth {
+		in.table, in.src, in.auth, in.dst = t, f.Src, f.Auth, f.Dst
+		in.out, in.relation = l.way(t, f)
+		in.valid = true
+	}
+	out := in.out
+	switch {
+	case out == nil:
+		l.r.bounce(f, l, errNoRoute)
+	case !DecideForward(in.relation, f.Handle):
+		l.violation(f, "authority does not cover it")
+		l.r.bounce(f, l, errRefused)
+	default:
+		switch out.q.put(f, l) {
+		case full:
+			l.refused.Add(1)
+			l.note(f, "a queue is full")
+			l.r.bounce(f, l, errBusy)
+		case closedQueue:
+			l.r.bounce(f, l, errGone)
+		}
+	}
+}
+
+// way returns the link toward the frame's destination, and what its source is
+// to it.
+func (l *Link) way(t *table, f *core.Frame) (*Link, Relation) {
+	var out *Link
+	if c := t.find(f.Dst); c != nil {
+		out = c.link
+	} else if !l.parent {
+		// Unknown: up. What comes from above and is not known here is not
+		// there at all.
+		out = t.parent
+	}
+	if out == l {
+		out = nil // its peer should have known
+	}
+	switch {
+	case out == nil:
+		return nil, Stranger
+	case l.parent:
+		return out, Ancestor
+	case out == t.parent:
+		return out, Descendant
+	}
+	rel := t.sideways(f.Src, f.Dst)
+	if f.Auth != f.Src {
+		rel = weaker(rel, t.sideways(f.Auth, f.Dst))
+	}
+	if rel == Stranger || l.pairUp(pair{f.Src, f.Dst}) {
+		return out, rel
+	}
+	return nil, Stranger // gone meanwhile, or beyond the quota
+}
+
+// pairUp sees to it that each of the two learns of the other's loss. It
+// reports false if one of them is lost already.
+func (l *Link) pairUp(p pair) bool {
+	if _, ok := l.input.pairs[p]; ok {
+		return true
+	}
+	ok := false
+	l.r.do(func() { ok = l.r.mux.addPair(l, p) })
+	if ok {
+		if len(l.input.pairs) >= l.r.limits.Pairs {
+			clear(l.input.pairs) // of contexts that left, mostly
+		}
+		l.input.pairs[p] = struct{}{}
+	}
+	return ok
+}
+
+// forgery counts a frame whose source or authority is not behind the link. It
+// goes no further.
+func (l *Link) forgery(f *core.Frame) {
+	defer f.Release()
+	if l.Err() != nil || l.parent && l.r.table.Load().parent == nil {
+		return // the way back was withdrawn with the link
+	}
+	l.forged.Add(1)
+	l.violation(f, "its source or authority is not behind the link it came from")
+}
+
+// violation counts what an honest peer sends rarely, by bad luck in time. The
+// parent may do anything.
+func (l *Link) violation(f *core.Frame, why string) {
+	l.refused.Add(1)
+	l.note(f, why)
+	if l.input.violating++; l.input.violating > l.r.limits.Violations && !l.parent {
+		l.cutOff("too many frames with a false identity or without authority")
+	}
+}
+
+// note logs a refused frame, once per second and link.
+func (l *Link) note(f *core.Frame, why string) {
+	in := &l.input
+	in.notes++
+	now := time.Now()
+	if now.Sub(in.lastNote) < time.Second {
+		return
+	}
+	l.r.log.Warn("a frame was refused", "link", l.peer, "why", why, "src", f.Src, "auth", f.Auth,
+		"dst", f.Dst, "handle", f.Handle, "refused", in.notes)
+	in.lastNote, in.notes = now, 0
+}
+
+// meter is a token bucket.
+type meter struct {
+	tokens float64
+	last   time.Time
+}
+
+// take reports whether one more fits a rate per second, with bursts of ten
+// times as many.
+func (m *meter) take(rate int, now time.Time) bool {
+	if m.last.IsZero() {
+		m.tokens = 10 * float64(rate)
+	} else {
+		m.tokens = min(10*float64(rate), m.tokens+now.Sub(m.last).Seconds()*float64(rate))
+	}
+	m.last = now
+	if m.tokens < 1 {
+		return false
+	}
+	m.tokens--
+	return true
+}

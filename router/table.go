@@ -1,0 +1,208 @@
+package router
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// table is what readers need to know of the tree. It is immutable: the
+// multiplexer makes a new one for each change and publishes it. Its maps are
+// cut into shards so that a change copies a small part of it only.
+type table struct {
+	self          core.ID
+	ancestors     []core.ID // nearest first
+	allowSiblings bool
+	parent        *Link // nil in the master, and when it is lost
+
+	contexts [tableShards]map[core.ID]*member
+	grants   [tableShards]map[core.ID]idSet // from who may address to whom
+}
+
+const tableShards = 64
+
+// member is a known descendant. Immutable.
+type member struct {
+	id, parent core.ID
+	link       *Link
+	info       []byte
+}
+
+// idSet is an immutable set.
+type idSet map[core.ID]struct{}
+
+func (t *table) find(id core.ID) *member {
+	return t.contexts[id%tableShards][id]
+}
+
+// via returns the link toward id, nil where there is none; id is not self.
+func (t *table) via(id core.ID) *Link {
+	if c := t.find(id); c != nil {
+		return c.link
+	}
+	return t.parent
+}
+
+// behind reports whether l is the link that would be used to reach id: the
+// reverse-path check.
+func (t *table) behind(l *Link, id core.ID) bool {
+	if c := t.find(id); c != nil {
+		return c.link == l
+	}
+	return l == t.parent && l != nil && id != t.self
+}
+
+// relation returns what id is to the local context.
+func (t *table) relation(id core.ID) Relation {
+	switch {
+	case id == t.self:
+		return Self
+	case t.find(id) != nil:
+		return Descendant
+	case slices.Contains(t.ancestors, id):
+		return Ancestor
+	case t.granted(id, t.self):
+		return Granted
+	case t.allowSiblings:
+		return Peer
+	}
+	return Stranger
+}
+
+func (t *table) granted(a, b core.ID) bool {
+	_, ok := t.grants[a%tableShards][a][b]
+	return ok
+}
+
+// sideways returns what src is to dst, where both are below different
+// children of the local context.
+func (t *table) sideways(src, dst core.ID) Relation {
+	switch {
+	case t.granted(src, dst):
+		return Granted
+	case t.allowSiblings:
+		return Peer
+	case t.granted(dst, src):
+		return Answering
+	}
+	return Stranger
+}
+
+// common returns the lowest common ancestor of two descendants, or of a
+// descendant and the local context itself, and false where one is unknown.
+func (t *table) common(a, b core.ID) (core.ID, bool) {
+	above := func(id core.ID) []core.ID {
+		path := []core.ID{id}
+		for id != t.self {
+			c := t.find(id)
+			// A parent is checked to be known when a context joins, and its
+			// descendants leave with it, so that this ends.
+			if c == nil {
+				return nil
+			}
+			id = c.parent
+			path = append(path, id)
+		}
+		return path
+	}
+	pa, pb := above(a), above(b)
+	for _, id := range pa {
+		if slices.Contains(pb, id) {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+func (t *table) clone() *table {
+	c := *t
+	return &c
+}
+
+// join returns a table with another context.
+func (t *table) join(c *member) *table {
+	n := t.clone()
+	s := c.id % tableShards
+	n.contexts[s] = cloneMap(t.contexts[s])
+	n.contexts[s][c.id] = c
+	return n
+}
+
+// leave returns a table without the contexts, and without grants to or from
+// them.
+func (t *table) leave(ids idSet) *table {
+	n := t.clone()
+	n.contexts = dropKeys(t.contexts, ids)
+	n.grants = dropKeys(t.grants, ids)
+	for s, m := range n.grants {
+		copied := false
+		for a, set := range m {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(set)), func(b core.ID) bool { _, ok := ids[b]; return ok }) {
+				continue
+			}
+			if !copied {
+				m, copied = maps.Clone(m), true
+				n.grants[s] = m
+			}
+			m[a] = without(set, ids)
+			if len(m[a]) == 0 {
+				delete(m, a)
+			}
+		}
+	}
+	return n
+}
+
+// grant returns a table in which a may address b.
+func (t *table) grant(a, b core.ID) *table {
+	n := t.clone()
+	s := a % tableShards
+	n.grants[s] = cloneMap(t.grants[s])
+	set := cloneMap(n.grants[s][a])
+	set[b] = struct{}{}
+	n.grants[s][a] = set
+	return n
+}
+
+// all returns all known contexts.
+func (t *table) all() []*member {
+	var all []*member
+	for _, m := range t.contexts {
+		for _, c := range m {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func cloneMap[M ~map[core.ID]V, V any](m M) M {
+	if m == nil {
+		return make(M)
+	}
+	return maps.Clone(m)
+}
+
+func without(set, ids idSet) idSet {
+	n := maps.Clone(set)
+	for id := range ids {
+		delete(n, id)
+	}
+	return n
+}
+
+// dropKeys copies the shards that hold one of the keys.
+func dropKeys[V any](shards [tableShards]map[core.ID]V, ids idSet) [tableShards]map[core.ID]V {
+	var copied [tableShards]bool
+	for id := range ids {
+		s := id % tableShards
+		if _, ok := shards[s][id]; !ok {
+			continue
+		}
+		if !copied[s] {
+			shards[s], copied[s] = maps.Clone(shards[s]), true
+		}
+		delete(shards[s], id)
+	}
+	return shards
+}
