@@ -32,6 +32,28 @@ func EncodeError(err error) []byte {
 	return encodeFailure(describe(err))
 }
 
+// EncodeErrorWithin is EncodeError for a place of limited size, at least 4 KiB:
+// what does not fit is cut, first the value of a registered type and the
+// stack, then the text.
+func EncodeErrorWithin(err error, size int) []byte {
+	f := describe(err)
+	b := encodeFailure(f)
+	if len(b) <= size {
+		return b
+	}
+	f.Type, f.Data = "", nil
+	each := size / 8
+	for _, s := range []*string{&f.Stack, &f.Text, &f.Op, &f.Path, f.Panic} {
+		if s != nil && len(*s) > each {
+			*s = (*s)[:each]
+		}
+	}
+	if most := size / 32; len(f.Codes) > most {
+		f.Codes = f.Codes[:most]
+	}
+	return encodeFailure(f)
+}
+
 // EncodeLinkError is EncodeError for routers, whose errors of the kinds
 // NoRoute and Gone are recognised at the far side.
 func EncodeLinkError(e *Error) []byte {

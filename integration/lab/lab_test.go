@@ -159,6 +159,26 @@ func TestSSHLogin(t *testing.T) {
 	}
 }
 
+func TestDropbear(t *testing.T) {
+	lab.Require(t)
+	lab.RequireProgram(t, "dropbear")
+	key := lab.NewClientKey(t)
+	h := lab.Start(t, lab.Host{
+		Users: []lab.User{{Name: "deploy", Password: "s3cret", Keys: []string{key.Authorized}}},
+		SSHD:  &lab.SSHD{Dropbear: true, Port: 2222},
+	})
+	for name, auth := range map[string]ssh.AuthMethod{"key": ssh.PublicKeys(key.Signer), "password": ssh.Password("s3cret")} {
+		c, err := h.DialSSH(t.Context(), "deploy", auth)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if out, err := run(t, c, "id -un", ""); err != nil || out != "deploy" {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
+		c.Close()
+	}
+}
+
 func TestOpenSSHClientInAnotherHost(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)

@@ -40,3 +40,12 @@ var unavailable = sync.OnceValue(func() string {
 	}
 	return ""
 })
+
+// RequireProgram skips the test unless the program is installed. It is for programs
+// that Packages doesn't list.
+func RequireProgram(t testing.TB, name string) {
+	t.Helper()
+	if findTool(name) == "" {
+		t.Skipf("lab: %s is not installed", name)
+	}
+}

@@ -25,8 +25,11 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// SSHD asks for an OpenSSH server in a host.
+// SSHD asks for an SSH server in a host: OpenSSH's, or dropbear.
 type SSHD struct {
+	// Dropbear takes dropbear, which must be installed; see RequireProgram. Config
+	// are then arguments for it, and KeyTypes has no effect: it has an ed25519 key.
+	Dropbear bool
 	// Port is 22 when zero.
 	Port int
 	// Config is put before the lab's own lines, and sshd takes the first value
@@ -66,6 +69,9 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 		s.Port = 22
 	}
 	r.sshPort = s.Port
+	if s.Dropbear {
+		return r.startDropbear(ctx, s)
+	}
 	kinds := s.KeyTypes
 	if len(kinds) == 0 {
 		kinds = []string{"ed25519"}
@@ -102,6 +108,29 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	}
 	// sshd insists on an absolute argv[0], and detaches by itself.
 	if _, err := r.Exec(ctx, findTool("sshd"), "-f", sshdConfigFile, "-E", sshdLogFile); err != nil {
+		return err
+	}
+	return r.awaitPort(ctx, s.Port)
+}
+
+// startDropbear is startSSHD for dropbear, which has its own format of keys.
+func (r *Running) startDropbear(ctx context.Context, s SSHD) error {
+	const keyFile = "/etc/lab_dropbear_key"
+	out, err := r.Exec(ctx, "dropbearkey", "-t", "ed25519", "-f", keyFile)
+	if err != nil {
+		return err
+	}
+	_, line, _ := strings.Cut("\n"+out, "\nssh-ed25519 ")
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte("ssh-ed25519 " + line))
+	if err != nil {
+		return fmt.Errorf("read dropbear's key: %w: %s", err, out)
+	}
+	r.hostKeys = append(r.hostKeys, key)
+	// It stays in the foreground, so that its messages reach the log; close ends it.
+	script := `exec dropbear -F -E "$@" 2>>` + sshdLogFile
+	argv := []string{"/bin/sh", "-c", script, "dropbear", "-p", strconv.Itoa(s.Port), "-r", keyFile}
+	cmd := r.Command(context.Background(), append(argv, s.Config...)...)
+	if err := cmd.Start(); err != nil {
 		return err
 	}
 	return r.awaitPort(ctx, s.Port)
@@ -214,6 +243,11 @@ func (r *Running) DialSSH(ctx context.Context, user string, auth ...ssh.AuthMeth
 		return nil, err
 	}
 	config := &ssh.ClientConfig{User: user, Auth: auth, HostKeyCallback: r.checkHostKey}
+	// Only what the host has, as with known_hosts: dropbear 2022.83 offers RSA
+	// without having such a key, and dies when it is chosen.
+	for _, key := range r.hostKeys {
+		config.HostKeyAlgorithms = append(config.HostKeyAlgorithms, hostKeyAlgorithms(key.Type())...)
+	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, r.Addr(), config)
 	if !stop() && err == nil {
@@ -224,6 +258,14 @@ func (r *Running) DialSSH(ctx context.Context, user string, auth ...ssh.AuthMeth
 		return nil, fmt.Errorf("lab: ssh %s@%s: %w", user, r.Name(), err)
 	}
 	return ssh.NewClient(c, channels, requests), nil
+}
+
+// hostKeyAlgorithms are the signatures that a kind of key can make.
+func hostKeyAlgorithms(keyType string) []string {
+	if keyType == ssh.KeyAlgoRSA {
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	}
+	return []string{keyType}
 }
 
 func (r *Running) checkHostKey(_ string, _ net.Addr, key ssh.PublicKey) error {

@@ -1,0 +1,65 @@
+package connect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+func TestMethodsTravel(t *testing.T) {
+	for _, m := range []Method{
+		Local{}, Sudo{User: "app", Password: "pw", Login: true},
+		Command{Argv: []string{"nsenter", "-t", "1"}, Shell: true},
+		OpenSSH{Host: "web1", IdentityFiles: []string{"k"}, Options: []string{"Port=2"}},
+	} {
+		b, err := Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Decode(b)
+		if err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%#v came back as %#v, %v", m, got, err)
+		}
+	}
+	type unknown struct{ Local }
+	if _, err := Encode(unknown{}); err == nil {
+		t.Error("a type that is not registered was encoded")
+	}
+	for _, bad := range [][]byte{nil, {0xf6}, {0x82, 0x61, 'x', 0x40}} {
+		if m, err := Decode(bad); err == nil {
+			t.Errorf("%x was decoded as %#v", bad, m)
+		}
+	}
+}
+
+func TestSecretsDoNotShow(t *testing.T) {
+	s := Sudo{Password: "hunter2"}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s.Password, "method", s)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s.Password)
+	for _, text := range []string{
+		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s.Password, s.Password, s.Password, s.Password), log.String(), s.Label(),
+	} {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "68756e74") {
+			t.Errorf("the secret shows: %s", text)
+		}
+	}
+}
+
+func TestErrorClassesSurviveAHop(t *testing.T) {
+	for _, class := range []error{ErrPassword, ErrHostKeyChanged, ErrHostKeyUnknown, ErrPermission, ErrRefused} {
+		err := core.DecodeError(core.EncodeError(&Error{Hop: "sudo:root", Err: fmt.Errorf("%w: more", class), Output: "Sorry"}))
+		if !errors.Is(err, class) || !strings.Contains(err.Error(), "Sorry") {
+			t.Errorf("%v arrived as %v", class, err)
+		}
+	}
+	if err := core.DecodeError(core.EncodeError(ErrHostKeyChanged)); !errors.Is(err, ErrHostKey) || errors.Is(err, ErrHostKeyUnknown) {
+		t.Errorf("a changed key arrived as %v", err)
+	}
+}

@@ -1,0 +1,253 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Router is the message exchange of one context. It is made by New, lives
+// until Close, and may be used by any number of goroutines.
+type Router struct {
+	// Immutable after New.
+	self     core.ID
+	limits   Limits
+	log      *slog.Logger
+	handlers map[core.Handle]func(Message)
+
+	// table is what readers and senders see of the tree. Only the
+	// multiplexer stores it.
+	table atomic.Pointer[table]
+
+	ops     chan op       // anyone to the multiplexer; unbuffered
+	stop    chan struct{} // closed by Close: the multiplexer ends
+	stopped chan struct{} // closed by the multiplexer
+	mux     mux           // owned by the multiplexer
+
+	endpoints endpoints // replies, streams and transfers by handle
+	partials  partials  // split messages that are arriving
+	transfers transfers // split calls that are under way, by the handle of their answer
+
+	sendBudget, receiveBudget budget
+
+	links     sync.WaitGroup // goroutines of links
+	asks      sync.WaitGroup // goroutines that wait for IDs
+	closing   atomic.Bool
+	closeOnce sync.Once
+	done      chan struct{} // closed by Close at its end
+}
+
+// op is something to be done by the multiplexer.
+type op struct {
+	f    func()
+	done chan struct{} // closed by the multiplexer
+}
+
+// New makes a Router and starts its multiplexer.
+func New(c Config) *Router {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	r := &Router{
+		self: c.Self, limits: c.Limits.withDefaults(), log: log, handlers: c.Handlers,
+		ops: make(chan op), stop: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}),
+	}
+	r.table.Store(&table{self: c.Self, ancestors: append([]core.ID(nil), c.Ancestors...), allowSiblings: c.AllowSiblings})
+	r.endpoints.init()
+	r.partials.init(r)
+	r.sendBudget.left = uint64(r.limits.SendBudget)
+	r.receiveBudget.left = uint64(r.limits.ReceiveBudget)
+	r.mux.init(r, c)
+	go r.muxLoop()
+	return r
+}
+
+// Self returns the ID of the local context.
+func (r *Router) Self() core.ID { return r.self }
+
+// Done is closed when Close has ended everything.
+func (r *Router) Done() <-chan struct{} { return r.done }
+
+// Relation returns what another context is to the local one.
+func (r *Router) Relation(id core.ID) Relation { return r.table.Load().relation(id) }
+
+// Contexts returns the known descendants, in no order.
+func (r *Router) Contexts() []ContextInfo {
+	var infos []ContextInfo
+	for _, c := range r.table.Load().all() {
+		infos = append(infos, ContextInfo{c.id, c.parent, c.info})
+	}
+	return infos
+}
+
+// muxLoop is the multiplexer: it runs one op after the other. No op waits for
+// anything, so that a reader may wait for an op.
+func (r *Router) muxLoop() {
+	defer close(r.stopped)
+	ticker := time.NewTicker(r.limits.PartialIdle / idleTicks)
+	defer ticker.Stop()
+	for {
+		select {
+		case o := <-r.ops:
+			o.f()
+			close(o.done)
+		case <-ticker.C:
+			r.partials.tick()
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+// do has the multiplexer run f and waits for that. It returns false, and f
+// does not run, after the end of the multiplexer.
+func (r *Router) do(f func()) bool {
+	o := op{f, make(chan struct{})}
+	select {
+	case r.ops <- o:
+		<-o.done
+		return true
+	case <-r.stopped:
+		return false
+	}
+}
+
+// Close ends all links, and everything that waits on them, with the reason;
+// nil stands for core.ErrClosed. What is queued is sent before, as far as that
+// takes no longer than Limits.Flush. It returns when all goroutines of the
+// router have ended, which takes as long as closing the carriers does.
+func (r *Router) Close(reason error) error {
+	if reason == nil {
+		reason = core.ErrClosed
+	}
+	r.closeOnce.Do(func() {
+		r.closing.Store(true)
+		r.do(func() {
+			r.mux.closed = true
+			for l := range r.mux.links {
+				l.Close(reason)
+			}
+		})
+		r.links.Wait()
+		err := &core.Error{Kind: core.KindClosed, Err: reason}
+		if errors.Is(reason, core.ErrClosed) {
+			err.Err = nil
+		}
+		r.endpoints.lose(func(core.ID) bool { return true }, err)
+		r.asks.Wait()
+		close(r.stop)
+		<-r.stopped
+		r.partials.drop(func(core.ID) bool { return true })
+		close(r.done)
+	})
+	<-r.done
+	return nil
+}
+
+// Send sends one message to a handle of another context, or of the local one.
+// reply is where an answer is awaited, HandleNone for nowhere. flags may be
+// Dead, for a body made by core.EncodeError, or Cancel.
+//
+// Send waits, until ctx ends, for room in the queue toward the other context,
+// and for a message that does not fit one frame for the credit to send it.
+// When it returns, the body may be used again; the message may still be on its
+// way. The error is ErrNoRoute or ErrGone where the other context cannot be
+// reached, ErrTooLarge, ErrClosed, what the destination refused a split
+// message with, or the cause of ctx.
+func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply core.Handle, flags core.Flags, body []byte) error {
+	if len(body) > r.limits.MessageSize {
+		return &core.Error{Op: "send", Kind: core.KindTooLarge}
+	}
+	l, err := r.way(dst)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if l == nil {
+		return r.sendSelf(h, reply, flags, body)
+	}
+	if len(body) > core.MaxBody {
+		return r.sendSplit(ctx, l, dst, h, reply, flags, body)
+	}
+	if flags&core.Cancel != 0 && r.transfers.cancel(r, l, dst, reply) {
+		return nil
+	}
+	f := core.NewFrame(len(body))
+	copy(f.Body, body)
+	f.Header = core.Header{Dst: dst, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}
+	return r.putResult(ctx, l, f, l.q.putLocal(f, ctx.Done(), nil))
+}
+
+// way returns the link toward a context, nil for the local one.
+func (r *Router) way(dst core.ID) (*Link, error) {
+	if r.closing.Load() {
+		return nil, &core.Error{Op: "send", Kind: core.KindClosed}
+	}
+	if dst == r.self {
+		return nil, nil
+	}
+	t := r.table.Load()
+	if l := t.via(dst); l != nil {
+		return l, nil
+	}
+	if len(t.ancestors) > 0 {
+		return nil, &core.Error{Op: "send", Kind: core.KindGone, Err: errors.New("the link to the parent is lost")}
+	}
+	return nil, &core.Error{Op: "send", Kind: core.KindNoRoute}
+}
+
+// putResult makes an error of what became of a frame, which it releases if it
+// was not taken.
+func (r *Router) putResult(ctx context.Context, l *Link, f *core.Frame, res putResult) error {
+	if res == taken {
+		return nil
+	}
+	f.Release()
+	switch res {
+	case closedQueue:
+		return goneError(l.q.reason())
+	case full:
+		return &core.Error{Op: "send", Kind: core.KindBusy}
+	}
+	return context.Cause(ctx)
+}
+
+// goneError is the error with which a lost link is reported.
+func goneError(reason error) error {
+	if e, ok := reason.(*core.Error); ok && e.Kind == core.KindGone {
+		return e
+	}
+	return &core.Error{Kind: core.KindGone, Err: reason}
+}
+
+// sendSelf delivers a message of the local context to itself.
+func (r *Router) sendSelf(h, reply core.Handle, flags core.Flags, body []byte) error {
+	header := core.Header{Dst: r.self, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}
+	if len(body) > core.MaxBody {
+		// No link, no frames.
+		r.complete(Message{Header: header, Body: append([]byte(nil), body...), Relation: Self, Rights: Full})
+		return nil
+	}
+	f := core.NewFrame(len(body))
+	copy(f.Body, body)
+	f.Header = header
+	r.deliver(r.table.Load(), f, nil)
+	return nil
+}
+
+// Refuse answers a message with an error, where an answer is awaited. Unlike
+// Send it never waits, so that handlers may call it.
+func (r *Router) Refuse(m Message, err error) {
+	if m.Reply == core.HandleNone {
+		return
+	}
+	r.deadTo(m.from, core.Header{Dst: m.Src, Src: r.self, Auth: r.self, Handle: m.Reply, Flags: core.Dead}, core.EncodeErrorWithin(err, core.MaxBody))
+}
