@@ -155,9 +155,8 @@ type dialogue struct {
 	scan   *scanner
 	buf    []byte
 	facts  *Facts
-	closed []RungError // rungs that did not do
-	notes  []string    // places that did not do, of the current rung
-	rung   string
+	closed []RungError   // rungs that did not do
+	rung   string        // being tried, in the end the one that did
 	sent   chan struct{} // closed when the sender has ended; nil before the first
 
 	phase atomic.Value // Phase; the sender moves it on
@@ -229,14 +228,18 @@ func (d *dialogue) run() (*Session, error) {
 	}
 	d.phase.Store(PhaseImage)
 	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
-	for _, rung := range try {
-		d.rung = rung
-		alive, err := d.climb(rung, image)
+	for len(try) > 0 {
+		rungs := try[:1]
+		if byShell(try[0]) {
+			rungs = try // they come last, and one plan does for all
+		}
+		try = try[len(rungs):]
+		alive, err := d.climb(rungs, image)
 		if err != nil {
 			return nil, err
 		}
 		if alive {
-			if rung == RungDisk {
+			if d.rung == RungDisk {
 				d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
 					"rungs", reasons(append(closed, d.closed...)))
 			}
@@ -247,6 +250,7 @@ func (d *dialogue) run() (*Session, error) {
 	slices.SortStableFunc(d.closed, func(a, b RungError) int {
 		return slices.Index(ladder, a.Rung) - slices.Index(ladder, b.Rung)
 	})
+	d.phase.Store(PhaseImage)
 	return nil, ErrNoRung
 }
 
@@ -254,7 +258,7 @@ func (d *dialogue) run() (*Session, error) {
 // facts stay nil.
 func (d *dialogue) awaitFacts() error {
 	defer d.Abandon()
-	for {
+	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
 			return err
@@ -276,9 +280,9 @@ func (d *dialogue) awaitFacts() error {
 	return ErrNoise
 }
 
-// climb tries one rung, at every place that it has, and tells whether a child
-// has spoken.
-func (d *dialogue) climb(rung string, image *Image) (alive bool, err error) {
+// climb tries the rungs of one plan, at every place that they have, and tells
+// whether a child has spoken.
+func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 	codec := codecFor(d.facts)
 	usual.Store(uint32(codec))
 	data, err := image.Encoded(codec)
@@ -290,53 +294,75 @@ func (d *dialogue) climb(rung string, image *Image) (alive bool, err error) {
 		marker: d.marker, loop: d.loop(), facts: d.facts, args: d.childArgs(hash),
 		hash: hash, codec: codec, size: len(data),
 	}
-	d.notes = nil
+	total := 0
+	for _, rung := range rungs {
+		total += len(places(rung, d.facts))
+	}
+	notes := make(map[string][]string)
+	defer func() {
+		for _, rung := range rungs {
+			if rung != d.rung && len(notes[rung]) > 0 || err == nil && !alive {
+				d.closed = append(d.closed, RungError{rung, strings.Join(notes[rung], ", ")})
+			}
+		}
+	}()
+	d.rung = rungs[0]
 	for {
-		d.send(p.line(rung), data)
-		reason, next, err := d.outcome(rung)
-		if err != nil || reason == "" {
+		d.send(p.line(rungs), data)
+		used, err := d.outcome(rungs, notes)
+		if err != nil || used == 0 {
 			return err == nil, err
 		}
 		<-d.sent
-		if reason == "hash" {
-			return false, fmt.Errorf("%w: %s", ErrImageHash, rung)
-		}
-		if reason != noPlaceLeft {
-			d.notes = append(d.notes, reason)
-		}
-		// Going on only ever makes next larger: that bounds the loop also
+		// Going on only ever makes skip larger: that bounds the loop also
 		// with a far side that lies.
-		if next <= p.skip || next >= places(rung, d.facts) {
-			d.closed = append(d.closed, RungError{rung, strings.Join(d.notes, ", ")})
+		if used <= p.skip || used >= total {
 			return false, nil
 		}
-		p.skip = next
+		p.skip = used
 	}
 }
 
-// outcome waits for the end of a rung: "" and no error for a child that runs.
-func (d *dialogue) outcome(rung string) (reason string, next int, err error) {
+// outcome waits for the end of a plan, and notes for each rung what did not do.
+// It returns how many places have been used up, 0 for a child that runs.
+func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int, err error) {
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
-			return "", 0, err
+			return 0, err
 		}
-		word, rest, _ := strings.Cut(e.rest, " ")
-		switch {
-		case e.verb == verbGo:
-			return "", 0, nil
-		case e.verb == verbNo && word == rung:
-			d.notes = append(d.notes, rest)
-		case e.verb == verbFail && word == rung:
-			place, text, _ := strings.Cut(rest, " ")
-			next, _ := strconv.Atoi(place)
-			if text == "" {
-				text = "no reason given"
+		rung, rest, _ := strings.Cut(e.rest, " ")
+		if e.verb == verbGo {
+			return 0, nil
+		}
+		if !slices.Contains(rungs, rung) {
+			continue
+		}
+		switch e.verb {
+		case verbNo:
+			notes[rung] = append(notes[rung], rest)
+		case verbAt:
+			d.rung = rung
+		case verbFail:
+			place, reason, _ := strings.Cut(rest, " ")
+			used, err := strconv.Atoi(place)
+			if err != nil || used < 0 {
+				used = len(rungs) + maxEvents // none is left
 			}
-			return text, next, nil
+			switch reason {
+			case "hash":
+				d.phase.Store(PhaseImage)
+				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
+			case noPlaceLeft:
+			case "":
+				notes[rung] = append(notes[rung], "no reason given")
+			default:
+				notes[rung] = append(notes[rung], reason)
+			}
+			return max(used, 1), nil
 		}
 	}
-	return "", 0, ErrNoise
+	return 0, ErrNoise
 }
 
 // send writes a plan and the image behind it. Reading goes on meanwhile, so
@@ -379,17 +405,6 @@ func (d *dialogue) greet() (*Session, error) {
 	l.left = append(rest, l.left...)
 	s.Link = l
 	return s, nil
-}
-
-// places is how many places a rung can be tried at.
-func places(rung string, f *Facts) int {
-	switch rung {
-	case RungRAM:
-		return len(f.Dirs)
-	case RungDisk:
-		return diskPlaces
-	}
-	return 1
 }
 
 func reasons(list []RungError) string {

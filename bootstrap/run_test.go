@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -166,24 +167,32 @@ func TestTwoRoundTrips(t *testing.T) {
 	}
 }
 
-// counting counts how often the direction turned toward us: the first stage's
-// line, the hello.
+// counting counts how often the direction turned toward us: for the first
+// stage's line, and for what follows each plan. The image behind a plan is not a
+// turn of its own.
 type counting struct {
 	Carrier
+	mu    sync.Mutex
 	turns int
-	lastR bool
+	heard bool // since the last plan
 }
 
 func (c *counting) Read(b []byte) (int, error) {
 	n, err := c.Carrier.Read(b)
-	if n > 0 && !c.lastR {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > 0 && !c.heard {
 		c.turns++
-		c.lastR = true
+		c.heard = true
 	}
 	return n, err
 }
 
 func (c *counting) Write(b []byte) (int, error) {
-	c.lastR = false
+	if len(b) < 64<<10 {
+		c.mu.Lock()
+		c.heard = false
+		c.mu.Unlock()
+	}
 	return c.Carrier.Write(b)
 }

@@ -20,10 +20,16 @@ const (
 // ladder is every rung that a plan can be made for.
 var ladder = []string{RungPerl, RungPython, RungRAM, RungTmpfs, RungDisk}
 
-const (
-	diskPlaces  = 3
-	noPlaceLeft = "no place left"
-)
+// byShell says that a rung is carried out by the far side's shell. All such rungs
+// share one plan: the far side finds the first place that does, and the image
+// crosses once.
+func byShell(rung string) bool { return rung == RungRAM || rung == RungTmpfs || rung == RungDisk }
+
+// diskPlaces are tried in this order, as words of the far side's shell.
+var diskPlaces = []string{`"${HOME:-/}"`, "/var/tmp", "/tmp"}
+
+// noPlaceLeft is the reason of a plan that ends before it has taken an image.
+const noPlaceLeft = "no place left"
 
 // A plan is the second stage: one line for the loop of the first, and the image
 // right behind it.
@@ -35,7 +41,7 @@ type plan struct {
 	hash   string   // hex SHA-256 of the uncompressed image
 	codec  Codec
 	size   int // bytes that follow the line
-	skip   int // places of the rung that have been tried in vain
+	skip   int // places that have been tried in vain; see shell
 }
 
 // obstacle tells why a rung is not worth trying, "" if it is.
@@ -78,16 +84,17 @@ func obstacle(rung string, f *Facts, noDisk bool) string {
 	return ""
 }
 
-// line is the plan for a rung. It has no newline in it.
-func (p *plan) line(rung string) string {
+// line is the plan for one rung, or for several that the shell carries out. It
+// has no newline in it.
+func (p *plan) line(rungs []string) string {
 	var script string
-	switch rung {
+	switch rungs[0] {
 	case RungPerl:
 		script = p.perl()
 	case RungPython:
 		script = p.python()
 	default:
-		script = p.shell(rung)
+		script = p.shell(rungs)
 	}
 	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
 }
@@ -119,7 +126,7 @@ func quoteAll(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// What every plan begins with. bad ends a rung with the number of places that
+// What every plan begins with. bad ends a plan with the number of places that
 // have been used up and a reason; no tells of one place that did not do; skip
 // reads the image away, so that the loop finds the next plan behind it.
 const planCommon = `no(){ printf "\n%s no %s %s\n" "$m" "$r" "$d: $1";};
@@ -132,25 +139,46 @@ skip(){ head -c "$n" >/dev/null;};
 // through /proc/self/fd/8. Since bytes only come after the name has gone, a
 // connect that is cut at any point leaves nothing.
 //
-// ok finds out whether execution is allowed by running a script of one line from
-// descriptor 8: exec of the image itself would take the shell with it. put makes
-// descriptor 8 in directory $d, ram says whether $d is in memory.
-const shellCommon = `ok(){ 
-e=$( (echo "#!/bin/sh">/proc/self/fd/8) 2>&1 )||{ e=${e##*: };return 1;};
-e=$( /proc/self/fd/8 2>&1 )||{ e="execution not allowed, ${e##*: }";return 1;};
+// next begins a place, unless it has been tried by a plan before. ok finds out
+// whether execution is allowed by running a script of one line from descriptor
+// 8: exec of the image itself would take the shell with it. put makes descriptor 8
+// in directory $d; ram says whether $d is in memory.
+const shellCommon = `next(){ r=$1;d=$2;i=$((i+1));[ $i -gt %d ];};
+ok(){ 
+e=$( (echo "#!/bin/sh">/proc/self/fd/8) 2>&1 )||{ no "${e##*: }";return 1;};
+e=$( /proc/self/fd/8 2>&1 )||{ no "execution not allowed, ${e##*: }";return 1;};
 };
 put(){ 
+[ -d "$d" ]||{ no "no such directory";return 1;};
 t=$d/.mitosis-$m;
 e=$( (umask 77;set -C;:>"$t") 2>&1 )||{ no "${e##*: }";return 1;};
 chmod 700 "$t";
 exec 8<"$t";
 rm -f "$t";
-ok||{ no "$e";return 1;};
+ok;
 };
 ram(){ 
-k=$(stat -f -c %T "$d" 2>/dev/null)||k=$(while read -r a b c e;do [ "$b" = "$d" ]&&echo "$c";done </proc/mounts|tail -n 1);
+k=$(stat -f -c %%T "$d" 2>/dev/null)||k=$(while read -r a b c e;do [ "$b" = "$d" ]&&echo "$c";done </proc/mounts|tail -n 1);
 case $k in tmpfs|ramfs)return 0;esac;
 no "not in memory but on ${k:-an unknown file system}";return 1;};
+`
+
+// shellTmpfs mounts a tmpfs where only a helper process sees it, and reaches
+// into it through the helper's descriptor. The child itself so stays in the mount
+// namespace of the host: a repair that remounts something must do it there. The
+// tmpfs is gone with its last descriptor.
+//
+// The helper is a sleep that outlives its starter by a few seconds at most, if
+// everything else is killed in between.
+const shellTmpfs = `tmpfs(){ 
+for d in /mnt /media /srv /opt /tmp /run /var /usr;do [ -d "$d" ]&&break;done;
+e=$(unshare -m /bin/sh -c 'mount -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ sleep 5 >/dev/null 2>&1 & echo "pid $!";}' "$d" 2>&1 </dev/null);
+case $e in "pid "*);;*)no "${e##*: }";return 1;esac;
+h=${e#pid };
+e=$( (: </proc/$h/fd/8) 2>&1 )||{ kill $h;no "${e##*: }";return 1;};
+exec 8</proc/$h/fd/8;kill $h;
+ok;
+};
 `
 
 // shellReceive takes the image from standard input into descriptor 8, checks it
@@ -158,16 +186,19 @@ no "not in memory but on ${k:-an unknown file system}";return 1;};
 //
 // head of busybox may read ahead. That harms nobody, since the parent is silent
 // between the image and the child's first word.
-const shellReceive = `i=$((i+1));
-e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: ${e##*: }";return 1;};
+const shellReceive = `receive(){ 
+e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: ${e##*: }";return;};
 %s;
-exec /proc/self/fd/8 %s;`
+printf "\n%%s at %%s %%s\n" "$m" "$r" "$d";
+exec /proc/self/fd/8 %s;
+};
+`
 
 // shellHash compares hashes. Where there is no program to hash with, or it does
 // not work, the image checks itself: this one executes bytes that may be harmed,
 // but at least doesn't hand the link to them.
 const shellHash = `e=%s;[ ${#e} -ge 64 ]||{ /proc/self/fd/8 mitosis:check=%s&&e=%[2]s;};` +
-	`case $e in %[2]s*);;*)bad hash;return 1;;esac`
+	`case $e in %[2]s*);;*)bad hash;return;;esac`
 
 // common sets the variables that planCommon uses.
 func (p *plan) common(rung string) string {
@@ -179,8 +210,11 @@ func (p *plan) common(rung string) string {
 	return script + planCommon
 }
 
-// shell is the plan of a rung that the far side's shell carries out.
-func (p *plan) shell(rung string) string {
+// shell is the plan of rungs that the far side's shell carries out: a row of
+// places, of which the first that does receives the image. A place that turns
+// out to be unfit only with the image under way, such as one that is too small,
+// ends the plan; the next plan skips all up to it.
+func (p *plan) shell(rungs []string) string {
 	hash := hashCommand(p.facts)
 	if hash != "" {
 		hash = "$(" + hash + " <&8 2>/dev/null)"
@@ -191,43 +225,38 @@ func (p *plan) shell(rung string) string {
 		unpack = cmd
 	}
 	var b strings.Builder
-	b.WriteString(p.common(rung))
-	b.WriteString(shellCommon)
-	fmt.Fprintf(&b, "receive(){ "+shellReceive+"};", unpack, check, quoteAll(p.args))
-
-	switch rung {
-	case RungTmpfs:
+	b.WriteString(p.common(rungs[0]))
+	fmt.Fprintf(&b, shellCommon, p.skip)
+	if slices.Contains(rungs, RungTmpfs) {
 		b.WriteString(shellTmpfs)
-	default:
-		dirs, test := quoteAll(p.facts.Dirs), "ram&&put"
-		if rung == RungDisk {
-			dirs, test = `"${HOME:-/}" /var/tmp /tmp`, "put" // diskPlaces of them
-		}
-		// Places before the one that failed are counted, not tried again.
-		fmt.Fprintf(&b, `go(){ for d in %s;do [ $i -lt %d ]&&{ i=$((i+1));continue;};`+
-			`[ -d "$d" ]||{ no "no such directory";i=$((i+1));continue;};`+
-			`if %s;then receive;return;fi;i=$((i+1));done;skip;i=-1;bad "%s";};go;`,
-			dirs, p.skip, test, noPlaceLeft)
 	}
+	fmt.Fprintf(&b, shellReceive, unpack, check, quoteAll(p.args))
+
+	b.WriteString("go(){ ")
+	for _, rung := range rungs {
+		for _, place := range places(rung, p.facts) {
+			test := map[string]string{RungRAM: "ram&&put", RungTmpfs: "tmpfs", RungDisk: "put"}[rung]
+			fmt.Fprintf(&b, "next %s %s&&%s&&{ receive;return;};", rung, place, test)
+		}
+	}
+	b.WriteString(`skip;i=-1;bad "` + noPlaceLeft + `";};go;`)
 	return b.String()
 }
 
-// shellTmpfs mounts a tmpfs where only a helper process sees it, and reaches
-// into it through the helper's descriptor. The child itself so stays in the mount
-// namespace of the host: a repair that remounts something must do it there. The
-// tmpfs is gone with its last descriptor.
-//
-// The helper is a sleep that outlives its starter by a few seconds at most, if
-// everything else is killed in between.
-const shellTmpfs = `go(){ 
-for d in /mnt /media /srv /opt /tmp /run /var /usr;do [ -d "$d" ]&&break;done;
-e=$(unshare -m /bin/sh -c 'mount -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ sleep 5 >/dev/null 2>&1 & echo "pid $!";}' "$d" 2>&1 </dev/null);
-case $e in "pid "*);;*)skip;bad "${e##*: }";return 1;esac;
-h=${e#pid };
-e=$( (: </proc/$h/fd/8) 2>&1 )||{ skip;bad "${e##*: }";return 1;};
-exec 8</proc/$h/fd/8;kill $h;
-ok||{ skip;bad "$e";return 1;};
-receive;};go;`
+// places are where a rung can be tried, as words of the far side's shell.
+func places(rung string, f *Facts) []string {
+	switch rung {
+	case RungRAM:
+		quoted := make([]string, len(f.Dirs))
+		for i, dir := range f.Dirs {
+			quoted[i] = quote(dir)
+		}
+		return quoted
+	case RungDisk:
+		return diskPlaces
+	}
+	return []string{"-"}
+}
 
 // A RungError is a rung that was tried in vain or passed over, and why.
 type RungError struct {

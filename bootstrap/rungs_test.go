@@ -114,16 +114,17 @@ func TestLadderGoesOn(t *testing.T) {
 		before string
 		noDisk bool
 		rung   string
+		turns  int // round trips above two
 	}{
-		"perl first":             {[]string{"perl", "gzip"}, "", false, RungPerl},
-		"no perl":                {[]string{"python3", "gzip"}, "", false, RungPython},
-		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, RungRAM},
-		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, RungTmpfs},
-		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + ";mount -t tmpfs none /var/tmp", false, RungDisk},
-		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, RungRAM},
-		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython},
-		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM},
-		"unpacker dead":          {[]string{"perl", "false:zstd", "sha256sum"}, "", false, ""},
+		"perl first":             {[]string{"perl", "gzip"}, "", false, RungPerl, 0},
+		"no perl":                {[]string{"python3", "gzip"}, "", false, RungPython, 0},
+		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 0},
+		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, RungTmpfs, 0},
+		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + ";mount -t tmpfs none /var/tmp", false, RungDisk, 0},
+		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, RungRAM, 2},
+		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython, 1},
+		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 2},
+		"unpacker dead":          {[]string{"perl", "false:zstd", "sha256sum"}, "", false, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +153,11 @@ func TestLadderGoesOn(t *testing.T) {
 			var logged bytes.Buffer
 			o.Log = slog.New(slog.NewTextHandler(&logged, nil))
 			l := NewLaunch(o)
-			c := start(t, l.in(dir, before))
+			c := &counting{Carrier: start(t, l.in(dir, before))}
 			s, err := l.Run(bound(t), c)
+			if turns := 2 + test.turns; err == nil && c.turns != turns {
+				t.Errorf("%d round trips, not %d", c.turns, turns)
+			}
 			if test.rung == "" {
 				if !errors.Is(err, ErrNoRung) {
 					t.Fatalf("error %v", err)
@@ -195,7 +199,7 @@ func TestAllRungsClosedNamesEveryReason(t *testing.T) {
 		"memfd-perl: interpreter does not start: cannot open shared object file",
 		"memfd-python3: no interpreter: python3 not found",
 		"ram: /dev/shm: execution not allowed, Permission denied, ", // then /run and /tmp
-		"tmpfs: Operation not permitted",
+		"tmpfs: /mnt: Operation not permitted",
 		"disk: /root: execution not allowed, Permission denied, /var/tmp: Read-only file system, /tmp: No space left",
 	} {
 		if i >= len(e.Rungs) {

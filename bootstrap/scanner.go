@@ -23,15 +23,16 @@ var ErrNoise = errors.New("the far side prints without end, and not what was ask
 
 // An event is one line of the far side's first stage, or of the child itself.
 type event struct {
-	verb string // "hi", "no", "fail" or "go"
+	verb string // one of those below
 	rest string // what follows the verb on the line
 }
 
 // The verbs. docs/bootstrap.md has the grammar of the lines.
 const (
 	verbHi   = "hi"   // the first stage runs; facts follow
-	verbNo   = "no"   // a place was tried and did not do; the rung goes on
-	verbFail = "fail" // a rung has failed; the next plan is awaited
+	verbNo   = "no"   // a place was tried and did not do; the plan goes on
+	verbFail = "fail" // a plan has failed; the next is awaited
+	verbAt   = "at"   // an image has been received, and where; it is about to run
 	verbGo   = "go"   // the child runs; frames follow
 )
 
@@ -151,7 +152,7 @@ func parseEvent(line []byte) (event, bool) {
 	}
 	verb, rest, _ := strings.Cut(string(line), " ")
 	switch verb {
-	case verbHi, verbNo, verbFail, verbGo:
+	case verbHi, verbNo, verbFail, verbAt, verbGo:
 		return event{verb, strings.TrimSpace(rest)}, true
 	}
 	return event{}, false

@@ -182,7 +182,7 @@ func FuzzFacts(f *testing.F) {
 		// What the far side says ends up in a plan only as quoted words.
 		p := &plan{marker: testMarker, facts: &facts, codec: codecFor(&facts), hash: strings.Repeat("0", 64)}
 		for _, rung := range ladder {
-			if obstacle(rung, &facts, false) == "" && strings.Contains(p.line(rung), "\n") {
+			if obstacle(rung, &facts, false) == "" && strings.Contains(p.line([]string{rung}), "\n") {
 				t.Errorf("a plan of two lines for %q", line)
 			}
 		}

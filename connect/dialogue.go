@@ -118,7 +118,7 @@ func (d *dialogue) echoes() bool {
 	}
 	echo := true
 	_ = conn.Control(func(fd uintptr) {
-		if t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS); err == nil {
+		if t, err := unix.IoctlGetTermios(int(fd), getTermios); err == nil {
 			echo = t.Lflag&unix.ECHO != 0
 		}
 	})

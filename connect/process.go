@@ -93,7 +93,7 @@ func startTool(ctx context.Context, t tool) (*process, error) {
 	defer far.Close()
 	p.cmd = &exec.Cmd{
 		Path: t.path, Args: t.args, Env: t.environ, Stdin: far, Stdout: far, Stderr: p.said, WaitDelay: closeGrace,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		SysProcAttr: ownSession(),
 	}
 	if t.terminal {
 		master, slave, err := openTerminal()

@@ -72,6 +72,8 @@ type extra struct {
 	NoDisk         bool          `cbor:"5,keyasint,omitempty"`
 	Rungs          []string      `cbor:"6,keyasint,omitempty"`
 	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
+	Heartbeat      time.Duration `cbor:"8,keyasint,omitempty"`
+	Missed         int           `cbor:"9,keyasint,omitempty"`
 }
 
 // reserve takes a place for one more child.
@@ -185,6 +187,7 @@ func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Sess
 	x, err := core.Marshal(extra{
 		LogLevel: int(l.level.Level()), ConnectTimeout: l.cfg.ConnectTimeout, CloseTimeout: l.cfg.CloseTimeout,
 		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
+		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
 	})
 	if err != nil {
 		return nil, err

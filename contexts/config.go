@@ -55,8 +55,9 @@ type Config struct {
 	// package bootstrap. Default: all, in order of preference.
 	Rungs []string
 
-	// Limits bounds what other contexts can make this one hold. Zero fields
-	// have defaults.
+	// Limits bounds what other contexts can make the master hold. Zero fields
+	// have defaults. The heartbeat holds for all contexts, the rest of what
+	// is set here for the master only.
 	Limits router.Limits
 }
 

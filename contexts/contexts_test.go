@@ -55,15 +55,15 @@ var (
 		_, err := mark.Call(context.WithoutCancel(ctx), tell, "released: "+context.Cause(ctx).Error())
 		return struct{}{}, errors.Join(ctx.Err(), err)
 	})
-	left = contexts.NewFunc("test.left", func(ctx context.Context, on *contexts.Node) (time.Duration, error) {
-		if on != nil && on.ID() != contexts.Self(ctx).ID() {
-			return left2(ctx, on)
-		}
+	left = contexts.NewFunc("test.left", func(ctx context.Context, _ struct{}) (time.Duration, error) {
 		d, ok := ctx.Deadline()
 		if !ok {
 			return 0, errors.New("no deadline arrived")
 		}
 		return time.Until(d), nil
+	})
+	leftBeyond = contexts.NewFunc("test.left.beyond", func(ctx context.Context, on *contexts.Node) (time.Duration, error) {
+		return left.Call(ctx, on, struct{}{})
 	})
 	order  = contexts.NewFunc("test.order", func(_ context.Context, n int) (int, error) { return n, orderOf(n) }, contexts.Serial)
 	whoami = contexts.NewFunc("test.whoami", func(ctx context.Context, _ struct{}) (string, error) {
@@ -109,10 +109,6 @@ var mark = contexts.NewFunc("test.mark", func(_ context.Context, s string) (stru
 	marks.add(s)
 	return struct{}{}, nil
 }, contexts.AllowDescendants)
-
-func left2(ctx context.Context, on *contexts.Node) (time.Duration, error) {
-	return left.Call(ctx, on, nil)
-}
 
 var ordered []int
 
@@ -282,7 +278,7 @@ func TestDeadlineTravels(t *testing.T) {
 	b := child(t, a)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	d, err := left.Call(ctx, a, b) // a calls b with the rest of its time
+	d, err := leftBeyond.Call(ctx, a, b) // a calls b with the rest of its time
 	if err != nil {
 		t.Fatal(err)
 	}

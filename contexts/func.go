@@ -89,7 +89,7 @@ func decodeArg[In any](c *incoming, nodes visitor) (In, error) {
 	if err := core.Unmarshal(c.q.arg, &in); err != nil {
 		return in, fmt.Errorf("the argument cannot be decoded: %w", err)
 	}
-	c.l.bind(nodes, reflect.ValueOf(&in).Elem)
+	c.l.bind(nodes, reflect.ValueOf(&in).Elem())
 	return in, nil
 }
 
@@ -149,7 +149,7 @@ func (p *Pending[Out]) Wait() (Out, error) {
 		if err = core.Unmarshal(body, &p.out); err != nil {
 			p.call.err = p.call.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
 		}
-		p.call.n.self.bind(p.nodes, reflect.ValueOf(&p.out).Elem)
+		p.call.n.self.bind(p.nodes, reflect.ValueOf(&p.out).Elem())
 	}
 	return p.out, p.call.err
 }

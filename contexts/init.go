@@ -79,6 +79,7 @@ func serveChild() int {
 		LogLevel: slog.Level(x.LogLevel), ConnectTimeout: x.ConnectTimeout, CloseTimeout: x.CloseTimeout,
 		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, Rungs: x.Rungs,
 		AllowSiblings: w.AllowSiblings,
+		Limits:        router.Limits{Heartbeat: x.Heartbeat, Missed: x.Missed},
 	}
 	sender := newLogSender()
 	cfg.Log = slog.New(sender.handler())

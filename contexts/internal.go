@@ -22,14 +22,19 @@ var pingFunc = NewFunc("mitosis.ping", func(context.Context, struct{}) (struct{}
 }, AllowDescendants)
 
 // shutdownFunc shuts a context down but for its link, which the parent closes
-// when it has read the report.
-var shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) ([]Survivor, error) {
-	c := callOf(ctx)
-	if c.l.id == core.Master {
-		return nil, ErrRefused
-	}
-	return c.l.shutdown(min(budget, time.Minute)), nil
-})
+// when it has read the report. It calls itself in the children, which a
+// package variable could not.
+var shutdownFunc *Func[time.Duration, []Survivor]
+
+func init() {
+	shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) ([]Survivor, error) {
+		c := callOf(ctx)
+		if c.l.id == core.Master {
+			return nil, ErrRefused
+		}
+		return c.l.shutdown(min(budget, time.Minute)), nil
+	})
+}
 
 // closeFunc closes a child of the context it is called in.
 var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) ([]Survivor, error) {

@@ -138,15 +138,23 @@ func (l *local) addNode(id, via core.ID, path string) *Node {
 }
 
 // node returns the handle on a context, with what little is known of it where
-// it was never heard of.
+// it was never heard of. The handle on one that is gone is a dead one.
 func (l *local) node(id core.ID) *Node {
-	l.nodeMu.Lock()
-	n := l.nodes[id]
-	l.nodeMu.Unlock()
-	if n == nil {
-		n = l.addNode(id, id, "context "+formatID(id))
+	if n := l.known(id); n != nil {
+		return n
 	}
-	return n
+	if l.router != nil && l.router.Relation(id) == router.Stranger {
+		n := &Node{self: l, id: id, via: id, path: "context " + formatID(id), life: &life{done: make(chan struct{}), err: ErrGone}}
+		close(n.life.done)
+		return n
+	}
+	return l.addNode(id, id, "context "+formatID(id))
+}
+
+func (l *local) known(id core.ID) *Node {
+	l.nodeMu.Lock()
+	defer l.nodeMu.Unlock()
+	return l.nodes[id]
 }
 
 // pathOf names a context in logs.
@@ -269,6 +277,7 @@ const killGrace = 300 * time.Millisecond
 func (l *local) close() error {
 	l.closeOnce.Do(func() {
 		survivors := l.shutdown(l.cfg.CloseTimeout)
+		l.awaitCalls(callGrace)
 		l.endSend()
 		_ = l.router.Close(ErrClosed)
 		l.backgroundWG.Wait()
@@ -287,4 +296,23 @@ func (l *local) close() error {
 		l.closeErr = survivorsError(l.displayPath(), survivors)
 	})
 	return l.closeErr
+}
+
+// callGrace is how long Close waits for calls that run here and were
+// cancelled. A function that does not heed its ctx is left behind.
+const callGrace = time.Second
+
+// awaitCalls waits until no call runs here. None starts any more.
+func (l *local) awaitCalls(limit time.Duration) {
+	idle := make(chan struct{})
+	go func() {
+		l.callWG.Wait()
+		close(idle)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
 }

@@ -177,7 +177,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 				yield(zero, call.wrap(err))
 				return
 			}
-			on.self.bind(f.recvNode, reflect.ValueOf(&out).Elem)
+			on.self.bind(f.recvNode, reflect.ValueOf(&out).Elem())
 			if !yield(out, nil) {
 				s.Reset(context.Canceled)
 				return

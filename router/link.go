@@ -42,6 +42,8 @@ type Link struct {
 	streams                                atomic.Int64
 	writing                                atomic.Int64 // since when the writer is in Write, in Unix nanoseconds; 0: it is not
 
+	admitted int // split messages; guarded by partials.mu
+
 	heart heartbeat
 	input reader // owned by readLoop
 

@@ -142,8 +142,25 @@ func (q *queue) put(f *core.Frame, from *Link) putResult {
 	if q.bytes+size > q.limit || from != nil && !from.pay(size) {
 		return full
 	}
+	if from == nil {
+		q.gate(&f.Header).used += size // it goes out through the gate
+	}
 	q.appendLocked(f, from)
 	return taken
+}
+
+// putFirst queues a frame of any kind among the control frames, whatever the
+// length of the queue. It reports false if it was not taken.
+func (q *queue) putFirst(f *core.Frame, from *Link) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.control) >= q.controlLimit || !from.payControl(1) {
+		return false
+	}
+	q.control = append(q.control, queued{f, from})
+	q.bytes += f.Size()
+	q.wakeLocked()
+	return true
 }
 
 // putLocal queues a frame of the local context, and waits for room until one

@@ -34,9 +34,10 @@ type Router struct {
 	transfers transfers // split calls that are under way, by the handle of their answer
 
 	sendBudget, receiveBudget budget
+	loop                      loopback
 
 	links     sync.WaitGroup // goroutines of links
-	asks      sync.WaitGroup // goroutines that wait for IDs
+	asks      sync.WaitGroup // goroutines that wait for IDs, and that of loop
 	closing   atomic.Bool
 	closeOnce sync.Once
 	done      chan struct{} // closed by Close at its end

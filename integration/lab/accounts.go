@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // User is an account of a host. One called root changes the root that is there.
@@ -210,8 +211,14 @@ func addKeys(home string, u User) error {
 	return writeOwned(filepath.Join(dir, "authorized_keys"), []byte(content), 0o600, u.UID)
 }
 
+// writeOwned writes a file that may be executed as soon as it is there. A child that
+// is forked meanwhile would hold it open for writing for a moment, and its
+// execution would fail with ETXTBSY; the lock keeps forks away.
 func writeOwned(path string, content []byte, mode fs.FileMode, uid uint32) error {
-	if err := os.WriteFile(path, content, mode); err != nil {
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path, content, mode)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		return err
 	}
 	if err := os.Chmod(path, mode); err != nil {

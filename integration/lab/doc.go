@@ -50,6 +50,12 @@
 // 0. A client host, in which the program under test runs, is simply one more
 // host.
 //
+// # Logins
+//
+// The machine's PAM configuration is used, except that it does not wait after a
+// wrong password. sudo's rules are Debian's plus Host.Sudoers; sshd's configuration
+// is the lab's plus SSHD.Config. No syslog, no systemd and no D-Bus answer.
+//
 // # Network
 //
 // Hosts, the test process's own station (see Dial and Listen) and a router have

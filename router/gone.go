@@ -1,0 +1,189 @@
+package router
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// goneMessage is the body of a frame to HandleGone from an ancestor: contexts
+// that the receiver addressed, was addressed by or has an interest in are
+// lost. An empty body, from anyone, says no more than that the sender has an
+// interest in the receiver; the routers in between take note of it.
+type goneMessage struct {
+	_   struct{} `cbor:",toarray"`
+	IDs []core.ID
+	Why []byte
+}
+
+// Interest asks for an Event when a context is lost, and is free for those of
+// which there is one anyway: descendants and ancestors. For others it takes
+// the right to address them.
+func (r *Router) Interest(id core.ID) {
+	switch r.Relation(id) {
+	case Self, Descendant, Ancestor:
+		return
+	}
+	// A context that can't be told of is one that can't be reached.
+	_ = r.Send(context.Background(), id, core.HandleGone, core.HandleNone, 0, nil)
+}
+
+// addPair notes that src, from behind l, addresses dst below another child.
+func (m *mux) addPair(l *Link, p pair) bool {
+	t := m.table()
+	s, d := t.find(p.src), t.find(p.dst)
+	if s == nil || d == nil || s.link != l {
+		return false
+	}
+	if _, ok := m.pairs[p.src][p.dst]; ok {
+		return true
+	}
+	if l.mux.pairs >= m.r.limits.Pairs {
+		l.refused.Add(1)
+		return false
+	}
+	l.mux.pairs++
+	for _, q := range []pair{p, {p.dst, p.src}} {
+		if m.pairs[q.src] == nil {
+			m.pairs[q.src] = make(map[core.ID]*Link)
+		}
+		m.pairs[q.src][q.dst] = l
+	}
+	return true
+}
+
+// tellPairs tells everyone below other children who ever spoke with one of the
+// lost, and forgets it.
+func (m *mux) tellPairs(gone []*member, lost idSet, reason error) {
+	t := m.table()
+	news := make(map[core.ID][]core.ID)
+	for _, c := range gone {
+		for other, payer := range m.pairs[c.id] {
+			payer.mux.pairs--
+			delete(m.pairs[other], c.id)
+			if len(m.pairs[other]) == 0 {
+				delete(m.pairs, other)
+			}
+			if _, ok := lost[other]; !ok {
+				news[other] = append(news[other], c.id)
+			}
+		}
+		delete(m.pairs, c.id)
+	}
+	for to, ids := range news {
+		if c := t.find(to); c != nil {
+			c.link.q.putAfter(m.r.goneFrames(to, ids, reason), func(k flowKey) bool { _, ok := lost[k.src]; return ok })
+		}
+	}
+}
+
+func (r *Router) goneFrames(to core.ID, ids []core.ID, reason error) []*core.Frame {
+	var frames []*core.Frame
+	for len(ids) > 0 {
+		n := min(len(ids), leftPerFrame)
+		h := core.Header{Dst: to, Src: r.self, Auth: r.self, Handle: core.HandleGone}
+		frames = append(frames, newFrame(h, encode(goneMessage{IDs: ids[:n], Why: encodeReason(reason)})))
+		ids = ids[n:]
+	}
+	return frames
+}
+
+// sendGone answers who has an interest in contexts that are not there. l is
+// the link it came over.
+func (r *Router) sendGone(l *Link, to core.ID, ids []core.ID, reason error) {
+	if l == nil {
+		return
+	}
+	for _, f := range r.goneFrames(to, ids, reason) {
+		if l.q.put(f, l) != taken {
+			f.Release()
+		}
+	}
+}
+
+// onGone takes an ancestor's news of contexts that are neither above nor below.
+func (r *Router) onGone(body []byte) {
+	var msg goneMessage
+	if len(body) == 0 || core.Unmarshal(body, &msg) != nil {
+		return
+	}
+	reason := core.DecodeError(msg.Why)
+	r.do(func() {
+		t := r.mux.table()
+		lost := make(idSet)
+		for _, id := range msg.IDs {
+			if rel := t.relation(id); rel == Stranger || rel == Peer || rel == Granted {
+				lost[id] = struct{}{}
+			}
+		}
+		isLost := func(id core.ID) bool { _, ok := lost[id]; return ok }
+		r.mux.publish(t.leave(lost)) // grants
+		r.endpoints.lose(isLost, &core.Error{Kind: core.KindGone, Err: reason})
+		r.partials.drop(isLost)
+		for id := range lost {
+			r.mux.emit(Event{Kind: Left, ID: id, Err: reason})
+		}
+	})
+}
+
+// grantMessage is the body of a frame to HandleGrant: From may address To.
+type grantMessage struct {
+	_        struct{} `cbor:",toarray"`
+	From, To core.ID
+}
+
+// Grant lets a send to b, and b answer. Both must be descendants of the local
+// context. The lowest common ancestor of the two and b learn of it before
+// anything that is sent to a afterwards can arrive there. Where one is above
+// the other there is nothing to be granted.
+func (r *Router) Grant(a, b core.ID) error {
+	t := r.table.Load()
+	common, ok := t.common(a, b)
+	switch {
+	case t.find(a) == nil || t.find(b) == nil || !ok:
+		return &core.Error{Op: "grant", Kind: core.KindNoRoute, Err: fmt.Errorf("contexts %d and %d are not both below this one", a, b)}
+	case common == a || common == b || t.granted(a, b):
+		// A grant is kept here as well where another enforces it, so that it
+		// is sent once.
+		return nil
+	}
+	body := encode(grantMessage{From: a, To: b})
+	r.do(func() {
+		t := r.mux.table()
+		if t.granted(a, b) || t.find(a) == nil || t.find(b) == nil {
+			return
+		}
+		// Sent by the multiplexer and before the table is published: who
+		// sees the grant there can rely on its being on its way.
+		for _, to := range []core.ID{common, b} {
+			c := t.find(to)
+			if c == nil {
+				continue // the local context
+			}
+			f := newFrame(core.Header{Dst: to, Src: r.self, Auth: r.self, Handle: core.HandleGrant}, body)
+			if c.link.q.put(f, nil) != taken {
+				f.Release()
+			}
+		}
+		r.mux.publish(t.grant(a, b))
+	})
+	return nil
+}
+
+// onGrant takes an ancestor's grant, as the common ancestor of the two or as
+// the one that may be addressed.
+func (r *Router) onGrant(body []byte) {
+	var msg grantMessage
+	if core.Unmarshal(body, &msg) != nil {
+		return
+	}
+	r.do(func() {
+		t := r.mux.table()
+		here := msg.To == r.self && t.find(msg.From) == nil
+		between := t.find(msg.From) != nil && t.find(msg.To) != nil
+		if here || between {
+			r.mux.publish(t.grant(msg.From, msg.To))
+		}
+	})
+}

@@ -1,0 +1,168 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// mux is the mutable state of the tree. Only ops on the multiplexer goroutine
+// touch it; what others need of it is published as a table.
+type mux struct {
+	r      *Router
+	emit   func(Event)
+	links  map[*Link]struct{}
+	closed bool
+
+	// pairs is who addressed whom among contexts below different children,
+	// in both directions: each is told when the other is lost.
+	pairs map[core.ID]map[core.ID]*Link // the link that pays
+
+	ids    idState
+	issued map[core.ID]core.Block // to children that are not attached yet
+}
+
+// linkState is what the multiplexer keeps of a link.
+type linkState struct {
+	attached  bool
+	blocks    blocks // IDs that the peer was given for those below it
+	gotIDs    uint64 // their number
+	infoBytes int
+	pairs     int
+	retired   idSet // contexts that left: their IDs are not used again
+}
+
+func (m *mux) init(r *Router, c Config) {
+	m.r, m.emit = r, c.OnEvent
+	if m.emit == nil {
+		m.emit = func(Event) {}
+	}
+	m.links = make(map[*Link]struct{})
+	m.pairs = make(map[core.ID]map[core.ID]*Link)
+	m.issued = make(map[core.ID]core.Block)
+	m.ids.space.add(c.Block)
+}
+
+func (m *mux) table() *table    { return m.r.table.Load() }
+func (m *mux) publish(t *table) { m.r.table.Store(t) }
+
+// attach makes a link part of the tree, and has it announced.
+func (m *mux) attach(l *Link) error {
+	t := m.table()
+	switch {
+	case m.closed:
+		return core.ErrClosed
+	case l.parent && (len(t.ancestors) == 0 || l.peer != t.ancestors[0]):
+		return fmt.Errorf("context %d is not the parent", l.peer)
+	case l.parent && t.parent != nil:
+		return errors.New("there is a link to the parent")
+	case !l.parent && (t.relation(l.peer) == Self || t.relation(l.peer) == Ancestor || t.find(l.peer) != nil):
+		return fmt.Errorf("context %d exists", l.peer)
+	}
+	m.links[l] = struct{}{}
+	l.mux.attached = true
+	if l.parent {
+		t = t.clone()
+		t.parent = l
+		m.publish(t)
+		for _, c := range t.all() {
+			m.announce(c) // they joined before there was a way up
+		}
+		return nil
+	}
+	if b, ok := m.issued[l.peer]; ok {
+		delete(m.issued, l.peer)
+		l.mux.blocks, l.mux.gotIDs = blocks{b}, b.N+1
+	}
+	m.joined(&member{id: l.peer, parent: t.self, link: l, info: l.info})
+	l.ping() // the first measurement of the round trip
+	return nil
+}
+
+// joined takes up a new descendant.
+func (m *mux) joined(c *member) {
+	m.publish(m.table().join(c))
+	m.announce(c)
+	m.emit(Event{Kind: Joined, ID: c.id, Parent: c.parent, Info: c.info})
+}
+
+// linkLost takes a link out of the tree, with all that is behind it.
+func (m *mux) linkLost(l *Link) {
+	if !l.mux.attached {
+		return
+	}
+	l.mux.attached = false
+	delete(m.links, l)
+	err := goneError(l.err)
+	if !l.parent {
+		lost := make(idSet)
+		for _, c := range m.table().all() {
+			if c.link == l {
+				lost[c.id] = struct{}{}
+			}
+		}
+		m.left(lost, l.err, err)
+		return
+	}
+	t := m.table().clone()
+	t.parent = nil
+	m.publish(t)
+	beyond := func(id core.ID) bool { return id != t.self && t.find(id) == nil }
+	m.r.endpoints.lose(beyond, err)
+	m.r.partials.drop(beyond)
+	m.idsLost(err)
+	m.emit(Event{Kind: ParentLost, ID: l.peer, Err: l.err})
+}
+
+// left takes descendants out of the tree that were lost for a reason. err is
+// what those get who wait for one of them.
+func (m *mux) left(lost idSet, reason, err error) {
+	if len(lost) == 0 {
+		return
+	}
+	t := m.table()
+	gone := depthFirst(t, lost)
+	m.publish(t.leave(lost))
+	m.withdraw(gone, lost, reason)
+	m.tellPairs(gone, lost, reason)
+	isLost := func(id core.ID) bool { _, ok := lost[id]; return ok }
+	m.r.endpoints.lose(isLost, err)
+	m.r.partials.drop(isLost)
+	for _, c := range gone {
+		if l := c.link; l.mux.attached {
+			if l.mux.retired == nil {
+				l.mux.retired = make(idSet)
+			}
+			l.mux.retired[c.id] = struct{}{}
+			l.mux.infoBytes -= len(c.info)
+		}
+		m.emit(Event{Kind: Left, ID: c.id, Parent: c.parent, Err: reason})
+	}
+}
+
+// depthFirst returns the lost contexts, children before their parents.
+func depthFirst(t *table, lost idSet) []*member {
+	children := make(map[core.ID][]*member)
+	var roots []*member
+	for id := range lost {
+		c := t.find(id)
+		if c == nil {
+			continue
+		}
+		if _, ok := lost[c.parent]; ok {
+			children[c.parent] = append(children[c.parent], c)
+		} else {
+			roots = append(roots, c)
+		}
+	}
+	// Breadth first from the roots, then reversed.
+	order := roots
+	for i := 0; i < len(order); i++ {
+		order = append(order, children[order[i].id]...)
+	}
+	for i, j := 0, len(order)-1; i < j; i, j = i+1, j-1 {
+		order[i], order[j] = order[j], order[i]
+	}
+	return order
+}

@@ -1,0 +1,102 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// sender is the sending side of a stream or of a split message: it waits for
+// credit and budget. One goroutine at a time acquires.
+type sender struct {
+	budget *budget
+	wake   chan struct{} // capacity 1; grant sends, acquire receives
+
+	mu sync.Mutex
+	w  sendWindow
+}
+
+func (s *sender) init(b *budget, window uint64) {
+	s.budget, s.wake, s.w = b, make(chan struct{}, 1), sendWindow{granted: window}
+}
+
+// acquire returns how many bytes, at most n, may be sent now, waiting until
+// that is at least one. It returns 0 when one of the channels is closed first.
+func (s *sender) acquire(n int, cancel, dead <-chan struct{}) int {
+	for {
+		got, credit := s.take(n)
+		if got > 0 {
+			return got
+		}
+		var freed <-chan struct{}
+		if credit {
+			freed = s.budget.wait()
+			// Something may have been given back before that.
+			if got, _ = s.take(n); got > 0 {
+				return got
+			}
+		}
+		select {
+		case <-s.wake:
+		case <-freed:
+		case <-cancel:
+			return 0
+		case <-dead:
+			return 0
+		}
+	}
+}
+
+// take tells, where it gets nothing, whether there was credit at least.
+func (s *sender) take(n int) (got int, credit bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.w.take(uint64(n), s.budget.take)), s.w.credit() > 0
+}
+
+// unacquire gives back what could not be sent in the end.
+func (s *sender) unacquire(n int) {
+	s.mu.Lock()
+	s.w.untake(uint64(n))
+	s.mu.Unlock()
+}
+
+// grant takes the body of a credit frame. It reports false if that is
+// nonsense.
+func (s *sender) grant(body []byte) bool {
+	more, n, err := core.ParseUint(body)
+	if err != nil {
+		return false
+	}
+	consumed, _, err := core.ParseUint(body[n:])
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	back, ok := s.w.grant(more, consumed)
+	s.mu.Unlock()
+	s.budget.give(back)
+	if ok {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	return ok
+}
+
+// end gives back what is borrowed.
+func (s *sender) end() {
+	s.mu.Lock()
+	back := s.w.borrowed
+	s.w.borrowed = 0
+	s.mu.Unlock()
+	s.budget.give(back)
+}
+
+// consumed is what the receiver says.
+func (s *sender) consumed() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.consumed
+}

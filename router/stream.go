@@ -1,0 +1,412 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Stream is a flow-controlled connection between two contexts, with a handle
+// at each end. It is a net.Conn that can also be closed for writing only, and
+// reset with an error.
+//
+// The opener makes its end with NewStream and passes the handle as reply of a
+// message; who gets that makes the other end with AcceptStream. What is
+// written waits at the writer until the other side has read enough of what
+// came before.
+type Stream struct {
+	// Immutable.
+	r      *Router
+	dst    core.ID
+	handle core.Handle
+	link   *Link         // whose quota it counts against; nil: none
+	opened chan struct{} // closed when the other end's handle is known
+	dead   chan struct{} // closed when nothing can be written any more
+	gone   chan struct{} // closed when the stream is closed at this end
+
+	readDeadline, writeDeadline deadline
+
+	writing sync.Mutex // held by the one Write or CloseWrite under way
+	out     sender
+
+	readable chan struct{} // capacity 1; whoever adds something to read sends, Read receives
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	peer     core.Handle // the other end; 0: not known yet
+	in       recvWindow
+	chunks   []chunk
+	reserved uint64 // of the receive budget
+	readErr  error  // behind the chunks; io.EOF after an orderly end
+	writeErr error
+	ended    bool // the other side has been told that nothing more comes
+	closed   bool
+	farewell error // to be sent when the other end is known; nil: an orderly close
+}
+
+// chunk is data that has come. Small frames share the memory of one.
+type chunk struct {
+	data  []byte      // not read yet
+	frame *core.Frame // to be released with it; nil: ordinary memory
+}
+
+// Addr is the address of one end of a stream.
+type Addr struct{ ID core.ID }
+
+// Network implements net.Addr.
+func (Addr) Network() string { return "mitosis" }
+
+// String implements net.Addr: the context's number.
+func (a Addr) String() string { return fmt.Sprintf("context %d", a.ID) }
+
+var _ net.Conn = (*Stream)(nil)
+
+// NewStream makes the opening end of a stream to dst. Its Handle is to travel
+// as the reply of the message that opens it. If there are as many streams as
+// Limits.ReceiveBudget allows, the stream is dead from the start, with
+// core.ErrBusy.
+func (r *Router) NewStream(dst core.ID) *Stream {
+	s := r.newStream(dst, nil)
+	if !r.receiveBudget.takeAll(openWindow) {
+		s.lost(&core.Error{Op: "open stream", Kind: core.KindBusy})
+		return s
+	}
+	s.reserved, s.in = openWindow, newRecvWindow(openWindow)
+	r.endpoints.add(s.handle, s)
+	if r.closing.Load() {
+		s.lost(&core.Error{Op: "open stream", Kind: core.KindClosed})
+	}
+	return s
+}
+
+// AcceptStream makes the other end of the stream that a message opens: its
+// Reply is the opener's end. It is ErrBusy where there are too many streams,
+// and ErrProtocol where the message awaits no answer.
+func (r *Router) AcceptStream(m Message) (*Stream, error) {
+	if m.Reply < core.FirstDynamic {
+		return nil, &core.Error{Op: "accept stream", Kind: core.KindProtocol, Err: errors.New("the message awaits no answer")}
+	}
+	link := m.from
+	if link != nil && link.parent {
+		link = nil
+	}
+	if link != nil && link.streams.Add(1) > int64(r.limits.Streams) {
+		link.streams.Add(-1)
+		return nil, &core.Error{Op: "accept stream", Kind: core.KindBusy}
+	}
+	if !r.receiveBudget.takeAll(openWindow) {
+		if link != nil {
+			link.streams.Add(-1)
+		}
+		return nil, &core.Error{Op: "accept stream", Kind: core.KindBusy}
+	}
+	s := r.newStream(m.Src, link)
+	s.peer = m.Reply
+	close(s.opened)
+	s.reserved, s.in = openWindow, newRecvWindow(openWindow)
+	r.endpoints.add(s.handle, s)
+	if _, err := r.way(m.Src); err != nil {
+		s.lost(err)
+		s.Close()
+		return nil, err
+	}
+	s.mu.Lock()
+	s.openLocked()
+	s.mu.Unlock()
+	return s, nil
+}
+
+func (r *Router) newStream(dst core.ID, link *Link) *Stream {
+	s := &Stream{
+		r: r, dst: dst, handle: r.endpoints.handle(), link: link,
+		opened: make(chan struct{}), dead: make(chan struct{}), gone: make(chan struct{}),
+		readable: make(chan struct{}, 1),
+	}
+	s.readDeadline.init()
+	s.writeDeadline.init()
+	s.out.init(&r.sendBudget, openWindow)
+	return s
+}
+
+// Handle returns the number of this end.
+func (s *Stream) Handle() core.Handle { return s.handle }
+
+// LocalAddr implements net.Conn.
+func (s *Stream) LocalAddr() net.Addr { return Addr{s.r.self} }
+
+// RemoteAddr implements net.Conn.
+func (s *Stream) RemoteAddr() net.Addr { return Addr{s.dst} }
+
+// SetDeadline implements net.Conn.
+func (s *Stream) SetDeadline(t time.Time) error {
+	s.readDeadline.set(t)
+	s.writeDeadline.set(t)
+	return nil
+}
+
+// SetReadDeadline implements net.Conn.
+func (s *Stream) SetReadDeadline(t time.Time) error {
+	s.readDeadline.set(t)
+	return nil
+}
+
+// SetWriteDeadline implements net.Conn.
+func (s *Stream) SetWriteDeadline(t time.Time) error {
+	s.writeDeadline.set(t)
+	return nil
+}
+
+// Close ends both directions in order: what was written arrives, followed by
+// io.EOF, and the other side's writes fail from then on. What has come and was
+// not read is dropped. It does not wait.
+func (s *Stream) Close() error {
+	s.finish(nil)
+	return nil
+}
+
+// Reset ends both directions with an error: the other side reads what was
+// written before, and then err in the place of io.EOF.
+func (s *Stream) Reset(err error) {
+	if err == nil {
+		err = core.ErrClosed
+	}
+	s.finish(err)
+}
+
+// finish closes this end. err nil is an orderly close.
+func (s *Stream) finish(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.farewell = err
+	for _, c := range s.chunks {
+		if c.frame != nil {
+			c.frame.Release()
+		}
+	}
+	s.chunks = nil
+	failed := s.writeErr != nil && s.readErr != nil
+	if s.readErr == nil || err != nil {
+		s.readErr = closedError("read", err)
+	}
+	if s.writeErr == nil {
+		close(s.dead)
+	}
+	s.writeErr = closedError("write", err)
+	close(s.gone)
+	s.r.receiveBudget.give(s.reserved)
+	s.reserved = 0
+	s.out.end()
+	if s.link != nil {
+		s.link.streams.Add(-1)
+	}
+	switch {
+	case failed:
+		s.r.endpoints.remove(s.handle) // the other end knows, or is gone
+	case s.peer != 0:
+		s.farewellLocked()
+	}
+	// Otherwise the other end is told when it makes itself known.
+}
+
+// closedError is what operations on a closed stream return.
+func closedError(op string, reason error) error {
+	e := &core.Error{Op: op + " stream", Kind: core.KindClosed, Err: net.ErrClosed}
+	if reason != nil {
+		e.Err = fmt.Errorf("%w: %w", net.ErrClosed, reason)
+	}
+	return e
+}
+
+// farewellLocked tells the other end that this one is closed, and forgets it.
+func (s *Stream) farewellLocked() {
+	s.r.endpoints.remove(s.handle)
+	if s.farewell == nil {
+		flags := core.Dead
+		if !s.ended {
+			flags |= core.End
+		}
+		s.ended = true
+		s.send(flags, errClosed.body())
+		return
+	}
+	s.send(core.Dead, core.EncodeErrorWithin(s.farewell, core.MaxBody))
+}
+
+// send queues a frame to the other end, behind the data and without waiting.
+func (s *Stream) send(flags core.Flags, body []byte) {
+	f := newFrame(core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle, Flags: flags}, body)
+	s.put(f)
+}
+
+func (s *Stream) put(f *core.Frame) {
+	l, err := s.r.way(s.dst)
+	switch {
+	case err != nil:
+		f.Release()
+	case l == nil:
+		s.r.loop.put(s.r, f)
+	default:
+		if l.q.put(f, nil) != taken {
+			f.Release()
+		}
+	}
+}
+
+// openLocked gives the first credit, for which the other end waits before it
+// sends more than a little, and by which the opener learns this handle.
+func (s *Stream) openLocked() {
+	if s.in.window < firstWindow {
+		got := s.r.receiveBudget.take(firstWindow - s.in.window)
+		s.reserved += got
+		s.in.window += got
+	}
+	s.creditLocked()
+}
+
+func (s *Stream) creditLocked() {
+	more, consumed := s.in.next(time.Now())
+	s.send(core.Credit, core.AppendUint(core.AppendUint(nil, more), consumed))
+}
+
+func (s *Stream) far() core.ID { return s.dst }
+
+// lost fails both directions. What has come can still be read.
+func (s *Stream) lost(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failLocked(err)
+	if s.closed {
+		s.r.endpoints.remove(s.handle)
+	}
+}
+
+func (s *Stream) failLocked(err error) {
+	if s.readErr == nil {
+		s.readErr = err
+	}
+	if s.writeErr == nil {
+		s.writeErr = err
+		close(s.dead)
+		s.out.end()
+	}
+	s.signal()
+}
+
+func (s *Stream) signal() {
+	select {
+	case s.readable <- struct{}{}:
+	default:
+	}
+}
+
+// frame takes what the other end sends.
+func (s *Stream) frame(f *core.Frame, l *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Reply >= core.FirstDynamic && s.peer == 0 {
+		s.peer = f.Reply
+		close(s.opened)
+		if s.closed {
+			s.farewellLocked()
+		} else if f.Flags&core.Dead == 0 {
+			s.openLocked()
+		}
+	}
+	if s.closed || f.Reply != core.HandleNone && f.Reply != s.peer {
+		f.Release()
+		return
+	}
+	switch {
+	case f.Flags&core.Credit != 0:
+		if !s.out.grant(f.Body) {
+			s.brokenLocked("credit that makes no sense")
+		}
+		f.Release()
+	case f.Flags&core.Dead != 0:
+		if f.Flags&core.End != 0 && s.readErr == nil {
+			s.readErr = io.EOF
+		}
+		err, byRouter := core.DecodeLinkError(f.Body)
+		s.failLocked(err)
+		if byRouter && f.Flags&core.End == 0 && s.peer != 0 {
+			// It was refused on the way: the other end does not know.
+			s.send(core.Dead, f.Body)
+		}
+		f.Release()
+	case f.Reply == core.HandleNone:
+		// An answer where a stream was expected.
+		s.brokenLocked("the other side does not speak of a stream")
+		f.Release()
+	default:
+		s.dataLocked(f)
+	}
+}
+
+// brokenLocked ends a stream whose other side breaks the rules.
+func (s *Stream) brokenLocked(what string) {
+	err := &core.Error{Op: "stream", Kind: core.KindProtocol, Err: errors.New(what)}
+	s.failLocked(err)
+	if s.peer != 0 {
+		s.send(core.Dead, core.EncodeLinkError(err))
+	}
+}
+
+// dataLocked keeps data to be read.
+func (s *Stream) dataLocked(f *core.Frame) {
+	end := f.Flags&core.End != 0
+	switch {
+	case s.readErr != nil:
+		f.Release() // after the end; it is dropped, the first end counts
+		return
+	case !s.in.receive(uint64(len(f.Body)), time.Now()):
+		s.brokenLocked("more data than credit")
+		f.Release()
+		return
+	}
+	s.keepLocked(f)
+	if end {
+		s.readErr = io.EOF
+	}
+	s.signal()
+}
+
+// gather is the size of the chunks in which small frames are gathered, so that
+// a window full of tiny frames takes no more memory than one of large ones.
+const gather = 4 * kib
+
+func (s *Stream) keepLocked(f *core.Frame) {
+	if len(f.Body) == 0 {
+		f.Release()
+		return
+	}
+	if len(f.Body) >= core.MaxBody/2 {
+		s.chunks = append(s.chunks, chunk{f.Body, f})
+		return
+	}
+	if n := len(s.chunks); n > 0 {
+		if last := &s.chunks[n-1]; last.frame == nil && cap(last.data)-len(last.data) >= len(f.Body) {
+			last.data = append(last.data, f.Body...)
+			f.Release()
+			return
+		}
+	}
+	b := make([]byte, len(f.Body), max(len(f.Body), gather))
+	copy(b, f.Body)
+	s.chunks = append(s.chunks, chunk{data: b})
+	f.Release()
+}
+
+// timeout is the error of an operation whose deadline has come.
+func timeout(op string) error {
+	return &net.OpError{Op: op, Net: Addr{}.Network(), Err: os.ErrDeadlineExceeded}
+}

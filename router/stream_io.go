@@ -1,0 +1,174 @@
+package router
+
+import (
+	"io"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Read implements net.Conn. After everything that was written before, it
+// returns io.EOF if the other side ended in order; the error with which that
+// side was reset; or one that matches core.ErrGone if it is lost.
+func (s *Stream) Read(b []byte) (int, error) {
+	for {
+		expired := s.readDeadline.wait()
+		if isClosed(expired) {
+			return 0, timeout("read")
+		}
+		n, done, err := s.read(b)
+		if done {
+			return n, err
+		}
+		select {
+		case <-s.readable:
+		case <-expired:
+		case <-s.gone:
+		}
+	}
+}
+
+// read reads what there is. It reports false where there is nothing, not even
+// an end.
+func (s *Stream) read(b []byte) (n int, done bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, true, s.readErr
+	}
+	if len(b) == 0 {
+		return 0, true, nil
+	}
+	for n < len(b) && len(s.chunks) > 0 {
+		c := &s.chunks[0]
+		m := copy(b[n:], c.data)
+		n += m
+		c.data = c.data[m:]
+		if len(c.data) > 0 {
+			break
+		}
+		if c.frame != nil {
+			c.frame.Release()
+		}
+		*c = chunk{}
+		if s.chunks = s.chunks[1:]; len(s.chunks) == 0 {
+			s.chunks = nil
+		}
+	}
+	if len(s.chunks) > 0 || s.readErr != nil {
+		s.signal() // for another Read that waits
+	}
+	if n == 0 {
+		return 0, s.readErr != nil, s.readErr
+	}
+	if s.readErr == nil && s.in.consume(uint64(n), time.Now(), s.growLocked) && s.peer != 0 {
+		s.creditLocked()
+	}
+	return n, true, nil
+}
+
+func (s *Stream) growLocked(n uint64) uint64 {
+	got := s.r.receiveBudget.take(n)
+	s.reserved += got
+	return got
+}
+
+// Write implements net.Conn. It returns when all of b is queued to be sent,
+// which takes credit from the other side.
+func (s *Stream) Write(b []byte) (int, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	sent := 0
+	for first := true; first || len(b) > 0; first = false {
+		expired := s.writeDeadline.wait()
+		if isClosed(expired) {
+			return sent, timeout("write")
+		}
+		if err := s.writable(); err != nil {
+			return sent, err
+		}
+		if len(b) == 0 {
+			return 0, nil
+		}
+		select {
+		case <-s.opened:
+		case <-expired:
+			continue
+		case <-s.dead:
+			continue
+		}
+		n := s.out.acquire(min(len(b), core.MaxBody), expired, s.dead)
+		if n == 0 {
+			continue // one of the two has come
+		}
+		if err := s.writeFrame(b[:n], expired); err != nil {
+			return sent, err
+		}
+		sent += n
+		b = b[n:]
+	}
+	return sent, nil
+}
+
+// writeFrame queues one frame of data.
+func (s *Stream) writeFrame(b []byte, expired <-chan struct{}) error {
+	s.mu.Lock()
+	peer := s.peer
+	s.mu.Unlock()
+	f := newFrame(core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: peer, Reply: s.handle}, b)
+	l, err := s.r.way(s.dst)
+	if err != nil {
+		f.Release()
+		s.out.unacquire(len(b))
+		return err
+	}
+	if l == nil {
+		s.r.loop.put(s.r, f)
+		return nil
+	}
+	res := l.q.putLocal(f, expired, s.dead)
+	if res == taken {
+		return nil
+	}
+	f.Release()
+	s.out.unacquire(len(b))
+	if err := s.writable(); err != nil {
+		return err
+	}
+	if res == closedQueue {
+		return goneError(l.q.reason())
+	}
+	return timeout("write")
+}
+
+// writable returns why nothing can be written any more.
+func (s *Stream) writable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writeErr == nil && s.ended {
+		return &core.Error{Op: "write stream", Kind: core.KindClosed, Err: io.ErrClosedPipe}
+	}
+	return s.writeErr
+}
+
+// CloseWrite tells the other side that nothing more comes: it reads io.EOF
+// after what was written. This side can still read.
+func (s *Stream) CloseWrite() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	expired := s.writeDeadline.wait()
+	select {
+	case <-s.opened:
+	case <-expired:
+		return timeout("close write")
+	case <-s.dead:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writeErr != nil || s.ended {
+		return s.writeErr
+	}
+	s.ended = true
+	s.send(core.End, nil)
+	return nil
+}

@@ -1,0 +1,196 @@
+package router
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// transfer is a split message at its sender. It outlives the Send that made
+// it, until the receiver says that all of it has come: should it be refused on
+// the way, somebody may still wait for the answer, or be the one that waits.
+type transfer struct {
+	r      *Router
+	dst    core.ID
+	handle core.Handle
+	target core.Handle // where the message goes
+	reply  core.Handle // where the answer to it is awaited
+	out    sender
+	dead   chan struct{} // closed when it is given up
+
+	size uint64
+
+	mu      sync.Mutex
+	sending bool // Send has not returned: it reports the error
+	err     error
+}
+
+// transfers finds the transfer that carries a call, so that a cancel takes the
+// same way.
+type transfers struct {
+	mu sync.Mutex
+	m  map[core.Handle]*transfer // by reply
+}
+
+// sendSplit sends a message in many frames.
+func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply core.Handle, flags core.Flags, body []byte) error {
+	t := &transfer{
+		r: r, dst: dst, handle: r.endpoints.handle(), target: h, reply: reply,
+		dead: make(chan struct{}), size: uint64(len(body)), sending: true,
+	}
+	t.out.init(&r.sendBudget, min(messageWindow, uint64(len(body))))
+	r.endpoints.add(t.handle, t)
+	if reply != core.HandleNone {
+		r.transfers.mu.Lock()
+		if r.transfers.m == nil {
+			r.transfers.m = make(map[core.Handle]*transfer)
+		}
+		r.transfers.m[reply] = t
+		r.transfers.mu.Unlock()
+	}
+	// A loss between the look-up of the route and the registration is seen
+	// here, or by the queue.
+	if _, err := r.way(dst); err != nil {
+		t.end()
+		return err
+	}
+	err := t.send(ctx, l, flags, body)
+	t.mu.Lock()
+	t.sending = false
+	if t.err != nil {
+		err = t.err
+	}
+	t.mu.Unlock()
+	switch {
+	case err != nil:
+		t.abort(l, err)
+		t.end()
+	case t.out.consumed() == t.size:
+		t.end()
+	}
+	return err
+}
+
+// send queues all frames.
+func (t *transfer) send(ctx context.Context, l *Link, flags core.Flags, body []byte) error {
+	h := core.Header{Dst: t.dst, Src: t.r.self, Auth: t.r.self, Handle: t.target, Reply: t.handle, Flags: flags | core.First | core.More}
+	head := core.AppendUint(core.AppendUint(make([]byte, 0, 18), uint64(len(body))), uint64(t.reply))
+	for len(body) > 0 {
+		n := t.out.acquire(min(len(body), core.MaxBody-len(head)), ctx.Done(), t.dead)
+		if n == 0 {
+			return context.Cause(ctx) // nil if t.err says why
+		}
+		f := core.NewFrame(len(head) + n)
+		copy(f.Body, head)
+		copy(f.Body[len(head):], body[:n])
+		body = body[n:]
+		f.Header = h
+		if len(body) == 0 {
+			f.Flags &^= core.More
+			if f.Flags&core.First != 0 {
+				f.Flags |= core.More // the two go together
+			}
+		}
+		res := l.q.putLocal(f, ctx.Done(), t.dead)
+		if err := t.r.putResult(ctx, l, f, res); err != nil || res != taken {
+			return err
+		}
+		h.Handle, h.Flags, head = core.HandleMore, core.More, nil
+	}
+	return nil
+}
+
+// abort tells the receiver that nothing more comes, and whoever waits there
+// for the message why.
+func (t *transfer) abort(l *Link, err error) {
+	self := t.r.self
+	body := core.EncodeErrorWithin(err, core.MaxBody)
+	frames := []*core.Frame{newFrame(core.Header{Dst: t.dst, Src: self, Auth: self, Handle: core.HandleMore, Reply: t.handle, Flags: core.Dead}, body)}
+	if t.target >= core.FirstDynamic {
+		frames = append(frames, newFrame(core.Header{Dst: t.dst, Src: self, Auth: self, Handle: t.target, Flags: core.Dead}, body))
+	}
+	for _, f := range frames {
+		if l.q.put(f, nil) != taken {
+			f.Release()
+		}
+	}
+}
+
+// end forgets the transfer.
+func (t *transfer) end() {
+	r := t.r
+	r.endpoints.remove(t.handle)
+	if t.reply != core.HandleNone {
+		r.transfers.mu.Lock()
+		if r.transfers.m[t.reply] == t {
+			delete(r.transfers.m, t.reply)
+		}
+		r.transfers.mu.Unlock()
+	}
+	t.out.end()
+}
+
+func (t *transfer) far() core.ID { return t.dst }
+
+// frame takes credit, and the receiver's refusal.
+func (t *transfer) frame(f *core.Frame, l *Link) {
+	defer f.Release()
+	switch {
+	case f.Flags&core.Dead != 0:
+		err, byRouter := core.DecodeLinkError(f.Body)
+		t.lost(err)
+		if byRouter {
+			// It may not have come as far as the receiver.
+			t.abort(l, err)
+		}
+	case f.Flags&core.Credit != 0:
+		if !t.out.grant(f.Body) {
+			l.violation(f, "credit that makes no sense")
+			return
+		}
+		t.mu.Lock()
+		sent := !t.sending
+		t.mu.Unlock()
+		// While Send is under way it looks itself, afterwards.
+		if sent && t.out.consumed() == t.size {
+			t.end()
+		}
+	}
+}
+
+// lost fails the transfer: in Send while that is under way, else at the handle
+// where the answer is awaited.
+func (t *transfer) lost(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return
+	}
+	t.err = err
+	close(t.dead)
+	if t.sending {
+		return
+	}
+	t.end()
+	if t.reply != core.HandleNone {
+		t.r.endpoints.complete(Message{Header: core.Header{Dst: t.r.self, Src: t.dst, Handle: t.reply}, Err: err})
+	}
+}
+
+// cancel sends a cancel behind the call that it names, if that is split and
+// has not come as a whole. It reports false if it is not.
+func (s *transfers) cancel(r *Router, l *Link, dst core.ID, reply core.Handle) bool {
+	s.mu.Lock()
+	t := s.m[reply]
+	s.mu.Unlock()
+	if t == nil || t.dst != dst {
+		return false
+	}
+	body := core.AppendUint(nil, uint64(reply))
+	f := newFrame(core.Header{Dst: dst, Src: r.self, Auth: r.self, Handle: core.HandleMore, Reply: t.handle, Flags: core.Cancel}, body)
+	if l.q.put(f, nil) != taken {
+		f.Release()
+	}
+	return true
+}
