@@ -4,7 +4,10 @@ FUZZTIME ?= 3s
 # A test that takes longer than this hangs.
 TIMEOUT ?= 15m
 
+# The race detector needs cgo, and would make every child wait a second at its
+# exit for reports of other threads.
 export CGO_ENABLED = 1
+export GORACE = atexit_sleep_ms=0
 
 .PHONY: all build test unit lab-packages vet staticcheck format fuzz demo bench bench-peers clean
 

@@ -17,7 +17,7 @@ func BenchmarkIdleMemory(b *testing.B) {
 		l := NewLaunch(opts())
 		c := start(b, l.direct())
 		s := born(b, l, c, "")
-		time.Sleep(100 * time.Millisecond) // until it is idle
+		time.Sleep(1200 * time.Millisecond) // until it is idle
 		for name, pid := range map[string]int{"guard": c.cmd.Process.Pid, "worker": s.Hello.Pid} {
 			rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 			if err != nil {

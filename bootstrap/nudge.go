@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+const (
+	// nudgeEvery and nudges: a profile that reads a line from standard input
+	// would wait forever; newlines get it going. The first stage passes over
+	// those that nobody took.
+	nudgeEvery = 700 * time.Millisecond
+	nudges     = 16
+)
+
 // A nudger writes a newline now and then until it is ended.
 type nudger struct {
 	stop chan struct{} // closed by end

@@ -2,27 +2,50 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// Command makes a hop of any command that runs another with its standard input
-// and output relayed. The first stage, "/bin/sh -c ...", is appended to Argv as
-// arguments of its own; with Shell as one argument, for tools that hand a line
-// to a shell.
+// The places in Command.Argv where the first stage goes. [PlaceArgv] has to be
+// an element of its own; [PlaceLine] may be part of one.
+const (
+	PlaceArgv = "{argv}" // "/bin/sh", "-c" and a script, as three arguments
+	PlaceLine = "{line}" // all of it as one, for tools that hand a line to a shell
+)
+
+// Command makes a hop of any command that runs another one with its standard
+// input and output relayed: docker exec -i, nsenter, chroot, runuser, vagrant
+// ssh -c. It is also what most methods of one's own are made of.
 //
-// The command must write nothing to its standard output that is not the far
-// side's (what comes before the first stage is passed over), and read nothing
-// from its standard input.
+// The command must write nothing of its own to standard output once the far
+// side has begun (what comes before is passed over, and shown if the hop
+// fails), and must take nothing from standard input. Its standard error goes
+// to the log. It must stay until the far side ends.
+//
+// Errors: [ErrStart] where there is no such command, [ErrPassword] and
+// [ErrPasswordRequired] for one that asks, [ErrEOF] with the exit status and the
+// last lines for one that ends.
 type Command struct {
-	Name  string   // what the hop is called in paths; "" is Argv[0]
-	Argv  []string // looked up in PATH
-	Shell bool
+	Name string // what the hop is called in paths; "" is the name of the program
+	// Argv is the command, looked up in PATH. The first stage is appended as
+	// arguments, or takes the place of PlaceArgv or PlaceLine.
+	Argv  []string
+	Shell bool     // append the first stage as one line instead
 	Env   []string // "KEY=value", added to the environment
+
+	// Terminal is what the command has to ask on. Password is typed at the
+	// first prompt for a password; what else it asks, and a password that is
+	// not given, is asked through Env.Prompt. A prompt is an unfinished line that
+	// ends with a colon, on a terminal without echo, with the word "password" in one of
+	// some seventy languages; where the tool's prompt can be chosen, put a word that nothing
+	// else prints into it, and into PromptToken.
+	Terminal    Terminal
+	Password    Secret
+	PromptToken string
 }
 
 func init() { Register[Command]("command") }
@@ -33,29 +56,64 @@ func (c Command) Label() string {
 	case c.Name != "":
 		return "command:" + c.Name
 	case len(c.Argv) > 0:
-		return "command:" + c.Argv[0]
+		return "command:" + filepath.Base(c.Argv[0])
 	}
 	return "command"
 }
 
 // Open implements Method.
 func (c Command) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
-	hop := c.Label()
+	t := tool{hop: c.Label(), environ: c.Env, terminal: c.Terminal, script: script{recognise: anyPrompt, password: c.Password}}
+	if c.PromptToken != "" {
+		t.script.recognise = tokenPrompt(c.PromptToken)
+	}
+	if err := c.check(); err != nil {
+		return nil, &Error{Hop: t.hop, Err: err}
+	}
+	t.program, t.args = c.Argv[0], c.arguments(e)
+	return startTool(ctx, e, t)
+}
+
+func (c Command) check() error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return nil, &Error{Hop: hop, Err: fmt.Errorf("%w: no command given", ErrStart)}
+		return fmt.Errorf("%w: no command is given", ErrStart)
 	}
-	path, err := exec.LookPath(c.Argv[0])
-	if err != nil {
-		return nil, &Error{Hop: hop, Err: fmt.Errorf("%w: %w", ErrStart, err)}
+	if c.Terminal > TerminalOnly {
+		return fmt.Errorf("%w: no such kind of terminal: %d", ErrStart, c.Terminal)
 	}
-	args := append([]string(nil), c.Argv...)
-	if c.Shell {
-		args = append(args, e.Line)
-	} else {
-		args = append(args, e.Argv...)
+	for _, arg := range c.Argv {
+		if strings.IndexByte(arg, 0) >= 0 {
+			return fmt.Errorf("%w: the argument %q holds a zero byte", ErrBadName, arg)
+		}
 	}
-	return startTool(ctx, tool{
-		hop: hop, env: e, path: path, args: args, environ: append(os.Environ(), c.Env...),
-		classify: func(string) error { return errors.New("the command ended") },
-	})
+	for _, v := range c.Env {
+		if strings.IndexByte(v, 0) >= 0 || strings.IndexByte(v, '=') <= 0 {
+			return fmt.Errorf("%w: %q is not KEY=value", ErrBadName, v)
+		}
+	}
+	return nil
+}
+
+func (c Command) arguments(e *Env) []string {
+	var args []string
+	placed := false
+	for _, arg := range c.Argv[1:] {
+		switch {
+		case arg == PlaceArgv:
+			args = append(args, e.Argv...)
+			placed = true
+		case strings.Contains(arg, PlaceLine):
+			args = append(args, strings.ReplaceAll(arg, PlaceLine, e.Line))
+			placed = true
+		default:
+			args = append(args, arg)
+		}
+	}
+	switch {
+	case placed:
+		return args
+	case c.Shell:
+		return append(args, e.Line)
+	}
+	return slices.Concat(args, e.Argv)
 }

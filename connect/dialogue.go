@@ -3,156 +3,262 @@ package connect
 import (
 	"context"
 	"fmt"
-	"os"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/creack/pty"
-	"golang.org/x/sys/unix"
 )
 
-// maxAttempts bounds how often a person is asked for the same password.
-const maxAttempts = 3
+const (
+	// maxAttempts bounds how often a person is asked the same question.
+	maxAttempts = 3
+	// promptSettle is how long an unfinished line that nobody knows must
+	// stand unchanged on a terminal without echo to be taken for a prompt.
+	promptSettle = 1500 * time.Millisecond
+	// echoPatience is how long a password prompt may stand on a terminal that
+	// would show what is typed. Some tools print first and switch echo off
+	// then; one that never does is not given a password.
+	echoPatience = 10 * time.Second
+	// The terminal's echo is looked at this often while a line is unfinished.
+	// It changes without a byte being printed.
+	pollFirst, pollLast = time.Millisecond, 50 * time.Millisecond
+)
 
-// promptSettle is how long an unfinished line on a terminal without echo must
-// stand before it counts as a prompt of a tool that ignores our token.
-const promptSettle = 500 * time.Millisecond
+// script says how to talk with a tool. The zero value recognises nothing.
+type script struct {
+	// recognise finds out what the last line of the terminal asks. It is pure.
+	recognise func(line string) question
+	// confirm may find that a question is not what it seems, before a secret
+	// that is at hand is typed; nil for tools that can't be fooled.
+	confirm func(context.Context, question) question
 
-// dialogue answers the prompts of one tool on its controlling terminal. The
-// payload has its own pipe and never passes here.
+	password   Secret // "" has to be asked for
+	passphrase Secret
+	// skipPassphrase says that an empty answer makes the tool go on without
+	// the key.
+	skipPassphrase bool
+}
+
+// screen is the terminal as the dialogue sees it.
+type screen interface {
+	Write([]byte) (int, error)
+	// hidden reports whether what is typed is not shown.
+	hidden() bool
+}
+
+// dialogue answers the prompts of one tool. Whoever reads the terminal hands
+// the bytes to feed; run, on a goroutine of its own, types the answers. Both
+// have nothing to do any more once the far side has spoken.
 type dialogue struct {
 	// Immutable.
-	ctx    context.Context // of the opening; ends the asking
-	env    *Env
-	master *os.File // our end of the terminal
-	secret Secret   // "" where it has to be asked for
-	path   string
-	fail   func(error) // ends the tool, with the reason
+	hop     string
+	script  script
+	ask     func(context.Context, Prompt) (string, error) // nil where nobody can be asked
+	screen  screen
+	ready   <-chan struct{} // closed when the far side has spoken
+	secrets *secrets
+	fail    func(error) // ends the tool; must not wait for run
 
-	// Owned by run.
-	match    matcher
-	attempts int // answers that were typed
+	// changed wakes run. Capacity 1; sender feed, which never blocks;
+	// receiver run; never closed.
+	changed chan struct{}
 
-	mu   sync.Mutex
-	said string // guarded by mu; what the tool said so far
-
-	done chan struct{} // closed when run ends
+	// Guarded by mu.
+	mu    sync.Mutex
+	line  promptLine
+	since time.Time // of the last byte
+	tally tally
 }
 
-// openTerminal makes the terminal that a tool will be controlled by.
-func openTerminal() (master, slave *os.File, err error) {
-	if master, slave, err = pty.Open(); err != nil {
-		return nil, nil, err
-	}
-	_ = pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 500}) // so that prompts are not folded
-	return master, slave, nil
+// tally is what happened, for the judgement of how the tool ended.
+type tally struct {
+	passwords int  // prompts for a password that were answered
+	skipped   bool // a passphrase was asked for and there was none
 }
 
-// run reads the terminal until it is closed or the tool has ended.
-func (d *dialogue) run() {
-	defer close(d.done)
-	chunks := make(chan []byte)
-	go func() {
-		defer close(chunks)
-		for {
-			b := make([]byte, 4096)
-			n, err := d.master.Read(b)
-			if n > 0 {
-				chunks <- b[:n]
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	settle := time.NewTimer(time.Hour)
-	defer settle.Stop()
-	ready := d.env.Ready
-	for {
-		select {
-		case b, ok := <-chunks:
-			if !ok {
-				return
-			}
-			d.match.feed(b)
-			d.keepSaid()
-			if ready == nil {
-				continue // no prompt is expected any more
-			}
-			settle.Reset(promptSettle)
-			if _, byToken, ok := d.match.prompt(); ok && byToken && !d.echoes() {
-				d.answer("")
-			}
-		case <-settle.C:
-			if text, byToken, ok := d.match.prompt(); ready != nil && ok && !d.echoes() {
-				if byToken {
-					text = ""
-				}
-				d.answer(text)
-			} else if ok && ready != nil && byToken {
-				settle.Reset(promptSettle) // echo is about to be switched off
-			}
-		case <-ready:
-			ready = nil
-		}
+func newDialogue(e *Env, hop string, s script, screen screen, secrets *secrets, fail func(error)) *dialogue {
+	return &dialogue{
+		hop: hop, script: s, ask: e.Prompt, screen: screen, ready: e.Ready,
+		secrets: secrets, fail: fail, changed: make(chan struct{}, 1),
 	}
 }
 
-func (d *dialogue) keepSaid() {
+// feed takes what the terminal shows.
+func (d *dialogue) feed(b []byte) {
 	d.mu.Lock()
-	d.said = d.match.said()
+	d.line.feed(b)
+	d.since = time.Now()
 	d.mu.Unlock()
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 }
 
-func (d *dialogue) text() string {
+func (d *dialogue) count() tally {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.said
+	return d.tally
 }
 
-// echoes tells whether the terminal would show what is typed.
-func (d *dialogue) echoes() bool {
-	conn, err := d.master.SyscallConn()
-	if err != nil {
-		return true
-	}
-	echo := true
-	_ = conn.Control(func(fd uintptr) {
-		if t, err := unix.IoctlGetTermios(int(fd), getTermios); err == nil {
-			echo = t.Lflag&unix.ECHO != 0
+// run answers until ctx is done or the far side has spoken.
+func (d *dialogue) run(ctx context.Context) {
+	asked := make(map[string]int)
+	timer := time.NewTimer(pollLast)
+	defer timer.Stop()
+	poll := pollFirst
+	for {
+		d.mu.Lock()
+		line, age := d.line.text(), time.Since(d.since)
+		d.mu.Unlock()
+		timer.Stop()
+		if line != "" {
+			if q, ok := d.judge(line, age); ok {
+				asked[q.key]++
+				if err := d.answer(ctx, q, asked[q.key]); err != nil {
+					d.fail(err)
+					return
+				}
+				poll = pollFirst
+				continue
+			}
+			timer.Reset(poll)
+			poll = min(2*poll, pollLast)
 		}
-	})
-	return echo
-}
-
-// answer types the secret. A prompt that comes again after the secret that was
-// given means that it was wrong; a person may try again.
-func (d *dialogue) answer(text string) {
-	d.match.answered()
-	if text == "" {
-		text = "password:"
-	}
-	var answer string
-	switch {
-	case d.secret != "" && d.attempts > 0:
-		d.fail(ErrPassword)
-		return
-	case d.secret != "":
-		answer = d.secret.reveal()
-	case d.env.Prompt == nil:
-		d.fail(ErrPasswordRequired)
-		return
-	case d.attempts >= maxAttempts:
-		d.fail(ErrPassword)
-		return
-	default:
-		var err error
-		answer, err = d.env.Prompt(d.ctx, Prompt{Kind: PromptPassword, Path: d.path, Text: text, Attempt: d.attempts + 1})
-		if err != nil {
-			d.fail(fmt.Errorf("%w: %w", ErrPasswordRequired, err))
+		select {
+		case <-d.changed:
+			poll = pollFirst
+		case <-timer.C:
+		case <-d.ready:
+			return
+		case <-ctx.Done():
 			return
 		}
 	}
-	d.attempts++
-	_, _ = d.master.WriteString(answer + "\n")
+}
+
+// judge decides whether it is time to answer.
+func (d *dialogue) judge(line string, age time.Duration) (question, bool) {
+	q := d.script.recognise(line)
+	hidden := d.screen.hidden()
+	switch q.asks {
+	case asksHostKey:
+		return q, true
+	case asksPassword, asksPassphrase:
+		return q, hidden || age >= echoPatience
+	case asksOther:
+		return q, hidden || age >= promptSettle // with echo it could be the beginning of a line
+	}
+	// Nobody leaves echo off but to read something that must not be seen.
+	return question{asksOther, line, line}, hidden && age >= promptSettle
+}
+
+// answer answers a question that was put for the n-th time, or says why the
+// tool has to be ended.
+func (d *dialogue) answer(ctx context.Context, q question, n int) error {
+	hidden := d.screen.hidden()
+	if q.asks == asksHostKey {
+		return fmt.Errorf("%w, and is not accepted by answering a question", ErrHostKeyUnknown)
+	}
+	var secret Secret
+	switch q.asks {
+	case asksPassword:
+		secret = d.script.password
+	case asksPassphrase:
+		secret = d.script.passphrase
+	}
+	if secret != "" && d.script.confirm != nil {
+		if q = d.script.confirm(ctx, q); q.asks == asksOther {
+			secret = ""
+		}
+	}
+	if q.asks != asksOther && !hidden {
+		return fmt.Errorf("%w: the tool asks %q, but its terminal would show the answer", ErrPermission, q.text)
+	}
+	switch {
+	case secret != "" && n > 1, n > maxAttempts:
+		return d.wrong(q)
+	case secret != "":
+	case d.ask != nil:
+		answer, err := d.askPerson(ctx, q, n, hidden)
+		if err != nil {
+			return err
+		}
+		if hidden && !d.screen.hidden() {
+			return fmt.Errorf("%w: the tool stopped waiting for an answer to %q", ErrTimeout, q.text)
+		}
+		secret = Secret(answer)
+	case q.asks == asksPassphrase && d.script.skipPassphrase && n == 1:
+		d.mu.Lock()
+		d.tally.skipped = true
+		d.mu.Unlock()
+	default:
+		return fmt.Errorf("%w: the tool asks %q", ErrPasswordRequired, q.text)
+	}
+	return d.enter(q, secret)
+}
+
+func (d *dialogue) wrong(q question) error {
+	switch q.asks {
+	case asksPassphrase:
+		return classify(ErrPassword, fmt.Errorf("incorrect passphrase: the tool asks again: %q", q.text))
+	case asksOther:
+		return fmt.Errorf("%w: the tool asks %q again and again", ErrPermission, q.text)
+	}
+	return ErrPassword
+}
+
+// enter types an answer.
+func (d *dialogue) enter(q question, answer Secret) error {
+	text := answer.reveal()
+	if strings.ContainsAny(text, "\n\r\x00") {
+		return fmt.Errorf("%w: what was given for %q holds a character that ends it", ErrPassword, q.text)
+	}
+	d.secrets.add(text)
+	d.mu.Lock()
+	// Before the answer: what comes in afterwards is already the reaction.
+	d.line.answered()
+	if q.asks == asksPassword {
+		d.tally.passwords++
+	}
+	d.mu.Unlock()
+	if _, err := d.screen.Write([]byte(text + "\n")); err != nil {
+		return fmt.Errorf("%w: typing an answer: %w", ErrEOF, err)
+	}
+	return nil
+}
+
+// askPerson asks at the master. The asking goes on in a goroutine of its own,
+// so that a function that does not heed its context holds up nobody else.
+func (d *dialogue) askPerson(ctx context.Context, q question, n int, hidden bool) (string, error) {
+	p := Prompt{Kind: PromptOther, Path: d.hop, Text: q.text, Attempt: n, Echo: !hidden}
+	switch q.asks {
+	case asksPassword:
+		p.Kind = PromptPassword
+	case asksPassphrase:
+		p.Kind = PromptPassphrase
+	default:
+		d.mu.Lock()
+		if above := d.line.context(); above != "" {
+			p.Text = above + "\n" + p.Text // a challenge is answered by what it says
+		}
+		d.mu.Unlock()
+	}
+	type reply struct {
+		text string
+		err  error
+	}
+	replies := make(chan reply, 1)
+	go func() {
+		text, err := d.ask(ctx, p)
+		replies <- reply{text, err}
+	}()
+	select {
+	case r := <-replies:
+		if r.err != nil {
+			return "", fmt.Errorf("%w: asking %q: %w", ErrPasswordRequired, q.text, r.err)
+		}
+		return r.text, nil
+	case <-ctx.Done():
+		return "", fmt.Errorf("%w: asking %q: %w", ErrPasswordRequired, q.text, context.Cause(ctx))
+	}
 }

@@ -20,5 +20,9 @@ func (Local) LocalUser() string { return "" }
 
 // Open implements Method.
 func (Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
-	return startTool(ctx, tool{hop: "local", env: e, path: e.Exec, args: e.ExecArgv})
+	t := tool{hop: "local", program: e.Exec, terminal: TerminalNone}
+	if len(e.ExecArgv) > 0 {
+		t.name, t.args = e.ExecArgv[0], e.ExecArgv[1:]
+	}
+	return startTool(ctx, e, t)
 }

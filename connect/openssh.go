@@ -2,32 +2,62 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
 // OpenSSH reaches a host by the user's own ssh program, with everything that
-// its configuration can do. Questions come on a terminal of its own and are
-// answered there; host keys are never accepted by answering a question.
+// its configuration can do: Match, ControlMaster, hardware keys, jump hosts.
+// ssh gets a controlling terminal of its own, on which it asks, while the
+// link runs over a pipe beside it.
 //
-// Errors: as of [SSH].
+// The password is typed only where ssh asks for that of the very user and host
+// that it was told to reach, not of a jump host on the way. A host key is never
+// accepted by answering a question.
+//
+// The host is one argument of ssh, the command to run there another; both
+// come behind a "--". Where the configuration has a RemoteCommand for the host,
+// set Options to "RemoteCommand=none".
+//
+// Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrPassword],
+// [ErrPasswordRequired], [ErrPermission], [ErrRefused], [ErrTimeout], [ErrStart] for
+// a name that can't be resolved or a configuration that ssh does not like,
+// [ErrEOF], [ErrBadName]; each with ssh's own words.
 type OpenSSH struct {
 	Host string // also an alias of the configuration
 	User string
 	Port int
 
-	Password      Secret // for passwords and passphrases; "" is asked for through Config.Prompt
-	IdentityFiles []string
-	HostKeys      HostKeyPolicy // the zero value leaves it to the configuration, but for questions
-	Options       []string      // "Key=value" as of ssh_config(5)
-	Args          []string      // further arguments, as they are
-	Path          string        // of ssh; "" looks for it in PATH
+	// What is not given is asked through Env.Prompt. Where nobody can be
+	// asked and neither is given, ssh runs in BatchMode.
+	Password       Secret
+	Passphrase     Secret // of key files that are encrypted
+	IdentityFiles  []string
+	IdentitiesOnly bool
+
+	// HostKeys other than the zero value comes before the configuration.
+	// KnownHostsFiles replaces the user's files.
+	HostKeys        HostKeyPolicy
+	KnownHostsFiles []string
+
+	ProxyJump   string // as of ssh -J; "" leaves it to the configuration
+	Compression bool
+	Verbose     int // so many -v, up to 3; the messages go to Env.Log
+
+	// ssh asks a silent server for a sign of life every Keepalive, and gives
+	// up after KeepaliveCount unanswered ones. 0 means 15 s and 3; negative leaves it
+	// to the configuration.
+	Keepalive      time.Duration
+	KeepaliveCount int
+
+	ConfigFile string   // instead of the user's and the system's configuration
+	Options    []string // "Key=value" as of ssh_config(5); these come first
+	Args       []string // further arguments, as they are
+	Path       string   // of ssh; "" looks for it in PATH
 }
 
 func init() { Register[OpenSSH]("openssh") }
@@ -37,94 +67,140 @@ func (o OpenSSH) Label() string {
 	return "open" + SSH{Host: o.Host, User: o.User, Port: o.Port}.Label()
 }
 
-// Open implements Method.
+func (o OpenSSH) program() string {
+	if o.Path == "" {
+		return "ssh"
+	}
+	return o.Path
+}
+
+// Open implements Method. It waits where too many handshakes with the host are
+// under way already.
 func (o OpenSSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	hop := o.Label()
-	if err := checkHost(o.Host); err != nil {
+	if err := o.check(); err != nil {
 		return nil, &Error{Hop: hop, Err: err}
 	}
-	if o.User != "" {
-		if err := checkUser(o.User); err != nil {
-			return nil, &Error{Hop: hop, Err: err}
-		}
-	}
-	if o.Port < 0 || o.Port > 65535 {
-		return nil, &Error{Hop: hop, Err: fmt.Errorf("%w: port %d", ErrBadName, o.Port)}
-	}
-	path := o.Path
-	if path == "" {
-		path = "ssh"
-	}
-	path, err := exec.LookPath(path)
+	release, err := handshakes.wait(ctx, "openssh "+hostPort(o.Host, o.Port))
 	if err != nil {
-		return nil, &Error{Hop: hop, Phase: "looking for ssh", Err: fmt.Errorf("%w: %w", ErrStart, err)}
+		return nil, &Error{Hop: hop, Phase: "waiting for other handshakes with the host", Err: fmt.Errorf("%w: %w", ErrTimeout, err)}
 	}
-	release, err := handshakes.wait(ctx, "openssh "+o.Host+" "+strconv.Itoa(o.Port))
-	if err != nil {
-		return nil, &Error{Hop: hop, Phase: "waiting for a turn to log in", Err: err}
-	}
-	go func() {
-		<-e.Ready
-		release()
-	}()
-	return startTool(ctx, tool{
-		hop: hop, env: e, path: path, args: o.args(e), terminal: true,
-		secret: o.Password, classify: classifySSH, environ: os.Environ(),
+	options := o.options(e.Prompt != nil)
+	return startTool(ctx, e, tool{
+		hop: hop, program: o.program(), name: "ssh",
+		args: append(append([]string{"-T"}, options...), "--", o.Host, e.Line),
+		// A window to ask in would be on the screen of whoever runs us.
+		environ: []string{"SSH_ASKPASS_REQUIRE=never"},
+		script: script{
+			recognise: sshPrompt, password: o.Password, passphrase: o.Passphrase, skipPassphrase: true,
+			confirm: sshConfirm(o, options),
+		},
+		explain: explainSSH(o.Password != "" || e.Prompt != nil),
+		settled: release,
 	})
 }
 
-func (o OpenSSH) args(e *Env) []string {
-	args := []string{"ssh", "-T", "-oServerAliveInterval=15", "-oServerAliveCountMax=3", "-oEscapeChar=none"}
+func (o OpenSSH) check() error {
+	if err := checkNames(o.Host, o.User); err != nil {
+		return err
+	}
+	if o.Port < 0 || o.Port > 65535 {
+		return fmt.Errorf("%w: port %d", ErrBadName, o.Port)
+	}
+	if o.ProxyJump != "" {
+		if err := checkUser(strings.Map(jumpChars, o.ProxyJump)); err != nil {
+			return err
+		}
+	}
+	if o.HostKeys > InsecureIgnoreHostKeys {
+		return fmt.Errorf("%w: no such policy for host keys: %d", ErrBadName, o.HostKeys)
+	}
+	for _, text := range append(append([]string{o.ConfigFile}, o.IdentityFiles...), o.KnownHostsFiles...) {
+		if strings.ContainsAny(text, "\x00\n\"") || strings.HasPrefix(text, "-") {
+			return fmt.Errorf("%w: the file %q", ErrBadName, text)
+		}
+	}
+	for _, text := range o.Options {
+		if strings.ContainsAny(text, "\x00\n") || strings.IndexByte(text, '=') <= 0 || text[0] == '-' {
+			return fmt.Errorf("%w: the option %q is not Key=value", ErrBadName, text)
+		}
+	}
+	for _, text := range o.Args {
+		if strings.IndexByte(text, 0) >= 0 || text == "--" {
+			return fmt.Errorf("%w: the argument %q", ErrBadName, text)
+		}
+	}
+	return nil
+}
+
+// jumpChars are those that only a list of jump hosts may have.
+func jumpChars(r rune) rune {
+	if r == '/' || r == ',' {
+		return '_'
+	}
+	return r
+}
+
+// options are ssh's arguments in front of the host. ssh takes the first value
+// that it finds for each option.
+func (o OpenSSH) options(person bool) []string {
+	var args []string
+	set := func(option string) { args = append(args, "-o", option) }
+	for _, option := range o.Options {
+		set(option)
+	}
+	args = append(args, o.Args...)
 	switch o.HostKeys {
 	case HostKeysAcceptNew:
-		args = append(args, "-oStrictHostKeyChecking=accept-new")
+		set("StrictHostKeyChecking=accept-new")
 	case InsecureIgnoreHostKeys:
-		args = append(args, "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null")
-	default:
-		// "ask" would ask us; an unknown key is refused in place of that.
-		args = append(args, "-oStrictHostKeyChecking=yes")
+		set("StrictHostKeyChecking=no")
+		set("UserKnownHostsFile=/dev/null")
+		set("GlobalKnownHostsFile=/dev/null")
 	}
-	if o.Password == "" && e.Prompt == nil {
-		args = append(args, "-oBatchMode=yes")
+	if len(o.KnownHostsFiles) > 0 {
+		set(`UserKnownHostsFile="` + strings.Join(o.KnownHostsFiles, `" "`) + `"`)
+	}
+	if o.Verbose > 0 {
+		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, 3)))
 	} else {
-		args = append(args, "-oNumberOfPasswordPrompts="+strconv.Itoa(maxAttempts))
+		set("LogLevel=INFO") // quieter, and it would not say why it fails
 	}
-	if o.User != "" {
-		args = append(args, "-l", o.User)
+	switch {
+	case o.Password == "" && o.Passphrase == "" && !person:
+		set("BatchMode=yes")
+	case o.Password != "" || !person:
+		set("NumberOfPasswordPrompts=1")
+	default:
+		set("NumberOfPasswordPrompts=" + strconv.Itoa(maxAttempts))
+	}
+	if o.Keepalive >= 0 {
+		seconds, count := 15, 3
+		if o.Keepalive > 0 {
+			seconds = max(1, int(o.Keepalive/time.Second))
+		}
+		if o.KeepaliveCount > 0 {
+			count = o.KeepaliveCount
+		}
+		set("ServerAliveInterval=" + strconv.Itoa(seconds))
+		set("ServerAliveCountMax=" + strconv.Itoa(count))
+	}
+	if o.IdentitiesOnly {
+		set("IdentitiesOnly=yes")
+	}
+	for _, file := range o.IdentityFiles {
+		args = append(args, "-i", file)
+	}
+	for _, f := range []struct{ flag, value string }{{"-l", o.User}, {"-F", o.ConfigFile}, {"-J", o.ProxyJump}} {
+		if f.value != "" {
+			args = append(args, f.flag, f.value)
+		}
 	}
 	if o.Port != 0 {
 		args = append(args, "-p", strconv.Itoa(o.Port))
 	}
-	for _, f := range o.IdentityFiles {
-		args = append(args, "-i", f)
+	if o.Compression {
+		args = append(args, "-C")
 	}
-	for _, option := range o.Options {
-		args = append(args, "-o"+option)
-	}
-	args = append(args, o.Args...)
-	return append(args, "--", o.Host, e.Line)
-}
-
-// classifySSH finds the class of a failure in what ssh said. Its exit status
-// is 255 for all of them. ssh does not translate its messages.
-func classifySSH(said string) error {
-	for _, c := range []struct {
-		err  error
-		text []string
-	}{
-		{ErrHostKeyChanged, []string{"REMOTE HOST IDENTIFICATION HAS CHANGED"}},
-		{ErrHostKeyUnknown, []string{"host key is known for", "No matching host key fingerprint"}},
-		{ErrHostKey, []string{"Host key verification failed"}},
-		{ErrPermission, []string{"Permission denied", "Too many authentication failures"}},
-		{ErrRefused, []string{"Connection refused"}},
-		{ErrTimeout, []string{"timed out", "Timeout, server"}},
-		{ErrStart, []string{"Could not resolve hostname", "Bad configuration option", "No route to host", "Network is unreachable"}},
-	} {
-		for _, text := range c.text {
-			if strings.Contains(said, text) {
-				return c.err
-			}
-		}
-	}
-	return errors.New("ssh ended")
+	return args
 }

@@ -1,173 +1,376 @@
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd || solaris
+
 package connect
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// starter starts all tools from one operating system thread that never ends:
-// the kernel sends the parent-death signal when the thread that started a
-// process ends, not when the process that the thread belongs to does.
-var starter = sync.OnceValue(func() chan<- func() {
-	jobs := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for job := range jobs {
-			job()
-		}
-	}()
-	return jobs
-})
-
-func startOnThread(cmd *exec.Cmd) error {
-	done := make(chan error)
-	starter() <- func() { done <- cmd.Start() }
-	return <-done
-}
-
-// closeGrace is how long a tool may take to end by itself once its pipe is
-// closed. What goes on is killed.
-const closeGrace = 2 * time.Second
-
-// tool says how to start one.
-type tool struct {
-	hop     string
-	env     *Env
-	path    string
-	args    []string // args[0] is the name
-	environ []string // nil: our own
-
-	// terminal gives the tool a controlling terminal on which its prompts
-	// are answered.
-	terminal bool
-	secret   Secret
-	token    string // the prompt, where the tool lets us choose it
-
-	// classify finds the class of a failure in what the tool said; nil for a
-	// tool of which nothing is known.
-	classify func(said string) error
-}
+// How a tool that works is ended: its pipe is closed, which ends the far side
+// and then the tool; after orderlyTime its terminal is hung up and its process
+// group gets SIGHUP and SIGTERM; after closeGrace more it is killed; after
+// killTime more we stop waiting, for a process that can't be killed: one stuck
+// in the kernel, or another user's that heeds no hang-up.
+const (
+	orderlyTime = 500 * time.Millisecond
+	closeGrace  = 2 * time.Second
+	killTime    = 2 * time.Second
+	// stderrTime is how long standard error is read on once the tool itself
+	// has ended: what it left behind in the background may hold it open.
+	stderrTime = 500 * time.Millisecond
+	// orphanTime is how long the far side may still speak once the tool has
+	// ended.
+	orphanTime = time.Second
+)
 
 // process is a tool that runs, and the carrier that it makes.
+//
+// Goroutines, all ended when Close returns: watch waits for the tool's end and
+// for the far side's first word; talk runs the dialogue; listen reads the
+// terminal, unless that is the pipe; one of os/exec copies standard error.
 type process struct {
-	// Immutable.
-	tool tool
-	cmd  *exec.Cmd
-	pipe *os.File // one end of a socket; the tool's standard input and output are the other
-	said *lastWords
-	talk *dialogue // nil without a terminal
+	// Immutable once start has returned.
+	tool     tool
+	cmd      *exec.Cmd
+	in, out  *os.File  // our ends of the tool's standard output and input; nil where term is the pipe
+	term     *terminal // nil without
+	dialogue *dialogue // nil without a terminal
+	ready    <-chan struct{}
+	stop     context.CancelFunc // ends talk
+	stderr   *words
+	shown    *words // what the terminal showed
 
-	exited chan struct{} // closed by the goroutine that waits for the tool
-	err    error         // of Wait; set before exited is closed
+	exited  chan struct{} // closed by watch
+	heard   chan struct{} // closed by watch: all that the tool said is in stderr and shown
+	closing chan struct{} // closed by Close
+	tasks   sync.WaitGroup
+
+	// Written by watch before exited is closed.
+	waitErr  error
+	answered bool // the far side spoke before the tool ended
+	orphans  bool // processes of its group outlived it
+
+	isRaw atomic.Bool // the payload has begun on a terminal
 
 	mu     sync.Mutex
 	reason error // guarded by mu; why the dialogue failed
 
-	closeOnce sync.Once
+	severOnce, hangUpOnce sync.Once
+	closeOnce             sync.Once
+	closeErr              error
 }
 
-// startTool starts a tool with standard input and output on a socket. A
-// goroutine waits for its end, and one more talks on its terminal; both have
-// ended when Close returns.
-func startTool(ctx context.Context, t tool) (*process, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, &Error{Hop: t.hop, Err: fmt.Errorf("%w: %w", ErrStart, err)}
+// startTool starts a tool. ctx lends its values, not its end, to the asking of
+// questions.
+func startTool(ctx context.Context, e *Env, t tool) (bootstrap.Carrier, error) {
+	settled := t.settled
+	if settled == nil {
+		settled = func() {}
 	}
-	_ = unix.SetNonblock(fds[0], true) // else Close would not unblock Read
-	p := &process{
-		tool: t, pipe: os.NewFile(uintptr(fds[0]), t.hop),
-		said: &lastWords{log: t.env.Log, label: t.hop}, exited: make(chan struct{}),
+	p := &process{tool: t, ready: e.Ready,
+		exited: make(chan struct{}), heard: make(chan struct{}), closing: make(chan struct{})}
+	p.tool.settled = sync.OnceFunc(settled)
+	if err := p.start(ctx, e); err != nil {
+		p.tool.settled()
+		return nil, &Error{Hop: t.hop, Phase: "starting " + t.program, Err: err}
 	}
-	far := os.NewFile(uintptr(fds[1]), t.hop)
-	defer far.Close()
-	p.cmd = &exec.Cmd{
-		Path: t.path, Args: t.args, Env: t.environ, Stdin: far, Stdout: far, Stderr: p.said, WaitDelay: closeGrace,
-		SysProcAttr: ownSession(),
-	}
-	if t.terminal {
-		master, slave, err := openTerminal()
-		if err != nil {
-			p.pipe.Close()
-			return nil, &Error{Hop: t.hop, Phase: "opening a terminal", Err: fmt.Errorf("%w: %w", ErrStart, err)}
-		}
-		defer slave.Close()
-		p.cmd.ExtraFiles = []*os.File{slave}
-		p.cmd.SysProcAttr.Setctty, p.cmd.SysProcAttr.Ctty = true, 3
-		p.talk = &dialogue{
-			ctx: ctx, env: t.env, master: master, secret: t.secret, path: t.hop,
-			match: matcher{token: t.token}, fail: p.fail, done: make(chan struct{}),
-		}
-	}
-	if err := startOnThread(p.cmd); err != nil {
-		p.pipe.Close()
-		if p.talk != nil {
-			p.talk.master.Close()
-		}
-		return nil, &Error{Hop: t.hop, Err: fmt.Errorf("%w: %w", ErrStart, err)}
-	}
-	if p.talk != nil {
-		go p.talk.run()
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.exited)
-	}()
 	return p, nil
 }
 
-func (p *process) Read(b []byte) (int, error)  { return p.pipe.Read(b) }
-func (p *process) Write(b []byte) (int, error) { return p.pipe.Write(b) }
+func (p *process) start(ctx context.Context, e *Env) error {
+	path, err := p.tool.lookUp()
+	if err != nil {
+		return err
+	}
+	name := p.tool.name
+	if name == "" {
+		name = p.tool.program
+	}
+	hidden := new(secrets)
+	p.stderr = newWords(e.Log, p.tool.hop, hidden)
+	p.shown = newWords(e.Log, p.tool.hop, hidden)
+	p.cmd = &exec.Cmd{
+		Path: path, Args: append([]string{name}, p.tool.args...),
+		Stderr: p.stderr, WaitDelay: stderrTime, SysProcAttr: ownSession(),
+	}
+	if len(p.tool.environ) > 0 {
+		p.cmd.Env = append(os.Environ(), p.tool.environ...)
+	}
+	theirs, err := p.connect()
+	defer closeAll(theirs)
+	if err == nil {
+		err = startOnThread(p.cmd)
+	}
+	if err != nil {
+		p.sever()
+		p.hangUp()
+		return classify(ErrStart, err)
+	}
+	p.run(ctx, e, hidden)
+	return nil
+}
 
-// fail ends the tool because of its dialogue.
+// connect makes the pipe and the terminal, and returns the tool's ends.
+func (p *process) connect() (theirs []*os.File, err error) {
+	if p.tool.terminal != TerminalNone {
+		p.term, err = openTerminal()
+		if err != nil && p.tool.terminal == TerminalOnly {
+			return nil, fmt.Errorf("opening a terminal: %w", err)
+		}
+		// Without one the tool may still have nothing to ask, and says so
+		// otherwise.
+	}
+	if p.term != nil {
+		// Ctty is a number in the tool.
+		p.cmd.SysProcAttr.Setctty = true
+		if p.tool.terminal == TerminalOnly {
+			p.cmd.Stdin, p.cmd.Stdout, p.cmd.SysProcAttr.Ctty = p.term.inner, p.term.inner, 0
+			return nil, nil
+		}
+		p.cmd.ExtraFiles, p.cmd.SysProcAttr.Ctty = []*os.File{p.term.inner}, 3
+	}
+	stdin, out, err := os.Pipe() // os/exec makes the tool's end blocking
+	if err != nil {
+		return nil, err
+	}
+	p.out, p.cmd.Stdin = out, stdin
+	in, stdout, err := os.Pipe()
+	if err != nil {
+		return []*os.File{stdin}, err
+	}
+	p.in, p.cmd.Stdout = in, stdout
+	return []*os.File{stdin, stdout}, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// run starts the goroutines.
+func (p *process) run(ctx context.Context, e *Env, hidden *secrets) {
+	// The opening may end long before the asking does; what ends the
+	// asking is Close, or the end of the tool.
+	asking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop = stop
+	listening := make(chan struct{})
+	if p.term == nil {
+		close(listening)
+	} else {
+		if p.tool.script.recognise == nil {
+			p.tool.script.recognise = anyPrompt
+		}
+		p.dialogue = newDialogue(e, p.tool.hop, p.tool.script, p.term, hidden, p.fail)
+		p.tasks.Go(func() { p.dialogue.run(asking) })
+		if p.tool.terminal == TerminalOnly {
+			close(listening)
+		} else {
+			p.tasks.Go(func() {
+				defer close(listening)
+				p.listen()
+			})
+		}
+	}
+	p.tasks.Go(func() { p.watch(listening) })
+}
+
+// listen reads the terminal beside the pipe to its end; a tool that wrote to
+// one that nobody reads would come to a stop.
+func (p *process) listen() {
+	b := make([]byte, 4096)
+	for {
+		n, err := p.term.Read(b)
+		if n > 0 {
+			_, _ = p.shown.Write(b[:n])
+			p.dialogue.feed(b[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// watch waits for the tool.
+func (p *process) watch(listening <-chan struct{}) {
+	ended := make(chan struct{})
+	p.tasks.Go(func() {
+		p.waitErr = p.cmd.Wait()
+		close(ended)
+	})
+	select {
+	case <-ended:
+		p.answered = isClosed(p.ready)
+	case <-p.ready:
+		p.answered = true
+		p.tool.settled()
+		<-ended
+	}
+	// As long as one of its members lives, the number of a group is not
+	// given to another.
+	p.orphans = syscall.Kill(-p.cmd.Process.Pid, 0) != syscall.ESRCH
+	p.stop()
+	close(p.exited)
+	if p.term != nil {
+		p.term.letGo()
+		timer := time.NewTimer(stderrTime)
+		select {
+		case <-listening:
+		case <-timer.C: // something in the background has it open
+		}
+		timer.Stop()
+	}
+	p.tool.settled()
+	close(p.heard)
+	if !p.answered {
+		// What the tool left behind may hold the pipe open; nobody should
+		// wait for a far side that can't come any more.
+		timer := time.NewTimer(orphanTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			p.sever()
+		case <-p.ready:
+		case <-p.closing:
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) Read(b []byte) (int, error) {
+	if p.in != nil {
+		return p.in.Read(b)
+	}
+	n, err := p.term.Read(b)
+	if n > 0 && !p.isRaw.Load() {
+		_, _ = p.shown.Write(b[:n])
+		p.dialogue.feed(b[:n])
+	}
+	if errors.Is(err, syscall.EIO) {
+		err = io.EOF // nobody has the other side open any more
+	}
+	return n, err
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	if p.out != nil {
+		return p.out.Write(b)
+	}
+	if !p.isRaw.Load() {
+		if strings.Trim(string(b), "\n") == "" {
+			return len(b), nil // meant to wake a profile; here it would answer a prompt
+		}
+		if err := p.term.raw(); err != nil {
+			return 0, err
+		}
+		p.isRaw.Store(true)
+	}
+	return p.term.Write(b)
+}
+
+// fail ends the tool because of its dialogue. The reader of the carrier sees
+// the end of the pipe and asks for the cause.
 func (p *process) fail(err error) {
 	p.mu.Lock()
 	if p.reason == nil {
 		p.reason = err
 	}
 	p.mu.Unlock()
-	// The end of the pipe is what the reader of the carrier sees.
-	_ = unix.Shutdown(p.socket(), unix.SHUT_RDWR)
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	p.sever()
+	p.hangUp()
 }
 
-func (p *process) socket() int {
-	fd := -1
-	if conn, err := p.pipe.SyscallConn(); err == nil {
-		_ = conn.Control(func(f uintptr) { fd = int(f) })
-	}
-	return fd
-}
-
-// Close implements bootstrap.Carrier. The tool sees the end of its input and
-// the hang-up of its terminal; what does not heed that is killed.
-func (p *process) Close() error {
-	p.closeOnce.Do(func() {
-		p.pipe.Close()
-		grace := time.NewTimer(closeGrace)
-		defer grace.Stop()
-		select {
-		case <-p.exited:
-		case <-grace.C:
-			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+// sever closes the pipe.
+func (p *process) sever() {
+	p.severOnce.Do(func() {
+		if p.out != nil {
+			_ = p.out.Close()
 		}
-		if p.talk != nil {
-			p.talk.master.Close()
-			<-p.talk.done
+		if p.in != nil {
+			_ = p.in.Close()
 		}
 	})
-	<-p.exited
+}
+
+// hangUp asks the tool to end. sudo runs as root, so that an ordinary user's
+// signals don't reach it; the hang-up of its terminal does.
+func (p *process) hangUp() {
+	p.hangUpOnce.Do(func() {
+		if p.term != nil {
+			p.term.close()
+		}
+		p.signal(syscall.SIGHUP, syscall.SIGCONT, syscall.SIGTERM)
+	})
+}
+
+// signal reaches all processes that the tool has in its group.
+func (p *process) signal(signals ...syscall.Signal) {
+	if p.cmd == nil || p.cmd.Process == nil || isClosed(p.exited) && !p.orphans {
+		return
+	}
+	for _, s := range signals {
+		_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	}
+}
+
+// Close implements bootstrap.Carrier.
+func (p *process) Close() error {
+	p.closeOnce.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
+}
+
+func (p *process) close() error {
+	close(p.closing)
+	p.stop()
+	p.sever()
+	if !isClosed(p.ready) || p.tool.terminal == TerminalOnly {
+		p.hangUp() // there is no far side yet, or no other way to tell it
+	}
+	ended := p.endsWithin(orderlyTime)
+	p.hangUp()
+	if !ended && !p.endsWithin(closeGrace) {
+		p.signal(syscall.SIGKILL)
+		if !p.endsWithin(killTime) {
+			return &Error{Hop: p.tool.hop, Phase: "closing", Err: fmt.Errorf("%s, process %d, does not end and can't be killed",
+				p.tool.program, p.cmd.Process.Pid)}
+		}
+	}
+	if p.orphans {
+		p.signal(syscall.SIGKILL)
+	}
+	p.tasks.Wait()
 	return nil
+}
+
+func (p *process) endsWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // Cause implements bootstrap.Carrier.
@@ -175,33 +378,53 @@ func (p *process) Cause(ctx context.Context) error {
 	p.mu.Lock()
 	reason := p.reason
 	p.mu.Unlock()
-	if reason == nil {
-		select {
-		case <-p.exited:
-		case <-ctx.Done():
+	select {
+	case <-p.heard:
+	case <-ctx.Done():
+		if reason == nil {
 			return nil
 		}
 	}
-	said := p.output()
-	if reason != nil {
-		return &Error{Hop: p.tool.hop, Phase: "answering its prompts", Err: reason, Output: said}
+	e := &Error{Hop: p.tool.hop, Err: reason, Output: p.output()}
+	switch {
+	case reason != nil:
+		e.Phase = "answering its questions"
+	case p.answered:
+		e.Err = classify(ErrEOF, fmt.Errorf("%s ended: %s", p.tool.program, p.status()))
+	default:
+		e.Phase = "starting the far side"
+		e.Err = p.explain()
 	}
-	var exit *exec.ExitError
-	if p.err != nil && !errors.As(p.err, &exit) {
-		return &Error{Hop: p.tool.hop, Err: fmt.Errorf("%w: %w", ErrEOF, p.err), Output: said}
-	}
-	class := ErrEOF
-	if p.tool.classify != nil {
-		class = p.tool.classify(said)
-	}
-	return &Error{Hop: p.tool.hop, Err: fmt.Errorf("%w (%v)", class, p.cmd.ProcessState), Output: said}
+	return e
 }
 
-// output is what the tool said, on its standard error and on its terminal.
-func (p *process) output() string {
-	parts := []string{p.said.String()}
-	if p.talk != nil {
-		parts = append(parts, p.talk.text())
+// explain finds the class of an end before the far side had spoken.
+func (p *process) explain() error {
+	var exit *exec.ExitError
+	if p.waitErr != nil && !errors.As(p.waitErr, &exit) && !errors.Is(p.waitErr, exec.ErrWaitDelay) {
+		return fmt.Errorf("%w: %w", ErrEOF, p.waitErr)
 	}
-	return strings.Trim(strings.Join(parts, " / "), " /")
+	if p.tool.explain != nil {
+		how := ending{status: p.cmd.ProcessState, said: strings.Split(p.output(), " / ")}
+		if p.dialogue != nil {
+			how.tally = p.dialogue.count()
+		}
+		if err := p.tool.explain(how); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %s: %s", ErrEOF, p.tool.program, p.status())
+}
+
+func (p *process) status() string { return p.cmd.ProcessState.String() }
+
+// output is what the tool said, on its terminal and on its standard error.
+func (p *process) output() string {
+	var parts []string
+	for _, w := range []*words{p.shown, p.stderr} {
+		if s := w.String(); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, " / ")
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -17,17 +15,27 @@ import (
 // over a pipe beside it: requiretty, use_pty and interactive passwords work,
 // and the link is not slowed by a terminal.
 //
+// Prompts are recognised by a token that we give sudo to print, in whatever
+// language it speaks, and answered once it has switched the echo off; the
+// user's own locale stays as it is, since the far side inherits it. What sudo
+// asks beside the password (a code, a new password in place of an expired
+// one) is asked through Env.Prompt. A password that is asked for again was
+// wrong.
+//
 // Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where the
-// rules do not allow it, [ErrStart] where there is no sudo, [ErrBadName].
+// rules do not allow it or the account is locked, [ErrTimeout] where sudo gave
+// up waiting for the password, [ErrStart] where there is no sudo, [ErrBadName].
 type Sudo struct {
-	User        string // "" is root
-	Password    Secret // "" is asked for through Config.Prompt, if sudo wants one
-	PreserveEnv bool   // -E
-	SetHome     bool   // -H
-	Login       bool   // -i: by way of the user's login shell
-	Role        string // -r, SELinux
-	Type        string // -t, SELinux
-	Path        string // of sudo; "" looks for it in PATH
+	User        string   // name or "#uid"; "" is root
+	Group       string   // -g, name or "#gid"
+	Password    Secret   // "" is asked for through Env.Prompt, if sudo wants one
+	PreserveEnv bool     // -E
+	KeepEnv     []string // --preserve-env=: the names of variables
+	SetHome     bool     // -H
+	Login       bool     // -i: by way of the user's login shell
+	Role        string   // -r, SELinux
+	Type        string   // -t, SELinux
+	Path        string   // of sudo; "" looks for it in PATH
 }
 
 func init() { Register[Sudo]("sudo") }
@@ -47,107 +55,147 @@ func (s Sudo) user() string {
 
 // Open implements Method.
 func (s Sudo) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
-	hop := s.Label()
-	for _, name := range []string{s.user(), s.Role, s.Type} {
-		if name == "" {
-			continue
-		}
-		if err := checkUser(name); err != nil {
-			return nil, &Error{Hop: hop, Err: err}
-		}
+	if err := s.check(); err != nil {
+		return nil, &Error{Hop: s.Label(), Err: err}
 	}
-	path := s.Path
-	if path == "" {
-		path = "sudo"
+	token := "mitosis-" + rand.Text()[:16]
+	t := tool{
+		hop: s.Label(), program: s.Path, name: "sudo", args: append(s.flags(token), s.command(e)...),
+		script:  script{recognise: sudoPrompt(token), password: s.Password},
+		explain: explainSudo,
 	}
-	path, err := exec.LookPath(path)
-	if err != nil {
-		return nil, &Error{Hop: hop, Phase: "looking for sudo", Err: fmt.Errorf("%w: %w", ErrStart, err)}
+	if t.program == "" {
+		t.program = "sudo"
 	}
-	token := "mitosis-" + rand.Text()[:16] + ":"
-	p, err := startTool(ctx, tool{
-		hop: hop, env: e, path: path, args: s.args(token, e), terminal: true,
-		secret: s.Password, token: token, classify: classifySudo,
-		environ: englishMessages(os.Environ()),
-	})
-	if err != nil {
-		return nil, err
-	}
-	if s.Login {
-		// A login shell that sudo starts without a command reads commands
-		// from its standard input. sudo's own way of passing one through
-		// that shell leaves dollar signs unescaped.
-		if _, err := p.Write([]byte(e.Line + "\n")); err != nil {
-			_ = p.Close()
-			return nil, &Error{Hop: hop, Err: fmt.Errorf("%w: %w", ErrEOF, err)}
-		}
-	}
-	return p, nil
+	return startTool(ctx, e, t)
 }
 
-func (s Sudo) args(token string, e *Env) []string {
-	args := []string{"sudo", "-p", token, "-u", s.user()}
+func (s Sudo) check() error {
+	for _, id := range []string{s.user(), s.Group} {
+		if err := checkUser(id); err != nil && id != "" && !isNumber(strings.TrimPrefix(id, "#")) {
+			return err
+		}
+	}
+	for _, name := range append([]string{s.Role, s.Type}, s.KeepEnv...) {
+		if err := checkUser(name); err != nil && name != "" {
+			return err
+		}
+		if strings.ContainsAny(name, "=,") {
+			return fmt.Errorf("%w: %q", ErrBadName, name)
+		}
+	}
+	if s.Login && (s.PreserveEnv || len(s.KeepEnv) > 0) {
+		return errors.New("a login shell makes its own environment: Login excludes PreserveEnv and KeepEnv")
+	}
+	return nil
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// flags are sudo's own arguments.
+func (s Sudo) flags(token string) []string {
+	// %p is the user whose password is wanted, which with targetpw, rootpw and
+	// runaspw is not the one who calls.
+	flags := []string{"-p", "[" + token + "] password for %p: ", "-u", s.user()}
 	for _, o := range []struct {
 		set  bool
-		name string
+		flag string
 	}{{s.PreserveEnv, "-E"}, {s.SetHome, "-H"}, {s.Login, "-i"}} {
 		if o.set {
-			args = append(args, o.name)
+			flags = append(flags, o.flag)
 		}
 	}
-	if s.Role != "" {
-		args = append(args, "-r", s.Role)
-	}
-	if s.Type != "" {
-		args = append(args, "-t", s.Type)
-	}
-	if s.Login {
-		return args
-	}
-	return append(append(args, "--"), e.Argv...)
-}
-
-// englishMessages asks a tool for messages that can be recognised, and leaves
-// the rest of the locale alone.
-func englishMessages(environ []string) []string {
-	kept := make([]string, 0, len(environ)+1)
-	all := ""
-	for _, v := range environ {
-		switch {
-		case strings.HasPrefix(v, "LANGUAGE="), strings.HasPrefix(v, "LC_MESSAGES="):
-			continue
-		case strings.HasPrefix(v, "LC_ALL="):
-			all = strings.TrimPrefix(v, "LC_ALL=")
-			continue
+	for _, o := range []struct{ flag, value string }{{"-g", s.Group}, {"-r", s.Role}, {"-t", s.Type}} {
+		if o.value != "" {
+			flags = append(flags, o.flag, o.value)
 		}
-		kept = append(kept, v)
 	}
-	if all != "" { // it would override the next
-		kept = append(kept, "LC_CTYPE="+all)
+	if len(s.KeepEnv) > 0 {
+		flags = append(flags, "--preserve-env="+strings.Join(s.KeepEnv, ","))
 	}
-	return append(kept, "LC_MESSAGES=C")
+	return append(flags, "--")
 }
 
-// classifySudo finds the class of a failure in what sudo said. Its exit status
-// is 1 for all of them, so that the text decides; a text that is not known
-// leaves the class open.
-func classifySudo(said string) error {
-	for _, c := range []struct {
-		err  error
-		text []string
-	}{
-		{ErrPassword, []string{"incorrect password attempt", "Authentication failure"}},
-		{ErrPasswordRequired, []string{"a password is required", "no password was provided", "a terminal is required to"}},
-		{ErrPermission, []string{"is not in the sudoers file", "is not allowed to execute", "may not run sudo",
-			"is not allowed to run sudo", "account validation failure", "is not permitted", "effective uid is not 0",
-			"must have a tty", "is not allowed to preserve"}},
-		{ErrBadName, []string{"unknown user", "unknown group"}},
-	} {
-		for _, text := range c.text {
-			if strings.Contains(said, text) {
+// command is what sudo runs. With -i it joins the arguments by spaces for the
+// login shell and puts a backslash before every character of them that is no
+// letter, digit, underscore, dash or dollar sign (sudo(8)). The dollar signs
+// would be expanded by that shell, so that the script must not have any.
+func (s Sudo) command(e *Env) []string {
+	if !s.Login || len(e.Argv) == 0 {
+		return e.Argv
+	}
+	last := len(e.Argv) - 1
+	return append(e.Argv[:last:last], withoutDollars(e.Argv[last]))
+}
+
+// withoutDollars wraps a script so that nothing in it means anything to a shell
+// that it passes through: sh gets it back from octal numbers. Backquotes do
+// what $() would.
+func withoutDollars(text string) string {
+	var b strings.Builder
+	b.WriteString("eval \"`printf %b '")
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(" _-./:;,=+@", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\0%03o`, c)
+		}
+	}
+	b.WriteString("'`\"")
+	return b.String()
+}
+
+// sudoPrompt recognises our own prompt, and that of a sudo-rs which does not
+// know the option for it.
+func sudoPrompt(token string) func(line string) question {
+	ours := tokenPrompt(token)
+	return func(line string) question {
+		if q := ours(line); q.asks != asksNothing {
+			q.text = "[sudo] " + strings.TrimPrefix(q.text, "[] ")
+			return q
+		}
+		if strings.HasPrefix(line, "[sudo: ") && passwordPrompt(line) {
+			return question{asksPassword, line, "password"}
+		}
+		return question{}
+	}
+}
+
+// explainSudo finds the class of a failure. sudo's own exit status is 1 for
+// all of them (sudo(8)), so what happened decides, and what sudo said where it
+// speaks English: the language can be forced by PAM and by sudoers.
+func explainSudo(how ending) error {
+	if how.status.ExitCode() != 1 {
+		return nil // of the far side, or a signal
+	}
+	for _, line := range how.said {
+		for _, c := range sudoSays {
+			if strings.Contains(line, c.text) {
 				return c.err
 			}
 		}
 	}
-	return errors.New("sudo ended")
+	if how.tally.passwords > 1 {
+		return ErrPassword // it was asked for again, so that one was wrong
+	}
+	return ErrPermission
+}
+
+var sudoSays = []struct {
+	text string
+	err  error
+}{
+	{"incorrect password attempt", ErrPassword},
+	{"ncorrect authentication attempt", ErrPassword}, // sudo-rs
+	{"maximum 3 incorrect", ErrPassword},
+	{"timed out reading password", ErrTimeout},
+	{"a password is required", ErrPasswordRequired},
+	{"no password was provided", ErrPasswordRequired},
+	{"a terminal is required to", ErrPasswordRequired},
+	{"unknown user", ErrBadName},
+	{"unknown group", ErrBadName},
+	{"user not found", ErrBadName}, // sudo-rs
 }

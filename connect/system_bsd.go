@@ -8,8 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// getTermios is the request that reads the settings of a terminal.
-const getTermios = unix.TIOCGETA
+// The requests that read and write the settings of a terminal, and the value
+// that switches a special character off (_POSIX_VDISABLE).
+const (
+	getTermios   = unix.TIOCGETA
+	setTermios   = unix.TIOCSETA
+	disabledChar = 0xff
+)
 
 // ownSession starts a tool apart from the signals of our terminal. The system
 // has no parent-death signal: the end of its input and of its terminal end it.

@@ -536,6 +536,11 @@ func TestTree(t *testing.T) {
 	a := child(t, self)
 	b := child(t, a)
 	c := child(t, self)
+	for _, n := range []*contexts.Node{a, b, c} {
+		if _, err := n.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tree, err := self.Tree(t.Context())
 	if err != nil {
 		t.Fatal(err)

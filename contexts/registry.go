@@ -107,12 +107,6 @@ func freeze() {
 	h.Sum(table.fingerprint[:0])
 }
 
-func isFrozen() bool {
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	return table.frozen
-}
-
 // lookup finds the function with a number. The table does not change after
 // freeze, which happens before the first link exists, so no lock is taken.
 func lookup(index uint64) *entry {

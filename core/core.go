@@ -49,7 +49,7 @@ const (
 	More   Flags = 1 << iota // further frames of this message follow
 	First                    // first frame of a split message: the body begins with two CBOR unsigned integers, the message's whole size and its reply handle
 	Dead                     // the body is an encoded Failure: an error reply, or the reset of a stream
-	Credit                   // the body is two CBOR unsigned integers: bytes granted to the sender that owns Handle, and bytes that its receiver consumed
+	Credit                   // the body is two CBOR unsigned integers: bytes granted to the sender that owns Handle, and bytes of it that arrived
 	End                      // half-close of a stream: no more data from here
 	Cancel                   // stop the call whose reply handle is Reply
 

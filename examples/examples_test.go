@@ -39,7 +39,7 @@ func TestQuickstart(t *testing.T) {
 		`over ssh in .*: ssh:`,
 		`an error keeps its meaning: .*no/such/place`,
 		`called back: hello ssh:.*, process \d+`,
-		`msg=looking path=/ context=ssh:`,
+		`msg=looking context=ssh:\S+ path=/`,
 		`(?m)^0 +master `,
 		`all contexts have ended`)
 }
@@ -51,6 +51,6 @@ func TestCallback(t *testing.T) {
 func TestObject(t *testing.T) {
 	expect(t, run(t, "object"),
 		`\[local\] counted in process \d+`,
-		`as an argument:\ncell 2\ncellula 2\n`,
-		`over a named pipe:\n`)
+		`as an argument:\ncell 4\na 2\ncellula 2\n`,
+		`over a named pipe:\ncell 4\na 2\n`)
 }

@@ -72,11 +72,3 @@ func (b blocks) contain(id core.ID) bool {
 	}
 	return false
 }
-
-func (b blocks) total() uint64 {
-	var n uint64
-	for _, r := range b {
-		n += r.N
-	}
-	return n
-}

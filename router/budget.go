@@ -6,6 +6,7 @@ import "sync"
 type budget struct {
 	mu    sync.Mutex
 	left  uint64
+	spare uint64        // of it, not for those who have something already: takeMore leaves it
 	freed chan struct{} // closed by the next give; nil: nobody waits
 }
 
@@ -14,6 +15,15 @@ func (b *budget) take(n uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n = min(n, b.left)
+	b.left -= n
+	return n
+}
+
+// takeMore is take for those who can do without.
+func (b *budget) takeMore(n uint64) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n = min(n, b.left-min(b.left, b.spare))
 	b.left -= n
 	return n
 }

@@ -20,7 +20,8 @@ const (
 	// it has been admitted.
 	transferWindow = 4 * mib
 	// freeFlight is what a sender may always have in flight, whatever the
-	// send budget says.
+	// send budget says. A receiver acknowledges at least every so many bytes,
+	// or a sender that has no more than that would wait for ever.
 	freeFlight = 64 * kib
 )
 
@@ -29,15 +30,16 @@ const (
 type sendWindow struct {
 	granted  uint64 // by the receiver, since the beginning
 	sent     uint64
-	consumed uint64 // as the receiver says
+	arrived  uint64 // as the receiver says
 	borrowed uint64 // from the send budget
 }
 
 // credit is what may be sent by the receiver's word.
 func (w *sendWindow) credit() uint64 { return w.granted - w.sent }
 
-// flight is what the receiver has not consumed yet.
-func (w *sendWindow) flight() uint64 { return w.sent - w.consumed }
+// flight is what has not arrived at the receiver yet, and takes room in the
+// contexts in between.
+func (w *sendWindow) flight() uint64 { return w.sent - w.arrived }
 
 // take counts up to n bytes as sent: as many as credit and budget allow.
 // borrow takes up to so many bytes from the send budget and returns how many
@@ -62,13 +64,13 @@ func (w *sendWindow) untake(n uint64) { w.sent -= n }
 
 // grant adds credit and returns what goes back to the send budget. It reports
 // false for what no honest receiver says.
-func (w *sendWindow) grant(more, consumed uint64) (back uint64, ok bool) {
-	if w.granted+more < w.granted || consumed > w.flight() {
+func (w *sendWindow) grant(more, arrived uint64) (back uint64, ok bool) {
+	if w.granted+more < w.granted || arrived > w.flight() {
 		return 0, false
 	}
 	w.granted += more
-	w.consumed += consumed
-	back = min(w.borrowed, consumed)
+	w.arrived += arrived
+	back = min(w.borrowed, arrived)
 	w.borrowed -= back
 	return back, true
 }
@@ -79,7 +81,7 @@ type recvWindow struct {
 	granted  uint64 // since the beginning
 	received uint64
 	consumed uint64
-	told     uint64 // consumed, as the sender knows it
+	told     uint64 // received, as the sender knows it
 
 	// The round trip is the least time that bytes beyond the old limit took
 	// to come after the limit had been raised.
@@ -137,13 +139,17 @@ func (w *recvWindow) due() bool { return w.open() >= (w.window+1)/2 }
 // open is what can be granted.
 func (w *recvWindow) open() uint64 { return w.consumed + w.window - w.granted }
 
+// unacknowledged reports whether the sender has to be told what has come,
+// even if there is nothing to be granted.
+func (w *recvWindow) unacknowledged() bool { return w.received-w.told >= freeFlight }
+
 // next returns the credit to be sent, and takes it as sent.
-func (w *recvWindow) next(now time.Time) (more, consumed uint64) {
-	more, consumed = w.open(), w.consumed-w.told
+func (w *recvWindow) next(now time.Time) (more, arrived uint64) {
+	more, arrived = w.open(), w.received-w.told
 	if more > 0 && w.probeLimit == 0 && w.granted > 0 {
 		w.probeLimit, w.probeSent = w.granted, now
 	}
 	w.granted += more
-	w.told = w.consumed
-	return more, consumed
+	w.told = w.received
+	return more, arrived
 }

@@ -59,13 +59,6 @@ func (e *endpoints) remove(h core.Handle) {
 	s.mu.Unlock()
 }
 
-func (e *endpoints) get(h core.Handle) endpoint {
-	s := e.shard(h)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[h]
-}
-
 // toEndpoint takes a frame to the endpoint that it is addressed to.
 func (r *Router) toEndpoint(f *core.Frame, l *Link) {
 	s := r.endpoints.shard(f.Handle)

@@ -203,22 +203,25 @@ func (p *partials) appendLocked(pt *partial, data []byte) outbox {
 	return outbox{func() { p.credit(pt, 0, pt.size-pt.told) }, func() { p.r.complete(m) }}
 }
 
-// grantLocked gives a sender credit for what is reserved.
+// grantLocked gives a sender credit for what is reserved, and tells it what has
+// come.
 func (p *partials) grantLocked(pt *partial) outbox {
 	got := uint64(len(pt.body))
-	outstanding := pt.granted - got
-	if !pt.admitted || pt.granted == pt.size || outstanding > transferWindow/2 {
+	more, arrived := uint64(0), got-pt.told
+	if outstanding := pt.granted - got; pt.admitted && outstanding <= transferWindow/2 {
+		more = min(pt.size-pt.granted, transferWindow-outstanding)
+	}
+	if more == 0 && arrived < freeFlight {
 		return nil
 	}
-	more, consumed := min(pt.size-pt.granted, transferWindow-outstanding), got-pt.told
 	pt.granted += more
 	pt.told = got
-	return outbox{func() { p.credit(pt, more, consumed) }}
+	return outbox{func() { p.credit(pt, more, arrived) }}
 }
 
 // credit tells the sender what it may send, and what has come.
-func (p *partials) credit(pt *partial, more, consumed uint64) {
-	p.toSender(pt, core.Credit, core.AppendUint(core.AppendUint(nil, more), consumed))
+func (p *partials) credit(pt *partial, more, arrived uint64) {
+	p.toSender(pt, core.Credit, core.AppendUint(core.AppendUint(nil, more), arrived))
 }
 
 func (p *partials) toSender(pt *partial, flags core.Flags, body []byte) {

@@ -68,12 +68,12 @@ func (s *sender) grant(body []byte) bool {
 	if err != nil {
 		return false
 	}
-	consumed, _, err := core.ParseUint(body[n:])
+	arrived, _, err := core.ParseUint(body[n:])
 	if err != nil {
 		return false
 	}
 	s.mu.Lock()
-	back, ok := s.w.grant(more, consumed)
+	back, ok := s.w.grant(more, arrived)
 	s.mu.Unlock()
 	s.budget.give(back)
 	if ok {
@@ -94,9 +94,9 @@ func (s *sender) end() {
 	s.budget.give(back)
 }
 
-// consumed is what the receiver says.
-func (s *sender) consumed() uint64 {
+// arrived is what the receiver says.
+func (s *sender) arrived() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.w.consumed
+	return s.w.arrived
 }

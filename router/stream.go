@@ -266,7 +266,7 @@ func (s *Stream) put(f *core.Frame) {
 // sends more than a little, and by which the opener learns this handle.
 func (s *Stream) openLocked() {
 	if s.in.window < firstWindow {
-		got := s.r.receiveBudget.take(firstWindow - s.in.window)
+		got := s.r.receiveBudget.takeMore(firstWindow - s.in.window)
 		s.reserved += got
 		s.in.window += got
 	}
@@ -274,8 +274,8 @@ func (s *Stream) openLocked() {
 }
 
 func (s *Stream) creditLocked() {
-	more, consumed := s.in.next(time.Now())
-	s.send(core.Credit, core.AppendUint(core.AppendUint(nil, more), consumed))
+	more, arrived := s.in.next(time.Now())
+	s.send(core.Credit, core.AppendUint(core.AppendUint(nil, more), arrived))
 }
 
 func (s *Stream) far() core.ID { return s.dst }
@@ -376,6 +376,8 @@ func (s *Stream) dataLocked(f *core.Frame) {
 	s.keepLocked(f)
 	if end {
 		s.readErr = io.EOF
+	} else if s.in.unacknowledged() {
+		s.creditLocked()
 	}
 	s.signal()
 }

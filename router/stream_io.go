@@ -68,7 +68,7 @@ func (s *Stream) read(b []byte) (n int, done bool, err error) {
 }
 
 func (s *Stream) growLocked(n uint64) uint64 {
-	got := s.r.receiveBudget.take(n)
+	got := s.r.receiveBudget.takeMore(n)
 	s.reserved += got
 	return got
 }

@@ -66,7 +66,7 @@ func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply c
 	case err != nil:
 		t.abort(l, err)
 		t.end()
-	case t.out.consumed() == t.size:
+	case t.out.arrived() == t.size:
 		t.end()
 	}
 	return err
@@ -153,7 +153,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) {
 		sent := !t.sending
 		t.mu.Unlock()
 		// While Send is under way it looks itself, afterwards.
-		if sent && t.out.consumed() == t.size {
+		if sent && t.out.arrived() == t.size {
 			t.end()
 		}
 	}

@@ -90,6 +90,7 @@ func run(ctx context.Context) error {
 	}
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: dropTime}))
+	slog.SetDefault(logger)
 	self, err := contexts.Start(ctx, &contexts.Config{Log: logger})
 	if err != nil {
 		return err

@@ -33,6 +33,8 @@ func runGuard(marker string, args []string) bool {
 		os.Exit(125)
 	}
 
+	time.AfterFunc(time.Second, trim)
+
 	hangup := make(chan struct{})
 	go func() {
 		waitHangup(w.link)

@@ -1,0 +1,297 @@
+package bootstrap
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+const (
+	// causeTime is how long a carrier whose pipe has ended may take to say why.
+	causeTime = 3 * time.Second
+	// maxEvents bounds the lines with a marker that are passed over in a row. A
+	// rung has at most a handful of places to say something about.
+	maxEvents = 64
+)
+
+// A dialogue is a launch under way.
+type dialogue struct {
+	// Immutable.
+	*Launch
+	ctx   context.Context
+	c     Carrier
+	nudge *nudger
+	stop  func() bool // undoes the closing of c by ctx
+
+	// Owned by the goroutine of Run.
+	scan   *scanner
+	buf    []byte
+	facts  *Facts
+	closed []RungError   // rungs that did not do
+	rung   string        // being tried, in the end the one that did
+	sent   chan struct{} // closed when the sender has ended; nil before the first
+
+	phase atomic.Value // Phase; the sender moves it on
+}
+
+func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
+	d := &dialogue{
+		Launch: l, ctx: ctx, c: c,
+		scan: newScanner(l.marker), buf: make([]byte, 32<<10),
+		stop: context.AfterFunc(ctx, func() { c.Close() }),
+	}
+	d.phase.Store(PhaseFirstStage)
+	d.nudge = startNudger(c, !l.opts.NoNudge)
+	return d
+}
+
+// finish ends what Run started and dresses the error.
+func (d *dialogue) finish(err error) error {
+	if err == nil {
+		d.nudge.end()
+		if d.stop() {
+			return nil
+		}
+		err = context.Cause(d.ctx) // at the last moment
+	}
+	e := &Error{Phase: d.phase.Load().(Phase), Err: err, Rungs: d.closed, Said: d.scan.said()}
+	if d.ctx.Err() != nil {
+		e.Err = context.Cause(d.ctx)
+	} else if ioErr, ok := errors.AsType[*carrierError](err); ok {
+		ctx, cancel := context.WithTimeout(d.ctx, causeTime)
+		e.Err = ended(ctx, d.c, ioErr.err)
+		cancel()
+	}
+	d.stop()
+	d.c.Close()
+	d.nudge.end()
+	if d.sent != nil {
+		<-d.sent
+	}
+	return e
+}
+
+// carrierError marks an error of the pipe, for which the carrier may have an
+// explanation.
+type carrierError struct{ err error }
+
+func (e *carrierError) Error() string { return e.err.Error() }
+
+// event waits for the far side's next word.
+func (d *dialogue) event() (event, error) {
+	e, err := d.scan.read(d.c, d.buf)
+	if err != nil && !errors.Is(err, ErrNoise) {
+		err = &carrierError{err}
+	}
+	return e, err
+}
+
+func (d *dialogue) run() (*Session, error) {
+	if err := d.awaitFacts(); err != nil {
+		return nil, err
+	}
+	if d.facts == nil {
+		d.rung = RungExec
+		return d.greet()
+	}
+	image, err := d.opts.Images(d.ctx, d.facts.GOOS(), d.facts.GOARCH())
+	if err != nil {
+		return nil, err
+	}
+	d.phase.Store(PhaseImage)
+	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
+	for len(try) > 0 {
+		rungs := try[:1]
+		if byShell(try[0]) {
+			rungs = try // they come last, and one plan does for all
+		}
+		try = try[len(rungs):]
+		alive, err := d.climb(rungs, image)
+		if err != nil {
+			return nil, err
+		}
+		if alive {
+			if d.rung == RungDisk {
+				d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
+					"rungs", reasons(append(closed, d.closed...)))
+			}
+			return d.greet()
+		}
+	}
+	d.closed = append(d.closed, closed...)
+	slices.SortStableFunc(d.closed, func(a, b RungError) int {
+		return slices.Index(ladder, a.Rung) - slices.Index(ladder, b.Rung)
+	})
+	d.phase.Store(PhaseImage)
+	return nil, ErrNoRung
+}
+
+// awaitFacts waits for the first stage, or for a child that needed none: then
+// facts stay nil.
+func (d *dialogue) awaitFacts() error {
+	defer d.Abandon()
+	for range maxEvents {
+		e, err := d.event()
+		if err != nil {
+			return err
+		}
+		switch e.verb {
+		case verbGo:
+			d.nudge.end()
+			return nil
+		case verbHi:
+			f, err := parseFacts(e.rest)
+			if err != nil {
+				continue // a line that was made to look like it
+			}
+			d.nudge.end()
+			d.facts = &f
+			return nil
+		}
+	}
+	return ErrNoise
+}
+
+// climb tries the rungs of one plan, at every place that they have, and tells
+// whether a child has spoken.
+func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
+	codec := codecFor(d.facts)
+	usual.Store(uint32(codec))
+	data, err := image.Encoded(codec)
+	if err != nil {
+		return false, err
+	}
+	hash := hex.EncodeToString(image.Hash[:])
+	p := &plan{
+		marker: d.marker, loop: d.loop(), facts: d.facts, args: d.childArgs(hash),
+		hash: hash, codec: codec, size: len(data),
+	}
+	total := 0
+	for _, rung := range rungs {
+		total += len(places(rung, d.facts))
+	}
+	notes := make(map[string][]string)
+	defer func() {
+		for _, rung := range rungs {
+			if rung != d.rung && len(notes[rung]) > 0 || err == nil && !alive {
+				d.closed = append(d.closed, RungError{rung, strings.Join(notes[rung], ", ")})
+			}
+		}
+	}()
+	d.rung = rungs[0]
+	for {
+		d.send(p.line(rungs), data)
+		used, err := d.outcome(rungs, notes)
+		if err != nil || used == 0 {
+			return err == nil, err
+		}
+		<-d.sent
+		// Going on only ever makes skip larger: that bounds the loop also
+		// with a far side that lies.
+		if used <= p.skip || used >= total {
+			return false, nil
+		}
+		p.skip = used
+	}
+}
+
+// outcome waits for the end of a plan, and notes for each rung what did not do.
+// It returns how many places have been used up, 0 for a child that runs.
+func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int, err error) {
+	for range maxEvents {
+		e, err := d.event()
+		if err != nil {
+			return 0, err
+		}
+		rung, rest, _ := strings.Cut(e.rest, " ")
+		if e.verb == verbGo {
+			return 0, nil
+		}
+		if !slices.Contains(rungs, rung) {
+			continue
+		}
+		switch e.verb {
+		case verbNo:
+			notes[rung] = append(notes[rung], rest)
+		case verbAt:
+			d.rung = rung
+		case verbFail:
+			place, reason, _ := strings.Cut(rest, " ")
+			used, err := strconv.Atoi(place)
+			if err != nil || used < 0 {
+				used = len(rungs) + maxEvents // none is left
+			}
+			switch reason {
+			case "hash":
+				d.phase.Store(PhaseImage)
+				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
+			case noPlaceLeft:
+			case "":
+				notes[rung] = append(notes[rung], "no reason given")
+			default:
+				notes[rung] = append(notes[rung], reason)
+			}
+			return max(used, 1), nil
+		}
+	}
+	return 0, ErrNoise
+}
+
+// send writes a plan and the image behind it. Reading goes on meanwhile, so
+// that neither side waits for the other with a full pipe. An error needs no
+// report: the same end of the pipe shows to the reader.
+func (d *dialogue) send(line string, data []byte) {
+	sent := make(chan struct{})
+	d.sent = sent
+	d.phase.Store(PhaseImage)
+	go func() {
+		defer close(sent)
+		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
+			return
+		}
+		if _, err := d.c.Write(data); err == nil {
+			d.phase.Store(PhaseHello)
+		}
+	}()
+}
+
+// greet reads the hello of a child that has spoken.
+func (d *dialogue) greet() (*Session, error) {
+	d.phase.Store(PhaseHello)
+	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
+	d.scan.buf = nil // frames, nothing that anybody said
+	s := &Session{Rung: d.rung, Said: d.scan.said()}
+	if d.facts != nil {
+		s.Facts = *d.facts
+	}
+	rest, err := readHello(l, &s.Hello)
+	if err != nil {
+		if !errors.Is(err, core.ErrProtocol) {
+			err = &carrierError{err}
+		}
+		return nil, err
+	}
+	if err := s.Hello.check(d.opts.Fingerprint); err != nil {
+		return nil, err
+	}
+	l.left = append(rest, l.left...)
+	s.Link = l
+	return s, nil
+}
+
+func reasons(list []RungError) string {
+	words := make([]string, len(list))
+	for i, r := range list {
+		words[i] = r.Error()
+	}
+	return strings.Join(words, "; ")
+}

@@ -1,0 +1,172 @@
+package connect
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// askFor is what a prompt wants.
+type askFor uint8
+
+const (
+	asksNothing    askFor = iota // not a prompt, or none that is known
+	asksPassword                 // of an account
+	asksPassphrase               // of a private key
+	asksHostKey                  // whether to trust a host; never answered
+	asksOther                    // anything else; only a person can answer
+)
+
+// question is a prompt that was recognised.
+type question struct {
+	asks askFor
+	text string // for a person
+	// key tells whether it is the same question again, which means that the
+	// answer before was wrong.
+	key string
+}
+
+// maxPrompt bounds the line that is looked at, in bytes. The end is kept.
+const maxPrompt = 4 << 10
+
+// promptLine puts together what a terminal shows in its last line, which is
+// where a prompt stands. It is pure. Bytes in front of a line feed or a
+// carriage return can be no prompt any more, whatever they say: a banner with
+// the word "password:" in it goes by.
+type promptLine struct {
+	line  []byte
+	above []byte // complete lines since the last answer, for a person to read
+}
+
+func (l *promptLine) feed(b []byte) {
+	for _, c := range b {
+		switch c {
+		case '\n', '\r':
+			if len(l.line) > 0 {
+				l.above = append(append(l.above, l.line...), '\n')
+				l.above = l.above[max(0, len(l.above)-maxPrompt):]
+			}
+			l.line = l.line[:0]
+		case '\b':
+			// sudo's pwfeedback takes its stars back in this way.
+			if len(l.line) > 0 {
+				l.line = l.line[:len(l.line)-1]
+			}
+		case 0:
+		default:
+			if len(l.line) >= maxPrompt {
+				l.line = append(l.line[:0], l.line[maxPrompt/2:]...)
+			}
+			l.line = append(l.line, c)
+		}
+	}
+}
+
+// text is the line as a person would see it, "" where nothing stands there.
+// Stars are the echo of a password that is being typed.
+func (l *promptLine) text() string {
+	s := strings.TrimLeft(cleanLine(string(l.line)), " ")
+	if strings.Trim(s, "* ") == "" {
+		return ""
+	}
+	return s
+}
+
+// context is what stood above.
+func (l *promptLine) context() string {
+	var lines []string
+	for line := range strings.SplitSeq(string(l.above), "\n") {
+		if line = strings.TrimSpace(cleanLine(line)); line != "" && strings.Trim(line, "*") != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// answered forgets all of it, so that no prompt is answered twice.
+func (l *promptLine) answered() { l.line, l.above = l.line[:0], l.above[:0] }
+
+// cleanLine takes out escape sequences as well as what cleanText takes out:
+// tools colour their prompts.
+func cleanLine(s string) string {
+	if strings.IndexByte(s, 0x1b) < 0 {
+		return cleanText(s)
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if s[i] != 0x1b {
+			b.WriteByte(s[i])
+			i++
+			continue
+		}
+		i++ // the introducer
+		if i < len(s) && s[i] == '[' {
+			// CSI: parameters, then one byte from 0x40 to 0x7e (ECMA-48, 5.4).
+			for i++; i < len(s) && (s[i] < 0x40 || s[i] > 0x7e); i++ {
+			}
+		}
+		if i < len(s) && s[i] < utf8.RuneSelf {
+			i++
+		}
+	}
+	return cleanText(b.String())
+}
+
+// passwordPrompt recognises the prompts of PAM, login, su, sudo and their
+// like in the languages that they are translated to: an unfinished line that
+// ends with a colon and holds the word.
+func passwordPrompt(line string) bool {
+	s := strings.TrimRight(line, " \u00a0\u200b")
+	for _, colon := range []string{":", "：", "៖"} {
+		if rest, ok := strings.CutSuffix(s, colon); ok {
+			return hasPasswordWord(rest)
+		}
+	}
+	return false
+}
+
+func hasPasswordWord(s string) bool {
+	s = strings.ToLower(s)
+	for _, word := range passwordWords {
+		if strings.Contains(s, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// passwordWords are the words for password, in lower case, as the catalogues
+// of Linux-PAM, shadow, sudo, util-linux and polkit have them.
+var passwordWords = []string{
+	"password", "passwd", "passwort", "kennwort", "mot de passe", "contraseña", "contrasenya", "contrasinal",
+	"contrasigno", "senha", "palavra-passe", "parola", "parolă", "adgangskode", "wachtwoord", "lösenord", "passord",
+	"salasana", "jelszó", "jelszava", "heslo", "hasło", "parool", "pasahitza", "pasvorto", "focal faire", "kata sandi", "sandi",
+	"şifrə", "şifre", "šifra", "lozinka", "geslo", "slaptažodis", "parole", "mật khẩu", "iphasiwedi", "kontrasenyas", "fjalëkalimi",
+	"пароль", "парола", "лозинка", "συνθηματικό", "κωδικός πρόσβασης", "пароли", "պաղտնաբառ", "გასაღები", "პაროლი",
+	"密码", "密碼", "口令", "パスワード", "암호", "비밀번호", "รหัสผ่าน", "ססמה", "סיסמה", "كلمة السر", "كلمة المرور",
+	"गुप्तशब्द", "शब्दकूट", "पासवर्ड", "পাসওয়ার্ড", "গুপ্তশব্দ", "પાસવર્ડ", "ਪਾਸਵਰਡ", "ପ୍ରବେଶ ସଙ୍କେତ", "ಗುಪ್ತಪದ",
+	"അടയാളവാക്ക്", "సంకేతపదము", "கடவுச்சொல்", "රහස්පදය", "ពាក្យសម្ងាត់", "ཆོག་ཡིག་",
+}
+
+// anyPrompt is the table for tools of which nothing is known.
+func anyPrompt(line string) question {
+	if passwordPrompt(line) {
+		return question{asksPassword, line, "password"}
+	}
+	return question{}
+}
+
+// tokenPrompt recognises only prompts that hold the token, which nothing but
+// the tool's own prompt can, and end with a colon, with which we end ours.
+func tokenPrompt(token string) func(line string) question {
+	return func(line string) question {
+		// Not before the colon, so that a person gets to see all of it.
+		if !strings.Contains(line, token) || !strings.HasSuffix(strings.TrimRight(line, " "), ":") {
+			return question{}
+		}
+		text := strings.TrimSpace(strings.ReplaceAll(line, token, ""))
+		if text == "" {
+			text = "password:"
+		}
+		return question{asksPassword, text, "password"}
+	}
+}

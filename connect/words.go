@@ -1,0 +1,76 @@
+package connect
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// secrets are what was typed for a tool. Whatever the tool says afterwards is
+// shown without them.
+type secrets struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (s *secrets) add(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if secret != "" && !slices.Contains(s.all, secret) {
+		s.all = append(s.all, secret)
+	}
+}
+
+func (s *secrets) hide(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range s.all {
+		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	return text
+}
+
+// words takes what a tool says on its standard error or its terminal: whole
+// lines go to the log, the last ones are kept for an error.
+type words struct {
+	secrets *secrets
+	last    *lastWords
+
+	mu   sync.Mutex
+	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
+}
+
+func newWords(log *slog.Logger, label string, s *secrets) *words {
+	return &words{secrets: s, last: &lastWords{log: log, label: label}}
+}
+
+// Write never fails.
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.line = append(w.line, p...)
+	end := bytes.LastIndexByte(w.line, '\n') + 1
+	if end == 0 && len(w.line) > maxWordsLine {
+		end = len(w.line)
+	}
+	if end > 0 {
+		_, _ = w.last.Write([]byte(w.secrets.hide(string(w.line[:end]))))
+		w.line = append(w.line[:0], w.line[end:]...)
+	}
+	return len(p), nil
+}
+
+// String is the end of what was said, with " / " between lines.
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	parts := make([]string, 0, 2)
+	for part := range strings.SplitSeq(w.last.String()+" / "+cleanLine(w.secrets.hide(string(w.line))), " / ") {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, " / ")
+}
