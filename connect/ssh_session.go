@@ -31,6 +31,10 @@ type sshCarrier struct {
 	work  sync.WaitGroup
 	once  sync.Once
 
+	// writing is held by Write and by the end of the input: the channel does
+	// not allow the two at once.
+	writing sync.Mutex
+
 	// Guarded by mu.
 	mu     sync.Mutex
 	status *uint32 // of "exit-status"
@@ -120,12 +124,37 @@ func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
 func (c *sshCarrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
 
 // Write writes to the command's standard input.
-func (c *sshCarrier) Write(p []byte) (int, error) { return c.channel.Write(p) }
+func (c *sshCarrier) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.channel.Write(p)
+}
 
-// Close ends the session by ending the connection, and those to the jump hosts.
-// It does not ask the server: one that is stuck could not answer.
+// endInput says that no more is written. It waits for a Write under way.
+func (c *sshCarrier) endInput() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.channel.CloseWrite()
+}
+
+// linger is how long Close waits for the far command to end after its input
+// has, so that nothing runs there any more when Close returns.
+const linger = 300 * time.Millisecond
+
+// Close ends the command's input, and then the connection and those to the jump
+// hosts. The server is given a moment for the first, and is not asked about the
+// second: one that is stuck could not answer.
 func (c *sshCarrier) Close() error {
-	c.once.Do(func() { close(c.closing) })
+	c.once.Do(func() {
+		c.work.Go(c.endInput) // may block; the end of the client unblocks it
+		limit := time.NewTimer(linger)
+		select {
+		case <-c.ended:
+		case <-limit.C:
+		}
+		limit.Stop()
+		close(c.closing)
+	})
 	c.client.close()
 	c.work.Wait()
 	return nil

@@ -74,14 +74,24 @@ var connectFunc = NewFunc("mitosis.connect", func(ctx context.Context, q connect
 	if err != nil {
 		return nil, err
 	}
-	return l.connect(ctx, m, q.dial())
+	n, err := l.connect(ctx, m, q.dial())
+	return n, reasonOf(err)
 })
+
+// reasonOf takes off what this context said of where a hop failed: the caller
+// knows the same, and says it once.
+func reasonOf(err error) error {
+	if e, ok := err.(*Error); ok && e.Kind == core.KindConnect {
+		return e.Err
+	}
+	return err
+}
 
 // connecting has another context do something with a method: connect or probe.
 func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, f *Func[connectRequest, Out]) (Out, error) {
 	var none Out
 	fail := func(err error) (Out, error) {
-		return none, &Error{Op: "connect", Path: joinPath(n, m.Label()), Err: err}
+		return none, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -111,7 +121,11 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 		}
 		l.childMu.Unlock()
 	}()
-	return f.Call(ctx, n, q)
+	out, err := f.Call(ctx, n, q)
+	if e, ok := err.(*Error); ok {
+		return fail(e.Err)
+	}
+	return out, err
 }
 
 // prompter returns what a hop at path asks its questions with, nil where

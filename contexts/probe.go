@@ -17,7 +17,8 @@ var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequ
 	if err != nil {
 		return Facts{}, err
 	}
-	return l.probe(ctx, m, q.dial())
+	facts, err := l.probe(ctx, m, q.dial())
+	return facts, reasonOf(err)
 })
 
 // Probe goes over a hop like Connect, but starts nothing there: it returns

@@ -317,6 +317,7 @@ func TestTooManyStreams(t *testing.T) {
 	for _, s := range append(open, s) {
 		s.Close()
 	}
+	eventually(t, "all are closed", func() bool { return m.receiveBudget.has() == 40*openWindow })
 	for range 40 {
 		open = append(open, m.NewStream(k.Self()))
 	}
