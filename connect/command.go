@@ -42,7 +42,7 @@ type Command struct {
 	// not given, is asked through Env.Prompt. A prompt is an unfinished line that
 	// ends with a colon, on a terminal without echo, with the word "password" in one of
 	// some seventy languages; where the tool's prompt can be chosen, put a word that nothing
-	// else prints into it, and into PromptToken.
+	// else prints into it, and into PromptToken; the prompt has to end with a colon.
 	Terminal    Terminal
 	Password    Secret
 	PromptToken string

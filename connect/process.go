@@ -98,7 +98,7 @@ func (p *process) start(ctx context.Context, e *Env) error {
 	if name == "" {
 		name = p.tool.program
 	}
-	hidden := new(secrets)
+	hidden := &secrets{token: p.tool.token, instead: p.tool.instead}
 	p.stderr = newWords(e.Log, p.tool.hop, hidden)
 	p.shown = newWords(e.Log, p.tool.hop, hidden)
 	p.cmd = &exec.Cmd{

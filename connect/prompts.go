@@ -156,14 +156,13 @@ func anyPrompt(line string) question {
 }
 
 // tokenPrompt recognises only prompts that hold the token, which nothing but
-// the tool's own prompt can, and end with a colon, with which we end ours.
+// the tool's own prompt can, once they end with a colon; the token may hold it.
 func tokenPrompt(token string) func(line string) question {
 	return func(line string) question {
-		// Not before the colon, so that a person gets to see all of it.
-		if !strings.Contains(line, token) || !strings.HasSuffix(strings.TrimRight(line, " "), ":") {
-			return question{}
+		_, text, found := strings.Cut(line, token)
+		if text = strings.TrimSpace(text); !found || !strings.HasSuffix(text, ":") && !strings.HasSuffix(token, ":") {
+			return question{} // not before the colon, so that a person gets to see all of it
 		}
-		text := strings.TrimSpace(strings.ReplaceAll(line, token, ""))
 		if text == "" {
 			text = "password:"
 		}

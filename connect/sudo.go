@@ -63,6 +63,7 @@ func (s Sudo) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 		hop: s.Label(), program: s.Path, name: "sudo", args: append(s.flags(token), s.command(e)...),
 		script:  script{recognise: sudoPrompt(token), password: s.Password},
 		explain: explainSudo,
+		token:   token, instead: "sudo",
 	}
 	if t.program == "" {
 		t.program = "sudo"
@@ -154,7 +155,7 @@ func sudoPrompt(token string) func(line string) question {
 	ours := tokenPrompt(token)
 	return func(line string) question {
 		if q := ours(line); q.asks != asksNothing {
-			q.text = "[sudo] " + strings.TrimPrefix(q.text, "[] ")
+			q.text = "[sudo" + q.text
 			return q
 		}
 		if strings.HasPrefix(line, "[sudo: ") && passwordPrompt(line) {

@@ -28,12 +28,36 @@ func openTerminal() (*terminal, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &terminal{outer: outer, inner: inner}
-	if err := t.prepare(); err != nil {
+	defer outer.Close()
+	t := &terminal{inner: inner}
+	if t.outer, err = nonblocking(outer); err == nil {
+		err = t.prepare()
+	}
+	if err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// nonblocking returns a copy of a file on which Close unblocks Read and Write.
+func nonblocking(file *os.File) (*os.File, error) {
+	fd := -1
+	err := control(file, func(old int) (err error) {
+		if fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return err
+		}
+		return unix.SetNonblock(fd, true)
+	})
+	if fd < 0 {
+		return nil, err
+	}
+	copied := os.NewFile(uintptr(fd), file.Name()) // looks at the mode
+	if err != nil {
+		_ = copied.Close()
+		return nil, err
+	}
+	return copied, nil
 }
 
 // prepare switches off all that would change what is typed or shown, except
@@ -53,7 +77,7 @@ func (t *terminal) prepare() error {
 		m.Oflag &^= unix.OPOST
 		m.Lflag &^= unix.ISIG | unix.IEXTEN
 		m.Lflag |= unix.ICANON | unix.ECHO
-		for _, c := range []int{unix.VERASE, unix.VKILL, unix.VEOF, unix.VEOL} {
+		for _, c := range []int{unix.VINTR, unix.VQUIT, unix.VSUSP, unix.VERASE, unix.VKILL, unix.VEOF, unix.VEOL} {
 			m.Cc[c] = disabledChar
 		}
 		return unix.IoctlSetTermios(fd, setTermios, m)
@@ -107,7 +131,7 @@ func (t *terminal) letGo() {
 
 // close hangs up and unblocks Read and Write.
 func (t *terminal) close() {
-	_ = t.outer.Close()
+	_ = t.outer.Close() // may be nil, which is an error and no more
 	t.letGo()
 }
 

@@ -16,6 +16,9 @@ type tool struct {
 	terminal Terminal
 	script   script
 
+	// token, where the tool prints one for us, is shown as instead.
+	token, instead string
+
 	// explain finds the class of an end that came before the far side had
 	// spoken; nil, and a nil result, mean that nothing is known.
 	explain func(ending) error

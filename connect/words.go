@@ -11,8 +11,11 @@ import (
 // secrets are what was typed for a tool. Whatever the tool says afterwards is
 // shown without them.
 type secrets struct {
+	// Immutable.
+	token, instead string // a word that means nothing to a reader, and one that does
+
 	mu  sync.Mutex
-	all []string
+	all []string // guarded by mu
 }
 
 func (s *secrets) add(secret string) {
@@ -28,6 +31,9 @@ func (s *secrets) hide(text string) string {
 	defer s.mu.Unlock()
 	for _, secret := range s.all {
 		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	if s.token != "" {
+		text = strings.ReplaceAll(text, s.token, s.instead)
 	}
 	return text
 }

@@ -95,9 +95,12 @@ func (r *Router) toEndpoint(f *core.Frame, l *Link) {
 // late takes a frame for which nobody waits any more. Who might go on sending
 // is told so.
 func (r *Router) late(f *core.Frame, l *Link) {
-	if f.Reply == core.HandleNone {
+	if f.Reply < core.FirstDynamic {
 		f.Release()
 		return
+	}
+	if f.Flags == core.Credit && opensStream(f.Body) {
+		f.Flags = 0
 	}
 	r.bounce(f, l, errClosed)
 }

@@ -193,6 +193,7 @@ func (p *partials) appendLocked(pt *partial, data []byte) outbox {
 			return p.failLocked(pt, core.KindBusy)
 		}
 	}
+	pt.growLocked(len(data))
 	pt.body = append(pt.body, data...)
 	if got+n < pt.size {
 		return p.grantLocked(pt)
@@ -201,6 +202,15 @@ func (p *partials) appendLocked(pt *partial, data []byte) outbox {
 	m := pt.m
 	m.Body = pt.body
 	return outbox{func() { p.credit(pt, 0, pt.size-pt.told) }, func() { p.r.complete(m) }}
+}
+
+// growLocked makes room for n more bytes. What a sender announces is not taken
+// for granted: memory follows what has come.
+func (pt *partial) growLocked(n int) {
+	if need := len(pt.body) + n; pt.admitted && need > cap(pt.body) {
+		room := uint64(max(need, 2*cap(pt.body), transferWindow))
+		pt.body = append(make([]byte, 0, min(room, pt.size)), pt.body...)
+	}
 }
 
 // grantLocked gives a sender credit for what is reserved, and tells it what has
@@ -221,7 +231,7 @@ func (p *partials) grantLocked(pt *partial) outbox {
 
 // credit tells the sender what it may send, and what has come.
 func (p *partials) credit(pt *partial, more, arrived uint64) {
-	p.toSender(pt, core.Credit, core.AppendUint(core.AppendUint(nil, more), arrived))
+	p.toSender(pt, core.Credit, appendCredit(more, arrived))
 }
 
 func (p *partials) toSender(pt *partial, flags core.Flags, body []byte) {
@@ -254,7 +264,6 @@ func (p *partials) admitLocked() outbox {
 		pt.reserved = pt.size
 		p.used += pt.reserved
 		pt.l.partialBytes.Add(-int64(len(pt.body)))
-		pt.body = append(make([]byte, 0, pt.size), pt.body...)
 		out = append(out, p.grantLocked(pt)...)
 	}
 	clear(p.waiting[len(kept):])

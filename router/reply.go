@@ -1,10 +1,6 @@
 package router
 
-import (
-	"sync"
-
-	"github.com/mitosis-go/mitosis/core"
-)
+import "github.com/mitosis-go/mitosis/core"
 
 // Reply is a handle at which one answer from one context is awaited.
 type Reply struct {
@@ -16,13 +12,14 @@ type Reply struct {
 	handle core.Handle
 }
 
-var replies = sync.Pool{New: func() any { return &Reply{c: make(chan Message, 1)} }}
-
 // NewReply makes a handle to which only dst can answer; what others send there
 // is refused. If dst is lost, the answer is a Message whose Err matches
 // core.ErrGone. The caller closes the Reply, answered or not.
 func (r *Router) NewReply(dst core.ID) *Reply {
-	p := replies.Get().(*Reply)
+	p, _ := r.replies.Get().(*Reply)
+	if p == nil {
+		p = &Reply{c: make(chan Message, 1)}
+	}
 	p.r, p.dst, p.handle = r, dst, r.endpoints.handle()
 	r.endpoints.add(p.handle, p)
 	if r.closing.Load() {
@@ -52,8 +49,9 @@ func (p *Reply) Close() {
 	case <-p.c:
 	default:
 	}
+	r := p.r
 	p.r = nil
-	replies.Put(p)
+	r.replies.Put(p)
 }
 
 // deliverLocked sends the answer. There is one: the handle ends with it. The

@@ -29,6 +29,7 @@ type Router struct {
 	stopped chan struct{} // closed by the multiplexer
 	mux     mux           // owned by the multiplexer
 
+	replies   sync.Pool // of *Reply, closed
 	endpoints endpoints // replies, streams and transfers by handle
 	partials  partials  // split messages that are arriving
 	transfers transfers // split calls that are under way, by the handle of their answer

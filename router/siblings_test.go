@@ -46,7 +46,7 @@ func TestAGrantLetsOneCallAndTheOtherAnswer(t *testing.T) {
 		got, err := n.call(b.Self(), []byte("hello"))
 		_ = n.Send(context.Background(), q.Src, q.Reply, 0, 0, fmt.Append(nil, string(got), err))
 	})
-	if got, err := m.call(a.Self(), nil); err != nil || string(got) != "hello <nil>" {
+	if got, err := m.call(a.Self(), nil); err != nil || string(got) != "hello<nil>" {
 		t.Fatalf("%s, %v", got, err)
 	}
 	a.handle(nil)
@@ -140,7 +140,9 @@ func TestTheOneThatWasCalledIsToldOfItsCallersLoss(t *testing.T) {
 	a.mustCall(b.Self(), "hello")
 	_ = a.Close(nil)
 	eventually(t, "it is known", func() bool { l := b.seen(Left); return len(l) == 1 && l[0].ID == a.Self() })
-	if len(m.mux.pairs) != 0 {
-		t.Errorf("pairs are left: %v", m.mux.pairs)
-	}
+	m.do(func() {
+		if len(m.mux.pairs) != 0 {
+			t.Errorf("pairs are left: %v", m.mux.pairs)
+		}
+	})
 }

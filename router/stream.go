@@ -47,7 +47,6 @@ type Stream struct {
 	writeErr error
 	ended    bool // the other side has been told that nothing more comes
 	closed   bool
-	farewell error // to be sent when the other end is known; nil: an orderly close
 }
 
 // chunk is data that has come. Small frames share the memory of one.
@@ -187,7 +186,6 @@ func (s *Stream) finish(err error) {
 		return
 	}
 	s.closed = true
-	s.farewell = err
 	for _, c := range s.chunks {
 		if c.frame != nil {
 			c.frame.Release()
@@ -209,13 +207,19 @@ func (s *Stream) finish(err error) {
 	if s.link != nil {
 		s.link.streams.Add(-1)
 	}
+	s.r.endpoints.remove(s.handle)
 	switch {
 	case failed:
-		s.r.endpoints.remove(s.handle) // the other end knows, or is gone
-	case s.peer != 0:
-		s.farewellLocked()
+		// The other end knows, or is gone.
+	case s.peer == 0:
+		// When it makes itself known it is told that nobody is here: see late.
+	case err != nil:
+		s.send(core.Dead, core.EncodeErrorWithin(err, core.MaxBody))
+	case s.ended:
+		s.send(core.Dead, errClosed.body())
+	default:
+		s.send(core.Dead|core.End, errClosed.body())
 	}
-	// Otherwise the other end is told when it makes itself known.
 }
 
 // closedError is what operations on a closed stream return.
@@ -225,21 +229,6 @@ func closedError(op string, reason error) error {
 		e.Err = fmt.Errorf("%w: %w", net.ErrClosed, reason)
 	}
 	return e
-}
-
-// farewellLocked tells the other end that this one is closed, and forgets it.
-func (s *Stream) farewellLocked() {
-	s.r.endpoints.remove(s.handle)
-	if s.farewell == nil {
-		flags := core.Dead
-		if !s.ended {
-			flags |= core.End
-		}
-		s.ended = true
-		s.send(flags, errClosed.body())
-		return
-	}
-	s.send(core.Dead, core.EncodeErrorWithin(s.farewell, core.MaxBody))
 }
 
 // send queues a frame to the other end, behind the data and without waiting.
@@ -270,12 +259,40 @@ func (s *Stream) openLocked() {
 		s.reserved += got
 		s.in.window += got
 	}
-	s.creditLocked()
+	more, arrived := s.in.next(time.Now())
+	s.send(core.Credit, appendCredit(more, arrived, openingCredit))
+}
+
+// openingCredit is a third integer in the first credit of each end. If that
+// finds nobody, because the opener closed its end meanwhile, it is answered
+// with an error. Other credit is not: a stream that was closed in order is
+// owed some until the other end has read everything.
+const openingCredit = 0
+
+func appendCredit(v ...uint64) []byte {
+	b := make([]byte, 0, 24)
+	for _, v := range v {
+		b = core.AppendUint(b, v)
+	}
+	return b
+}
+
+// opensStream reports whether the body of a credit frame has the third
+// integer.
+func opensStream(body []byte) bool {
+	for range 2 {
+		_, n, err := core.ParseUint(body)
+		if err != nil {
+			return false
+		}
+		body = body[n:]
+	}
+	return len(body) == 1 && body[0] == openingCredit
 }
 
 func (s *Stream) creditLocked() {
 	more, arrived := s.in.next(time.Now())
-	s.send(core.Credit, core.AppendUint(core.AppendUint(nil, more), arrived))
+	s.send(core.Credit, appendCredit(more, arrived))
 }
 
 func (s *Stream) far() core.ID { return s.dst }
@@ -285,9 +302,6 @@ func (s *Stream) lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failLocked(err)
-	if s.closed {
-		s.r.endpoints.remove(s.handle)
-	}
 }
 
 func (s *Stream) failLocked(err error) {
@@ -313,12 +327,10 @@ func (s *Stream) signal() {
 func (s *Stream) frame(f *core.Frame, l *Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Reply >= core.FirstDynamic && s.peer == 0 {
+	if !s.closed && s.peer == 0 && f.Reply >= core.FirstDynamic {
 		s.peer = f.Reply
 		close(s.opened)
-		if s.closed {
-			s.farewellLocked()
-		} else if f.Flags&core.Dead == 0 {
+		if f.Flags&core.Dead == 0 {
 			s.openLocked()
 		}
 	}
