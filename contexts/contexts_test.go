@@ -291,6 +291,7 @@ func TestDeadlineTravels(t *testing.T) {
 	if _, err := block.Call(ctx, b, self); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the deadline passed and Call returned %v", err)
 	}
+	marks.await(t, "blocked")
 	marks.await(t, "released")
 }
 
