@@ -127,13 +127,16 @@ type markBoard struct {
 	wake chan struct{}
 }
 
-var marks = markBoard{wake: make(chan struct{}, 100)}
+var marks = markBoard{wake: make(chan struct{}, 1)}
 
 func (m *markBoard) add(s string) {
 	m.mu.Lock()
 	m.list = append(m.list, s)
 	m.mu.Unlock()
-	m.wake <- struct{}{}
+	select {
+	case m.wake <- struct{}{}:
+	default: // somebody has been told that there is news
+	}
 }
 
 // await waits until some mark begins with prefix.
