@@ -115,7 +115,9 @@ func (d *dialogue) run(ctx context.Context) {
 			if q, ok := d.judge(line, age); ok {
 				asked[q.key]++
 				if err := d.answer(ctx, q, asked[q.key]); err != nil {
-					d.fail(err)
+					if ctx.Err() == nil { // else the tool has ended, and says why itself
+						d.fail(err)
+					}
 					return
 				}
 				poll = pollFirst

@@ -10,21 +10,38 @@ import (
 // The classes of failures that a program can act on. They are recognised by
 // errors.Is also for a hop that was made several contexts away.
 var (
-	ErrStart            = errors.New("the tool could not be started")
-	ErrEOF              = errors.New("the connection ended before the far side was ready")
-	ErrTimeout          = errors.New("timed out")
-	ErrRefused          = errors.New("connection refused")
-	ErrPassword         = errors.New("incorrect password")
+	// ErrStart: there is no such tool, or no such host, or the tool does not
+	// take what it was told.
+	ErrStart = errors.New("the tool could not be started")
+	// ErrEOF: the pipe ended, and nothing better is known.
+	ErrEOF = errors.New("the connection ended before the far side was ready")
+	// ErrTimeout: a bound of the tool or of the protocol passed. That of a
+	// context shows as context.DeadlineExceeded as well.
+	ErrTimeout = errors.New("timed out")
+	// ErrRefused: nobody listens there.
+	ErrRefused = errors.New("connection refused")
+	// ErrPassword: a password or passphrase was wrong.
+	ErrPassword = errors.New("incorrect password")
+	// ErrPasswordRequired: one is asked for, none was given, and nobody could
+	// be asked, or would answer.
 	ErrPasswordRequired = errors.New("a password is required and none is at hand")
-	ErrPermission       = errors.New("permission denied")
-	ErrHostKey          = errors.New("host key verification failed")
-	ErrHostKeyUnknown   = hostKeyError("host key is not known")
-	ErrHostKeyChanged   = hostKeyError("host key has changed")
-	ErrNoRuntime        = errors.New("the container runtime or its container is not there")
-	ErrBadName          = errors.New("not a valid name")
+	// ErrPermission: we are known, and not let in.
+	ErrPermission = errors.New("permission denied")
+	// ErrHostKey: the host could not show that it is the one that was meant.
+	// The next two are kinds of it.
+	ErrHostKey = errors.New("host key verification failed")
+	// ErrHostKeyUnknown: nothing is known of the host.
+	ErrHostKeyUnknown = hostKeyError("host key is not known")
+	// ErrHostKeyChanged: another key is known of the host. Somebody may be in between.
+	ErrHostKeyChanged = hostKeyError("host key has changed")
+	// ErrNoRuntime: for methods that enter containers.
+	ErrNoRuntime = errors.New("the container runtime or its container is not there")
+	// ErrBadName: a name of a host, user or the like that no such thing has, or that a
+	// tool would take for an option.
+	ErrBadName = errors.New("not a valid name")
 )
 
-// hostKeyError is a kind of [ErrHostKey].
+// hostKeyClass is a kind of [ErrHostKey].
 type hostKeyClass struct{ text string }
 
 func hostKeyError(text string) error         { return &hostKeyClass{text} }

@@ -121,13 +121,15 @@ func explainSSH(answers bool) func(ending) error {
 func sshClass(class error, how ending, line string, answers bool) error {
 	switch class {
 	case ErrHostKey:
-		// The last line is the same for all; the one before tells them apart.
+		// The last line is the same for all, and those before tell them apart.
+		// In BatchMode none comes before where the key is not known.
+		class = ErrHostKeyUnknown
 		for _, said := range how.said {
 			switch {
 			case strings.Contains(said, "HOST IDENTIFICATION HAS CHANGED"), strings.Contains(said, "has changed and you have requested"):
 				return ErrHostKeyChanged
-			case containsAny(said, "host key is known for", "authenticity of host", "No matching host key fingerprint"):
-				class = ErrHostKeyUnknown
+			case containsAny(said, "revoked", "ertificate", "DNS SPOOFING", "differs from the key"):
+				class = ErrHostKey
 			}
 		}
 	case ErrPermission:

@@ -61,10 +61,15 @@ func (s *Stream) read(b []byte) (n int, done bool, err error) {
 	if n == 0 {
 		return 0, s.readErr != nil, s.readErr
 	}
+	s.consumedLocked(n)
+	return n, true, nil
+}
+
+// consumedLocked grants anew what has been read.
+func (s *Stream) consumedLocked(n int) {
 	if s.readErr == nil && s.in.consume(uint64(n), time.Now(), s.growLocked) && s.peer != 0 {
 		s.creditLocked()
 	}
-	return n, true, nil
 }
 
 func (s *Stream) growLocked(n uint64) uint64 {
@@ -80,28 +85,14 @@ func (s *Stream) Write(b []byte) (int, error) {
 	defer s.writing.Unlock()
 	sent := 0
 	for first := true; first || len(b) > 0; first = false {
-		expired := s.writeDeadline.wait()
-		if isClosed(expired) {
-			return sent, timeout("write")
-		}
-		if err := s.writable(); err != nil {
+		n, expired, err := s.mayWrite(min(len(b), core.MaxBody))
+		if err != nil {
 			return sent, err
 		}
 		if len(b) == 0 {
-			return 0, nil
+			break
 		}
-		select {
-		case <-s.opened:
-		case <-expired:
-			continue
-		case <-s.dead:
-			continue
-		}
-		n := s.out.acquire(min(len(b), core.MaxBody), expired, s.dead)
-		if n == 0 {
-			continue // one of the two has come
-		}
-		if err := s.writeFrame(b[:n], expired); err != nil {
+		if err := s.writeFrame(newFrame(core.Header{}, b[:n]), expired); err != nil {
 			return sent, err
 		}
 		sent += n
@@ -110,16 +101,42 @@ func (s *Stream) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-// writeFrame queues one frame of data.
-func (s *Stream) writeFrame(b []byte, expired <-chan struct{}) error {
+// mayWrite waits for credit for at least one and at most n bytes, which are
+// then counted as sent. With n 0 it only reports why nothing can be written.
+// The channel is that of the deadline which holds for the write.
+func (s *Stream) mayWrite(n int) (got int, expired <-chan struct{}, err error) {
+	for {
+		expired = s.writeDeadline.wait()
+		if isClosed(expired) {
+			return 0, nil, timeout("write")
+		}
+		if err := s.writable(); err != nil {
+			return 0, nil, err
+		}
+		if n == 0 {
+			return 0, expired, nil
+		}
+		select {
+		case <-s.opened:
+			if got := s.out.acquire(n, expired, s.dead); got > 0 {
+				return got, expired, nil
+			}
+		case <-expired:
+		case <-s.dead:
+		}
+	}
+}
+
+// writeFrame queues a frame of data, for which there is credit.
+func (s *Stream) writeFrame(f *core.Frame, expired <-chan struct{}) error {
 	s.mu.Lock()
-	peer := s.peer
+	f.Header = core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle}
 	s.mu.Unlock()
-	f := newFrame(core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: peer, Reply: s.handle}, b)
+	n := len(f.Body)
 	l, err := s.r.way(s.dst)
 	if err != nil {
 		f.Release()
-		s.out.unacquire(len(b))
+		s.out.unacquire(n)
 		return err
 	}
 	if l == nil {
@@ -131,7 +148,7 @@ func (s *Stream) writeFrame(b []byte, expired <-chan struct{}) error {
 		return nil
 	}
 	f.Release()
-	s.out.unacquire(len(b))
+	s.out.unacquire(n)
 	if err := s.writable(); err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var discardLog = slog.New(slog.DiscardHandler)
+
 // testNode is a router with a function at HandleCall, as a test sees it.
 type testNode struct {
 	*Router
@@ -55,7 +57,7 @@ func (n *testNode) config(c Config) Config {
 		n.events = append(n.events, e)
 	}
 	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
+		c.Log = discardLog
 	}
 	return c
 }

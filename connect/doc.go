@@ -1,0 +1,69 @@
+// Package connect has the ways to start a child: on this host, as another user, on
+// another host, through any command that relays.
+//
+// # What a method does
+//
+// A [Method] is plain data. It says how to run one command somewhere and gets a
+// pipe to that command's standard input and output: a [bootstrap.Carrier]. What
+// the command is, and what happens on the pipe, is none of its business: package
+// bootstrap puts a first stage at the far end, an executable behind it, and the
+// pipe is the link to the child from then on.
+//
+// A method is sent, as data, to the context that is to connect, which may be far
+// away, and is opened there; so it has to be registered in every copy of the
+// program ([Register]). Passwords travel with it, inside the link and nowhere
+// else. What it was not given is asked of the person at the master ([Prompt]).
+//
+// [Local], [Sudo], [SSH], [OpenSSH] and [Command] are methods. SSH speaks the
+// protocol itself; all others run a program.
+//
+// # Programs that ask
+//
+// A program gets a session of its own. Its standard input and output are pipes,
+// for the payload; its standard error goes to the log; its controlling terminal
+// is a pseudo-terminal that only we read. So a program that opens /dev/tty to
+// ask for a password can, while the payload passes beside it, binary clean and
+// at the speed of a pipe.
+//
+// A prompt is an unfinished line on that terminal. It is answered if it is
+// recognised (by a token that the program was told to print, or by a table) and if
+// echo is off. A prompt that comes again means that the answer was wrong. A line
+// that nobody knows, standing on a terminal without echo, is put to a person,
+// and never answered with a password that is at hand. When the far side has
+// spoken, nothing is answered any more.
+//
+// # Life
+//
+// Open starts, Close ends: it closes the pipe, hangs up the terminal, signals
+// the process group, kills it, and returns when everything has ended and all
+// goroutines have; that takes 5 s at most, and a few milliseconds for programs
+// that behave. When we die, the kernel kills the program, and hangs up on one
+// that it may not kill.
+//
+// # Errors
+//
+// The classes ([ErrPassword], [ErrHostKeyChanged] ...) are recognised by
+// errors.Is after any number of hops. An [Error] has the hop, what was going on,
+// and the last words of the program.
+//
+// # A method of one's own
+//
+// Most take a few lines around [Command]. This one continues inside a directory
+// tree, as chroot(8) does:
+//
+//	type Chroot struct {
+//		Dir string
+//	}
+//
+//	func init() { connect.Register[Chroot]("example.com/chroot") }
+//
+//	func (c Chroot) Label() string { return "chroot:" + c.Dir }
+//
+//	func (c Chroot) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+//		return connect.Command{Name: c.Label(), Argv: []string{"chroot", c.Dir}}.Open(ctx, e)
+//	}
+//
+// and is used like any other:
+//
+//	rescue, err := node.Connect(ctx, Chroot{"/mnt/sysroot"})
+package connect
