@@ -1,0 +1,297 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// soon is how long an error may take that needs no waiting.
+const soon = 10 * time.Second
+
+// told makes sure that an error says all that a person needs to know.
+func told(t *testing.T, err error, words ...string) {
+	t.Helper()
+	t.Logf("%q", err)
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q is not said in %q", w, err)
+		}
+	}
+	for _, r := range err.Error() {
+		if r < ' ' || r == 0x7f {
+			t.Errorf("the control character %q is in %q", r, err)
+		}
+	}
+}
+
+// Names that are not names are refused before anything is started or dialled,
+// by both methods that make something of names.
+func TestBadNames(t *testing.T) {
+	proof := filepath.Join(t.TempDir(), "proof")
+	children := childProcesses(t)
+	self := master(t, nil)
+	middle := child(t, self, connect.Local{})
+	inside := "-oProxyCommand=touch " + proof
+	for _, name := range []string{
+		"", inside, "-", "u@-v", "u@" + inside, "a b", "a\tb", "a\nb", "a\x00b", "\x00", "a;touch " + proof, "$(touch " + proof + ")",
+		"`touch " + proof + "`", "a/b", "a\x1b]0;x\x07", strings.Repeat("a", 256), "@", "u@",
+	} {
+		for _, m := range []connect.Method{
+			connect.SSH{Host: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
+			connect.OpenSSH{Host: name},
+		} {
+			err := refused(t, self, m, connect.ErrBadName, soon)
+			told(t, err, "connect ")
+		}
+	}
+	for _, name := range []string{inside, "-v", "a b", "a\nb", "a\x00b", "u@-v", "$(touch " + proof + ")"} {
+		for _, m := range []connect.Method{
+			connect.SSH{Host: "localhost", User: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
+			connect.OpenSSH{Host: "localhost", User: name},
+			connect.Sudo{User: name},
+		} {
+			told(t, refused(t, self, m, connect.ErrBadName, soon), "connect ")
+		}
+	}
+	// The same in another context: the class and the path arrive.
+	told(t, refused(t, middle, connect.OpenSSH{Host: inside}, connect.ErrBadName, soon), "connect local/openssh:")
+	if _, err := os.Stat(proof); !isNotExist(err) {
+		t.Errorf("a name was executed: %v", err)
+	}
+	answers(t, middle, os.Getuid())
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	if now := childProcesses(t); now != children {
+		t.Errorf("processes of the test: %q before, %q now", children, now)
+	}
+}
+
+// noDialer is for hops that must not get as far as the network.
+type noDialer struct{ t *testing.T }
+
+func (d noDialer) DialContext(_ context.Context, network, addr string) (net.Conn, error) {
+	d.t.Errorf("%s %q was dialled", network, addr)
+	return nil, errors.New("not to be dialled")
+}
+
+// What can be wrong about a host, from the master and from a context on the way.
+func TestBadHosts(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	users := []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}
+	target := lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}})
+	way := lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}, Files: map[string]string{
+		keyFile: key.Private, knownFile: target.KnownHosts(),
+	}})
+	// Something listens and never says a word.
+	silent, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	_, silentPort, _ := net.SplitHostPort(silent.Addr().String())
+	silentNumber, err := net.DefaultResolver.LookupPort(t.Context(), "tcp", silentPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	self := master(t, nil)
+	hop := login(t, self, way, "deploy", key)
+	before := []scene{look(way), look(target)}
+	for _, from := range []struct {
+		name string
+		n    *contexts.Node
+		hop  connect.SSH
+		path string
+	}{
+		{"the master", self, withKey(reach(t, target, "deploy"), key), "connect ssh:"},
+		{"a context on the way", hop, onHosts(target, "deploy"), "connect " + hop.String() + "/ssh:"},
+	} {
+		for name, test := range map[string]struct {
+			change func(h *connect.SSH)
+			class  error
+			words  []string
+		}{
+			"unknown user": {func(h *connect.SSH) { h.User = "nobody-here" }, connect.ErrPermission, []string{"nobody-here@"}},
+			"closed port":  {func(h *connect.SSH) { h.Port = 1 }, connect.ErrRefused, []string{target.IP() + ":1"}},
+			"silent port": {func(h *connect.SSH) {
+				h.Host, h.Port, h.ConnectTimeout = lab.StationIP, silentNumber, time.Second
+			}, connect.ErrTimeout, []string{lab.StationIP + ":" + silentPort}},
+			"no such address": {func(h *connect.SSH) {
+				h.Host, h.ConnectTimeout = "10.77.254.254", time.Second
+			}, nil, []string{"10.77.254.254"}},
+			"no such name": {func(h *connect.SSH) { h.Host = "nowhere.invalid" }, nil, []string{"nowhere.invalid"}},
+		} {
+			t.Run(name+" from "+from.name, func(t *testing.T) {
+				h := from.hop
+				test.change(&h)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				start := time.Now()
+				n, err := from.n.Connect(ctx, h)
+				if err == nil {
+					t.Fatalf("%v was connected", n)
+				}
+				if took := time.Since(start); took > soon {
+					t.Errorf("it took %v", took)
+				}
+				if test.class != nil && !errors.Is(err, test.class) {
+					t.Errorf("%q (%T) is not one that is %q", err, err, test.class)
+				}
+				if e, ok := errors.AsType[*contexts.Error](err); !ok || e.Kind != core.KindConnect || !strings.HasSuffix(e.Path, h.Label()) {
+					t.Errorf("%#v", e)
+				}
+				told(t, err, append(test.words, from.path)...)
+			})
+		}
+	}
+	for _, s := range before {
+		s.restored(t, patience)
+	}
+	answers(t, hop, 2000)
+	answers(t, login(t, self, target, "deploy", key), 2000)
+}
+
+// A deadline of the caller is an error that names the phase it ended.
+func TestDeadlineNamesThePhase(t *testing.T) {
+	self := master(t, nil)
+	for name, test := range map[string]struct {
+		argv  []string
+		words []string
+	}{
+		"the far side is silent":   {[]string{"/bin/sh", "-c", "exec sleep 1000"}, []string{string(bootstrap.PhaseFirstStage)}},
+		"the far side is a prompt": {[]string{"/bin/sh", "-c", "echo Which one do you want?; exec sleep 1000"}, []string{string(bootstrap.PhaseFirstStage), "Which one do you want?"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			children := childProcesses(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			_, err := self.Connect(ctx, connect.Command{Argv: test.argv})
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > soon {
+				t.Fatalf("%v after %v", err, took)
+			}
+			told(t, err, append(test.words, "connect command:sh")...)
+			if now := childProcesses(t); now != children {
+				t.Errorf("processes of the test: %q before, %q now", children, now)
+			}
+		})
+	}
+}
+
+// Programs that are not what a hop should be.
+func TestProgramsThatAreNoHop(t *testing.T) {
+	self := master(t, nil)
+	bystander := child(t, self, connect.Local{})
+	sh := func(script string) connect.Command { return connect.Command{Argv: []string{"/bin/sh", "-c", script}} }
+	for name, test := range map[string]struct {
+		hop   connect.Command
+		class error
+		words []string
+	}{
+		"is not there": {connect.Command{Argv: []string{"/no/such/program"}}, connect.ErrStart, []string{"/no/such/program"}},
+		"no program":   {connect.Command{}, connect.ErrStart, nil},
+		"ends at once": {sh("echo going now; exit 42"), connect.ErrEOF, []string{"42", "going now"}},
+		"is killed":    {sh("kill -KILL $$"), connect.ErrEOF, []string{"kill"}},
+		"binary":       {sh("head -c 16000000 /dev/urandom; echo the end; exit 3"), nil, nil},
+		"without end":  {sh("exec cat /dev/urandom"), bootstrap.ErrNoise, nil},
+		"yes":          {sh("exec yes no"), bootstrap.ErrNoise, []string{"no"}},
+		"control":      {sh(`printf '\033]0;title\007\033[2Jhello\r\n'; exit 1`), connect.ErrEOF, []string{"hello"}},
+		// It claims to be a child and then speaks another language.
+		"speaks nonsense": {sh(`read -r x; m=$(tr '\0' '\n' </proc/$$/cmdline | sed -n 's/^m=\([0-9a-f]*\)"\([0-9a-f]*\)".*/\1\2/p'); ` +
+			`printf '\n%s go\n' "$m"; head -c 100000 /dev/urandom; exec sleep 1000`), nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			children := childProcesses(t)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			start := time.Now()
+			n, err := self.Connect(ctx, test.hop)
+			if err == nil {
+				t.Fatalf("%v was connected", n)
+			}
+			if took := time.Since(start); took > soon {
+				t.Errorf("it took %v", took)
+			}
+			if test.class != nil && !errors.Is(err, test.class) {
+				t.Errorf("%q (%T) is not one that is %q", err, err, test.class)
+			}
+			if len(err.Error()) > 4<<10 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+			told(t, err, append(test.words, "connect command")...)
+			answers(t, bystander, os.Getuid())
+			if now := childProcesses(t); now != children {
+				t.Errorf("processes of the test: %q before, %q now", children, now)
+			}
+		})
+	}
+}
+
+// An image that was changed on its way is not executed, whatever the rung.
+func TestChangedImage(t *testing.T) {
+	lab.Require(t) // the rungs below memfd need root
+	self := master(t, nil)
+	bystander := child(t, self, connect.Local{})
+	for _, rung := range []string{
+		bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk,
+	} {
+		t.Run(rung, func(t *testing.T) {
+			t.Parallel()
+			tree := master(t, &contexts.Config{Rungs: []string{rung}})
+			err := refused(t, tree, flipping{}, bootstrap.ErrNoRung, patience)
+			told(t, err, rung, "flipping")
+			if !strings.Contains(err.Error(), "hash") && !strings.Contains(err.Error(), "unpack") && !errors.Is(err, bootstrap.ErrImageHash) {
+				t.Errorf("the hash is not mentioned in %q", err)
+			}
+			answers(t, bystander, os.Getuid())
+		})
+	}
+}
+
+// flipping is a hop to this host that changes one byte in the middle of what is
+// sent.
+type flipping struct{}
+
+func (flipping) Label() string { return "flipping" }
+
+func (flipping) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+	c, err := connect.Command{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return &flipper{Carrier: c, at: 1 << 20}, nil
+}
+
+type flipper struct {
+	bootstrap.Carrier
+	mu sync.Mutex
+	at int
+}
+
+func (f *flipper) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at := f.at; at >= 0 && at < len(b) {
+		b = append([]byte(nil), b...)
+		b[at] ^= 0x10
+	}
+	f.at -= len(b)
+	return f.Carrier.Write(b)
+}

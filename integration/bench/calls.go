@@ -1,0 +1,172 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// callTime measures the mean of n calls one after the other, in microseconds.
+func callTime(ctx context.Context, on *contexts.Node, n int) (float64, error) {
+	began := time.Now()
+	for range n {
+		if _, err := empty.Call(ctx, on, struct{}{}); err != nil {
+			return 0, err
+		}
+	}
+	return micros(time.Since(began)) / float64(n), nil
+}
+
+func calls(name string, on *contexts.Node, n int) *subject {
+	return &subject{name: name, measure: func(ctx context.Context) (float64, error) { return callTime(ctx, on, n) }}
+}
+
+// chain starts a chain of local children, each the child of the one before it.
+func chain(ctx context.Context, from *contexts.Node, hops int) ([]*contexts.Node, error) {
+	var nodes []*contexts.Node
+	for range hops {
+		n, err := from.Connect(ctx, connect.Local{})
+		if err != nil {
+			return nil, err
+		}
+		nodes, from = append(nodes, n), n
+	}
+	return nodes, nil
+}
+
+// callRows are the rows on calls between local contexts.
+func callRows(ctx context.Context) (rows []row, err error) {
+	master, err := start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, master.Close()) }()
+	nodes, err := chain(ctx, master, 3)
+	if err != nil {
+		return nil, err
+	}
+	const batch = 1000
+	floor := &subject{name: "ping-pong", measure: func(ctx context.Context) (float64, error) { return pingPong(ctx, batch) }}
+	one, two, three := calls("1 hop", nodes[0], batch), calls("2 hops", nodes[1], batch), calls("3 hops", nodes[2], batch)
+	if err := inTurns(ctx, rounds(15), floor, one, two, three); err != nil {
+		return nil, err
+	}
+	limit := floor.results.least()
+	const limitIs = "ping-pong over pipes"
+	rows = append(rows,
+		row{What: "empty call, local child", Unit: "us", Measured: one.results.median(), Limit: limit, LimitIs: limitIs, Factor: 2.5},
+		row{What: "second hop adds", Unit: "us", Measured: two.results.median() - one.results.median(), Limit: limit, LimitIs: limitIs, Factor: 1.5},
+		row{What: "third hop adds", Unit: "us", Measured: three.results.median() - two.results.median(), Limit: limit, LimitIs: limitIs, Factor: 1.5},
+	)
+
+	pipe, err := pipelinedOnTwoCores(ctx)
+	if err != nil {
+		return rows, err
+	}
+	forward, err := forwarding(ctx, nodes[0], nodes[1])
+	if err != nil {
+		return rows, err
+	}
+	return append(rows, pipe, forward), nil
+}
+
+// window is the number of calls under way at once where they are pipelined.
+const window = 1000
+
+// pipelined makes n calls without waiting for one before the next and returns
+// how many were answered per second.
+func pipelined(ctx context.Context, on *contexts.Node, n int) (float64, error) {
+	pending := make(chan *contexts.Pending[struct{}], window)
+	began := time.Now()
+	go func() { // until all are sent
+		defer close(pending)
+		for range n {
+			pending <- empty.Go(ctx, on, struct{}{})
+		}
+	}()
+	var first error
+	for p := range pending {
+		if _, err := p.Wait(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return float64(n) / time.Since(began).Seconds(), first
+}
+
+// pipelinedOnTwoCores starts a process that may use two processors, for itself
+// and for its child.
+func pipelinedOnTwoCores(ctx context.Context) (row, error) {
+	r := row{What: "pipelined calls on two cores", Unit: "/s", Plus: 150_000, AtLeast: true}
+	a, b, err := twoProcessors()
+	if err != nil {
+		return r, err
+	}
+	if a == b {
+		r.Missing = "there is one processor only"
+		return r, nil
+	}
+	cmd, err := self(ctx, "cores")
+	if err != nil {
+		return r, err
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := onProcessors(cmd.Start, a, b); err != nil {
+		return r, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return r, err
+	}
+	_, err = fmt.Sscan(out.String(), &r.Measured)
+	return r, err
+}
+
+// twoCores is the role "cores".
+func twoCores(ctx context.Context, _ []string) (err error) {
+	master, err := start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, master.Close()) }()
+	child, err := master.Connect(ctx, connect.Local{})
+	if err != nil {
+		return err
+	}
+	s := &subject{name: "pipelined", measure: func(ctx context.Context) (float64, error) { return pipelined(ctx, child, 50_000) }}
+	if err := inTurns(ctx, rounds(9), s); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(os.Stdout, s.results.median())
+	return err
+}
+
+// forwarding measures how many frames a second of the processor time of middle
+// moves, reading and writing the links included: each call is one frame down
+// and one up.
+func forwarding(ctx context.Context, middle, far *contexts.Node) (row, error) {
+	const n = 50_000
+	s := &subject{name: "forwarding", measure: func(ctx context.Context) (float64, error) {
+		before, err := processor.Call(ctx, middle, struct{}{})
+		if err != nil {
+			return 0, err
+		}
+		if _, err := pipelined(ctx, far, n); err != nil {
+			return 0, err
+		}
+		after, err := processor.Call(ctx, middle, struct{}{})
+		return 2 * n / (after - before).Seconds(), err
+	}}
+	err := inTurns(ctx, rounds(9), s)
+	return row{
+		What: "frames forwarded, per second of CPU", Unit: "/s",
+		Measured: s.results.median(), Plus: 400_000, AtLeast: true,
+	}, err
+}

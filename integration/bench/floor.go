@@ -1,0 +1,144 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// partner is another process of this program at the other end of two pipes,
+// which is what a local child has for its link: the physical limit.
+type partner struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out io.ReadCloser
+}
+
+func newPartner(ctx context.Context, args ...string) (*partner, error) {
+	cmd, err := self(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	p := &partner{cmd: cmd}
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if p.out, err = cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return p, cmd.Start()
+}
+
+func (p *partner) close() error {
+	p.in.Close()
+	return p.cmd.Wait()
+}
+
+// servePong is the role "pong": it answers every byte with a byte.
+func servePong(context.Context, []string) error {
+	b := make([]byte, 1)
+	for {
+		if _, err := os.Stdin.Read(b); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(b); err != nil {
+			return err
+		}
+	}
+}
+
+// servePing is the role "ping": so many one-byte round trips to a "pong", of
+// which it prints the mean in microseconds.
+func servePing(ctx context.Context, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	cpu, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	var p *partner
+	if err := onProcessors(func() (err error) {
+		p, err = newPartner(ctx, "pong")
+		return err
+	}, cpu); err != nil {
+		return err
+	}
+	b := make([]byte, 1)
+	var began time.Time
+	for i := range n + 1 {
+		if i == 1 {
+			began = time.Now() // the first waited for main
+		}
+		if _, err := p.in.Write(b); err != nil {
+			return err
+		}
+		if _, err := p.out.Read(b); err != nil {
+			return err
+		}
+	}
+	took := micros(time.Since(began)) / float64(n)
+	if _, err := fmt.Println(took); err != nil {
+		return err
+	}
+	return p.close()
+}
+
+// pingPong runs the two, each on a processor of its own. Left alone the kernel
+// puts them on one when the machine is busy, which makes a factor of three, and
+// is no limit for programs that have work to do.
+func pingPong(ctx context.Context, n int) (float64, error) {
+	a, b, err := twoProcessors()
+	if err != nil {
+		return 0, err
+	}
+	cmd, err := self(ctx, "ping", strconv.Itoa(n), strconv.Itoa(b))
+	if err != nil {
+		return 0, err
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := onProcessors(cmd.Start, a); err != nil {
+		return 0, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, err
+	}
+	var took float64
+	_, err = fmt.Sscan(out.String(), &took)
+	return took, err
+}
+
+// serveZeros is the role "zeros": so many bytes to standard output.
+func serveZeros(_ context.Context, args []string) error {
+	var n int64
+	if _, err := fmt.Sscan(args[0], &n); err != nil {
+		return err
+	}
+	return writeZeros(os.Stdout, n)
+}
+
+// serveDrain is the role "drain": it reads to the end and prints a byte.
+func serveDrain(context.Context, []string) error {
+	if _, err := drain(os.Stdin); err != nil {
+		return err
+	}
+	_, err := os.Stdout.Write([]byte("x"))
+	return err
+}
+
+// sayHello is the role "hello": one byte, as soon as main runs.
+func sayHello(context.Context, []string) error {
+	_, err := os.Stdout.Write([]byte("x"))
+	return err
+}

@@ -1,0 +1,30 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"os/exec"
+	"strconv"
+)
+
+//go:embed mitogen.py
+var mitogenProgram string
+
+// python is Debian's own, for which Debian's mitogen is installed.
+const python = "/usr/bin/python3"
+
+// peerRows let Mitogen do the same jobs between the same hosts. They have no
+// budget and stand beside ours for the reader.
+func peerRows(ctx context.Context, h *hosts) ([]row, error) {
+	if err := exec.CommandContext(ctx, python, "-c", "import mitogen").Run(); err != nil {
+		return []row{{What: "Mitogen", Missing: "left out: python3-mitogen is not installed"}}, nil
+	}
+	out, err := h.run(ctx, python, "-c", mitogenProgram, serverName, userName, strconv.Itoa(rounds(5)))
+	rows, decodeErr := decodeLines[row](out)
+	if err == nil {
+		err = decodeErr
+	}
+	return rows, err
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A series is what several rounds found.
+type series []float64
+
+func (s series) median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// least is for what others can only make longer: a physical limit.
+func (s series) least() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	return slices.Min(s)
+}
+
+// A subject is measured in turns with others, so that what else goes on in the
+// machine disturbs all of them alike.
+type subject struct {
+	name    string
+	measure func(context.Context) (float64, error)
+	results series
+}
+
+// inTurns measures every subject once per round. The first round warms up
+// caches and heaps and does not count.
+func inTurns(ctx context.Context, n int, subjects ...*subject) error {
+	for i := range n + 1 {
+		for _, s := range subjects {
+			v, err := s.measure(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			if i > 0 {
+				s.results = append(s.results, v)
+			}
+		}
+	}
+	return nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// perSecond is in units of 10^6 bytes.
+func megabytes(bytes int64, d time.Duration) float64 { return float64(bytes) / 1e6 / d.Seconds() }
+
+// self is this program, to be run again in a role.
+func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, args...)
+	cmd.Stderr = os.Stderr
+	cmd.Env = os.Environ()
+	if quick {
+		cmd.Env = append(cmd.Env, "BENCH_QUICK=1")
+	}
+	return cmd, nil
+}
+
+// decodeLines decodes what a role printed.
+func decodeLines[T any](out []byte) ([]T, error) {
+	var all []T
+	lines := bufio.NewScanner(strings.NewReader(string(out)))
+	for lines.Scan() {
+		var v T
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			return all, fmt.Errorf("%q: %w", lines.Text(), err)
+		}
+		all = append(all, v)
+	}
+	return all, lines.Err()
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+// startRows are the rows on what a start costs, in time and in bytes, and on
+// what is then there.
+func startRows(ctx context.Context) (rows []row, err error) {
+	master, err := start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, master.Close()) }()
+
+	child := &subject{name: "local child", measure: func(ctx context.Context) (float64, error) {
+		began := time.Now()
+		n, err := master.Connect(ctx, connect.Local{})
+		if err != nil {
+			return 0, err
+		}
+		_, err = empty.Call(ctx, n, struct{}{})
+		took := millis(time.Since(began))
+		return took, errors.Join(err, n.Close())
+	}}
+	bare := &subject{name: "bare process", measure: func(ctx context.Context) (float64, error) {
+		began := time.Now()
+		p, err := newPartner(ctx, "hello")
+		if err != nil {
+			return 0, err
+		}
+		_, err = p.out.Read(make([]byte, 1))
+		took := millis(time.Since(began))
+		return took, errors.Join(err, p.close())
+	}}
+	if err := inTurns(ctx, rounds(15), child, bare); err != nil {
+		return nil, err
+	}
+	rows = append(rows, row{
+		What: "local child, to its first answer", Unit: "ms", Measured: child.results.median(),
+		Limit: bare.results.median(), LimitIs: "the same program, to its first byte", Plus: 15,
+	})
+
+	line := bootstrap.NewLaunch(bootstrap.Options{Label: "ssh:deploy@server"}).Line()
+	rows = append(rows, row{What: "first stage", Unit: "bytes", Measured: float64(len(line)), Plus: 1024})
+	size, err := imageRow(ctx)
+	if err != nil {
+		return rows, err
+	}
+	idle, err := idleRows(ctx, master)
+	return append(append(rows, size), idle...), err
+}
+
+// imageRow packs the example that goes over ssh and sudo. This program itself
+// holds the lab and its test hosts besides.
+func imageRow(ctx context.Context) (row, error) {
+	r := row{What: "image of examples/chain, gzip", Unit: "MB", Plus: 2.1}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "chain")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name,
+		"github.com/mitosis-go/mitosis/examples/chain")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		r.Missing = "it cannot be built here: " + string(bytes.TrimSpace(out))
+		return r, nil
+	}
+	image, err := os.ReadFile(name)
+	if err != nil {
+		return r, err
+	}
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return r, err
+	}
+	_, err = w.Write(image)
+	err = errors.Join(err, w.Close())
+	r.Measured = float64(packed.Len()) / 1e6
+	return r, err
+}

@@ -1,0 +1,303 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// The passwords are made up anew: the test binary, which hosts have at its own
+// path, must not hold what is looked for there.
+var (
+	rightPassword = "right-" + rand.Text()
+	rootPassword  = "root's-" + rand.Text()
+	wrongPassword = "wrong-" + rand.Text()
+)
+
+// lecture is what a cautious administrator shows to everybody. It is made to
+// look as if it asked for a password, three times, the last one at the end of
+// a line that the true prompt continues.
+const lecture = `We trust you have received the usual lecture.
+Never tell anybody your password:
+[sudo] password for deploy:
+Password: `
+
+var (
+	withRight = connect.Sudo{Password: connect.Secret(rightPassword)}
+	withWrong = connect.Sudo{Password: connect.Secret(wrongPassword)}
+	withRoots = connect.Sudo{Password: connect.Secret(rootPassword)}
+)
+
+// sudoCases are the ways in which sudo can ask, be answered and refuse. Each
+// hop is made by a context at the host, as the user deploy.
+var sudoCases = []struct {
+	name    string
+	sudoers string // "" is the plain rule
+	lang    string
+	host    func(*lab.Host)
+	sudo    connect.Sudo
+	reason  error  // nil: it must work
+	text    string // of the tool, in the error
+}{
+	{name: "right password", sudo: withRight},
+	{name: "wrong password", sudo: withWrong, reason: connect.ErrPassword, text: "ry again"},
+	{name: "no password", reason: connect.ErrPasswordRequired},
+	{name: "another user", sudo: connect.Sudo{User: "carol", Password: withRight.Password}},
+	{name: "login shell", sudo: connect.Sudo{Login: true, Password: withRight.Password}},
+	{name: "kept environment", sudo: connect.Sudo{PreserveEnv: true, SetHome: true, Password: withRight.Password},
+		sudoers: "deploy ALL=(ALL) SETENV: ALL"},
+	{name: "German", lang: "de_DE.UTF-8", sudo: withRight},
+	{name: "German, wrong password", lang: "de_DE.UTF-8", sudo: withWrong, reason: connect.ErrPassword},
+	{name: "German, no password", lang: "de_DE.UTF-8", reason: connect.ErrPasswordRequired},
+	{name: "German, not in sudoers", lang: "de_DE.UTF-8", sudoers: "root ALL=(ALL) ALL",
+		sudo: withRight, reason: connect.ErrPermission},
+	{name: "Japanese", lang: "ja_JP.UTF-8", sudo: withRight},
+	{name: "a prompt of the administrator's", sudoers: "Defaults passprompt=\"Losungswort von %p? \", passprompt_override\ndeploy ALL=(ALL) ALL",
+		sudo: withRight},
+	{name: "requiretty", sudoers: "Defaults requiretty\ndeploy ALL=(ALL) ALL", sudo: withRight},
+	{name: "pwfeedback", sudoers: "Defaults pwfeedback\ndeploy ALL=(ALL) ALL", sudo: withRight},
+	{name: "pwfeedback, wrong password", sudoers: "Defaults pwfeedback\ndeploy ALL=(ALL) ALL",
+		sudo: withWrong, reason: connect.ErrPassword},
+	{name: "use_pty", sudoers: "Defaults use_pty\ndeploy ALL=(ALL) ALL", sudo: withRight},
+	{name: "no use_pty", sudoers: "Defaults !use_pty\ndeploy ALL=(ALL) ALL", sudo: withRight},
+	{name: "log_output", sudoers: "Defaults log_output\ndeploy ALL=(ALL) ALL", sudo: withRight},
+	{name: "log_output, wrong password", sudoers: "Defaults log_output\ndeploy ALL=(ALL) ALL",
+		sudo: withWrong, reason: connect.ErrPassword},
+	{name: "lecture", sudoers: "Defaults lecture=always, lecture_file=/etc/lecture\ndeploy ALL=(ALL) ALL",
+		sudo: withRight},
+	{name: "lecture, wrong password", sudoers: "Defaults lecture=always, lecture_file=/etc/lecture\ndeploy ALL=(ALL) ALL",
+		sudo: withWrong, reason: connect.ErrPassword},
+	{name: "targetpw", sudoers: "Defaults targetpw\ndeploy ALL=(ALL) ALL", sudo: withRoots},
+	{name: "targetpw, own password", sudoers: "Defaults targetpw\ndeploy ALL=(ALL) ALL",
+		sudo: withRight, reason: connect.ErrPassword},
+	{name: "NOPASSWD", sudoers: "deploy ALL=(ALL) NOPASSWD: ALL"},
+	{name: "NOPASSWD with a password", sudoers: "deploy ALL=(ALL) NOPASSWD: ALL", sudo: withWrong},
+	{name: "not in sudoers", sudoers: "root ALL=(ALL) ALL", sudo: withRight,
+		reason: connect.ErrPermission, text: "not in the sudoers file"},
+	{name: "not this command", sudoers: "deploy ALL=(ALL) /usr/bin/id", sudo: withRight,
+		reason: connect.ErrPermission, text: "not allowed to execute"},
+	{name: "unknown target", sudo: connect.Sudo{User: "nobody-at-all", Password: withRight.Password},
+		reason: connect.ErrBadName, text: "nobody-at-all"},
+	{name: "one attempt only", sudoers: "Defaults passwd_tries=1\ndeploy ALL=(ALL) ALL",
+		sudo: withWrong, reason: connect.ErrPassword},
+	{name: "locked account", host: func(h *lab.Host) { h.Users[0].Locked = true },
+		sudo: withRight, reason: connect.ErrPassword},
+	{name: "no sudo", host: func(h *lab.Host) { h.Remove = []string{"sudo"} },
+		sudo: withRight, reason: connect.ErrStart},
+}
+
+// sudoHost is a host on which deploy may do everything.
+func sudoHost(sudoers, lang string) lab.Host {
+	if sudoers == "" {
+		sudoers = "deploy ALL=(ALL) ALL"
+	}
+	return lab.Host{
+		Users: []lab.User{
+			{Name: "deploy", Password: rightPassword},
+			{Name: "carol"},
+			{Name: "root", Password: rootPassword},
+		},
+		Sudoers: sudoers, Lang: lang,
+		Files: map[string]string{"/etc/lecture": lecture},
+	}
+}
+
+func TestSudoDialogue(t *testing.T) {
+	lab.Require(t)
+	for _, c := range sudoCases {
+		t.Run(c.name, func(t *testing.T) {
+			h := sudoHost(c.sudoers, c.lang)
+			if c.host != nil {
+				c.host(&h)
+			}
+			host := start(t, h)
+			log, logged := newJournal(t)
+			user := enter(t, master(t, &contexts.Config{Log: log}), host, "deploy")
+			if c.lang != "" {
+				if env, err := environ.Call(t.Context(), user, struct{}{}); err != nil || !slices.Contains(env, "LANG="+c.lang) {
+					t.Fatalf("the language is not set: %v, %v", env, err)
+				}
+			}
+			w := watchFor(t, host, rightPassword, rootPassword, wrongPassword)
+
+			var text string
+			if c.reason == nil {
+				n := child(t, user, c.sudo)
+				if id := who(t, n); (c.sudo.User == "" || c.sudo.User == "root") != (id.UID == 0) {
+					t.Errorf("%+v", id)
+				}
+				if strings.Contains(c.name, "log_output") {
+					linkIsClean(t, n)
+				}
+			} else {
+				err := refused(t, user, c.sudo, c.reason, 5*time.Second)
+				text = err.Error()
+				if !strings.Contains(text, c.text) {
+					t.Errorf("%q does not have the tool's own words, %q", text, c.text)
+				}
+				if !strings.Contains(text, "lab:"+host.Name()+"/"+c.sudo.Label()) {
+					t.Errorf("%q does not name the hop", text)
+				}
+				who(t, user) // it is still there
+			}
+			w.end(t)
+			for _, secret := range []string{rightPassword, rootPassword, wrongPassword} {
+				withholds(t, secret, logged.String(), text, fmt.Sprintf("%v %+v %#v", c.sudo, c.sudo, c.sudo))
+			}
+		})
+	}
+}
+
+// linkIsClean sends every byte there is both ways: no terminal may be in
+// between that would change some.
+func linkIsClean(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	b := make([]byte, 1<<20)
+	for i := range b {
+		b[i] = byte(i + i>>8)
+	}
+	got, err := echo.Call(t.Context(), n, b)
+	if err != nil || !slices.Equal(got, b) {
+		t.Errorf("%d of %d bytes came back, %v", len(got), len(b), err)
+	}
+}
+
+// A person answers prompts with what was prepared and notes the questions.
+type person struct {
+	answers []string
+
+	mu    sync.Mutex
+	asked []connect.Prompt
+}
+
+var errWalkedAway = errors.New("nobody is there")
+
+func (p *person) prompt(_ context.Context, q connect.Prompt) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, q)
+	if len(p.asked) > len(p.answers) {
+		return "", errWalkedAway
+	}
+	return p.answers[len(p.asked)-1], nil
+}
+
+func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
+	lab.Require(t)
+	for _, c := range []struct {
+		name    string
+		answers []string
+		asked   int
+		reason  error
+	}{
+		{"at once", []string{rightPassword}, 1, nil},
+		{"after a mistake", []string{wrongPassword, rightPassword}, 2, nil},
+		{"never", []string{wrongPassword, wrongPassword, wrongPassword}, 3, connect.ErrPassword},
+		{"nobody there", nil, 1, errWalkedAwayClass},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := start(t, sudoHost("", ""))
+			log, logged := newJournal(t)
+			p := &person{answers: c.answers}
+			user := enter(t, master(t, &contexts.Config{Log: log, Prompt: p.prompt}), host, "deploy")
+			// One hop further down, so that the question travels.
+			local := child(t, user, connect.Local{})
+			path := "lab:" + host.Name() + "/local/sudo:root"
+			w := watchFor(t, host, rightPassword, wrongPassword)
+			var text string
+			if c.reason == nil {
+				if id := who(t, child(t, local, connect.Sudo{})); id.UID != 0 || id.Path != path {
+					t.Errorf("%+v", id)
+				}
+			} else {
+				text = refused(t, local, connect.Sudo{}, c.reason, 5*time.Second).Error()
+			}
+			w.end(t)
+			withholds(t, rightPassword, text, logged.String())
+			withholds(t, wrongPassword, text, logged.String())
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if len(p.asked) != c.asked {
+				t.Fatalf("asked %d times: %+v", len(p.asked), p.asked)
+			}
+			for i, q := range p.asked {
+				if q.Path != path || q.Kind != connect.PromptPassword || q.Attempt != i+1 || q.Echo || !strings.Contains(q.Text, "deploy") {
+					t.Errorf("question %d: %+v", i+1, q)
+				}
+			}
+		})
+	}
+}
+
+// errWalkedAwayClass is how it shows that nobody answered.
+var errWalkedAwayClass = connect.ErrPasswordRequired
+
+// A person who takes too long finds that sudo has given up, and is not asked
+// any further.
+func TestSudoGivesUpWaiting(t *testing.T) {
+	lab.Require(t)
+	host := start(t, sudoHost("Defaults passwd_timeout=0.02\ndeploy ALL=(ALL) ALL", ""))
+	withdrawn := make(chan error, 1)
+	self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
+		<-ctx.Done()
+		withdrawn <- ctx.Err()
+		return "", ctx.Err()
+	}})
+	user := enter(t, self, host, "deploy")
+	refused(t, user, connect.Sudo{}, connect.ErrTimeout, 10*time.Second)
+	select {
+	case <-withdrawn:
+	case <-time.After(patience):
+		t.Error("the question still stands")
+	}
+}
+
+// A connect that is given up while a person is asked leaves nothing running.
+func TestConnectIsCancelledAtThePrompt(t *testing.T) {
+	host := start(t, sudoHost("", ""))
+	asked := make(chan struct{})
+	self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}})
+	user := enter(t, self, host, "deploy")
+	before := look(host)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		_, err := user.Connect(ctx, connect.Sudo{})
+		result <- err
+	}()
+	select {
+	case <-asked:
+	case err := <-result:
+		t.Fatal(err)
+	case <-time.After(patience):
+		t.Fatal("nobody was asked")
+	}
+	cancel()
+	select {
+	case err := <-result:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("Connect goes on")
+	}
+	before.restored(t, 5*time.Second)
+	who(t, user)
+}

@@ -1,0 +1,246 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// inMemory are the places in which the RAM rung looks. XDG_RUNTIME_DIR is not
+// set in the lab, as nothing there makes one.
+var inMemory = []string{"/dev/shm", "/run", "/tmp"}
+
+// rungHosts are hosts on which everything above one rung is closed, each by the
+// means by which it is in the field.
+var rungHosts = map[string]struct {
+	user string
+	host lab.Host
+	disk bool // the rung writes to a disk, and a warning says so
+}{
+	bootstrap.RungPerl:   {user: "deploy"},
+	bootstrap.RungPython: {user: "deploy", host: lab.Host{Remove: []string{"perl"}}},
+	bootstrap.RungRAM:    {user: "deploy", host: lab.Host{Remove: []string{"perl", "python3"}}},
+	// memfd is forbidden: both interpreters are there and are tried in vain.
+	bootstrap.RungRAM + " without memfd": {user: "deploy", host: lab.Host{NoMemfd: true}},
+	bootstrap.RungTmpfs: {user: "root", host: lab.Host{
+		Remove: []string{"perl", "python3"}, Noexec: inMemory,
+	}},
+	// Nothing can be written but what is in memory, and nothing executed there.
+	bootstrap.RungTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
+		NoMemfd: true, Noexec: inMemory, ReadOnlyRoot: true,
+	}},
+	bootstrap.RungDisk: {user: "deploy", disk: true, host: lab.Host{
+		Remove: []string{"perl", "python3"}, Noexec: inMemory,
+	}},
+	bootstrap.RungDisk + " without a home": {user: "deploy", disk: true, host: lab.Host{
+		Remove: []string{"perl", "python3"}, Noexec: append([]string{"/home"}, inMemory...),
+	}},
+	bootstrap.RungDisk + " as a root that may not mount": {user: "root", disk: true, host: lab.Host{
+		Remove: []string{"perl", "python3", "unshare"}, Noexec: inMemory,
+	}},
+}
+
+// Each rung is the one by which a child comes to life where those above it are
+// closed, and none of them leaves a file: neither after the child nor, but for
+// the disk's, while it lives. (Even that one has no name any more by then.)
+func TestEachRung(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	for name, test := range rungHosts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := test.host
+			h.Users = []lab.User{{Name: test.user, Keys: []string{key.Authorized}}}
+			h.SSHD = &lab.SSHD{}
+			host := lab.Start(t, h)
+			log, said := newJournal(t)
+			self := master(t, &contexts.Config{Log: log})
+			before := look(host)
+
+			n := login(t, self, host, test.user, key)
+			want, _, _ := strings.Cut(name, " ")
+			if got := rungOf(t, self, n); got != want {
+				t.Errorf("the rung was %s, not %s", got, want)
+			}
+			uid := 2000
+			if test.user == "root" {
+				uid = 0
+			}
+			answers(t, n, uid)
+			// A grandchild on the same host needs no rung, whatever is closed.
+			grandchild, err := divide.Call(t.Context(), n, struct{}{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers(t, grandchild, uid)
+			before.untouched(t)
+
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+			before.restored(t, patience)
+			warned := slices.ContainsFunc(strings.Split(said.String(), "\n"), func(line string) bool {
+				return strings.Contains(line, "level="+slog.LevelWarn.String()) && strings.Contains(line, "disk")
+			})
+			if warned != test.disk {
+				t.Errorf("warned of a disk: %v, not %v", warned, test.disk)
+			}
+		})
+	}
+}
+
+// The child of the tmpfs rung lives in the host's own mount namespace: what it
+// mounts is seen by everyone.
+func TestTmpfsChildMountsForAll(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	host := lab.Start(t, lab.Host{
+		Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
+	})
+	self := master(t, &contexts.Config{Rungs: []string{bootstrap.RungTmpfs}})
+	n := login(t, self, host, "root", key)
+	const script = "mkdir /srv/seen && mount -t tmpfs seen /srv/seen && touch /srv/seen/it"
+	if out, err := run.Call(t.Context(), n, []string{"/bin/sh", "-c", script}); err != nil {
+		t.Fatal(out, err)
+	}
+	if out, err := host.Exec(t.Context(), "ls", "/srv/seen"); err != nil || strings.TrimSpace(out) != "it" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := host.Exec(t.Context(), "cat", "/proc/mounts"); err != nil || strings.Contains(out, "mitosis") {
+		t.Errorf("the image's own tmpfs can be seen: %v\n%s", err, out)
+	}
+}
+
+// Where all rungs are closed, one error says so and gives the reason of each,
+// nothing stays behind, and the tree goes on working.
+func TestEveryRungClosed(t *testing.T) {
+	lab.Require(t)
+	closed := append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
+	host := lab.Start(t, lab.Host{
+		Users: []lab.User{
+			{Name: "deploy", Password: "s3cret"}, {Name: "root", Password: "r00t"},
+		},
+		SSHD: &lab.SSHD{}, Noexec: closed, NoMemfd: true, Remove: []string{"python3", "unshare"},
+	})
+	self := master(t, nil)
+	before := look(host)
+	for user, test := range map[string]struct {
+		password connect.Secret
+		reasons  map[string]string
+	}{
+		"deploy": {"s3cret", map[string]string{bootstrap.RungTmpfs: "not root"}},
+		"root":   {"r00t", map[string]string{bootstrap.RungTmpfs: "unshare not found"}},
+	} {
+		hop := withPassword(reach(t, host, user), test.password)
+		err := refused(t, self, hop, bootstrap.ErrNoRung, patience)
+		t.Log(err)
+		e, ok := errors.AsType[*bootstrap.Error](err)
+		if !ok {
+			t.Fatalf("%T", err)
+		}
+		reasons := map[string]string{
+			bootstrap.RungPerl:   "exec: Permission denied",
+			bootstrap.RungPython: "python3 not found",
+			bootstrap.RungRAM:    "execution not allowed",
+			bootstrap.RungDisk:   "execution not allowed",
+		}
+		for rung, why := range test.reasons {
+			reasons[rung] = why
+		}
+		for rung, why := range reasons {
+			i := slices.IndexFunc(e.Rungs, func(r bootstrap.RungError) bool {
+				return r.Rung == rung && strings.Contains(r.Reason, why)
+			})
+			if i < 0 || !strings.Contains(err.Error(), e.Rungs[i].Error()) {
+				t.Errorf("%s: %q is not given for %s, but %v", user, why, rung, e.Rungs)
+			}
+		}
+		if label := hop.Label(); !strings.Contains(err.Error(), label) {
+			t.Errorf("the path %s is not in %q", label, err)
+		}
+	}
+	before.restored(t, patience)
+	answers(t, child(t, self, connect.Local{}), 0)
+}
+
+// A connection that breaks while the image is under way leaves nothing either, at
+// whatever byte, and not even by the rung that writes to the disk.
+func TestImageCutShort(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	image, err := bootstrap.OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := image.Encoded(bootstrap.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rung := range []string{
+		bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk,
+	} {
+		t.Run(rung, func(t *testing.T) {
+			t.Parallel()
+			host := lab.Start(t, lab.Host{
+				Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
+			})
+			self := master(t, &contexts.Config{Rungs: []string{rung}})
+			before := look(host)
+			for _, percent := range []int{1, 50, 99} {
+				hop := withKey(reach(t, host, "root"), key)
+				hop.Through = breaking{int64(len(packed) * percent / 100)}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				n, err := self.Connect(ctx, hop)
+				cancel()
+				e, ok := errors.AsType[*bootstrap.Error](err)
+				if !ok {
+					t.Fatalf("%v, %v by a connection that broke at %d%%", n, err, percent)
+				}
+				if e.Phase != bootstrap.PhaseImage && e.Phase != bootstrap.PhaseHello {
+					t.Errorf("phase %q at %d%%", e.Phase, percent)
+				}
+				before.restored(t, patience)
+			}
+			answers(t, login(t, self, host, "root", key), 0)
+		})
+	}
+}
+
+// breaking opens connections to the lab that break after so many bytes have been
+// written.
+type breaking struct{ after int64 }
+
+func (b breaking) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := lab.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &breakingConn{Conn: conn, left: b.after}, nil
+}
+
+type breakingConn struct {
+	net.Conn
+	mu   sync.Mutex
+	left int64
+}
+
+func (c *breakingConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left -= int64(len(b)); c.left < 0 {
+		c.Conn.Close()
+	}
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,183 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// Ten generations: each context calls, and is called, over all the hops between.
+func TestTenGenerations(t *testing.T) {
+	const generations = 10
+	children := childProcesses(t)
+	log, _ := newJournal(t)
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, MaxDepth: generations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := []*contexts.Node{self}
+	for i := range generations {
+		n := child(t, line[i], connect.Local{})
+		if n.Via() != line[i] {
+			t.Errorf("%v came by way of %v", n, n.Via())
+		}
+		if want := strings.TrimPrefix(strings.Repeat("/local", i+1), "/"); n.String() != want {
+			t.Errorf("generation %d is called %v", i+1, n)
+		}
+		line = append(line, n)
+	}
+	last := line[generations]
+	refused(t, last, connect.Local{}, contexts.ErrTooDeep, patience)
+	answers(t, last, os.Getuid())
+	// From the last back to the first, and to the ones between.
+	if _, err := report.Call(t.Context(), last, occupation{Topic: t.Name(), Tell: self}); err != nil {
+		t.Error(err)
+	}
+	if n := board.await(t, "hello"); n.From != last.String() {
+		t.Errorf("the caller was %s", n.From)
+	}
+	tree, err := self.Tree(t.Context())
+	if err != nil || len(tree) != generations+1 {
+		t.Errorf("%d contexts: %v", len(tree), err)
+	}
+	for i, info := range tree {
+		if info.Node != line[i] || i > 0 && info.RTT == 0 && info.BytesSent == 0 {
+			t.Errorf("%d: %+v", i, info)
+		}
+	}
+	if _, err := last.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	// The end of one is the end of all below it and of none above it.
+	if err := line[5].Close(); err != nil {
+		t.Error(err)
+	}
+	for _, n := range line[5:] {
+		expectEnd(t, n)
+	}
+	answers(t, line[4], os.Getuid())
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	if now := childProcesses(t); now != children {
+		t.Errorf("processes of the test: %q before, %q now", children, now)
+	}
+}
+
+// expectEnd waits until a context is known to have ended, for whatever reason.
+func expectEnd(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	select {
+	case <-n.Done():
+	case <-time.After(patience):
+		t.Fatalf("%v has not ended", n)
+	}
+}
+
+// all connects many children at once and returns those that came to life.
+func all(t *testing.T, self *contexts.Node, hops []connect.Method) []*contexts.Node {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	nodes, errs := make([]*contexts.Node, len(hops)), make([]error, len(hops))
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i, m := range hops {
+		wg.Go(func() { nodes[i], errs[i] = self.Connect(ctx, m) })
+	}
+	wg.Wait()
+	t.Logf("%d contexts in %v", len(hops), time.Since(start))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return nodes
+}
+
+// everyone makes sure that all contexts answer, at once.
+func everyone(t *testing.T, nodes []*contexts.Node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	seen := make(map[identity]bool)
+	for n, r := range whoami.Each(ctx, nodes, struct{}{}) {
+		if r.Err != nil {
+			t.Errorf("%v: %v", n, r.Err)
+		}
+		seen[r.Value] = true
+	}
+	if len(seen) != len(nodes) {
+		t.Errorf("%d contexts gave %d different answers", len(nodes), len(seen))
+	}
+}
+
+// Two hundred children of one context start at once, work and end.
+func TestTwoHundredChildren(t *testing.T) {
+	before, children := holding(t), childProcesses(t)
+	log, _ := newJournal(t)
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := all(t, self, make200())
+	everyone(t, nodes)
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, n := range nodes {
+		expectEnd(t, n)
+	}
+	before.released(t)
+	if now := childProcesses(t); now != children {
+		t.Errorf("processes of the test: %q before, %q now", children, now)
+	}
+}
+
+func make200() []connect.Method {
+	hops := make([]connect.Method, 200)
+	for i := range hops {
+		hops[i] = connect.Local{}
+	}
+	return hops
+}
+
+// Fifty logins at one sshd as it comes, which begins to drop connections at random
+// when ten are not authenticated yet: they are paced, so that none is dropped.
+func TestFiftyLoginsAtOnce(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	host := lab.Start(t, lab.Host{
+		Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
+	})
+	before := look(host)
+	self := master(t, nil)
+	hops := make([]connect.Method, 50)
+	for i := range hops {
+		hops[i] = withKey(reach(t, host, "deploy"), key)
+	}
+	nodes := all(t, self, hops)
+	everyone(t, nodes)
+	said := host.SSHDLog()
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, "drop connection") || strings.Contains(line, "MaxStartups") {
+			t.Error(line)
+		}
+	}
+	if n := strings.Count(said, "Accepted publickey for deploy"); n != len(nodes) {
+		t.Errorf("%d logins for %d contexts", n, len(nodes))
+	}
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	before.restored(t, patience)
+}

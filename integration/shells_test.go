@@ -1,0 +1,164 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// answers makes sure that a context works: it knows who it is, and what is sent
+// through it arrives unharmed, every byte value included.
+func answers(t *testing.T, n *contexts.Node, uid int) {
+	t.Helper()
+	if id := who(t, n); id.UID != uid || id.Path != n.String() {
+		t.Errorf("%v answers as %+v, not with uid %d", n, id, uid)
+	}
+	var all [256 << 8]byte
+	for i := range all {
+		all[i] = byte(i)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if back, err := echo.Call(ctx, n, all[:]); err != nil || !bytes.Equal(back, all[:]) {
+		t.Errorf("%v: %d of %d bytes came back: %v", n, len(back), len(all), err)
+	}
+}
+
+// An account is somebody's, with a login shell and start-up files that were not
+// made for programs.
+type account struct {
+	name, shell, home string
+	files             map[string]string // below the home directory
+	// Proof that the files were read: a command of sh in the child and what it prints.
+	ask, answer string
+}
+
+// noise is a command of any shell that prints 1 MiB of text: what looks like
+// binary is stopped at as well as what looks like lines.
+const noise = "head -c 524288 /dev/urandom; yes 'Last login: password: $ # > mitosis' | head -c 524288; echo\n"
+
+var accounts = []account{
+	{name: "bash", shell: "/bin/bash"},
+	{name: "dash", shell: "/bin/dash"},
+	{name: "ash", shell: "/usr/local/bin/ash"},
+	{name: "zsh", shell: "/bin/zsh"},
+	{name: "tcsh", shell: "/bin/tcsh"},
+	{name: "csh", shell: "/bin/csh"},
+	{name: "fish", shell: "/usr/bin/fish"},
+
+	{name: "noise-bash", shell: "/bin/bash", files: map[string]string{".bashrc": "export SEEN=yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "noise-zsh", shell: "/bin/zsh", files: map[string]string{".zshenv": "export SEEN=yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "noise-tcsh", shell: "/bin/tcsh", files: map[string]string{".cshrc": "setenv SEEN yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "noise-fish", shell: "/usr/bin/fish", files: map[string]string{".config/fish/config.fish": "set -x SEEN yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "reads", shell: "/bin/bash", files: map[string]string{".bashrc": "echo -n 'Which environment? '; read x; export SEEN=yes\n"}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "reads-zsh", shell: "/bin/zsh", files: map[string]string{".zshenv": "echo -n 'Which environment? '; read x; export SEEN=yes\n"}, ask: `echo $SEEN`, answer: "yes\n"},
+	{name: "ulimit", shell: "/bin/bash", files: map[string]string{".bashrc": "ulimit -n 64\n"}, ask: `ulimit -n`, answer: "64\n"},
+	{name: "umask", shell: "/bin/bash", files: map[string]string{".bashrc": "umask 0777\n"}, ask: `umask`, answer: "0777\n"},
+	{name: "unset", shell: "/bin/bash", files: map[string]string{".bashrc": "unset HOME XDG_RUNTIME_DIR LANG USER LOGNAME SHELL\n"}, ask: `echo [$HOME]`, answer: "[]\n"},
+	{name: "unreadable", shell: "/bin/bash", files: map[string]string{
+		".bashrc": "mkdir /tmp/closed.$$; cd /tmp/closed.$$; chmod 0 .\n"}},
+	{name: "removed", shell: "/bin/bash", files: map[string]string{
+		".bashrc": "mkdir /tmp/gone.$$; cd /tmp/gone.$$; rmdir /tmp/gone.$$\n"}},
+	{name: "poor", shell: "/bin/bash", files: map[string]string{
+		".bashrc": "PATH=/usr/bin:/bin; IFS=x; set -f; export POSIXLY_CORRECT=1 TMPDIR=/nowhere\n"}, ask: `echo $TMPDIR`, answer: "/nowhere\n"},
+}
+
+// A child comes to life whatever shell the far side's user logs in by, and
+// whatever that shell is told at its start: by a rung that an interpreter
+// carries out, and by one that the shell itself does.
+func TestLoginShells(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	h := lab.Host{
+		SSHD: &lab.SSHD{}, Files: map[string]string{},
+		// The name by which busybox is started is the applet that it is.
+		Setup: []string{`ln -s "$(command -v busybox)" /usr/local/bin/ash`},
+	}
+	for i, a := range accounts {
+		h.Users = append(h.Users, lab.User{
+			Name: a.name, Shell: a.shell, Home: a.home, UID: uint32(3000 + i), Keys: []string{key.Authorized},
+		})
+		for name, content := range a.files {
+			h.Files["/home/"+a.name+"/"+name] = content
+		}
+	}
+	host := lab.Start(t, h)
+	for _, rung := range []string{bootstrap.RungPerl, bootstrap.RungRAM} {
+		t.Run(rung, func(t *testing.T) {
+			self := master(t, &contexts.Config{Rungs: []string{rung}})
+			// The subtests are over before self is closed.
+			t.Run("as", func(t *testing.T) {
+				for i, a := range accounts {
+					t.Run(a.name, func(t *testing.T) {
+						t.Parallel()
+						n := login(t, self, host, a.name, key)
+						answers(t, n, 3000+i)
+						if out, err := run.Call(t.Context(), n, []string{"/bin/sh", "-c", a.ask}); err != nil || a.ask != "" && out != a.answer {
+							t.Errorf("%q prints %q: %v", a.ask, out, err)
+						}
+						if got := rungOf(t, self, n); got != rung {
+							t.Errorf("the child came by the rung %s", got)
+						}
+						if err := n.Close(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+		})
+	}
+}
+
+// A user whose home directory does not exist, or may not be entered, logs in
+// to / and gets a message on the way.
+func TestNoHome(t *testing.T) {
+	lab.Require(t)
+	host := lab.Start(t, lab.Host{
+		Users: []lab.User{
+			{Name: "homeless", Home: "none", Password: "s3cret"},
+			{Name: "shutout", Password: "s3cret"},
+		},
+		SSHD:  &lab.SSHD{},
+		Setup: []string{"chown root:root /home/shutout", "chmod 700 /home/shutout"},
+	})
+	before := look(host)
+	for _, rung := range []string{bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungDisk} {
+		self := master(t, &contexts.Config{Rungs: []string{rung}})
+		for i, user := range []string{"homeless", "shutout"} {
+			n := child(t, self, withPassword(reach(t, host, user), "s3cret"))
+			answers(t, n, 2000+i)
+			if err := n.Close(); err != nil {
+				t.Errorf("%s by %s: %v", user, rung, err)
+			}
+		}
+	}
+	before.restored(t, patience)
+}
+
+// rungOf tells by which rung a context was started.
+func rungOf(t *testing.T, self, n *contexts.Node) string {
+	t.Helper()
+	tree, err := self.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range tree {
+		if info.Node == n {
+			return info.Rung
+		}
+	}
+	var known []string
+	for _, info := range tree {
+		known = append(known, fmt.Sprint(info.ID, " ", info.Path))
+	}
+	t.Fatalf("%v is not in the tree of %s", n, strings.Join(known, ", "))
+	return ""
+}
