@@ -63,6 +63,7 @@ func (d *dialogue) finish(err error) error {
 		}
 		err = context.Cause(d.ctx) // at the last moment
 	}
+	defer d.Abandon()
 	e := &Error{Phase: d.phase.Load().(Phase), Err: err, Rungs: d.closed, Said: d.scan.said()}
 	if d.ctx.Err() != nil {
 		e.Err = context.Cause(d.ctx)
@@ -137,8 +138,10 @@ func (d *dialogue) run() (*Session, error) {
 
 // awaitFacts waits for the first stage, or for a child that needed none: then
 // facts stay nil.
+//
+// Success closes Ready. A failure does not: the carrier has to know, when it is
+// asked for the cause, that the far side never spoke.
 func (d *dialogue) awaitFacts() error {
-	defer d.Abandon()
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
@@ -146,6 +149,7 @@ func (d *dialogue) awaitFacts() error {
 		}
 		switch e.verb {
 		case verbGo:
+			d.Abandon()
 			d.nudge.end()
 			return nil
 		case verbHi:
@@ -153,6 +157,7 @@ func (d *dialogue) awaitFacts() error {
 			if err != nil {
 				continue // a line that was made to look like it
 			}
+			d.Abandon()
 			d.nudge.end()
 			d.facts = &f
 			return nil

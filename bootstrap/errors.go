@@ -66,7 +66,7 @@ func lastLines(s string, n int) string {
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
 	var out string
 	for i := len(lines) - 1; i >= 0 && n > 0; i, n = i-1, n-1 {
-		line := strings.TrimSpace(lines[i])
+		line := strings.ReplaceAll(strings.TrimSpace(lines[i]), "\t", " ")
 		if line == "" {
 			continue
 		}

@@ -69,7 +69,7 @@ $n-=$c;
 for($o=0;$x eq""&&$o<$c;$o+=$g){$g=syswrite(W,$b,$c-$o,$o);if(!defined$g){$x="write: $!";$g=0}}
 }
 close W;
-if($p){waitpid$p,0;$x="$z: status ".($?>>8)if$?}
+if($p){waitpid$p,0;$x="unpacking by $z: status ".($?>>8)if$?}
 f($x)if$x ne"";
 $e="/proc/self/fd/$d";
 $q=~s/FD/$e/;
@@ -158,11 +158,11 @@ while n>0:
     try:
         if u: put(d,u(b))
         else: put(o,b)
-    except Exception as e: s="write: %s"%(getattr(e,"strerror",None) or e)
+    except Exception as e: s="unpacking: %s"%(getattr(e,"strerror",None) or e)
 if not s and u is None:
     os.close(o)
     x=os.waitpid(p,0)[1]
-    if x: s="%s: status %d"%(z,x>>8)
+    if x: s="unpacking by %s: status %d"%(z,x>>8)
 if s: fail(s)
 e="/proc/self/fd/%d"%d
 y=hashlib.sha256()

@@ -168,11 +168,13 @@ no "not in memory but on ${k:-an unknown file system}";return 1;};
 // namespace of the host: a repair that remounts something must do it there. The
 // tmpfs is gone with its last descriptor.
 //
+// mount's -n keeps it from noting the mount in a file under /run.
+//
 // The helper is a sleep that outlives its starter by a few seconds at most, if
 // everything else is killed in between.
 const shellTmpfs = `tmpfs(){ 
 for d in /mnt /media /srv /opt /tmp /run /var /usr;do [ -d "$d" ]&&break;done;
-e=$(unshare -m /bin/sh -c 'mount -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ sleep 5 >/dev/null 2>&1 & echo "pid $!";}' "$d" 2>&1 </dev/null);
+e=$(unshare -m /bin/sh -c 'mount -n -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ sleep 5 >/dev/null 2>&1 & echo "pid $!";}' "$d" 2>&1 </dev/null);
 case $e in "pid "*);;*)no "${e##*: }";return 1;esac;
 h=${e#pid };
 e=$( (: </proc/$h/fd/8) 2>&1 )||{ kill $h;no "${e##*: }";return 1;};
@@ -187,7 +189,7 @@ ok;
 // head of busybox may read ahead. That harms nobody, since the parent is silent
 // between the image and the child's first word.
 const shellReceive = `receive(){ 
-e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: ${e##*: }";return;};
+e=$(head -c "$n"|{ %s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: unpacking: ${e##*: }";return;};
 %s;
 printf "\n%%s at %%s %%s\n" "$m" "$r" "$d";
 exec /proc/self/fd/8 %s;

@@ -61,14 +61,17 @@ func init() {
 
 // Error is a hop that a tool could not make.
 type Error struct {
-	Hop    string // the label of the method
+	Hop    string // the label of the method; "" where the context's path says it
 	Phase  string // what was going on, for example "waiting for the password prompt"
 	Err    error  // the class, or what wraps it
 	Output string // the last lines that the tool printed, made safe to show
 }
 
 func (e *Error) Error() string {
-	parts := []string{e.Hop}
+	var parts []string
+	if e.Hop != "" {
+		parts = append(parts, showName(e.Hop))
+	}
 	if e.Phase != "" {
 		parts = append(parts, e.Phase)
 	}

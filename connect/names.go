@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // checkHost refuses what a tool could take for something else than a host:
@@ -37,4 +38,21 @@ func checkName(what, name, forbidden string) error {
 		return fmt.Errorf("%w: the %s %q", ErrBadName, what, name)
 	}
 	return nil
+}
+
+// maxShown bounds a name in a message.
+const maxShown = 256
+
+// showName makes a name that may not be one fit for a message.
+func showName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+			return '_'
+		}
+		return r
+	}, name)
+	if len(name) > maxShown {
+		name = strings.ToValidUTF8(name[:maxShown], "") + "..."
+	}
+	return name
 }

@@ -133,7 +133,9 @@ func sshClass(class error, how ending, line string, answers bool) error {
 			}
 		}
 	case ErrPermission:
-		takesPassword := strings.Contains(line, "password") || strings.Contains(line, "keyboard-interactive")
+		// A banner that does not end its last line stands before this.
+		methods := line[strings.LastIndexByte(line, '('):]
+		takesPassword := containsAny(methods, "password", "keyboard-interactive")
 		switch {
 		case how.tally.passwords > 0:
 			return ErrPassword

@@ -99,8 +99,8 @@ func (p *process) start(ctx context.Context, e *Env) error {
 		name = p.tool.program
 	}
 	hidden := &secrets{token: p.tool.token, instead: p.tool.instead}
-	p.stderr = newWords(e.Log, p.tool.hop, hidden)
-	p.shown = newWords(e.Log, p.tool.hop, hidden)
+	p.stderr = newWords(e.Log, onStderr, hidden)
+	p.shown = newWords(e.Log, onTerminal, hidden)
 	p.cmd = &exec.Cmd{
 		Path: path, Args: append([]string{name}, p.tool.args...),
 		Stderr: p.stderr, WaitDelay: stderrTime, SysProcAttr: ownSession(),

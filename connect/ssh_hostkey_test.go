@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -212,6 +213,38 @@ func TestKnownHostsIsAppendedToByMany(t *testing.T) {
 	}
 }
 
+// Wildcards mean what they do in a regular expression of the same shape.
+func FuzzWildcard(f *testing.F) {
+	for _, seed := range [][2]string{{"?*", "0"}, {"*", ""}, {"*.b", "a.b"}, {"a*b*c", "abbc"}, {"**?", "x"}, {"?", ""}, {"a", "ab"}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if len(pattern) > 50 || len(name) > 200 {
+			return
+		}
+		var expression strings.Builder
+		for _, c := range []byte(pattern) {
+			switch c {
+			case '*':
+				expression.WriteString("(?s:.*)")
+			case '?':
+				expression.WriteString("(?s:.)")
+			default:
+				expression.WriteString(regexp.QuoteMeta(string(rune(c))))
+			}
+		}
+		// Wildcards stand for bytes, so each byte is made a character.
+		latin := make([]rune, len(name))
+		for i := range len(name) {
+			latin[i] = rune(name[i])
+		}
+		want := regexp.MustCompile("^(?s:" + expression.String() + ")$").MatchString(string(latin))
+		if got := matchWildcard(pattern, name); got != want {
+			t.Errorf("%q against %q: %v", pattern, name, got)
+		}
+	})
+}
+
 // The matching agrees with golang.org/x/crypto/ssh/knownhosts wherever that can
 // read the file at all.
 func FuzzKnownHosts(f *testing.F) {
@@ -230,9 +263,10 @@ func FuzzKnownHosts(f *testing.F) {
 		rec, bare := lines.lookup(host, 2222)
 		_ = rec.hostKeyAlgorithms(bare)
 
-		// Theirs reads a port out of a pattern, compares case, and lets a key
-		// pass that is only known as an authority.
-		if host == "" || strings.ContainsAny(host+format, "[]:|\\\x00\r\v\f\u0085\u00a0") || host != strings.ToLower(host) || format != strings.ToLower(format) {
+		// Theirs reads a port out of a pattern, compares case, lets a key pass
+		// that is only known as an authority, and wants a character for a star
+		// at the end.
+		if host == "" || strings.ContainsAny(host+format, "*[]:|\\\x00\r\v\f\u0085\u00a0") || host != strings.ToLower(host) || format != strings.ToLower(format) {
 			return
 		}
 		name := writeFile(t, filepath.Join(t.TempDir(), "f"), text, 0o600)

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
@@ -15,11 +16,18 @@ const (
 	maxWordsLine = 8 << 10
 )
 
-// lastWords is where a tool's standard error goes: every line to the log, and
-// the end is kept to explain a failure.
+// The places where a tool says something.
+const (
+	onStderr   = "stderr"
+	onTerminal = "terminal"
+	onProxy    = "stderr of the proxy command"
+)
+
+// lastWords is where a tool's standard error goes, or what its terminal shows:
+// every line to the log, and the end is kept to explain a failure.
 type lastWords struct {
-	log   *slog.Logger // may be nil
-	label string
+	log *slog.Logger // names the hop; may be nil
+	on  string
 
 	mu   sync.Mutex
 	line []byte // not yet ended
@@ -50,7 +58,11 @@ func (l *lastWords) Write(p []byte) (int, error) {
 
 func (l *lastWords) flushLocked() {
 	if text := strings.TrimSpace(cleanText(string(l.line))); text != "" && l.log != nil {
-		l.log.Info("stderr", "hop", l.label, "text", text)
+		level := slog.LevelInfo
+		if l.on == onTerminal {
+			level = slog.LevelDebug // mostly questions that were answered
+		}
+		l.log.Log(context.Background(), level, "the tool said", "on", l.on, "text", text)
 	}
 	l.line = l.line[:0]
 }

@@ -34,7 +34,7 @@ type proxyConn struct {
 
 // startProxy runs a command line, whose tokens have been expanded, by the shell
 // in a session of its own.
-func startProxy(e *Env, label, command string) (net.Conn, error) {
+func startProxy(e *Env, command string) (net.Conn, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, classify(ErrStart, err)
@@ -46,7 +46,7 @@ func startProxy(e *Env, label, command string) (net.Conn, error) {
 		return nil, classify(ErrStart, err)
 	}
 	p := &proxyConn{Conn: conn, command: command, exited: make(chan struct{}),
-		words: &lastWords{log: e.Log, label: label + " proxy"}}
+		words: &lastWords{log: e.Log, on: onProxy}}
 	p.process = exec.Command("/bin/sh", "-c", "exec "+command)
 	p.process.Stdin, p.process.Stdout, p.process.Stderr = theirs, theirs, p.words
 	p.process.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}

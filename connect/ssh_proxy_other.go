@@ -13,6 +13,6 @@ type proxyConn struct{ net.Conn }
 
 func (*proxyConn) failure() error { return nil }
 
-func startProxy(*Env, string, string) (net.Conn, error) {
+func startProxy(*Env, string) (net.Conn, error) {
 	return nil, classify(ErrStart, fmt.Errorf("ProxyCommand: %w", errors.ErrUnsupported))
 }

@@ -67,7 +67,7 @@ func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
 		return nil, sessionError(client, "a session", err)
 	}
 	c := &sshCarrier{dial: d, client: client, channel: channel,
-		words:   &lastWords{log: d.env.Log, label: d.label},
+		words:   &lastWords{log: d.env.Log, on: onStderr},
 		closing: make(chan struct{}), ended: make(chan struct{}), heard: make(chan struct{})}
 	client.served.Go(func() { c.requests(requests) })
 	client.served.Go(func() {

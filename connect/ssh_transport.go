@@ -25,7 +25,7 @@ func (d *sshDial) transport(ctx context.Context, s *SSH, set *sshSettings, via *
 		if err != nil {
 			return nil, err
 		}
-		return startProxy(d.env, d.label, command)
+		return startProxy(d.env, command)
 	}
 	dial := d.env.Dial
 	switch {

@@ -48,8 +48,8 @@ type words struct {
 	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
 }
 
-func newWords(log *slog.Logger, label string, s *secrets) *words {
-	return &words{secrets: s, last: &lastWords{log: log, label: label}}
+func newWords(log *slog.Logger, on string, s *secrets) *words {
+	return &words{secrets: s, last: &lastWords{log: log, on: on}}
 }
 
 // Write never fails.

@@ -108,6 +108,9 @@ func (l *local) connect(ctx context.Context, m connect.Method, dial dialFunc) (*
 	defer cancel()
 	n, err := l.divide(ctx, m, label, path, dial)
 	if err != nil {
+		if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == label {
+			e.Hop = "" // the path ends with it
+		}
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", err, cause)
 		}

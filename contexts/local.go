@@ -186,7 +186,11 @@ func (l *local) nodeLost(id core.ID, err error) {
 		if err == nil {
 			err = ErrGone
 		}
-		n.life.err = &Error{Op: "link", Path: n.String(), Err: err}
+		lost := &Error{Op: "link", Path: n.String(), Kind: core.KindGone, Err: err}
+		if errors.Is(err, ErrClosed) {
+			lost.Kind = core.KindClosed
+		}
+		n.life.err = lost
 		close(n.life.done)
 	}
 	l.nodeMu.Unlock()

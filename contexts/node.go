@@ -14,6 +14,9 @@ import (
 // safe for use by any number of goroutines, and may be part of an argument or
 // a result: who receives it can call the context that it names, as far as
 // authority goes (docs/security.md).
+//
+// Connect, Via, Tree and Self return the same handle each time; one that came in
+// a message is a copy. Whether two mean the same context is told by their IDs.
 type Node struct {
 	// Immutable once the node is bound to the local context.
 	self *local // the context in this process, through which everything goes
@@ -92,7 +95,11 @@ func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
 	if n.id == n.self.id {
 		return n.self.connect(ctx, m, nil)
 	}
-	return connecting(ctx, n.self, n, m, connectFunc)
+	c, err := connecting(ctx, n.self, n, m, connectFunc)
+	if err != nil {
+		return nil, err
+	}
+	return n.self.node(c.id), nil
 }
 
 // Close ends the context and everything below it, and waits for that: running

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -265,8 +266,8 @@ func TestChangedImage(t *testing.T) {
 	}
 }
 
-// flipping is a hop to this host that changes one byte in the middle of what is
-// sent.
+// flipping is a hop to this host that changes a byte of each image on its way,
+// also of one that is sent again for the next directory.
 type flipping struct{}
 
 func (flipping) Label() string { return "flipping" }
@@ -276,22 +277,25 @@ func (flipping) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, er
 	if err != nil {
 		return nil, err
 	}
-	return &flipper{Carrier: c, at: 1 << 20}, nil
+	return &flipper{Carrier: c}, nil
 }
 
 type flipper struct {
 	bootstrap.Carrier
-	mu sync.Mutex
-	at int
+	mu   sync.Mutex
+	sent int
 }
+
+// flipEach is less than the size of an image, and more than that of a plan.
+const flipEach = 1 << 20
 
 func (f *flipper) Write(b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if at := f.at; at >= 0 && at < len(b) {
-		b = append([]byte(nil), b...)
+	if at := flipEach - f.sent%flipEach - 1; at < len(b) {
+		b = bytes.Clone(b)
 		b[at] ^= 0x10
 	}
-	f.at -= len(b)
+	f.sent += len(b)
 	return f.Carrier.Write(b)
 }

@@ -38,7 +38,7 @@ var misbehave = contexts.NewFunc("lab.misbehave", func(context.Context, struct{}
 		// It takes what nobody else wants, so that the tests are not slowed down.
 		runtime.LockOSThread()
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
-		for {
+		for spins := 0; ; spins++ {
 		}
 	}()
 	for _, script := range []string{

@@ -39,6 +39,11 @@ const (
 	ImagePrefix = "image="
 )
 
+// markVariable begins the entry in the environment of a worker, and so of what
+// it starts, that says whose they are: where the guard is killed, the kernel
+// gives the orphans among them to init, and nothing else tells them apart then.
+const markVariable = "MITOSIS_CONTEXT="
+
 // The descriptors with which a worker starts, besides 0 (nothing to read) and
 // 1 and 2 (the log pipe).
 const (

@@ -9,8 +9,11 @@ import (
 
 // detach makes this process the one that orphans among its descendants are
 // given to, daemons with sessions of their own included, and takes it off the
-// carrier's terminal.
+// carrier's terminal. The end of the process that started it is no reason to be
+// killed at once: the link ends then too, and what the worker has started would
+// be left to nobody.
 func detach() {
+	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	unix.Setsid() // fails where the carrier has done it
 }

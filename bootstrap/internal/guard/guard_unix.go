@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -132,9 +133,8 @@ func startWorker(marker string, args []string) (*worker, error) {
 	}
 
 	argv := append([]string{os.Args[0], WorkerPrefix + marker}, args...)
-	env := syscall.Environ()
 	attr := &syscall.ProcAttr{
-		Env: env,
+		Env: marked(syscall.Environ(), marker),
 		Files: []uintptr{
 			uintptr(null), uintptr(log[1]), uintptr(log[1]),
 			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr), WorkerLife: uintptr(life[0]),
@@ -151,6 +151,18 @@ func startWorker(marker string, args []string) (*worker, error) {
 	unix.Close(log[1])
 	unix.Close(life[0])
 	return w, nil
+}
+
+// marked is an environment with a worker's mark instead of that of the context
+// which started it.
+func marked(env []string, marker string) []string {
+	out := make([]string, 0, len(env)+1)
+	for _, entry := range env {
+		if !strings.HasPrefix(entry, markVariable) {
+			out = append(out, entry)
+		}
+	}
+	return append(out, markVariable+marker)
 }
 
 func dup(fd int) (int, error) {

@@ -42,8 +42,9 @@ func killLeft(worker int, budget time.Duration) {
 // none is left or two seconds have passed. It returns how many survived.
 //
 // In a worker this includes daemons that have left their session and whose
-// parents are dead, since those are children of the guard. Zombies don't count,
-// and none is reaped: that is their parent's right.
+// parents are dead, since those are children of the guard; where the guard was
+// killed, those of them that kept their environment. Zombies don't count, and
+// none is reaped: that is their parent's right.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	self := os.Getpid()
 	root := self
@@ -53,7 +54,13 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	if root <= 1 {
 		root = self // the guard was killed
 	}
-	list := func() []int { return descendants(table(root), root, self) }
+	list := func() []int {
+		left := descendants(table(root), root, self)
+		if root == self && Marker != "" {
+			left = append(left, strays(Marker, self)...)
+		}
+		return left
+	}
 
 	told := make(map[int]bool)
 	timer := time.NewTimer(grace)

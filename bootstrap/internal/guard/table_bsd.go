@@ -30,3 +30,6 @@ func table(root int) []Process {
 	}
 	return t
 }
+
+// strays: the environment of other processes is not to be had everywhere.
+func strays(string, int) []int { return nil }

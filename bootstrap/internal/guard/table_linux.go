@@ -99,3 +99,34 @@ func readNumbers(dir string) []int {
 
 // table is the process table as far as it matters below root.
 func table(root int) []Process { return readTable("/proc", root) }
+
+// strays lists the live processes that have a context's mark in their
+// environment, except for self. Those of other users can't be seen.
+func strays(marker string, self int) []int {
+	entry := []byte(markVariable + marker)
+	var found []int
+	for _, pid := range readNumbers("/proc") {
+		if pid == self {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		if err != nil || !hasEntry(env, entry) {
+			continue
+		}
+		if p, ok := readStat("/proc", pid); ok && !p.Dead {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// hasEntry looks for an entry in an environment as the kernel shows it, each
+// entry with a zero byte behind.
+func hasEntry(env, entry []byte) bool {
+	for e := range bytes.SplitSeq(env, []byte{0}) {
+		if bytes.Equal(e, entry) {
+			return true
+		}
+	}
+	return false
+}
