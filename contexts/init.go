@@ -112,10 +112,8 @@ func serveChild() int {
 	// The guard allows two seconds from the loss of the parent on. This
 	// watchdog is within them, and does not depend on anything that user
 	// code may hold.
-	time.AfterFunc(1800*time.Millisecond, func() { bootstrap.Exit(1) })
-	l.shutdown(1500 * time.Millisecond)
-	l.endSend()
-	_ = l.router.Close(ErrClosed)
+	time.AfterFunc(1500*time.Millisecond, func() { bootstrap.Exit(1) })
+	l.abandon()
 	return 0
 }
 

@@ -277,6 +277,27 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 // killGrace is the time that processes have between SIGTERM and SIGKILL.
 const killGrace = 300 * time.Millisecond
 
+// lossGrace is what calls and processes have to end by themselves once the
+// parent is lost. It is short: whoever killed the master wants it all to end.
+const lossGrace = 50 * time.Millisecond
+
+// abandon ends a context that has lost its parent. Nobody is left to report to,
+// so the contexts below are not closed one after the other: their links end now,
+// and each of them does the same at the same time. What is not done when this
+// returns is the guard's.
+func (l *local) abandon() {
+	l.callMu.Lock()
+	l.closing = true
+	l.callMu.Unlock()
+	l.cancel(errShutdown)
+	l.endSend()
+	var ending sync.WaitGroup
+	ending.Go(func() { _ = l.router.Close(ErrClosed) })
+	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
+	l.awaitCalls(lossGrace)
+	ending.Wait()
+}
+
 // close ends the local context: in the master the whole tree.
 func (l *local) close() error {
 	l.closeOnce.Do(func() {

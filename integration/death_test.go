@@ -119,9 +119,11 @@ func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, local, le
 // gone makes sure that nothing of the family is left on its hosts.
 func (f *family) gone(t *testing.T) {
 	t.Helper()
+	start := time.Now()
 	for _, s := range f.scenes {
 		s.restored(t, deathBudget)
 	}
+	t.Logf("everything had ended after %v", time.Since(start))
 }
 
 // workers are the processes on a host in which contexts run.

@@ -54,12 +54,13 @@ loop:
 			break loop
 		case <-hangup:
 			hangup, gone = nil, true
+			// A stopped process would not see it.
+			syscall.Kill(w.pid, syscall.SIGCONT)
 			if !grace {
 				grace, kill = true, time.After(Grace)
 			}
 		case s := <-signals:
 			if s == syscall.SIGTERM {
-				// A stopped process would not see it.
 				syscall.Kill(w.pid, syscall.SIGTERM)
 				syscall.Kill(w.pid, syscall.SIGCONT)
 				if !grace {
