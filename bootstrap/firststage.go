@@ -46,7 +46,7 @@ const (
 
 // stageTools are the programs that the first stage looks for.
 var stageTools = []string{
-	"perl", "python3", "zstd", "gzip", "sha256sum", "shasum", "openssl", "head", "unshare",
+	"perl", "python3", "zstd", "gzip", "sha256sum", "shasum", "openssl", "head", "tee", "unshare",
 }
 
 // newMarker makes a word that no other output contains by chance.

@@ -26,13 +26,16 @@ func memfdNumbers(goarch string) (wide, narrow int) {
 
 // perlScript needs nothing beyond perl-base of Debian. It may contain no single
 // quote. Its arguments: marker, image bytes, system call number for 64 and for
-// 32 bits, hash wanted, command to hash, command to unpack, the loop to return
-// to, and the child's arguments.
+// 32 bits, hash wanted, the command that unpacks (see unpackAndHash), the loop to
+// return to, and the child's arguments.
 //
 // Flag 16 is MFD_EXEC, which kernels from 6.3 on may demand and older ones refuse
 // as unknown.
+//
+// What the command prints is a line that begins with the hash, or else the reason
+// of a failure. Where it can't hash, a library of perl does, or the image itself.
 const perlScript = `$^F=250;
-($m,$n,$w,$v,$h,$q,$z,$l,@a)=@ARGV;
+($m,$n,$w,$v,$h,$u,$l,@a)=@ARGV;
 $SIG{PIPE}="IGNORE";
 sub f{
 my$t="@_";$t=~s/\s+/ /g;
@@ -47,20 +50,22 @@ $s="mitosis";
 $d=syscall($k,$s,16);
 $d=syscall($k,$s,0)if$d<0;
 f("memfd_create: $!")if$d<0;
-$p=0;
-if($z ne""){
-pipe(R,W)||f("pipe: $!");
+$e="/proc/self/fd/$d";
+$u=~s/FD/$e/g;
+pipe(R,W)&&pipe(H,O)||f("pipe: $!");
 defined($p=fork)||f("fork: $!");
 if(!$p){
 close W;
+close H;
 open STDIN,"<&R";
-open STDOUT,">&".$d;
+open STDOUT,">&O";
+open STDERR,">&O";
 $SIG{PIPE}="DEFAULT";
-exec split(/ /,$z);
+exec"/bin/sh","-c",$u;
 exit 127
 }
-close R
-}else{open W,">&".$d}
+close R;
+close O;
 $x="";
 while($n>0){
 $c=sysread(STDIN,$b,$n<65536?$n:65536);
@@ -69,14 +74,15 @@ $n-=$c;
 for($o=0;$x eq""&&$o<$c;$o+=$g){$g=syswrite(W,$b,$c-$o,$o);if(!defined$g){$x="write: $!";$g=0}}
 }
 close W;
-if($p){waitpid$p,0;$x="unpacking by $z: status ".($?>>8)if$?}
+$y=$r="";
+while(<H>){if(/^[0-9a-f]{64}\b/){$y=$&}else{$r.=$_}}
+waitpid$p,0;
+$r.="status ".($?>>8)if$?&&$r eq"";
+f("unpacking: $r")if$r ne"";
 f($x)if$x ne"";
-$e="/proc/self/fd/$d";
-$q=~s/FD/$e/;
-$y=$q?` + "`$q`" + `:"";
-if(length$y<64&&eval{require Digest::SHA}){open(F,"<",$e)||f("open: $!");$y=Digest::SHA->new(256)->addfile(*F)->hexdigest;close F}
-if(length$y<64){$y=system({$e}"mitosis","mitosis:check=$h")?"":$h}
-f("hash")if substr($y,0,64)ne$h;
+if($y eq""&&eval{require Digest::SHA}){open(F,"<",$e)||f("open: $!");$y=Digest::SHA->new(256)->addfile(*F)->hexdigest;close F}
+if($y eq""){$y=system({$e}"mitosis","mitosis:check=$h")?"":$h}
+f("hash")if$y ne$h;
 $SIG{PIPE}="DEFAULT";
 exec{$e}"mitosis",@a;
 f("exec: $!")`
@@ -84,19 +90,34 @@ f("exec: $!")`
 // perl is the plan that makes an anonymous file with perl.
 func (p *plan) perl() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	hash := hashCommand(p.facts)
-	if hash != "" {
-		hash += " <FD 2>/dev/null"
-	}
 	argv := append([]string{
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
-		p.hash, hash, p.codec.command(), p.loop,
+		p.hash, p.unpackAndHash(), p.loop,
 	}, p.args...)
 	return p.common(RungPerl) + tryInterpreter("perl -e 1") + "exec perl -e " + quote(perlScript) + " -- " + quoteAll(argv) + ";}"
 }
 
-// pythonScript takes the same arguments as perlScript, without those that python
-// has a library for.
+// unpackAndHash is a shell command that unpacks standard input into the file FD,
+// and where it can, prints the hash of what it unpacks meanwhile: that costs no
+// time where there is a second processor, and on few hosts is the hash computed
+// faster than the image arrives. It prints nothing else unless something fails.
+func (p *plan) unpackAndHash() string {
+	unpack := p.codec.command()
+	if unpack == "" {
+		unpack = "cat"
+	}
+	hash := hashCommand(p.facts)
+	if hash == "" || !p.facts.has("tee") {
+		return unpack + " >FD"
+	}
+	// A pipeline has the status of its last command. A tee that can't write the
+	// file goes on with the pipe, so the hash alone says nothing about the file.
+	checked := func(command, name string) string { return "{ " + command + "||echo " + name + ": status $? >&2;}" }
+	return checked(unpack, strings.Fields(unpack)[0]) + "|" + checked("tee FD", "tee") + "|" + hash
+}
+
+// pythonScript takes the same arguments as perlScript; its command only unpacks,
+// and it hashes by a library.
 const pythonScript = `import os,sys,signal,hashlib
 m,n,w,v,h,z,l=sys.argv[1:8]
 n=int(n)

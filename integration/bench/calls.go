@@ -12,13 +12,14 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
 // callTime measures the mean of n calls one after the other, in microseconds.
 func callTime(ctx context.Context, on *contexts.Node, n int) (float64, error) {
 	began := time.Now()
 	for range n {
-		if _, err := empty.Call(ctx, on, struct{}{}); err != nil {
+		if _, err := work.Empty.Call(ctx, on, struct{}{}); err != nil {
 			return 0, err
 		}
 	}
@@ -89,7 +90,7 @@ func pipelined(ctx context.Context, on *contexts.Node, n int) (float64, error) {
 	go func() { // until all are sent
 		defer close(pending)
 		for range n {
-			pending <- empty.Go(ctx, on, struct{}{})
+			pending <- work.Empty.Go(ctx, on, struct{}{})
 		}
 	}()
 	var first error

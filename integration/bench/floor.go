@@ -26,7 +26,11 @@ func newPartner(ctx context.Context, args ...string) (*partner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &partner{cmd: cmd}
+	return startPartner(cmd)
+}
+
+func startPartner(cmd *exec.Cmd) (p *partner, err error) {
+	p = &partner{cmd: cmd}
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

@@ -9,19 +9,14 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// What is called in children.
+// What is called in children, besides package work.
 var (
-	empty = contexts.NewFunc("bench.empty", func(context.Context, struct{}) (struct{}, error) {
-		return struct{}{}, nil
-	})
-
 	// process returns the pids of a context: of itself and of its guard.
 	process = contexts.NewFunc("bench.process", func(context.Context, struct{}) ([]int, error) {
 		return []int{os.Getpid(), os.Getppid()}, nil
@@ -32,17 +27,6 @@ var (
 		var u syscall.Rusage
 		err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 		return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
-	})
-
-	// run runs a command so many times and returns how long that took.
-	run = contexts.NewFunc("bench.run", func(ctx context.Context, c command) (time.Duration, error) {
-		began := time.Now()
-		for range c.Times {
-			if err := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...).Run(); err != nil {
-				return 0, err
-			}
-		}
-		return time.Since(began), nil
 	})
 
 	// source sends so many zero bytes.
@@ -59,11 +43,6 @@ var (
 		return binary.Write(c, binary.BigEndian, n)
 	})
 )
-
-type command struct {
-	Argv  []string
-	Times int
-}
 
 // block is the size of each Read and Write here, for ours and for what it is
 // compared with: io.Copy's own default.

@@ -111,6 +111,13 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 			return leftOut(name + " is not installed"), nil
 		}
 	}
+	// Before the hosts are there: they see the directories of the machine as they
+	// were at their start.
+	program, remove, err := build(ctx, "integration/bench/program")
+	if err != nil {
+		return leftOut(err.Error()), nil
+	}
+	defer remove()
 	h, err := openHosts(ctx)
 	if err != nil {
 		return leftOut("no host can be made: " + err.Error()), nil
@@ -120,7 +127,7 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.run(ctx, exe, "inside")
+	out, err := h.run(ctx, exe, "inside", program)
 	rows, decodeErr := decodeLines[row](out)
 	if err := errors.Join(err, decodeErr); err != nil {
 		return rows, err

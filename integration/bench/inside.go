@@ -6,19 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
 // The loop of 100 commands, for a shell.
-const (
-	loopTimes = 100
-	loop      = "i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done"
-)
+const loop = "i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done"
 
 // openssh measures ssh with a command for the server, from start to end, in
 // milliseconds.
@@ -33,10 +30,11 @@ func openssh(name string, args ...string) *subject {
 	}}
 }
 
-// insideClient is the role "inside": all that is measured in the client host.
-// It prints rows.
-func insideClient(ctx context.Context, _ []string) error {
-	for _, measure := range []func(context.Context) ([]row, error){wholeRows, hopRows} {
+// insideClient is the role "inside": all that is measured in the client host. Its
+// argument is the program that does one job. It prints rows.
+func insideClient(ctx context.Context, args []string) error {
+	whole := func(ctx context.Context) ([]row, error) { return wholeRows(ctx, args[0]) }
+	for _, measure := range []func(context.Context) ([]row, error){whole, hopRows} {
 		rows, err := measure(ctx)
 		for _, r := range rows {
 			if err := tell(r); err != nil {
@@ -51,14 +49,14 @@ func insideClient(ctx context.Context, _ []string) error {
 }
 
 // wholeRows compare whole programs, from start to end.
-func wholeRows(ctx context.Context) ([]row, error) {
+func wholeRows(ctx context.Context, program string) ([]row, error) {
 	true1 := openssh("ssh true", "true")
 	loop1 := openssh("ssh sudo loop", "sudo sh -c '"+loop+"'")
-	native := once("native ssh", "native")
-	program := once("OpenSSH as carrier", "openssh")
-	far := once("loop at the far side", "far")
-	near := once("loop in the master", "near")
-	if err := inTurns(ctx, rounds(9), true1, native, program, loop1, far, near); err != nil {
+	native := once("native ssh", program, "native")
+	userSSH := once("OpenSSH as carrier", program, "openssh")
+	far := once("loop at the far side", program, "far")
+	near := once("loop in the master", program, "near")
+	if err := inTurns(ctx, rounds(9), true1, native, userSSH, loop1, far, near); err != nil {
 		return nil, err
 	}
 	const (
@@ -82,7 +80,7 @@ func wholeRows(ctx context.Context) ([]row, error) {
 	t, l := true1.results.median(), loop1.results.median()
 	return []row{
 		{What: "new program, ssh, to its first answer", Unit: "ms", Measured: native.results.median(), Limit: t, LimitIs: trueIs, Factor: 1},
-		{What: "the same by the OpenSSH program", Unit: "ms", Measured: program.results.median(), Limit: t, LimitIs: trueIs, Factor: 1.2},
+		{What: "the same by the OpenSSH program", Unit: "ms", Measured: userSSH.results.median(), Limit: t, LimitIs: trueIs, Factor: 1.2},
 		{What: "100 x true by ssh, sudo; loop at far side", Unit: "ms", Measured: far.results.median(), Limit: l, LimitIs: loopIs, Factor: 1, Note: bytesNote(loops[0])},
 		{What: "100 x true by ssh, sudo; loop in master", Unit: "ms", Measured: near.results.median(), Limit: l, LimitIs: loopIs, Factor: 1.2, Note: bytesNote(loops[1])},
 	}, nil
@@ -108,7 +106,7 @@ func hopRows(ctx context.Context) (rows []row, err error) {
 		return connectTime(ctx, web, connect.Sudo{})
 	}}
 	bare := &subject{name: "sudo true", measure: func(ctx context.Context) (float64, error) {
-		took, err := run.Call(ctx, web, command{Argv: []string{"sudo", "-n", "true"}, Times: 1})
+		took, err := work.Run.Call(ctx, web, work.Command{Argv: []string{"sudo", "-n", "true"}, Times: 1})
 		return millis(took), err
 	}}
 	if err := inTurns(ctx, rounds(9), true1, again, sudo, bare); err != nil {
@@ -147,17 +145,17 @@ func connectTime(ctx context.Context, from *contexts.Node, m connect.Method) (fl
 	if err != nil {
 		return 0, err
 	}
-	_, err = empty.Call(ctx, n, struct{}{})
+	_, err = work.Empty.Call(ctx, n, struct{}{})
 	took := millis(time.Since(began))
 	return took, errors.Join(err, n.Close())
 }
 
-// once measures this program in the role "once", from its start to the byte
-// that says that its work is done.
-func once(name, way string) *subject {
+// once measures a program that does one job, from its start to the byte that says
+// that its work is done, and where that is all of the job, to its end.
+func once(name, program, way string) *subject {
 	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
 		began := time.Now()
-		p, err := newPartner(ctx, "once", way)
+		p, err := startPartner(exec.CommandContext(ctx, program, serverName, way))
 		if err != nil {
 			return 0, err
 		}
@@ -171,42 +169,4 @@ func once(name, way string) *subject {
 		}
 		return millis(time.Since(began)), nil
 	}}
-}
-
-// wholeProgram is the role "once": a program that does one job over ssh.
-func wholeProgram(ctx context.Context, args []string) (err error) {
-	master, err := start(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, master.Close()) }()
-	var method connect.Method = connect.SSH{Host: serverName}
-	if args[0] == "openssh" {
-		method = connect.OpenSSH{Host: serverName}
-	}
-	node, err := master.Connect(ctx, method)
-	if err != nil {
-		return err
-	}
-	job, calls := command{Argv: []string{"/bin/true"}, Times: 1}, loopTimes
-	switch args[0] {
-	case "far":
-		job.Times, calls = loopTimes, 1
-		fallthrough
-	case "near":
-		if node, err = node.Connect(ctx, connect.Sudo{}); err != nil {
-			return err
-		}
-		for range calls {
-			if _, err := run.Call(ctx, node, job); err != nil {
-				return err
-			}
-		}
-	default:
-		if _, err := empty.Call(ctx, node, struct{}{}); err != nil {
-			return err
-		}
-	}
-	_, err = os.Stdout.Write([]byte("x"))
-	return err
 }

@@ -47,7 +47,6 @@ var roles = map[string]role{
 	"cores":   twoCores,
 	"stalled": stalledReaders,
 	"inside":  insideClient,
-	"once":    wholeProgram,
 }
 
 func main() {

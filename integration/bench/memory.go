@@ -13,6 +13,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
 // memory is what the kernel says of a process, in 10^6 bytes.
@@ -138,7 +139,7 @@ func stalledReaders(ctx context.Context, _ []string) (err error) {
 		}
 		most = max(most, now.Anonymous-before.Anonymous)
 		// Others are not held up.
-		if _, err := empty.Call(ctx, child, struct{}{}); err != nil {
+		if _, err := work.Empty.Call(ctx, child, struct{}{}); err != nil {
 			return err
 		}
 	}

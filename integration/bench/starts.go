@@ -8,12 +8,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
 // startRows are the rows on what a start costs, in time and in bytes, and on
@@ -31,7 +30,7 @@ func startRows(ctx context.Context) (rows []row, err error) {
 		if err != nil {
 			return 0, err
 		}
-		_, err = empty.Call(ctx, n, struct{}{})
+		_, err = work.Empty.Call(ctx, n, struct{}{})
 		took := millis(time.Since(began))
 		return took, errors.Join(err, n.Close())
 	}}
@@ -67,19 +66,12 @@ func startRows(ctx context.Context) (rows []row, err error) {
 // holds the lab and its test hosts besides.
 func imageRow(ctx context.Context) (row, error) {
 	r := row{What: "image of examples/chain, gzip", Unit: "MB", Plus: 2.1}
-	dir, err := os.MkdirTemp("", "bench")
+	name, remove, err := build(ctx, "examples/chain")
 	if err != nil {
-		return r, err
-	}
-	defer os.RemoveAll(dir)
-	name := filepath.Join(dir, "chain")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name,
-		"github.com/mitosis-go/mitosis/examples/chain")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		r.Missing = "it cannot be built here: " + string(bytes.TrimSpace(out))
+		r.Missing = err.Error()
 		return r, nil
 	}
+	defer remove()
 	image, err := os.ReadFile(name)
 	if err != nil {
 		return r, err

@@ -1,0 +1,72 @@
+// Command program is what the benchmarks measure as a whole, from its start to
+// its end: a program of a user's size that does one job on another host.
+//
+//	program HOST native|openssh   one call, over our own ssh or the user's
+//	program HOST far|near         100 x /bin/true as root, looped there or here
+//
+// It prints one byte when its work is done, and ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
+)
+
+func main() {
+	contexts.Init()
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: program HOST native|openssh|far|near")
+		os.Exit(2)
+	}
+	if err := do(context.Background(), os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func do(ctx context.Context, host, way string) (err error) {
+	master, err := contexts.Start(ctx, &contexts.Config{
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, master.Close()) }()
+	var method connect.Method = connect.SSH{Host: host}
+	if way == "openssh" {
+		method = connect.OpenSSH{Host: host}
+	}
+	node, err := master.Connect(ctx, method)
+	if err != nil {
+		return err
+	}
+	const times = 100
+	job, calls := work.Command{Argv: []string{"/bin/true"}, Times: 1}, times
+	switch way {
+	case "far":
+		job.Times, calls = times, 1
+		fallthrough
+	case "near":
+		if node, err = node.Connect(ctx, connect.Sudo{}); err != nil {
+			return err
+		}
+		for range calls {
+			if _, err := work.Run.Call(ctx, node, job); err != nil {
+				return err
+			}
+		}
+	default:
+		if _, err := work.Empty.Call(ctx, node, struct{}{}); err != nil {
+			return err
+		}
+	}
+	_, err = os.Stdout.Write([]byte("x"))
+	return err
+}

@@ -1,0 +1,32 @@
+// Package work holds what the benchmarks let contexts do.
+package work
+
+import (
+	"context"
+	"os/exec"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Empty does nothing.
+var Empty = contexts.NewFunc("bench.empty", func(context.Context, struct{}) (struct{}, error) {
+	return struct{}{}, nil
+})
+
+// Run runs a command so many times and returns how long that took.
+var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (time.Duration, error) {
+	began := time.Now()
+	for range c.Times {
+		if err := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...).Run(); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began), nil
+})
+
+// A Command is what Run runs.
+type Command struct {
+	Argv  []string
+	Times int
+}
