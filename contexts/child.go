@@ -303,7 +303,7 @@ func (l *local) closeChild(c *child, budget time.Duration) []Survivor {
 	defer cancel()
 	// The child's own budget is smaller, so that its report arrives.
 	survivors, err := shutdownFunc.Call(ctx, l.node(c.id), budget*4/5)
-	if err != nil && !errors.Is(err, ErrGone) {
+	if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNoRoute) {
 		l.log.Warn("a context did not shut down in order and is ended by force", "context", l.pathOf(c.id), "err", err)
 	}
 	c.link.Close(ErrClosed)
