@@ -195,3 +195,20 @@ func TestCreditThatMakesNoSense(t *testing.T) {
 		t.Error("more arrived than was sent")
 	}
 }
+
+// TestASenderThatHasEndedBorrowsNothing: a writer may be on its way to acquire
+// when the stream ends.
+func TestASenderThatHasEndedBorrowsNothing(t *testing.T) {
+	b := &budget{left: 1 * mib}
+	var s sender
+	s.init(b, 512*kib)
+	if got := s.acquire(100*kib, nil, nil); got != 100*kib {
+		t.Fatalf("%d bytes", got)
+	}
+	dead := make(chan struct{})
+	close(dead)
+	s.end()
+	if got := s.acquire(100*kib, nil, dead); got != 0 || b.left != 1*mib {
+		t.Errorf("%d bytes after the end; %d of the budget are left", got, b.left)
+	}
+}

@@ -12,8 +12,9 @@ type sender struct {
 	budget *budget
 	wake   chan struct{} // capacity 1; grant sends, acquire receives
 
-	mu sync.Mutex
-	w  sendWindow
+	mu    sync.Mutex
+	w     sendWindow
+	ended bool // nothing is borrowed any more: nobody would give it back
 }
 
 func (s *sender) init(b *budget, window uint64) {
@@ -51,6 +52,9 @@ func (s *sender) acquire(n int, cancel, dead <-chan struct{}) int {
 func (s *sender) take(n int) (got int, credit bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return 0, false
+	}
 	return int(s.w.take(uint64(n), s.budget.take)), s.w.credit() > 0
 }
 
@@ -85,9 +89,11 @@ func (s *sender) grant(body []byte) bool {
 	return ok
 }
 
-// end gives back what is borrowed.
+// end gives back what is borrowed. Whoever acquires must be sent away by its
+// channels, which were closed before.
 func (s *sender) end() {
 	s.mu.Lock()
+	s.ended = true
 	back := s.w.borrowed
 	s.w.borrowed = 0
 	s.mu.Unlock()
