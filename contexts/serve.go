@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -112,8 +113,19 @@ func (c *incoming) admit() error {
 	return nil
 }
 
+// growStack makes the stack large enough for most calls at once. A goroutine
+// begins with 2 KiB, and to double that all frames on it are looked at: in the
+// depths of decoding, that costs more than the decoding.
+//
+//go:noinline
+func growStack() {
+	var room [4 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
 // run runs the function and answers. A panic is the answer, too.
 func (c *incoming) run() {
+	growStack()
 	defer c.end()
 	defer func() {
 		if v := recover(); v != nil {
