@@ -103,8 +103,8 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 // childLink is the link as the child has it: two descriptors, which may be one
 // socket or terminal.
 type childLink struct {
-	in, out *os.File
-	left    []byte // owned by the one reader
+	*Pipe
+	left []byte // owned by the one reader
 
 	once sync.Once
 	err  error
@@ -118,10 +118,8 @@ func (l *childLink) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return l.in.Read(b)
+	return l.Pipe.Read(b)
 }
-
-func (l *childLink) Write(b []byte) (int, error) { return l.out.Write(b) }
 
 func (l *childLink) Close() error {
 	l.once.Do(func() { l.err = errors.Join(l.out.Close(), l.in.Close()) })

@@ -13,10 +13,7 @@ import (
 
 // takeOver makes files of the descriptors that the guard has prepared.
 func takeOver() (l *childLink, output, stderr *os.File) {
-	l = &childLink{
-		in:  pollable(guard.WorkerIn, "link"),
-		out: pollable(guard.WorkerOut, "link"),
-	}
+	l = &childLink{Pipe: NewPipe(pollable(guard.WorkerIn, "link"), pollable(guard.WorkerOut, "link"))}
 	return l, pollable(guard.WorkerLog, "output"), os.NewFile(guard.WorkerStderr, "stderr")
 }
 

@@ -13,5 +13,5 @@ func takeOver() (l *childLink, output, stderr *os.File) {
 	if err == nil {
 		w.Close()
 	}
-	return &childLink{in: guard.Link.In, out: guard.Link.Out}, r, os.Stderr
+	return &childLink{Pipe: NewPipe(guard.Link.In, guard.Link.Out)}, r, os.Stderr
 }

@@ -44,9 +44,10 @@ type process struct {
 	// Immutable once start has returned.
 	tool     tool
 	cmd      *exec.Cmd
-	in, out  *os.File  // our ends of the tool's standard output and input; nil where term is the pipe
-	term     *terminal // nil without
-	dialogue *dialogue // nil without a terminal
+	in, out  *os.File        // our ends of the tool's standard output and input; nil where term is the pipe
+	pipe     *bootstrap.Pipe // of the two
+	term     *terminal       // nil without
+	dialogue *dialogue       // nil without a terminal
 	ready    <-chan struct{}
 	stop     context.CancelFunc // ends talk
 	stderr   *words
@@ -151,6 +152,7 @@ func (p *process) connect() (theirs []*os.File, err error) {
 		return []*os.File{stdin}, err
 	}
 	p.in, p.cmd.Stdout = in, stdout
+	p.pipe = bootstrap.NewPipe(in, out)
 	return []*os.File{stdin, stdout}, nil
 }
 
@@ -258,8 +260,8 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 func (p *process) Read(b []byte) (int, error) {
-	if p.in != nil {
-		return p.in.Read(b)
+	if p.pipe != nil {
+		return p.pipe.Read(b)
 	}
 	n, err := p.term.Read(b)
 	if n > 0 && !p.isRaw.Load() {
@@ -273,8 +275,8 @@ func (p *process) Read(b []byte) (int, error) {
 }
 
 func (p *process) Write(b []byte) (int, error) {
-	if p.out != nil {
-		return p.out.Write(b)
+	if p.pipe != nil {
+		return p.pipe.Write(b)
 	}
 	if !p.isRaw.Load() {
 		if strings.Trim(string(b), "\n") == "" {
@@ -286,6 +288,15 @@ func (p *process) Write(b []byte) (int, error) {
 		p.isRaw.Store(true)
 	}
 	return p.term.Write(b)
+}
+
+// TryWrite writes what the pipe has room for, without waiting: see
+// [bootstrap.Pipe]. A terminal is slower than what would be gained.
+func (p *process) TryWrite(b []byte) int {
+	if p.pipe == nil {
+		return 0
+	}
+	return p.pipe.TryWrite(b)
 }
 
 // fail ends the tool because of its dialogue. The reader of the carrier sees

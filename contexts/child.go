@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -211,7 +212,7 @@ func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Sess
 		return nil, err
 	}
 	n := l.addNode(id, l.id, path)
-	link, err := l.router.Attach(ctx, router.LinkConfig{Peer: id, Carrier: carrierLink{session.Link, carrier}, Info: info})
+	link, err := l.router.Attach(ctx, router.LinkConfig{Peer: id, Carrier: newCarrierLink(session.Link, carrier), Info: info})
 	if err != nil {
 		l.nodeLost(id, err)
 		return nil, err
@@ -232,17 +233,25 @@ func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Sess
 
 // carrierLink reads and writes the link and closes the carrier with it.
 type carrierLink struct {
-	link interface {
-		Read([]byte) (int, error)
-		Write([]byte) (int, error)
-		Close() error
-	}
+	io.ReadWriteCloser
 	carrier bootstrap.Carrier
 }
 
-func (c carrierLink) Read(b []byte) (int, error)  { return c.link.Read(b) }
-func (c carrierLink) Write(b []byte) (int, error) { return c.link.Write(b) }
-func (c carrierLink) Close() error                { return errors.Join(c.link.Close(), c.carrier.Close()) }
+// tryCarrierLink is one whose carrier can write without waiting.
+type tryCarrierLink struct {
+	carrierLink
+	router.TryWriter
+}
+
+func newCarrierLink(link io.ReadWriteCloser, carrier bootstrap.Carrier) io.ReadWriteCloser {
+	c := carrierLink{link, carrier}
+	if w, ok := carrier.(router.TryWriter); ok {
+		return tryCarrierLink{c, w}
+	}
+	return c
+}
+
+func (c carrierLink) Close() error { return errors.Join(c.ReadWriteCloser.Close(), c.carrier.Close()) }
 
 // ancestorsOfChild lists the ancestors of a child, nearest first.
 func (l *local) ancestorsOfChild() []core.ID {

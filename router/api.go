@@ -99,6 +99,16 @@ type LinkConfig struct {
 	Info []byte
 }
 
+// TryWriter is what a Carrier may be as well. It saves each small frame the
+// way through another goroutine.
+type TryWriter interface {
+	// TryWrite writes as much as can be written without waiting for
+	// anything, and returns the number of bytes. What it does not write is
+	// written with Write, which also returns the error where there is one.
+	// The router does not call it at the same time as Write.
+	TryWrite(b []byte) int
+}
+
 // LinkStats counts what passed a link.
 type LinkStats struct {
 	BytesIn, BytesOut   uint64

@@ -28,10 +28,13 @@
 // table and delivers them or queues them to another link; writeLoop writes what
 // is queued; watch keeps the heartbeat and takes the link down. A reader never
 // waits for a peer, for a slow link or for user code: what does not fit a queue
-// is refused, with an answer. The multiplexer is one goroutine per router. It
-// owns all that changes about the tree and publishes a new immutable table for
-// each change; readers hand it routes, grants and losses, and wait for it,
-// because it waits for nobody.
+// is refused, with an answer. Where the carrier is a TryWriter, small frames are
+// written by who has queued them, a reader or a sender, as far as that needs no
+// waiting; writeLoop has the rest. The queue's baton says who may write.
+//
+// The multiplexer is one goroutine per router. It owns all that changes about
+// the tree and publishes a new immutable table for each change; readers hand it
+// routes, grants and losses, and wait for it, because it waits for nobody.
 //
 // # Sizes
 //

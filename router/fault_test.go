@@ -17,7 +17,20 @@ var errFault = errors.New("fault")
 // faulty is a carrier whose N-th read or write fails.
 type faulty struct {
 	io.ReadWriteCloser
-	reads, writes atomic.Int64 // until the fault; negative: never
+	reads, writes, tries atomic.Int64 // until the fault; negative: never
+}
+
+// faultyTry is one that takes inline writes.
+type faultyTry struct{ *faulty }
+
+func (f faultyTry) TryWrite(b []byte) int {
+	w := f.ReadWriteCloser.(TryWriter)
+	if f.tries.Add(-1) == 0 {
+		n := w.TryWrite(b[:len(b)/2])
+		_ = f.Close()
+		return n
+	}
+	return w.TryWrite(b)
 }
 
 func (f *faulty) Read(b []byte) (int, error) {
@@ -41,7 +54,8 @@ func (f *faulty) Write(b []byte) (int, error) {
 // the fault one operation later each time, until there is none left. Whatever
 // fails, everybody is told and nothing is left over.
 func TestFaultAtEveryReadAndWrite(t *testing.T) {
-	for _, kind := range []string{"read", "write"} {
+	// So many there are at least; most of what is large is not written inline.
+	for kind, least := range map[string]int64{"read": 10, "write": 10, "inline": 3} {
 		t.Run(kind, func(t *testing.T) {
 			n := int64(1)
 			for ; n < 1000; n++ {
@@ -49,7 +63,7 @@ func TestFaultAtEveryReadAndWrite(t *testing.T) {
 					break
 				}
 			}
-			if n < 10 || n == 1000 {
+			if n < least || n == 1000 {
 				t.Errorf("%d faults", n)
 			}
 		})
@@ -62,20 +76,26 @@ func conversation(t *testing.T, kind string, at int64) bool {
 	defer m.close()
 	a, b := net.Pipe()
 	f := &faulty{ReadWriteCloser: a}
-	if kind == "read" {
+	var near, far io.ReadWriteCloser = f, b
+	switch kind {
+	case "read":
 		f.reads.Store(at)
-	} else {
+	case "write":
 		f.writes.Store(at)
+	case "inline":
+		f.tries.Store(at)
+		f.ReadWriteCloser, far = smallPipe(1000)
+		near = faultyTry{f}
 	}
 	id, block, _ := m.AllocID(context.Background())
 	k := &testNode{t: t, parent: m}
 	k.Router = New(k.config(Config{Self: id, Block: block, Ancestors: []core.ID{0}}))
 	defer k.close()
-	down, err := m.Attach(context.Background(), LinkConfig{Peer: id, Carrier: f})
+	down, err := m.Attach(context.Background(), LinkConfig{Peer: id, Carrier: near})
 	if err != nil {
 		t.Fatal(err)
 	}
-	up, err := k.Attach(context.Background(), LinkConfig{Peer: 0, Parent: true, Carrier: b})
+	up, err := k.Attach(context.Background(), LinkConfig{Peer: 0, Parent: true, Carrier: far})
 	if err != nil {
 		t.Fatal(err)
 	}

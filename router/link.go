@@ -13,8 +13,9 @@ import (
 )
 
 // Link is the byte pipe to the parent or to a child. Three goroutines serve
-// it: readLoop takes frames in, writeLoop sends what is queued, watch ends it.
-// It is lost once; there is no reconnecting under the same ID.
+// it: readLoop takes frames in, writeLoop sends what is queued, as far as those
+// who queued it could not, watch ends it. It is lost once; there is no
+// reconnecting under the same ID.
 type Link struct {
 	// Immutable after Attach.
 	r       *Router
@@ -22,6 +23,7 @@ type Link struct {
 	parent  bool
 	info    []byte
 	carrier io.ReadWriteCloser
+	try     TryWriter // the carrier; nil where it is none
 	q       *queue
 	done    chan struct{} // closed by watch when everything has ended
 
@@ -69,6 +71,7 @@ func (r *Router) Attach(ctx context.Context, c LinkConfig) (*Link, error) {
 		done:  make(chan struct{}),
 		dying: make(chan struct{}), readEnd: make(chan struct{}), writeEnd: make(chan struct{}),
 	}
+	l.try, _ = c.Carrier.(TryWriter)
 	l.input.pairs = make(map[pair]struct{})
 	var err error
 	if !r.do(func() {
@@ -193,80 +196,6 @@ func wait(c <-chan struct{}, d time.Duration) {
 	case <-c:
 	case <-t.C:
 	}
-}
-
-// writeLoop writes what is queued until the queue is closed or a write fails.
-func (l *Link) writeLoop() {
-	defer l.r.links.Done()
-	defer close(l.writeEnd)
-	var w batchWriter
-	for {
-		list := l.q.take()
-		if list == nil {
-			return
-		}
-		l.writing.Store(time.Now().UnixNano())
-		err := w.write(l, list)
-		l.writing.Store(0)
-		if err != nil {
-			l.q.close(&core.Error{Op: "link", Kind: core.KindGone, Err: err})
-			return
-		}
-	}
-}
-
-// batchWriter gathers small frames, so that many of them cost one Write.
-// Larger frames are written from where they are.
-type batchWriter struct{ buf []byte }
-
-// copied is the length up to which frames are gathered.
-const copied = 8 * kib
-
-var batchBuffers = sync.Pool{New: func() any { b := make([]byte, 0, batch+copied); return &b }}
-
-func (w *batchWriter) write(l *Link, list *core.Frame) (err error) {
-	var pooled *[]byte
-	flush := func() {
-		if len(w.buf) > 0 && err == nil {
-			err = l.writeAll(w.buf)
-		}
-		w.buf = w.buf[:0]
-	}
-	for f := list; f != nil; {
-		b, next := f.Encoded(), f.Next
-		switch {
-		case err != nil:
-		case len(b) > copied || next == nil && len(w.buf) == 0:
-			flush()
-			if err == nil {
-				err = l.writeAll(b)
-			}
-		default:
-			if pooled == nil {
-				pooled = batchBuffers.Get().(*[]byte)
-				w.buf = (*pooled)[:0]
-			}
-			w.buf = append(w.buf, b...)
-		}
-		l.framesOut.Add(1)
-		f.Release()
-		f = next
-	}
-	flush()
-	if pooled != nil {
-		batchBuffers.Put(pooled)
-		w.buf = nil
-	}
-	return err
-}
-
-func (l *Link) writeAll(b []byte) error {
-	n, err := l.carrier.Write(b)
-	l.bytesOut.Add(uint64(max(n, 0)))
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	return err
 }
 
 // pay takes room out of the quota of what the link may have queued here.

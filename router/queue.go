@@ -26,10 +26,9 @@ type queue struct {
 	controlLimit int // control frames
 
 	mu     sync.Mutex
-	work   sync.Cond // the writer waits for frames or the end
 	closed bool
 	err    error // why it was closed
-	asleep bool  // the writer waits on work
+	baton  baton // who may write
 
 	control  []queued
 	flows    map[flowKey]*flow
@@ -40,7 +39,6 @@ type queue struct {
 	barriers int
 	singles  gate
 	bulks    gate
-	drained  chan struct{} // closed when everything is written; nil: nobody asks
 }
 
 // queued is a control frame and the link that pays for it.
@@ -92,20 +90,9 @@ type barrier struct {
 	open   int // flows that still have frames
 }
 
-// gate makes local senders wait for room, in the order in which they came.
-type gate struct {
-	limit, used int
-	waiters     []*waiter
-}
-
-type waiter struct {
-	size int
-	ok   chan struct{} // capacity 1; receives once there is room, which is then taken
-}
-
 func newQueue(limit, controlLimit int) *queue {
 	q := &queue{limit: limit, controlLimit: controlLimit, flows: make(map[flowKey]*flow)}
-	q.work.L = &q.mu
+	q.baton.init(&q.mu)
 	q.singles.limit, q.bulks.limit = localSingle, localBulk
 	return q
 }
@@ -122,10 +109,28 @@ const (
 )
 
 // put queues a frame that came over the link from, or one of the local router
-// if from is nil. It never waits.
+// if from is nil, and wakes the writer. It never waits.
 func (q *queue) put(f *core.Frame, from *Link) putResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	res := q.putLocked(f, from)
+	q.wakeLocked()
+	return res
+}
+
+// hold is put for a caller that will call Link.flush once it has put all that
+// it has now. The writer is woken only where that would be too much for flush.
+func (q *queue) hold(f *core.Frame, from *Link) putResult {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	res := q.putLocked(f, from)
+	if q.bytes > inlineLimit {
+		q.wakeLocked()
+	}
+	return res
+}
+
+func (q *queue) putLocked(f *core.Frame, from *Link) putResult {
 	if q.closed {
 		return closedQueue
 	}
@@ -136,7 +141,6 @@ func (q *queue) put(f *core.Frame, from *Link) putResult {
 		}
 		q.control = append(q.control, queued{f, from})
 		q.bytes += size
-		q.wakeLocked()
 		return taken
 	}
 	if q.bytes+size > q.limit || from != nil && !from.pay(size) {
@@ -164,7 +168,7 @@ func (q *queue) putFirst(f *core.Frame, from *Link) bool {
 }
 
 // putLocal queues a frame of the local context, and waits for room until one
-// of the channels is closed.
+// of the channels is closed. The caller calls Link.flush.
 func (q *queue) putLocal(f *core.Frame, cancel, dead <-chan struct{}) putResult {
 	if isControl(&f.Header) {
 		return q.put(f, nil)
@@ -269,7 +273,6 @@ func (q *queue) appendLocked(f *core.Frame, from *Link) {
 	}
 	fl.tail = f
 	q.bytes += f.Size()
-	q.wakeLocked()
 }
 
 // push gives a flow its turn after all others.
@@ -283,29 +286,9 @@ func (q *queue) push(fl *flow) {
 	q.last = fl
 }
 
-func (q *queue) wakeLocked() {
-	if q.asleep {
-		q.asleep = false
-		q.work.Signal()
-	}
-}
-
-// take returns a list of frames of about a batch, waiting for the first. It
-// returns nil when the queue is closed. Only the writer calls it.
-func (q *queue) take() *core.Frame {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for !q.closed && len(q.control) == 0 && q.first == nil {
-		if q.drained != nil {
-			close(q.drained)
-			q.drained = nil
-		}
-		q.asleep = true
-		q.work.Wait()
-	}
-	if q.closed {
-		return nil
-	}
+// takeLocked takes a list of frames of about a batch out of the queue, for
+// whoever has the baton.
+func (q *queue) takeLocked() *core.Frame {
 	var list frameList
 	for len(q.control) > 0 && list.bytes < batch {
 		c := q.control[0]
@@ -411,28 +394,7 @@ func (q *queue) close(err error) {
 		}
 		g.waiters = nil
 	}
-	if q.drained != nil {
-		close(q.drained)
-		q.drained = nil
-	}
-	q.work.Broadcast()
-}
-
-// drain returns a channel that is closed when all that is queued is written,
-// or the queue is closed.
-func (q *queue) drain() <-chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.drained == nil {
-		q.drained = make(chan struct{})
-		c := q.drained
-		if q.closed || q.asleep {
-			close(q.drained)
-			q.drained = nil
-		}
-		return c
-	}
-	return q.drained
+	q.baton.endLocked()
 }
 
 // queuedBytes is the memory that the queue holds.
@@ -447,40 +409,4 @@ func (q *queue) reason() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.err
-}
-
-// enter takes room if there is some and nobody waits for it. What is larger
-// than the gate passes alone.
-func (g *gate) enter(size int) bool {
-	if len(g.waiters) > 0 || g.used > 0 && g.used+size > g.limit {
-		return false
-	}
-	g.used += size
-	return true
-}
-
-// exit gives room back, and to whom waits first.
-func (g *gate) exit(size int) {
-	g.used -= size
-	for len(g.waiters) > 0 {
-		w := g.waiters[0]
-		if g.used > 0 && g.used+w.size > g.limit {
-			return
-		}
-		g.used += w.size
-		g.waiters[0] = nil
-		g.waiters = g.waiters[1:]
-		w.ok <- struct{}{}
-	}
-}
-
-// leave ends the waiting of w and reports false if it had ended already.
-func (g *gate) leave(w *waiter) bool {
-	for i, v := range g.waiters {
-		if v == w {
-			g.waiters = append(g.waiters[:i], g.waiters[i+1:]...)
-			return true
-		}
-	}
-	return false
 }

@@ -18,7 +18,7 @@ func testFrame(h core.Header, mark byte, size int) *core.Frame {
 // drainMarks takes all there is and returns the marks in order.
 func drainMarks(q *queue) (marks []byte) {
 	for q.queuedBytes() > 0 {
-		for f := q.take(); f != nil; f = f.Next {
+		for f, _ := q.take(); f != nil; f = f.Next {
 			marks = append(marks, f.Body[0])
 		}
 	}
@@ -89,7 +89,7 @@ func TestQueueOfNothing(t *testing.T) {
 	if q.putLocal(testFrame(core.Header{Handle: core.HandleCall}, 0, 1), nil, nil) != closedQueue {
 		t.Error("a closed queue takes frames")
 	}
-	if q.take() != nil {
+	if f, _ := q.take(); f != nil {
 		t.Error("a closed queue gives frames")
 	}
 }
@@ -161,7 +161,7 @@ func TestGateLetsSendersInInTurn(t *testing.T) {
 	}
 	go func() {
 		for range 100 {
-			if q.take() == nil {
+			if f, _ := q.take(); f == nil {
 				return
 			}
 		}

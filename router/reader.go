@@ -19,6 +19,7 @@ type reader struct {
 	valid     bool
 
 	pairs map[pair]struct{} // that the multiplexer knows already
+	held  []*Link           // that have frames which flushHeld has to see to
 
 	meter     meter
 	violating int
@@ -34,6 +35,7 @@ type pair struct{ src, dst core.ID }
 func (l *Link) readLoop() {
 	defer l.r.links.Done()
 	defer close(l.readEnd)
+	defer l.flushHeld()
 	d := core.NewReader(countingReader{l})
 	for {
 		f, err := d.Next()
@@ -60,12 +62,24 @@ func (l *Link) readLoop() {
 type countingReader struct{ l *Link }
 
 func (c countingReader) Read(b []byte) (int, error) {
+	c.l.flushHeld()
 	n, err := c.l.carrier.Read(b)
 	if n < 0 || n > len(b) {
 		return 0, io.ErrNoProgress // a carrier that lies
 	}
 	c.l.bytesIn.Add(uint64(n))
 	return n, err
+}
+
+// flushHeld has written what was passed on since the last Read: what came
+// together goes on together.
+func (l *Link) flushHeld() {
+	in := &l.input
+	for _, out := range in.held {
+		out.flush()
+	}
+	clear(in.held)
+	in.held = in.held[:0]
 }
 
 // receive checks where a frame comes from, and passes it on or delivers it.
@@ -93,7 +107,11 @@ func (l *Link) receive(f *core.Frame) {
 		l.violation(f, "authority does not cover it")
 		l.r.bounce(f, l, errRefused)
 	default:
-		switch out.q.put(f, l) {
+		switch out.q.hold(f, l) {
+		case taken:
+			if n := len(in.held); n == 0 || in.held[n-1] != out {
+				in.held = append(in.held, out)
+			}
 		case full:
 			l.refused.Add(1)
 			l.note(f, "a queue is full")

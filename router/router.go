@@ -186,7 +186,7 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 	f := core.NewFrame(len(body))
 	copy(f.Body, body)
 	f.Header = core.Header{Dst: dst, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}
-	return r.putResult(ctx, l, f, l.q.putLocal(f, ctx.Done(), nil))
+	return r.putResult(ctx, l, f, l.putLocal(f, ctx.Done(), nil))
 }
 
 // way returns the link toward a context, nil for the local one.

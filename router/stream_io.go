@@ -143,7 +143,7 @@ func (s *Stream) writeFrame(f *core.Frame, expired <-chan struct{}) error {
 		s.r.loop.put(s.r, f)
 		return nil
 	}
-	res := l.q.putLocal(f, expired, s.dead)
+	res := l.putLocal(f, expired, s.dead)
 	if res == taken {
 		return nil
 	}

@@ -92,7 +92,7 @@ func (t *transfer) send(ctx context.Context, l *Link, flags core.Flags, body []b
 				f.Flags |= core.More // the two go together
 			}
 		}
-		res := l.q.putLocal(f, ctx.Done(), t.dead)
+		res := l.putLocal(f, ctx.Done(), t.dead)
 		if err := t.r.putResult(ctx, l, f, res); err != nil || res != taken {
 			return err
 		}
