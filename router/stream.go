@@ -207,7 +207,9 @@ func (s *Stream) finish(err error) {
 	if s.link != nil {
 		s.link.streams.Add(-1)
 	}
-	s.r.endpoints.remove(s.handle)
+	// Last, so that nobody is told that there is no such end before it is told
+	// why: see late.
+	defer s.r.endpoints.remove(s.handle)
 	switch {
 	case failed:
 		// The other end knows, or is gone.
@@ -326,8 +328,14 @@ func (s *Stream) signal() {
 // frame takes what the other end sends.
 func (s *Stream) frame(f *core.Frame, l *Link) {
 	s.mu.Lock()
+	if s.closed && s.peer == 0 {
+		// Closed while this was on its way in: its sender has not been told.
+		s.mu.Unlock()
+		s.r.late(f, l)
+		return
+	}
 	defer s.mu.Unlock()
-	if !s.closed && s.peer == 0 && f.Reply >= core.FirstDynamic {
+	if s.peer == 0 && f.Reply >= core.FirstDynamic {
 		s.peer = f.Reply
 		close(s.opened)
 		if f.Flags&core.Dead == 0 {

@@ -157,6 +157,32 @@ func TestTheFarErrorTakesThePlaceOfEOF(t *testing.T) {
 	checkIdle(t, m, k)
 }
 
+// The opener's first credit may meet an end that is just being reset: what it is
+// told is why, whichever of the two is faster.
+func TestAResetWhileTheStreamOpens(t *testing.T) {
+	m := newMaster(t, Config{})
+	k := m.child(Config{})
+	k.handle(func(n *testNode, msg Message) {
+		s, err := n.AcceptStream(msg)
+		if err != nil {
+			n.Refuse(msg, err)
+			return
+		}
+		s.Reset(fs.ErrPermission)
+	})
+	for i := range 1000 {
+		s := m.NewStream(k.Self())
+		if err := m.Send(t.Context(), k.Self(), core.HandleCall, s.Handle(), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, fs.ErrPermission) {
+			t.Fatalf("stream %d: %v", i, err)
+		}
+		s.Close()
+	}
+	checkIdle(t, m, k)
+}
+
 func TestCloseWriteLeavesTheOtherDirection(t *testing.T) {
 	m := newMaster(t, Config{})
 	k := m.child(Config{})
