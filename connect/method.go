@@ -54,8 +54,8 @@ type Env struct {
 	// Prompt asks the person at the master. It is nil where nobody can be
 	// asked.
 	Prompt func(context.Context, Prompt) (string, error)
-	// Dial opens network connections; never nil when a method is opened by
-	// package contexts. A hop with Through set dials by way of that context.
+	// Dial opens network connections of a hop that has no Dialer of its own;
+	// never nil when a method is opened by package contexts.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Ready is closed once the far side has answered, that is, after
 	// authentication: no prompt is expected from then on, and a slot that
@@ -97,4 +97,7 @@ type ThroughMethod interface {
 
 	// ThroughDialer returns what opens them; nil for the context itself.
 	ThroughDialer() Dialer
+	// WithThrough returns the same hop with them opened by d. A dialer does not
+	// travel: the context that is to make the hop gets it anew.
+	WithThrough(d Dialer) Method
 }

@@ -202,5 +202,19 @@ func parseDestination(text string) (SSH, error) {
 	return s, nil
 }
 
-// ThroughDialer implements ThroughMethod.
-func (s SSH) ThroughDialer() Dialer { return s.Through }
+// ThroughDialer implements ThroughMethod: it is what the first connection is
+// opened by, be it that of the first jump host.
+func (s SSH) ThroughDialer() Dialer {
+	if len(s.ProxyJump) > 0 {
+		if d := s.ProxyJump[0].ThroughDialer(); d != nil {
+			return d
+		}
+	}
+	return s.Through
+}
+
+// WithThrough implements ThroughMethod.
+func (s SSH) WithThrough(d Dialer) Method {
+	s.Through = d
+	return s
+}

@@ -94,7 +94,7 @@ func (l *local) reserve() error {
 }
 
 // connect starts a child of this context.
-func (l *local) connect(ctx context.Context, m connect.Method, dial dialFunc) (*Node, error) {
+func (l *local) connect(ctx context.Context, m connect.Method) (*Node, error) {
 	label := m.Label()
 	path := joinPath(l.selfNode, label)
 	if err := l.reserve(); err != nil {
@@ -107,7 +107,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, dial dialFunc) (*
 	}()
 	ctx, cancel := l.connectContext(ctx)
 	defer cancel()
-	n, err := l.divide(ctx, m, label, path, dial)
+	n, err := l.divide(ctx, m, label, path)
 	if err != nil {
 		if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == label {
 			e.Hop = "" // the path ends with it
@@ -137,7 +137,7 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 }
 
 // open lets a method open its pipe, with the first stage at the other end.
-func (l *local) open(ctx context.Context, m connect.Method, path string, dial dialFunc, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
+func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
@@ -148,12 +148,9 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, dial di
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log,
-		Prompt: l.prompter(path), Dial: dial,
+		Prompt: l.prompter(path), Dial: new(net.Dialer).DialContext,
 	}
 	env.Exec, env.ExecArgv = launch.Exec()
-	if env.Dial == nil {
-		env.Dial = new(net.Dialer).DialContext
-	}
 	carrier, err := m.Open(ctx, env)
 	if err != nil {
 		launch.Abandon()
@@ -164,8 +161,8 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, dial di
 // divide is the birth of a child: the method opens a pipe, the launch puts the
 // image behind it and hears the child's hello, the child is given its place in
 // the tree, and the router takes over the pipe.
-func (l *local) divide(ctx context.Context, m connect.Method, label, path string, dial dialFunc) (*Node, error) {
-	launch, carrier, err := l.open(ctx, m, path, dial, true)
+func (l *local) divide(ctx context.Context, m connect.Method, label, path string) (*Node, error) {
+	launch, carrier, err := l.open(ctx, m, path, true)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ var (
 	ErrChainBroken = errors.New("skipped: an earlier call of the chain failed")
 )
 
+// errOtherTree is for handles that name nobody here.
+var errOtherTree = errors.New("the node is not part of a tree here")
+
 func init() {
 	core.RegisterSentinel(200, ErrNotInitialized)
 	core.RegisterSentinel(201, ErrChainBroken)

@@ -54,7 +54,10 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 			c.fail(err)
 			return
 		}
-		c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem)
+		if err := c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem); err != nil {
+			c.fail(fmt.Errorf("the result cannot travel: %w", err))
+			return
+		}
 		body, err := core.Marshal(out)
 		if err != nil {
 			c.fail(fmt.Errorf("the result cannot be encoded: %w", err))
@@ -174,7 +177,11 @@ func (c *outgoing) wrap(err error) error {
 // send encodes and sends the call. What goes wrong is kept in c.err.
 func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode func() ([]byte, error), value func() reflect.Value) {
 	if c.n == nil || c.n.self == nil {
-		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: fmt.Errorf("the node is not part of a tree here")}
+		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: errOtherTree}
+		return
+	}
+	if err := c.n.gone(); err != nil {
+		c.err = c.wrap(err)
 		return
 	}
 	l := c.n.self
@@ -189,8 +196,11 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode
 		c.err = c.wrap(context.Cause(ctx))
 		return
 	}
-	l.offer(c.n.id, nodes, value)
 	var err error
+	if err = l.offer(c.n.id, nodes, value); err != nil {
+		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
+		return
+	}
 	if q.arg, err = encode(); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 		return

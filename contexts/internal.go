@@ -60,21 +60,26 @@ type connectRequest struct {
 	Through *Node // the context whose connections the hop uses; nil: its own
 }
 
-// dial is what the hop opens network connections with; nil for the ordinary.
-func (q *connectRequest) dial() dialFunc {
-	if q.Through == nil {
-		return nil
+// method returns the hop as whoever asked for it meant it.
+func (q *connectRequest) method() (connect.Method, error) {
+	m, err := connect.Decode(q.Method)
+	if err != nil || q.Through == nil {
+		return m, err
 	}
-	return q.Through.DialContext
+	t, ok := m.(connect.ThroughMethod)
+	if !ok {
+		return nil, fmt.Errorf("a hop of type %T goes through no other context", m)
+	}
+	return t.WithThrough(q.Through), nil
 }
 
 var connectFunc = NewFunc("mitosis.connect", func(ctx context.Context, q connectRequest) (*Node, error) {
 	l := callOf(ctx).l
-	m, err := connect.Decode(q.Method)
+	m, err := q.method()
 	if err != nil {
 		return nil, err
 	}
-	n, err := l.connect(ctx, m, q.dial())
+	n, err := l.connect(ctx, m)
 	return n, reasonOf(err)
 })
 
@@ -99,14 +104,10 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 		defer cancel()
 	}
 	var q connectRequest
-	if t, ok := m.(connect.ThroughMethod); ok && t.ThroughDialer() != nil {
-		through, ok := t.ThroughDialer().(*Node)
-		if !ok {
-			return fail(fmt.Errorf("a hop made by another context can only go through a *contexts.Node, not through a %T", t.ThroughDialer()))
-		}
-		q.Through = through
-	}
 	var err error
+	if q.Through, err = l.throughOf(m); err != nil {
+		return fail(err)
+	}
 	if q.Method, err = connect.Encode(m); err != nil {
 		return fail(err)
 	}
@@ -126,6 +127,24 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 		return fail(e.Err)
 	}
 	return out, err
+}
+
+// throughOf returns the context that a hop made elsewhere goes through, nil
+// where it goes through none. Where it can't go the way that it was told, it is
+// not made: it must not go another.
+func (l *local) throughOf(m connect.Method) (*Node, error) {
+	t, ok := m.(connect.ThroughMethod)
+	if !ok || t.ThroughDialer() == nil {
+		return nil, nil
+	}
+	switch n, ok := t.ThroughDialer().(*Node); {
+	case !ok:
+		return nil, fmt.Errorf("%w: a hop made by another context can only go through a *contexts.Node, not through a %T", connect.ErrStart, t.ThroughDialer())
+	case n == nil || n.self != l:
+		return nil, fmt.Errorf("%w: it is to go through %v: %w", connect.ErrStart, n, errOtherTree)
+	default:
+		return n, n.gone()
+	}
 }
 
 // prompter returns what a hop at path asks its questions with, nil where
@@ -166,9 +185,6 @@ var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.P
 	answer, err := l.cfg.Prompt(ctx, p)
 	return connect.Secret(answer), err
 }, AllowDescendants)
-
-// dialFunc is the shape of net.Dialer.DialContext.
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialRequest asks for a connection from the context's host.
 type dialRequest struct {

@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -183,8 +184,12 @@ func (l *local) nodeLost(id core.ID, err error) {
 	n := l.nodes[id]
 	delete(l.nodes, id)
 	if n != nil {
+		// The reason of a loss further down is what another router says, which
+		// matches nothing.
 		if err == nil {
 			err = ErrGone
+		} else if !errors.Is(err, ErrClosed) && !errors.Is(err, ErrGone) {
+			err = &Error{Kind: core.KindGone, Err: err}
 		}
 		lost := &Error{Op: "link", Path: n.String(), Kind: core.KindGone, Err: err}
 		if errors.Is(err, ErrClosed) {
@@ -220,18 +225,25 @@ func (l *local) bind(nodes visitor, v reflect.Value) {
 
 // offer lets dst talk to the nodes that a value on its way there holds. Only
 // an ancestor of both can grant that; for others the routers refuse it, which
-// is what the receiver finds out when it tries.
-func (l *local) offer(dst core.ID, nodes visitor, value func() reflect.Value) {
-	if nodes == nil || l.router.Relation(dst) != router.Descendant {
-		return
+// is what the receiver finds out when it tries. A node of another tree can't
+// travel: its number means somebody else there.
+func (l *local) offer(dst core.ID, nodes visitor, value func() reflect.Value) (err error) {
+	if nodes == nil {
+		return nil
 	}
+	grant := l.router.Relation(dst) == router.Descendant
 	nodes(value(), func(n *Node) {
-		if n.id != dst && l.router.Relation(n.id) == router.Descendant {
+		if n.self != l {
+			err = fmt.Errorf("%v: %w", n, errOtherTree)
+			return
+		}
+		if grant && n.id != dst && l.router.Relation(n.id) == router.Descendant {
 			if err := l.router.Grant(dst, n.id); err != nil {
 				l.log.Warn("a node was passed on but cannot be reached from there", "node", n.String(), "to", l.pathOf(dst), "err", err)
 			}
 		}
 	})
+	return err
 }
 
 // background runs f in a goroutine that close waits for. Its context ends

@@ -2,6 +2,7 @@ package contexts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -73,6 +74,19 @@ func (n *Node) Err() error {
 	}
 }
 
+// gone is nil while the context is there, and then what those get who still
+// want something of it: an error that matches ErrGone, with the reason.
+func (n *Node) gone() error {
+	reason := n.Err()
+	if e, ok := reason.(*Error); ok {
+		reason = e.Err // the path is known to whoever asks
+	}
+	if reason == nil || errors.Is(reason, ErrGone) {
+		return reason
+	}
+	return &Error{Kind: core.KindGone, Err: reason}
+}
+
 // Connect starts a child of this context by one hop, and returns when the
 // child has said hello and can be called. If the node is not the local one,
 // the method is sent there and executed there.
@@ -93,7 +107,7 @@ func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
 		return nil, &Error{Op: "connect", Path: n.String(), Err: fmt.Errorf("no method given")}
 	}
 	if n.id == n.self.id {
-		return n.self.connect(ctx, m, nil)
+		return n.self.connect(ctx, m)
 	}
 	c, err := connecting(ctx, n.self, n, m, connectFunc)
 	if err != nil {

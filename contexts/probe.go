@@ -13,11 +13,11 @@ type Facts = bootstrap.Facts
 
 var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequest) (Facts, error) {
 	l := callOf(ctx).l
-	m, err := connect.Decode(q.Method)
+	m, err := q.method()
 	if err != nil {
 		return Facts{}, err
 	}
-	facts, err := l.probe(ctx, m, q.dial())
+	facts, err := l.probe(ctx, m)
 	return facts, reasonOf(err)
 })
 
@@ -25,16 +25,16 @@ var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequ
 // what a child would have to live with.
 func (n *Node) Probe(ctx context.Context, m connect.Method) (Facts, error) {
 	if n.id == n.self.id {
-		return n.self.probe(ctx, m, nil)
+		return n.self.probe(ctx, m)
 	}
 	return connecting(ctx, n.self, n, m, probeFunc)
 }
 
-func (l *local) probe(ctx context.Context, m connect.Method, dial dialFunc) (Facts, error) {
+func (l *local) probe(ctx context.Context, m connect.Method) (Facts, error) {
 	path := joinPath(l.selfNode, m.Label())
 	ctx, cancel := l.connectContext(ctx)
 	defer cancel()
-	launch, carrier, err := l.open(ctx, m, path, dial, false)
+	launch, carrier, err := l.open(ctx, m, path, false)
 	if err == nil {
 		var facts Facts
 		if facts, err = launch.Probe(ctx, carrier); err == nil {

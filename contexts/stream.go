@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -69,13 +68,18 @@ func (f *ConnFunc[In]) Dial(ctx context.Context, on *Node, in In) (net.Conn, err
 func openStream[In any](ctx context.Context, e *entry, nodes visitor, on *Node, in In) (*router.Stream, error) {
 	call := outgoing{e: e, n: on}
 	if on == nil || on.self == nil {
-		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errors.New("the node is not part of a tree here")}
+		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errOtherTree}
+	}
+	if err := on.gone(); err != nil {
+		return nil, call.wrap(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, call.wrap(context.Cause(ctx))
 	}
 	l := on.self
-	l.offer(on.id, nodes, reflect.ValueOf(&in).Elem)
+	if err := l.offer(on.id, nodes, reflect.ValueOf(&in).Elem); err != nil {
+		return nil, call.wrap(fmt.Errorf("the argument cannot travel: %w", err))
+	}
 	arg, err := core.Marshal(in)
 	if err != nil {
 		return nil, call.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
@@ -133,7 +137,11 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 				w.fail(err)
 				return
 			}
-			c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem)
+			if err := c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem); err != nil {
+				c.failed = fmt.Errorf("the value cannot travel: %w", err)
+				w.fail(c.failed)
+				return
+			}
 			if w.value(out) != nil {
 				return
 			}

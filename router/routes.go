@@ -85,7 +85,14 @@ func forChunks(gone []*member, f func([]core.ID)) {
 	}
 }
 
-func encodeReason(reason error) []byte { return core.EncodeErrorWithin(reason, 8*kib) }
+// encodeReason encodes why contexts are gone. That they are is said by the
+// message itself.
+func encodeReason(reason error) []byte {
+	if e, ok := reason.(*core.Error); ok && e.Kind == core.KindGone && e.Err != nil {
+		reason = e.Err
+	}
+	return core.EncodeErrorWithin(reason, 8*kib)
+}
 
 // onRoute takes an announcement of a child.
 func (r *Router) onRoute(l *Link, body []byte) {
