@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -106,8 +107,10 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	if err != nil {
 		return err
 	}
-	// sshd insists on an absolute argv[0], and detaches by itself.
-	if _, err := r.Exec(ctx, findTool("sshd"), "-f", sshdConfigFile, "-E", sshdLogFile); err != nil {
+	// sshd insists on an absolute argv[0], and detaches by itself, on a busy
+	// machine a while after the process that was started has ended.
+	_, err = r.Exec(ctx, findTool("sshd"), "-f", sshdConfigFile, "-E", sshdLogFile)
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return err
 	}
 	return r.awaitPort(ctx, s.Port)
