@@ -5,34 +5,66 @@ package integration
 import (
 	"bytes"
 	"context"
-	"io/fs"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// hunt is what to look for on a host, and where.
-type hunt struct {
-	Needles [][]byte
-	Dirs    []string // files below these, besides what /proc tells
-	Memory  bool     // also in the memory of all processes
+// A needle is a secret that is looked for.
+type needle struct {
+	Name  string
+	Bytes []byte
 }
 
-// seek looks for a secret where it must never be: in the arguments and
+// hunt is what to look for on a host, and where.
+type hunt struct {
+	Needles []needle
+	Files   []string // besides what /proc tells
+	Memory  bool     // also in the memory of all processes, and in files that only they have
+}
+
+// A sighting is a secret that was found.
+type sighting struct {
+	Needle  string
+	Place   string // a file, or what of the process it is
+	Process string // its name
+	PID     string
+	Area    string // of its memory
+	Content string // of its arguments or its environment
+}
+
+func (s sighting) String() string {
+	if s.Process == "" {
+		return s.Needle + " is in " + s.Place
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s is in %s of %s (%s) %s %q", s.Needle, s.Place, s.Process, s.PID, s.Area, s.Content))
+}
+
+// seek looks for secrets where they must never be: in the arguments and
 // environments of processes, and in files. It has to run as root. What it finds
 // in itself, to which the needles were sent, doesn't count.
-var seek = contexts.NewFunc("lab.seek", func(ctx context.Context, h hunt) ([]string, error) {
-	var found []string
-	look := func(path string, b []byte) {
-		for _, needle := range h.Needles {
-			if bytes.Contains(b, needle) {
-				found = append(found, path)
-				return
+var seek = contexts.NewFunc("lab.seek", func(_ context.Context, h hunt) ([]sighting, error) {
+	var found []sighting
+	look := func(at sighting, b []byte) {
+		for _, n := range h.Needles {
+			if bytes.Contains(b, n.Bytes) {
+				at.Needle = n.Name
+				found = append(found, at)
+			}
+		}
+	}
+	lookInto := func(at sighting, path string) {
+		// Files come and go, and some have nothing to read.
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			if b, err := os.ReadFile(path); err == nil {
+				look(at, b)
 			}
 		}
 	}
@@ -41,31 +73,42 @@ var seek = contexts.NewFunc("lab.seek", func(ctx context.Context, h hunt) ([]str
 		return nil, err
 	}
 	for _, dir := range procs {
-		for _, name := range []string{"cmdline", "environ"} {
-			if b, err := os.ReadFile(dir + "/" + name); err == nil { // it may have ended
-				look(dir+"/"+name+": "+string(bytes.ReplaceAll(b, []byte{0}, []byte{' '})), b)
+		comm, _ := os.ReadFile(dir + "/comm") // it may have ended
+		at := sighting{Process: string(bytes.TrimSpace(comm)), PID: filepath.Base(dir)}
+		for _, at.Place = range []string{"cmdline", "environ"} {
+			if b, err := os.ReadFile(dir + "/" + at.Place); err == nil {
+				at.Content = string(bytes.ReplaceAll(b, []byte{0}, []byte{' '}))
+				look(at, b)
 			}
 		}
+		at.Content = ""
 		if h.Memory && !ours(dir) {
-			readMemory(dir, func(area string, b []byte) { look(dir+"/mem "+area, b) })
+			at.Place = "unnamed file"
+			unlinked(dir, func(fd string) { lookInto(at, fd) })
+			at.Place = "memory"
+			readMemory(dir, func(area string, b []byte) {
+				at.Area = area
+				look(at, b)
+			})
 		}
 	}
-	for _, dir := range h.Dirs {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return nil // files come and go
-			}
-			if b, err := os.ReadFile(path); err == nil {
-				look(path, b)
-			}
-			return ctx.Err()
-		})
-		if err != nil {
-			return nil, err
-		}
+	for _, path := range h.Files {
+		lookInto(sighting{Place: path}, path)
 	}
 	return found, nil
 })
+
+// unlinked calls f with the descriptors of a process that are files without a
+// name, such as memfds.
+func unlinked(dir string, f func(fd string)) {
+	fds, _ := filepath.Glob(dir + "/fd/*")
+	for _, fd := range fds {
+		var st syscall.Stat_t
+		if syscall.Stat(fd, &st) == nil && st.Nlink == 0 {
+			f(fd)
+		}
+	}
+}
 
 // ours tells whether a process is the one that seeks, or the guard above it.
 func ours(dir string) bool {
@@ -74,6 +117,7 @@ func ours(dir string) bool {
 
 // A watch looks for secrets on a host again and again.
 type watch struct {
+	host *lab.Running
 	root *contexts.Node
 	hunt hunt
 
@@ -82,7 +126,7 @@ type watch struct {
 	done sync.WaitGroup
 
 	// Guarded by done.
-	found []string
+	found []sighting
 	times int
 	err   error
 }
@@ -91,10 +135,16 @@ type watch struct {
 // of its own, until the test ends.
 func watchFor(t *testing.T, host *lab.Running, secrets ...string) *watch {
 	t.Helper()
-	w := &watch{root: enter(t, master(t, nil), host, ""), stop: make(chan struct{})}
+	var h hunt
 	for _, s := range secrets {
-		w.hunt.Needles = append(w.hunt.Needles, []byte(s))
+		h.Needles = append(h.Needles, needle{"a secret", []byte(s)})
 	}
+	return startWatch(t, host, enter(t, master(t, nil), host, ""), h)
+}
+
+// startWatch is watchFor by a context on the host that is there already.
+func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *watch {
+	w := &watch{host: host, root: root, hunt: h, stop: make(chan struct{})}
 	ctx := context.WithoutCancel(t.Context())
 	w.done.Go(func() {
 		for {
@@ -115,14 +165,15 @@ func watchFor(t *testing.T, host *lab.Running, secrets ...string) *watch {
 	return w
 }
 
-// end looks a last time, into files as well, and says what was found.
+// end looks a last time, also into all files that the host does not have from
+// the machine, and says what was found at any time.
 func (w *watch) end(t *testing.T) {
 	t.Helper()
 	w.once.Do(func() {
 		close(w.stop)
 		w.done.Wait()
 		h := w.hunt
-		h.Dirs = []string{"/etc", "/home", "/root", "/tmp", "/run", "/var/log", "/var/lib", "/var/tmp", "/dev/shm"}
+		h.Files = w.host.Upper()
 		found, err := seek.Call(context.WithoutCancel(t.Context()), w.root, h)
 		for _, err := range []error{w.err, err} {
 			if err != nil {
@@ -130,9 +181,9 @@ func (w *watch) end(t *testing.T) {
 			}
 		}
 		for _, f := range append(w.found, found...) {
-			t.Errorf("a secret is in %s", f)
+			t.Errorf("%s: %v", w.host.Name(), f)
 		}
-		t.Logf("the processes were looked at %d times", w.times)
+		t.Logf("%s was looked at %d times", w.host.Name(), w.times+1)
 	})
 }
 

@@ -85,20 +85,21 @@ func encryptedKey(t *testing.T, passphrase string) (private, authorized string) 
 	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(p))
 }
 
-// startAgent runs an ssh-agent at the client which holds the encrypted key.
-func (s *sshStage) startAgent(t *testing.T) {
+// startAgent runs an ssh-agent at a client which holds a key that needs a
+// passphrase.
+func startAgent(t *testing.T, client *lab.Running, passphrase, file string) {
 	t.Helper()
-	agent := s.client.CommandAs(t.Context(), "me", "ssh-agent", "-D", "-a", agentSocket)
+	agent := client.CommandAs(t.Context(), "me", "ssh-agent", "-D", "-a", agentSocket)
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, patience, "the agent listens", func() bool {
-		_, err := s.client.Exec(t.Context(), "test", "-S", agentSocket)
+		_, err := client.Exec(t.Context(), "test", "-S", agentSocket)
 		return err == nil
 	})
 	script := fmt.Sprintf(`cd; umask 077; printf '#!/bin/sh\necho %s\n' > ask; chmod +x ask
-SSH_AUTH_SOCK=%s SSH_ASKPASS=$HOME/ask SSH_ASKPASS_REQUIRE=force ssh-add %s </dev/null; r=$?; rm ask; exit $r`, s.passphrase, agentSocket, fileEncrypted)
-	if out, err := s.client.ExecAs(t.Context(), "me", "sh", "-c", script); err != nil {
+SSH_AUTH_SOCK=%s SSH_ASKPASS=$HOME/ask SSH_ASKPASS_REQUIRE=force ssh-add %s </dev/null; r=$?; rm ask; exit $r`, passphrase, agentSocket, file)
+	if out, err := client.ExecAs(t.Context(), "me", "sh", "-c", script); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
@@ -170,7 +171,7 @@ var sshClients = []struct {
 
 func TestSSHLogin(t *testing.T) {
 	s := newSSHStage(t)
-	s.startAgent(t)
+	startAgent(t, s.client, s.passphrase, fileEncrypted)
 	cases := []struct {
 		name   string
 		hop    sshHop

@@ -1,0 +1,360 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// A crossing is one way to get to a host behind others.
+type crossing struct {
+	name    string
+	between []*lab.Running // the hosts on the way
+	to      *lab.Running
+	// cross makes the hops, each by hop, and returns the last context.
+	cross func(hop hopper) *contexts.Node
+}
+
+// A hopper connects a child to a context.
+type hopper func(parent *contexts.Node, m connect.Method) *contexts.Node
+
+func (p *passage) crossings(t *testing.T) []crossing {
+	bastion := []*lab.Running{p.bastion}
+	both := []*lab.Running{p.bastion, p.inner}
+	alice := p.native(p.bastion, "alice")
+	known := knownHosts(t, p.target)
+	return []crossing{
+		{"Through", bastion, p.target, func(hop hopper) *contexts.Node {
+			return hop(p.me, p.through(hop(p.me, alice)))
+		}},
+		{"Through, from a context further up", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.through(hop(p.me, alice))
+			s.IdentityFiles, s.Keys, s.KnownHostsFiles = nil, []connect.Secret{connect.Secret(p.keys["carol"].Private)}, []string{known}
+			return hop(p.self, s)
+		}},
+		{"Through, with a password", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.through(hop(p.me, alice))
+			s.IdentityFiles, s.Password = []string{}, connect.Secret(p.password)
+			return hop(p.me, s)
+		}},
+		{"Through, with a passphrase", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.through(hop(p.me, alice))
+			s.IdentityFiles, s.Passphrase = []string{keyLocked}, connect.Secret(p.passphrase)
+			return hop(p.me, s)
+		}},
+		{"Through, with an agent", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.through(hop(p.me, alice))
+			s.IdentityFiles, s.NoAgent, s.IdentitiesOnly, s.AgentSocket = []string{}, false, false, agentSocket
+			return hop(p.me, s)
+		}},
+		{"Through twice", both, p.deep, func(hop hopper) *contexts.Node {
+			bob, dave := p.native(p.inner, "bob"), p.native(p.deep, "dave")
+			bob.Through = hop(p.me, alice)
+			dave.Through = hop(p.me, bob)
+			return hop(p.me, dave)
+		}},
+		{"ProxyJump", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.native(p.target, "carol")
+			s.ProxyJump = []connect.SSH{alice}
+			return hop(p.me, s)
+		}},
+		{"ProxyJump twice", both, p.deep, func(hop hopper) *contexts.Node {
+			s := p.native(p.deep, "dave")
+			s.ProxyJump = []connect.SSH{alice, p.native(p.inner, "bob")}
+			return hop(p.me, s)
+		}},
+		{"ProxyJump of the configuration", both, p.deep, func(hop hopper) *contexts.Node {
+			return hop(p.me, connect.SSH{Host: "deep", ConfigFile: fileOfConfig, NoAgent: true})
+		}},
+		{"ProxyCommand", bastion, p.target, func(hop hopper) *contexts.Node {
+			s := p.native(p.target, "carol")
+			s.ProxyCommand = "ssh -F " + fileOfConfig + " -W %h:%p bastion"
+			return hop(p.me, s)
+		}},
+		{"ssh -J", bastion, p.target, func(hop hopper) *contexts.Node {
+			return hop(p.me, connect.OpenSSH{
+				Host: p.target.IP(), User: "carol", ConfigFile: fileOfConfig, ProxyJump: "bastion",
+				IdentityFiles: []string{keyLocked}, Passphrase: connect.Secret(p.passphrase), IdentitiesOnly: true,
+			})
+		}},
+		{"ssh with ProxyJump in its configuration", both, p.deep, func(hop hopper) *contexts.Node {
+			return hop(p.me, connect.OpenSSH{Host: "deep", ConfigFile: fileOfConfig})
+		}},
+	}
+}
+
+// A host in between, be it a context of ours or an ssh server that forwards,
+// never gets to see a private key, a passphrase, a password or a word of what
+// is said beyond it.
+func TestTheHostInBetweenSeesCiphertext(t *testing.T) {
+	p := newPassage(t)
+	startAgent(t, p.client, p.passphrase, keyLocked)
+	for _, c := range p.crossings(t) {
+		t.Run(c.name, func(t *testing.T) { p.observe(t, c) })
+	}
+	t.Run("what is there is found", p.control)
+}
+
+// observe crosses, talks to the context at the other side, and looks for what
+// must not be seen at the hosts on the way and on their links.
+func (p *passage) observe(t *testing.T, c crossing) {
+	token := newToken()
+	h := p.hunt(token)
+	var watches []*watch
+	var captures []*lab.Capture
+	var scenes []scene
+	for _, host := range c.between {
+		scenes = append(scenes, look(host))
+		captures = append(captures, capture(t, host))
+		watches = append(watches, startWatch(t, host, p.eyes[host], h))
+	}
+	scenes = append(scenes, look(c.to))
+
+	var made []*contexts.Node
+	last := c.cross(func(n *contexts.Node, m connect.Method) *contexts.Node {
+		made = append(made, child(t, n, m))
+		return made[len(made)-1]
+	})
+	if id := who(t, last); id.Host != c.to.Name() {
+		t.Fatalf("%+v is not on %s", id, c.to.Name())
+	}
+	talk := startTalk(t, last, token)
+	for _, w := range watches {
+		w.end(t)
+	}
+	calls := talk.end(t)
+	for i := len(made) - 1; i >= 0; i-- {
+		if err := made[i].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range scenes {
+		s.restored(t, deathBudget)
+	}
+	for i, capture := range captures {
+		flows := stop(t, capture)
+		for _, n := range h.Needles {
+			for _, f := range carrying(flows, n) {
+				t.Errorf("%s was sent from %v to %v", n.Name, f.From, f.To)
+			}
+		}
+		// What was said has passed here, whatever it looked like.
+		ends := append(slices.Clone(c.between), c.to)
+		here, next := ends[i], ends[i+1]
+		for _, way := range [][2]*lab.Running{{here, next}, {next, here}} {
+			if n := volume(flows, way[0], way[1]); n < calls*len(token) {
+				t.Errorf("%d times %d bytes were said, and %d went from %s to %s", calls, len(token), n, way[0].Name(), way[1].Name())
+			}
+		}
+	}
+}
+
+// newToken makes what is said: long enough to be nothing else.
+func newToken() []byte { return []byte(rand.Text() + rand.Text() + rand.Text() + rand.Text()) }
+
+// hunt looks for what must stay at the client, and for what is said.
+func (p *passage) hunt(said []byte) hunt {
+	return hunt{Needles: append([]needle{{"what is said", said}}, p.needles...), Memory: true}
+}
+
+func capture(t *testing.T, host *lab.Running) *lab.Capture {
+	t.Helper()
+	c, err := host.Capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// stop ends a capture.
+func stop(t *testing.T, c *lab.Capture) []lab.Flow {
+	t.Helper()
+	flows, err := c.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flows
+}
+
+// carrying are the flows with a needle in them.
+func carrying(flows []lab.Flow, n needle) (with []lab.Flow) {
+	for _, f := range flows {
+		if bytes.Contains(f.Data, n.Bytes) {
+			with = append(with, f)
+		}
+	}
+	return with
+}
+
+// volume is how much one host sent to another.
+func volume(flows []lab.Flow, from, to *lab.Running) (n int) {
+	for _, f := range flows {
+		if f.From.Addr().String() == from.IP() && f.To.Addr().String() == to.IP() {
+			n += len(f.Data)
+		}
+	}
+	return n
+}
+
+// A talk is calls one after another whose argument and result is a token.
+type talk struct {
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+	calls int
+	err   error
+}
+
+func startTalk(t *testing.T, n *contexts.Node, token []byte) *talk {
+	ctx, cancel := context.WithCancel(t.Context())
+	k := &talk{stop: cancel}
+	k.done.Go(func() {
+		for ctx.Err() == nil {
+			var got []byte
+			if got, k.err = echo.Call(context.WithoutCancel(ctx), n, token); k.err != nil {
+				return
+			}
+			if !bytes.Equal(got, token) {
+				k.err = fmt.Errorf("%q came back", got)
+				return
+			}
+			k.calls++
+		}
+	})
+	t.Cleanup(func() { k.stop(); k.done.Wait() })
+	return k
+}
+
+// end returns how many calls there were.
+func (k *talk) end(t *testing.T) int {
+	t.Helper()
+	k.stop()
+	k.done.Wait()
+	if k.err != nil {
+		t.Errorf("after %d calls: %v", k.calls, k.err)
+	}
+	return k.calls
+}
+
+// control makes sure that observe finds what is there: at a bastion that makes
+// the hop itself, and that is told all that it must not know.
+func (p *passage) control(t *testing.T) {
+	token := newToken()
+	h := p.hunt(token)
+	wire := capture(t, p.bastion)
+	bastion := child(t, p.me, p.native(p.bastion, "alice"))
+	hop := p.native(p.target, "carol")
+	hop.IdentityFiles, hop.Keys = nil, []connect.Secret{connect.Secret(p.keys["carol"].Private)}
+	hop.HostKeys = connect.InsecureIgnoreHostKeys
+	talk := startTalk(t, child(t, bastion, hop), token)
+
+	var all []byte
+	for _, n := range p.needles {
+		all = append(all, n.Bytes...)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	kept := keep.Go(ctx, bastion, all)
+
+	// The same at the other places that are searched.
+	script := `echo $1 >/tmp/there; exec 9<>/tmp/gone; rm /tmp/gone; echo $1 >&9; read end; rm /tmp/there`
+	cmd := p.bastion.Command(t.Context(), "/bin/sh", "-c", script, "sh", string(token))
+	cmd.Env = append(cmd.Env, "TOKEN="+string(token))
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	missing := map[string]bool{}
+	for _, n := range h.Needles {
+		missing[n.Name+" in memory of a context"] = true
+	}
+	for _, place := range []string{"memory of sshd", "memory of sh", "cmdline of sh", "environ of sh", "unnamed file of sh", "/tmp/there"} {
+		missing["what is said in "+place] = true
+	}
+	t.Cleanup(func() {
+		for what := range missing {
+			t.Errorf("not found: %s", what)
+		}
+	})
+	eventually(t, patience, "everything is found", func() bool {
+		h.Files = p.bastion.Upper()
+		found, err := seek.Call(t.Context(), p.eyes[p.bastion], h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			where := f.Place
+			switch f.Process {
+			case "":
+			case "exe": // what a context runs as, from memory
+				where += " of a context"
+			default:
+				where += " of " + f.Process
+			}
+			delete(missing, f.Needle+" in "+where)
+		}
+		return len(missing) == 0
+	})
+
+	if calls := talk.end(t); calls == 0 {
+		t.Error("nothing was said")
+	}
+	cancel()
+	if _, err := kept.Wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("keeping the secrets: %v", err)
+	}
+	if err := errors.Join(input.Close(), cmd.Wait(), bastion.Close()); err != nil {
+		t.Error(err)
+	}
+
+	// And on the wire.
+	listener, err := lab.Listen("tcp", lab.StationIP+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	sent, err := p.bastion.Dial(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sent.Close()
+	received, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer received.Close()
+	all = append(all, token...)
+	if _, err := sent.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(received, make([]byte, len(all))); err != nil {
+		t.Fatal(err)
+	}
+	flows := stop(t, wire)
+	for _, n := range h.Needles {
+		if with := carrying(flows, n); len(with) != 1 || with[0].To.String() != listener.Addr().String() {
+			t.Errorf("%s was in %d flows", n.Name, len(with))
+		}
+	}
+}
+
+// keep has its argument until it is cancelled.
+var keep = contexts.NewFunc("lab.keep", func(ctx context.Context, b []byte) (int, error) {
+	<-ctx.Done()
+	return len(b), ctx.Err()
+})
