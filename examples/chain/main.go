@@ -1,12 +1,16 @@
 // Chain goes from hop to hop: over ssh to a host, through sudo to another
-// account there, and into a child of that one; then it asks all three who
-// they are.
+// account there, and into a child of that one. It asks all three who they are,
+// and reads a file as the last of them that the first may not read.
+//
+// Whatever is asked on the way, a passphrase or the password for sudo, is asked
+// at this terminal, and typed where it is wanted.
 //
 //	go run ./examples/chain -host web1 -user deploy -become root
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,6 +19,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
@@ -35,15 +40,9 @@ var who = contexts.NewFunc("chain.who", func(ctx context.Context, _ struct{}) (W
 	return Who{contexts.Self(ctx).String(), host, os.Getuid(), os.Getpid()}, err
 })
 
-var firstLine = contexts.NewFunc("chain.firstline", func(_ context.Context, path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	s := bufio.NewScanner(f)
-	s.Scan()
-	return s.Text(), s.Err()
+var countLines = contexts.NewFunc("chain.countlines", func(_ context.Context, path string) (int, error) {
+	b, err := os.ReadFile(path)
+	return bytes.Count(b, []byte{'\n'}), err
 })
 
 func main() {
@@ -56,7 +55,7 @@ func main() {
 		known     = flag.String("known-hosts", "", "known_hosts file; empty is what the ssh configuration says")
 		acceptNew = flag.Bool("accept-new", false, "accept and remember the key of a host that was never seen")
 		become    = flag.String("become", "root", "user to become through sudo")
-		file      = flag.String("file", "/etc/shadow", "file whose first line to read as that user")
+		file      = flag.String("file", "/etc/shadow", "file whose lines to count as that user")
 	)
 	flag.Parse()
 	// The tree ends with the program in any case. With the signal turned into
@@ -74,7 +73,14 @@ func main() {
 	if *acceptNew {
 		hop.HostKeys = connect.HostKeysAcceptNew
 	}
-	if err := run(ctx, hop, connect.Sudo{User: *become}, *file); err != nil {
+	stdin := int(os.Stdin.Fd())
+	screen, noTerminal := term.GetState(stdin)
+	err := run(ctx, hop, connect.Sudo{User: *become}, *file)
+	if noTerminal == nil {
+		// Where Ctrl-C came during a question the terminal still shows no input.
+		_ = term.Restore(stdin, screen)
+	}
+	if err != nil {
 		log.SetFlags(0)
 		log.Print(err)
 		os.Exit(1)
@@ -108,33 +114,37 @@ func run(ctx context.Context, ssh connect.SSH, sudo connect.Sudo, file string) e
 		}
 		fmt.Printf("%v: uid %d, pid %d on %s\n", node, r.Value.UID, r.Value.PID, r.Value.Hostname)
 	}
-	line, err := firstLine.Call(ctx, child, file)
+	// Errors keep their meaning over any number of hops.
+	if _, err := countLines.Call(ctx, login, file); errors.Is(err, fs.ErrPermission) {
+		fmt.Printf("%v may not read %s\n", login, file)
+	}
+	lines, err := countLines.Call(ctx, child, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		fmt.Printf("%s is not there\n", file)
 	case err != nil:
 		return err
 	default:
-		fmt.Printf("%s begins with %d bytes\n", file, len(line))
+		fmt.Printf("%v reads %d lines of %s\n", child, lines, file)
 	}
 	return self.Close()
 }
 
-// ask asks the person at the terminal.
+// input has what was typed ahead, where it is not a terminal.
+var input = bufio.NewReader(os.Stdin)
+
+// ask asks the person at the terminal. It is called for one question at a time
+// here, because the hops are made one after the other.
 func ask(_ context.Context, p connect.Prompt) (string, error) {
-	fmt.Fprintf(os.Stderr, "%s: %s ", p.Path, p.Text)
+	if p.Attempt > 1 {
+		fmt.Fprintln(os.Stderr, "that was wrong")
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s ", p.Path, strings.TrimSpace(p.Text))
+	defer fmt.Fprintln(os.Stderr)
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
-		return trimLine(line), err
+		line, err := input.ReadString('\n')
+		return strings.TrimRight(line, "\r\n"), err
 	}
 	answer, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(os.Stderr)
 	return string(answer), err
-}
-
-func trimLine(s string) string {
-	for len(s) > 0 && (s[len(s)-1] == '\n' || s[len(s)-1] == '\r') {
-		s = s[:len(s)-1]
-	}
-	return s
 }

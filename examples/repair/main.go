@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,25 +29,28 @@ import (
 
 // Findings is what inspect sees.
 type Findings struct {
-	ReadOnly []string          // mount points that are read-only
-	Full     []string          // directories without room
-	Missing  []string          // interpreters that are not there
-	Self     string            // where this program runs from
-	Facts    map[string]string // whatever else is good to know
+	ReadOnly []string // mount points that are read-only
+	Full     []string // directories without room
+	Missing  []string // interpreters that are not there
+	Self     string   // where this program runs from
 }
 
 var inspect = contexts.NewFunc("repair.inspect", func(_ context.Context, dirs []string) (Findings, error) {
-	f := Findings{Facts: make(map[string]string)}
+	var f Findings
 	mounts, err := os.Open("/proc/self/mounts")
 	if err != nil {
 		return f, err
 	}
 	defer mounts.Close()
-	for s := bufio.NewScanner(mounts); s.Scan(); {
-		fields := strings.Fields(s.Text())
-		if len(fields) > 3 && (fields[3] == "ro" || strings.HasPrefix(fields[3], "ro,")) {
+	lines := bufio.NewScanner(mounts)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 3 && slices.Contains(strings.Split(fields[3], ","), "ro") {
 			f.ReadOnly = append(f.ReadOnly, fields[1])
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return f, err
 	}
 	for _, dir := range dirs {
 		var s syscall.Statfs_t
@@ -60,66 +64,78 @@ var inspect = contexts.NewFunc("repair.inspect", func(_ context.Context, dirs []
 		}
 	}
 	f.Self, err = os.Readlink("/proc/self/exe")
-	f.Facts["pid"] = fmt.Sprint(os.Getpid())
 	return f, err
 })
 
-// remount makes a mount point writable or read-only.
-type mount struct {
+// A Mount is a mount point as it is to be.
+type Mount struct {
 	Dir      string
 	ReadOnly bool
 }
 
-var remount = contexts.NewFunc("repair.remount", func(_ context.Context, m mount) (struct{}, error) {
-	flags := uintptr(syscall.MS_REMOUNT)
+var remount = contexts.NewFunc("repair.remount", func(_ context.Context, m Mount) (struct{}, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(m.Dir, &s); err != nil {
+		return struct{}{}, &os.PathError{Op: "statfs", Path: m.Dir, Err: err}
+	}
+	// A remount replaces all options; these are to stay (statfs and mount number
+	// them alike).
+	flags := uintptr(s.Flags)&(syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_NOATIME) | syscall.MS_REMOUNT
 	if m.ReadOnly {
 		flags |= syscall.MS_RDONLY
 	}
-	return struct{}{}, os.NewSyscallError("mount", syscall.Mount("none", m.Dir, "", flags, ""))
+	if err := syscall.Mount("none", m.Dir, "", flags, ""); err != nil {
+		return struct{}{}, &os.PathError{Op: "remount", Path: m.Dir, Err: err}
+	}
+	return struct{}{}, nil
 })
 
-// edit replaces a text in a file, by way of a new file beside it, so that the
-// old or the new content is there at every moment.
-type edit struct {
+// An Edit replaces a text in a file.
+type Edit struct {
 	File, Old, New string
 }
 
-var apply = contexts.NewFunc("repair.apply", func(_ context.Context, e edit) (int, error) {
+// apply makes the edit in a new file beside the old one, so that there is the
+// whole old or the whole new content at every moment, and /tmp is not needed.
+var apply = contexts.NewFunc("repair.apply", func(_ context.Context, e Edit) (places int, err error) {
 	content, err := os.ReadFile(e.File)
 	if err != nil {
 		return 0, err
 	}
-	n := bytes.Count(content, []byte(e.Old))
-	if n == 0 {
+	places = bytes.Count(content, []byte(e.Old))
+	if places == 0 {
 		return 0, nil
 	}
-	content = bytes.ReplaceAll(content, []byte(e.Old), []byte(e.New))
 	info, err := os.Stat(e.File)
 	if err != nil {
 		return 0, err
 	}
+	owner := info.Sys().(*syscall.Stat_t)
 	tmp, err := os.CreateTemp(filepath.Dir(e.File), ".repair")
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(info.Mode()), tmp.Sync(), tmp.Close())
+	_, err = tmp.Write(bytes.ReplaceAll(content, []byte(e.Old), []byte(e.New)))
+	err = errors.Join(err, tmp.Chown(int(owner.Uid), int(owner.Gid)), tmp.Chmod(info.Mode()), tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), e.File)
 	}
-	return n, err
+	if err != nil {
+		return 0, errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return places, nil
 })
 
-var contains = contexts.NewFunc("repair.contains", func(_ context.Context, e edit) (bool, error) {
+// verify reads the file again and tells whether it is as it should be.
+var verify = contexts.NewFunc("repair.verify", func(_ context.Context, e Edit) (bool, error) {
 	content, err := os.ReadFile(e.File)
-	return bytes.Contains(content, []byte(e.New)), err
+	return bytes.Contains(content, []byte(e.New)) && !bytes.Contains(content, []byte(e.Old)), err
 })
 
 func main() {
 	contexts.Init()
 	var hop connect.SSH
-	var e edit
+	var e Edit
 	flag.StringVar(&hop.Host, "host", "localhost", "the damaged host")
 	flag.IntVar(&hop.Port, "port", 0, "its port; 0 is what the ssh configuration says")
 	flag.StringVar(&hop.User, "user", "root", "user to log in as")
@@ -144,7 +160,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, hop connect.SSH, e edit) error {
+func run(ctx context.Context, hop connect.SSH, e Edit) error {
 	self, err := contexts.Start(ctx, nil)
 	if err != nil {
 		return err
@@ -162,34 +178,41 @@ func run(ctx context.Context, hop connect.SSH, e edit) error {
 	}
 	fmt.Printf("read-only: %v\nfull: %v\nmissing: %v\nrunning from: %s\n", f.ReadOnly, f.Full, f.Missing, f.Self)
 
-	for _, dir := range f.ReadOnly {
-		if dir != "/" {
-			continue
-		}
-		if _, err := remount.Call(ctx, host, mount{Dir: dir}); err != nil {
-			return err
-		}
-		fmt.Println("remounted writable:", dir)
-		// It was read-only for a reason; leave it as it was found.
-		defer func() {
-			if _, err := remount.Call(context.WithoutCancel(ctx), host, mount{Dir: dir, ReadOnly: true}); err != nil {
-				fmt.Println(err)
-			} else {
-				fmt.Println("remounted read-only:", dir)
-			}
-		}()
+	if slices.Contains(f.ReadOnly, "/") {
+		err = writable(ctx, host, "/", func() error { return mend(ctx, host, e) })
+	} else {
+		err = mend(ctx, host, e)
 	}
+	return errors.Join(err, self.Close())
+}
+
+// writable calls do while a mount point is writable. It was read-only for a
+// reason, so it is left as it was found, whatever happens meanwhile.
+func writable(ctx context.Context, host *contexts.Node, dir string, do func() error) error {
+	if _, err := remount.Call(ctx, host, Mount{Dir: dir}); err != nil {
+		return err
+	}
+	fmt.Println("remounted writable:", dir)
+	err := do()
+	_, again := remount.Call(context.WithoutCancel(ctx), host, Mount{Dir: dir, ReadOnly: true})
+	if again == nil {
+		fmt.Println("remounted read-only:", dir)
+	}
+	return errors.Join(err, again)
+}
+
+func mend(ctx context.Context, host *contexts.Node, e Edit) error {
 	n, err := apply.Call(ctx, host, e)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("mended %s in %d places\n", e.File, n)
-	ok, err := contains.Call(ctx, host, e)
+	ok, err := verify.Call(ctx, host, e)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("%s does not hold %q after all", e.File, e.New)
+		return fmt.Errorf("%s does not hold %q in the place of %q", e.File, e.New, e.Old)
 	}
 	fmt.Println("verified")
 	return nil

@@ -1,0 +1,197 @@
+//go:build linux
+
+package integration
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// Examples that log in to other hosts are run on hosts of the lab, as they were
+// built and by somebody at a terminal. The others are run by the tests beside
+// them.
+
+// desk makes a host with a user called me, who has an example, a key and the host
+// keys of others. The returned function prepares the example to be run there.
+func desk(t *testing.T, example string, key lab.ClientKey, others ...*lab.Running) (*lab.Running, func(args ...string) *lab.Cmd) {
+	t.Helper()
+	var known strings.Builder
+	for _, h := range others {
+		known.WriteString(h.KnownHosts())
+	}
+	const home = "/home/me/"
+	host := start(t, lab.Host{
+		Name: "desk", Users: []lab.User{{Name: "me"}},
+		Binds: []string{buildExample(t, example) + ":/opt/" + example + ":ro"},
+		Files: map[string]string{home + "key": key.Private, home + "known_hosts": known.String()},
+	})
+	login := []string{"/opt/" + example, "-identity", home + "key", "-known-hosts", home + "known_hosts"}
+	return host, func(args ...string) *lab.Cmd {
+		return host.CommandAs(t.Context(), "me", append(login, args...)...)
+	}
+}
+
+// shows makes sure that a text has lines that match.
+func shows(t *testing.T, text string, patterns ...string) {
+	t.Helper()
+	for _, p := range patterns {
+		if !regexp.MustCompile("(?m)^" + p + `\r?$`).MatchString(text) {
+			t.Errorf("no line is %q", p)
+		}
+	}
+}
+
+func TestExampleChain(t *testing.T) {
+	lab.Require(t)
+	t.Parallel()
+	key := lab.NewClientKey(t)
+	const password = "open sesame"
+	web := start(t, lab.Host{
+		Name:    "web1",
+		Users:   []lab.User{{Name: "deploy", Password: password, Keys: []string{key.Authorized}}},
+		Sudoers: "Defaults requiretty\ndeploy ALL=(ALL) ALL",
+		SSHD:    &lab.SSHD{},
+		Files:   map[string]string{"/root/secret": "one\ntwo\nthree\n"},
+		Setup:   []string{"chmod 700 /root"},
+	})
+	host, chain := desk(t, "chain", key, web)
+	before, atDesk := look(web), look(host)
+	args := []string{"-host", web.IP(), "-user", "deploy", "-file", "/root/secret"}
+	ssh := "ssh:deploy@" + web.IP()
+	done := []string{
+		regexp.QuoteMeta(ssh) + `: uid 2000, pid \d+ on web1`,
+		regexp.QuoteMeta(ssh) + `/sudo:root: uid 0, pid \d+ on web1`,
+		regexp.QuoteMeta(ssh) + `/sudo:root/local: uid 0, pid \d+ on web1`,
+		regexp.QuoteMeta(ssh) + ` may not read /root/secret`,
+		regexp.QuoteMeta(ssh) + `/sudo:root/local reads 3 lines of /root/secret`,
+	}
+	question := ssh + "/sudo:root: [sudo] password for deploy: "
+	nothingLeft := func(t *testing.T) {
+		before.restored(t, deathBudget)
+		atDesk.restored(t, deathBudget)
+	}
+
+	t.Run("at a terminal", func(t *testing.T) {
+		s := sit(t, chain(args...))
+		s.answer(t, question, password+"\n")
+		code, text := s.end()
+		if code != 0 {
+			t.Errorf("exit status %d", code)
+		}
+		shows(t, text, done...)
+		withholds(t, password, text)
+		nothingLeft(t)
+	})
+	t.Run("with the answer in a pipe", func(t *testing.T) {
+		cmd := chain(append(args, "-become", "root")...)
+		cmd.Stdin = strings.NewReader(password + "\n")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		shows(t, string(out), done...)
+		nothingLeft(t)
+	})
+	t.Run("with a wrong answer first", func(t *testing.T) {
+		s := sit(t, chain(args...))
+		s.answer(t, question, "sesame\n")
+		s.answer(t, question, password+"\n")
+		code, text := s.end()
+		if code != 0 {
+			t.Errorf("exit status %d", code)
+		}
+		shows(t, text, append(done, "that was wrong")...)
+		nothingLeft(t)
+	})
+	t.Run("with wrong answers", func(t *testing.T) {
+		s := sit(t, chain(args...))
+		for range 3 {
+			s.answer(t, question, "sesame\n")
+		}
+		code, text := s.end()
+		if code != 1 {
+			t.Errorf("exit status %d", code)
+		}
+		shows(t, text, "that was not the password: .*"+regexp.QuoteMeta(connect.ErrPassword.Error())+".*")
+		nothingLeft(t)
+	})
+	t.Run("with Ctrl-C as the answer", func(t *testing.T) {
+		s := sit(t, chain(args...))
+		s.answer(t, question, "sesa\x03")
+		code, text := s.end()
+		if code != 1 {
+			t.Errorf("exit status %d", code)
+		}
+		shows(t, text, ".*: interrupt signal received")
+		if !s.echoes(t) {
+			t.Error("the terminal is left without echo")
+		}
+		nothingLeft(t)
+	})
+	t.Run("to an unknown host", func(t *testing.T) {
+		cmd := chain("-host", host.IP(), "-user", "deploy")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			t.Error("it ended well")
+		}
+		shows(t, string(out), "connect ssh:deploy@"+regexp.QuoteMeta(host.IP())+": .*connection refused")
+		nothingLeft(t)
+	})
+}
+
+func TestExampleRepair(t *testing.T) {
+	lab.Require(t)
+	t.Parallel()
+	key := lab.NewClientKey(t)
+	const file = "/etc/app/app.conf"
+	web := start(t, lab.Host{
+		Name:         "web1",
+		Users:        []lab.User{{Name: "app"}, {Name: "root", Keys: []string{key.Authorized}}},
+		SSHD:         &lab.SSHD{Config: []string{"PermitRootLogin yes"}},
+		Remove:       []string{"python3", "perl"},
+		ReadOnlyRoot: true,
+		Files:        map[string]string{file: "mode = broken\n# broken too\n"},
+		Setup: []string{
+			"chown app:app " + file + " && chmod 640 " + file,
+			"mount -o remount,size=64k /tmp && ! dd if=/dev/zero of=/tmp/full bs=4k 2>/dev/null",
+		},
+	})
+	host, repair := desk(t, "repair", key, web)
+	before, atDesk := look(web), look(host)
+	attributes, err := web.Shell("stat -c '%U %G %a' " + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-host", web.IP(), "-file", file, "-old", "broken", "-new", "mended"}
+
+	out, err := repair(args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	shows(t, string(out),
+		"attached: ssh:root@"+regexp.QuoteMeta(web.IP()),
+		`read-only: \[.*/.*\]`, `full: \[/tmp\]`, `missing: \[python3 perl\]`, `running from: .*\(deleted\)`,
+		"remounted writable: /", "mended "+file+" in 2 places", "verified", "remounted read-only: /")
+	before.restored(t, deathBudget, file)
+	now, err := web.Shell("cat " + file + " && stat -c '%U %G %a' " + file)
+	if want := "mode = mended\n# mended too\n" + attributes; err != nil || now != want {
+		t.Errorf("%s has %q, not %q: %v", file, now, want, err)
+	}
+	if out, err := web.Shell("touch /etc/app/x"); err == nil || !strings.Contains(out, "Read-only file system") {
+		t.Errorf("the root is left writable: %s, %v", out, err)
+	}
+
+	// What can't be mended is told, and the root is read-only again all the same.
+	mended := look(web)
+	out, err = repair(append(args, "-file", "/etc/app/other.conf")...).CombinedOutput()
+	if err == nil {
+		t.Error("a file that is not there was mended")
+	}
+	shows(t, string(out), "remounted read-only: /", ".*/etc/app/other.conf: no such file or directory")
+	mended.restored(t, deathBudget)
+	atDesk.restored(t, deathBudget)
+}
