@@ -46,7 +46,9 @@ type hubItem struct {
 type logMeter struct {
 	tokens  float64
 	last    time.Time
+	path    string
 	dropped int
+	gone    bool // the context has ended, and what was dropped is to be told yet
 }
 
 func newLogHub(l *local) *logHub {
@@ -71,7 +73,7 @@ func (h *logHub) put(m router.Message) {
 	}
 	meter := h.meters[m.Src]
 	if meter == nil {
-		meter = &logMeter{tokens: logBurst, last: time.Now()}
+		meter = &logMeter{tokens: logBurst, last: time.Now(), path: path}
 		h.meters[m.Src] = meter
 	}
 	if !meter.take(time.Now()) || h.bytes+len(m.Body) > logHubBytes {
@@ -114,8 +116,11 @@ func (h *logHub) loop() {
 		dropped := make(map[core.ID]int)
 		for id, m := range h.meters {
 			if m.dropped > 0 {
-				drops = append(drops, hubItem{src: id, path: h.l.pathOf(id)})
+				drops = append(drops, hubItem{src: id, path: m.path})
 				dropped[id], m.dropped = m.dropped, 0
+			}
+			if m.gone {
+				delete(h.meters, id)
 			}
 		}
 		h.mu.Unlock()
@@ -157,8 +162,8 @@ func (h *logHub) emit(r logRecord, path string) {
 func (h *logHub) drop(id core.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m := h.meters[id]; m != nil && m.dropped == 0 {
-		delete(h.meters, id)
+	if m := h.meters[id]; m != nil {
+		m.gone = true // loop forgets it
 	}
 }
 

@@ -68,6 +68,9 @@ func (r *Router) toEndpoint(f *core.Frame, l *Link) {
 	switch {
 	case p == nil:
 		s.mu.Unlock()
+		if l != nil && uint64(f.Handle) > r.endpoints.next.Load() {
+			l.violation(f, "its handle was never given out")
+		}
 		r.late(f, l)
 		return
 	case p.far() != f.Src:

@@ -23,8 +23,9 @@ type Limits struct {
 	// (routes, pings, requests for IDs) that a child may send per second, with
 	// bursts of ten times as many: 2000. A child that sends more is cut off.
 	ControlRate int
-	// Violations is the number of forged and refused frames after which a child
-	// is cut off: 10000.
+	// Violations is the number of frames that are forged, that authority does
+	// not cover or whose handle was never given out, after which a child is cut
+	// off: 10000.
 	Violations int
 	// Partials is the number of split messages that may be arriving over one
 	// link at once: 4096.
