@@ -5,11 +5,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,30 +43,13 @@ func (h *hostile) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, er
 	return hostileCarrier{near}, nil
 }
 
-// play says hello and hears the welcome.
+// play says hello, hears the welcome and then what it is told.
 func (h *hostile) play(marker string) {
-	body, err := core.Marshal(bootstrap.Hello{
-		Version: bootstrap.Version, Fingerprint: table.fingerprint, GOOS: "plan9", GOARCH: "mips",
-		Pid: 1, Hostname: "evil\x1b[2J/host", User: "mallory",
-	})
-	if err != nil {
-		panic(err)
-	}
-	first := append([]byte("\n"+marker+" go\n"), frame(core.Header{Handle: core.HandleHello}, body)...)
-	if _, err := h.link.Write(first); err != nil {
-		return
-	}
-	r := core.NewReader(bufio.NewReader(h.link))
-	f, err := r.Next()
+	r, id, err := greet(h.link, marker)
 	if err != nil {
 		return
 	}
-	var w bootstrap.Welcome
-	if err := core.Unmarshal(f.Body, &w); err != nil {
-		panic(err)
-	}
-	f.Release()
-	h.born <- w.ID
+	h.born <- id
 	<-h.read
 	for {
 		f, err := r.Next()
@@ -76,6 +58,30 @@ func (h *hostile) play(marker string) {
 		}
 		f.Release()
 	}
+}
+
+// greet says the hello of a hostile child, and returns the ID that it is given.
+func greet(link io.ReadWriter, marker string) (*core.Reader, core.ID, error) {
+	body, err := core.Marshal(bootstrap.Hello{
+		Version: bootstrap.Version, Fingerprint: table.fingerprint, GOOS: "plan9", GOARCH: "mips",
+		Pid: 1, Hostname: "evil\x1b[2J/host", User: "mallory",
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	first := append([]byte("\n"+marker+" go\n"), frame(core.Header{Handle: core.HandleHello}, body)...)
+	if _, err := link.Write(first); err != nil {
+		return nil, 0, err
+	}
+	r := core.NewReader(bufio.NewReader(link))
+	f, err := r.Next()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Release()
+	var w bootstrap.Welcome
+	err = core.Unmarshal(f.Body, &w)
+	return r, w.ID, err
 }
 
 func frame(h core.Header, body []byte) []byte {
@@ -302,101 +308,6 @@ func TestMalformedFramesCutTheChildOff(t *testing.T) {
 	}
 }
 
-// flood sends a frame again and again until it was cut off or has sent so many.
-func (a *attack) flood(n int, b func(i int) []byte) {
-	var batch []byte
-	for i := range n {
-		batch = append(batch, b(i)...)
-		if len(batch) > 64<<10 || i == n-1 {
-			if a.say(batch) != nil {
-				return
-			}
-			batch = batch[:0]
-		}
-	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
-func TestFloodsAreBounded(t *testing.T) {
-	floods := map[string]func(a *attack, i int) []byte{
-		"calls": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(5000 + i)}, callBody(offeredForTest.e))
-		},
-		"unknown handles": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.Handle(1 << 30 * uint64(i+1)), Reply: core.Handle(5000 + i)}, make([]byte, 200))
-		},
-		"logs": func(a *attack, i int) []byte {
-			b, _ := core.Marshal(logRecord{Message: strings.Repeat("spam ", 100)})
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleLog}, b)
-		},
-		"pings": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandlePing}, nil)
-		},
-		"IDs": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleIDs, Reply: core.Handle(5000 + i)}, nil)
-		},
-		"credit": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.Handle(1000 + i), Flags: core.Credit}, []byte{0x1b, 255, 255, 255, 255, 255, 255, 255, 255})
-		},
-		"split messages": func(a *attack, i int) []byte {
-			return frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: core.Handle(5000 + i), Flags: core.First | core.More},
-				append([]byte{0x1a, 0x07, 0, 0, 0, 0}, make([]byte, 4096)...))
-		},
-	}
-	for name, f := range floods {
-		t.Run(name, func(t *testing.T) {
-			a := newAttack(t)
-			for len(offeredCallers) > 0 {
-				<-offeredCallers
-			}
-			drain := make(chan struct{})
-			go func() {
-				for {
-					select {
-					case <-offeredCallers:
-					case <-drain:
-						return
-					}
-				}
-			}()
-			defer close(drain)
-			before := heap()
-			var quiet, busy []time.Duration
-			for range 50 {
-				quiet = append(quiet, a.goodStillAnswers())
-			}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				a.flood(100_000, func(i int) []byte { return f(a, i) }) // never reads
-			}()
-			for flooding := true; flooding; {
-				busy = append(busy, a.goodStillAnswers())
-				select {
-				case <-done:
-					flooding = false
-				default:
-				}
-			}
-			// What split messages may hold: what was admitted, and what waits.
-			limits := 64<<20 + 64<<20
-			if grown := int64(heap()) - int64(before); grown > int64(limits+limits/4) {
-				t.Errorf("the heap grew by %d MiB", grown>>20)
-			}
-			slices.Sort(quiet)
-			slices.Sort(busy)
-			t.Logf("round trip to another child: %v quiet, %v during the flood", quiet[len(quiet)/2], busy[len(busy)/2])
-			a.goodStillAnswers()
-		})
-	}
-}
-
 func TestHostileNamesAreMadeSafe(t *testing.T) {
 	parent := &Node{path: "ssh:web1"}
 	for in, want := range map[string]string{
@@ -414,6 +325,9 @@ func TestHostileNamesAreMadeSafe(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	if name := os.Getenv(hostileFlood); name != "" {
+		actAsFlood(name)
+	}
 	Init()
 	os.Exit(m.Run())
 }

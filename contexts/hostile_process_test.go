@@ -1,0 +1,338 @@
+package contexts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// The environment of a hostile child in a process of its own: which flood it
+// makes, the marker of its hello, and the context beside it.
+const (
+	hostileFlood   = "MITOSIS_TEST_FLOOD"
+	hostileMarker  = "MITOSIS_TEST_MARKER"
+	hostileSibling = "MITOSIS_TEST_SIBLING"
+)
+
+// floodFrames is how many frames of a hostile child are read where it is not cut
+// off: more than any burst that is allowed.
+const floodFrames = 25_000
+
+// A flood is one way to bother a parent.
+type flood struct {
+	// frame is the i-th frame of the child evil, beside the child good.
+	frame func(evil, good core.ID, i int) []byte
+	// cut is what the log says of why the child is cut off. Where it is empty
+	// that would hit honest children too: then what is too much is refused, and
+	// what the log says of it, if anything, is in told.
+	cut, told string
+}
+
+// handleOf is a handle that the i-th frame names.
+func handleOf(i int) core.Handle { return core.FirstDynamic + core.Handle(i) }
+
+// callOfEvil is the header of a call by the hostile child.
+func callOfEvil(evil, to core.ID, i int) core.Header {
+	return core.Header{Dst: to, Src: evil, Auth: evil, Handle: core.HandleCall, Reply: handleOf(i)}
+}
+
+var floods = map[string]flood{
+	"forged sources": {cut: "false identity", frame: func(_, good core.ID, i int) []byte {
+		return frame(callOfEvil(good, core.Master, i), callBody(offeredNothing.e))
+	}},
+	"forged authority": {cut: "false identity", frame: func(evil, _ core.ID, i int) []byte {
+		h := callOfEvil(evil, core.Master, i)
+		h.Auth = core.Master
+		return frame(h, callBody(secretForTest.e))
+	}},
+	"calls to a sibling": {cut: "without authority", frame: func(evil, good core.ID, i int) []byte {
+		return frame(callOfEvil(evil, good, i), callBody(offeredNothing.e))
+	}},
+	"what only a parent may say": {cut: "without authority", frame: func(evil, _ core.ID, i int) []byte {
+		h := callOfEvil(evil, core.Master, i)
+		h.Handle = core.HandleShutdown
+		return frame(h, nil)
+	}},
+	"handles that were never given out": {cut: "without authority", frame: func(evil, _ core.ID, i int) []byte {
+		h := callOfEvil(evil, core.Master, i)
+		h.Handle = 1<<40 + core.Handle(i)
+		return frame(h, make([]byte, 200))
+	}},
+	"credit for no stream": {cut: "without authority", frame: func(evil, _ core.ID, i int) []byte {
+		h := callOfEvil(evil, core.Master, i)
+		h.Handle, h.Reply, h.Flags = 1<<40+core.Handle(i), core.HandleNone, core.Credit
+		return frame(h, []byte{1, 0})
+	}},
+	"pings": {cut: "control frames", frame: func(evil, _ core.ID, i int) []byte {
+		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandlePing}, []byte{1})
+	}},
+	"requests for IDs": {cut: "control frames", frame: func(evil, _ core.ID, i int) []byte {
+		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleIDs, Reply: handleOf(i)}, []byte{1})
+	}},
+	"routes": {cut: "not for it to give out", frame: func(evil, good core.ID, i int) []byte {
+		b, _ := core.Marshal([]any{[]any{[]any{evil + 1 + core.ID(i), evil, []byte("x")}}, []core.ID{}, []byte{}})
+		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleRoute}, b)
+	}},
+	"no frames": {cut: "protocol violation", frame: func(core.ID, core.ID, int) []byte { return []byte("Welcome to Ubuntu\n") }},
+	"an oversize frame": {cut: "protocol violation", frame: func(evil, _ core.ID, i int) []byte {
+		whole := frame(callOfEvil(evil, core.Master, i), make([]byte, core.MaxBody))
+		b := core.AppendHeader(nil, &core.Header{Src: evil, Auth: evil, Handle: core.HandleCall}, core.MaxBody)
+		b[len(b)-1]++ // the length
+		return append(b, whole[len(whole)-core.MaxBody:]...)
+	}},
+
+	// What an honest child may do, though never so much of it.
+	"logs": {told: "dropped", frame: func(evil, _ core.ID, i int) []byte {
+		b, _ := core.Marshal(logRecord{Message: strings.Repeat("spam ", 100)})
+		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleLog}, b)
+	}},
+	"log records that are none": {told: "dropped", frame: func(evil, _ core.ID, i int) []byte {
+		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleLog}, []byte("\xff"))
+	}},
+	"calls": {frame: func(evil, _ core.ID, i int) []byte {
+		return frame(callOfEvil(evil, core.Master, i), callBody(offeredNothing.e))
+	}},
+	"calls of what is not offered": {frame: func(evil, _ core.ID, i int) []byte {
+		return frame(callOfEvil(evil, core.Master, i), callBody(secretForTest.e))
+	}},
+	"streams": {frame: func(evil, _ core.ID, i int) []byte {
+		return frame(callOfEvil(evil, core.Master, i), callBody(offeredStream.e))
+	}},
+	"split messages": {frame: func(evil, _ core.ID, i int) []byte {
+		h := callOfEvil(evil, core.Master, i)
+		h.Flags = core.First | core.More
+		return frame(h, append(core.AppendUint(core.AppendUint(nil, 100<<20), 0), make([]byte, 2048)...))
+	}},
+	"frames to nowhere": {frame: func(evil, _ core.ID, i int) []byte {
+		return frame(callOfEvil(evil, 1<<40+core.ID(i), i), callBody(offeredNothing.e))
+	}},
+}
+
+// What descendants may call, for floods.
+var (
+	offeredNothing = NewFunc("hostile_test.nothing", func(context.Context, struct{}) (struct{}, error) {
+		return struct{}{}, nil
+	}, AllowDescendants)
+	offeredStream = NewConnFunc("hostile_test.stream", func(_ context.Context, conn net.Conn, _ struct{}) error {
+		_, err := io.Copy(io.Discard, conn)
+		return err
+	}, AllowDescendants)
+)
+
+// floodProcess is a hop to a process that says a proper hello, makes its flood and
+// reads nothing of what it is told. It is this test binary.
+type floodProcess struct {
+	name    string
+	sibling core.ID
+}
+
+func (p floodProcess) Label() string { return "evil" }
+
+// LocalUser keeps the parent from packing an image for it, which takes memory.
+func (p floodProcess) LocalUser() string { return "" }
+
+func (p floodProcess) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+	_, marker, _ := strings.Cut(e.ExecArgv[1], "=")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), hostileFlood+"="+p.name, hostileMarker+"="+marker, hostileSibling+"="+formatID(p.sibling))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &floodCarrier{Reader: out, Writer: in, cmd: cmd}, cmd.Start()
+}
+
+type floodCarrier struct {
+	io.Reader
+	io.Writer
+	cmd *exec.Cmd
+	end sync.Once
+}
+
+func (c *floodCarrier) Cause(context.Context) error { return nil }
+
+func (c *floodCarrier) Close() error {
+	c.end.Do(func() {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait() // which was killed
+	})
+	return nil
+}
+
+// actAsFlood is what the process does. It ends when it is killed.
+func actAsFlood(name string) {
+	freeze()
+	sibling, err := strconv.ParseUint(os.Getenv(hostileSibling), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	_, id, err := greet(struct {
+		io.Reader
+		io.Writer
+	}{os.Stdin, os.Stdout}, os.Getenv(hostileMarker))
+	if err != nil {
+		panic(err)
+	}
+	var batch []byte
+	for i := 0; err == nil; {
+		for batch = batch[:0]; len(batch) < 64<<10; i++ {
+			batch = append(batch, floods[name].frame(id, core.ID(sibling), i)...)
+		}
+		_, err = os.Stdout.Write(batch)
+	}
+	select {}
+}
+
+// liveHeap is what the last collection of garbage left, in bytes.
+func liveHeap() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// framesFrom is how many frames of a child were read.
+func framesFrom(n *Node) uint64 {
+	l := n.self
+	l.childMu.Lock()
+	defer l.childMu.Unlock()
+	if c := l.children[n.id]; c != nil {
+		return c.link.Stats().FramesIn
+	}
+	return 0
+}
+
+// withoutSpam keeps what is logged but for what the flood of logs says.
+type withoutSpam struct{ lockedBuffer }
+
+func (w *withoutSpam) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("spam")) {
+		return len(p), nil
+	}
+	return w.lockedBuffer.Write(p)
+}
+
+// flatHeap is what a hostile child may cost its parent, beside the bounds for split
+// messages, which are made small here: queued logs and answers, calls that run.
+const flatHeap = 32 << 20
+
+func TestFloodsByAProcess(t *testing.T) {
+	for name, f := range floods {
+		t.Run(name, func(t *testing.T) {
+			var slowest float64
+			for range 5 {
+				// Others use the machine, too: what holds is what is seen once.
+				if slowest = runFlood(t, name, f); slowest <= 2 {
+					return
+				}
+			}
+			t.Errorf("calls of another child take %.1f times as long", slowest)
+		})
+	}
+}
+
+// runFlood has a hostile process do its worst. It returns how much longer calls to
+// another child take meanwhile.
+func runFlood(t *testing.T, name string, f flood) (slower float64) {
+	var log withoutSpam
+	limits := router.Limits{PartialBytes: 8 << 20, MessageBudget: 8 << 20, ChildQueue: 8 << 20}
+	self, err := Start(t.Context(), &Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Limits: limits, CloseTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	good, err := self.Connect(t.Context(), connect.Local{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := func() time.Duration {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		d, err := good.Ping(ctx)
+		if err != nil {
+			t.Fatalf("the other child does not answer: %v", err)
+		}
+		return d
+	}
+	var quiet, busy []time.Duration
+	for range 500 {
+		quiet = append(quiet, ping())
+	}
+	runtime.GC()
+	before, most := liveHeap(), uint64(0)
+	evil, err := self.Connect(t.Context(), floodProcess{name, good.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); evil.Err() == nil && framesFrom(evil) < floodFrames || len(busy) < 100; {
+		busy = append(busy, ping())
+		most = max(most, liveHeap())
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d frames were read", framesFrom(evil))
+		}
+	}
+	runtime.GC()
+	if most = max(most, liveHeap()); most > before+flatHeap {
+		t.Errorf("the heap grew by %d MiB", (most-before)>>20)
+	}
+	slices.Sort(quiet)
+	slices.Sort(busy)
+	slower = float64(busy[len(busy)/2]) / float64(quiet[len(quiet)/2])
+	t.Logf("%v and %v (%d) a call, %.1f times; %d KiB more", quiet[len(quiet)/2], busy[len(busy)/2], len(busy), slower, (max(most, before)-before)>>10)
+
+	timeout := time.NewTimer(10 * time.Second)
+	defer timeout.Stop()
+	if f.cut != "" {
+		select {
+		case <-evil.Done():
+		case <-timeout.C:
+			t.Error("it was not cut off")
+		}
+		if !errors.Is(evil.Err(), ErrGone) {
+			t.Errorf("its end: %v", evil.Err())
+		}
+		if s := log.String(); !strings.Contains(s, "a context is cut off") || !strings.Contains(s, f.cut) {
+			t.Errorf("the log does not say %q: %s", f.cut, s[max(0, len(s)-2000):])
+		}
+	} else if err := evil.Err(); err != nil {
+		t.Errorf("it was cut off: %v", err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(log.String(), f.told) {
+		select {
+		case <-tick.C: // what was dropped is told once a second
+		case <-timeout.C:
+			t.Fatalf("the log does not say %q", f.told)
+		}
+	}
+	select {
+	case id := <-secretCalls:
+		t.Errorf("context %d called what is not offered", id)
+	default:
+	}
+	ping()
+	return slower
+}
