@@ -14,8 +14,8 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // readMemory calls f with the memory of a process, piece by piece: all of it
-// that can be read and that is there. What can't be read any more, because the
-// process ends, is left out.
+// that can be read, that is there and that is its own. What can't be read any
+// more, because the process ends, is left out.
 func readMemory(dir string, f func(area string, b []byte)) {
 	maps, err := os.Open(dir + "/maps")
 	if err != nil {
@@ -37,7 +37,11 @@ func readMemory(dir string, f func(area string, b []byte)) {
 	buf := make([]byte, piece)
 	for s := bufio.NewScanner(maps); s.Scan(); {
 		fields := strings.Fields(s.Text())
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], "r") {
+		if len(fields) < 5 || !strings.HasPrefix(fields[1], "r") {
+			continue
+		}
+		// What is mapped from a file and can't be written is what the file has.
+		if fields[4] != "0" && fields[1][1] != 'w' {
 			continue
 		}
 		from, to, _ := strings.Cut(fields[0], "-")
