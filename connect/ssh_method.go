@@ -72,8 +72,9 @@ type SSH struct {
 	// KnownHostsFiles are ours where it has none. ProxyCommand is a shell command
 	// whose standard input and output lead to the server; "none"
 	// switches off the configuration's ProxyJump and ProxyCommand.
-	// Through opens the first connection; it does not travel, and with it
-	// the configuration's proxies, meant for this host, don't count.
+	// Through opens the first connection, and with it the configuration's
+	// proxies, meant for this host, don't count. Where another context makes
+	// the hop it has to be a node of the tree, which is handed on to that one.
 	ProxyJump    []SSH
 	ProxyCommand string
 	Through      Dialer `cbor:"-"`

@@ -14,7 +14,8 @@ import (
 // A Node is the handle on one context of the tree, this one included. It is
 // safe for use by any number of goroutines, and may be part of an argument or
 // a result: who receives it can call the context that it names, as far as
-// authority goes (docs/security.md).
+// authority goes (docs/security.md). A node of another tree can't: that is an
+// error.
 //
 // Connect, Via, Tree and Self return the same handle each time; one that came in
 // a message is a copy. Whether two mean the same context is told by their IDs.

@@ -65,6 +65,12 @@ func (p *passage) crossings(t *testing.T) []crossing {
 			dave.Through = hop(p.me, bob)
 			return hop(p.me, dave)
 		}},
+		{"Through, and a ProxyJump from there", both, p.deep, func(hop hopper) *contexts.Node {
+			bob, s := p.native(p.inner, "bob"), p.native(p.deep, "dave")
+			bob.Through = hop(p.me, alice)
+			s.ProxyJump = []connect.SSH{bob}
+			return hop(p.me, s)
+		}},
 		{"ProxyJump", bastion, p.target, func(hop hopper) *contexts.Node {
 			s := p.native(p.target, "carol")
 			s.ProxyJump = []connect.SSH{alice}
