@@ -103,7 +103,11 @@ func (r *Router) late(f *core.Frame, l *Link) {
 		return
 	}
 	if f.Flags == core.Credit && opensStream(f.Body) {
-		f.Flags = 0
+		// The opener never knew this end and has said nothing to it: these
+		// are its last words, and bear its handle.
+		r.deadTo(l, core.Header{Dst: f.Src, Src: f.Dst, Auth: f.Dst, Handle: f.Reply, Reply: f.Handle, Flags: core.Dead}, errClosed.body())
+		f.Release()
+		return
 	}
 	r.bounce(f, l, errClosed)
 }

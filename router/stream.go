@@ -116,7 +116,7 @@ func (r *Router) AcceptStream(m Message) (*Stream, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.openLocked()
+	s.openLocked(openingCredit)
 	s.mu.Unlock()
 	return s, nil
 }
@@ -135,6 +135,11 @@ func (r *Router) newStream(dst core.ID, link *Link) *Stream {
 
 // Handle returns the number of this end.
 func (s *Stream) Handle() core.Handle { return s.handle }
+
+// Done returns a channel that is closed when nothing can be written any more:
+// the stream was closed or reset at either end, or the other end is lost. What
+// came before can still be read, and the other end's CloseWrite does not count.
+func (s *Stream) Done() <-chan struct{} { return s.dead }
 
 // LocalAddr implements net.Conn.
 func (s *Stream) LocalAddr() net.Addr { return Addr{s.r.self} }
@@ -255,20 +260,20 @@ func (s *Stream) put(f *core.Frame) {
 
 // openLocked gives the first credit, for which the other end waits before it
 // sends more than a little, and by which the opener learns this handle.
-func (s *Stream) openLocked() {
+func (s *Stream) openLocked(marks ...uint64) {
 	if s.in.window < firstWindow {
 		got := s.r.receiveBudget.takeMore(firstWindow - s.in.window)
 		s.reserved += got
 		s.in.window += got
 	}
 	more, arrived := s.in.next(time.Now())
-	s.send(core.Credit, appendCredit(more, arrived, openingCredit))
+	s.send(core.Credit, appendCredit(append([]uint64{more, arrived}, marks...)...))
 }
 
-// openingCredit is a third integer in the first credit of each end. If that
-// finds nobody, because the opener closed its end meanwhile, it is answered
-// with an error. Other credit is not: a stream that was closed in order is
-// owed some until the other end has read everything.
+// openingCredit is a third integer in the first credit of the end that was
+// opened. If that finds nobody, because the opener closed its end meanwhile, it
+// is answered with an error. Other credit is not: a stream that was closed in
+// order is owed some until the other end has read everything.
 const openingCredit = 0
 
 func appendCredit(v ...uint64) []byte {
@@ -310,12 +315,16 @@ func (s *Stream) failLocked(err error) {
 	if s.readErr == nil {
 		s.readErr = err
 	}
+	s.unwritableLocked(err)
+	s.signal()
+}
+
+func (s *Stream) unwritableLocked(err error) {
 	if s.writeErr == nil {
 		s.writeErr = err
 		close(s.dead)
 		s.out.end()
 	}
-	s.signal()
 }
 
 func (s *Stream) signal() {
@@ -328,8 +337,8 @@ func (s *Stream) signal() {
 // frame takes what the other end sends.
 func (s *Stream) frame(f *core.Frame, l *Link) {
 	s.mu.Lock()
-	if s.closed && s.peer == 0 {
-		// Closed while this was on its way in: its sender has not been told.
+	if s.closed {
+		// It was found before it was closed.
 		s.mu.Unlock()
 		s.r.late(f, l)
 		return
@@ -342,7 +351,7 @@ func (s *Stream) frame(f *core.Frame, l *Link) {
 			s.openLocked()
 		}
 	}
-	if s.closed || f.Reply != core.HandleNone && f.Reply != s.peer {
+	if f.Reply != core.HandleNone && f.Reply != s.peer {
 		f.Release()
 		return
 	}
@@ -357,6 +366,13 @@ func (s *Stream) frame(f *core.Frame, l *Link) {
 			s.readErr = io.EOF
 		}
 		err, byRouter := core.DecodeLinkError(f.Body)
+		if byRouter && f.Reply == core.HandleNone && s.peer != 0 && errors.Is(err, core.ErrClosed) {
+			// Something found the other end closed. Its last words, which
+			// say why, are on their way.
+			s.unwritableLocked(err)
+			f.Release()
+			return
+		}
 		s.failLocked(err)
 		if byRouter && f.Flags&core.End == 0 && s.peer != 0 {
 			// It was refused on the way: the other end does not know.

@@ -66,6 +66,16 @@ func TestStreamIsAConn(t *testing.T) {
 			m := newMaster(t, Config{AllowSiblings: true})
 			return m.child(Config{AllowSiblings: true}), m.child(Config{AllowSiblings: true})
 		}},
+		{"granted", func(t *testing.T) (a, b *testNode) {
+			m := newMaster(t, Config{})
+			k := m.child(Config{})
+			a, b = k.child(Config{}), k.child(Config{})
+			if err := m.Grant(a.Self(), b.Self()); err != nil {
+				t.Fatal(err)
+			}
+			m.mustCall(a.Self(), "what the master sends comes after the grant")
+			return a, b
+		}},
 		{"self", func(t *testing.T) (a, b *testNode) {
 			m := newMaster(t, Config{})
 			return m, m
@@ -135,6 +145,46 @@ func TestStreamCarriesMuchBothWays(t *testing.T) {
 	}
 	a.Close()
 	b.Close()
+	checkIdle(t, m, k, g)
+}
+
+// An end that is closed at once is found closed by what the other end sends
+// meanwhile. The answer to that must not overtake what was written before.
+func TestTheLastWordsOfAnEarlyEndArrive(t *testing.T) {
+	m := newMaster(t, Config{})
+	k := m.child(Config{})
+	g := k.child(Config{})
+	want := bytes.Repeat([]byte("last words "), 1000)
+	g.handle(func(n *testNode, q Message) {
+		s, err := n.AcceptStream(q)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = s.Write(want)
+		s.Reset(fs.ErrPermission)
+	})
+	for i := range 300 {
+		s := m.NewStream(g.Self())
+		if err := m.Send(context.Background(), g.Self(), core.HandleCall, s.Handle(), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		writer := make(chan struct{})
+		go func() {
+			defer close(writer)
+			for {
+				if _, err := s.Write([]byte("a word against it")); err != nil {
+					return
+				}
+			}
+		}()
+		got, err := io.ReadAll(s)
+		if !bytes.Equal(got, want) || !errors.Is(err, fs.ErrPermission) {
+			t.Fatalf("stream %d: %d bytes, %v", i, len(got), err)
+		}
+		<-writer
+		s.Close()
+	}
 	checkIdle(t, m, k, g)
 }
 
