@@ -49,6 +49,13 @@
 // The deadline of the caller's ctx travels as remaining time, its cancellation
 // as a message; a function whose caller is lost is cancelled as well.
 //
+// # Commands
+//
+// [Node.Command] runs a program on the context's host, in the shape of os/exec:
+// see [Command].
+//
+//	out, err := root.Command(ctx, "systemctl", "restart", "nginx").CombinedOutput()
+//
 // # Life
 //
 // Connect starts a context and Close ends it, with everything below it. A

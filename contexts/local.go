@@ -41,7 +41,8 @@ type local struct {
 	endSend context.CancelFunc
 
 	chainIDs atomic.Uint64
-	logs     *logHub // in the master: records of all other contexts
+	logs     *logHub  // in the master: records of all other contexts
+	profiles profiles // environments for commands
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.

@@ -169,7 +169,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 		call := outgoing{e: f.e, n: on}
 		r := bufio.NewReader(s)
 		for {
-			item, last, err := readItem(r)
+			item, last, err := readItem(r, maxItem)
 			if last && err == nil {
 				return
 			}
@@ -231,8 +231,8 @@ func (w *seqWriter) value(v any) error {
 func (w *seqWriter) fail(err error) { _ = w.write(itemError, core.EncodeError(err)) }
 func (w *seqWriter) end()           { _ = w.write(itemEnd, nil) }
 
-// readItem reads one item. A stream that ends without an end item was cut.
-func readItem(r *bufio.Reader) (item []byte, last bool, err error) {
+// readItem reads one item of at most max bytes. A stream that ends without an end item was cut.
+func readItem(r *bufio.Reader, max uint64) (item []byte, last bool, err error) {
 	k, err := r.ReadByte()
 	if err != nil {
 		return nil, true, unexpected(err)
@@ -241,7 +241,7 @@ func readItem(r *bufio.Reader) (item []byte, last bool, err error) {
 	if err != nil {
 		return nil, true, unexpected(err)
 	}
-	if n > maxItem {
+	if n > max {
 		return nil, true, ErrTooLarge
 	}
 	// Memory is taken as the bytes arrive, not as they are announced.

@@ -1,0 +1,14 @@
+//go:build unix && !linux
+
+package contexts
+
+import (
+	"os"
+	"syscall"
+)
+
+// tieToParent: there is no parent-death signal.
+func tieToParent(*syscall.SysProcAttr) {}
+
+// canonical: most programs that read a terminal read lines.
+func canonical(*os.File) bool { return true }

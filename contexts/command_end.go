@@ -1,0 +1,119 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// await waits for the end of the process, and reports it.
+func (p *commandProcess) await() error {
+	e := commandEvent{Kind: eventExited}
+	select {
+	case <-p.exited:
+	case <-p.ctx.Done():
+		if !p.terminate() {
+			err := fmt.Errorf("process %d, which is to end (%w), cannot be killed", p.cmd.Process.Pid, context.Cause(p.ctx))
+			p.control.Reset(err)
+			return err
+		}
+		e.Err = core.EncodeError(context.Cause(p.ctx))
+	}
+	s := endOf(p.cmd.ProcessState).wire()
+	e.State = &s
+	_ = p.events.send(e)
+	return nil
+}
+
+// killTime is how long a process that was sent SIGKILL is waited for: longer
+// only if the kernel does not let go of it. The rest of its group does not have
+// to be waited for; but who is told that the command has ended likes to find
+// that it has, so it gets restTime.
+const (
+	killTime = 2 * time.Second
+	restTime = 100 * time.Millisecond
+)
+
+// terminate ends the process and its group: SIGTERM, KillDelay, SIGKILL. It
+// reports whether the process ended.
+func (p *commandProcess) terminate() bool {
+	delay := p.q.KillDelay
+	if p.call.ctx.Err() != nil {
+		delay = min(delay, killGrace) // the context itself may be at its end
+	}
+	if delay > 0 {
+		p.hangUp()
+		if p.groupEnds(delay) {
+			return true
+		}
+	}
+	p.killGroup()
+	timer := time.NewTimer(killTime)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		p.groupEnds(restTime)
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// groupEnds waits for the end of the process and of its group. There is nothing
+// that tells of the group's.
+func (p *commandProcess) groupEnds(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for pause := time.Millisecond; !isClosedChan(p.exited) || p.groupLives(); pause = min(2*pause, 20*time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-timer.C:
+			return false
+		}
+	}
+	return true
+}
+
+// finish ends the copying once the process has ended: of what nobody will read
+// at once, of what may still come from others after WaitDelay.
+func (p *commandProcess) finish() {
+	if p.idle != nil {
+		p.idle.Stop()
+	}
+	if p.stdin != nil {
+		p.stdin.Close()
+	}
+	if p.feeder != nil && p.feeder != p.tty {
+		_ = p.feeder.Close()
+	}
+	if p.inner != nil {
+		_ = p.inner.Close()
+	}
+	delay := p.q.WaitDelay
+	if p.ctx.Err() != nil && delay < 0 {
+		delay = DefaultWaitDelay
+	}
+	var outputs sync.WaitGroup
+	for _, o := range p.outputs {
+		if delay >= 0 {
+			_ = o.src.SetReadDeadline(time.Now().Add(delay))
+		}
+		outputs.Go(func() { <-o.done })
+	}
+	if p.ctx.Err() == nil {
+		stop := context.AfterFunc(p.ctx, func() {
+			for _, o := range p.outputs {
+				_ = o.src.SetReadDeadline(time.Unix(1, 0))
+			}
+		})
+		defer stop()
+	}
+	outputs.Wait()
+	if p.tty != nil {
+		_ = p.tty.Close()
+	}
+	p.control.Close() // ends takeOrders
+}

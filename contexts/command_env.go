@@ -1,0 +1,237 @@
+package contexts
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// environment is what the process will have.
+func (p *commandProcess) environment() ([]string, error) {
+	q := &p.q
+	env := []string{} // not nil, which would be our own
+	switch {
+	case q.Flags&commandLoginEnv != 0 || len(q.SourceEnv) > 0:
+		captured, err := p.call.l.profiles.get(p.ctx, profile{q.Flags&commandLoginEnv != 0, string(q.SourceEnv)})
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, captured...)
+	case q.Flags&commandClearEnv == 0:
+		env = append(env, os.Environ()...)
+	}
+	if q.Flags&commandShell != 0 {
+		_, _, set := account()
+		env = append(env, set...)
+	}
+	if q.Flags&commandClearEnv == 0 {
+		if len(q.Dir) > 0 && filepath.IsAbs(string(q.Dir)) {
+			env = append(env, "PWD="+string(q.Dir))
+		}
+		if q.Pty != nil {
+			env = append(env, "TERM="+string(q.Pty.Term))
+		}
+	}
+	for _, e := range q.Env {
+		env = append(env, string(e))
+	}
+	return env, nil
+}
+
+// profile says how an environment comes about.
+type profile struct {
+	login  bool
+	source string
+}
+
+// profiles are the environments that were found out in this context.
+type profiles struct {
+	mu    sync.Mutex
+	known map[profile]*captured
+}
+
+// captured is an environment that is being found out, or was.
+type captured struct {
+	done chan struct{} // closed when env and err are set
+	env  []string
+	err  error
+}
+
+// The bounds of finding out an environment: a profile may wait for what does
+// not come, or print without end.
+const (
+	profileTime = 20 * time.Second
+	profileSize = 4 << 20 // bytes
+	maxProfiles = 256
+)
+
+// get returns an environment. Who asks for it while it is found out waits for
+// the same. A failure is not kept.
+func (s *profiles) get(ctx context.Context, p profile) ([]string, error) {
+	s.mu.Lock()
+	c := s.known[p]
+	if c == nil {
+		if s.known == nil || len(s.known) >= maxProfiles {
+			s.known = make(map[profile]*captured)
+		}
+		c = &captured{done: make(chan struct{})}
+		s.known[p] = c
+		go func() {
+			c.env, c.err = s.find(p)
+			if c.err != nil {
+				s.mu.Lock()
+				if s.known[p] == c {
+					delete(s.known, p)
+				}
+				s.mu.Unlock()
+			}
+			close(c.done)
+		}()
+	}
+	s.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.env, c.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// find finds an environment out: that after login, and that which a file makes
+// of it or of ours.
+func (s *profiles) find(p profile) ([]string, error) {
+	shell, _, set := account()
+	env := append(os.Environ(), set...)
+	if p.source == "" {
+		return capture("the login environment", true, shell, "", env)
+	}
+	if p.login {
+		var err error
+		if env, err = s.get(context.Background(), profile{login: true}); err != nil {
+			return nil, err
+		}
+	}
+	if !bourne(shell) {
+		shell = "/bin/sh"
+	}
+	// "." searches PATH for a name without a slash.
+	if !strings.Contains(p.source, "/") {
+		p.source = "./" + p.source
+	}
+	return capture("the environment that "+p.source+" makes", false, shell, p.source, env)
+}
+
+// capture has a shell make an environment out of another and print it between
+// two markers: what a profile prints, or prints at the shell's end, is around
+// them.
+func capture(what string, login bool, shell, source string, env []string) ([]string, error) {
+	marker := "mitosis-" + rand.Text()
+	// All shells know this much.
+	script := "echo " + marker + "; env -0; echo " + marker
+	args := []string{"-c", script}
+	if source != "" {
+		args = []string{"-c", `. "$1" && ` + script, "sh", source}
+	}
+	argv0 := filepath.Base(shell)
+	switch {
+	case !login:
+	case strings.HasSuffix(argv0, "csh"):
+		argv0 = "-" + argv0 // it wants -l to stand alone
+	default:
+		args = append([]string{"-l"}, args...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), profileTime)
+	defer cancel()
+	out, said := &bounded{max: profileSize, full: cancel}, new(tail)
+	cmd := exec.CommandContext(ctx, shell, args...)
+	cmd.Args[0], cmd.Env, cmd.Stdout, cmd.Stderr = argv0, env, out, said
+	ownSession(cmd, false, false)
+	cmd.WaitDelay = 100 * time.Millisecond // for what the profile left in the background
+	err := cmd.Run()
+	if captured, ok := between(out.b, marker); ok {
+		return captured, nil
+	}
+	switch {
+	case ctx.Err() != nil && len(out.b) >= profileSize:
+		err = fmt.Errorf("it printed more than %d MiB", profileSize>>20)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it took longer than %v: %w", profileTime, os.ErrDeadlineExceeded)
+	case err == nil:
+		err = errors.New("nothing was printed")
+	}
+	if words := strings.TrimSpace(string(said.bytes())); words != "" {
+		err = fmt.Errorf("%w: %s", err, words)
+	}
+	return nil, fmt.Errorf("finding out %s by %s: %w", what, shell, err)
+}
+
+// between reads what "env -0" printed between the markers, leaving out what
+// holds for that shell only.
+func between(out []byte, marker string) ([]string, bool) {
+	line := []byte(marker + "\n")
+	_, rest, ok := bytes.Cut(out, line)
+	if !ok {
+		return nil, false
+	}
+	list, _, ok := bytes.Cut(rest, line)
+	if !ok {
+		return nil, false
+	}
+	env := []string{}
+	for e := range bytes.SplitSeq(list, []byte{0}) {
+		name, _, ok := bytes.Cut(e, []byte{'='})
+		if ok && len(name) > 0 && !slices.Contains([]string{"_", "SHLVL", "PWD", "OLDPWD"}, string(name)) {
+			env = append(env, string(e))
+		}
+	}
+	return env, len(env) > 0
+}
+
+// account returns the login shell and the home directory of our user, as the
+// password file has them, and the variables that a login sets.
+func account() (shell, home string, set []string) {
+	shell, home = os.Getenv("SHELL"), os.Getenv("HOME")
+	uid := strconv.Itoa(os.Getuid())
+	list, _ := os.ReadFile("/etc/passwd")
+	for line := range strings.Lines(string(list)) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 7 && f[2] == uid {
+			shell, home = f[6], f[5]
+			set = []string{"USER=" + f[0], "LOGNAME=" + f[0]}
+			break
+		}
+	}
+	if base := filepath.Base(shell); !filepath.IsAbs(shell) || base == "nologin" || base == "false" {
+		shell = "/bin/sh"
+	}
+	return shell, home, append(set, "HOME="+home, "SHELL="+shell)
+}
+
+// bourne reports whether a shell reads what is written for sh.
+func bourne(shell string) bool {
+	return slices.Contains([]string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"}, filepath.Base(shell))
+}
+
+// bounded keeps so much of what is written, and calls full when there is more.
+type bounded struct {
+	b    []byte
+	max  int
+	full func()
+}
+
+func (w *bounded) Write(b []byte) (int, error) {
+	w.b = append(w.b, b[:min(len(b), w.max-len(w.b))]...)
+	if len(w.b) == w.max {
+		w.full()
+	}
+	return len(b), nil
+}

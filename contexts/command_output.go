@@ -1,0 +1,92 @@
+package contexts
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// commandOutput is one output of the process on its way to the caller.
+type commandOutput struct {
+	// Immutable.
+	src   *os.File
+	dst   *router.Stream // nil: it is discarded
+	idle  *time.Timer    // nil: nobody minds silence
+	after time.Duration  // when idle fires
+	done  chan struct{}  // closed when pump returns
+}
+
+// pump copies to the end, and tells the caller by the end of the stream whether
+// that was the end of the output.
+func (o *commandOutput) pump() {
+	defer close(o.done)
+	var dst io.Writer = io.Discard
+	if o.dst != nil {
+		dst = o.dst
+	}
+	_, err := io.Copy(dst, o)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = o.rest(dst)
+	}
+	// A writer that goes on finds the output closed.
+	_ = o.src.Close()
+	switch {
+	case o.dst == nil:
+	case err == nil:
+		o.dst.Close()
+	default:
+		o.dst.Reset(err)
+	}
+}
+
+// Read reads what the process prints.
+func (o *commandOutput) Read(b []byte) (int, error) {
+	n, err := o.src.Read(b)
+	if n > 0 && o.idle != nil {
+		o.idle.Reset(o.after)
+	}
+	if err != nil && isTerminalEnd(err) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// maxRest bounds what is read when the time is over: more than a pipe can hold
+// by default, so that all that the process had written itself is in it.
+const maxRest = 1 << 20
+
+// rest copies what there is without waiting for more.
+func (o *commandOutput) rest(dst io.Writer) error {
+	_ = o.src.SetReadDeadline(time.Time{})
+	b := make([]byte, 64<<10)
+	for total := 0; total < maxRest; {
+		n, err := readNow(o.src, b)
+		if n > 0 {
+			total += n
+			if _, err := dst.Write(b[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	return exec.ErrWaitDelay
+}
+
+// isClosedChan reports whether a channel on which nothing is sent is closed.
+func isClosedChan(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,140 @@
+package contexts
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// ProcessState is how a command ended.
+type ProcessState struct {
+	PID int // at the far side
+	// Code is the exit status, -1 if the command died by a signal.
+	Code int
+	// Signal is what the command died by, 0 if it did not; in the numbers of
+	// the system that reads it.
+	Signal syscall.Signal
+	Core   bool // a core dump was made
+	// User and System are the processor time that the command and the
+	// children it waited for took.
+	User, System time.Duration
+}
+
+// Success reports whether the command ended with status 0.
+func (s *ProcessState) Success() bool { return s.Signal == 0 && s.Code == 0 }
+
+// ShellStatus is how a shell shows the end in $?: the exit status, or 128 and
+// the number of the signal.
+func (s *ProcessState) ShellStatus() int {
+	if s.Signal != 0 {
+		return 128 + int(s.Signal)
+	}
+	return s.Code
+}
+
+// String returns, for example, "exit status 3" or "signal: killed".
+func (s *ProcessState) String() string {
+	if s == nil {
+		return "<nil>"
+	}
+	text := "exit status " + strconv.Itoa(s.Code)
+	if s.Signal != 0 {
+		text = "signal: " + s.Signal.String()
+	}
+	if s.Core {
+		text += " (core dumped)"
+	}
+	return text
+}
+
+// ExitError is the end of a command that was not a success.
+type ExitError struct {
+	ProcessState
+	// Stderr is the end of what the command printed on its standard error, at
+	// most 64 KiB, if Output ran it and Stderr was nil.
+	Stderr []byte
+}
+
+// Error implements error.
+func (e *ExitError) Error() string { return e.ProcessState.String() }
+
+// wireState is how a ProcessState travels. Signals have different numbers on
+// different systems, so they have their names with them.
+type wireState struct {
+	_            struct{} `cbor:",toarray"`
+	PID          int
+	Code         int
+	Signal       wireSignal
+	Core         bool
+	User, System time.Duration
+}
+
+// wireExit is how an ExitError travels that a function returns.
+type wireExit struct {
+	_      struct{} `cbor:",toarray"`
+	State  wireState
+	Stderr []byte
+}
+
+func (s *ProcessState) wire() wireState {
+	return wireState{PID: s.PID, Code: s.Code, Signal: newWireSignal(s.Signal), Core: s.Core, User: s.User, System: s.System}
+}
+
+func (w *wireState) state() ProcessState {
+	return ProcessState{PID: w.PID, Code: w.Code, Signal: w.Signal.signal(), Core: w.Core, User: w.User, System: w.System}
+}
+
+// MarshalCBOR implements cbor.Marshaler.
+func (e *ExitError) MarshalCBOR() ([]byte, error) {
+	return core.Marshal(wireExit{State: e.wire(), Stderr: e.Stderr})
+}
+
+// UnmarshalCBOR implements cbor.Unmarshaler.
+func (e *ExitError) UnmarshalCBOR(b []byte) error {
+	var w wireExit
+	if err := core.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*e = ExitError{ProcessState: w.State.state(), Stderr: w.Stderr}
+	return nil
+}
+
+// wireSignal is a signal as it travels: its name, and its number where it came
+// from, which counts if the name is not known.
+type wireSignal struct {
+	_      struct{} `cbor:",toarray"`
+	Name   string   // "SIGTERM"; "" if it has none, as the real-time ones
+	Number int
+}
+
+func newWireSignal(s syscall.Signal) wireSignal {
+	return wireSignal{Name: signalName(s), Number: int(s)}
+}
+
+func (w wireSignal) signal() syscall.Signal {
+	if s := signalNumber(w.Name); s != 0 {
+		return s
+	}
+	return syscall.Signal(w.Number)
+}
+
+// ParseSignal reads a signal as it is written for kill(1): "TERM", "SIGTERM" or
+// "15".
+func ParseSignal(s string) (syscall.Signal, error) {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 128 {
+		return syscall.Signal(n), nil
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if n := signalNumber(name); n != 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%w: %q is no signal", os.ErrInvalid, s)
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+package contexts
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// prepareTerminal gives the process a terminal for all three of its standard
+// descriptors.
+func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
+	outer, inner, err := pty.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer outer.Close()
+	// Close and deadlines unblock Read of a file that was non-blocking when it
+	// was made; this one was not.
+	fd := -1
+	err = control(outer, func(old int) (err error) {
+		if fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+		return err
+	})
+	if fd >= 0 {
+		p.tty, p.inner = os.NewFile(uintptr(fd), outer.Name()), inner
+	} else {
+		inner.Close()
+	}
+	if err == nil {
+		err = resizeTerminal(outer, p.q.Pty.Rows, p.q.Pty.Cols)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inner, inner, inner
+	if p.stdin != nil || len(p.q.Input) > 0 {
+		p.feeder = p.tty
+	}
+	return nil, p.addOutput(p.tty, p.q.Stdout)
+}
+
+func resizeTerminal(tty *os.File, rows, cols uint16) error {
+	return pty.Setsize(tty, &pty.Winsize{Rows: rows, Cols: cols})
+}
+
+// endOfInput types what ends an input, which takes two where a line has begun.
+// A program that reads key by key gets no such thing: for it nothing more is
+// typed.
+func endOfInput(tty *os.File) {
+	const eot = 4 // Ctrl-D
+	if canonical(tty) {
+		_, _ = tty.Write([]byte{eot, eot})
+	}
+}
+
+// isTerminalEnd reports whether an error of reading means that no process has
+// the terminal open any more.
+func isTerminalEnd(err error) bool { return errors.Is(err, syscall.EIO) }

@@ -1,0 +1,219 @@
+//go:build unix
+
+package contexts
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// signalName returns "" for a signal that has no name.
+func signalName(s syscall.Signal) string { return unix.SignalName(s) }
+
+// signalNumber returns 0 for a name that this system does not have.
+func signalNumber(name string) syscall.Signal { return unix.SignalNum(name) }
+
+// ownSession makes the process the leader of a session and of a process group.
+// So it does not share our terminal, if we have one: what asks for a password
+// there finds that nobody can be asked, in the master as everywhere else.
+func ownSession(cmd *exec.Cmd, terminal, tied bool) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: terminal} // Ctty 0 is its standard input
+	if tied {
+		tieToParent(cmd.SysProcAttr)
+	}
+}
+
+// The group of a process that has been reaped keeps its number from being given
+// to another one as long as it has members, which is when signals are sent to
+// it.
+
+func (p *commandProcess) signalGroup(s syscall.Signal) error {
+	return syscall.Kill(-p.cmd.Process.Pid, s)
+}
+
+// groupLives reports whether the group has members, zombies included.
+func (p *commandProcess) groupLives() bool {
+	return !errors.Is(p.signalGroup(0), syscall.ESRCH)
+}
+
+// hangUp asks the process and its group to end; on a terminal, also the group
+// in the foreground, which in a shell is another one. A shell there heeds no
+// SIGTERM but a hang-up, which it passes on to its other groups.
+func (p *commandProcess) hangUp() {
+	signals := []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT}
+	if p.tty != nil {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	for _, s := range signals {
+		_ = p.signalGroup(s)
+		p.signalForeground(s)
+	}
+}
+
+func (p *commandProcess) killGroup() {
+	p.signalForeground(syscall.SIGKILL)
+	_ = p.signalGroup(syscall.SIGKILL)
+}
+
+func (p *commandProcess) signalForeground(s syscall.Signal) {
+	if p.tty == nil {
+		return
+	}
+	_ = control(p.tty, func(fd int) error {
+		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		if err == nil && group > 1 && group != p.cmd.Process.Pid {
+			err = syscall.Kill(-group, s)
+		}
+		return err
+	})
+}
+
+// control runs f with the descriptor of a file, which Fd would make blocking.
+func control(file *os.File, f func(fd int) error) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return firstError(err, inner)
+}
+
+// endOf tells how a process ended that was reaped.
+func endOf(s *os.ProcessState) *ProcessState {
+	end := &ProcessState{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
+	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		end.Signal, end.Core = w.Signal(), w.CoreDump()
+	}
+	return end
+}
+
+// findProgram looks for a program in the PATH of the environment that it will
+// have.
+func findProgram(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	var path string
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = v
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		if s, err := os.Stat(file); err == nil && s.Mode().IsRegular() && syscall.Access(file, 1) == nil {
+			return file, nil
+		}
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+}
+
+// readNow reads what there is: 0 bytes and no error if that is nothing.
+func readNow(f *os.File, b []byte) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var inner error
+	err = conn.Read(func(fd uintptr) bool {
+		n, inner = unix.Read(int(fd), b)
+		return true
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errors.Is(inner, unix.EAGAIN) || errors.Is(inner, unix.EINTR):
+		return 0, nil
+	case inner != nil && !isTerminalEnd(inner):
+		return 0, inner
+	case n <= 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// polledFile reads a file that may have to be waited for, and can be told to
+// stop. It has a descriptor of its own.
+type polledFile struct {
+	fd               int
+	wake, wakeSender *os.File
+}
+
+// newFileStopper returns nil for a file that cannot be polled.
+func newFileStopper(f *os.File) stopper {
+	p := &polledFile{fd: -1}
+	err := control(f, func(fd int) (err error) {
+		p.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		return err
+	})
+	if err == nil {
+		p.wake, p.wakeSender, err = os.Pipe()
+	}
+	if err == nil {
+		// macOS cannot poll some devices, and says so.
+		probe := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+		if _, err = unix.Poll(probe, 0); probe[0].Revents&unix.POLLNVAL != 0 {
+			err = unix.EINVAL
+		}
+	}
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		if p.wake != nil {
+			p.wakeSender.Close()
+		}
+		if p.fd >= 0 {
+			p.release()
+		}
+		return nil
+	}
+	return p
+}
+
+func (p *polledFile) Read(b []byte) (int, error) {
+	for {
+		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Events: unix.POLLIN}}
+		err := control(p.wake, func(fd int) error {
+			fds[1].Fd = int32(fd)
+			_, err := unix.Poll(fds, -1)
+			return err
+		})
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if fds[1].Revents != 0 {
+			return 0, errStopped
+		}
+		n, err := unix.Read(p.fd, b)
+		switch {
+		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+func (p *polledFile) stop() { p.wakeSender.Close() }
+
+func (p *polledFile) release() {
+	unix.Close(p.fd)
+	if p.wake != nil {
+		p.wake.Close()
+	}
+}

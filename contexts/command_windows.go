@@ -1,0 +1,57 @@
+package contexts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// Commands run without a terminal, and signals other than SIGKILL do not exist.
+// Groups are not known: what a command leaves running goes on.
+
+var signals = map[string]syscall.Signal{
+	"SIGHUP": syscall.SIGHUP, "SIGINT": syscall.SIGINT, "SIGQUIT": syscall.SIGQUIT, "SIGILL": syscall.SIGILL,
+	"SIGTRAP": syscall.SIGTRAP, "SIGABRT": syscall.SIGABRT, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE,
+	"SIGKILL": syscall.SIGKILL, "SIGSEGV": syscall.SIGSEGV, "SIGPIPE": syscall.SIGPIPE, "SIGALRM": syscall.SIGALRM,
+	"SIGTERM": syscall.SIGTERM,
+}
+
+func signalName(s syscall.Signal) string {
+	for name, n := range signals {
+		if n == s {
+			return name
+		}
+	}
+	return ""
+}
+
+func signalNumber(name string) syscall.Signal { return signals[name] }
+
+func ownSession(*exec.Cmd, bool, bool) {}
+
+func (p *commandProcess) signalGroup(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *commandProcess) groupLives() bool                   { return !isClosedChan(p.exited) }
+func (p *commandProcess) hangUp()                            { p.killGroup() }
+func (p *commandProcess) killGroup()                         { _ = p.cmd.Process.Kill() }
+
+func endOf(s *os.ProcessState) *ProcessState {
+	return &ProcessState{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
+}
+
+func findProgram(name string, _ []string) (string, error) { return exec.LookPath(name) }
+
+// readNow: pipes have no deadlines here, so nobody asks.
+func readNow(*os.File, []byte) (int, error) { return 0, io.EOF }
+
+func newFileStopper(*os.File) stopper { return nil }
+
+func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
+	return nil, fmt.Errorf("a command with a terminal: %w", errors.ErrUnsupported)
+}
+
+func resizeTerminal(*os.File, uint16, uint16) error { return errors.ErrUnsupported }
+func endOfInput(*os.File)                           {}
+func isTerminalEnd(error) bool                      { return false }
