@@ -1,0 +1,129 @@
+package connect
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// syntaxes knows the methods by the names that elements of hop paths begin
+// with.
+var syntaxes struct {
+	mu     sync.RWMutex
+	byName map[string]func(arg string) (Method, error)
+}
+
+// RegisterSyntax gives a method a name in hop paths. parse makes the method of
+// what is behind the colon, "" if there is nothing; it holds neither slash nor
+// comma. Call it from an init function. It panics where the name is taken or
+// cannot be one.
+func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
+	if name == "" || strings.ContainsAny(name, "/,:@ ") {
+		panic(fmt.Sprintf("connect: no method can be called %q in a hop path", name))
+	}
+	syntaxes.mu.Lock()
+	defer syntaxes.mu.Unlock()
+	if _, ok := syntaxes.byName[name]; ok {
+		panic(fmt.Sprintf("connect: a method is called %q in hop paths already", name))
+	}
+	if syntaxes.byName == nil {
+		syntaxes.byName = make(map[string]func(string) (Method, error))
+	}
+	syntaxes.byName[name] = parse
+}
+
+func init() {
+	RegisterSyntax("ssh", func(arg string) (Method, error) {
+		user, host, port, err := parseAddress(arg)
+		return SSH{Host: host, User: user, Port: port}, err
+	})
+	RegisterSyntax("openssh", func(arg string) (Method, error) {
+		user, host, port, err := parseAddress(arg)
+		return OpenSSH{Host: host, User: user, Port: port}, err
+	})
+	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptional(arg) })
+	RegisterSyntax("local", func(arg string) (Method, error) {
+		if arg != "" {
+			return nil, fmt.Errorf("%w: it takes no argument", ErrBadName)
+		}
+		return Local{}, nil
+	})
+}
+
+// ParsePath reads a way to a context as people write it, and as errors and logs
+// show it: the hops from here to there, with slashes between them.
+//
+//	ssh:deploy@web1:2222/sudo:root/local
+//
+// Each is the name of a method and, behind a colon, what that makes of the rest:
+// ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER] and local, and
+// what [RegisterSyntax] added. Where there is no such name it is an ssh hop, and
+// a comma is as good as a slash: a list of hosts as ssh takes it behind -J is a
+// hop path, too.
+//
+// The error matches [ErrBadName].
+func ParsePath(path string) ([]Method, error) {
+	var hops []Method
+	for element := range strings.SplitSeq(strings.ReplaceAll(path, ",", "/"), "/") {
+		m, err := parseElement(element)
+		if err != nil {
+			return nil, fmt.Errorf("hop %q: %w", showName(element), err)
+		}
+		hops = append(hops, m)
+	}
+	return hops, nil
+}
+
+func parseElement(element string) (Method, error) {
+	name, arg, hasArg := strings.Cut(element, ":")
+	syntaxes.mu.RLock()
+	parse, ssh := syntaxes.byName[name], syntaxes.byName["ssh"]
+	names := slices.Sorted(maps.Keys(syntaxes.byName))
+	syntaxes.mu.RUnlock()
+	if parse != nil {
+		return parse(arg)
+	}
+	m, err := ssh(element)
+	if err != nil && hasArg && !strings.Contains(name, "@") {
+		err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
+	}
+	return m, err
+}
+
+// parseAddress takes [USER@]HOST[:PORT] apart. An IPv6 address with a port is in
+// brackets; one without may be.
+func parseAddress(s string) (user, host string, port int, err error) {
+	host = s
+	if at := strings.LastIndexByte(s, '@'); at >= 0 {
+		user, host = s[:at], s[at+1:]
+		if err := checkUser(user); err != nil {
+			return "", "", 0, err
+		}
+	}
+	// An address without brackets has more than one colon, and no port.
+	bracketed := strings.HasPrefix(host, "[")
+	if bare, ok := strings.CutSuffix(host, "]"); ok && bracketed {
+		host = bare[1:]
+	} else if bracketed || strings.Count(host, ":") == 1 {
+		var text string
+		if host, text, err = net.SplitHostPort(host); err != nil {
+			return "", "", 0, fmt.Errorf("%w: %w", ErrBadName, err)
+		}
+		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
+			return "", "", 0, fmt.Errorf("%w: %q is not a port", ErrBadName, showName(text))
+		}
+	}
+	return user, host, port, checkHost(host)
+}
+
+// checkOptional is checkUser where there may be none.
+func checkOptional(user string) error {
+	if user == "" {
+		return nil
+	}
+	return checkUser(user)
+}
