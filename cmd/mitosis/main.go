@@ -1,15 +1,42 @@
-// Mitosis is the command line of the framework of that name. It shows what a
-// host offers to a copy of the program that wants to run there:
+// Mitosis is the command line of the framework of that name. It goes over any
+// number of hops to a host, where nothing has to be installed, and does something
+// there:
 //
-//	mitosis probe ssh:deploy@web1:2222
-//	mitosis probe ssh:web1 sudo:root
+//	mitosis run ssh:deploy@web1:2222/sudo -- systemctl restart nginx
+//	mitosis run ssh:web1 -- tar -C /etc -c . | tar -t
+//	mitosis shell ssh:web1/sudo:postgres
+//	mitosis probe ssh:web1
 //	mitosis version
 //
-// A hop path lists the hops from here to there, as "ssh:web1/sudo:root" or as
-// several arguments. The last hop is probed, those before it are connected.
+// A hop path lists the hops from here to there, with slashes between them or as
+// several arguments: see connect.ParsePath.
 //
-// The exit status is 0, 1 for an error, 2 for a command line that makes no
-// sense, and 255 for a hop that failed.
+// # Run and shell
+//
+// "run" runs a program with its arguments as they are; there is no shell in
+// between. Standard input, output and error are the program's, byte for byte.
+// Its options come before the hops:
+//
+//	-C DIR         the working directory
+//	-e NAME=VALUE  a variable of its environment; may be given several times
+//	-l             the environment that the user has after login
+//	-s FILE        the environment that a file of shell commands makes
+//	-t             a terminal
+//
+// "shell" is the login shell of the user at the end of the path, on a terminal
+// if standard input is one; it has -C, -e and -s.
+//
+// The signals INT, TERM, HUP and QUIT go to the process group at the far side;
+// the third of a kind kills it. When this program ends, however it does, all
+// that it started there is killed.
+//
+// # Exit status
+//
+// That of the program at the far side, or 128 and the number of the signal that
+// it died by; 127 if there is no such program and 126 if it cannot be executed.
+// 255 is a hop that could not be made or was lost, 1 another error, 2 a
+// command line that makes no sense, and 128 and its number a signal during
+// connecting. Standard output has nothing on it but the program's.
 package main
 
 import (
@@ -32,10 +59,20 @@ import (
 )
 
 const usage = `usage:
-  mitosis probe HOP...   show what a host offers to a copy that wants to run there
-  mitosis version        print the version
+  mitosis run [OPTION]... HOP... -- PROGRAM [ARGUMENT]...   run a program there
+  mitosis shell [OPTION]... HOP...                          a login shell there
+  mitosis probe HOP...       show what a host offers to a copy that wants to run there
+  mitosis version            print the version
 
-A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER] or local.
+A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER] or local;
+a path of hops is written ssh:web1/sudo, or as several arguments.
+
+Options of run and shell:
+  -C DIR         the working directory
+  -e NAME=VALUE  a variable of the environment; may be given several times
+  -s FILE        the environment that a file of shell commands makes
+  -l             (run) the environment that the user has after login
+  -t             (run) a terminal
 `
 
 // The exit statuses.
@@ -47,34 +84,39 @@ const (
 
 func main() {
 	contexts.Init()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+func run(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(errOut, usage)
 		return exitUsage
 	}
-	switch command, args := args[0], args[1:]; {
-	case command == "version" && len(args) == 0:
-		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-		return 0
-	case command == "probe" && len(args) > 0:
-		hops, err := parseHops(args)
+	command, args := args[0], args[1:]
+	switch {
+	case (command == "run" || command == "shell") && len(args) > 0:
+		t, err := parseTask(command, args)
 		if err != nil {
 			fmt.Fprintf(errOut, "mitosis: %v\n", err)
 			return exitUsage
 		}
-		if err := probe(ctx, hops, out); err != nil {
+		return t.do(errOut)
+	case command == "probe" && len(args) > 0:
+		hops, err := connect.ParsePath(strings.Join(args, "/"))
+		if err != nil {
 			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			if e := new(contexts.Error); errors.As(err, &e) {
+			return exitUsage
+		}
+		if err := probe(hops, out); err != nil {
+			fmt.Fprintf(errOut, "mitosis: %v\n", err)
+			if _, ok := errors.AsType[*contexts.Error](err); ok {
 				return exitHop
 			}
 			return exitError
 		}
+		return 0
+	case command == "version" && len(args) == 0:
+		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		return 0
 	case command == "help" || command == "-h" || command == "--help":
 		fmt.Fprint(out, usage)
@@ -91,18 +133,31 @@ func version() string {
 	return "(devel)"
 }
 
+// dial makes the hops of a path. The tree, and with it the node, ends with
+// self.
+func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
+	if self, err = contexts.Start(ctx, &contexts.Config{Prompt: ask}); err != nil {
+		return nil, nil, err
+	}
+	node = self
+	for _, hop := range hops {
+		if node, err = node.Connect(ctx, hop); err != nil {
+			_ = self.Close() // why there is no node says more
+			return nil, nil, err
+		}
+	}
+	return self, node, nil
+}
+
 // probe connects all hops but the last, and prints what is found behind that.
-func probe(ctx context.Context, hops []connect.Method, out io.Writer) error {
-	node, err := contexts.Start(ctx, &contexts.Config{Prompt: ask})
+func probe(hops []connect.Method, out io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	self, node, err := dial(ctx, hops[:len(hops)-1])
 	if err != nil {
 		return err
 	}
-	defer node.Close()
-	for _, hop := range hops[:len(hops)-1] {
-		if node, err = node.Connect(ctx, hop); err != nil {
-			return err
-		}
-	}
+	defer self.Close()
 	facts, err := node.Probe(ctx, hops[len(hops)-1])
 	if err != nil {
 		return err

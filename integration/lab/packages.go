@@ -34,6 +34,9 @@ var Packages = []Package{
 	{"zstd", "zstd"},
 	{"locales", "/usr/share/i18n/SUPPORTED"},
 	{"procps", "ps"},
+	{"tmux", "tmux"},
+	{"vim-tiny", "vi"},
+	{"nano", "nano"},
 }
 
 // MissingPackages returns the names of the packages that are not installed.

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// patience is how many signals of a kind a command may ignore. With the next
+// one it is killed.
+const patience = 2
+
+// caughtError is the cause of an end by a signal.
+type caughtError syscall.Signal
+
+// Error implements error.
+func (s caughtError) Error() string { return "signal: " + syscall.Signal(s).String() }
+
+// forwarder takes the signals of this process. Until there is a command they end
+// what is going on; then they are the command's. It goes on until the process
+// ends, which a late signal must not do in place of the status.
+type forwarder struct {
+	// Immutable.
+	cancel context.CancelCauseFunc
+	c      chan os.Signal // capacity 16; package signal sends, listen receives; never closed
+
+	mu      sync.Mutex
+	command *contexts.Command // guarded by mu
+}
+
+func newForwarder(cancel context.CancelCauseFunc) *forwarder {
+	f := &forwarder{cancel: cancel, c: make(chan os.Signal, 16)}
+	for _, s := range endingSignals {
+		if !signal.Ignored(s) { // as by nohup
+			signal.Notify(f.c, s)
+		}
+	}
+	go f.listen()
+	return f
+}
+
+// forward makes the command the receiver of what comes.
+func (f *forwarder) forward(cmd *contexts.Command) {
+	f.mu.Lock()
+	f.command = cmd
+	f.mu.Unlock()
+	if cmd.Pty != nil {
+		signal.Notify(f.c, resizeSignals...)
+		f.resize(cmd) // it may have changed meanwhile
+	}
+}
+
+func (f *forwarder) listen() {
+	seen := make(map[os.Signal]int)
+	for s := range f.c {
+		f.mu.Lock()
+		cmd := f.command
+		f.mu.Unlock()
+		if isResize(s) {
+			f.resize(cmd)
+			continue
+		}
+		if seen[s]++; cmd == nil || seen[s] > patience {
+			f.cancel(caughtError(s.(syscall.Signal)))
+			continue
+		}
+		// It waits for an answer, which a link that is stuck does not bring.
+		go func() { _ = cmd.SignalGroup(s) }()
+	}
+}
+
+// resize gives the command's terminal the size of ours, if we have one.
+func (f *forwarder) resize(cmd *contexts.Command) {
+	cols, rows, err := term.GetSize(int(os.Stdin.Fd()))
+	if err == nil && cols > 0 && rows > 0 {
+		go func() { _ = cmd.Resize(rows, cols) }()
+	}
+}

@@ -1,0 +1,293 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// buildProgram makes the command-line program as it is installed.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "mitosis")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "../cmd/mitosis")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+// An office is a desk at which somebody types commands, and a host to which they
+// are to go.
+type office struct {
+	desk, web *lab.Running
+	program   string
+	path      string // of hops, to web
+}
+
+// newOffice makes one, with some more files on the host.
+func newOffice(t *testing.T, files map[string]string) *office {
+	t.Helper()
+	lab.Require(t)
+	program := buildProgram(t)
+	all := map[string]string{
+		"/home/deploy/.profile": "echo this is noise; export FROM_PROFILE=yes",
+		"/opt/venv/activate":    "VENV=/opt/venv; export VENV",
+		"/root/secret":          "for root only\n",
+	}
+	maps.Copy(all, files)
+	key := lab.NewClientKey(t)
+	web := lab.Start(t, lab.Host{
+		Name: "web1",
+		Users: []lab.User{
+			{Name: "deploy", Keys: []string{key.Authorized}},
+			{Name: "app"},
+		},
+		Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL",
+		SSHD:    &lab.SSHD{},
+		Files:   all,
+	})
+	desk := lab.Start(t, lab.Host{
+		Name:  "desk",
+		Binds: []string{program + ":ro"},
+		Files: map[string]string{
+			"/root/.ssh/id_ed25519":  key.Private,
+			"/root/.ssh/known_hosts": web.KnownHosts(),
+		},
+	})
+	return &office{desk, web, program, "ssh:deploy@" + web.Addr()}
+}
+
+// result is what is seen of a program that has ended.
+type result struct {
+	out, err string
+	status   int // 128 and the number for a signal
+}
+
+// finish runs a command at the desk.
+func finish(t *testing.T, cmd *lab.Cmd) result {
+	t.Helper()
+	var out, errOut strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	} else if ok && exit.Sys().(syscall.WaitStatus).Signaled() {
+		return result{out.String(), errOut.String(), 128 + int(exit.Sys().(syscall.WaitStatus).Signal())}
+	}
+	return result{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
+}
+
+func (o *office) command(ctx context.Context, args ...string) *lab.Cmd {
+	return o.desk.Command(ctx, append([]string{o.program}, args...)...)
+}
+
+func TestRunFromTheCommandLine(t *testing.T) {
+	o := newOffice(t, nil)
+	scenes := []scene{look(o.desk), look(o.web)}
+	sudo := o.path + "/sudo"
+	for name, c := range map[string]struct {
+		args  []string
+		stdin string
+		want  result // err: a part of it; none: it is empty
+	}{
+		"output":         {args: []string{"run", o.path, "--", "printf", "<%s>", "a b", "$x;", ""}, want: result{out: "<a b><$x;><>"}},
+		"both outputs":   {args: []string{"run", o.path, "--", "sh", "-c", "echo out; echo err >&2"}, want: result{"out\n", "err\n", 0}},
+		"input":          {args: []string{"run", sudo, "--", "wc", "-c"}, stdin: strings.Repeat("x", 1<<20), want: result{out: "1048576\n"}},
+		"no input":       {args: []string{"run", o.path, "--", "cat"}},
+		"status":         {args: []string{"run", o.path, "--", "sh", "-c", "exit 42"}, want: result{status: 42}},
+		"signal":         {args: []string{"run", sudo, "--", "sh", "-c", "kill -KILL $$"}, want: result{status: 137}},
+		"several hops":   {args: []string{"run", o.path, "sudo:app", "--", "id", "-un"}, want: result{out: "app\n"}},
+		"as root":        {args: []string{"run", sudo + "/local", "--", "cat", "/root/secret"}, want: result{out: "for root only\n"}},
+		"like ssh -J":    {args: []string{"run", "deploy@" + o.web.Addr() + ",sudo:app", "--", "id", "-un"}, want: result{out: "app\n"}},
+		"directory":      {args: []string{"run", "-C", "/var/lib", o.path, "--", "pwd"}, want: result{out: "/var/lib\n"}},
+		"variable":       {args: []string{"run", "-e", "A=1", "-e", "B=2", o.path, "--", "sh", "-c", "echo $A$B"}, want: result{out: "12\n"}},
+		"login":          {args: []string{"run", "-l", o.path, "--", "sh", "-c", "echo $FROM_PROFILE"}, want: result{out: "yes\n"}},
+		"no login":       {args: []string{"run", o.path, "--", "sh", "-c", "echo $FROM_PROFILE"}, want: result{out: "\n"}},
+		"source":         {args: []string{"run", "-s", "/opt/venv/activate", o.path, "--", "sh", "-c", "echo $VENV"}, want: result{out: "/opt/venv\n"}},
+		"not found":      {args: []string{"run", o.path, "--", "no-such-program"}, want: result{err: "not found", status: 127}},
+		"not executable": {args: []string{"run", o.path, "--", "/etc/passwd"}, want: result{err: "permission denied", status: 126}},
+		"no directory":   {args: []string{"run", "-C", "/none", o.path, "--", "true"}, want: result{err: "/none", status: 127}},
+		"no host":        {args: []string{"run", "ssh:" + o.web.IP() + ":1", "--", "true"}, want: result{err: "connection refused", status: 255}},
+		"no user":        {args: []string{"run", "ssh:nobody@" + o.web.Addr(), "--", "true"}, want: result{err: "ssh:nobody@", status: 255}},
+		"no sudo":        {args: []string{"run", o.path, "sudo:app/sudo", "--", "true"}, want: result{err: "password", status: 255}},
+		"no hop":         {args: []string{"run", "--", "true"}, want: result{err: "HOP... --", status: 2}},
+		"no command":     {args: []string{"run", o.path}, want: result{err: "HOP... --", status: 2}},
+		"no such hop":    {args: []string{"run", "rsh:web1", "--", "true"}, want: result{err: "no method", status: 2}},
+		"a terminal":     {args: []string{"run", "-t", o.path, "--", "sh", "-c", "tty; exit 5"}, want: result{out: "/dev/pts/", status: 5}},
+		"a daemon":       {args: []string{"run", o.path, "--", "sh", "-c", "sleep 86000 & echo started"}, want: result{"started\n", "WaitDelay", 0}},
+		"a shell":        {args: []string{"shell", o.path}, stdin: "echo $0 in $PWD\nexit 6\n", want: result{"this is noise\n-bash in /home/deploy\n", "", 6}},
+	} {
+		cmd := o.command(t.Context(), c.args...)
+		cmd.Stdin = strings.NewReader(c.stdin)
+		got := finish(t, cmd)
+		if c.want.out == "/dev/pts/" && strings.HasPrefix(got.out, c.want.out) {
+			got.out = c.want.out // whichever
+		}
+		if got.out != c.want.out || got.status != c.want.status || !strings.Contains(got.err, c.want.err) || c.want.err == "" && got.err != "" {
+			t.Errorf("%s: %+v, not %+v", name, got, c.want)
+		}
+	}
+	for _, s := range scenes {
+		s.restored(t, 5*time.Second, "/root/.ssh/known_hosts")
+	}
+}
+
+// A named pipe that never ends feeds a program that has had enough at some point.
+func TestRunReadsAFifo(t *testing.T) {
+	o := newOffice(t, nil)
+	script := `mkfifo /tmp/feed && exec 3<>/tmp/feed && (echo one; echo two) >&3 && "$1" run "$2" -- head -n 1 <&3`
+	got := finish(t, o.desk.Command(t.Context(), "sh", "-c", script, "sh", o.program, o.path))
+	if got != (result{out: "one\n"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRunPrintsMuch(t *testing.T) {
+	o := newOffice(t, nil)
+	size := 1 << 30
+	if testing.Short() {
+		size = 64 << 20
+	}
+	// The parent of the shell is the context.
+	script := `head -c "$1" /dev/zero; sed -n 's/VmHWM:\s*\([0-9]*\) kB/\1/p' /proc/$PPID/status >&2`
+	cmd := o.command(t.Context(), "run", o.path, "--", "sh", "-c", script, "sh", strconv.Itoa(size))
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	got := 0
+	cmd.Stdout = countingWriter{&got}
+	begin := time.Now()
+	if err := cmd.Run(); err != nil || got != size {
+		t.Fatalf("%d of %d bytes, %v: %s", got, size, err, &errOut)
+	}
+	near := int(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	far, err := strconv.Atoi(strings.TrimSpace(errOut.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d MiB in %v; at most %d MiB of memory here and %d MiB there", size>>20, time.Since(begin), near>>10, far>>10)
+	if near > 128<<10 || far > 128<<10 {
+		t.Errorf("it took %d MiB of memory here and %d MiB there", near>>10, far>>10)
+	}
+}
+
+type countingWriter struct{ n *int }
+
+func (w countingWriter) Write(b []byte) (int, error) { *w.n += len(b); return len(b), nil }
+
+// Signals are for the program at the far side; one that does not heed them is
+// killed at the third.
+func TestRunForwardsSignals(t *testing.T) {
+	o := newOffice(t, nil)
+	before := look(o.web)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		cmd, out := o.startReady(t, `trap 'echo caught; exit 33' INT TERM HUP QUIT; echo ready; while :; do sleep 0.01; done`)
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if got := exitStatus(t, cmd); got != 33 || !strings.Contains(out.String(), "caught\n") {
+			t.Errorf("%v: status %d, %q", sig, got, out)
+		}
+		cmd, _ = o.startReady(t, `trap '' INT TERM HUP QUIT; echo ready; while :; do sleep 86000; done`)
+		// Two of a kind at once may be one.
+		sent := 0
+		eventually(t, patience, "the third signal ends it", func() bool {
+			sent++
+			return errors.Is(cmd.Process.Signal(sig), os.ErrProcessDone) || hasEnded(cmd)
+		})
+		if got := exitStatus(t, cmd); got != 128+int(sig) || sent < 3 {
+			t.Errorf("%v, not heeded: status %d after %d", sig, got, sent)
+		}
+	}
+	before.restored(t, 5*time.Second)
+}
+
+// startReady runs a script over ssh and sudo until it says that it is ready.
+func (o *office) startReady(t *testing.T, script string) (*lab.Cmd, *journal) {
+	t.Helper()
+	cmd, out := o.command(t.Context(), "run", o.path+"/sudo", "--", "sh", "-c", script), new(journal)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the script is ready", func() bool { return strings.HasPrefix(out.String(), "ready\n") })
+	return cmd, out
+}
+
+// hasEnded reports whether a command has, waited for or not.
+func hasEnded(cmd *lab.Cmd) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil || info.Signo != 0
+}
+
+func exitStatus(t *testing.T, cmd *lab.Cmd) int {
+	t.Helper()
+	err := cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Sys().(syscall.WaitStatus).Signaled() {
+		return exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return 0
+}
+
+// At whatever moment the client is killed, nothing of it is left at the far side.
+func TestKilledRunLeavesNothing(t *testing.T) {
+	o := newOffice(t, nil)
+	before := look(o.web)
+	const script = `trap '' TERM HUP INT; sleep 86000 & (while :; do sleep 86001; done) & echo ready; while :; do sleep 86002; done`
+	begin := time.Now()
+	cmd, _ := o.startReady(t, script)
+	span := time.Since(begin)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	const moments = 40
+	for i := range moments {
+		before.gone(t, deathBudget)
+		out := new(journal)
+		cmd := o.command(t.Context(), "run", o.path+"/sudo", "--", "sh", "-c", script)
+		cmd.Stdout = out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if i%4 == 0 {
+			eventually(t, patience, "the script is ready", func() bool { return out.String() == "ready\n" })
+		} else {
+			<-time.After(span * time.Duration(i) / moments)
+		}
+		_ = cmd.Process.Signal([]syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM}[i%3])
+		if i%3 == 2 {
+			_ = cmd.Process.Signal(syscall.SIGKILL) // behind its back
+		}
+		_ = cmd.Wait()
+	}
+	before.restored(t, deathBudget)
+}
+
+// gone waits for the end of what was started since.
+func (s scene) gone(t *testing.T, limit time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for left := s.newProcesses(); len(left) > 0; left = s.newProcesses() {
+		if time.Now().After(deadline) {
+			t.Fatalf("left on %s after %v: %v", s.host.Name(), limit, left)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
