@@ -101,6 +101,20 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Timeout reports whether the reason is that time ran out, in the way that the
+// errors of package net do; many callers look no further than the outermost
+// error.
+func (e *Error) Timeout() bool { return e.Kind == KindDeadline || isTimeout(e.Err) }
+
+// Temporary completes net.Error. It says what Timeout says, as nothing else that
+// happens to a hop passes by itself.
+func (e *Error) Temporary() bool { return e.Timeout() }
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
 // Is reports whether target is the sentinel of the error's kind.
 func (e *Error) Is(target error) bool {
 	s := e.Kind.sentinel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"reflect"
@@ -53,6 +54,23 @@ func TestErrnoTravelsByName(t *testing.T) {
 	for _, n := range errnoNames {
 		if errnoByName(errnoName(n.errno)) != n.errno {
 			t.Errorf("%s", n.name)
+		}
+	}
+}
+
+func TestTimeoutsStayTimeouts(t *testing.T) {
+	late := &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	for _, c := range []struct {
+		err  error
+		late bool
+	}{
+		{late, true}, {fmt.Errorf("wrapped: %w", late), true}, {context.DeadlineExceeded, true},
+		{syscall.ETIMEDOUT, true}, {syscall.ECONNREFUSED, false}, {io.EOF, false}, {context.Canceled, false},
+	} {
+		got := &Error{Op: "dial", Path: "a/b", Err: travel(c.err, 2)}
+		var err error = got
+		if e, ok := err.(net.Error); !ok || e.Timeout() != c.late {
+			t.Errorf("%v is a timeout: %v", c.err, got.Timeout())
 		}
 	}
 }

@@ -19,6 +19,7 @@ type failure struct {
 	Panic *string  `cbor:"9,keyasint,omitempty"`
 	Stack string   `cbor:"10,keyasint,omitempty"`
 	Link  bool     `cbor:"11,keyasint,omitempty"` // made by a router, not by a function
+	Late  bool     `cbor:"12,keyasint,omitempty"` // its Timeout method says true
 }
 
 // maxText bounds the text and the stack of an error that travels, in bytes.
@@ -77,7 +78,7 @@ func describe(err error) *failure {
 		f.Text = "unknown error"
 		return f
 	}
-	f.Text = capText(err.Error())
+	f.Text, f.Late = capText(err.Error()), isTimeout(err)
 	if e, ok := errors.AsType[*Error](err); ok {
 		f.Kind, f.Op, f.Path = e.Kind, capText(e.Op), capText(e.Path)
 	}
@@ -133,7 +134,7 @@ func decodeError(b []byte) (error, bool) {
 		return &Error{Op: "decode error", Kind: KindProtocol, Err: err}, false
 	}
 	r := &RemoteError{
-		Kind: f.Kind, Op: f.Op, Path: f.Path, text: f.Text, stack: f.Stack, codes: f.Codes,
+		Kind: f.Kind, Op: f.Op, Path: f.Path, text: f.Text, stack: f.Stack, codes: f.Codes, late: f.Late,
 	}
 	if f.Errno != "" {
 		r.errno = errnoByName(f.Errno)
@@ -189,11 +190,15 @@ type RemoteError struct {
 	stack string
 	codes []uint64
 	errno syscall.Errno // 0: none, or unknown here
+	late  bool
 	inner []error
 }
 
 // Error returns the text that the error had where it came from.
 func (e *RemoteError) Error() string { return e.text }
+
+// Timeout reports whether the error was a timeout there; see [Error.Timeout].
+func (e *RemoteError) Timeout() bool { return e.late }
 
 // Stack returns the stack of a remote panic, else "".
 func (e *RemoteError) Stack() string { return e.stack }
