@@ -198,7 +198,8 @@ func (s *Stream) finish(err error) {
 	}
 	s.chunks = nil
 	failed := s.writeErr != nil && s.readErr != nil
-	if s.readErr == nil || err != nil {
+	if s.readErr == nil || s.readErr == io.EOF || err != nil {
+		// Not the end of the data: what was dropped may have come before.
 		s.readErr = closedError("read", err)
 	}
 	if s.writeErr == nil {
