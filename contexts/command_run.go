@@ -2,6 +2,7 @@ package contexts
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,7 +184,7 @@ func (r *commandRun) copyOutput(w io.Writer, s *router.Stream) {
 	}
 	s.Reset(syscall.EPIPE)
 	r.mu.Lock()
-	r.outErr = firstError(r.outErr, err)
+	r.outErr = cmp.Or(r.outErr, err)
 	r.mu.Unlock()
 }
 
@@ -211,14 +212,14 @@ func (r *commandRun) listen() {
 				r.why = core.DecodeError(e.Err)
 			}
 		default:
-			r.lost = firstError(err, core.ErrProtocol)
+			r.lost = cmp.Or(err, core.ErrProtocol)
 		}
 		break
 	}
 	r.mu.Lock()
 	r.over = true
 	for _, p := range r.pending {
-		p <- firstError(r.lost, os.ErrProcessDone)
+		p <- cmp.Or(r.lost, os.ErrProcessDone)
 	}
 	r.pending = nil
 	r.mu.Unlock()
@@ -237,7 +238,7 @@ func (r *commandRun) order(o commandOrder) error {
 	r.mu.Unlock()
 	if over {
 		r.orders.mu.Unlock()
-		return firstError(r.lost, os.ErrProcessDone)
+		return cmp.Or(r.lost, os.ErrProcessDone)
 	}
 	// If this fails, listen hears of it as well.
 	_ = r.orders.w.value(o)

@@ -3,6 +3,7 @@
 package contexts
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -83,7 +84,7 @@ func control(file *os.File, f func(fd int) error) error {
 	}
 	var inner error
 	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return firstError(err, inner)
+	return cmp.Or(err, inner)
 }
 
 // endOf tells how a process ended that was reaped.

@@ -2,6 +2,7 @@ package contexts
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -123,7 +124,7 @@ func (c *Command) newCommandRequest() (commandRequest, error) {
 	if c.Path == "" {
 		return q, fmt.Errorf("%w: no program is named", fs.ErrInvalid)
 	}
-	err := firstError(noNUL("the program's name", c.Path), noNUL("Dir", c.Dir), noNUL("SourceEnv", c.SourceEnv))
+	err := cmp.Or(noNUL("the program's name", c.Path), noNUL("Dir", c.Dir), noNUL("SourceEnv", c.SourceEnv))
 	if err != nil {
 		return q, err
 	}

@@ -3,13 +3,10 @@ package contexts
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
-	"github.com/mitosis-go/mitosis/router"
 )
 
 // What contexts ask of each other beyond user functions is itself made of
@@ -185,82 +182,3 @@ var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.P
 	answer, err := l.cfg.Prompt(ctx, p)
 	return connect.Secret(answer), err
 }, AllowDescendants)
-
-// dialRequest asks for a connection from the context's host.
-type dialRequest struct {
-	Network string
-	Addr    string
-	Timeout time.Duration
-}
-
-// dialConn connects its caller to an address. One byte says that the
-// connection is there; a failure is the stream's error.
-var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Conn, q dialRequest) error {
-	d := net.Dialer{Timeout: q.Timeout}
-	far, err := d.DialContext(ctx, q.Network, q.Addr)
-	if err != nil {
-		return err
-	}
-	defer far.Close()
-	if _, err := conn.Write([]byte{1}); err != nil {
-		return err
-	}
-	return relay(conn, far)
-})
-
-// dialThrough is Node.DialContext.
-func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, error) {
-	q := dialRequest{Network: network, Addr: addr}
-	if deadline, ok := ctx.Deadline(); ok {
-		q.Timeout = time.Until(deadline)
-	}
-	op := "dial " + network + " " + addr
-	conn, err := dialConn.Dial(ctx, n, q)
-	if err != nil {
-		return nil, &Error{Op: op, Path: n.String(), Err: err}
-	}
-	stop := context.AfterFunc(ctx, func() { conn.(*router.Stream).Reset(context.Cause(ctx)) })
-	var ok [1]byte
-	_, err = io.ReadFull(conn, ok[:])
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		conn.Close()
-		return nil, &Error{Op: op, Path: n.String(), Err: err}
-	}
-	return conn, nil
-}
-
-// closeWriter is a connection that can say "no more" and still listen.
-type closeWriter interface{ CloseWrite() error }
-
-// relay copies both ways until both sides have said all they had to say. An
-// error on one side ends both.
-func relay(a, b net.Conn) error {
-	errs := make(chan error, 2)
-	half := func(dst, src net.Conn) {
-		_, err := io.Copy(dst, src)
-		if w, ok := dst.(closeWriter); ok && err == nil {
-			err = w.CloseWrite()
-		}
-		errs <- err
-	}
-	go half(a, b)
-	go half(b, a)
-	err := <-errs
-	if err != nil {
-		b.Close()
-		a.Close()
-	}
-	return firstError(err, <-errs)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -67,6 +67,9 @@ type local struct {
 	chains     map[chainKey]*chainState
 	chainCount map[core.ID]int
 
+	listeners listeners // of others, at this host
+	leftovers leftovers
+
 	// backgroundWG counts the goroutines that background started.
 	backgroundWG sync.WaitGroup
 
@@ -263,7 +266,7 @@ func (l *local) onShutdown(router.Message) {
 }
 
 // errShutdown is the cause with which calls are cancelled at the end.
-var errShutdown = errors.New("the context is shutting down")
+var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the context is shutting down")}
 
 // shutdown ends what goes on here, from the leaves up: calls are cancelled,
 // children closed, then the processes that were started from here. It reports
@@ -274,6 +277,7 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 	l.closing = true
 	l.callMu.Unlock()
 	l.cancel(errShutdown)
+	l.removeLeftovers()
 	survivors := l.closeChildren(time.Until(deadline))
 	if l.id == core.Master {
 		// The processes of the master are the user's.
@@ -303,6 +307,7 @@ func (l *local) abandon() {
 	l.closing = true
 	l.callMu.Unlock()
 	l.cancel(errShutdown)
+	l.removeLeftovers()
 	l.endSend()
 	var ending sync.WaitGroup
 	ending.Go(func() { _ = l.router.Close(ErrClosed) })

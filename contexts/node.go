@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
@@ -134,12 +133,6 @@ func (n *Node) Ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	_, err := pingFunc.Call(ctx, n, struct{}{})
 	return time.Since(start), err
-}
-
-// DialContext opens a connection from the context's host, as net.Dialer would
-// there. Networks are those of package net: "tcp", "tcp4", "tcp6", "unix".
-func (n *Node) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	return dialThrough(ctx, n, network, addr)
 }
 
 // wireNode is how a node travels.

@@ -1,0 +1,145 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// DialContext opens a connection from the context's host, as net.Dialer would
+// there: names are resolved there, too. It has the shape that
+// http.Transport.DialContext and most database drivers take.
+//
+// Networks are "tcp", "tcp4", "tcp6" and "unix", whose connections also have
+// CloseWrite() error and SetLinger(0) (after which Close resets); and "udp",
+// "udp4", "udp6" and "unixgram", where every Write is one datagram of at most
+// 65507 bytes and every Read gets one. LocalAddr and RemoteAddr are those at
+// the context's host. Deadlines hold here. An end, a half-close and a reset
+// are passed on as what they are, in both directions.
+// A datagram of which a part has gone when its write deadline comes ends the
+// connection.
+//
+// ctx bounds the dialling and not the connection, which ends with Close, with
+// the host's peer, or with the context. A failure at that host is a
+// *net.OpError in an *Error: the errno (syscall.ECONNREFUSED), a *net.DNSError
+// and Timeout() have survived the hops.
+func (n *Node) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return dialThrough(ctx, n, network, addr)
+}
+
+// dialRequest asks for a connection from the context's host.
+type dialRequest struct {
+	Network string
+	Addr    string
+	Timeout time.Duration
+}
+
+// dialConn connects its caller to an address. The addresses of the connection
+// come first, when it is there; a failure is the stream's error.
+var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Conn, q dialRequest) error {
+	s := conn.(*router.Stream)
+	dialing, stop := untilDone(ctx, s)
+	d := net.Dialer{Timeout: q.Timeout}
+	far, err := d.DialContext(dialing, q.Network, q.Addr)
+	stop()
+	if err != nil {
+		return netFailure(err)
+	}
+	defer far.Close()
+	if err := writeEnds(s, far); err != nil {
+		return err
+	}
+	return relay(ctx, s, far)
+})
+
+// untilDone returns a context that also ends when nobody is left at the other
+// end of a stream.
+func untilDone(ctx context.Context, s *router.Stream) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// dialThrough is Node.DialContext.
+func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, error) {
+	fail := func(err error) (net.Conn, error) { return nil, netError("dial", n, network, addr, err) }
+	if !forwardable(network) {
+		return fail(net.UnknownNetworkError(network))
+	}
+	q := dialRequest{Network: network, Addr: addr}
+	if deadline, ok := ctx.Deadline(); ok {
+		q.Timeout = max(time.Until(deadline), 1)
+	}
+	s, err := openStream(ctx, dialConn.e, dialConn.nodes, n, q)
+	if err != nil {
+		return fail(reasonWithoutCall(err))
+	}
+	stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
+	local, remote, err := readEnds(s)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.Close()
+		return fail(err)
+	}
+	return newForwarded(s, network, local, remote), nil
+}
+
+// forwardable reports whether connections of a network can be passed on.
+func forwardable(network string) bool {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+		return true
+	}
+	return datagrams(network)
+}
+
+func datagrams(network string) bool {
+	return strings.HasPrefix(network, "udp") || network == "unixgram"
+}
+
+// netFailure prepares an error of package net for the way: what is wrapped
+// around the reason there, netError wraps around it here.
+func netFailure(err error) error {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		plain := *e
+		plain.UnwrapErr = nil // an interface cannot travel
+		return &plain
+	}
+	if e, ok := err.(*net.OpError); ok {
+		return e.Err
+	}
+	return err
+}
+
+func init() { core.RegisterErrorType[*net.DNSError]("net.DNSError") }
+
+// netError tells what went wrong at the host of a context in the way of
+// package net, and what went wrong on the way to it in the way of this one.
+func netError(op string, n *Node, network, addr string, err error) error {
+	if e, ok := err.(*core.Error); ok {
+		return &Error{Op: op + " " + network + " " + addr, Path: n.String(), Err: e}
+	}
+	return &Error{Path: n.String(), Err: &net.OpError{Op: op, Net: network, Addr: farAddr{network, addr}, Err: err}}
+}
+
+// reasonWithoutCall takes off the words of a call, where the operation that it
+// was made for has its own.
+func reasonWithoutCall(err error) error {
+	if e, ok := err.(*Error); ok && e.Err != nil {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,372 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// Listen opens a port, or a socket in the file system, at the context's host
+// and accepts its connections here. Networks are "tcp", "tcp4", "tcp6" and
+// "unix". Addr of the listener is the address that was bound, with the port
+// that ":0" became.
+//
+// ctx bounds the opening and not the listener. That ends with Close, with the
+// context, and with this process; what has not been accepted by then is
+// reset, what has been lives on. Up to 128 connections wait to be accepted,
+// more wait in the host's own backlog.
+//
+// Connections are as those of [Node.DialContext]. An ancestor may listen at its
+// descendants; the reverse takes a function that does it for them.
+func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	fail := func(err error) (net.Listener, error) { return nil, netError("listen", n, network, addr, err) }
+	if !forwardable(network) || datagrams(network) {
+		return fail(net.UnknownNetworkError(network))
+	}
+	if n.self == nil {
+		return fail(&core.Error{Kind: core.KindNoRoute})
+	}
+	life, cancel := context.WithCancelCause(n.self.ctx)
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	next, end := iter.Pull2(listenSeq.Call(life, n, listenRequest{Network: network, Addr: addr}))
+	first, err, _ := next()
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		end()
+		cancel(nil)
+		return fail(reasonWithoutCall(err))
+	}
+	ln := &listener{
+		n: n, network: network, addr: first.Local.addr(), id: first.Conn, cancel: cancel,
+		announced: make(chan announced, listenBacklog), done: make(chan struct{}),
+	}
+	ln.wg.Go(func() {
+		defer end()
+		ln.follow(next)
+	})
+	return ln, nil
+}
+
+// listenBacklog bounds the connections that a listener holds.
+const listenBacklog = 128
+
+type listenRequest struct{ Network, Addr string }
+
+// announced tells of a connection that came in, and the first of the listener
+// itself.
+type announced struct {
+	_             struct{} `cbor:",toarray"`
+	Conn          uint64   // its number; in the first, that of the listener
+	Local, Remote wireAddr
+}
+
+// listener is the near end.
+type listener struct {
+	// Immutable.
+	n       *Node
+	network string
+	addr    net.Addr
+	id      uint64
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup
+
+	// What waits to be accepted: sent by follow, which closes it; Accept
+	// receives. The far end announces no more than there is room for.
+	announced chan announced
+
+	done      chan struct{} // closed by Close
+	closeOnce sync.Once
+	claimed   atomic.Uint64 // the last connection that was taken out of announced
+	err       error         // why there is nothing more; set before announced is closed
+}
+
+// follow takes the announcements until the far end has no more.
+func (ln *listener) follow(next func() (announced, error, bool)) {
+	defer close(ln.announced)
+	for {
+		a, err, ok := next()
+		if err != nil || !ok {
+			ln.err = err
+			return
+		}
+		select {
+		case ln.announced <- a:
+		default:
+			ln.err = core.ErrProtocol
+			return
+		}
+	}
+}
+
+// Accept implements net.Listener.
+func (ln *listener) Accept() (net.Conn, error) {
+	select {
+	case <-ln.done:
+		return nil, ln.closed("accept")
+	default:
+	}
+	var a announced
+	var ok bool
+	select {
+	case a, ok = <-ln.announced:
+	case <-ln.done:
+		return nil, ln.closed("accept")
+	}
+	var err error
+	if ok {
+		for last := ln.claimed.Load(); last < a.Conn && !ln.claimed.CompareAndSwap(last, a.Conn); {
+			last = ln.claimed.Load()
+		}
+		// The connection may have ended meanwhile. Its first Read says so.
+		var s *router.Stream
+		s, err = openStream(ln.n.self.ctx, acceptConn.e, acceptConn.nodes, ln.n, acceptRequest{Listener: ln.id, Conn: a.Conn})
+		if err == nil {
+			return newForwarded(s, ln.network, a.Local.addr(), a.Remote.addr()), nil
+		}
+	}
+	if !ok {
+		err = ln.err // set before announced was closed
+	}
+	if err == nil {
+		err = net.ErrClosed
+	}
+	return nil, netError("accept", ln.n, ln.network, ln.addr.String(), reasonWithoutCall(err))
+}
+
+func (ln *listener) closed(op string) error {
+	return &net.OpError{Op: op, Net: ln.network, Addr: ln.addr, Err: net.ErrClosed}
+}
+
+// Addr implements net.Listener: the address at the context's host.
+func (ln *listener) Addr() net.Addr { return ln.addr }
+
+// Close implements net.Listener. When it returns the port is closed, or its
+// host has not answered for a few seconds: a context that cannot be reached
+// any more closes it by itself.
+func (ln *listener) Close() error {
+	err := ln.closed("close")
+	ln.closeOnce.Do(func() {
+		close(ln.done)
+		ctx, cancel := context.WithTimeout(ln.n.self.ctx, unlistenTimeout)
+		defer cancel()
+		_, _ = unlistenFunc.Call(ctx, ln.n, unlistenRequest{Listener: ln.id, Claimed: ln.claimed.Load()})
+		ln.cancel(net.ErrClosed)
+		ln.wg.Wait()
+		err = nil
+	})
+	return err
+}
+
+// unlistenTimeout bounds the Close of a listener.
+const unlistenTimeout = 3 * time.Second
+
+// arrivals holds the connections of a listener, at its host, until they are
+// claimed.
+type arrivals struct {
+	owner core.ID
+	ln    net.Listener
+	room  chan struct{} // capacity listenBacklog; one sent for each that is held
+
+	// Guarded by listeners.mu.
+	conns   map[uint64]net.Conn
+	claimed uint64 // those up to this number are about to be claimed; set by an orderly end
+	ended   bool   // no more connections come
+}
+
+// listeners are those that other contexts have at this one.
+type listeners struct {
+	mu   sync.Mutex
+	next uint64
+	all  map[uint64]*arrivals
+}
+
+func (t *listeners) add(owner core.ID, ln net.Listener) (uint64, *arrivals) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil {
+		t.all = make(map[uint64]*arrivals)
+	}
+	t.next++
+	a := &arrivals{owner: owner, ln: ln, room: make(chan struct{}, listenBacklog), conns: make(map[uint64]net.Conn)}
+	t.all[t.next] = a
+	return t.next, a
+}
+
+// close ends a listener with all its connections but those that its owner
+// has accepted, for which a claim is on its way.
+func (t *listeners) close(owner core.ID, q unlistenRequest) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.all[q.Listener]
+	if a == nil || a.owner != owner {
+		return net.ErrClosed
+	}
+	a.claimed = q.Claimed
+	return a.ln.Close()
+}
+
+// remove forgets a listener when it has ended.
+func (t *listeners) remove(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.all[id]
+	for n, c := range a.conns {
+		if n > a.claimed {
+			abort(c)
+			delete(a.conns, n)
+		}
+	}
+	a.ended = true
+	if len(a.conns) == 0 {
+		delete(t.all, id)
+		return
+	}
+	// The owner may be lost before it can claim them.
+	time.AfterFunc(claimTime, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, c := range a.conns {
+			abort(c)
+		}
+		delete(t.all, id)
+	})
+}
+
+// claimTime bounds the time between a listener's orderly end and the last
+// claim, which was sent before it.
+const claimTime = 30 * time.Second
+
+func (t *listeners) put(a *arrivals, c net.Conn) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	a.conns[t.next] = c
+	return t.next
+}
+
+// claim hands out a connection, once and only to the listener's owner.
+func (t *listeners) claim(owner core.ID, q acceptRequest) (net.Conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.all[q.Listener]
+	if a == nil || a.owner != owner || a.conns[q.Conn] == nil {
+		return nil, fmt.Errorf("%w: no such connection", net.ErrClosed)
+	}
+	c := a.conns[q.Conn]
+	delete(a.conns, q.Conn)
+	if a.ended && len(a.conns) == 0 {
+		delete(t.all, q.Listener)
+	}
+	<-a.room
+	return c, nil
+}
+
+// listenSeq listens. What it yields is the listener and then its connections.
+var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenRequest) iter.Seq2[announced, error] {
+	return func(yield func(announced, error) bool) {
+		call := callOf(ctx)
+		ln, err := new(net.ListenConfig).Listen(ctx, q.Network, q.Addr)
+		if err != nil {
+			yield(announced{}, netFailure(err))
+			return
+		}
+		// Close also removes the socket of a unix listener, which must be
+		// done before the process ends.
+		forget := call.l.atEnd(func() { ln.Close() })
+		defer forget()
+		defer ln.Close()
+		stop := context.AfterFunc(ctx, func() { ln.Close() })
+		defer stop()
+		t := &call.l.listeners
+		id, held := t.add(call.m.Src, ln)
+		defer t.remove(id)
+		if !yield(announced{Conn: id, Local: toWire(ln.Addr())}, nil) {
+			return
+		}
+		for {
+			select {
+			case held.room <- struct{}{}:
+			case <-ctx.Done():
+				yield(announced{}, context.Cause(ctx))
+				return
+			}
+			c, err := acceptNext(ctx, ln)
+			if err != nil {
+				if ctx.Err() != nil {
+					err = context.Cause(ctx) // why it is closed
+				}
+				yield(announced{}, netFailure(err))
+				return
+			}
+			a := announced{Conn: t.put(held, c), Local: toWire(c.LocalAddr()), Remote: toWire(c.RemoteAddr())}
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+})
+
+// acceptNext waits while the process has no descriptor left: some will come
+// free, and a server that gives up for that is gone for good.
+func acceptNext(ctx context.Context, ln net.Listener) (net.Conn, error) {
+	for {
+		c, err := ln.Accept()
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return c, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// unlistenRequest closes a listener, all of whose connections up to Claimed
+// have been accepted.
+type unlistenRequest struct{ Listener, Claimed uint64 }
+
+var unlistenFunc = NewFunc("mitosis.unlisten", func(ctx context.Context, q unlistenRequest) (struct{}, error) {
+	call := callOf(ctx)
+	return struct{}{}, call.l.listeners.close(call.m.Src, q)
+})
+
+// acceptRequest claims a connection.
+type acceptRequest struct{ Listener, Conn uint64 }
+
+var acceptConn = NewConnFunc("mitosis.accept", func(ctx context.Context, conn net.Conn, q acceptRequest) error {
+	call := callOf(ctx)
+	c, err := call.l.listeners.claim(call.m.Src, q)
+	if err != nil {
+		return err
+	}
+	return relay(ctx, conn.(*router.Stream), c)
+})
+
+// A connection for which no stream can be opened is given up: it must not keep
+// its place in the backlog.
+func init() {
+	serve := acceptConn.e.serve
+	acceptConn.e.serve = func(c *incoming) {
+		serve(c)
+		if c.failed == nil {
+			return
+		}
+		if q, err := decodeArg[acceptRequest](c, nil); err == nil {
+			if conn, err := c.l.listeners.claim(c.m.Src, q); err == nil {
+				abort(conn)
+			}
+		}
+	}
+}

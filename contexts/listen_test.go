@@ -1,0 +1,170 @@
+package contexts_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+func TestListenerEnds(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a := child(t, self)
+	b := child(t, a)
+	accept := func(ln net.Listener) chan error {
+		errs := make(chan error, 1)
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					errs <- err
+					return
+				}
+				defer c.Close()
+			}
+		}()
+		return errs
+	}
+	path := filepath.Join(t.TempDir(), "socket")
+	closed := must(b.Listen(t.Context(), "unix", path))
+	if closed.Addr().String() != path {
+		t.Errorf("the address is %v", closed.Addr())
+	}
+	errs := accept(closed)
+	waiting := must(net.Dial("unix", path))
+	defer waiting.Close()
+	if err := closed.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-errs; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept of a closed listener: %v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket after Close: %v", err)
+	}
+	if err := closed.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed twice: %v", err)
+	}
+
+	lost := must(b.Listen(t.Context(), "unix", path))
+	errs = accept(lost)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-errs; errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept of a lost listener: %v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket after the context: %v", err)
+	}
+	lost.Close()
+	if _, err := b.Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+		t.Errorf("listening at a lost context: %v", err)
+	}
+}
+
+// When the process in the middle is killed, the one at the listening host ends
+// by itself. It leaves neither port nor socket.
+func TestAKilledHopLeavesNoListener(t *testing.T) {
+	noLeaks(t)
+	a := child(t, start(t, nil))
+	b := child(t, a)
+	path := filepath.Join(t.TempDir(), "socket")
+	socket := must(b.Listen(t.Context(), "unix", path))
+	port := must(b.Listen(t.Context(), "tcp", "127.0.0.1:0"))
+	near, peer := dialPair(t, b, "tcp")
+	if err := syscall.Kill(must(pid.Call(t.Context(), a, struct{}{})), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for _, ln := range []net.Listener{socket, port} {
+		if _, err := ln.Accept(); !errors.Is(err, contexts.ErrGone) {
+			t.Errorf("Accept: %v", err)
+		}
+		ln.Close()
+	}
+	if _, err := io.ReadAll(near); !errors.Is(err, contexts.ErrGone) {
+		t.Errorf("reading from a lost connection: %v", err)
+	}
+	if _, err := near.Write([]byte("x")); !errors.Is(err, contexts.ErrGone) {
+		t.Errorf("writing to a lost connection: %v", err)
+	}
+	if _, err := io.ReadAll(peer); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the peer of a lost connection reads %v", err)
+	}
+	eventually(t, "the socket is removed", func() bool {
+		_, err := os.Lstat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
+	eventually(t, "the port is closed", func() bool {
+		c, err := net.Dial("tcp", port.Addr().String())
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+}
+
+func TestListenErrors(t *testing.T) {
+	b := grandchild(t)
+	busy := must(net.Listen("tcp", "127.0.0.1:0"))
+	defer busy.Close()
+	if _, err := b.Listen(t.Context(), "tcp", busy.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	if _, err := b.Listen(t.Context(), "udp", "127.0.0.1:0"); !errors.As(err, new(net.UnknownNetworkError)) {
+		t.Errorf("a listener for datagrams: %v", err)
+	}
+}
+
+func TestBacklogIsBounded(t *testing.T) {
+	b := grandchild(t)
+	sameFiles(t, b)
+	ln := must(b.Listen(t.Context(), "tcp", "127.0.0.1:0"))
+	before := must(openFiles.Call(t.Context(), b, struct{}{}))
+	const many = 300
+	var conns []net.Conn
+	for i := range many {
+		c, err := net.DialTimeout("tcp", ln.Addr().String(), 10*time.Second)
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+		fmt.Fprintf(c, "%d\n", i)
+		c.(*net.TCPConn).CloseWrite()
+	}
+	eventually(t, "the backlog is full", func() bool {
+		return must(openFiles.Call(t.Context(), b, struct{}{})) >= before+128
+	})
+	if n := must(openFiles.Call(t.Context(), b, struct{}{})); n > before+128+8 {
+		t.Errorf("%d descriptors more while nobody accepts", n-before)
+	}
+	seen := map[string]bool{}
+	for range many {
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := io.ReadAll(c)
+		if err != nil || seen[string(line)] || !strings.HasSuffix(string(line), "\n") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		seen[string(line)] = true
+		c.Close()
+	}
+	ln.Close()
+	for _, c := range conns {
+		if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+}
