@@ -49,6 +49,11 @@
 // The deadline of the caller's ctx travels as remaining time, its cancellation
 // as a message; a function whose caller is lost is cancelled as well.
 //
+// [NewMailbox] is for values that come unasked, from any number of contexts: its
+// [Sender] is a value that may be passed on, its [Receiver] has a channel. With
+// [Node.DialContext] and [Node.Listen] a program uses the network of a context's
+// host as if it ran there.
+//
 // # Commands
 //
 // [Node.Command] runs a program on the context's host, in the shape of os/exec:

@@ -138,7 +138,10 @@ func relay(ctx context.Context, s *router.Stream, c net.Conn) error {
 		return relayPackets(ctx, s, c)
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { abort(c) })
+	stop := context.AfterFunc(ctx, func() {
+		s.Reset(context.Cause(ctx)) // first: it is the reason of what follows
+		abort(c)
+	})
 	defer stop()
 	var up sync.WaitGroup
 	up.Go(func() { relayUp(s, c) })

@@ -23,10 +23,11 @@ var openFiles = contexts.NewFunc("test.openfiles", func(context.Context, struct{
 func noLeaks(t *testing.T) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()
+	starter := goleak.IgnoreTopFunction("github.com/mitosis-go/mitosis/connect.serveStarts") // it is for all of the process
 	before := len(must(os.ReadDir("/proc/self/fd")))
 	t.Cleanup(func() {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-		if err := goleak.Find(current); err != nil {
+		if err := goleak.Find(current, starter); err != nil {
 			t.Error(err)
 		}
 		eventually(t, "the descriptors are closed", func() bool {

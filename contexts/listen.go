@@ -23,7 +23,8 @@ import (
 // ctx bounds the opening and not the listener. That ends with Close, with the
 // context, and with this process; what has not been accepted by then is
 // reset, what has been lives on. Up to 128 connections wait to be accepted,
-// more wait in the host's own backlog.
+// more wait in the host's own backlog. The socket in the file system is removed
+// with the listener, unless the context is killed where it stands.
 //
 // Connections are as those of [Node.DialContext]. An ancestor may listen at its
 // descendants; the reverse takes a function that does it for them.

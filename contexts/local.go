@@ -68,6 +68,7 @@ type local struct {
 	chainCount map[core.ID]int
 
 	listeners listeners // of others, at this host
+	mailboxes mailboxes
 	leftovers leftovers
 
 	// backgroundWG counts the goroutines that background started.

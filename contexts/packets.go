@@ -123,7 +123,10 @@ func writePacket(s *router.Stream, framed []byte) error {
 // other end takes it is dropped by the host's own socket.
 func relayPackets(ctx context.Context, s *router.Stream, c net.Conn) error {
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		s.Reset(context.Cause(ctx))
+		c.Close()
+	})
 	defer stop()
 	down := make(chan struct{})
 	go func() {

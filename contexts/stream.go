@@ -205,6 +205,12 @@ const (
 // maxItem bounds a value of a sequence.
 const maxItem = core.MaxMessage
 
+func appendItem(to []byte, kind byte, b []byte) []byte {
+	to = append(to, kind)
+	to = binary.AppendUvarint(to, uint64(len(b)))
+	return append(to, b...)
+}
+
 // seqWriter writes items.
 type seqWriter struct {
 	s   *router.Stream
@@ -212,9 +218,7 @@ type seqWriter struct {
 }
 
 func (w *seqWriter) write(kind byte, b []byte) error {
-	w.buf = append(w.buf[:0], kind)
-	w.buf = binary.AppendUvarint(w.buf, uint64(len(b)))
-	w.buf = append(w.buf, b...)
+	w.buf = appendItem(w.buf[:0], kind, b)
 	_, err := w.s.Write(w.buf)
 	return err
 }
@@ -231,25 +235,14 @@ func (w *seqWriter) value(v any) error {
 func (w *seqWriter) fail(err error) { _ = w.write(itemError, core.EncodeError(err)) }
 func (w *seqWriter) end()           { _ = w.write(itemEnd, nil) }
 
-// readItem reads one item of at most max bytes. A stream that ends without an end item was cut.
-func readItem(r *bufio.Reader, max uint64) (item []byte, last bool, err error) {
-	k, err := r.ReadByte()
+// readItem reads one item of at most limit bytes. A stream that ends without an
+// end item was cut.
+func readItem(r *bufio.Reader, limit uint64) (item []byte, last bool, err error) {
+	k, n, err := readItemHead(r, limit)
 	if err != nil {
 		return nil, true, unexpected(err)
 	}
-	n, err := binary.ReadUvarint(r)
-	if err != nil {
-		return nil, true, unexpected(err)
-	}
-	if n > max {
-		return nil, true, ErrTooLarge
-	}
-	// Memory is taken as the bytes arrive, not as they are announced.
-	item, err = io.ReadAll(io.LimitReader(r, int64(n)))
-	if err == nil && uint64(len(item)) < n {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
+	if item, err = readItemBody(r, n); err != nil {
 		return nil, true, err
 	}
 	switch k {
@@ -261,6 +254,31 @@ func readItem(r *bufio.Reader, max uint64) (item []byte, last bool, err error) {
 		return nil, true, nil
 	}
 	return nil, true, core.ErrProtocol
+}
+
+// readItemHead reads what comes before the bytes of an item: what it is, and
+// their number. At the end of the stream it returns io.EOF.
+func readItemHead(r *bufio.Reader, limit uint64) (kind byte, n uint64, err error) {
+	if kind, err = r.ReadByte(); err != nil {
+		return 0, 0, err
+	}
+	if n, err = binary.ReadUvarint(r); err != nil {
+		return 0, 0, unexpected(err)
+	}
+	if n > limit {
+		return 0, 0, ErrTooLarge
+	}
+	return kind, n, nil
+}
+
+// readItemBody reads the bytes. Memory is taken as they arrive, not as they are
+// announced.
+func readItemBody(r *bufio.Reader, n uint64) ([]byte, error) {
+	item, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && uint64(len(item)) < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return item, err
 }
 
 func unexpected(err error) error {

@@ -19,6 +19,19 @@ var (
 	binaryUnmarshaler = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 )
 
+// sender is what every Sender[T] is: a value that leads to a node, and takes
+// values of a type.
+type sender interface {
+	leadsTo() *Node
+	takes() reflect.Type
+}
+
+// isSender reports whether t is a Sender of something. Pointers to one are
+// pointers.
+func isSender(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.Implements(reflect.TypeFor[sender]())
+}
+
 // marshalsItself reports whether values of t say themselves how they travel.
 func marshalsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
@@ -40,6 +53,9 @@ func describeTo(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) 
 	case t == nodeType:
 		b.WriteString("node")
 		return nil
+	case isSender(t):
+		b.WriteString("sender of ")
+		return describeTo(b, reflect.Zero(t).Interface().(sender).takes(), seen)
 	case t == errorType:
 		return fmt.Errorf("an error value cannot be part of an argument or a result; return it as the function's error")
 	case seen[t] || t.PkgPath() != "" && marshalsItself(t):
@@ -124,7 +140,7 @@ func visitorOf(t reflect.Type) visitor {
 }
 
 func holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if t == nodeType {
+	if t == nodeType || isSender(t) {
 		return true
 	}
 	if seen[t] {
@@ -149,6 +165,12 @@ func holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
 func visitNodes(v reflect.Value, visit func(*Node)) {
 	if v.Type() == nodeType {
 		if n := v.Interface().(*Node); n != nil {
+			visit(n)
+		}
+		return
+	}
+	if isSender(v.Type()) {
+		if n := v.Interface().(sender).leadsTo(); n != nil {
 			visit(n)
 		}
 		return

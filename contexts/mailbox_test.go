@@ -1,0 +1,305 @@
+package contexts_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// letter holds what may travel in a mail: also the way to answer it.
+type letter struct {
+	Text   string
+	Answer contexts.Sender[string]
+}
+
+type sendOrder struct {
+	To   contexts.Sender[letter]
+	N    int
+	Size int
+}
+
+var (
+	// sendLetters sends numbered letters from the context where it is called.
+	sendLetters = contexts.NewFunc("test.mail.send", func(ctx context.Context, o sendOrder) (struct{}, error) {
+		for i := range o.N {
+			if err := o.To.Send(ctx, letter{Text: fmt.Sprint(i, strings.Repeat(" ", o.Size))}); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
+	// answering makes a mailbox whose letters are answered, each by the
+	// letter's own sender.
+	answering = contexts.NewFunc("test.mail.answer", func(ctx context.Context, _ struct{}) (contexts.Sender[letter], error) {
+		inbox, to := contexts.NewMailbox[letter](contexts.Self(ctx), 4)
+		go func() {
+			for m := range inbox.C() {
+				_ = m.Value.Answer.Send(context.Background(), m.Value.Text+" from "+m.From.String())
+			}
+		}()
+		return to, nil
+	})
+	// sendOne sends a letter and waits for the answer.
+	sendOne = contexts.NewFunc("test.mail.one", func(ctx context.Context, to contexts.Sender[letter]) (string, error) {
+		inbox, answer := contexts.NewMailbox[string](contexts.Self(ctx), 1)
+		defer inbox.Close()
+		if err := to.Send(ctx, letter{"hello", answer}); err != nil {
+			return "", err
+		}
+		select {
+		case m := <-inbox.C():
+			return m.Value, nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+)
+
+func brief(t *testing.T, limit time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestMailArrivesInOrderAndNamesItsSender(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a := child(t, self)
+	b := child(t, a)
+	inbox, to := contexts.NewMailbox[letter](self, 2)
+	other, _ := contexts.NewMailbox[string](self, 1)
+	defer inbox.Close()
+	defer other.Close()
+	const each = 2000
+	var senders sync.WaitGroup
+	for _, n := range []*contexts.Node{self, a, b} {
+		senders.Go(func() {
+			if _, err := sendLetters.Call(t.Context(), n, sendOrder{To: to, N: each}); err != nil {
+				t.Errorf("%v: %v", n, err)
+			}
+		})
+	}
+	next := map[core.ID]int{}
+	for range 3 * each {
+		select {
+		case m := <-inbox.C():
+			if want := fmt.Sprint(next[m.From.ID()], " "); strings.TrimSpace(m.Value.Text) != strings.TrimSpace(want) {
+				t.Fatalf("%v sent %q, and not %q", m.From, m.Value.Text, want)
+			}
+			next[m.From.ID()]++
+		case <-other.C():
+			t.Fatal("it came to another mailbox")
+		case <-time.After(20 * time.Second):
+			t.Fatalf("it stopped at %v", next)
+		}
+	}
+	senders.Wait()
+	if next[self.ID()] != each || next[a.ID()] != each || next[b.ID()] != each {
+		t.Errorf("who sent how much: %v", next)
+	}
+}
+
+func TestSendersArePassedToThirdContexts(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a, b := child(t, self), child(t, self)
+	to, err := answering.Call(t.Context(), a, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to.Node().ID() != a.ID() {
+		t.Errorf("it leads to %v", to.Node())
+	}
+	// The master and the mailbox's own context may use it, and a sibling once it
+	// was handed the sender. For an answer to the sibling the other would have to
+	// be granted that, too.
+	for _, from := range []*contexts.Node{self, a} {
+		if got, err := sendOne.Call(brief(t, 20*time.Second), from, to); err != nil || got != "hello from "+from.String() {
+			t.Errorf("from %v: %q, %v", from, got, err)
+		}
+	}
+	if _, err := sendLetters.Call(t.Context(), b, sendOrder{To: to, N: 100}); err != nil {
+		t.Errorf("from a sibling: %v", err)
+	}
+	_, back := contexts.NewMailbox[string](self, 1)
+	var nowhere contexts.Sender[letter]
+	if err := nowhere.Send(t.Context(), letter{Answer: back}); err == nil {
+		t.Error("the zero sender leads somewhere")
+	}
+}
+
+func TestAFullMailboxHoldsItsSendersUp(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a := child(t, self)
+	inbox, to := contexts.NewMailbox[letter](self, 3)
+	defer inbox.Close()
+	order := sendOrder{To: to, N: 1 << 20, Size: 1000}
+	_, err := sendLetters.Call(brief(t, 500*time.Millisecond), a, order)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("nobody received, and still %v", err)
+	}
+	if len(inbox.C()) != 3 {
+		t.Errorf("it holds %d values", len(inbox.C()))
+	}
+	// What was under way comes whole and in order, and what is sent later
+	// behind it. Another context is not held up by what the first has under way.
+	if _, err := sendLetters.Call(brief(t, 20*time.Second), self, sendOrder{To: to, N: 1}); err != nil {
+		t.Error(err)
+	}
+	came, last := 0, make(chan error, 1)
+	go func() {
+		_, err := sendLetters.Call(brief(t, 20*time.Second), a, sendOrder{To: to, N: 1, Size: 1})
+		last <- err
+	}()
+	for m := range inbox.C() {
+		if m.From.ID() != a.ID() {
+			continue
+		}
+		if len(m.Value.Text) < 10 {
+			break // the last one
+		}
+		if want := fmt.Sprint(came, " "); !strings.HasPrefix(m.Value.Text, want[:len(want)-1]) {
+			t.Fatalf("letter %d is %.10q", came, m.Value.Text)
+		}
+		came++
+	}
+	if err := <-last; err != nil {
+		t.Error(err)
+	}
+	if came*1000 > 512<<10 {
+		t.Errorf("%d letters of 1000 bytes were under way to a mailbox that was not emptied", came)
+	}
+}
+
+// A large value that is given up half-way does not spoil those behind it.
+func TestAValueThatIsGivenUpHalfWay(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	inbox, to := contexts.NewMailbox[[]byte](self, 1)
+	a := child(t, self)
+	for i := range 4 {
+		err := sendBytes(t, a, to, 900<<10, byte(i), 300*time.Millisecond)
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		if err := sendBytes(t, a, to, 10, 9, 20*time.Second); err != nil {
+			t.Error(err)
+		}
+	}()
+	for last := -1; last < 9; {
+		m := <-inbox.C()
+		if n := len(m.Value); n != 900<<10 && n != 10 || int(m.Value[0]) <= last || !bytes.Equal(m.Value, bytes.Repeat(m.Value[:1], n)) {
+			t.Fatalf("%d bytes of %d behind %d", n, m.Value[0], last)
+		}
+		last = int(m.Value[0])
+	}
+	if err := sendBytes(t, a, to, 1<<20, 1, time.Second); !errors.Is(err, contexts.ErrTooLarge) {
+		t.Errorf("a value that is too large: %v", err)
+	}
+	inbox.Close()
+}
+
+type bytesOrder struct {
+	To   contexts.Sender[[]byte]
+	Size int
+	Fill byte
+}
+
+var sendBytesThere = contexts.NewFunc("test.mail.bytes", func(ctx context.Context, o bytesOrder) (struct{}, error) {
+	return struct{}{}, o.To.Send(ctx, bytes.Repeat([]byte{o.Fill}, o.Size))
+})
+
+func sendBytes(t *testing.T, n *contexts.Node, to contexts.Sender[[]byte], size int, fill byte, limit time.Duration) error {
+	_, err := sendBytesThere.Call(brief(t, limit), n, bytesOrder{to, size, fill})
+	return err
+}
+
+func TestAClosedMailbox(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a := child(t, self)
+	inbox, to := contexts.NewMailbox[letter](self, 5)
+	if _, err := sendLetters.Call(t.Context(), a, sendOrder{To: to, N: 5}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "they are there", func() bool { return len(inbox.C()) == 5 })
+	blocked := make(chan error, 1)
+	go func() {
+		_, err := sendLetters.Call(context.Background(), a, sendOrder{To: to, N: 1 << 20, Size: 1000})
+		blocked <- err
+	}()
+	if err := errors.Join(inbox.Close(), inbox.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := <-blocked; !errors.Is(err, contexts.ErrClosed) {
+		t.Errorf("who was sending: %v", err)
+	}
+	for _, n := range []*contexts.Node{a, self} {
+		if _, err := sendLetters.Call(t.Context(), n, sendOrder{To: to, N: 1}); !errors.Is(err, contexts.ErrClosed) {
+			t.Errorf("who sends later: %v", err)
+		}
+	}
+	n := 0
+	for range inbox.C() {
+		n++
+	}
+	if n != 5 {
+		t.Errorf("%d values were left", n)
+	}
+}
+
+func TestAMailboxOfALostContext(t *testing.T) {
+	noLeaks(t)
+	self := start(t, nil)
+	a := child(t, self)
+	to, err := answering.Call(t.Context(), a, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox, answer := contexts.NewMailbox[string](self, 1)
+	defer inbox.Close()
+	if err := to.Send(t.Context(), letter{"x", answer}); err != nil {
+		t.Fatal(err)
+	}
+	<-inbox.C()
+	if err := syscall.Kill(must(pid.Call(t.Context(), a, struct{}{})), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "sending fails", func() bool { err = to.Send(t.Context(), letter{}); return err != nil })
+	for range 2 {
+		if err = to.Send(t.Context(), letter{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+			t.Errorf("sending to a lost context: %v", err)
+		}
+	}
+}
+
+func TestWhatCannotBeAMailbox(t *testing.T) {
+	self := start(t, nil)
+	a := child(t, self)
+	for what, f := range map[string]func(){
+		"of channels": func() { contexts.NewMailbox[chan int](self, 1) },
+		"elsewhere":   func() { contexts.NewMailbox[int](a, 1) },
+		"of no size":  func() { contexts.NewMailbox[int](self, 0) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a mailbox %s was made", what)
+				}
+			}()
+			f()
+		}()
+	}
+}
