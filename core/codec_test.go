@@ -234,6 +234,18 @@ func (s *steps) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Quotas count the memory of frames and credit counts bodies: the two must not be
+// far apart.
+func TestFramesAreNotMuchLargerThanTheirBodies(t *testing.T) {
+	for n := 4 << 10; n <= MaxBody; n += 511 {
+		f := NewFrame(n)
+		if f.Size() > 2*n+frameOverhead+MaxHeader {
+			t.Errorf("a frame for %d bytes takes %d", n, f.Size())
+		}
+		f.Release()
+	}
+}
+
 func TestTakeBody(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 200, 3000, 5000, 60_000, MaxBody} {
 		f := NewFrame(n)

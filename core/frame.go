@@ -18,8 +18,10 @@ type Frame struct {
 }
 
 // The pools hold frames for bodies of up to so many bytes. Most frames are
-// small calls or full frames of bulk data.
-var frameClasses = [...]int{192, 4 << 10, MaxBody}
+// small calls or full frames of bulk data. In between a frame is at most twice as
+// large as it must be: quotas count its memory, and credit, which is to keep
+// honest traffic within them, counts bodies.
+var frameClasses = [...]int{192, 4 << 10, 8 << 10, 16 << 10, 32 << 10, MaxBody}
 
 var framePools [len(frameClasses)]sync.Pool
 
