@@ -34,6 +34,7 @@ type queue struct {
 	flows    map[flowKey]*flow
 	first    *flow // the flows that have frames, in the order of their turns
 	last     *flow
+	ahead    int   // bytes that went ahead of bulk since that had a turn
 	spare    *flow // flows without frames, to be used again
 	bytes    int
 	barriers int
@@ -263,7 +264,14 @@ func (q *queue) appendLocked(f *core.Frame, from *Link) {
 		}
 		fl.key = key
 		q.flows[key] = fl
-		q.push(fl)
+		if size := f.Size(); key.bulk == 0 && q.ahead+size <= turn {
+			// It has been silent: it need not wait until all others have had
+			// their turns.
+			q.ahead += size
+			q.pushFirst(fl)
+		} else {
+			q.push(fl)
+		}
 	}
 	f.Next = nil
 	if fl.tail == nil {
@@ -284,6 +292,14 @@ func (q *queue) push(fl *flow) {
 		q.last.next = fl
 	}
 	q.last = fl
+}
+
+// pushFirst gives a flow the next turn.
+func (q *queue) pushFirst(fl *flow) {
+	if fl.next = q.first; q.first == nil {
+		q.last = fl
+	}
+	q.first = fl
 }
 
 // takeLocked takes a list of frames of about a batch out of the queue, for
@@ -313,6 +329,9 @@ func (q *queue) serve(fl *flow, list *frameList) {
 	q.first = fl.next
 	if q.first == nil {
 		q.last = nil
+	}
+	if fl.key.bulk != 0 {
+		q.ahead = 0
 	}
 	for sent := 0; fl.head != nil && sent < turn && list.bytes < batch; {
 		f := fl.head

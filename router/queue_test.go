@@ -42,11 +42,36 @@ func TestQueueServesFlowsInTurns(t *testing.T) {
 	q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: core.HandleCall, Reply: 7001}, '2', 10), l)
 	q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: core.HandleCall, Reply: 7000, Flags: core.Cancel}, '3', 10), l)
 	q.put(testFrame(core.Header{Src: 3, Dst: 2, Handle: 5000, Flags: core.Credit}, '!', 10), l)
-	if got := string(drainMarks(q)); got != "!ak123blcm" {
+	if got := string(drainMarks(q)); got != "!123akblcm" {
 		t.Errorf("%s", got)
 	}
 	if l.queued.Load() != 0 || l.queuedControl.Load() != 0 || len(q.flows) != 0 {
 		t.Errorf("left: %d bytes, %d control frames, %d flows", l.queued.Load(), l.queuedControl.Load(), len(q.flows))
+	}
+}
+
+// Small messages go ahead of bulk that waits, but not for ever.
+func TestBulkHasItsTurnAmongManySmallMessages(t *testing.T) {
+	q, l := newQueue(10*mib, 100), testLink(Limits{})
+	for i := range byte(4) {
+		q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: 5000, Reply: 2000}, 'a'+i, core.MaxBody), l)
+	}
+	var got []byte
+	sender := core.ID(10)
+	for range 200 {
+		// A little more comes each time than a batch takes, always from others.
+		for range 2 * batch / (4 * kib) {
+			sender++
+			q.put(testFrame(core.Header{Src: sender, Dst: 2, Handle: core.HandleCall, Reply: 7000}, '.', 4*kib), l)
+		}
+		for f, _ := q.take(); f != nil; f = f.Next {
+			if f.Body[0] != '.' {
+				got = append(got, f.Body[0])
+			}
+		}
+	}
+	if string(got) != "abcd" {
+		t.Errorf("%q was all that came of the bulk", got)
 	}
 }
 
