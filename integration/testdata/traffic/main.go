@@ -1,0 +1,112 @@
+// Command traffic puts load on a row of local contexts below it, each the child
+// of the one before, and prints as JSON what came of it. It is a program
+// of its own because the race detector, with which the tests run, distorts
+// memory and time.
+//
+//	traffic HOPS stalled N    N streams that are offered 1 GiB together and not read
+//	traffic HOPS bulk         calls while bulk goes both ways on the same links
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+const mib = 1 << 20
+
+var (
+	// process returns the number of a context's process, and its guard's.
+	process = contexts.NewFunc("traffic.process", func(context.Context, struct{}) ([]int, error) {
+		return []int{os.Getpid(), os.Getppid()}, nil
+	})
+	empty = contexts.NewFunc("traffic.empty", func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
+
+	// source sends so many bytes.
+	source = contexts.NewConnFunc("traffic.source", func(_ context.Context, c net.Conn, n int64) error {
+		zeros := make([]byte, 32<<10)
+		for n > 0 {
+			k, err := c.Write(zeros[:min(n, int64(len(zeros)))])
+			if err != nil {
+				return err
+			}
+			n -= int64(k)
+		}
+		return nil
+	})
+	// echo returns what it gets.
+	echo = contexts.NewConnFunc("traffic.echo", func(_ context.Context, c net.Conn, _ struct{}) error {
+		_, err := io.Copy(c, c)
+		return err
+	})
+)
+
+func main() {
+	contexts.Init()
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	if len(os.Args) < 3 {
+		return errors.New("no role given")
+	}
+	hops, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		return err
+	}
+	self, err := contexts.Start(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, self.Close()) }()
+	row, err := divide(ctx, self, hops)
+	if err != nil {
+		return err
+	}
+	var result any
+	switch os.Args[2] {
+	case "stalled":
+		n, err := strconv.Atoi(os.Args[3])
+		if err != nil {
+			return err
+		}
+		if result, err = stalled(ctx, row, n); err != nil {
+			return err
+		}
+	case "bulk":
+		beside, err := divide(ctx, self, hops)
+		if err != nil {
+			return err
+		}
+		if result, err = bulk(ctx, row[hops], beside[hops]); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("no role %q", os.Args[2])
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+// divide makes a row of contexts, and returns it behind the one it begins at.
+func divide(ctx context.Context, self *contexts.Node, hops int) ([]*contexts.Node, error) {
+	row := []*contexts.Node{self}
+	for i := range hops {
+		n, err := row[i].Connect(ctx, connect.Local{})
+		if err != nil {
+			return nil, err
+		}
+		row = append(row, n)
+	}
+	return row, nil
+}

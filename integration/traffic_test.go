@@ -1,0 +1,109 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// build builds a program of testdata as the product is built, without the race
+// detector.
+func build(t *testing.T, name string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./testdata/"+name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+// traffic runs testdata/traffic. It must not log anything: what honest traffic
+// does is within every quota.
+func traffic(t *testing.T, program string, result any, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil || said.Len() > 0 {
+		t.Fatalf("%v: %v\n%s", args, err, said.String())
+	}
+	if err := json.Unmarshal(out, result); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Logf("%s: %s", strings.Join(args, " "), bytes.TrimSpace(out))
+}
+
+// processBudget is by how much a process may grow, in MiB: the default of
+// Limits.ReceiveBudget or SendBudget, as none does both here, and what the
+// collector of garbage leaves behind.
+const processBudget = 64 + 32
+
+// However much is offered to readers that stall, three hops away: no process
+// grows beyond its budget, and others go on as before.
+func TestStalledReaders(t *testing.T) {
+	program := build(t, "traffic")
+	for _, streams := range []int{1, 16, 1000} {
+		t.Run(strconv.Itoa(streams), func(t *testing.T) {
+			var s struct {
+				Grown         []float64
+				Idle, Stalled float64
+				Moved         float64
+			}
+			traffic(t, program, &s, "3", "stalled", strconv.Itoa(streams))
+			for i, grown := range s.Grown {
+				// A stream that nobody reads does not open its window further.
+				if budget := float64(min(processBudget, 24+streams)); grown > budget {
+					t.Errorf("process %d of %d grew by %.0f MiB, which is above %.0f", i, len(s.Grown), grown, budget)
+				}
+			}
+			// Nothing of them is in the way any more: calls are as fast as
+			// without, but for what else the machine does.
+			if s.Stalled > 5*s.Idle {
+				t.Errorf("a call took %.0f us, and takes %.0f while they stall", s.Idle, s.Stalled)
+			}
+			if s.Moved != 64 {
+				t.Errorf("%.0f MiB came over another stream", s.Moved)
+			}
+		})
+	}
+}
+
+// Calls and bulk share a link, in both directions. What else the machine does in
+// the meantime is no fault of either: the calls are compared with others at the
+// same time on a link without bulk, and one of a few attempts has to succeed.
+func TestCallsDuringBulk(t *testing.T) {
+	program := build(t, "traffic")
+	const attempts = 4
+	var slower, left float64
+	for range attempts {
+		var l struct{ Idle, Busy, Beside, Alone, With []float64 }
+		traffic(t, program, &l, "1", "bulk")
+		slower = middle(l.Busy) / middle(l.Beside)
+		left = middle(l.With) / middle(l.Alone)
+		t.Logf("a call takes %.1f times as long as on an idle machine, %.1f times as long as beside the bulk; bulk keeps %.0f %%",
+			middle(l.Busy)/middle(l.Idle), slower, 100*left)
+		if slower <= 5 && left >= 0.9 {
+			return
+		}
+	}
+	t.Errorf("a call takes %.1f times as long on a link with bulk, and bulk keeps %.0f %% with calls", slower, 100*left)
+}
+
+func middle(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
