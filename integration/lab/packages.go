@@ -9,10 +9,13 @@ import (
 type Package struct {
 	// Name is what apt-get install is told.
 	Name string
-	// Proof is a program, or a file when it begins with a slash, that is there
-	// exactly when the package, or another one that will do, is installed.
+	// Proof is a program, or a pattern of files when it begins with a slash, that
+	// is there exactly when the package, or another one that will do, is installed.
 	Proof string
 }
+
+// PostgreSQL is where the program of that server is, for some version.
+const PostgreSQL = "/usr/lib/postgresql/*/bin/postgres"
 
 // Packages lists everything that the integration tests need beyond a minimal
 // Debian or Ubuntu with Go. The program in the packages directory prints those
@@ -37,6 +40,7 @@ var Packages = []Package{
 	{"tmux", "tmux"},
 	{"vim-tiny", "vi"},
 	{"nano", "nano"},
+	{"postgresql", PostgreSQL},
 }
 
 // MissingPackages returns the names of the packages that are not installed.
@@ -54,11 +58,12 @@ func MissingPackages() []string {
 // directories, or begins with somebody's own builds.
 var toolDirs = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
 
-// findTool returns the absolute path of a system program, or "".
+// findTool returns the absolute path of a system program, or "". An absolute name
+// is a pattern.
 func findTool(name string) string {
 	if filepath.IsAbs(name) {
-		if _, err := os.Stat(name); err == nil {
-			return name
+		if found, err := filepath.Glob(name); err == nil && len(found) > 0 {
+			return found[0]
 		}
 		return ""
 	}
