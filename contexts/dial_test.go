@@ -140,17 +140,7 @@ func TestDatagramsKeepTheirBoundaries(t *testing.T) {
 func TestGivingUpAtAnyPhaseLeavesNothing(t *testing.T) {
 	b := grandchild(t)
 	sameFiles(t, b)
-	ln := must(net.Listen("tcp", "127.0.0.1:0"))
-	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
+	ln := serving(t, func(c net.Conn) { c.Close() })
 	outcomes := map[bool]int{}
 	try := func(after time.Duration, do func(ctx context.Context) (io.Closer, error)) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -66,6 +66,23 @@ func listenPair(t *testing.T, n *contexts.Node) (near net.Conn, peer net.Conn) {
 	return near, peer
 }
 
+// serving accepts connections at this host until the test ends.
+func serving(t *testing.T, serve func(net.Conn)) net.Listener {
+	t.Helper()
+	ln := must(net.Listen("tcp", "127.0.0.1:0"))
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return ln
+}
+
 func TestForwardedConnectionsAreConns(t *testing.T) {
 	b := grandchild(t)
 	sameFiles(t, b)
@@ -280,20 +297,10 @@ func TestForwardingIsForAncestors(t *testing.T) {
 func TestManyConnectionsAtOnce(t *testing.T) {
 	b := grandchild(t)
 	sameFiles(t, b)
-	ln := must(net.Listen("tcp", "127.0.0.1:0"))
-	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.Copy(c, c)
-			}()
-		}
-	}()
+	ln := serving(t, func(c net.Conn) {
+		defer c.Close()
+		io.Copy(c, c)
+	})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
