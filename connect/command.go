@@ -63,22 +63,31 @@ func (c Command) Label() string {
 
 // Open implements Method.
 func (c Command) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
-	t := tool{hop: c.Label(), environ: c.Env, terminal: c.Terminal, script: script{recognise: anyPrompt, password: c.Password}}
+	return openTool(ctx, e, c)
+}
+
+func (c Command) plan(e *Env, _ string) (tool, error) {
+	if err := c.check(); err != nil {
+		return tool{}, err
+	}
+	if c.Terminal == TerminalStdio {
+		e = e.besideTerminal()
+	}
+	t := tool{
+		program: c.Argv[0], args: c.arguments(e), environ: c.Env, terminal: c.Terminal,
+		script: script{recognise: anyPrompt, password: c.Password},
+	}
 	if c.PromptToken != "" {
 		t.script.recognise = tokenPrompt(c.PromptToken)
 	}
-	if err := c.check(); err != nil {
-		return nil, &Error{Hop: t.hop, Err: err}
-	}
-	t.program, t.args = c.Argv[0], c.arguments(e)
-	return startTool(ctx, e, t)
+	return t, nil
 }
 
 func (c Command) check() error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return fmt.Errorf("%w: no command is given", ErrStart)
 	}
-	if c.Terminal > TerminalOnly {
+	if c.Terminal > TerminalStdio {
 		return fmt.Errorf("%w: no such kind of terminal: %d", ErrStart, c.Terminal)
 	}
 	for _, arg := range c.Argv {

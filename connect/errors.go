@@ -65,6 +65,7 @@ type Error struct {
 	Phase  string // what was going on, for example "waiting for the password prompt"
 	Err    error  // the class, or what wraps it
 	Output string // the last lines that the tool printed, made safe to show
+	Hint   string // what can be done about it; "" where that is not known
 }
 
 func (e *Error) Error() string {
@@ -81,6 +82,9 @@ func (e *Error) Error() string {
 	s := strings.Join(parts, ": ")
 	if e.Output != "" {
 		s += " (the tool said: " + e.Output + ")"
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
 	}
 	return s
 }

@@ -19,10 +19,14 @@ func (Local) Label() string { return "local" }
 func (Local) LocalUser() string { return "" }
 
 // Open implements Method.
-func (Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
-	t := tool{hop: "local", program: e.Exec, terminal: TerminalNone}
+func (m Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return openTool(ctx, e, m)
+}
+
+func (Local) plan(e *Env, _ string) (tool, error) {
+	t := tool{program: e.Exec, terminal: TerminalNone}
 	if len(e.ExecArgv) > 0 {
 		t.name, t.args = e.ExecArgv[0], e.ExecArgv[1:]
 	}
-	return startTool(ctx, e, t)
+	return t, nil
 }

@@ -44,7 +44,8 @@ type Env struct {
 	// Line is the first stage as one command line of at most 1 KiB that
 	// every common login shell passes on unharmed.
 	Line string
-	// Argv is the same for tools that take an argument vector.
+	// Argv is the same for tools that take an argument vector: /bin/sh, -c
+	// and a script, which stands in Line between the only two single quotes.
 	Argv []string
 	// Exec and ExecArgv start our own executable without a shell; for
 	// children that run as ourselves on this host. ExecArgv[0] is the name.

@@ -40,6 +40,40 @@ func checkName(what, name, forbidden string) error {
 	return nil
 }
 
+// checkWord refuses what is no name of a container, pod, machine or image:
+// those have letters, digits, dots, dashes and underscores only, and the
+// characters of extra.
+func checkWord(what, word, extra string) error {
+	if err := checkName(what, strings.ReplaceAll(word, "/", "_"), ""); err != nil {
+		return err
+	}
+	for _, r := range word {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("._-"+extra, r):
+		default:
+			return fmt.Errorf("%w: the %s %q holds the character %q", ErrBadName, what, word, r)
+		}
+	}
+	return nil
+}
+
+// checkOptional is a check of what need not be given.
+func checkOptional(check func(what, s string) error, what, s string) error {
+	if s == "" {
+		return nil
+	}
+	return check(what, s)
+}
+
+// checkDir refuses a directory that a tool would take for an option, or that
+// would depend on where a context happens to run.
+func checkDir(what, dir string) error {
+	if !strings.HasPrefix(dir, "/") || strings.IndexByte(dir, 0) >= 0 {
+		return fmt.Errorf("%w: the %s %q is not an absolute path", ErrBadName, what, dir)
+	}
+	return nil
+}
+
 // maxShown bounds a name in a message.
 const maxShown = 256
 

@@ -67,27 +67,31 @@ func (o OpenSSH) Label() string {
 	return "open" + SSH{Host: o.Host, User: o.User, Port: o.Port}.Label()
 }
 
-func (o OpenSSH) program() string {
-	if o.Path == "" {
-		return "ssh"
-	}
-	return o.Path
-}
-
 // Open implements Method. It waits where too many handshakes with the host are
 // under way already.
 func (o OpenSSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	hop := o.Label()
-	if err := o.check(); err != nil {
+	t, err := o.plan(e, "")
+	if err != nil {
 		return nil, &Error{Hop: hop, Err: err}
 	}
-	release, err := handshakes.wait(ctx, "openssh "+hostPort(o.Host, o.Port))
+	t.hop = hop
+	t.settled, err = handshakes.wait(ctx, "openssh "+hostPort(o.Host, o.Port))
 	if err != nil {
 		return nil, &Error{Hop: hop, Phase: "waiting for other handshakes with the host", Err: fmt.Errorf("%w: %w", ErrTimeout, err)}
 	}
+	return startTool(ctx, e, t)
+}
+
+func (o OpenSSH) program() string { return programOr(o.Path, "ssh") }
+
+func (o OpenSSH) plan(e *Env, _ string) (tool, error) {
+	if err := o.check(); err != nil {
+		return tool{}, err
+	}
 	options := o.options(e.Prompt != nil)
-	return startTool(ctx, e, tool{
-		hop: hop, program: o.program(), name: "ssh",
+	return tool{
+		program: o.program(), name: "ssh",
 		args: append(append([]string{"-T"}, options...), "--", o.Host, e.Line),
 		// A window to ask in would be on the screen of whoever runs us.
 		environ: []string{"SSH_ASKPASS_REQUIRE=never"},
@@ -96,8 +100,7 @@ func (o OpenSSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 			confirm: sshConfirm(o, options),
 		},
 		explain: explainSSH(o.Password != "" || e.Prompt != nil),
-		settled: release,
-	})
+	}, nil
 }
 
 func (o OpenSSH) check() error {

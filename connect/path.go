@@ -45,7 +45,7 @@ func init() {
 		user, host, port, err := parseAddress(arg)
 		return OpenSSH{Host: host, User: user, Port: port}, err
 	})
-	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptional(arg) })
+	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptionalUser(arg) })
 	RegisterSyntax("local", func(arg string) (Method, error) {
 		if arg != "" {
 			return nil, fmt.Errorf("%w: it takes no argument", ErrBadName)
@@ -120,8 +120,8 @@ func parseAddress(s string) (user, host string, port int, err error) {
 	return user, host, port, checkHost(host)
 }
 
-// checkOptional is checkUser where there may be none.
-func checkOptional(user string) error {
+// checkOptionalUser is checkUser where there may be none.
+func checkOptionalUser(user string) error {
 	if user == "" {
 		return nil
 	}

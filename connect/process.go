@@ -85,7 +85,7 @@ func startTool(ctx context.Context, e *Env, t tool) (bootstrap.Carrier, error) {
 	p.tool.settled = sync.OnceFunc(settled)
 	if err := p.start(ctx, e); err != nil {
 		p.tool.settled()
-		return nil, &Error{Hop: t.hop, Phase: "starting " + t.program, Err: err}
+		return nil, &Error{Hop: t.hop, Phase: "starting " + t.program, Err: err, Hint: t.missingHint(err)}
 	}
 	return p, nil
 }
@@ -127,32 +127,39 @@ func (p *process) start(ctx context.Context, e *Env) error {
 func (p *process) connect() (theirs []*os.File, err error) {
 	if p.tool.terminal != TerminalNone {
 		p.term, err = openTerminal()
-		if err != nil && p.tool.terminal == TerminalOnly {
+		if err != nil && p.tool.terminal != TerminalBeside {
 			return nil, fmt.Errorf("opening a terminal: %w", err)
 		}
 		// Without one the tool may still have nothing to ask, and says so
 		// otherwise.
 	}
 	if p.term != nil {
-		// Ctty is a number in the tool.
 		p.cmd.SysProcAttr.Setctty = true
-		if p.tool.terminal == TerminalOnly {
-			p.cmd.Stdin, p.cmd.Stdout, p.cmd.SysProcAttr.Ctty = p.term.inner, p.term.inner, 0
-			return nil, nil
-		}
-		p.cmd.ExtraFiles, p.cmd.SysProcAttr.Ctty = []*os.File{p.term.inner}, 3
+	}
+	if p.tool.terminal == TerminalOnly {
+		p.cmd.Stdin, p.cmd.Stdout = p.term.inner, p.term.inner
+		return nil, nil
 	}
 	stdin, out, err := os.Pipe() // os/exec makes the tool's end blocking
 	if err != nil {
 		return nil, err
 	}
-	p.out, p.cmd.Stdin = out, stdin
+	p.out = out
 	in, stdout, err := os.Pipe()
 	if err != nil {
 		return []*os.File{stdin}, err
 	}
-	p.in, p.cmd.Stdout = in, stdout
+	p.in = in
 	p.pipe = bootstrap.NewPipe(in, out)
+	if p.tool.terminal == TerminalStdio {
+		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = p.term.inner, p.term.inner, p.term.inner
+		p.cmd.ExtraFiles = []*os.File{stdin, stdout} // payloadIn, payloadOut
+	} else {
+		p.cmd.Stdin, p.cmd.Stdout = stdin, stdout
+		if p.term != nil {
+			p.cmd.ExtraFiles, p.cmd.SysProcAttr.Ctty = []*os.File{p.term.inner}, 3 // a number in the tool
+		}
+	}
 	return []*os.File{stdin, stdout}, nil
 }
 
@@ -404,27 +411,28 @@ func (p *process) Cause(ctx context.Context) error {
 		e.Err = classify(ErrEOF, fmt.Errorf("%s ended: %s", p.tool.program, p.status()))
 	default:
 		e.Phase = "starting the far side"
-		e.Err = p.explain()
+		e.Err, e.Hint = p.explain()
 	}
 	return e
 }
 
-// explain finds the class of an end before the far side had spoken.
-func (p *process) explain() error {
+// explain finds the class of an end before the far side had spoken, and what
+// can be done about it.
+func (p *process) explain() (class error, hint string) {
 	var exit *exec.ExitError
 	if p.waitErr != nil && !errors.As(p.waitErr, &exit) && !errors.Is(p.waitErr, exec.ErrWaitDelay) {
-		return fmt.Errorf("%w: %w", ErrEOF, p.waitErr)
+		return fmt.Errorf("%w: %w", ErrEOF, p.waitErr), ""
 	}
 	if p.tool.explain != nil {
 		how := ending{status: p.cmd.ProcessState, said: strings.Split(p.output(), " / ")}
 		if p.dialogue != nil {
 			how.tally = p.dialogue.count()
 		}
-		if err := p.tool.explain(how); err != nil {
-			return err
+		if class, hint := p.tool.explain(how); class != nil {
+			return class, hint
 		}
 	}
-	return fmt.Errorf("%w: %s: %s", ErrEOF, p.tool.program, p.status())
+	return fmt.Errorf("%w: %s: %s", ErrEOF, p.tool.program, p.status()), ""
 }
 
 func (p *process) status() string { return p.cmd.ProcessState.String() }

@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -55,20 +54,19 @@ func (s Sudo) user() string {
 
 // Open implements Method.
 func (s Sudo) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return openTool(ctx, e, s)
+}
+
+func (s Sudo) plan(e *Env, token string) (tool, error) {
 	if err := s.check(); err != nil {
-		return nil, &Error{Hop: s.Label(), Err: err}
+		return tool{}, err
 	}
-	token := "mitosis-" + rand.Text()[:16]
-	t := tool{
-		hop: s.Label(), program: s.Path, name: "sudo", args: append(s.flags(token), s.command(e)...),
+	return tool{
+		program: programOr(s.Path, "sudo"), name: "sudo", args: append(s.flags(token), s.command(e)...),
 		script:  script{recognise: sudoPrompt(token), password: s.Password},
 		explain: explainSudo,
 		token:   token, instead: "sudo",
-	}
-	if t.program == "" {
-		t.program = "sudo"
-	}
-	return startTool(ctx, e, t)
+	}, nil
 }
 
 func (s Sudo) check() error {
@@ -127,26 +125,7 @@ func (s Sudo) command(e *Env) []string {
 	if !s.Login || len(e.Argv) == 0 {
 		return e.Argv
 	}
-	last := len(e.Argv) - 1
-	return append(e.Argv[:last:last], withoutDollars(e.Argv[last]))
-}
-
-// withoutDollars wraps a script so that nothing in it means anything to a shell
-// that it passes through: sh gets it back from octal numbers. Backquotes do
-// what $() would.
-func withoutDollars(text string) string {
-	var b strings.Builder
-	b.WriteString("eval \"`printf %b '")
-	for i := range len(text) {
-		switch c := text[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(" _-./:;,=+@", c) >= 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, `\0%03o`, c)
-		}
-	}
-	b.WriteString("'`\"")
-	return b.String()
+	return argvWithoutDollars(e)
 }
 
 // sudoPrompt recognises our own prompt, and that of a sudo-rs which does not
@@ -168,35 +147,28 @@ func sudoPrompt(token string) func(line string) question {
 // explainSudo finds the class of a failure. sudo's own exit status is 1 for
 // all of them (sudo(8)), so what happened decides, and what sudo said where it
 // speaks English: the language can be forced by PAM and by sudoers.
-func explainSudo(how ending) error {
+func explainSudo(how ending) (class error, hint string) {
 	if how.status.ExitCode() != 1 {
-		return nil // of the far side, or a signal
+		return nil, "" // of the far side, or a signal
 	}
-	for _, line := range how.said {
-		for _, c := range sudoSays {
-			if strings.Contains(line, c.text) {
-				return c.err
-			}
-		}
+	if class, hint := meaning(how.said, sudoSays); class != nil {
+		return class, hint
 	}
 	if how.tally.passwords > 1 {
-		return ErrPassword // it was asked for again, so that one was wrong
+		return ErrPassword, "" // it was asked for again, so that one was wrong
 	}
-	return ErrPermission
+	return ErrPermission, ""
 }
 
-var sudoSays = []struct {
-	text string
-	err  error
-}{
-	{"incorrect password attempt", ErrPassword},
-	{"ncorrect authentication attempt", ErrPassword}, // sudo-rs
-	{"maximum 3 incorrect", ErrPassword},
-	{"timed out reading password", ErrTimeout},
-	{"a password is required", ErrPasswordRequired},
-	{"no password was provided", ErrPasswordRequired},
-	{"a terminal is required to", ErrPasswordRequired},
-	{"unknown user", ErrBadName},
-	{"unknown group", ErrBadName},
-	{"user not found", ErrBadName}, // sudo-rs
+var sudoSays = []saying{
+	{text: "incorrect password attempt", class: ErrPassword},
+	{text: "incorrect authentication attempt", class: ErrPassword}, // sudo-rs
+	{text: "maximum 3 incorrect", class: ErrPassword},
+	{text: "timed out reading password", class: ErrTimeout},
+	{text: "a password is required", class: ErrPasswordRequired},
+	{text: "no password was provided", class: ErrPasswordRequired},
+	{text: "a terminal is required to", class: ErrPasswordRequired},
+	{text: "unknown user", class: ErrBadName},
+	{text: "unknown group", class: ErrBadName},
+	{text: "user not found", class: ErrBadName}, // sudo-rs
 }

@@ -1,8 +1,14 @@
 package connect
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"os"
 	"os/exec"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
 // tool says what to start, how to talk with it, and what its end means.
@@ -19,9 +25,12 @@ type tool struct {
 	// token, where the tool prints one for us, is shown as instead.
 	token, instead string
 
+	// missing is the class of there being no such program; nil is ErrStart.
+	missing error
 	// explain finds the class of an end that came before the far side had
-	// spoken; nil, and a nil result, mean that nothing is known.
-	explain func(ending) error
+	// spoken, and what can be done about it; nil, and a nil class, mean that
+	// nothing is known.
+	explain func(ending) (class error, hint string)
 	// settled is called once, when the far side has spoken or never will.
 	settled func()
 }
@@ -47,13 +56,91 @@ const (
 	// TerminalOnly makes its standard input and output the terminal too, for
 	// tools that refuse anything else. The payload is slower.
 	TerminalOnly
+	// TerminalStdio makes its standard input, output and error the terminal,
+	// for tools that ask there. The payload takes a pipe beside it all the
+	// same: the first stage finds that at descriptors 3 and 4, which the
+	// tool must leave open.
+	TerminalStdio
 )
+
+// The descriptors of the payload where the terminal has the standard ones.
+const takePayload = "exec <&3 >&4 3<&- 4>&-;"
+
+// besideTerminal is the same first stage for TerminalStdio: its script gets a
+// beginning.
+func (e *Env) besideTerminal() *Env {
+	moved := *e
+	if last := len(e.Argv) - 1; last >= 0 {
+		moved.Argv = append(e.Argv[:last:last], takePayload+e.Argv[last])
+	}
+	moved.Line = strings.Replace(e.Line, "'", "'"+takePayload, 1)
+	return &moved
+}
+
+// toolMethod is a method that runs one program.
+type toolMethod interface {
+	Method
+
+	// plan checks the options and says what to run, all but tool.hop. token
+	// is a word that nothing else in the world prints.
+	plan(e *Env, token string) (tool, error)
+}
+
+// openTool is Open for most of them.
+func openTool(ctx context.Context, e *Env, m toolMethod) (bootstrap.Carrier, error) {
+	t, err := m.plan(e, "mitosis-"+rand.Text()[:16])
+	if err != nil {
+		return nil, &Error{Hop: m.Label(), Err: err}
+	}
+	t.hop = m.Label()
+	return startTool(ctx, e, t)
+}
+
+// programOr is the path that an option gives, or the usual name.
+func programOr(path, usual string) string {
+	if path == "" {
+		return usual
+	}
+	return path
+}
 
 // lookUp finds the program.
 func (t *tool) lookUp() (string, error) {
 	path, err := exec.LookPath(t.program)
-	if err != nil {
-		return "", classify(ErrStart, err)
+	switch {
+	case err == nil:
+		return path, nil
+	case t.missing != nil:
+		err = classify(t.missing, err)
 	}
-	return path, nil
+	return "", classify(ErrStart, err)
+}
+
+// missingHint says what to do where lookUp has failed.
+func (t *tool) missingHint(err error) string {
+	if !errors.Is(err, exec.ErrNotFound) {
+		return ""
+	}
+	return "install " + t.program + " where the parent of the hop runs, or give its path"
+}
+
+// saying is something that a tool says when it fails, in lower case, what that means, and what
+// can be done about it.
+type saying struct {
+	text  string
+	class error
+	hint  string
+}
+
+// meaning finds the first of the sayings that was said. Tools say the same with
+// and without a capital letter.
+func meaning(said []string, sayings []saying) (class error, hint string) {
+	for _, s := range sayings {
+		for _, line := range said {
+			if strings.Contains(strings.ToLower(line), s.text) {
+				return s.class, s.hint
+			}
+		}
+	}
+	return nil, ""
 }

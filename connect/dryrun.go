@@ -1,0 +1,44 @@
+package connect
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Elided stands, in what [DryRun] returns, for what is made up or found out when
+// a hop is opened: the script of the first stage, tokens, names of containers
+// that will be made, process numbers.
+const Elided = "..."
+
+// A DryRunner is a method of one's own that can tell what it would run.
+type DryRunner interface {
+	Method
+
+	// DryRun returns the argument vector, without secrets, and runs nothing.
+	DryRun() ([]string, error)
+}
+
+// DryRun returns the command line that a method would run, program first, for
+// somebody to look at before it is. Nothing is run, looked up or opened, the
+// options are checked, and secrets are no part of it, since none is ever put
+// into an argument. It is that of a hop for which nobody can be asked.
+//
+// Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
+// methods that run no program, such as [SSH].
+func DryRun(m Method) ([]string, error) {
+	if d, ok := m.(DryRunner); ok {
+		return d.DryRun()
+	}
+	tm, ok := m.(toolMethod)
+	if !ok {
+		return nil, &Error{Hop: m.Label(), Err: fmt.Errorf("%w: it runs no program, or does not tell", errors.ErrUnsupported)}
+	}
+	t, err := tm.plan(&Env{
+		Line: "exec /bin/sh -c '" + Elided + "'", Argv: []string{"/bin/sh", "-c", Elided},
+		Exec: "/proc/self/exe", ExecArgv: []string{"/proc/self/exe"},
+	}, Elided)
+	if err != nil {
+		return nil, &Error{Hop: m.Label(), Err: err}
+	}
+	return append([]string{t.program}, t.args...), nil
+}
