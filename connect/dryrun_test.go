@@ -1,3 +1,5 @@
+//go:build linux
+
 package connect
 
 import (
@@ -29,6 +31,11 @@ var dryRuns = []struct {
 	{Command{Argv: []string{"login"}, Terminal: TerminalStdio}, "login /bin/sh -c [exec <&3 >&4 3<&- 4>&-;...]"},
 	{Sudo{Password: "hidden"}, "sudo -p [[...] password for %p: ] -u root -- /bin/sh -c ..."},
 	{OpenSSH{Host: "web1", Keepalive: -1, Password: "hidden"}, "ssh -T -o LogLevel=INFO -o NumberOfPasswordPrompts=1 -- web1 [exec /bin/sh -c '...']"},
+	{Su{Password: "hidden"}, "su root -c [exec /bin/sh -c 'exec <&3 >&4 3<&- 4>&-;...']"},
+	{Su{User: "app", Login: true, PreserveEnv: true, Shell: "/bin/sh", Path: "/opt/su"},
+		"/opt/su -l -m -s /bin/sh app -c [exec /bin/sh -c 'exec <&3 >&4 3<&- 4>&-;...']"},
+	{Doas{}, "doas -u root -- /bin/sh -c ..."},
+	{Doas{User: "app", Password: "hidden"}, "doas -u app -- /bin/sh -c ..."},
 	{tellsItself{[]string{"own", "tool"}}, "own tool"},
 }
 
@@ -60,7 +67,25 @@ func TestDryRun(t *testing.T) {
 	if argv, err := DryRun(SSH{Host: "web1"}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("%v, %v for a method without a program", argv, err)
 	}
-	if argv, err := DryRun(Sudo{User: "-s"}); !errors.Is(err, ErrBadName) {
-		t.Errorf("%v, %v for an option as user", argv, err)
+}
+
+// badNames are methods that name something which a tool would take for an option,
+// or for something else than a name.
+var badNames = []Method{
+	Sudo{User: "-s"}, Su{User: "-c"}, Su{Shell: "sh"}, Su{Shell: "-x"}, Doas{User: "-s"}, Doas{User: "a b"},
+}
+
+func TestNamesAreRefusedByEachMethod(t *testing.T) {
+	for _, m := range badNames {
+		if argv, err := DryRun(m); !errors.Is(err, ErrBadName) {
+			t.Errorf("%#v: %q, %v", m, argv, err)
+		}
+		c, err := m.Open(t.Context(), far(`exit`).Env)
+		if !errors.Is(err, ErrBadName) {
+			t.Errorf("%#v was opened: %v", m, err)
+		}
+		if err == nil {
+			c.Close()
+		}
 	}
 }

@@ -57,12 +57,12 @@ func checkWord(what, word, extra string) error {
 	return nil
 }
 
-// checkOptional is a check of what need not be given.
-func checkOptional(check func(what, s string) error, what, s string) error {
-	if s == "" {
+// checkOptional is checkName for what need not be given.
+func checkOptional(what, name string) error {
+	if name == "" {
 		return nil
 	}
-	return check(what, s)
+	return checkName(what, name, "")
 }
 
 // checkDir refuses a directory that a tool would take for an option, or that

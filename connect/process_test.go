@@ -103,6 +103,7 @@ func everyWay() map[string]Method {
 		"command":  Command{Argv: []string{"env"}},
 		"no tty":   Command{Argv: []string{"env"}, Terminal: TerminalNone},
 		"only tty": Command{Argv: []string{"env"}, Terminal: TerminalOnly},
+		"stdio":    Command{Argv: []string{"env"}, Terminal: TerminalStdio},
 		"shell":    Command{Argv: []string{"sh", "-c"}, Shell: true},
 	}
 }

@@ -24,6 +24,7 @@ var Packages = []Package{
 	{"openssh-server", "sshd"},
 	{"openssh-client", "ssh"},
 	{"sudo", "sudo"},
+	{"opendoas", "doas"},
 	{"perl", "perl"},
 	{"python3", "/usr/bin/python3"},
 	{"rsync", "rsync"},

@@ -1,0 +1,72 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// Doas continues as another user of the same host, by the rules of doas.conf.
+// doas asks on /dev/tty, which is a terminal of its own; the link runs over a pipe
+// beside it.
+//
+// Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where no rule
+// allows it, [ErrBadName] for a user that does not exist, [ErrStart] where there is
+// no doas or no configuration.
+type Doas struct {
+	User     string // "" is root
+	Password Secret // "" is asked for through Env.Prompt, if doas wants one
+	Path     string // of doas; "" looks for it in PATH
+}
+
+func init() { Register[Doas]("doas") }
+
+// Label implements Method.
+func (d Doas) Label() string { return "doas:" + d.LocalUser() }
+
+// LocalUser implements LocalMethod.
+func (d Doas) LocalUser() string { return cmp.Or(d.User, "root") }
+
+// Open implements Method.
+func (d Doas) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return openTool(ctx, e, d)
+}
+
+func (d Doas) plan(e *Env, _ string) (tool, error) {
+	if err := checkUser(d.LocalUser()); err != nil {
+		return tool{}, err
+	}
+	return tool{
+		program: programOr(d.Path, "doas"), name: "doas",
+		args:    append([]string{"-u", d.LocalUser(), "--"}, e.Argv...),
+		script:  script{recognise: doasPrompt, password: d.Password},
+		explain: explainDoas,
+	}, nil
+}
+
+// doasPrompt recognises "doas (user@host) password:", which is not translated
+// (doas.c); what PAM makes up beside it is for a person.
+func doasPrompt(line string) question {
+	if strings.HasPrefix(line, "doas (") && passwordPrompt(line) {
+		return question{asksPassword, line, "password"}
+	}
+	return question{}
+}
+
+// explainDoas finds the class of a failure. doas ends with 1 where it fails
+// itself, and speaks English only.
+func explainDoas(how ending) (class error, hint string) {
+	return meaning(how.said, doasSays)
+}
+
+var doasSays = []saying{
+	{text: "doas: authentication failed", class: ErrPassword},
+	{text: "doas: authorization failed", class: ErrPassword}, // OpenBSD
+	{text: "doas: a tty is required", class: ErrPasswordRequired},
+	{text: "doas is not enabled", class: ErrStart, hint: "write rules into /etc/doas.conf"},
+	{text: "doas: operation not permitted", class: ErrPermission, hint: "no rule of /etc/doas.conf lets this user become that one"},
+	{text: "doas: unknown user", class: ErrBadName},
+	{text: "doas: not installed setuid", class: ErrStart},
+}

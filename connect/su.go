@@ -1,0 +1,135 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// Su continues as another user of the same host, by that user's password. su
+// asks on its standard input, or through PAM on whatever the modules choose, so
+// its standard input, output and error are a terminal of its own; the link runs
+// over a pipe beside it, whose descriptors su leaves open. It works with the su
+// of util-linux, shadow, busybox and the BSDs.
+//
+// The command is run by the user's login shell. su asks for the password once,
+// in whatever language, and anything else that it asks (a code, a new password in
+// place of an expired one) is asked through Env.Prompt. It takes 2 to 3 s to
+// tell that a password is wrong.
+//
+// Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where PAM does
+// not allow it or the account may not log in, [ErrBadName] for a user that does not
+// exist, [ErrStart] where there is no su.
+type Su struct {
+	User        string // "" is root
+	Password    Secret // "" is asked for through Env.Prompt, if su wants one
+	Login       bool   // -l: with the user's own environment and home directory
+	PreserveEnv bool   // -m: with ours, HOME and SHELL included
+	Shell       string // -s: in place of the login shell; "" is that one
+	Path        string // of su; "" looks for it in PATH
+}
+
+func init() { Register[Su]("su") }
+
+// Label implements Method.
+func (s Su) Label() string { return "su:" + s.LocalUser() }
+
+// LocalUser implements LocalMethod.
+func (s Su) LocalUser() string { return cmp.Or(s.User, "root") }
+
+// Open implements Method.
+func (s Su) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return openTool(ctx, e, s)
+}
+
+func (s Su) plan(e *Env, _ string) (tool, error) {
+	if err := checkUser(s.LocalUser()); err != nil {
+		return tool{}, err
+	}
+	var args []string
+	if s.Login {
+		args = append(args, "-l")
+	}
+	if s.PreserveEnv {
+		args = append(args, "-m")
+	}
+	if s.Shell != "" {
+		if err := checkDir("shell", s.Shell); err != nil {
+			return tool{}, err
+		}
+		args = append(args, "-s", s.Shell)
+	}
+	return tool{
+		program: programOr(s.Path, "su"), name: "su", terminal: TerminalStdio,
+		// Behind the user -c is su's own in some, and handed to the shell by
+		// others, among them those in which it means a login class in front.
+		args:    append(args, s.LocalUser(), "-c", e.besideTerminal().Line),
+		script:  script{recognise: suPrompt, password: s.Password, confirm: firstPrompt()},
+		explain: explainSu,
+	}, nil
+}
+
+// suPrompt recognises prompts as [anyPrompt] does, and takes those with different
+// texts for different questions.
+func suPrompt(line string) question {
+	q := anyPrompt(line)
+	q.key = line
+	return q
+}
+
+// firstPrompt lets a password be typed at one prompt only, however often that is
+// put: su asks once, so a second one ("New password:") wants something else.
+func firstPrompt() func(context.Context, question) question {
+	first := ""
+	return func(_ context.Context, q question) question {
+		first = cmp.Or(first, q.text)
+		if q.text != first {
+			q.asks = asksOther
+		}
+		return q
+	}
+}
+
+// explainSu finds the class of a failure. su ends with 1 where it fails itself,
+// in a language that PAM chooses; in English its text comes in two parts, "su: "
+// and, some seconds later, the rest.
+func explainSu(how ending) (class error, hint string) {
+	if class, hint := meaning(how.said, suSays); class != nil {
+		if class == ErrPassword && how.tally.passwords == 0 {
+			return ErrPermission, "" // none was asked for, so none can be wrong
+		}
+		return class, hint
+	}
+	if how.status.ExitCode() == 1 && how.tally.passwords > 0 && strings.HasPrefix(lastOf(how.said), "su: ") {
+		return ErrPassword, ""
+	}
+	return nil, ""
+}
+
+func lastOf(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
+}
+
+const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
+
+var suSays = []saying{
+	{text: "bad file descriptor", class: ErrStart, hint: "this su closes the descriptors of its payload; use Command with TerminalOnly"},
+	{text: "does not exist", class: ErrBadName},
+	{text: "unknown user", class: ErrBadName}, // busybox
+	{text: "unknown login", class: ErrBadName},
+	{text: "no passwd entry", class: ErrBadName}, // shadow
+	{text: "account is currently not available", class: ErrPermission, hint: noLogin},
+	{text: "expired", class: ErrPermission, hint: "let root change the password or the account's date of expiry"},
+	{text: "permission denied", class: ErrPermission, hint: "PAM allows this su to some users only, often to the group wheel"},
+	{text: "must be run from a terminal", class: ErrStart},
+	{text: "authentication failure", class: ErrPassword},
+	{text: "incorrect password", class: ErrPassword}, // busybox
+	{text: "sorry", class: ErrPassword},              // the BSDs
+	{text: "failed to execute", class: ErrStart, hint: noLogin},
+	{text: "can't execute", class: ErrStart, hint: noLogin}, // busybox
+}

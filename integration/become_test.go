@@ -1,0 +1,170 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// becomeHost is a host whose users have passwords of their own, with busybox's su
+// beside the system's, and a configuration of doas.
+func becomeHost(doas string) lab.Host {
+	return lab.Host{
+		Users: []lab.User{
+			{Name: "deploy", Password: rightPassword},
+			{Name: "carol", Password: rightPassword},
+			{Name: "nobody1", Shell: "/usr/sbin/nologin", Password: rightPassword},
+			{Name: "root", Password: rootPassword},
+		},
+		Files: map[string]string{"/etc/doas.conf": doas},
+		Setup: []string{
+			`cp "$(command -v busybox)" /usr/local/bin/bbsu && mkdir /opt/bb && mv /usr/local/bin/bbsu /opt/bb/su && chmod 4755 /opt/bb/su`,
+		},
+	}
+}
+
+// becomeCases are the ways in which su and doas can ask, be answered and refuse.
+// Each hop is made by a context at the host, as the user deploy.
+var becomeCases = []struct {
+	name   string
+	doas   string // doas.conf
+	lang   string
+	setup  string
+	method connect.Method
+	reason error  // nil: it must work
+	text   string // of the tool, in the error
+	uid    int    // of the child
+}{
+	{name: "su", method: connect.Su{Password: connect.Secret(rootPassword)}},
+	{name: "su, login", method: connect.Su{Password: connect.Secret(rootPassword), Login: true}},
+	{name: "su, kept environment", method: connect.Su{Password: connect.Secret(rootPassword), PreserveEnv: true}},
+	{name: "su, another user", method: connect.Su{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
+	{name: "su, wrong password", method: connect.Su{Password: connect.Secret(wrongPassword)},
+		reason: connect.ErrPassword, text: "Authentication failure"},
+	{name: "su, no password", method: connect.Su{}, reason: connect.ErrPasswordRequired, text: "Password:"},
+	{name: "su, no such user", method: connect.Su{User: "mallory"}, reason: connect.ErrBadName, text: "mallory does not exist"},
+	{name: "su, no shell", method: connect.Su{User: "nobody1", Password: connect.Secret(rightPassword)},
+		reason: connect.ErrPermission, text: "name one in Shell"},
+	{name: "su, only the group wheel", setup: "sed -i 's/^# auth *required *pam_wheel.so$/auth required pam_wheel.so/' /etc/pam.d/su; groupadd wheel; grep -q '^auth required pam_wheel' /etc/pam.d/su",
+		method: connect.Su{Password: connect.Secret(rootPassword)}, reason: connect.ErrPermission, text: "group wheel"},
+	{name: "su, a new password is wanted", setup: "chage -d 0 carol",
+		method: connect.Su{User: "carol", Password: connect.Secret(rightPassword)}, reason: connect.ErrPasswordRequired, text: "urrent"},
+	{name: "su, German", lang: "de_DE.UTF-8", method: connect.Su{Password: connect.Secret(rootPassword)}},
+	{name: "su, German, wrong password", lang: "de_DE.UTF-8", method: connect.Su{Password: connect.Secret(wrongPassword)},
+		reason: connect.ErrPassword, text: "su: "},
+	{name: "no su", setup: "rm /usr/bin/su", method: connect.Su{}, reason: connect.ErrStart, text: "install su"},
+	{name: "busybox su", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword)}},
+	{name: "busybox su, login", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword), Login: true}},
+	{name: "busybox su, wrong password", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(wrongPassword)},
+		reason: connect.ErrPassword, text: "incorrect password"},
+	{name: "busybox su, no such user", method: connect.Su{User: "mallory", Path: "/opt/bb/su"}, reason: connect.ErrBadName, text: "unknown user"},
+
+	{name: "doas", doas: "permit deploy\n", method: connect.Doas{Password: connect.Secret(rightPassword)}},
+	{name: "doas, another user", doas: "permit deploy as carol\n", method: connect.Doas{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
+	{name: "doas, without", doas: "permit nopass deploy\n", method: connect.Doas{}},
+	{name: "doas, wrong password", doas: "permit deploy\n", method: connect.Doas{Password: connect.Secret(wrongPassword)},
+		reason: connect.ErrPassword, text: "Authentication failed"},
+	{name: "doas, no password", doas: "permit deploy\n", method: connect.Doas{}, reason: connect.ErrPasswordRequired, text: "doas (deploy@"},
+	{name: "doas, not allowed", doas: "permit carol\n", method: connect.Doas{Password: connect.Secret(rightPassword)},
+		reason: connect.ErrPermission, text: "Operation not permitted"},
+	{name: "doas, no such user", doas: "permit deploy\n", method: connect.Doas{User: "mallory"}, reason: connect.ErrBadName, text: "unknown user"},
+	{name: "doas, no configuration", setup: "rm /etc/doas.conf", method: connect.Doas{}, reason: connect.ErrStart, text: "/etc/doas.conf"},
+	{name: "no doas", setup: "rm /usr/bin/doas", method: connect.Doas{}, reason: connect.ErrStart, text: "install doas"},
+}
+
+func TestBecome(t *testing.T) {
+	lab.Require(t)
+	for _, c := range becomeCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := becomeHost(c.doas)
+			h.Lang = c.lang
+			if c.setup != "" {
+				h.Setup = append(h.Setup, c.setup)
+			}
+			host := start(t, h)
+			before := look(host)
+			become(t, host, c.lang, c.method, c.reason, c.text, func(n *contexts.Node) {
+				if id := who(t, n); id.UID != c.uid {
+					t.Errorf("%+v", id)
+				}
+				linkIsClean(t, n)
+				if err := n.Close(); err != nil {
+					t.Error(err)
+				}
+				for _, p := range before.newProcesses() {
+					if slices.Contains([]string{"su", "doas"}, p.Comm) {
+						t.Errorf("left after Close: %v", p)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What su asks beside the password, and a password that is not given, a person is
+// asked for.
+func TestSuAsksAPerson(t *testing.T) {
+	lab.Require(t)
+	h := becomeHost("")
+	h.Setup = append(h.Setup, "chage -d 0 carol")
+	host := start(t, h)
+	const renewed = "wholly-Different-91"
+	p := &person{answers: []string{rightPassword, rightPassword, renewed, renewed}}
+	user := enter(t, master(t, &contexts.Config{Prompt: p.prompt}), host, "deploy")
+	n := child(t, user, connect.Su{User: "carol"})
+	if id := who(t, n); id.UID != 2001 {
+		t.Errorf("%+v", id)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, q := range p.asked {
+		if q.Kind != connect.PromptPassword || q.Attempt != 1 || q.Echo {
+			t.Errorf("question %d: %+v", i+1, q)
+		}
+	}
+	if len(p.asked) != 4 {
+		t.Errorf("asked %+v", p.asked)
+	}
+}
+
+// A connect that is given up while su or doas asks leaves nothing running, though
+// both belong to root.
+func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
+	lab.Require(t)
+	host := start(t, becomeHost("permit deploy\n"))
+	for _, m := range []connect.Method{connect.Su{}, connect.Su{Path: "/opt/bb/su"}, connect.Doas{}} {
+		asked := make(chan struct{})
+		self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
+			close(asked)
+			<-ctx.Done()
+			return "", ctx.Err()
+		}})
+		user := enter(t, self, host, "deploy")
+		before := look(host)
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() {
+			_, err := user.Connect(ctx, m)
+			result <- err
+		}()
+		select {
+		case <-asked:
+		case err := <-result:
+			t.Error(err)
+		case <-time.After(patience):
+			t.Error("nobody was asked")
+		}
+		cancel()
+		<-result
+		before.restored(t, 5*time.Second)
+		who(t, user)
+	}
+}
