@@ -19,8 +19,11 @@ var registry struct {
 // connect. Call it from an init function, in every copy of the program. It
 // panics where the name or the type is registered already. Methods are
 // registered and passed as values, not as pointers.
-func Register[T Method](name string) {
-	t := reflect.TypeFor[T]()
+func Register[T Method](name string) { register(name, reflect.TypeFor[T]()) }
+
+// register is Register without a copy of its code for each type, which every
+// image would carry.
+func register(name string, t reflect.Type) {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
 	if _, ok := registry.byName[name]; ok {
@@ -35,11 +38,11 @@ func Register[T Method](name string) {
 	}
 	registry.byType[t] = name
 	registry.byName[name] = func(b []byte) (Method, error) {
-		var m T
-		if err := core.Unmarshal(b, &m); err != nil {
+		m := reflect.New(t)
+		if err := core.Unmarshal(b, m.Interface()); err != nil {
 			return nil, fmt.Errorf("method %q: %w", name, err)
 		}
-		return m, nil
+		return m.Elem().Interface().(Method), nil
 	}
 }
 
