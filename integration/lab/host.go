@@ -41,6 +41,9 @@ type Host struct {
 	Files map[string]string
 	// Binds are paths of the machine: "path" or "path:target", either with ":ro".
 	Binds []string
+	// Cgroups mounts cgroups at /sys/fs/cgroup, as container runtimes want them: a
+	// part of the machine's that is made for the host and goes with it.
+	Cgroups bool
 	// Remove takes programs and files away. A name without a slash stands for
 	// that program in every directory of programs, with version numbers behind
 	// it too (python3.11 for python3); anything else is a pattern of
@@ -84,6 +87,7 @@ type Running struct {
 	upper    *os.File // the directory of the overlay's upper layer
 	gate     *gate
 	initCmd  *exec.Cmd
+	cgroups  []bind        // made for the host
 	initErrs *bytes.Buffer // what pid 1 says; complete once initCmd.Wait has returned
 	lifeline *os.File      // pid 1 ends when this is closed
 	sshPort  int
@@ -252,9 +256,17 @@ func (r *Running) plan() (*initPlan, error) {
 		return nil, err
 	}
 	plan := &initPlan{
-		Hostname: r.host.Name, DiskSize: r.host.DiskSize, Noexec: r.host.Noexec,
+		Hostname: r.host.Name, Cgroups: r.host.Cgroups, DiskSize: r.host.DiskSize, Noexec: r.host.Noexec,
 		NoMemfd: r.host.NoMemfd, HidePID: r.host.HidePID,
 		Binds: []bind{{Source: self, Target: self, ReadOnly: true}},
+	}
+	if r.host.Cgroups {
+		// Before they are mounted, so that close removes them in any case.
+		r.cgroups, err = makeCgroups(fmt.Sprintf("lab-%d-%d", os.Getpid(), r.index))
+		if err != nil {
+			return nil, err
+		}
+		plan.Binds = append(plan.Binds, r.cgroups...)
 	}
 	for _, s := range r.host.Binds {
 		b, err := parseBind(s)
@@ -309,6 +321,7 @@ func (r *Running) close() error {
 		}
 	}
 	r.gate.leave()
+	errs = append(errs, removeCgroups(r.cgroups))
 	errs = append(errs, r.unshape())
 	r.net.forget(r.host.Name, r.ip)
 	for _, f := range []*os.File{r.lifeline, r.upper, r.netns} {

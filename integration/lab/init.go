@@ -36,6 +36,7 @@ type initPlan struct {
 	Binds    []bind
 	NoMemfd  bool
 	HidePID  bool
+	Cgroups  bool
 }
 
 // bind is one path of the machine that is visible in the host.
@@ -208,6 +209,12 @@ func (p *initPlan) mountOwn(root string) error {
 			if err := fillDev(root + "/dev"); err != nil {
 				return err
 			}
+		}
+	}
+	if p.Cgroups {
+		// Room for the hierarchies, which come as binds; sysfs is read-only.
+		if err := unix.Mount("tmpfs", root+cgroupRoot, "tmpfs", nosuid|nodev|noexec, "mode=755"); err != nil {
+			return fmt.Errorf("mount %s: %w", cgroupRoot, err)
 		}
 	}
 	for _, path := range p.Noexec {
