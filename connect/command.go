@@ -66,14 +66,14 @@ func (c Command) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, c)
 }
 
-func (c Command) plan(e *Env, _ string) (tool, error) {
+func (c Command) plan(e *Env, _ string) (*tool, error) {
 	if err := c.check(); err != nil {
-		return tool{}, err
+		return nil, err
 	}
 	if c.Terminal == TerminalStdio {
 		e = e.besideTerminal()
 	}
-	t := tool{
+	t := &tool{
 		program: c.Argv[0], args: c.arguments(e), environ: c.Env, terminal: c.Terminal,
 		script: script{recognise: anyPrompt, password: c.Password},
 	}
@@ -90,10 +90,8 @@ func (c Command) check() error {
 	if c.Terminal > TerminalStdio {
 		return fmt.Errorf("%w: no such kind of terminal: %d", ErrStart, c.Terminal)
 	}
-	for _, arg := range c.Argv {
-		if strings.IndexByte(arg, 0) >= 0 {
-			return fmt.Errorf("%w: the argument %q holds a zero byte", ErrBadName, arg)
-		}
+	if err := checkArgs(c.Argv); err != nil {
+		return err
 	}
 	for _, v := range c.Env {
 		if strings.IndexByte(v, 0) >= 0 || strings.IndexByte(v, '=') <= 0 {

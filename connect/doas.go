@@ -34,11 +34,11 @@ func (d Doas) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, d)
 }
 
-func (d Doas) plan(e *Env, _ string) (tool, error) {
+func (d Doas) plan(e *Env, _ string) (*tool, error) {
 	if err := checkUser(d.LocalUser()); err != nil {
-		return tool{}, err
+		return nil, err
 	}
-	return tool{
+	return &tool{
 		program: programOr(d.Path, "doas"), name: "doas",
 		args:    append([]string{"-u", d.LocalUser(), "--"}, e.Argv...),
 		script:  script{recognise: doasPrompt, password: d.Password},
@@ -57,16 +57,16 @@ func doasPrompt(line string) question {
 
 // explainDoas finds the class of a failure. doas ends with 1 where it fails
 // itself, and speaks English only.
-func explainDoas(how ending) (class error, hint string) {
+func explainDoas(how ending) verdict {
 	return meaning(how.said, doasSays)
 }
 
 var doasSays = []saying{
-	{text: "doas: authentication failed", class: ErrPassword},
-	{text: "doas: authorization failed", class: ErrPassword}, // OpenBSD
-	{text: "doas: a tty is required", class: ErrPasswordRequired},
-	{text: "doas is not enabled", class: ErrStart, hint: "write rules into /etc/doas.conf"},
-	{text: "doas: operation not permitted", class: ErrPermission, hint: "no rule of /etc/doas.conf lets this user become that one"},
-	{text: "doas: unknown user", class: ErrBadName},
-	{text: "doas: not installed setuid", class: ErrStart},
+	{"doas: authentication failed", verdict{class: ErrPassword}},
+	{"doas: authorization failed", verdict{class: ErrPassword}}, // OpenBSD
+	{"doas: a tty is required", verdict{class: ErrPasswordRequired}},
+	{"doas is not enabled", verdict{ErrStart, "write rules into /etc/doas.conf"}},
+	{"doas: operation not permitted", verdict{ErrPermission, "no rule of /etc/doas.conf lets this user become that one"}},
+	{"doas: unknown user", verdict{class: ErrBadName}},
+	{"doas: not installed setuid", verdict{class: ErrStart}},
 }

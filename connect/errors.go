@@ -34,7 +34,8 @@ var (
 	ErrHostKeyUnknown = hostKeyError("host key is not known")
 	// ErrHostKeyChanged: another key is known of the host. Somebody may be in between.
 	ErrHostKeyChanged = hostKeyError("host key has changed")
-	// ErrNoRuntime: for methods that enter containers.
+	// ErrNoRuntime: for methods that enter containers, roots and namespaces: there is
+	// none of that name, it does not run, or what runs it is missing.
 	ErrNoRuntime = errors.New("the container runtime or its container is not there")
 	// ErrBadName: a name of a host, user or the like that no such thing has, or that a
 	// tool would take for an option.

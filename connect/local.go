@@ -23,8 +23,8 @@ func (m Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, m)
 }
 
-func (Local) plan(e *Env, _ string) (tool, error) {
-	t := tool{program: e.Exec, terminal: TerminalNone}
+func (Local) plan(e *Env, _ string) (*tool, error) {
+	t := &tool{program: e.Exec, terminal: TerminalNone}
 	if len(e.ExecArgv) > 0 {
 		t.name, t.args = e.ExecArgv[0], e.ExecArgv[1:]
 	}

@@ -74,6 +74,16 @@ func checkDir(what, dir string) error {
 	return nil
 }
 
+// checkArgs refuses arguments that no process can be given.
+func checkArgs(args []string) error {
+	for _, arg := range args {
+		if strings.IndexByte(arg, 0) >= 0 {
+			return fmt.Errorf("%w: the argument %q holds a zero byte", ErrBadName, arg)
+		}
+	}
+	return nil
+}
+
 // maxShown bounds a name in a message.
 const maxShown = 256
 

@@ -85,12 +85,12 @@ func (o OpenSSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 
 func (o OpenSSH) program() string { return programOr(o.Path, "ssh") }
 
-func (o OpenSSH) plan(e *Env, _ string) (tool, error) {
+func (o OpenSSH) plan(e *Env, _ string) (*tool, error) {
 	if err := o.check(); err != nil {
-		return tool{}, err
+		return nil, err
 	}
 	options := o.options(e.Prompt != nil)
-	return tool{
+	return &tool{
 		program: o.program(), name: "ssh",
 		args: append(append([]string{"-T"}, options...), "--", o.Host, e.Line),
 		// A window to ask in would be on the screen of whoever runs us.

@@ -103,17 +103,17 @@ func shownAs(name, shown string, width int) bool {
 // explainSSH finds the class of a failure in what ssh said, in the last line
 // that says something: banners of the server come before. ssh's exit status is
 // 255 for all of its own failures (ssh(1)).
-func explainSSH(answers bool) func(ending) (error, string) {
-	return func(how ending) (error, string) {
+func explainSSH(answers bool) func(ending) verdict {
+	return func(how ending) verdict {
 		if how.status.ExitCode() != 255 {
-			return nil, "" // of the far side, or a signal
+			return verdict{} // of the far side, or a signal
 		}
 		for i := len(how.said) - 1; i >= 0; i-- {
 			if class := sshSays(how.said[i]); class != nil {
-				return sshClass(class, how, how.said[i], answers), ""
+				return verdict{class: sshClass(class, how, how.said[i], answers)}
 			}
 		}
-		return nil, ""
+		return verdict{}
 	}
 }
 

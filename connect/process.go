@@ -30,6 +30,9 @@ const (
 	// stderrTime is how long standard error is read on once the tool itself
 	// has ended: what it left behind in the background may hold it open.
 	stderrTime = 500 * time.Millisecond
+	// undoTime bounds, beyond all of that, what takes away a container that has
+	// survived its tool.
+	undoTime = 10 * time.Second
 	// orphanTime is how long the far side may still speak once the tool has
 	// ended.
 	orphanTime = time.Second
@@ -42,16 +45,18 @@ const (
 // terminal, unless that is the pipe; one of os/exec copies standard error.
 type process struct {
 	// Immutable once start has returned.
-	tool     tool
+	tool     *tool
 	cmd      *exec.Cmd
 	in, out  *os.File        // our ends of the tool's standard output and input; nil where term is the pipe
 	pipe     *bootstrap.Pipe // of the two
 	term     *terminal       // nil without
 	dialogue *dialogue       // nil without a terminal
-	ready    <-chan struct{}
-	stop     context.CancelFunc // ends talk
-	stderr   *words
-	shown    *words // what the terminal showed
+	// noTerminal is why there is none, where the tool could have used one.
+	noTerminal error
+	ready      <-chan struct{}
+	stop       context.CancelFunc // ends talk
+	stderr     *words
+	shown      *words // what the terminal showed
 
 	exited  chan struct{} // closed by watch
 	heard   chan struct{} // closed by watch: all that the tool said is in stderr and shown
@@ -64,6 +69,10 @@ type process struct {
 	orphans  bool // processes of its group outlived it
 
 	isRaw atomic.Bool // the payload has begun on a terminal
+	// early is what came on the pipe before the far side had spoken: some tools
+	// say there why they fail, docker exec among them.
+	early    *words
+	hasBegun atomic.Bool // the far side has spoken; nothing goes to early any more
 
 	mu     sync.Mutex
 	reason error // guarded by mu; why the dialogue failed
@@ -75,7 +84,7 @@ type process struct {
 
 // startTool starts a tool. ctx lends its values, not its end, to the asking of
 // questions.
-func startTool(ctx context.Context, e *Env, t tool) (bootstrap.Carrier, error) {
+func startTool(ctx context.Context, e *Env, t *tool) (bootstrap.Carrier, error) {
 	settled := t.settled
 	if settled == nil {
 		settled = func() {}
@@ -102,6 +111,7 @@ func (p *process) start(ctx context.Context, e *Env) error {
 	hidden := &secrets{token: p.tool.token, instead: p.tool.instead}
 	p.stderr = newWords(e.Log, onStderr, hidden)
 	p.shown = newWords(e.Log, onTerminal, hidden)
+	p.early = newWords(nil, "", hidden)
 	p.cmd = &exec.Cmd{
 		Path: path, Args: append([]string{name}, p.tool.args...),
 		Stderr: p.stderr, WaitDelay: stderrTime, SysProcAttr: ownSession(),
@@ -127,11 +137,12 @@ func (p *process) start(ctx context.Context, e *Env) error {
 func (p *process) connect() (theirs []*os.File, err error) {
 	if p.tool.terminal != TerminalNone {
 		p.term, err = openTerminal()
-		if err != nil && p.tool.terminal != TerminalBeside {
+		if err != nil && p.tool.terminal == TerminalOnly {
 			return nil, fmt.Errorf("opening a terminal: %w", err)
 		}
 		// Without one the tool may still have nothing to ask, and says so
 		// otherwise.
+		p.noTerminal = err
 	}
 	if p.term != nil {
 		p.cmd.SysProcAttr.Setctty = true
@@ -151,14 +162,18 @@ func (p *process) connect() (theirs []*os.File, err error) {
 	}
 	p.in = in
 	p.pipe = bootstrap.NewPipe(in, out)
-	if p.tool.terminal == TerminalStdio {
-		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = p.term.inner, p.term.inner, p.term.inner
-		p.cmd.ExtraFiles = []*os.File{stdin, stdout} // payloadIn, payloadOut
-	} else {
-		p.cmd.Stdin, p.cmd.Stdout = stdin, stdout
+	switch {
+	case p.tool.terminal == TerminalStdio:
+		p.cmd.ExtraFiles = []*os.File{stdin, stdout} // see takePayload
+		p.cmd.Stdout = p.stderr
 		if p.term != nil {
-			p.cmd.ExtraFiles, p.cmd.SysProcAttr.Ctty = []*os.File{p.term.inner}, 3 // a number in the tool
+			p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = p.term.inner, p.term.inner, p.term.inner
 		}
+	case p.term != nil:
+		p.cmd.ExtraFiles, p.cmd.SysProcAttr.Ctty = []*os.File{p.term.inner}, 3 // a number in the tool
+		fallthrough
+	default:
+		p.cmd.Stdin, p.cmd.Stdout = stdin, stdout
 	}
 	return []*os.File{stdin, stdout}, nil
 }
@@ -268,7 +283,15 @@ func isClosed(c <-chan struct{}) bool {
 
 func (p *process) Read(b []byte) (int, error) {
 	if p.pipe != nil {
-		return p.pipe.Read(b)
+		n, err := p.pipe.Read(b)
+		if n > 0 && !p.hasBegun.Load() {
+			if isClosed(p.ready) {
+				p.hasBegun.Store(true)
+			} else {
+				_, _ = p.early.Write(b[:n])
+			}
+		}
+		return n, err
 	}
 	n, err := p.term.Read(b)
 	if n > 0 && !p.isRaw.Load() {
@@ -364,9 +387,9 @@ func (p *process) close() error {
 	if !isClosed(p.ready) || p.tool.terminal == TerminalOnly {
 		p.hangUp() // there is no far side yet, or no other way to tell it
 	}
-	ended := p.endsWithin(orderlyTime)
+	orderly := p.endsWithin(orderlyTime)
 	p.hangUp()
-	if !ended && !p.endsWithin(closeGrace) {
+	if !orderly && !p.endsWithin(closeGrace) {
 		p.signal(syscall.SIGKILL)
 		if !p.endsWithin(killTime) {
 			return &Error{Hop: p.tool.hop, Phase: "closing", Err: fmt.Errorf("%s, process %d, does not end and can't be killed",
@@ -377,7 +400,23 @@ func (p *process) close() error {
 		p.signal(syscall.SIGKILL)
 	}
 	p.tasks.Wait()
+	if p.tool.undo != nil && !(orderly && p.cmd.ProcessState.Success()) {
+		return p.undo()
+	}
 	return nil
+}
+
+// undo takes away what the tool has made, if it still can be found. The tool
+// may have ended before it had made anything.
+func (p *process) undo() error {
+	ctx, cancel := context.WithTimeout(context.Background(), undoTime)
+	defer cancel()
+	argv := append([]string{p.cmd.Path}, p.tool.undo...)
+	_, err := runTool(ctx, p.tool.hop, "removing what is left", argv)
+	if errors.Is(err, ErrNoRuntime) {
+		return nil
+	}
+	return err
 }
 
 func (p *process) endsWithin(d time.Duration) bool {
@@ -411,28 +450,34 @@ func (p *process) Cause(ctx context.Context) error {
 		e.Err = classify(ErrEOF, fmt.Errorf("%s ended: %s", p.tool.program, p.status()))
 	default:
 		e.Phase = "starting the far side"
-		e.Err, e.Hint = p.explain()
+		v := p.explain()
+		e.Err, e.Hint = v.class, v.hint
+		if e.Hint == "" && p.noTerminal != nil {
+			e.Hint = "it may have had something to ask, for which no terminal could be opened: " + p.noTerminal.Error()
+		}
 	}
 	return e
 }
 
-// explain finds the class of an end before the far side had spoken, and what
-// can be done about it.
-func (p *process) explain() (class error, hint string) {
+// explain judges an end before the far side had spoken.
+func (p *process) explain() verdict {
 	var exit *exec.ExitError
 	if p.waitErr != nil && !errors.As(p.waitErr, &exit) && !errors.Is(p.waitErr, exec.ErrWaitDelay) {
-		return fmt.Errorf("%w: %w", ErrEOF, p.waitErr), ""
+		return verdict{class: fmt.Errorf("%w: %w", ErrEOF, p.waitErr)}
 	}
 	if p.tool.explain != nil {
 		how := ending{status: p.cmd.ProcessState, said: strings.Split(p.output(), " / ")}
+		if early := p.early.String(); early != "" {
+			how.said = append(strings.Split(early, " / "), how.said...)
+		}
 		if p.dialogue != nil {
 			how.tally = p.dialogue.count()
 		}
-		if class, hint := p.tool.explain(how); class != nil {
-			return class, hint
+		if v := p.tool.explain(how); v.class != nil {
+			return v
 		}
 	}
-	return fmt.Errorf("%w: %s: %s", ErrEOF, p.tool.program, p.status()), ""
+	return verdict{class: fmt.Errorf("%w: %s: %s", ErrEOF, p.tool.program, p.status())}
 }
 
 func (p *process) status() string { return p.cmd.ProcessState.String() }

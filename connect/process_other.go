@@ -10,6 +10,6 @@ import (
 )
 
 // startTool has no terminals and no process groups here.
-func startTool(_ context.Context, _ *Env, t tool) (bootstrap.Carrier, error) {
+func startTool(_ context.Context, _ *Env, t *tool) (bootstrap.Carrier, error) {
 	return nil, &Error{Hop: t.hop, Phase: "starting " + t.program, Err: classify(ErrStart, errors.ErrUnsupported)}
 }

@@ -44,9 +44,9 @@ func (s Su) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, s)
 }
 
-func (s Su) plan(e *Env, _ string) (tool, error) {
+func (s Su) plan(e *Env, _ string) (*tool, error) {
 	if err := checkUser(s.LocalUser()); err != nil {
-		return tool{}, err
+		return nil, err
 	}
 	var args []string
 	if s.Login {
@@ -57,11 +57,11 @@ func (s Su) plan(e *Env, _ string) (tool, error) {
 	}
 	if s.Shell != "" {
 		if err := checkDir("shell", s.Shell); err != nil {
-			return tool{}, err
+			return nil, err
 		}
 		args = append(args, "-s", s.Shell)
 	}
-	return tool{
+	return &tool{
 		program: programOr(s.Path, "su"), name: "su", terminal: TerminalStdio,
 		// Behind the user -c is su's own in some, and handed to the shell by
 		// others, among them those in which it means a login class in front.
@@ -95,17 +95,16 @@ func firstPrompt() func(context.Context, question) question {
 // explainSu finds the class of a failure. su ends with 1 where it fails itself,
 // in a language that PAM chooses; in English its text comes in two parts, "su: "
 // and, some seconds later, the rest.
-func explainSu(how ending) (class error, hint string) {
-	if class, hint := meaning(how.said, suSays); class != nil {
-		if class == ErrPassword && how.tally.passwords == 0 {
-			return ErrPermission, "" // none was asked for, so none can be wrong
-		}
-		return class, hint
+func explainSu(how ending) verdict {
+	v := meaning(how.said, suSays)
+	asked := how.tally.passwords > 0
+	switch {
+	case v.class == ErrPassword && !asked:
+		v.class = ErrPermission // none was asked for, so none can be wrong
+	case v.class == nil && asked && how.status.ExitCode() == 1 && strings.HasPrefix(lastOf(how.said), "su: "):
+		v.class = ErrPassword
 	}
-	if how.status.ExitCode() == 1 && how.tally.passwords > 0 && strings.HasPrefix(lastOf(how.said), "su: ") {
-		return ErrPassword, ""
-	}
-	return nil, ""
+	return v
 }
 
 func lastOf(lines []string) string {
@@ -118,18 +117,18 @@ func lastOf(lines []string) string {
 const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
 
 var suSays = []saying{
-	{text: "bad file descriptor", class: ErrStart, hint: "this su closes the descriptors of its payload; use Command with TerminalOnly"},
-	{text: "does not exist", class: ErrBadName},
-	{text: "unknown user", class: ErrBadName}, // busybox
-	{text: "unknown login", class: ErrBadName},
-	{text: "no passwd entry", class: ErrBadName}, // shadow
-	{text: "account is currently not available", class: ErrPermission, hint: noLogin},
-	{text: "expired", class: ErrPermission, hint: "let root change the password or the account's date of expiry"},
-	{text: "permission denied", class: ErrPermission, hint: "PAM allows this su to some users only, often to the group wheel"},
-	{text: "must be run from a terminal", class: ErrStart},
-	{text: "authentication failure", class: ErrPassword},
-	{text: "incorrect password", class: ErrPassword}, // busybox
-	{text: "sorry", class: ErrPassword},              // the BSDs
-	{text: "failed to execute", class: ErrStart, hint: noLogin},
-	{text: "can't execute", class: ErrStart, hint: noLogin}, // busybox
+	{"bad file descriptor", verdict{ErrStart, "this su closes the descriptors of its payload; use Command with TerminalOnly"}},
+	{"does not exist", verdict{class: ErrBadName}},
+	{"unknown user", verdict{class: ErrBadName}}, // busybox
+	{"unknown login", verdict{class: ErrBadName}},
+	{"no passwd entry", verdict{class: ErrBadName}}, // shadow
+	{"account is currently not available", verdict{ErrPermission, noLogin}},
+	{"expired", verdict{ErrPermission, "let root change the password or the account's date of expiry"}},
+	{"permission denied", verdict{ErrPermission, "PAM allows this su to some users only, often to the group wheel"}},
+	{"must be run from a terminal", verdict{class: ErrStart}},
+	{"authentication failure", verdict{class: ErrPassword}},
+	{"incorrect password", verdict{class: ErrPassword}}, // busybox
+	{"sorry", verdict{class: ErrPassword}},              // the BSDs
+	{"failed to execute", verdict{ErrStart, noLogin}},
+	{"can't execute", verdict{ErrStart, noLogin}}, // busybox
 }

@@ -57,11 +57,11 @@ func (s Sudo) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, s)
 }
 
-func (s Sudo) plan(e *Env, token string) (tool, error) {
+func (s Sudo) plan(e *Env, token string) (*tool, error) {
 	if err := s.check(); err != nil {
-		return tool{}, err
+		return nil, err
 	}
-	return tool{
+	return &tool{
 		program: programOr(s.Path, "sudo"), name: "sudo", args: append(s.flags(token), s.command(e)...),
 		script:  script{recognise: sudoPrompt(token), password: s.Password},
 		explain: explainSudo,
@@ -147,28 +147,30 @@ func sudoPrompt(token string) func(line string) question {
 // explainSudo finds the class of a failure. sudo's own exit status is 1 for
 // all of them (sudo(8)), so what happened decides, and what sudo said where it
 // speaks English: the language can be forced by PAM and by sudoers.
-func explainSudo(how ending) (class error, hint string) {
+func explainSudo(how ending) verdict {
 	if how.status.ExitCode() != 1 {
-		return nil, "" // of the far side, or a signal
+		return verdict{} // of the far side, or a signal
 	}
-	if class, hint := meaning(how.said, sudoSays); class != nil {
-		return class, hint
+	v := meaning(how.said, sudoSays)
+	switch {
+	case v.class != nil:
+	case how.tally.passwords > 1:
+		v.class = ErrPassword // it was asked for again, so that one was wrong
+	default:
+		v.class = ErrPermission
 	}
-	if how.tally.passwords > 1 {
-		return ErrPassword, "" // it was asked for again, so that one was wrong
-	}
-	return ErrPermission, ""
+	return v
 }
 
 var sudoSays = []saying{
-	{text: "incorrect password attempt", class: ErrPassword},
-	{text: "incorrect authentication attempt", class: ErrPassword}, // sudo-rs
-	{text: "maximum 3 incorrect", class: ErrPassword},
-	{text: "timed out reading password", class: ErrTimeout},
-	{text: "a password is required", class: ErrPasswordRequired},
-	{text: "no password was provided", class: ErrPasswordRequired},
-	{text: "a terminal is required to", class: ErrPasswordRequired},
-	{text: "unknown user", class: ErrBadName},
-	{text: "unknown group", class: ErrBadName},
-	{text: "user not found", class: ErrBadName}, // sudo-rs
+	{"incorrect password attempt", verdict{class: ErrPassword}},
+	{"incorrect authentication attempt", verdict{class: ErrPassword}}, // sudo-rs
+	{"maximum 3 incorrect", verdict{class: ErrPassword}},
+	{"timed out reading password", verdict{class: ErrTimeout}},
+	{"a password is required", verdict{class: ErrPasswordRequired}},
+	{"no password was provided", verdict{class: ErrPasswordRequired}},
+	{"a terminal is required to", verdict{class: ErrPasswordRequired}},
+	{"unknown user", verdict{class: ErrBadName}},
+	{"unknown group", verdict{class: ErrBadName}},
+	{"user not found", verdict{class: ErrBadName}}, // sudo-rs
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -28,9 +29,11 @@ type tool struct {
 	// missing is the class of there being no such program; nil is ErrStart.
 	missing error
 	// explain finds the class of an end that came before the far side had
-	// spoken, and what can be done about it; nil, and a nil class, mean that
-	// nothing is known.
-	explain func(ending) (class error, hint string)
+	// spoken; nil, and the zero verdict, mean that nothing is known.
+	explain func(ending) verdict
+	// undo are arguments of the program that take away what it has made, for a
+	// tool that was not seen to do so itself.
+	undo []string
 	// settled is called once, when the far side has spoken or never will.
 	settled func()
 }
@@ -83,7 +86,7 @@ type toolMethod interface {
 
 	// plan checks the options and says what to run, all but tool.hop. token
 	// is a word that nothing else in the world prints.
-	plan(e *Env, token string) (tool, error)
+	plan(e *Env, token string) (*tool, error)
 }
 
 // openTool is Open for most of them.
@@ -118,29 +121,35 @@ func (t *tool) lookUp() (string, error) {
 
 // missingHint says what to do where lookUp has failed.
 func (t *tool) missingHint(err error) string {
-	if !errors.Is(err, exec.ErrNotFound) {
+	if !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
 	return "install " + t.program + " where the parent of the hop runs, or give its path"
 }
 
-// saying is something that a tool says when it fails, in lower case, what that means, and what
-// can be done about it.
-type saying struct {
-	text  string
+// verdict is the class of a failure, and what can be done about it; "" where that
+// is not known.
+type verdict struct {
 	class error
 	hint  string
 }
 
+// saying is something that a tool says when it fails, in lower case, and what that
+// means.
+type saying struct {
+	text string
+	verdict
+}
+
 // meaning finds the first of the sayings that was said. Tools say the same with
 // and without a capital letter.
-func meaning(said []string, sayings []saying) (class error, hint string) {
+func meaning(said []string, sayings []saying) verdict {
 	for _, s := range sayings {
 		for _, line := range said {
 			if strings.Contains(strings.ToLower(line), s.text) {
-				return s.class, s.hint
+				return s.verdict
 			}
 		}
 	}
-	return nil, ""
+	return verdict{}
 }

@@ -1,0 +1,42 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// Chroot continues inside a directory tree, such as the mounted root of a
+// damaged system. It needs the right to change the root, which is root's.
+//
+// The tree needs /bin/sh, /dev/null and a /proc that is mounted. Where that is the /proc of
+// the parent, the child is started from the parent's own executable.
+//
+// Errors: [ErrBadName] for a relative path, [ErrPermission], [ErrNoRuntime] where
+// there is no such tree, [ErrStart] where there is no shell in it.
+type Chroot struct {
+	Dir  string // the tree, an absolute path
+	User string // "user" or "user:group", of the tree; "" stays the same; not with busybox's chroot
+	Path string // of chroot; "" looks for it in PATH
+}
+
+func init() { Register[Chroot]("chroot") }
+
+// Label implements Method.
+func (c Chroot) Label() string { return "chroot:" + c.Dir }
+
+// LocalUser implements LocalMethod.
+func (c Chroot) LocalUser() string { return c.User }
+
+// Open implements Method.
+func (c Chroot) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
+	return openTool(ctx, e, c)
+}
+
+func (c Chroot) plan(e *Env, _ string) (*tool, error) {
+	if err := cmp.Or(checkDir("tree", c.Dir), checkOptional("user", c.User)); err != nil {
+		return nil, err
+	}
+	return enter(programOr(c.Path, "chroot"), flags(flag{"userspec", c.User}), []string{c.Dir}, e.Argv), nil
+}
