@@ -14,8 +14,14 @@
 // program ([Register]). Passwords travel with it, inside the link and nowhere
 // else. What it was not given is asked of the person at the master ([Prompt]).
 //
-// [Local], [Sudo], [SSH], [OpenSSH] and [Command] are methods. SSH speaks the
-// protocol itself; all others run a program.
+// SSH speaks the protocol itself; all others run a program, whose command line
+// [DryRun] shows:
+//
+//   - on this host: [Local], [Sudo], [Su], [Doas], [Chroot], [Unshare], [Nsenter]
+//   - in containers: [Docker], [Podman], [Buildah], [Kubectl], [LXC], [LXD], [Incus],
+//     [Jail], [Machinectl]
+//   - on other hosts: [SSH], [OpenSSH]
+//   - anything that relays: [Command]
 //
 // # Programs that ask
 //
@@ -23,7 +29,8 @@
 // for the payload; its standard error goes to the log; its controlling terminal
 // is a pseudo-terminal that only we read. So a program that opens /dev/tty to
 // ask for a password can, while the payload passes beside it, binary clean and
-// at the speed of a pipe.
+// at the speed of a pipe. One that asks on its standard input, as su does, gets the
+// terminal there, and the pipes at descriptors 3 and 4 ([TerminalStdio]).
 //
 // A prompt is an unfinished line on that terminal. It is answered if it is
 // recognised (by a token that the program was told to print, or by a table) and if
@@ -44,26 +51,26 @@
 //
 // The classes ([ErrPassword], [ErrHostKeyChanged] ...) are recognised by
 // errors.Is after any number of hops. An [Error] has the hop, what was going on,
-// and the last words of the program.
+// the last words of the program, and what can be done about it where that is known.
 //
 // # A method of one's own
 //
 // Most take a few lines around [Command]. This one continues inside a directory
-// tree, as chroot(8) does:
+// tree without any privilege, by proot(1):
 //
-//	type Chroot struct {
+//	type Proot struct {
 //		Dir string
 //	}
 //
-//	func init() { connect.Register[Chroot]("example.com/chroot") }
+//	func init() { connect.Register[Proot]("example.com/proot") }
 //
-//	func (c Chroot) Label() string { return "chroot:" + c.Dir }
+//	func (p Proot) Label() string { return "proot:" + p.Dir }
 //
-//	func (c Chroot) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
-//		return connect.Command{Name: c.Label(), Argv: []string{"chroot", c.Dir}}.Open(ctx, e)
+//	func (p Proot) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+//		return connect.Command{Name: p.Label(), Argv: []string{"proot", "-r", p.Dir}}.Open(ctx, e)
 //	}
 //
 // and is used like any other:
 //
-//	rescue, err := node.Connect(ctx, Chroot{"/mnt/sysroot"})
+//	rescue, err := node.Connect(ctx, Proot{"/mnt/sysroot"})
 package connect

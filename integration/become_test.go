@@ -3,10 +3,8 @@
 package integration
 
 import (
-	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
@@ -141,30 +139,6 @@ func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
 	host := start(t, becomeHost("permit deploy\n"))
 	for _, m := range []connect.Method{connect.Su{}, connect.Su{Path: "/opt/bb/su"}, connect.Doas{}} {
-		asked := make(chan struct{})
-		self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
-			close(asked)
-			<-ctx.Done()
-			return "", ctx.Err()
-		}})
-		user := enter(t, self, host, "deploy")
-		before := look(host)
-		ctx, cancel := context.WithCancel(t.Context())
-		result := make(chan error, 1)
-		go func() {
-			_, err := user.Connect(ctx, m)
-			result <- err
-		}()
-		select {
-		case <-asked:
-		case err := <-result:
-			t.Error(err)
-		case <-time.After(patience):
-			t.Error("nobody was asked")
-		}
-		cancel()
-		<-result
-		before.restored(t, 5*time.Second)
-		who(t, user)
+		cancelAtPrompt(t, host, m)
 	}
 }

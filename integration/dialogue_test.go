@@ -274,7 +274,13 @@ func TestSudoGivesUpWaiting(t *testing.T) {
 
 // A connect that is given up while a person is asked leaves nothing running.
 func TestConnectIsCancelledAtThePrompt(t *testing.T) {
-	host := start(t, sudoHost("", ""))
+	lab.Require(t)
+	cancelAtPrompt(t, start(t, sudoHost("", "")), connect.Sudo{})
+}
+
+// cancelAtPrompt gives a hop of deploy's up while a person is asked.
+func cancelAtPrompt(t *testing.T, host *lab.Running, m connect.Method) {
+	t.Helper()
 	asked := make(chan struct{})
 	self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
 		close(asked)
@@ -287,7 +293,7 @@ func TestConnectIsCancelledAtThePrompt(t *testing.T) {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		_, err := user.Connect(ctx, connect.Sudo{})
+		_, err := user.Connect(ctx, m)
 		result <- err
 	}()
 	select {

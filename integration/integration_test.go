@@ -395,6 +395,13 @@ func (s scene) newProcesses() []lab.Proc {
 // limit, and no file but those that any login leaves and those in except.
 func (s scene) restored(t *testing.T, limit time.Duration, except ...string) {
 	t.Helper()
+	s.quiet(t, limit)
+	s.untouched(t, except...)
+}
+
+// quiet makes sure that no process is left within limit.
+func (s scene) quiet(t *testing.T, limit time.Duration) {
+	t.Helper()
 	timeout := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -409,7 +416,6 @@ wait:
 	for _, p := range s.newProcesses() {
 		t.Errorf("left on %s after %v: %v", s.host.Name(), limit, p)
 	}
-	s.untouched(t, except...)
 }
 
 // untouched makes sure that no file was made or changed.

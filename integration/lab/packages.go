@@ -42,6 +42,10 @@ var Packages = []Package{
 	{"vim-tiny", "vi"},
 	{"nano", "nano"},
 	{"postgresql", PostgreSQL},
+	{"lxc", "lxc-attach"},
+	{"runc", "runc"},
+	{"podman", "podman"},
+	{"docker.io", "dockerd"},
 }
 
 // MissingPackages returns the names of the packages that are not installed.
