@@ -36,6 +36,10 @@ type Birth struct {
 	Stderr *os.File
 }
 
+// trimAfter is when a child gives back the pages of its executable that only
+// starting up has needed, which are most of those that it has touched.
+const trimAfter = time.Second
+
 // IsChild tells whether this process was started by a [Launch] and should call
 // [Accept].
 func IsChild() bool { return guard.Marker != "" }
@@ -70,6 +74,7 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	if b.Welcome.Version != Version {
 		return nil, fmt.Errorf("%w: the parent has %d, this program %d", ErrVersion, b.Welcome.Version, Version)
 	}
+	time.AfterFunc(trimAfter, guard.Trim)
 	return b, nil
 }
 

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,14 +73,40 @@ func gone(t *testing.T, pids []int) {
 	}
 }
 
-// family starts a child with an order and returns the guard's pid, the worker's
-// included in the second.
+// family starts a child with an order and returns the pid of its guard, which is
+// asleep; the worker's is in the session.
 func family(t *testing.T, order string) (c *procCarrier, s *Session, guard int) {
 	t.Helper()
 	l := NewLaunch(opts())
 	c = start(t, l.direct())
 	s = born(t, l, c, order)
-	return c, s, c.cmd.Process.Pid
+	guard = c.cmd.Process.Pid
+	if sleepers {
+		eventually(t, "the guard sleeps", func() bool { return asleep(guard) })
+	}
+	return c, s, guard
+}
+
+// sleepers tells whether guards sleep on this machine.
+const sleepers = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
+
+// asleep tells whether a guard has become a sleeper: it has the sleeper's one
+// page and not the guard's executable.
+func asleep(guard int) bool {
+	exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", guard))
+	return strings.HasPrefix(exe, "/memfd:mitosis-guard")
+}
+
+// eventually waits for a condition, for five seconds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 1000 {
+		if holds() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("it never came to it that %s", what)
 }
 
 func TestNothingIsLeftWhenTheLinkEnds(t *testing.T) {
@@ -161,7 +189,8 @@ func TestSIGTERMOfTheGuardEndsASpinningWorker(t *testing.T) {
 }
 
 func TestExitStatusPassesTheGuard(t *testing.T) {
-	c, _, _ := family(t, "exit")
+	c, s, _ := family(t, "")
+	io.WriteString(s.Link, "exit\n")
 	var exit *exec.ExitError
 	if err := c.Cause(bound(t)); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Errorf("exit %v", err)
@@ -170,9 +199,10 @@ func TestExitStatusPassesTheGuard(t *testing.T) {
 
 // The trace of a panic goes where the carrier can show it.
 func TestPanicIsSeen(t *testing.T) {
-	c, _, _ := family(t, "panic now")
+	c, s, _ := family(t, "")
+	io.WriteString(s.Link, "panic\n")
 	<-c.done
-	if said := c.stderr.String(); !strings.Contains(said, "panic: as ordered: now") || !strings.Contains(said, "goroutine") {
+	if said := c.stderr.String(); !strings.Contains(said, "panic: as ordered") || !strings.Contains(said, "goroutine") {
 		t.Errorf("stderr %q", said)
 	}
 }

@@ -5,6 +5,7 @@ package bootstrap
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -24,6 +28,9 @@ import (
 func TestMain(m *testing.M) {
 	if IsChild() {
 		childMain()
+	}
+	if len(os.Args) > 1 && os.Args[1] == refuseRole {
+		refuse(os.Args[2], os.Args[3:])
 	}
 	// A program with the race detector otherwise sleeps for a second at exit.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -53,7 +60,7 @@ func childMain() {
 			}()
 		}
 		select {}
-	case "run":
+	case "run", "orderly":
 		// Start a shell script, and report the lines that it prints.
 		cmd := exec.Command("/bin/sh", "-c", arg)
 		out, _ := cmd.StdoutPipe()
@@ -76,10 +83,6 @@ func childMain() {
 				break
 			}
 		}
-	case "panic":
-		panic("as ordered: " + arg)
-	case "exit":
-		Exit(3)
 	case "close":
 		b.Link.Close()
 		select {}
@@ -95,12 +98,26 @@ func childMain() {
 				fmt.Fprintf(b.Link, "%s=%s ", n.Name(), to)
 			}
 			fmt.Fprintln(b.Link)
+		case line == "let go of the guard":
+			// The pipe that tells of the guard's end is one that never ends.
+			var p [2]int
+			if err := errors.Join(unix.Pipe(p[:]), unix.Dup2(p[0], guard.WorkerLife)); err != nil {
+				fmt.Fprintln(b.Link, err)
+			}
+			fmt.Fprintln(b.Link, "done")
+		case line == "panic":
+			panic("as ordered")
+		case line == "exit":
+			Exit(3)
 		case line == "kill":
 			n := KillDescendants(context.Background(), time.Second)
 			fmt.Fprintf(b.Link, "survivors %d\n", n)
 		default:
 			fmt.Fprintf(b.Link, "%s %s\n", line, b.Welcome.Path)
 		}
+	}
+	if what == "orderly" {
+		KillDescendants(context.Background(), 0)
 	}
 	Exit(0)
 }

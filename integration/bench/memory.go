@@ -61,7 +61,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		}
 		workers, guards = append(workers, p[0]), append(guards, p[1])
 	}
-	time.Sleep(2 * time.Second) // a guard gives back what its start took after one
+	time.Sleep(2 * time.Second) // a child gives back what its start took after one
 	w, err := memoryOf(workers...)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,9 +14,20 @@ import (
 // killed at once: the link ends then too, and what the worker has started would
 // be left to nobody.
 func detach() {
+	nameProcess()
 	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	unix.Setsid() // fails where the carrier has done it
+}
+
+// processName is what ps and top show of a guard, beside its arguments.
+const processName = "mitosis-guard"
+
+// nameProcess takes the place of the name that a program gets which is executed
+// by descriptor, which is a number.
+func nameProcess() {
+	name := append([]byte(processName), 0)
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 }
 
 // workerAttr: SIGTERM rather than SIGKILL on the guard's death, since the

@@ -16,25 +16,46 @@ import (
 
 // runGuard is a guard's whole life. It does not return.
 //
+// Where the system allows it, that life has three parts: the worker is started;
+// the process becomes one that only waits (see sleeper); and when there is
+// something to do, it comes back here and does it, which ends in the process's
+// exit.
+//
 // Goroutines, all until the process exits: one waits for the link to hang up,
 // one reaps, one (of package os/signal) gathers signals. The main goroutine
 // decides. Since init runs on the main thread, the worker's parent-death signal
 // is tied to that thread, which lives as long as the process.
 func runGuard(marker string, args []string) bool {
-	// A handler rather than "ignore": what is ignored stays ignored in the
-	// worker and in everything that it starts.
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
-
-	detach()
-	closeStray()
-	w, err := startWorker(marker, args)
-	if err != nil {
-		os.Stderr.WriteString("mitosis: guard: starting the worker: " + err.Error() + "\n")
-		os.Exit(125)
+	w, slept := awake(args)
+	if !slept {
+		// A handler rather than "ignore", at first: what is ignored stays
+		// ignored in the worker and in everything that it starts.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
+		detach()
+		closeStray()
+		var err error
+		if w, err = startWorker(marker, args); err != nil {
+			os.Stderr.WriteString("mitosis: guard: starting the worker: " + err.Error() + "\n")
+			os.Exit(125)
+		}
+		signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
+		_ = w.sleep() // where that fails, we go on as we are
+		time.AfterFunc(time.Second, Trim)
 	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
 
-	time.AfterFunc(time.Second, trim)
+	var kill <-chan time.Time
+	// A worker that is stopped would not see that it should end.
+	allowGrace := func() {
+		syscall.Kill(w.pid, syscall.SIGCONT)
+		if kill == nil {
+			kill = time.After(Grace)
+		}
+	}
+	if slept {
+		allowGrace() // whatever it was that woke us
+	}
 
 	hangup := make(chan struct{})
 	go func() {
@@ -45,8 +66,7 @@ func runGuard(marker string, args []string) bool {
 	go reap(w.pid, exited)
 
 	var status syscall.WaitStatus
-	var kill <-chan time.Time
-	gone, grace := false, false
+	gone := false
 loop:
 	for {
 		select {
@@ -54,19 +74,10 @@ loop:
 			break loop
 		case <-hangup:
 			hangup, gone = nil, true
-			// A stopped process would not see it.
-			syscall.Kill(w.pid, syscall.SIGCONT)
-			if !grace {
-				grace, kill = true, time.After(Grace)
-			}
-		case s := <-signals:
-			if s == syscall.SIGTERM {
-				syscall.Kill(w.pid, syscall.SIGTERM)
-				syscall.Kill(w.pid, syscall.SIGCONT)
-				if !grace {
-					grace, kill = true, time.After(Grace)
-				}
-			}
+			allowGrace()
+		case <-term:
+			syscall.Kill(w.pid, syscall.SIGTERM)
+			allowGrace()
 		case <-kill:
 			syscall.Kill(w.pid, syscall.SIGKILL)
 		}
@@ -93,6 +104,7 @@ type worker struct {
 	link   int // duplicate of the link's input, only ever polled
 	log    int // read end of the log pipe
 	stderr int // the carrier's standard error
+	life   int // write end of a pipe, never used and never closed: it is there to end
 }
 
 // startWorker starts the worker and lets go of everything that only the worker
@@ -114,7 +126,6 @@ func startWorker(marker string, args []string) (*worker, error) {
 		unix.Close(p[1])
 		null = p[0]
 	}
-	// The write end of life is never used and never closed: it is there to end.
 	var log, life [2]int
 	for _, p := range []*[2]int{&log, &life} {
 		if err := unix.Pipe(p[:]); err != nil {
@@ -123,7 +134,7 @@ func startWorker(marker string, args []string) (*worker, error) {
 		unix.CloseOnExec(p[0])
 		unix.CloseOnExec(p[1])
 	}
-	w := &worker{log: log[0]}
+	w := &worker{log: log[0], life: life[1]}
 	if w.link, err = dup(0); err != nil {
 		return nil, err
 	}

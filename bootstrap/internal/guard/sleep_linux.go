@@ -1,0 +1,222 @@
+//go:build amd64 || arm64
+
+package guard
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A sleeper is what a guard becomes while there is nothing to do: another
+// program in the same process, one page large, that waits for what a guard waits
+// for and then executes the guard again. A Go program that only waits has half a
+// dozen threads and more than a megabyte of its own; see docs/rationale.md.
+//
+// This struct is the executable file, byte by byte: an ELF header, machine code,
+// and what that works on. The code is the function sleeping in sleep_linux_*.s,
+// which makes these system calls and no other:
+//
+//	         prctl    gives the process a name
+//	reap:    waitid   finds a dead child; the worker: wake
+//	         wait4    reaps any other, an orphan that was given to us
+//	wait:    ppoll    hang-up of the link: wake
+//	         kill     SIGTERM: passes it on to the worker, then wake
+//	         read     SIGCHLD: takes it, then reap
+//	wake:    kill     SIGCONT: a stopped worker would not see that it should end
+//	         rt_sig-  ignores SIGTERM: a Go program unblocks it before it can
+//	         action   be caught, and would die of one that is pending
+//	         execve   the guard, with our own arguments and environment
+//	         kill     asks the worker's process group to end, should that fail,
+//	         exit     and leaves the rest to the worker, as if we had been killed
+//
+// Descriptors, children, the ward over orphans (PR_SET_CHILD_SUBREAPER), the
+// worker's parent-death signal and pending signals outlive an exec. The worker is
+// not reaped and the link not read, so that the guard finds what woke it.
+type sleeper struct {
+	header   elfHeader
+	segments [2]elfSegment
+	code     [512]byte
+
+	poll   [3]unix.PollFd // the link, SIGTERM, SIGCHLD
+	ignore sigaction
+	worker int32 // its pid
+	name   [16]byte
+	image  [32]byte // path of the guard's executable
+}
+
+// sigaction is the kernel's form: a handler, or 1 for none.
+type sigaction struct{ handler, flags, restorer, mask uint64 }
+
+// elfHeader and elfSegment: see elf(5). Both machines are little-endian.
+type elfHeader struct {
+	ident                                       [16]byte
+	kind, machine                               uint16
+	version                                     uint32
+	entry, segments, sections                   uint64
+	flags                                       uint32
+	size, segmentSize, segmentCount             uint16
+	sectionSize, sectionCount, sectionNameIndex uint16
+}
+
+type elfSegment struct {
+	kind, flags                                            uint32
+	offset, address, physical, fileSize, memorySize, align uint64
+}
+
+// sleeperAt is where the file is mapped.
+const sleeperAt = 0x400000
+
+// sleepingCode returns where the machine code begins and ends.
+func sleepingCode() (from, to unsafe.Pointer)
+
+// newSleeper makes an executable without the parts that w and the descriptors
+// of sleep decide.
+func newSleeper() (*sleeper, error) {
+	s := &sleeper{ignore: sigaction{handler: 1}}
+	copy(s.name[:], processName)
+	from, to := sleepingCode()
+	size := uintptr(to) - uintptr(from)
+	if size > unsafe.Sizeof(s.code) {
+		// The linker has been told to change the order of functions.
+		return nil, errors.ErrUnsupported
+	}
+	copy(s.code[:], unsafe.Slice((*byte)(from), size))
+	s.header = elfHeader{
+		ident:       [16]byte{0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little-endian */, 1},
+		kind:        2, // executable
+		machine:     map[string]uint16{"amd64": 62, "arm64": 183}[runtime.GOARCH],
+		version:     1,
+		entry:       uint64(sleeperAt + unsafe.Offsetof(s.code)),
+		segments:    uint64(unsafe.Offsetof(s.segments)),
+		size:        uint16(unsafe.Sizeof(s.header)),
+		segmentSize: uint16(unsafe.Sizeof(s.segments[0])), segmentCount: uint16(len(s.segments)),
+	}
+	all := uint64(unsafe.Sizeof(*s))
+	s.segments = [2]elfSegment{
+		{kind: 1 /* load */, flags: 5 /* read, execute */, address: sleeperAt, fileSize: all, memorySize: all, align: 64 << 10},
+		{kind: 0x6474e551 /* stack */, flags: 6 /* read, write */},
+	}
+	return s, nil
+}
+
+// workerPrefix begins the argument by which a guard that has slept knows what it
+// guards: the fields of worker, with commas between.
+const workerPrefix = "worker="
+
+func (w *worker) fields() []*int { return []*int{&w.pid, &w.link, &w.log, &w.stderr, &w.life} }
+
+// sleep returns only where it fails: where an anonymous file can't be made or
+// must not be executed. The guard then stays what it is.
+//
+// It is called on the main thread, to which the worker's parent-death signal is
+// tied and which is the only one to outlive an exec; before anything waits for
+// children; with SIGHUP and SIGINT ignored, as they then stay; and with SIGTERM
+// not caught: one that comes before the exec kills the guard, by which it gets to
+// the worker as well, where a handler of ours would take it and be forgotten.
+func (w *worker) sleep() error {
+	s, err := newSleeper()
+	if err != nil {
+		return err
+	}
+	path, err := SelfPath()
+	if err != nil {
+		return err
+	}
+	size := unsafe.Sizeof(*s)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || limit.Cur < uint64(size) {
+		return syscall.EFBIG // as the write would say, but that comes with a signal
+	}
+	var before unix.Sigset_t
+	term, child, both := signalSet(syscall.SIGTERM), signalSet(syscall.SIGCHLD), signalSet(syscall.SIGTERM, syscall.SIGCHLD)
+
+	var opened []int
+	defer func() {
+		for _, fd := range opened {
+			unix.Close(fd)
+		}
+	}()
+	var failed error
+	open := func(fd int, err error) int32 {
+		if err != nil {
+			failed = errors.Join(failed, err)
+			return -1
+		}
+		opened = append(opened, fd)
+		return int32(fd)
+	}
+	image := open(unix.Open(path, unix.O_PATH, 0))
+	s.poll[0] = unix.PollFd{Fd: int32(w.link), Events: unix.POLLRDHUP}
+	s.poll[1] = unix.PollFd{Fd: open(unix.Signalfd(-1, &term, 0)), Events: unix.POLLIN}
+	s.poll[2] = unix.PollFd{Fd: open(unix.Signalfd(-1, &child, 0)), Events: unix.POLLIN}
+	s.worker = int32(w.pid)
+	copy(s.image[:len(s.image)-1], descriptorPath(image))
+	file := open(createExecutable())
+	if failed != nil {
+		return failed
+	}
+	if _, err := unix.Write(int(file), unsafe.Slice((*byte)(unsafe.Pointer(s)), size)); err != nil {
+		return err
+	}
+
+	var numbers []string
+	for _, n := range w.fields() {
+		numbers = append(numbers, strconv.Itoa(*n))
+	}
+	argv := append([]string{os.Args[0], os.Args[1], workerPrefix + strings.Join(numbers, ",")}, os.Args[2:]...)
+	for _, fd := range []int{w.link, w.log, w.stderr, w.life} {
+		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &both, &before); err != nil {
+		return err
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+	return syscall.Exec(descriptorPath(file), argv, syscall.Environ())
+}
+
+// awake tells what this guard guards, if it has slept.
+func awake(args []string) (*worker, bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	list, ok := strings.CutPrefix(args[0], workerPrefix)
+	w := new(worker)
+	numbers, fields := strings.Split(list, ","), w.fields()
+	if !ok || len(numbers) != len(fields) {
+		return nil, false
+	}
+	for i, field := range fields {
+		var err error
+		if *field, err = strconv.Atoi(numbers[i]); err != nil {
+			return nil, false
+		}
+	}
+	nameProcess()
+	return w, true
+}
+
+// createExecutable makes an anonymous file that may be executed. From Linux 6.3
+// on that has to be asked for; before, it could not be.
+func createExecutable() (int, error) {
+	fd, err := unix.MemfdCreate(processName, unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate(processName, unix.MFD_CLOEXEC)
+	}
+	return fd, err
+}
+
+func descriptorPath(fd int32) string { return "/proc/self/fd/" + strconv.Itoa(int(fd)) }
+
+func signalSet(signals ...syscall.Signal) (set unix.Sigset_t) {
+	for _, s := range signals {
+		set.Val[0] |= 1 << (s - 1)
+	}
+	return set
+}
