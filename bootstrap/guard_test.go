@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // procs is the process table: pid to parent.
@@ -282,6 +284,36 @@ func TestKillDescendantsFindsDaemons(t *testing.T) {
 	}
 	gone(t, pids)
 	answers(t, s)
+}
+
+// A worker whose guard was killed is given to whoever takes in orphans, which may
+// be the manager of a user's whole session. What that has started is not ours.
+func TestKillDescendantsSparesOthers(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) })
+	other := exec.Command("sleep", "1000")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, s, guard := family(t, "orderly (setsid sleep 1000 </dev/null >/dev/null 2>&1 &); echo started")
+	readLine(t, s)
+	pids := tree(guard)
+	syscall.Kill(guard, syscall.SIGKILL)
+	eventually(t, "the worker is ours", func() bool { return procs()[s.Hello.Pid] == os.Getpid() })
+	s.Link.Close()
+	gone(t, pids)
+	if _, lives := procs()[other.Process.Pid]; !lives {
+		t.Error("a process of somebody else was killed")
+	}
+	other.Process.Kill()
+	other.Wait()
+	for _, pid := range pids {
+		if pid != guard {
+			syscall.Wait4(pid, nil, 0, nil)
+		}
+	}
 }
 
 func TestKillDescendantsOfNobody(t *testing.T) {

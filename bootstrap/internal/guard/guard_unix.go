@@ -228,8 +228,12 @@ func writeBounded(fd int, b []byte) {
 	}
 }
 
+// guardPID is the guard's, in a worker.
+var guardPID int
+
 // prepareWorker runs in the worker before any other package of the program.
 func prepareWorker() {
+	guardPID = os.Getppid()
 	for fd := WorkerIn; fd <= WorkerLife; fd++ {
 		unix.CloseOnExec(fd)
 	}

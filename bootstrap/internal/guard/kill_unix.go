@@ -37,6 +37,16 @@ func killLeft(worker int, budget time.Duration) {
 	syscall.Kill(-worker, syscall.SIGKILL)
 }
 
+// top is the process below which everything is a context's own: its guard, or
+// itself where there is none or where it was killed. Our parent is then init, or
+// another that takes in orphans, and what is below that is not ours.
+func top(self int) int {
+	if guardPID > 1 && os.Getppid() == guardPID {
+		return guardPID
+	}
+	return self
+}
+
 // KillDescendants ends every process that this context started and that still
 // lives: SIGTERM first, then, after grace or when ctx is done, SIGKILL until
 // none is left or two seconds have passed. It returns how many survived.
@@ -47,19 +57,18 @@ func killLeft(worker int, budget time.Duration) {
 // none is reaped: that is their parent's right.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	self := os.Getpid()
-	root := self
-	if Marker != "" {
-		root = os.Getppid()
-	}
-	if root <= 1 {
-		root = self // the guard was killed
-	}
 	list := func() []int {
-		left := descendants(table(root), root, self)
-		if root == self && Marker != "" {
-			left = append(left, strays(Marker, self)...)
+		for {
+			root := top(self)
+			left := descendants(table(root), root, self)
+			if root == self && Marker != "" {
+				left = append(left, strays(Marker, self)...)
+			}
+			if root == top(self) {
+				return left
+			}
+			// The guard was killed, while we looked or before.
 		}
-		return left
 	}
 
 	told := make(map[int]bool)
