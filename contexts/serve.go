@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -142,7 +141,7 @@ func (c *incoming) run() {
 // newPanicError is called from the deferred function that recovered v, while
 // the stack is still that of the panic.
 func newPanicError(v any) error {
-	return &PanicError{Value: fmt.Sprint(v), Stack: string(debug.Stack())}
+	return core.NewPanicError(fmt.Sprint(v))
 }
 
 // end gives back what admit took. It is called exactly once.

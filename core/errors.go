@@ -126,6 +126,8 @@ func (e *Error) Is(target error) bool {
 type PanicError struct {
 	Value string // what was passed to panic, as fmt prints it
 	Stack string // of the goroutine that panicked
+
+	places []int64 // of its frames, where Stack lacks their lines
 }
 
 // Error implements error, without the stack.

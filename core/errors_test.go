@@ -184,7 +184,8 @@ func TestRegisteringTwicePanics(t *testing.T) {
 func FuzzDecodeError(f *testing.F) {
 	f.Add(EncodeError(fmt.Errorf("x: %w", fs.ErrNotExist)))
 	f.Add(EncodeError(&diskFull{"d", 1}))
-	f.Add(EncodeError(&PanicError{"v", "s"}))
+	f.Add(EncodeError(&PanicError{Value: "v", Stack: "s"}))
+	f.Add(EncodeError(&PanicError{Value: "v", Stack: "main.f()\n\t?:0 +0x1d\n", places: []int64{0, -1, 1 << 62}}))
 	f.Add(EncodeLinkError(&Error{Kind: KindGone}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -20,6 +20,9 @@ type failure struct {
 	Stack string   `cbor:"10,keyasint,omitempty"`
 	Link  bool     `cbor:"11,keyasint,omitempty"` // made by a router, not by a function
 	Late  bool     `cbor:"12,keyasint,omitempty"` // its Timeout method says true
+
+	// Return addresses of the stack's frames, see NewPanicError.
+	Places []int64 `cbor:"13,keyasint,omitempty"`
 }
 
 // maxText bounds the text and the stack of an error that travels, in bytes.
@@ -42,7 +45,7 @@ func EncodeErrorWithin(err error, size int) []byte {
 	if len(b) <= size {
 		return b
 	}
-	f.Type, f.Data = "", nil
+	f.Type, f.Data, f.Places = "", nil, nil
 	each := size / 8
 	for _, s := range []*string{&f.Stack, &f.Text, &f.Op, &f.Path, f.Panic} {
 		if s != nil && len(*s) > each {
@@ -84,7 +87,7 @@ func describe(err error) *failure {
 	}
 	if e, ok := errors.AsType[*PanicError](err); ok {
 		value := capText(e.Value)
-		f.Kind, f.Panic, f.Stack = KindPanic, &value, capText(e.Stack)
+		f.Kind, f.Panic, f.Stack, f.Places = KindPanic, &value, capText(e.Stack), e.places
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		f.Errno = errnoName(errno)
@@ -133,6 +136,9 @@ func decodeError(b []byte) (error, bool) {
 	if err := Unmarshal(b, &f); err != nil {
 		return &Error{Op: "decode error", Kind: KindProtocol, Err: err}, false
 	}
+	if len(f.Places) > 0 && hasLines() {
+		f.Stack, f.Places = completeStack(f.Stack, f.Places), nil
+	}
 	r := &RemoteError{
 		Kind: f.Kind, Op: f.Op, Path: f.Path, text: f.Text, stack: f.Stack, codes: f.Codes, late: f.Late,
 	}
@@ -140,7 +146,7 @@ func decodeError(b []byte) (error, bool) {
 		r.errno = errnoByName(f.Errno)
 	}
 	if f.Panic != nil {
-		r.inner = append(r.inner, &PanicError{Value: *f.Panic, Stack: f.Stack})
+		r.inner = append(r.inner, &PanicError{Value: *f.Panic, Stack: f.Stack, places: f.Places})
 	}
 	if v := decodeRegistered(f.Type, f.Data); v != nil {
 		r.inner = append(r.inner, v)
