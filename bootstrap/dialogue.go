@@ -175,6 +175,9 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if image.whole != nil {
+		d.opts.Log.Debug("the image is sent with debug tables", "reason", image.whole)
+	}
 	hash := hex.EncodeToString(image.Hash[:])
 	p := &plan{
 		marker: d.marker, loop: d.loop(), facts: d.facts, args: d.childArgs(hash),

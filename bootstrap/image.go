@@ -1,12 +1,10 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
 
 // encodedLife is how long a packed image is kept after its last use. It covers
@@ -29,7 +28,8 @@ type Image struct {
 	Size   int64    // bytes, unpacked
 	GOOS   string
 	GOARCH string
-	open   func() (io.ReadCloser, error)
+	read   func() ([]byte, error) // the same bytes each time
+	whole  error                  // why it has what no child needs, if so
 
 	forms [codecs]form
 }
@@ -54,7 +54,8 @@ var own struct {
 	image *Image
 }
 
-// OwnImage is the running executable, read once for its hash. It works for
+// OwnImage is the running executable, without what only debuggers and
+// tracebacks read (see package slim); read once for its hash. It works for
 // executables that have no name any more. A failed read is tried again by the
 // next call.
 func OwnImage() (*Image, error) {
@@ -67,8 +68,23 @@ func OwnImage() (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("own executable: %w", err)
 	}
-	own.image, err = newImage(runtime.GOOS, runtime.GOARCH, func() (io.ReadCloser, error) { return os.Open(path) })
-	return own.image, err
+	var whole error
+	var once sync.Once
+	image, err := newImage(runtime.GOOS, runtime.GOARCH, func() ([]byte, error) {
+		exe, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		exe, why := slim.Strip(exe)
+		once.Do(func() { whole = why })
+		return exe, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	image.whole = whole
+	own.image = image
+	return image, nil
 }
 
 // ownSource serves where no other source was given.
@@ -82,30 +98,23 @@ func ownSource(_ context.Context, goos, goarch string) (*Image, error) {
 
 // OpenImage is the executable in a file of fsys. Only its hash is read at once.
 func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
-	return newImage(goos, goarch, func() (io.ReadCloser, error) { return fsys.Open(name) })
+	return newImage(goos, goarch, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
 }
 
 // NewImage is an executable in memory. data must not change any more.
 func NewImage(data []byte, goos, goarch string) *Image {
-	i, _ := newImage(goos, goarch, func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(data)), nil
-	})
+	i, _ := newImage(goos, goarch, func() ([]byte, error) { return data, nil })
 	return i
 }
 
-func newImage(goos, goarch string, open func() (io.ReadCloser, error)) (*Image, error) {
-	i := &Image{GOOS: goos, GOARCH: goarch, open: open}
-	r, err := open()
+func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) {
+	data, err := read()
 	if err != nil {
 		return nil, fmt.Errorf("image %s/%s: %w", goos, goarch, err)
 	}
-	defer r.Close()
-	h := sha256.New()
-	if i.Size, err = io.Copy(h, r); err != nil {
-		return nil, fmt.Errorf("image %s/%s: %w", goos, goarch, err)
-	}
-	h.Sum(i.Hash[:0])
-	return i, nil
+	return &Image{
+		Hash: sha256.Sum256(data), Size: int64(len(data)), GOOS: goos, GOARCH: goarch, read: read,
+	}, nil
 }
 
 // Encoded is the image in a codec. The caller must not change it. It is packed
@@ -140,21 +149,16 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 }
 
 func (i *Image) encode(c Codec) ([]byte, error) {
-	r, err := i.open()
+	data, err := i.read()
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	data := bytes.NewBuffer(make([]byte, 0, i.Size+bytes.MinRead))
-	if _, err := io.Copy(data, r); err != nil {
-		return nil, err
-	}
 	// What is packed must be what was hashed.
-	if sha256.Sum256(data.Bytes()) != i.Hash {
+	if sha256.Sum256(data) != i.Hash {
 		return nil, errors.New("the executable has changed")
 	}
 	if c == Raw {
-		return data.Bytes(), nil
+		return data, nil
 	}
-	return pack(c, data.Bytes())
+	return pack(c, data)
 }

@@ -1,0 +1,105 @@
+package slim
+
+import "encoding/binary"
+
+// Offsets within runtime._func, bytes, and its size without the arrays behind it.
+const (
+	funcName      = 4
+	funcPCSP      = 16
+	funcPCFile    = 20
+	funcPCLine    = 24
+	funcPCDatas   = 28 // npcdata
+	funcUnit      = 32 // cuOffset
+	funcStartLine = 36
+	funcKind      = 40 // funcID
+	funcFuncDatas = 43 // nfuncdata
+	funcSize      = 44
+)
+
+// Kinds of tables by instruction and by function, and of functions, as in
+// internal/abi/symtab.go.
+const (
+	pcdataInlTree = 2
+	pcdataArgLive = 3
+	pcdataKinds   = 5
+
+	funcdataInlTree     = 3
+	funcdataArgInfo     = 5
+	funcdataArgLiveInfo = 6
+	funcdataKinds       = 8
+
+	kindWrapper = 23 // FuncIDWrapper
+
+	none = ^uint32(0) // the offset of no function data
+)
+
+// Of runtime.inlinedCall, an entry of a tree of inlined calls.
+const (
+	inlinedName = 4
+	inlinedSize = 16
+)
+
+// A function is a runtime._func and the two arrays behind it.
+type function struct {
+	order binary.ByteOrder
+	b     []byte
+}
+
+// function is the i-th of the index. It is not ok for one that reaches out of
+// the table, or has kinds of data that are not known here.
+func (t *tables) function(i int) (function, bool) {
+	all := uint64(len(t.functions))
+	at := uint64(t.order.Uint32(t.functions[8*i+4:]))
+	if at < 8*uint64(t.count) || at > all || all-at < funcSize {
+		return function{}, false
+	}
+	f := function{t.order, t.functions[at:]}
+	n := f.field(funcPCDatas)
+	if n > pcdataKinds || f.funcdatas() > funcdataKinds {
+		return function{}, false
+	}
+	size := funcSize + 4*uint64(n) + 4*uint64(f.funcdatas())
+	if size > all-at || f.field(0) != t.order.Uint32(t.functions[8*i:]) {
+		return function{}, false
+	}
+	f.b = f.b[:size]
+	return f, true
+}
+
+func (f function) field(at int) uint32   { return f.order.Uint32(f.b[at:]) }
+func (f function) set(at int, v uint32)  { f.order.PutUint32(f.b[at:], v) }
+func (f function) kind() byte            { return f.b[funcKind] }
+func (f function) pcdatas() int          { return int(f.field(funcPCDatas)) }
+func (f function) funcdatas() int        { return int(f.b[funcFuncDatas]) }
+func (f function) pcdataAt(j int) int    { return funcSize + 4*j }
+func (f function) funcdataAt(j int) int  { return funcSize + 4*f.pcdatas() + 4*j }
+func (f function) pcdata(j int) uint32   { return f.field(f.pcdataAt(j)) }
+func (f function) funcdata(j int) uint32 { return f.field(f.funcdataAt(j)) }
+
+// droppedPCData tells which tables by instruction are not needed in a function
+// whose tree of inlined calls is needed or not.
+func droppedPCData(kind int, tree bool) bool {
+	return kind == pcdataArgLive || kind == pcdataInlTree && !tree
+}
+
+// droppedFuncData is droppedPCData for data of the whole function.
+func droppedFuncData(kind int, tree bool) bool {
+	return kind == funcdataArgInfo || kind == funcdataArgLiveInfo || kind == funcdataInlTree && !tree
+}
+
+// clear removes all references to what is not needed.
+func (f function) clear(tree bool) {
+	for _, at := range []int{funcPCFile, funcPCLine, funcUnit, funcStartLine} {
+		f.set(at, 0)
+	}
+	for j := range f.pcdatas() {
+		if droppedPCData(j, tree) {
+			f.set(f.pcdataAt(j), 0)
+		}
+	}
+	for j := range f.funcdatas() {
+		if droppedFuncData(j, tree) {
+			f.set(f.funcdataAt(j), none)
+		}
+	}
+}

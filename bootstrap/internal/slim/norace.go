@@ -1,0 +1,5 @@
+//go:build !race
+
+package slim
+
+const raceBuild = false

@@ -1,0 +1,92 @@
+// Package slim makes the executable of a Go program smaller to send, without
+// what only debuggers and printed tracebacks read.
+//
+// What is taken out: debug information and symbols, which are cut off with the
+// section headers; and from the tables of functions (.gopclntab) files, lines,
+// what a traceback prints of arguments, and most of the trees of inlined calls.
+// It is overwritten by one value, so that every address stays what it was and
+// a compressor has nothing to do there.
+//
+// What stays is all that the runtime itself needs of the tables: frame sizes,
+// stack maps, stack objects, points where a goroutine can't be preempted, how
+// deferred calls are found, bounds for the text of a panic, and the names of
+// functions. A tree of inlined calls stays in two kinds of functions:
+//
+//   - wrappers, because recover counts frames and passes over those that are
+//     wrappers, inlined or not (runtime.gorecover);
+//   - functions that had code of the runtime or of reflect inlined, because the
+//     runtime preempts no goroutine there, and looks for the name
+//     (runtime.isAsyncSafePoint).
+//
+// What a program made from such an image notices: runtime.Caller reports "?" and
+// 0 for file and line, calls that were inlined are no frames of their own, and
+// tracebacks show names and offsets only. An executable with the tables can turn
+// the one into the other (see core.PanicError).
+//
+// The format belongs to the toolchain. So it is touched only in executables of
+// the one release that it was checked against, and only where the header of the
+// tables and the runtime's own description of them agree, and everything in
+// them lies within bounds. Otherwise the tables stay as they are.
+package slim
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// release is the one whose runtime was read for what it needs of the tables.
+// Before another is put here: internal/abi/symtab.go (numbers), runtime2.go
+// (_func, moduledata), every use of funcname, newInlineUnwinder, funcline,
+// pcdatavalue and funcdata in package runtime.
+const release = "go1.26"
+
+// Why an executable keeps its tables.
+var (
+	errNoELF    = errors.New("not an ELF executable, or damaged")
+	errNoTables = errors.New("no function tables where the linker puts them")
+	errLayout   = errors.New("function tables are not laid out as expected")
+	errRace     = errors.New("built for the race detector, whose reports need lines")
+)
+
+// Strip returns what is left of exe, the running executable, which it changes
+// in place. The error says why something was left in that could have been
+// taken out; the result is good all the same.
+func Strip(exe []byte) ([]byte, error) {
+	f, ok := open(exe)
+	if !ok {
+		return exe, errNoELF
+	}
+	if len(f.sections) == 0 {
+		return exe, nil // came from here already
+	}
+	err := mayClear(runtime.Version())
+	if err == nil {
+		err = f.clearTables()
+	}
+	return f.withoutSections(), err
+}
+
+func mayClear(version string) error {
+	if raceBuild {
+		return errRace
+	}
+	// A development version, "devel go1.26-...", may be anything.
+	if version != release && !strings.HasPrefix(version, release+".") {
+		return fmt.Errorf("built by %s, the layout is known of %s", version, release)
+	}
+	return nil
+}
+
+// withoutSections cuts off what is not loaded into memory, and what describes it.
+func (f *file) withoutSections() []byte {
+	end := uint64(0)
+	for _, s := range f.segments {
+		end = max(end, s.offset+s.size)
+	}
+	w := f.word
+	clear(f.data[24+2*w:][:w])   // e_shoff
+	clear(f.data[36+3*w:][:2*2]) // e_shnum, e_shstrndx
+	return f.data[:end]
+}

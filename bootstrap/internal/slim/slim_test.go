@@ -1,0 +1,163 @@
+package slim
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// build builds testdata/stress and returns the executable.
+func build(t testing.TB, env []string, args ...string) []byte {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "stress")
+	cmd := exec.Command("go", append([]string{"build", "-o", bin}, append(args, "./testdata/stress")...)...)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	exe, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// strip is Strip, also where the test itself is built for the race detector.
+func strip(exe []byte) ([]byte, error) {
+	f, ok := open(exe)
+	if !ok {
+		return exe, errNoELF
+	}
+	err := f.clearTables()
+	return f.withoutSections(), err
+}
+
+// run runs an executable and returns what it printed on either output.
+func run(t *testing.T, exe []byte, arg string, env ...string) (string, error) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "slim")
+	if err := os.WriteFile(bin, exe, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	// By way of a shell: a child of another test may hold the file open for
+	// writing for a moment.
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `for i in 1 2 3 4 5 6 7 8 9; do "$0" "$1"; s=$?; [ $s = 126 ] || exit $s; done; exit 126`, bin, arg)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// The program does the same with and without, whatever it was built as, and
+// what was taken out is worth it.
+func TestSlimProgramsRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		env, args []string
+		arg       string
+		run       []string
+	}{
+		"as built":       {nil, nil, "all", nil},
+		"stripped":       {nil, []string{"-trimpath", "-ldflags=-s -w"}, "calm", []string{"GOMAXPROCS=1"}},
+		"collecting":     {nil, nil, "calm", []string{"GOGC=1", "GODEBUG=gccheckmark=1,clobberfree=1"}},
+		"not optimized":  {nil, []string{"-gcflags=-N -l"}, "calm", nil},
+		"PIE":            {nil, []string{"-buildmode=pie"}, "calm", nil},
+		"32 bits":        {[]string{"GOARCH=386"}, nil, "calm", nil},
+		"no preemption":  {nil, nil, "calm", []string{"GODEBUG=asyncpreemptoff=1"}},
+		"linked outside": {[]string{"CGO_ENABLED=1"}, []string{"-ldflags=-linkmode=external"}, "calm", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exe := build(t, c.env, c.args...)
+			size := len(exe)
+			slim, err := strip(exe)
+			if err != nil && name != "linked outside" {
+				t.Fatal(err)
+			}
+			t.Logf("%d bytes, slim %d; %v", size, len(slim), err)
+			out, err := run(t, slim, c.arg, c.run...)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if n := strings.Count(out, " ok\n"); n < 7 {
+				t.Errorf("only %d parts came out right:\n%s", n, out)
+			}
+		})
+	}
+}
+
+// A program that ends with a traceback still prints one, with names.
+func TestSlimProgramsEndUnhappily(t *testing.T) {
+	slim, err := strip(build(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for how, want := range map[string]string{
+		"panic": "panic: deliberate", "nil": "nil pointer dereference",
+		"overflow": "stack overflow", "deadlock": "all goroutines are asleep",
+	} {
+		out, err := run(t, slim, how)
+		if err == nil || !strings.Contains(out, want) || !strings.Contains(out, "main.end") || !strings.Contains(out, "main.main") {
+			t.Errorf("%s: %v\n%s", how, err, out)
+		}
+	}
+}
+
+// Nothing but the tables, the section headers and what they describe is
+// touched, and nothing moves.
+func TestOnlyTablesChange(t *testing.T) {
+	for _, arch := range []string{"amd64", "386", "s390x"} {
+		whole := build(t, []string{"GOARCH=" + arch})
+		parsed, err := elf.NewFile(bytes.NewReader(whole))
+		if err != nil {
+			t.Fatal(err)
+		}
+		slim, err := strip(bytes.Clone(whole))
+		if err != nil {
+			t.Fatal(arch, err)
+		}
+		tables := parsed.Section(".gopclntab")
+		cleared := 0
+		for i := range slim {
+			if slim[i] == whole[i] || i < headerSize {
+				continue
+			}
+			if uint64(i) < tables.Offset || uint64(i) >= tables.Offset+tables.Size {
+				t.Fatalf("%s: byte %#x is outside of the tables", arch, i)
+			}
+			cleared++
+		}
+		if cleared < int(tables.Size)/3 {
+			t.Errorf("%s: only %d bytes of %d are gone", arch, cleared, tables.Size)
+		}
+		for _, p := range parsed.Progs {
+			if p.Type == elf.PT_LOAD && p.Off+p.Filesz > uint64(len(slim)) {
+				t.Errorf("%s: part of a segment is gone", arch)
+			}
+		}
+		again, err := strip(bytes.Clone(slim))
+		if err == nil || !bytes.Equal(again, slim) {
+			t.Errorf("%s: the second time it is different: %v", arch, err)
+		}
+	}
+}
+
+func TestOtherReleasesKeepTheirTables(t *testing.T) {
+	for version, known := range map[string]bool{
+		"go1.26": true, "go1.26.8": true, "go1.25.9": false, "go1.27": false, "go1.260": false,
+		"devel go1.27-0123abc": false, "go1.26rc1": false, "": false,
+	} {
+		err := mayClear(version)
+		if raceBuild {
+			known = false
+		}
+		if (err == nil) != known {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package slim
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The tests of other packages pass in an executable without the tables, which
+// is the image of their children as well, of local ones too.
+func TestSuitesOfSlimPrograms(t *testing.T) {
+	for pkg, args := range map[string][]string{
+		"core": {"-test.skip=TestStackIsCompletedFromPlaces"}, // there is nothing here to complete it from
+		// The two skipped look for their own lines in the master.
+		"contexts": {"-test.skip=TestErrorsKeepTheirMeaning|TestPanicWhereThereAreNoLines"},
+		// A fast part: carriers, guards, and every rung.
+		"bootstrap": {"-test.run=Carrier|Child|Guard|Dies|Rung|Hello|Memory|Own"},
+		"router":    {},
+	} {
+		t.Run(pkg, func(t *testing.T) {
+			t.Parallel()
+			bin := filepath.Join(t.TempDir(), pkg+".test")
+			cmd := exec.Command("go", "test", "-c", "-o", bin, "../../../"+pkg)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			exe, err := os.ReadFile(bin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if exe, err = strip(exe); err != nil {
+				t.Fatal(err)
+			}
+			slim := bin + ".slim"
+			if err := os.WriteFile(slim, exe, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			cmd = exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `exec "$@"`, "sh", slim}, args...)...)
+			cmd.Dir = "../../../" + pkg
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Logf("%s", out)
+		})
+	}
+}

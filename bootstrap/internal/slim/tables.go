@@ -1,0 +1,214 @@
+package slim
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// magic is abi.Go120PCLnTabMagic.
+const magic = 0xfffffff1
+
+// Words of runtime.moduledata. A slice is three words: address, length,
+// capacity.
+const (
+	modHeader   = 0
+	modTables   = 1  // funcnametab, cutab, filetab, pctab, pclntable
+	modFuncs    = 13 // pclntable
+	modIndex    = 16 // ftab
+	modFind     = 19 // findfunctab
+	modFuncData = 40 // gofunc
+	modEnd      = 41 // epclntab
+	modWords    = 42
+)
+
+// Words of runtime.pcHeader, behind the magic and what follows it.
+const (
+	headBytes  = 8
+	headCount  = 0 // nfunc
+	headTables = 3 // offsets of the same five tables
+	headWords  = 8
+)
+
+// tables are those of the section .gopclntab.
+type tables struct {
+	order        binary.ByteOrder
+	units, files []byte // cutab, filetab
+	functions    []byte // pclntable: an index by address, and the functions
+	count        int
+
+	names, pcdata, funcdata region // funcnametab, pctab, what gofunc points to
+}
+
+// clearTables takes out of the tables what only tracebacks need. It changes
+// nothing where it does not understand everything.
+func (f *file) clearTables() error {
+	t, err := f.tables()
+	if err != nil {
+		return err
+	}
+	if !t.markItems() {
+		return errLayout
+	}
+	t.clear()
+	return nil
+}
+
+// tables finds the tables by the header of the section, and believes it only if
+// the runtime's own description of this executable says the same.
+func (f *file) tables() (*tables, error) {
+	section, module := f.section(".gopclntab"), f.section(".go.module")
+	if section == nil || module == nil {
+		return nil, errNoTables
+	}
+	b, m, w := f.content(section), f.content(module), f.word
+	if len(b) < headBytes+headWords*w || len(m) < modWords*w ||
+		f.order.Uint32(b) != magic || b[4] != 0 || b[5] != 0 || int(b[7]) != w {
+		return nil, errLayout
+	}
+	head := func(i int) uint64 { return f.address(b[headBytes+i*w:]) }
+	mod := func(i int) uint64 { return f.address(m[i*w:]) }
+	size := uint64(len(b))
+	if mod(modHeader) != section.addr || mod(modEnd) != section.addr+size {
+		return nil, errLayout
+	}
+	// The header says where each table begins, the slice how long it is.
+	var table [5][]byte
+	for i := range table {
+		from, n := head(headTables+i), mod(modTables+3*i+1)
+		if i == 1 {
+			n *= 4 // cutab is of uint32
+		}
+		if from > size || n > size-from || mod(modTables+3*i) != section.addr+from {
+			return nil, errLayout
+		}
+		table[i] = b[from:][:n:n]
+	}
+	functions, count := table[4], head(headCount)
+	if mod(modIndex) != mod(modFuncs) || mod(modIndex+1) != count+1 || count >= uint64(len(functions))/8 {
+		return nil, errLayout
+	}
+	// The function data lies behind the functions, the second index behind it.
+	from, to := mod(modFuncData)-section.addr, mod(modFind)-section.addr
+	if from > to || to > size || from < head(headTables+4)+uint64(len(functions)) {
+		return nil, errLayout
+	}
+	return &tables{
+		order: f.order, units: table[1], files: table[2], functions: functions, count: int(count),
+		names: newRegion(table[0]), pcdata: newRegion(table[3]), funcdata: newRegion(b[from:to]),
+	}, nil
+}
+
+// markItems finds out where every item begins, and which are needed. It is
+// false where something is not as it should be.
+func (t *tables) markItems() bool {
+	for i := range t.names.data {
+		if i == 0 || t.names.data[i-1] == 0 {
+			t.names.marks[i] = begins
+		}
+	}
+	for i := range t.count {
+		f, ok := t.function(i)
+		if !ok {
+			return false
+		}
+		for j := range f.funcdatas() {
+			if at := f.funcdata(j); at != none && !t.funcdata.mark(at, begins) {
+				return false
+			}
+		}
+	}
+	for i := range t.count {
+		if f, _ := t.function(i); !t.markFunction(f) {
+			return false
+		}
+	}
+	return true
+}
+
+// markFunction marks what one function needs.
+func (t *tables) markFunction(f function) bool {
+	ok := t.names.mark(f.field(funcName), stays)
+	pcdata := func(at uint32, m byte) {
+		ok = ok && (at == 0 || t.pcdata.mark(at, m))
+	}
+	tree := t.needsTree(f)
+	pcdata(f.field(funcPCSP), begins|stays)
+	pcdata(f.field(funcPCFile), begins)
+	pcdata(f.field(funcPCLine), begins)
+	for j := range f.pcdatas() {
+		if droppedPCData(j, tree) {
+			pcdata(f.pcdata(j), begins)
+		} else {
+			pcdata(f.pcdata(j), begins|stays)
+		}
+	}
+	for j := range f.funcdatas() {
+		at := f.funcdata(j)
+		if at == none || droppedFuncData(j, tree) {
+			continue
+		}
+		t.funcdata.mark(at, stays)
+		if j == funcdataInlTree {
+			for c := t.funcdata.item(at); ok && len(c) >= inlinedSize; c = c[inlinedSize:] {
+				ok = t.names.mark(t.order.Uint32(c[inlinedName:]), stays)
+			}
+		}
+	}
+	return ok
+}
+
+// needsTree tells whether the runtime needs to know what was inlined into f
+// (see the package comment).
+func (t *tables) needsTree(f function) bool {
+	if f.funcdatas() <= funcdataInlTree || f.funcdata(funcdataInlTree) == none {
+		return false
+	}
+	if f.kind() == kindWrapper {
+		return true
+	}
+	// Where nothing tells the parts of such a function apart, all of it is
+	// of the runtime, which is the safe side.
+	return !t.ofRuntime(f.field(funcName)) && t.treeOfRuntime(f.funcdata(funcdataInlTree))
+}
+
+// treeOfRuntime tells whether code of the runtime is among what was inlined.
+func (t *tables) treeOfRuntime(at uint32) bool {
+	m := &t.funcdata.marks[at]
+	if *m&judged == 0 {
+		*m |= judged
+		for c := t.funcdata.item(at); len(c) >= inlinedSize; c = c[inlinedSize:] {
+			if t.ofRuntime(t.order.Uint32(c[inlinedName:])) {
+				*m |= inlinesRuntime
+				break
+			}
+		}
+	}
+	return *m&inlinesRuntime != 0
+}
+
+// unpreempted are the prefixes that runtime.isAsyncSafePoint looks for.
+var unpreempted = [][]byte{[]byte("runtime."), []byte("internal/runtime/"), []byte("reflect.")}
+
+func (t *tables) ofRuntime(name uint32) bool {
+	if uint64(name) >= uint64(len(t.names.data)) {
+		return false
+	}
+	for _, p := range unpreempted {
+		if bytes.HasPrefix(t.names.data[name:], p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tables) clear() {
+	for i := range t.count {
+		f, _ := t.function(i)
+		f.clear(t.needsTree(f))
+	}
+	clear(t.units)
+	clear(t.files)
+	t.names.clear()
+	t.pcdata.clear()
+	t.funcdata.clear()
+}
