@@ -45,11 +45,14 @@ type function struct {
 	b     []byte
 }
 
+// offset is where the i-th function is, by the index.
+func (t *tables) offset(i int) int { return int(t.order.Uint32(t.functions[8*i+4:])) }
+
 // function is the i-th of the index. It is not ok for one that reaches out of
 // the table, or has kinds of data that are not known here.
 func (t *tables) function(i int) (function, bool) {
 	all := uint64(len(t.functions))
-	at := uint64(t.order.Uint32(t.functions[8*i+4:]))
+	at := uint64(t.offset(i))
 	if at < 8*uint64(t.count) || at > all || all-at < funcSize {
 		return function{}, false
 	}

@@ -4,8 +4,8 @@
 // What is taken out: debug information and symbols, which are cut off with the
 // section headers; and from the tables of functions (.gopclntab) files, lines,
 // what a traceback prints of arguments, and most of the trees of inlined calls.
-// It is overwritten by one value, so that every address stays what it was and
-// a compressor has nothing to do there.
+// It is overwritten by one value, so that every address that code refers to
+// stays what it was and a compressor has nothing to do there.
 //
 // What stays is all that the runtime itself needs of the tables: frame sizes,
 // stack maps, stack objects, points where a goroutine can't be preempted, how

@@ -18,7 +18,6 @@ func TestSuitesOfSlimPrograms(t *testing.T) {
 		"contexts": {"-test.skip=TestErrorsKeepTheirMeaning|TestPanicWhereThereAreNoLines"},
 		// A fast part: carriers, guards, and every rung.
 		"bootstrap": {"-test.run=Carrier|Child|Guard|Dies|Rung|Hello|Memory|Own"},
-		"router":    {},
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()

@@ -71,17 +71,19 @@ func (f *file) tables() (*tables, error) {
 	if mod(modHeader) != section.addr || mod(modEnd) != section.addr+size {
 		return nil, errLayout
 	}
-	// The header says where each table begins, the slice how long it is.
+	// The header says where each table begins, the slice how long it is. They
+	// follow each other, and may not overlap.
 	var table [5][]byte
+	end := uint64(0)
 	for i := range table {
 		from, n := head(headTables+i), mod(modTables+3*i+1)
 		if i == 1 {
 			n *= 4 // cutab is of uint32
 		}
-		if from > size || n > size-from || mod(modTables+3*i) != section.addr+from {
+		if from < end || from > size || n > size-from || mod(modTables+3*i) != section.addr+from {
 			return nil, errLayout
 		}
-		table[i] = b[from:][:n:n]
+		table[i], end = b[from:][:n:n], from+n
 	}
 	functions, count := table[4], head(headCount)
 	if mod(modIndex) != mod(modFuncs) || mod(modIndex+1) != count+1 || count >= uint64(len(functions))/8 {
@@ -89,7 +91,7 @@ func (f *file) tables() (*tables, error) {
 	}
 	// The function data lies behind the functions, the second index behind it.
 	from, to := mod(modFuncData)-section.addr, mod(modFind)-section.addr
-	if from > to || to > size || from < head(headTables+4)+uint64(len(functions)) {
+	if from < end || from > to || to > size {
 		return nil, errLayout
 	}
 	return &tables{
@@ -106,11 +108,13 @@ func (t *tables) markItems() bool {
 			t.names.marks[i] = begins
 		}
 	}
+	end := 0
 	for i := range t.count {
 		f, ok := t.function(i)
-		if !ok {
+		if !ok || t.offset(i) < end {
 			return false
 		}
+		end = t.offset(i) + len(f.b)
 		for j := range f.funcdatas() {
 			if at := f.funcdata(j); at != none && !t.funcdata.mark(at, begins) {
 				return false
@@ -208,7 +212,7 @@ func (t *tables) clear() {
 	}
 	clear(t.units)
 	clear(t.files)
+	t.regroup()
 	t.names.clear()
-	t.pcdata.clear()
 	t.funcdata.clear()
 }
