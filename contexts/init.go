@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
@@ -45,12 +43,8 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		return nil, &Error{Op: "start", Err: context.Cause(ctx)}
 	}
 	c := cfg.withDefaults()
-	tree, err := uuid.NewRandom()
-	if err != nil {
-		return nil, &Error{Op: "start", Err: err}
-	}
 	who := identity{
-		id: core.Master, tree: tree, depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
+		id: core.Master, tree: newTreeID(), depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
 		// The master hands out every ID there is. A billion is enough for
 		// any tree and keeps the numbers in frames short.
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
@@ -90,7 +84,7 @@ func serveChild() int {
 		}
 	}
 	who := identity{
-		id: w.ID, tree: uuid.UUID(w.Tree), path: w.Path, ancestors: w.Ancestors,
+		id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors,
 		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
 	}
 	l := newLocal(who, cfg.withDefaults())

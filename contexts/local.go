@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -23,7 +21,7 @@ import (
 type local struct {
 	// Immutable after newLocal.
 	id           core.ID
-	tree         uuid.UUID
+	tree         treeID
 	path         string // "" in the master
 	cfg          Config
 	depth        int // how many generations may still follow
@@ -83,7 +81,7 @@ type local struct {
 // identity is what tells one local context from another.
 type identity struct {
 	id            core.ID
-	tree          uuid.UUID
+	tree          treeID
 	path          string
 	ancestors     []core.ID // nearest first
 	block         core.Block
