@@ -128,10 +128,15 @@ func (d *dialogue) run() (*Session, error) {
 			return d.greet()
 		}
 	}
-	d.closed = append(d.closed, closed...)
-	slices.SortStableFunc(d.closed, func(a, b RungError) int {
-		return slices.Index(ladder, a.Rung) - slices.Index(ladder, b.Rung)
-	})
+	all := append(d.closed, closed...)
+	d.closed = nil
+	for _, rung := range ladder {
+		for _, e := range all {
+			if e.Rung == rung {
+				d.closed = append(d.closed, e)
+			}
+		}
+	}
 	d.phase.Store(PhaseImage)
 	return nil, ErrNoRung
 }

@@ -113,22 +113,25 @@ func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 
 // preorder sorts parents before children; the first stays first.
 func preorder(tree []Info) []Info {
-	below := make(map[core.ID][]Info)
-	for _, i := range tree[1:] {
-		below[i.Parent] = append(below[i.Parent], i)
+	// Of pointers: the code that sorts large structs is as large as they are,
+	// and crosses every first hop.
+	below := make(map[core.ID][]*Info)
+	for i := range tree[1:] {
+		n := &tree[1+i]
+		below[n.Parent] = append(below[n.Parent], n)
 	}
 	var sorted []Info
-	var add func(i Info)
-	add = func(i Info) {
-		sorted = append(sorted, i)
-		children := below[i.ID]
-		delete(below, i.ID) // a hostile context cannot make a circle of it
-		slices.SortFunc(children, func(a, b Info) int { return cmp.Compare(a.ID, b.ID) })
+	var add func(n *Info)
+	add = func(n *Info) {
+		sorted = append(sorted, *n)
+		children := below[n.ID]
+		delete(below, n.ID) // a hostile context cannot make a circle of it
+		slices.SortFunc(children, func(a, b *Info) int { return cmp.Compare(a.ID, b.ID) })
 		for _, c := range children {
 			add(c)
 		}
 	}
-	add(tree[0])
+	add(&tree[0])
 	return sorted
 }
 
