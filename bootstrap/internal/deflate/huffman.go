@@ -1,0 +1,116 @@
+package deflate
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// A code is a Huffman code: by symbol how long its word is, 0 for one that does
+// not occur, and the word, its first bit lowest.
+type code struct {
+	lengths []uint8
+	words   []uint16
+}
+
+type node struct {
+	count       int
+	symbol      int // -1 for an inner node
+	left, right int
+}
+
+// newCode makes the best code for the counts, of at least two words, none
+// longer than limit bits.
+func newCode(counts []int, limit int) code {
+	nodes := make([]node, 0, 2*len(counts))
+	for i, n := range counts {
+		if n > 0 {
+			nodes = append(nodes, node{count: n, symbol: i})
+		}
+	}
+	for i := 0; len(nodes) < 2; i++ {
+		if counts[i] == 0 {
+			nodes = append(nodes, node{count: 1, symbol: i})
+		}
+	}
+	slices.SortFunc(nodes, func(a, b node) int {
+		if a.count != b.count {
+			return cmp.Compare(a.count, b.count)
+		}
+		return cmp.Compare(a.symbol, b.symbol)
+	})
+	n := len(nodes)
+	// Two queues: the leaves, and the inner nodes as they are made, both in
+	// order of their counts.
+	leaf, inner := 0, n
+	least := func() int {
+		if leaf < n && (inner == len(nodes) || nodes[leaf].count <= nodes[inner].count) {
+			leaf++
+			return leaf - 1
+		}
+		inner++
+		return inner - 1
+	}
+	for range n - 1 {
+		a := least()
+		b := least()
+		nodes = append(nodes, node{nodes[a].count + nodes[b].count, -1, a, b})
+	}
+	// How many words there are of each length, with those too long cut.
+	depths := make([]int, len(nodes))
+	var byLength [16]int
+	for i := len(nodes) - 1; i >= 0; i-- {
+		if nodes[i].symbol >= 0 {
+			byLength[min(depths[i], limit)]++
+			continue
+		}
+		depths[nodes[i].left], depths[nodes[i].right] = depths[i]+1, depths[i]+1
+	}
+	shorten(&byLength, limit)
+	c := code{make([]uint8, len(counts)), make([]uint16, len(counts))}
+	i := 0 // the rarest symbols have the longest words
+	for length := limit; length > 0; length-- {
+		for range byLength[length] {
+			c.lengths[nodes[i].symbol] = uint8(length)
+			i++
+		}
+	}
+	c.assign()
+	return c
+}
+
+// shorten makes room for words that were cut to limit: for each too many, a
+// shorter one becomes the beginning of two.
+func shorten(byLength *[16]int, limit int) {
+	used := 0
+	for length := 1; length <= limit; length++ {
+		used += byLength[length] << (limit - length)
+	}
+	for ; used > 1<<limit; used-- {
+		length := limit - 1
+		for byLength[length] == 0 {
+			length--
+		}
+		byLength[length]--
+		byLength[length+1] += 2
+		byLength[limit]--
+	}
+}
+
+// assign gives out the words, by length and then by symbol.
+func (c *code) assign() {
+	var next, n [17]int
+	for _, l := range c.lengths {
+		n[l]++
+	}
+	n[0] = 0
+	for l := 1; l < len(next); l++ {
+		next[l] = (next[l-1] + n[l-1]) << 1
+	}
+	for i, l := range c.lengths {
+		if l > 0 {
+			c.words[i] = bits.Reverse16(uint16(next[l])) >> (16 - l)
+			next[l]++
+		}
+	}
+}
