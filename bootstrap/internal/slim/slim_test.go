@@ -69,7 +69,6 @@ func TestSlimProgramsRun(t *testing.T) {
 		"not optimized":  {nil, []string{"-gcflags=-N -l"}, "calm", nil},
 		"PIE":            {nil, []string{"-buildmode=pie"}, "calm", nil},
 		"32 bits":        {[]string{"GOARCH=386"}, nil, "calm", nil},
-		"no preemption":  {nil, nil, "calm", []string{"GODEBUG=asyncpreemptoff=1"}},
 		"linked outside": {[]string{"CGO_ENABLED=1"}, []string{"-ldflags=-linkmode=external"}, "calm", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
