@@ -1,0 +1,45 @@
+// Command imagesize prints how large the executables that are its arguments
+// become on their way to a far side: a line for each, with their bytes as
+// built, slim, and slim in each codec.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
+)
+
+func main() {
+	for _, name := range os.Args[1:] {
+		if err := show(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+func show(name string) error {
+	exe, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	whole := len(exe)
+	exe, err = slim.Strip(exe)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	fmt.Printf("%s built %d slim %d", name, whole, len(exe))
+	image := bootstrap.NewImage(exe, runtime.GOOS, runtime.GOARCH)
+	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd} {
+		data, err := image.Encoded(codec)
+		if err != nil {
+			return err
+		}
+		fmt.Printf(" %v %d", codec, len(data))
+	}
+	fmt.Println()
+	return nil
+}
