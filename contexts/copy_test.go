@@ -1,0 +1,122 @@
+package contexts_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+func writeFile(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pattern returns bytes that differ from block to block.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i) ^ byte(i>>11) ^ byte(i>>19)
+	}
+	return b
+}
+
+func TestPutAndFetch(t *testing.T) {
+	self := start(t, nil)
+	b := child(t, child(t, self))
+	for _, n := range []*contexts.Node{self, b} {
+		dir := t.TempDir()
+		at := func(name string) string { return filepath.Join(dir, name) }
+		content := pattern(3<<20 + 7)
+		writeFile(t, at("a"), content)
+		put, err := n.Put(t.Context(), at("a"), at("b"), nil)
+		if err != nil || put.Source != at("a") || put.Target != at("b") || put.Size != int64(len(content)) || put.SHA256 != sha256.Sum256(content) {
+			t.Fatalf("%+v, %v", put, err)
+		}
+		got, err := n.Fetch(t.Context(), at("b"), at("c"), &contexts.CopyOptions{Mode: 0o600})
+		if err != nil || got.Source != at("b") || got.Target != at("c") || got.SHA256 != put.SHA256 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if b, err := os.ReadFile(at("c")); err != nil || !bytes.Equal(b, content) {
+			t.Errorf("%d bytes came back, %v", len(b), err)
+		}
+		if again, err := n.Fetch(t.Context(), at("b"), at("c"), nil); err != nil || again.Sent != 0 {
+			t.Errorf("sent again: %+v, %v", again, err)
+		}
+		read, err := n.PutReader(t.Context(), strings.NewReader("from a reader"), at("d"), nil)
+		if err != nil || read.Size != 13 {
+			t.Errorf("%+v, %v", read, err)
+		}
+		if list, err := os.ReadDir(dir); err != nil || len(list) != 4 {
+			t.Errorf("there is %v, %v", list, err)
+		}
+	}
+}
+
+func TestErrorsOfCopies(t *testing.T) {
+	self := start(t, nil)
+	b := child(t, child(t, self))
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writeFile(t, at("a"), []byte("content"))
+	check := func(what, name string, err, want error) {
+		t.Helper()
+		e, ok := errors.AsType[*contexts.Error](err)
+		if !ok || e.Path != b.String() || !errors.Is(err, want) || !strings.Contains(err.Error(), at(name)) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := b.Put(t.Context(), at("none"), at("x"), nil)
+	check("put of nothing", "none", err, fs.ErrNotExist)
+	_, err = b.Put(t.Context(), at("a"), at("none/x"), nil)
+	check("put to nowhere", "none/x", err, fs.ErrNotExist)
+	_, err = b.Put(t.Context(), at("a"), at("a"), &contexts.CopyOptions{NoReplace: true})
+	check("put over a file", "a", err, fs.ErrExist)
+	_, err = b.Fetch(t.Context(), at("none"), at("x"), nil)
+	check("fetch of nothing", "none", err, fs.ErrNotExist)
+	_, err = b.Fetch(t.Context(), at("a"), at("none/x"), nil)
+	check("fetch to nowhere", "none/x", err, fs.ErrNotExist)
+	_, err = b.PutReader(t.Context(), failingReader{}, at("x"), nil)
+	if !errors.Is(err, errReader) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = b.PutReader(ctx, readerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }), at("x"), nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	eventually(t, "all that was begun is removed", func() bool {
+		list, err := os.ReadDir(dir)
+		return err == nil && len(list) == 1
+	})
+}
+
+var errReader = errors.New("the reader fails")
+
+type failingReader struct{}
+
+func (failingReader) Read(b []byte) (int, error) { return min(len(b), 100), errReader }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+// Package files copies files and directory trees over a stream: it is what
+// Node.Put, Node.Fetch and PutAll of package contexts are made of.
+//
+// A copy has a sender, which reads the source, and a receiver, which writes
+// the target. [Send] and [Receive] run at the two ends of one connection; each
+// returns when the whole copy is done, or at the first thing that goes wrong
+// on either side. Neither closes the connection after a success; after a
+// failure it is reset with the error, which the other side then returns, too.
+//
+// # What holds for a target
+//
+// A file appears under its name when all of it is there and its checksum is
+// right, and not before: until then its data are in a file of their own in the
+// same directory, which on Linux has no name (O_TMPFILE) and vanishes with the
+// process. Elsewhere, and on file systems that can't do that, it is called
+// .mitosis-RANDOM and is removed when the copy fails, the link dies or the
+// context ends; only a SIGKILL of the receiver, or a crash of its host, leaves
+// it. On Linux that is so for the two system calls by which an existing target
+// is replaced. A failure leaves an existing target as it was. A symbolic link
+// that is the target is replaced, not followed.
+//
+// Nothing waits for the disk, as nothing does in cp: after a crash of the
+// receiving host the target may be the old one, or lack data on file systems
+// that put names before contents. [Options.Sync] writes the data and then the
+// directory through before the copy counts as done.
+//
+// A tree is copied into the target directory, which is made if it is not
+// there. What is there and not in the source stays; directories that were
+// there keep their mode, owner and time. Files are replaced one by one: a copy
+// that fails leaves those that were complete. Hard links become separate files,
+// and what is neither file nor directory nor symbolic link is skipped and
+// listed in the [Result].
+//
+// A file is copied with the size that it has when it is opened. What is added
+// meanwhile does not count; a file that becomes shorter is an error. A source
+// without a size (a pipe, a file of /proc) is copied until its end.
+//
+// # What is not sent again
+//
+// Where the receiver finds a file of the same size it computes its SHA-256,
+// and the sender its own; the contents cross the link only if they differ. With
+// [Options.Resume] the receiver keeps what came of a file that was interrupted,
+// and a later copy with that option goes on behind it, if its beginning is what
+// the sender has, too.
+//
+// # Hostile peers
+//
+// The receiver opens the target directory once and works below it with
+// [os.Root]: names that lead out of it, and links that somebody puts in the
+// way, are errors. Counts, bytes, depth and lengths of names are bounded, and
+// so is the memory that a sender can make the receiver hold. Set-user-ID and
+// the like travel only with [Options.Owner].
+//
+// # On the wire
+//
+// Both sides speak in records: one byte that tells what it is, the length of
+// the body as a uvarint, and the body, at most 256 KiB. The sender announces
+// entries (E) in an order in which directories come before what they hold. For
+// each file the receiver says what it needs (V): all, or nothing if the
+// checksum is such, or what lies behind an offset. The sender answers these in
+// their order: with data (D), holes (H) and a checksum (F), behind the
+// acceptance (P) of an offset; or by saying that the file is the same (S). It
+// announces up to 1024 files ahead, so that a tree of small files costs no
+// round trip for each. At the end (Z) the receiver tells the result (R).
+//
+// # Goroutines
+//
+// Send runs three: one announces, one reads what the receiver says, one
+// computes checksums beside the caller, who writes. Receive has one for
+// checksums and a few that write small files. All have ended when the
+// functions return.
+package files

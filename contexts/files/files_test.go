@@ -1,0 +1,377 @@
+package files
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pipe is a connection whose Reset works like that of a stream.
+type pipe struct {
+	net.Conn
+	mu   *sync.Mutex
+	err  *error
+	peer *pipe
+	// budget is how many bytes may still be written to it before it breaks;
+	// negative: no bound.
+	budget *int
+}
+
+var errCut = errors.New("the connection was cut")
+
+func newPipe(budget int) (a, b *pipe) {
+	x, y := net.Pipe()
+	mu, err, left := new(sync.Mutex), new(error), &budget
+	a, b = &pipe{Conn: x, mu: mu, err: err, budget: left}, &pipe{Conn: y, mu: mu, err: err, budget: left}
+	a.peer, b.peer = b, a
+	return a, b
+}
+
+func (p *pipe) Reset(err error) {
+	p.mu.Lock()
+	if *p.err == nil {
+		*p.err = err
+	}
+	p.mu.Unlock()
+	p.Conn.Close()
+	p.peer.Conn.Close()
+}
+
+func (p *pipe) reason(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil && *p.err != nil {
+		return *p.err
+	}
+	return err
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	return n, p.reason(err)
+}
+
+func (p *pipe) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	send, cut := b, false
+	if *p.budget >= 0 {
+		send = b[:min(len(b), *p.budget)]
+		*p.budget -= len(send)
+		cut = len(send) < len(b)
+	}
+	p.mu.Unlock()
+	n, err := p.Conn.Write(send)
+	if cut {
+		p.Reset(errCut)
+		return n, errCut
+	}
+	return n, p.reason(err)
+}
+
+// copyOver copies over a pipe that breaks after so many bytes.
+func copyOver(t testing.TB, src *Source, target string, o Options, budget int) (sent, got Result, sendErr, getErr error) {
+	t.Helper()
+	a, b := newPipe(budget)
+	done := make(chan struct{})
+	remote := o
+	remote.Progress = nil
+	go func() {
+		defer close(done)
+		got, getErr = Receive(b, target, remote)
+	}()
+	sent, sendErr = Send(a, src, o)
+	<-done
+	a.Conn.Close()
+	b.Conn.Close()
+	return sent, got, sendErr, getErr
+}
+
+func open(t testing.TB, path string) *Source {
+	t.Helper()
+	src, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return src
+}
+
+// mustCopy copies and expects it to work.
+func mustCopy(t testing.TB, source, target string, o Options) Result {
+	t.Helper()
+	src := open(t, source)
+	defer src.Close()
+	sent, got, err, getErr := copyOver(t, src, target, o, -1)
+	if err != nil || getErr != nil {
+		t.Fatalf("%v; %v", err, getErr)
+	}
+	if sent.Target != got.Target || sent.Source != got.Source || sent.Size != got.Size || sent.Sent != got.Sent || sent.SHA256 != got.SHA256 {
+		t.Errorf("the sides differ: %+v and %+v", sent, got)
+	}
+	return sent
+}
+
+func write(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = r.Read(b)
+	return b
+}
+
+// names lists a directory, hidden files included.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range list {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+func TestAFileArrives(t *testing.T) {
+	for _, size := range []int{0, 1, smallFile, smallFile + 1, blockSize, 5*blockSize + 17} {
+		dir := t.TempDir()
+		content := noise(size)
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to", "target")
+		write(t, from, content)
+		write(t, filepath.Join(dir, "to", "other"), nil)
+		if err := os.Chmod(from, 0o754); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Unix(1_000_000_000, 123456789)
+		if err := os.Chtimes(from, then, then); err != nil {
+			t.Fatal(err)
+		}
+		res := mustCopy(t, from, to, Options{Times: true, Sync: true})
+		if res.Source != from || res.Target != to || res.Size != int64(size) || res.Files != 1 || res.SHA256 != sha256.Sum256(content) || res.Sent != int64(size) {
+			t.Errorf("%d bytes: %+v", size, res)
+		}
+		got, err := os.ReadFile(to)
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes: %d arrived, %v", size, len(got), err)
+		}
+		info, err := os.Stat(to)
+		if err != nil || info.Mode() != 0o754 || !info.ModTime().Equal(then) {
+			t.Errorf("%v %v, %v", info.Mode(), info.ModTime(), err)
+		}
+		if left := names(t, filepath.Dir(to)); len(left) != 2 {
+			t.Errorf("there is %q", left)
+		}
+		// And again, over what is there.
+		write(t, from, noise(size+1))
+		mustCopy(t, from, to, Options{Mode: 0o600})
+		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, noise(size+1)) {
+			t.Errorf("the second time %d bytes arrived, %v", len(got), err)
+		}
+		if info, err := os.Stat(to); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if left := names(t, filepath.Dir(to)); len(left) != 2 {
+			t.Errorf("there is %q", left)
+		}
+	}
+}
+
+func TestAReaderArrives(t *testing.T) {
+	for _, size := range []int{0, 3, 3*blockSize + 1} {
+		to := filepath.Join(t.TempDir(), "target")
+		src, err := FromReader(io.MultiReader(bytes.NewReader(noise(size)), strings.NewReader("end")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, _, err, getErr := copyOver(t, src, to, Options{}, -1)
+		want := append(noise(size), "end"...)
+		if err != nil || getErr != nil || res.Size != int64(len(want)) || res.SHA256 != sha256.Sum256(want) {
+			t.Errorf("%+v, %v, %v", res, err, getErr)
+		}
+		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes arrived, %v", len(got), err)
+		}
+	}
+}
+
+func TestWithoutATargetANewNameIsMade(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	from := filepath.Join(t.TempDir(), "from")
+	write(t, from, []byte("x"))
+	one, two := mustCopy(t, from, "", Options{}), mustCopy(t, from, "", Options{})
+	if filepath.Dir(one.Target) != os.TempDir() || one.Target == two.Target {
+		t.Errorf("%q and %q", one.Target, two.Target)
+	}
+}
+
+func TestWhatIsThereIsNotSentAgain(t *testing.T) {
+	for _, size := range []int{10, smallFile, 3 * blockSize} {
+		for _, known := range []bool{false, true} {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			write(t, from, noise(size))
+			write(t, to, noise(size))
+			before, err := os.Stat(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := open(t, from)
+			if known {
+				if err := src.Hash(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(from, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			res, _, err, getErr := copyOver(t, src, to, Options{Mode: 0o444}, -1)
+			if err != nil || getErr != nil || res.Sent != 0 || res.Size != int64(size) || res.SHA256 != sha256.Sum256(noise(size)) {
+				t.Errorf("%+v, %v, %v", res, err, getErr)
+			}
+			after, err := os.Stat(to)
+			if err != nil || !os.SameFile(before, after) || after.Mode() != 0o444 {
+				t.Errorf("it was written again, or its mode is %v; %v", after.Mode(), err)
+			}
+			// Another of the same size is sent.
+			b := noise(size)
+			b[size-1]++
+			write(t, from, b)
+			if res := mustCopy(t, from, to, Options{}); res.Sent != int64(size) || res.SHA256 != sha256.Sum256(b) {
+				t.Errorf("%+v", res)
+			}
+		}
+	}
+}
+
+// failures are the ordinary ones: each has to name the file, to be recognised,
+// and to leave things as they were.
+func TestFailures(t *testing.T) {
+	full := fullDisk(t)
+	cases := []struct {
+		name   string
+		size   int
+		target string
+		o      Options
+		want   error
+	}{
+		{"missing parent", 10, "none/target", Options{}, fs.ErrNotExist},
+		{"target is a directory", 10, "dir", Options{}, syscall.EISDIR},
+		{"parent is a file", 10, "old/target", Options{}, syscall.ENOTDIR},
+		{"target exists", 10, "old", Options{NoReplace: true}, fs.ErrExist},
+		{"too large", blockSize * 2, "target", Options{MaxBytes: blockSize}, nil},
+		{"full disk", 3 << 20, full + "/target", Options{}, syscall.ENOSPC},
+		{"full disk, small", 50 << 10, full + "/target", Options{}, syscall.ENOSPC},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.HasPrefix(c.target, "/") && full == "" {
+				t.Skip("no small file system can be mounted here")
+			}
+			dir := t.TempDir()
+			from := filepath.Join(t.TempDir(), "from")
+			write(t, from, noise(c.size))
+			write(t, filepath.Join(dir, "old"), []byte("old"))
+			if err := os.Mkdir(filepath.Join(dir, "dir"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			target := c.target
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(dir, target)
+			}
+			_, _, err, getErr := copyOver(t, open(t, from), target, c.o, -1)
+			for _, err := range []error{err, getErr} {
+				if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), target) {
+					t.Errorf("%v is not %v, or does not name the target", err, c.want)
+				}
+			}
+			if left := names(t, dir); len(left) != 2 {
+				t.Errorf("there is %q", left)
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, "old")); err != nil || string(b) != "old" {
+				t.Errorf("%q, %v", b, err)
+			}
+			if full != "" {
+				if left := names(t, full); len(left) != 1 {
+					t.Errorf("on the full disk there is %q", left)
+				}
+			}
+		})
+	}
+}
+
+func TestASourceThatVanishes(t *testing.T) {
+	_, err := Open(filepath.Join(t.TempDir(), "none"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// changing is a file that changes while it is copied: when the first block of
+// it has been sent.
+func changing(t *testing.T, change func(path string)) (Result, error, string) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	write(t, from, noise(20*blockSize))
+	write(t, to, []byte("old"))
+	once := sync.OnceFunc(func() { change(from) })
+	res, _, err, getErr := copyOver(t, open(t, from), to, Options{Progress: func(Progress) { once() }}, -1)
+	if (err == nil) != (getErr == nil) {
+		t.Errorf("%v, but %v", err, getErr)
+	}
+	if left := names(t, dir); len(left) != 2 {
+		t.Errorf("there is %q", left)
+	}
+	b, readErr := os.ReadFile(to)
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	return res, err, string(b)
+}
+
+func TestASourceThatGrows(t *testing.T) {
+	res, err, got := changing(t, func(path string) {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteString("more"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err != nil || res.Size != 20*blockSize || got != string(noise(20*blockSize)) {
+		t.Errorf("%d bytes, %v", res.Size, err)
+	}
+}
+
+func TestASourceThatShrinks(t *testing.T) {
+	_, err, got := changing(t, func(path string) {
+		if err := os.Truncate(path, blockSize); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "from") || got != "old" {
+		t.Errorf("%v; the target has %d bytes", err, len(got))
+	}
+}

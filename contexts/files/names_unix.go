@@ -1,0 +1,5 @@
+//go:build !windows
+
+package files
+
+const foreignSeparators = "\x00"

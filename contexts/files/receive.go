@@ -1,0 +1,279 @@
+package files
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// receiver is one Receive under way. But for the jobs of writers, all of it is
+// owned by the goroutine that called Receive.
+type receiver struct {
+	// Immutable.
+	target string // absolute
+	o      Options
+	in     *recordReader
+	out    *recordWriter
+
+	tree    bool    // the target is a directory; known from the first entry on
+	top     *dir    // the target itself, or the directory that it is in
+	entered place   // where the last entry is
+	written place   // where the last contents went
+	made    []entry // directories that get their attributes at the end
+	waiting []*file // announced, oldest first
+
+	files   writers
+	sum     *checksum // nil until a file needs it
+	entries int
+	bytes   int64 // announced or come
+	res     Result
+	done    Progress
+}
+
+// Receive takes a copy from the sender at the other end of c and makes it
+// target: a file, or a directory. It returns when the copy is complete, or at
+// the first error on either side, with which the connection has then been
+// reset and which names the file.
+//
+// Where target is empty the copy gets a new name in the directory for
+// temporary files.
+func Receive(c Conn, target string, o Options) (Result, error) {
+	r := &receiver{o: o.withDefaults(), in: newRecordReader(c), out: newRecordWriter(c)}
+	err := r.locate(target)
+	if err == nil {
+		err = r.run()
+	}
+	if failed := r.files.wait(); err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = r.finish()
+	}
+	r.close()
+	if err != nil {
+		c.Reset(err)
+		return Result{}, err
+	}
+	return r.res, nil
+}
+
+func (r *receiver) locate(target string) (err error) {
+	if target == "" {
+		target = filepath.Join(os.TempDir(), tempName()[1:])
+		r.o.NoReplace = true
+	}
+	r.target, err = filepath.Abs(target)
+	r.res.Target = r.target
+	return err
+}
+
+// run reads records until the sender's end.
+func (r *receiver) run() error {
+	for {
+		// What was said has to arrive before anything is waited for.
+		if r.in.waits() {
+			if err := r.out.flush(); err != nil {
+				return err
+			}
+		}
+		kind, size, err := r.in.next()
+		if err == nil {
+			err = r.files.failed()
+		}
+		if err == nil && kind == recEnd {
+			return r.end(size)
+		}
+		if err == nil {
+			err = r.record(kind, size)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *receiver) record(kind byte, size int) error {
+	if kind == recEntry {
+		e := new(entry)
+		if err := r.in.value(size, e); err != nil {
+			return err
+		}
+		return r.entry(e)
+	}
+	if len(r.waiting) == 0 {
+		return protocolError("contents of no file")
+	}
+	f := r.waiting[0]
+	var err error
+	switch kind {
+	case recData:
+		err = f.data(size)
+	case recHole:
+		err = f.hole(size)
+	case recOffset:
+		err = f.resume(size)
+	case recFinish:
+		err = f.finish(size)
+	case recSame:
+		err = f.same(size)
+	default:
+		return protocolError("a record that a sender does not send")
+	}
+	if err == nil && (kind == recSame || kind == recFinish) {
+		r.waiting[0] = nil
+		r.waiting = r.waiting[1:]
+		r.done.Files++
+		r.progress(f.Path, 0)
+	}
+	return err
+}
+
+func (r *receiver) progress(name string, n int64) {
+	r.done.Name = name
+	if r.done.Bytes += n; r.o.Progress != nil {
+		r.o.Progress(r.done)
+	}
+}
+
+// end takes the sender's last word.
+func (r *receiver) end(size int) error {
+	var end ending
+	if err := r.in.value(size, &end); err != nil {
+		return err
+	}
+	if len(r.waiting) > 0 || r.top == nil {
+		return protocolError("an end before that of a file")
+	}
+	r.res.Source = end.Source
+	r.res.Skipped = end.Skipped[:min(len(end.Skipped), maxSkipped)]
+	return nil
+}
+
+// finish tells the result when all is written.
+func (r *receiver) finish() error {
+	for i := len(r.made) - 1; i >= 0; i-- {
+		if err := r.completeDir(&r.made[i]); err != nil {
+			return r.failure(r.made[i].Path, err)
+		}
+	}
+	if err := r.out.value(recResult, r.res); err != nil {
+		return err
+	}
+	return r.out.flush()
+}
+
+// close gives back what is held. What was not completed is removed.
+func (r *receiver) close() {
+	for _, f := range r.waiting {
+		f.abandon() // in general only the first has anything
+	}
+	r.entered.leave()
+	r.written.leave()
+	r.top.release()
+	if r.sum != nil {
+		r.sum.close()
+	}
+}
+
+// entry takes what is announced.
+func (r *receiver) entry(e *entry) error {
+	if r.entries++; r.entries > r.o.MaxEntries {
+		return r.tooMuch(e.Path, "more than %d entries", r.o.MaxEntries)
+	}
+	if first := r.top == nil; first != (e.Path == "") || !first && !r.tree {
+		return protocolError("an entry in a place where none can be")
+	}
+	if err := checkPath(e.Path, r.o.MaxDepth); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case e.Path == "":
+		err = r.first(e)
+	case e.Kind == kindDir:
+		err = r.makeDir(e)
+	case e.Kind == kindLink:
+		err = r.makeLink(e)
+	case e.Kind == kindFile:
+		err = r.newFile(e)
+	default:
+		return protocolError("an entry of a kind that is not known")
+	}
+	return r.failure(e.Path, err)
+}
+
+// first takes the entry of the target itself.
+func (r *receiver) first(e *entry) (err error) {
+	switch e.Kind {
+	case kindDir:
+		r.tree = true
+		return r.openTarget(e)
+	case kindFile:
+		path, _ := filepath.Split(r.target)
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return err
+		}
+		if r.top, err = newDir(root, filepath.Clean(path), false); err != nil {
+			return err
+		}
+		return r.newFile(e)
+	}
+	return protocolError("a copy that is neither file nor directory")
+}
+
+// openTarget opens the directory that a tree is copied to, making it where it
+// is not there.
+func (r *receiver) openTarget(e *entry) error {
+	made := true
+	if err := os.Mkdir(r.target, 0o700); os.IsExist(err) && !r.o.NoReplace {
+		made = false
+	} else if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(r.target)
+	if err != nil {
+		return err
+	}
+	if r.top, err = newDir(root, r.target, made); err != nil {
+		return err
+	}
+	r.res.Dirs++
+	if made {
+		r.made = append(r.made, *e)
+	}
+	return nil
+}
+
+// failure names the target that something went wrong with.
+func (r *receiver) failure(path string, err error) error {
+	switch err.(type) {
+	case nil:
+		return nil
+	case *core.Error, *core.RemoteError: // the protocol's, or the other side's
+		return err
+	}
+	name := r.target
+	if path != "" {
+		name = filepath.Join(name, filepath.FromSlash(path))
+	}
+	return pathError("write", name, reason(err))
+}
+
+func (r *receiver) tooMuch(path, format string, args ...any) error {
+	return r.failure(path, fmt.Errorf("%w: "+format, append([]any{core.ErrTooLarge}, args...)...))
+}
+
+// account counts bytes of contents, announced or come.
+func (r *receiver) account(path string, n int64) error {
+	if r.bytes += n; r.o.MaxBytes > 0 && r.bytes > r.o.MaxBytes {
+		return r.tooMuch(path, "more than %d bytes", r.o.MaxBytes)
+	}
+	return nil
+}
+
+// errIsDir is what replacing a directory by something else fails with.
+var errIsDir = syscall.EISDIR

@@ -1,0 +1,350 @@
+package files
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"os"
+)
+
+// announced is how many files a sender announces ahead of their contents.
+const announced = 1024
+
+// smallFile is the size up to which a file is read, hashed and written whole,
+// in bytes.
+const smallFile = 64 << 10
+
+// sender is one Send under way.
+type sender struct {
+	// Immutable.
+	c   Conn
+	src *Source
+	o   Options
+	out *recordWriter
+	in  *recordReader
+
+	// walked takes what the walker finds; with room for 64, so that small
+	// entries fill frames. heard takes what the receiver says; with room for an
+	// answer to everything announced, so that the receiver never waits for a
+	// sender that waits for it. Who sends stops when quit is closed.
+	walked chan event
+	heard  chan event
+	quit   chan struct{}
+	slots  chan struct{} // capacity announced; one is taken for each file under way
+
+	// Owned by Send.
+	waiting []*entry // announced files without an answer, oldest first
+	opener  opener
+	sum     *checksum // nil until a file needs it
+	small   []byte
+	sent    int64
+	done    Progress
+}
+
+// event is one of: an entry of the walker, its end, what the receiver needs,
+// its result, an error.
+type event struct {
+	entry   *entry
+	ending  *ending
+	verdict *verdict
+	result  *Result
+	err     error
+}
+
+// Send copies src to the receiver at the other end of c. It returns when the
+// receiver has told the result, or at the first error on either side, with
+// which the connection has then been reset.
+func Send(c Conn, src *Source, o Options) (Result, error) {
+	s := &sender{
+		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
+		walked: make(chan event, 64), heard: make(chan event, announced+1),
+		quit: make(chan struct{}), slots: make(chan struct{}, announced),
+		opener: opener{src: src},
+	}
+	ended := make(chan struct{}, 2)
+	go func() { s.announce(); ended <- struct{}{} }()
+	go func() { s.listen(); ended <- struct{}{} }()
+	res, err := s.run()
+	close(s.quit)
+	if err != nil {
+		c.Reset(err)
+	}
+	<-ended
+	<-ended
+	s.opener.close()
+	if s.sum != nil {
+		s.sum.close()
+	}
+	return res, err
+}
+
+// post passes an event on. It reports false when nobody wants it any more.
+func (s *sender) post(to chan event, ev event) bool {
+	select {
+	case to <- ev:
+		return true
+	case <-s.quit:
+		return false
+	}
+}
+
+// announce walks the source.
+func (s *sender) announce() {
+	end := &ending{Source: s.src.path}
+	w := walker{src: s.src, o: s.o, emit: s.emit}
+	ok := s.emit(s.src.top())
+	if ok && s.src.root != nil {
+		if err := w.walk(s.src.root, "", 0); err != nil {
+			s.post(s.walked, event{err: err})
+			return
+		}
+	}
+	end.Skipped = w.skipped
+	s.post(s.walked, event{ending: end})
+}
+
+func (s *sender) emit(e *entry) bool {
+	if e.Kind == kindFile {
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.quit:
+			return false
+		}
+	}
+	return s.post(s.walked, event{entry: e})
+}
+
+// listen reads what the receiver says until its result.
+func (s *sender) listen() {
+	for {
+		ev := s.hear()
+		if !s.post(s.heard, ev) || ev.verdict == nil {
+			return
+		}
+	}
+}
+
+func (s *sender) hear() (ev event) {
+	kind, size, err := s.in.next()
+	switch {
+	case err != nil:
+		ev.err = err
+	case kind == recVerdict:
+		ev.verdict = new(verdict)
+		ev.err = s.in.value(size, ev.verdict)
+	case kind == recResult:
+		ev.result = new(Result)
+		ev.err = s.in.value(size, ev.result)
+	default:
+		ev.err = protocolError("a record that a receiver does not send")
+	}
+	if ev.err != nil {
+		ev.verdict, ev.result = nil, nil
+	}
+	return ev
+}
+
+// next waits for an event.
+func (s *sender) next() (ev event) {
+	select {
+	case ev = <-s.heard:
+		return ev
+	case ev = <-s.walked:
+		return ev
+	default:
+	}
+	// Nothing to say for a moment: what was said has to arrive.
+	if err := s.out.flush(); err != nil {
+		return event{err: err}
+	}
+	select {
+	case ev = <-s.heard:
+	case ev = <-s.walked:
+	}
+	return ev
+}
+
+// run is the one that writes.
+func (s *sender) run() (Result, error) {
+	var end *ending
+	for {
+		ev := s.next()
+		err := ev.err
+		switch {
+		case err != nil:
+		case ev.entry != nil:
+			err = s.entry(ev.entry)
+		case ev.ending != nil:
+			end = ev.ending
+		case ev.verdict != nil:
+			err = s.answer(ev.verdict)
+		case end == nil || len(s.waiting) > 0:
+			err = protocolError("a result before the end")
+		default:
+			ev.result.Source, ev.result.Sent = end.Source, s.sent
+			return *ev.result, nil
+		}
+		if err == nil && ev.result == nil && end != nil && len(s.waiting) == 0 {
+			err = s.out.value(recEnd, end)
+		}
+		if err != nil {
+			return Result{}, err
+		}
+	}
+}
+
+func (s *sender) entry(e *entry) error {
+	if e.Kind == kindFile {
+		s.waiting = append(s.waiting, e)
+		s.done.Total += max(e.Size, 0)
+	}
+	return s.out.value(recEntry, e)
+}
+
+// answer sends what the receiver needs of the oldest file that waits.
+func (s *sender) answer(v *verdict) error {
+	if len(s.waiting) == 0 {
+		return protocolError("an answer about no file")
+	}
+	e := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	<-s.slots
+	s.done.Name = e.Path
+	err := s.file(e, v)
+	s.done.Files++
+	s.progress(0)
+	return err
+}
+
+func (s *sender) progress(n int64) {
+	if s.done.Bytes += n; s.o.Progress != nil {
+		s.o.Progress(s.done)
+	}
+}
+
+func (s *sender) file(e *entry, v *verdict) error {
+	if v.Kind == needNothing {
+		s.progress(e.Size)
+		return s.out.write(recSame, nil)
+	}
+	r := s.src.reader
+	if s.src.root != nil {
+		f, err := s.opener.open(e)
+		if err != nil {
+			return s.src.failure(e.Path, err)
+		}
+		defer f.Close()
+		r = f
+	}
+	f, isFile := r.(*os.File)
+	switch {
+	case !isFile || e.Size < 0:
+		return s.contents(e, v, r)
+	case e.Size <= smallFile:
+		return s.smallFile(e, v, f)
+	}
+	return s.contents(e, v, f)
+}
+
+func (s *sender) smallFile(e *entry, v *verdict, f *os.File) error {
+	if s.small == nil {
+		s.small = make([]byte, smallFile)
+	}
+	b := s.small[:e.Size]
+	if _, err := io.ReadFull(f, b); err != nil {
+		return s.src.failure(e.Path, unexpected(err))
+	}
+	sum := sha256.Sum256(b)
+	if v.Kind == needUnlessSame && bytes.Equal(sum[:], v.Sum) {
+		s.progress(e.Size)
+		return s.out.write(recSame, nil)
+	}
+	if len(b) > 0 {
+		if err := s.data(b, 0); err != nil {
+			return s.broken(e, err)
+		}
+	}
+	return s.out.write(recFinish, sum[:])
+}
+
+// contents sends a file that is not small, or whose size is not known.
+func (s *sender) contents(e *entry, v *verdict, r io.Reader) error {
+	if s.sum == nil {
+		s.sum = newChecksum()
+	}
+	s.sum.reset(e.Sparse)
+	if f, ok := r.(*os.File); ok && e.Size > 0 {
+		same, err := s.known(e, v, f)
+		if same || err != nil {
+			return err
+		}
+		if err := s.sum.file(f, e.Size, s.data); err != nil {
+			return s.broken(e, err)
+		}
+	} else if err := s.sum.reader(r, e.Size, s.data); err != nil {
+		return s.broken(e, err)
+	}
+	return s.out.write(recFinish, s.sum.sum())
+}
+
+// known finds out what of the receiver's is the same. Where it is all, that is
+// said; where it is the beginning, the checksum stands behind it.
+func (s *sender) known(e *entry, v *verdict, f *os.File) (same bool, err error) {
+	var end int64
+	switch v.Kind {
+	case needUnlessSame:
+		end = e.Size
+	case needRest:
+		if end = v.Offset; end < 0 || end > e.Size || e.Sparse {
+			return false, protocolError("an offset that is not in the file")
+		}
+	default:
+		return false, nil
+	}
+	if err := s.sum.file(f, end, nil); err != nil {
+		return false, s.src.failure(e.Path, err)
+	}
+	matches := bytes.Equal(s.sum.sum(), v.Sum)
+	if matches && v.Kind == needUnlessSame {
+		s.progress(e.Size)
+		return true, s.out.write(recSame, nil)
+	}
+	if !matches {
+		end = 0
+		s.sum.reset(e.Sparse)
+	}
+	if v.Kind == needRest {
+		s.progress(end)
+		return false, s.out.number(recOffset, end)
+	}
+	return false, nil
+}
+
+// data sends a block of a file, or a hole of n bytes.
+func (s *sender) data(b []byte, n int64) error {
+	var err error
+	if b == nil {
+		err = s.out.number(recHole, n)
+	} else {
+		n = int64(len(b))
+		s.sent += n
+		err = s.out.write(recData, b)
+	}
+	if err != nil {
+		return &sendError{err}
+	}
+	s.progress(n)
+	return nil
+}
+
+// sendError tells what the connection failed with from what a file did.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return e.err.Error() }
+
+func (s *sender) broken(e *entry, err error) error {
+	if c, ok := err.(*sendError); ok {
+		return c.err
+	}
+	return s.src.failure(e.Path, err)
+}

@@ -1,0 +1,222 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Source is what a sender reads: a file, a tree, or any reader. Close it
+// after Send.
+type Source struct {
+	// Immutable.
+	path   string      // absolute; "" for a reader
+	info   fs.FileInfo // nil for a reader that does not say
+	reader io.Reader   // of a single file
+	root   *os.Root    // of a tree
+	sum    []byte      // of a single file, where it is known
+}
+
+// Open opens a file or the root of a tree. A symbolic link is followed, here
+// and nowhere below.
+func Open(path string) (*Source, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{path: path, info: info}
+	if info.IsDir() {
+		if s.root, err = os.OpenRoot(path); err != nil {
+			return nil, pathError("open", path, reason(err))
+		}
+		return s, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s.reader = f
+	// What counts is the file that was opened.
+	if s.info, err = f.Stat(); err == nil && s.info.IsDir() {
+		err = pathError("open", path, syscall.EISDIR)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// FromReader makes a source of a reader, which is read to its end, or of a
+// fs.File, whose permissions and time count, too.
+func FromReader(r io.Reader) (*Source, error) {
+	s := &Source{reader: r}
+	if f, ok := r.(fs.File); ok {
+		var err error
+		if s.info, err = f.Stat(); err != nil {
+			return nil, err
+		}
+		if s.info.IsDir() {
+			return nil, pathError("read", s.info.Name(), syscall.EISDIR)
+		}
+	}
+	return s, nil
+}
+
+// Hash computes the checksum of a source that is a single file beforehand, so
+// that receivers need not be told whether what they have is the same.
+func (s *Source) Hash() error {
+	f, ok := s.reader.(*os.File)
+	if !ok || !s.info.Mode().IsRegular() {
+		return nil
+	}
+	c := newChecksum()
+	defer c.close()
+	c.reset(isSparse(f, s.info.Size()))
+	if err := c.file(f, s.info.Size(), nil); err != nil {
+		return s.failure("", err)
+	}
+	s.sum = c.sum()
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// Close closes what Open opened.
+func (s *Source) Close() error {
+	if s.root != nil {
+		return s.root.Close()
+	}
+	if f, ok := s.reader.(*os.File); ok && s.path != "" {
+		return f.Close()
+	}
+	return nil
+}
+
+// top is the entry of the source itself.
+func (s *Source) top() *entry {
+	e := &entry{Mode: 0o600, MTime: noTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
+	if s.info == nil {
+		return e
+	}
+	describe(e, s.info)
+	if s.info.IsDir() {
+		e.Kind = kindDir
+		return e
+	}
+	// A fs.File may not keep what it says about its size; and files of /proc
+	// have none.
+	f, ok := s.reader.(*os.File)
+	if !ok || !s.info.Mode().IsRegular() || s.info.Size() == 0 {
+		e.Size = -1
+		return e
+	}
+	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
+		e.Size = -1 // the caller has read some of it: the rest is meant
+		return e
+	}
+	e.Sparse = isSparse(f, e.Size)
+	_, _ = f.Seek(0, io.SeekStart)
+	return e
+}
+
+// describe fills in what a file says about itself.
+func describe(e *entry, info fs.FileInfo) {
+	e.Mode, e.MTime = wireMode(info.Mode()), info.ModTime().UnixNano()
+	if info.ModTime().IsZero() {
+		e.MTime = noTime
+	}
+	e.UID, e.GID = ownerOf(info)
+	e.Size = info.Size()
+}
+
+// opener opens files of a tree, many of which are in the same directory.
+type opener struct {
+	src  *Source
+	path string
+	dir  *os.Root // of path; nil: the source's root
+}
+
+func (o *opener) in(path string) (*os.Root, string, error) {
+	dir, base := split(path)
+	if dir != o.path {
+		o.close()
+		if dir != "" {
+			d, err := o.src.root.OpenRoot(filepath.FromSlash(dir))
+			if err != nil {
+				return nil, "", err
+			}
+			o.dir, o.path = d, dir
+		}
+	}
+	if o.dir == nil {
+		return o.src.root, base, nil
+	}
+	return o.dir, base, nil
+}
+
+func (o *opener) close() {
+	if o.dir != nil {
+		o.dir.Close()
+	}
+	o.dir, o.path = nil, ""
+}
+
+// open opens a file that was announced.
+func (o *opener) open(e *entry) (*os.File, error) {
+	root, base, err := o.in(e.Path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%w: no longer a regular file", fs.ErrInvalid))
+	}
+	return f, nil
+}
+
+// failure names the file of the source that something went wrong with.
+func (s *Source) failure(path string, err error) error {
+	name := s.path
+	switch {
+	case s.root != nil:
+		name = filepath.Join(name, filepath.FromSlash(path))
+	case name == "" && s.info != nil:
+		name = s.info.Name()
+	case name == "":
+		name = "reader"
+	}
+	err = reason(err)
+	if err == io.ErrUnexpectedEOF {
+		err = fmt.Errorf("%w: the file has become shorter", err)
+	}
+	return pathError("read", name, err)
+}
+
+// reason takes off what the system said of where it went wrong: names
+// relative to a directory that was opened before mean nothing to a caller.
+func reason(err error) error {
+	for {
+		switch e := err.(type) {
+		case *fs.PathError:
+			err = e.Err
+		case *os.LinkError:
+			err = e.Err
+		case *os.SyscallError:
+			err = e.Err
+		default:
+			return err
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// temp is a file that is being written and does not have its name yet.
+type temp struct {
+	f    *os.File
+	d    *dir
+	name string // in d; "": none, the file vanishes when it is closed
+	kept bool   // what there is of it is kept when the copy fails
+}
+
+// attributes are what a file gets besides contents.
+type attributes struct {
+	mode     fs.FileMode
+	mtime    time.Time // zero: now
+	uid, gid int       // -1: ours
+}
+
+// createTemp makes a new file in d.
+func createTemp(d *dir) (*temp, error) {
+	f, err := openUnnamed(d)
+	if err == nil {
+		return &temp{f: f, d: d}, nil
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
+	name := tempName()
+	f, err = d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &temp{f: f, d: d, name: name}, nil
+}
+
+// commit gives the file its attributes and its name, and closes it. If it
+// fails the file is still to be discarded.
+func (t *temp) commit(base string, a attributes, replace, sync bool) error {
+	if err := t.setAttributes(a); err != nil {
+		return err
+	}
+	if sync {
+		if err := t.f.Sync(); err != nil {
+			return err
+		}
+	}
+	err := t.rename(base, a, replace)
+	if err == nil && sync {
+		err = syncDir(t.d.file)
+	}
+	return err
+}
+
+func (t *temp) setAttributes(a attributes) error {
+	if a.uid >= 0 || a.gid >= 0 {
+		if err := t.f.Chown(a.uid, a.gid); err != nil {
+			return err
+		}
+	}
+	// After the owner, whose change takes special bits away.
+	if err := t.f.Chmod(a.mode); err != nil {
+		return err
+	}
+	if t.name == "" && !a.mtime.IsZero() {
+		return setUnnamedTime(t.f, a.mtime)
+	}
+	return nil
+}
+
+func (t *temp) rename(base string, a attributes, replace bool) error {
+	if t.name == "" {
+		err := linkUnnamed(t.f, t.d, base)
+		if !replace || !errors.Is(err, fs.ErrExist) {
+			return errors.Join(err, t.f.Close())
+		}
+		// No system call gives a file without a name one that is taken.
+		name := tempName()
+		if err := linkUnnamed(t.f, t.d, name); err != nil {
+			return err
+		}
+		t.name = name
+	} else if !a.mtime.IsZero() {
+		if err := t.d.root.Chtimes(t.name, time.Time{}, a.mtime); err != nil {
+			return err
+		}
+	}
+	if err := t.f.Close(); err != nil {
+		return err
+	}
+	if replace {
+		if err := t.d.root.Rename(t.name, base); err != nil {
+			return err
+		}
+		t.name = ""
+		return nil
+	}
+	if err := t.d.root.Link(t.name, base); err != nil {
+		return err
+	}
+	return t.d.root.Remove(t.name)
+}
+
+// abandon is for a copy that failed: it removes the file, or keeps what there
+// is of it.
+func (t *temp) abandon() {
+	if info, err := t.f.Stat(); t.kept && err == nil && info.Size() > 0 {
+		t.f.Close()
+		return
+	}
+	t.discard()
+}
+
+// discard removes the file. After commit it does nothing.
+func (t *temp) discard() {
+	t.f.Close()
+	if t.name != "" {
+		// Nothing can be done where this fails, and the error that led here
+		// says more.
+		_ = t.d.root.Remove(t.name)
+	}
+}

@@ -1,0 +1,106 @@
+package files
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// walker announces what a tree holds, directories before what is in them and
+// names in order.
+type walker struct {
+	src     *Source
+	o       Options
+	emit    func(*entry) bool // false: enough
+	skipped []string
+	entries int
+}
+
+// walk walks one directory, which is open, and what is below it.
+func (w *walker) walk(dir *os.Root, path string, depth int) error {
+	if depth > w.o.MaxDepth {
+		return w.src.failure(path, fmt.Errorf("%w: directories are nested more than %d deep", core.ErrTooLarge, w.o.MaxDepth))
+	}
+	names, err := readNames(dir)
+	if err != nil {
+		return w.src.failure(path, err)
+	}
+	for _, name := range names {
+		below := name
+		if path != "" {
+			below = path + "/" + name
+		}
+		if err := w.visit(dir, name, below, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readNames(dir *os.Root) ([]string, error) {
+	f, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
+	info, err := dir.Lstat(name)
+	if err != nil {
+		return w.src.failure(path, err)
+	}
+	e := &entry{Path: path}
+	describe(e, info)
+	switch info.Mode().Type() {
+	case 0:
+		e.Sparse = w.sparse(dir, name, e.Size)
+	case fs.ModeDir:
+		e.Kind, e.Size = kindDir, 0
+	case fs.ModeSymlink:
+		e.Kind, e.Size = kindLink, 0
+		if e.Link, err = dir.Readlink(name); err != nil {
+			return w.src.failure(path, err)
+		}
+	default:
+		if len(w.skipped) < maxSkipped {
+			w.skipped = append(w.skipped, path)
+		}
+		return nil
+	}
+	if w.entries++; w.entries > w.o.MaxEntries {
+		return w.src.failure(path, fmt.Errorf("%w: more than %d entries", core.ErrTooLarge, w.o.MaxEntries))
+	}
+	if !w.emit(e) {
+		return io.ErrClosedPipe
+	}
+	if e.Kind != kindDir {
+		return nil
+	}
+	sub, err := dir.OpenRoot(name)
+	if err != nil {
+		return w.src.failure(path, err)
+	}
+	defer sub.Close()
+	return w.walk(sub, path, depth+1)
+}
+
+// sparse looks at the holes of a large file.
+func (w *walker) sparse(dir *os.Root, name string, size int64) bool {
+	if size <= maxHashedHoles {
+		return false
+	}
+	f, err := dir.OpenFile(name, os.O_RDONLY|openCalmly, 0)
+	if err != nil {
+		return false // whoever sends it will find out
+	}
+	defer f.Close()
+	return isSparse(f, size)
+}
