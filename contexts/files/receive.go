@@ -235,6 +235,9 @@ func (r *receiver) openTarget(e *entry) error {
 		return err
 	}
 	root, err := os.OpenRoot(r.target)
+	if info, statErr := os.Stat(r.target); err != nil && statErr == nil && !info.IsDir() {
+		return syscall.ENOTDIR // which OpenRoot says in its own words
+	}
 	if err != nil {
 		return err
 	}

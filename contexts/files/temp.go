@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,17 +23,23 @@ type attributes struct {
 	uid, gid int       // -1: ours
 }
 
+// noUnnamed has all files named from the beginning. Tests set it, to see what
+// happens where the file system can't do otherwise.
+var noUnnamed atomic.Bool
+
 // createTemp makes a new file in d.
 func createTemp(d *dir) (*temp, error) {
-	f, err := openUnnamed(d)
-	if err == nil {
-		return &temp{f: f, d: d}, nil
-	}
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return nil, err
+	if !noUnnamed.Load() {
+		f, err := openUnnamed(d)
+		if err == nil {
+			return &temp{f: f, d: d}, nil
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return nil, err
+		}
 	}
 	name := tempName()
-	f, err = d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}

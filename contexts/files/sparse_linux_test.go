@@ -1,0 +1,116 @@
+package files
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// sparseFile makes a file with data in a few places.
+func sparseFile(t *testing.T, path string, size int64, data map[int64]string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	for at, s := range data {
+		if _, err := f.WriteAt([]byte(s), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func blocks(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Blocks * 512
+}
+
+func TestHolesStayHoles(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		size   int64
+		data   map[int64]string
+		hashed bool
+	}{
+		{10 * gib, map[int64]string{0: "first", 5*gib + 123: "middle", 10*gib - 4: "last"}, false},
+		{10 * gib, nil, false},
+		{64 << 20, map[int64]string{1 << 20: "data"}, true},
+		{300 << 20, map[int64]string{0: "only the beginning"}, false},
+	} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		sparseFile(t, from, c.size, c.data)
+		if blocks(t, from) > 1<<20 {
+			t.Skip("the file system has no holes")
+		}
+		began := time.Now()
+		res := mustCopy(t, from, to, Options{})
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		info, err := os.Stat(to)
+		if err != nil || info.Size() != c.size || blocks(t, to) > 1<<20 || res.Size != c.size || res.Sent > 1<<20 {
+			t.Errorf("%v, %d bytes on disk; %+v", info, blocks(t, to), res)
+		}
+		if hashed := res.SHA256 != [32]byte{}; hashed != c.hashed {
+			t.Errorf("%d bytes: hashed is %v", c.size, hashed)
+		}
+		f, err := os.Open(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range c.data {
+			got := make([]byte, len(want))
+			if _, err := f.ReadAt(got, at); err != nil && err != io.EOF || string(got) != want {
+				t.Errorf("at %d: %q, %v", at, got, err)
+			}
+		}
+		f.Close()
+		// It is recognised as the same, and another as another.
+		if again := mustCopy(t, from, to, Options{}); again.Sent != 0 {
+			t.Errorf("sent again: %+v", again)
+		}
+		sparseFile(t, from, c.size, map[int64]string{12 << 20: "elsewhere"})
+		if again := mustCopy(t, from, to, Options{}); again.Sent == 0 {
+			t.Error("a change was not seen")
+		}
+	}
+}
+
+// TestTheChecksumOfASparseFile: data can't pose as holes, nor holes as others.
+func TestTheChecksumOfASparseFile(t *testing.T) {
+	sum := func(parts ...any) []byte {
+		c := newChecksum()
+		defer c.close()
+		c.reset(true)
+		for _, p := range parts {
+			switch p := p.(type) {
+			case int:
+				c.hole(int64(p))
+			case string:
+				c.add(append(c.block()[:0], p...))
+			}
+		}
+		return c.sum()
+	}
+	all := [][]byte{sum(), sum(16), sum(16, "x"), sum("x", 16), sum("xx", 16), sum("x", 16, "x"), sum(17, "x"), sum(16, "xx")}
+	for i := range all {
+		for j := range i {
+			if bytes.Equal(all[i], all[j]) {
+				t.Errorf("%d and %d have the same", i, j)
+			}
+		}
+	}
+}

@@ -1,0 +1,338 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// oddNames are what file systems of Unix take, too.
+var oddNames = []string{"new\nline", "not UTF-8: \xff\xfe", " ", "-rf", "a\\b:c*?", "...", "\x01", strings.Repeat("n", maxName)}
+
+// makeTree makes a tree with a bit of everything.
+func makeTree(t testing.TB, root string) {
+	t.Helper()
+	for i, name := range oddNames {
+		write(t, filepath.Join(root, "odd", name, name), noise(i))
+	}
+	write(t, filepath.Join(root, "large"), noise(3*blockSize+5))
+	write(t, filepath.Join(root, "empty"), nil)
+	for i := range 300 {
+		write(t, filepath.Join(root, fmt.Sprintf("d%d/e%d", i%7, i%5), fmt.Sprint(i)), noise(i*37))
+	}
+	for link, to := range map[string]string{"dangling": "/no/such\xff", "up": "..", "file": "large", "d0/dir": "../d1"} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(root, "locked", "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	then := time.Unix(1_200_000_000, 5000)
+	if err := os.Chtimes(filepath.Join(root, "locked", "below"), then, then); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, "locked"), 0o555); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listing describes all of a tree.
+func listing(t testing.TB, root string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%q %v", strings.TrimPrefix(path, root), info.Mode())
+		switch {
+		case info.Mode().IsRegular():
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %v %x", info.ModTime().UnixNano(), content)
+		case info.IsDir():
+			fmt.Fprintf(&b, " %v", info.ModTime().UnixNano())
+		default:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %q", to)
+		}
+		b.WriteByte('\n')
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestATreeArrives(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	makeTree(t, from)
+	if err := syscall.Mkfifo(filepath.Join(from, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	res := mustCopy(t, from, to, Options{Times: true})
+	if len(res.Skipped) != 1 || res.Skipped[0] != "fifo" {
+		t.Errorf("skipped: %q", res.Skipped)
+	}
+	if err := os.Remove(filepath.Join(from, "fifo")); err != nil {
+		t.Fatal(err)
+	}
+	// Its time has changed by that, and is copied no more.
+	info, err := os.Stat(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(from, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := listing(t, from), listing(t, to); a != b {
+		t.Errorf("it is not the same:\n%.2000s\n\n%.2000s", a, b)
+	}
+	if res.Files != 310 || res.Links != 4 || res.Size != res.Sent || res.SHA256 != [32]byte{} {
+		t.Errorf("%+v", res)
+	}
+	// Again: nothing is sent, and what is only there stays.
+	write(t, filepath.Join(to, "mine"), []byte("mine"))
+	again := mustCopy(t, from, to, Options{Times: true})
+	if again.Sent != 0 || again.Files != res.Files || again.Size != res.Size {
+		t.Errorf("%+v", again)
+	}
+	if b, err := os.ReadFile(filepath.Join(to, "mine")); err != nil || string(b) != "mine" {
+		t.Errorf("%q, %v", b, err)
+	}
+	// A change is all that is sent.
+	write(t, filepath.Join(from, "d1/e1/1"), []byte("another"))
+	if again := mustCopy(t, from, to, Options{}); again.Sent != int64(len("another")) {
+		t.Errorf("%+v", again)
+	}
+}
+
+func TestATreeInTheWayOfAnother(t *testing.T) {
+	for what, c := range map[string]struct {
+		make func(to string) error
+		want error
+	}{
+		"a file where a directory goes": {func(to string) error { return os.WriteFile(filepath.Join(to, "d"), nil, 0o600) }, syscall.ENOTDIR},
+		"a directory where a file goes": {func(to string) error { return os.MkdirAll(filepath.Join(to, "d/f"), 0o700) }, syscall.EISDIR},
+		"a directory where a link goes": {func(to string) error { return os.MkdirAll(filepath.Join(to, "link"), 0o700) }, syscall.EISDIR},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			write(t, filepath.Join(from, "d/f"), []byte("x"))
+			if err := os.Symlink("d", filepath.Join(from, "link")); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Mkdir(to, 0o700), c.make(to)); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err, getErr := copyOver(t, open(t, from), to, Options{}, -1)
+			if !errors.Is(err, c.want) || !errors.Is(getErr, c.want) || !strings.Contains(err.Error(), to) {
+				t.Errorf("%v; %v", err, getErr)
+			}
+		})
+	}
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	write(t, filepath.Join(from, "f"), []byte("x"))
+	write(t, to, []byte("a file"))
+	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file where the tree goes: %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from")
+	for i := range 10 {
+		write(t, filepath.Join(from, "a/b/c", fmt.Sprint(i)), noise(1000))
+	}
+	for what, o := range map[string]Options{"entries": {MaxEntries: 9}, "bytes": {MaxBytes: 9999}, "depth": {MaxDepth: 2}} {
+		a, b := newPipe(-1)
+		done := make(chan error)
+		go func() {
+			_, err := Receive(b, filepath.Join(dir, what), o)
+			done <- err
+		}()
+		// The sender does not know of the limits.
+		_, err := Send(a, open(t, from), Options{})
+		if getErr := <-done; err == nil || !errors.Is(getErr, core.ErrTooLarge) && !errors.Is(getErr, core.ErrProtocol) {
+			t.Errorf("%s: %v; %v", what, err, getErr)
+		}
+	}
+}
+
+// hostile plays a sender by hand.
+func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
+	t.Helper()
+	a, b := newPipe(-1)
+	done := make(chan error)
+	go func() {
+		_, err := Receive(b, target, Options{})
+		b.Reset(errCut)
+		done <- err
+	}()
+	go func() {
+		var sink bytes.Buffer
+		_, _ = sink.ReadFrom(a)
+	}()
+	w := newRecordWriter(a)
+	say(w)
+	_ = w.value(recEnd, &ending{})
+	_ = w.flush()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(10 * time.Second):
+		t.Fatal("the receiver waits for more")
+		return nil
+	}
+}
+
+// TestAHostileSender sends what leads out of the target, or is too much.
+func TestAHostileSender(t *testing.T) {
+	content := func(w *recordWriter) {
+		_ = w.write(recData, []byte("evil"))
+		_ = w.write(recFinish, noise(32))
+	}
+	root := entry{Kind: kindDir, Mode: 0o755}
+	file := func(path string) func(*recordWriter) {
+		return func(w *recordWriter) {
+			_ = w.value(recEntry, &root)
+			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+			content(w)
+		}
+	}
+	through := func(link, path string) func(*recordWriter) {
+		return func(w *recordWriter) {
+			_ = w.value(recEntry, &root)
+			_ = w.value(recEntry, &entry{Kind: kindLink, Path: "link", Link: link})
+			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+			content(w)
+		}
+	}
+	first := func(e entry) func(*recordWriter) {
+		return func(w *recordWriter) { _ = w.value(recEntry, &e); content(w) }
+	}
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "outside")
+	write(t, filepath.Join(outside, "x"), []byte("mine"))
+	for what, say := range map[string]func(*recordWriter){
+		"parent":             file("../outside/x"),
+		"parent within":      file("a/../../outside/x"),
+		"absolute":           file(outside + "/x"),
+		"dot":                file("./x"),
+		"empty name":         file("a//x"),
+		"NUL":                file("x\x00y"),
+		"long name":          file(strings.Repeat("x", maxName+1)),
+		"long path":          file(strings.Repeat("x/", 3000) + "x"),
+		"through a link":     through(outside, "link/x"),
+		"through a relative": through("../outside", "link/x"),
+		"empty link":         through("", "y"),
+		"no such kind":       first(entry{Kind: 9}),
+		"a link at the top":  first(entry{Kind: kindLink, Link: outside}),
+		"negative size":      first(entry{Size: -2}),
+		"too little":         first(entry{Size: 5}),
+		"too much":           first(entry{Size: 3}),
+		"wrong checksum":     first(entry{Size: 4}),
+		"nothing at all":     func(*recordWriter) {},
+		"contents first":     content,
+		"no record":          func(w *recordWriter) { _ = w.write('?', nil) },
+		"a record too long":  func(w *recordWriter) { _ = w.write(recEntry, make([]byte, maxRecord+1)) },
+		"not an entry":       func(w *recordWriter) { _ = w.write(recEntry, []byte("nonsense")) },
+		"same unasked":       func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}); _ = w.write(recSame, nil) },
+		"resumed unasked": func(w *recordWriter) {
+			_ = w.value(recEntry, &entry{Size: 1 << 21})
+			_ = w.number(recOffset, 1<<20)
+		},
+		"a hole beyond": func(w *recordWriter) {
+			_ = w.value(recEntry, &entry{Size: 1 << 21})
+			_ = w.number(recHole, 1<<22)
+		},
+		"holes to be hashed": func(w *recordWriter) {
+			_ = w.value(recEntry, &entry{Size: 1 << 50})
+			_ = w.number(recHole, 1<<49)
+		},
+		"the end too early": func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}) },
+		"two tops":          func(w *recordWriter) { _ = w.value(recEntry, &root); _ = w.value(recEntry, &root) },
+		"below a file": func(w *recordWriter) {
+			_ = w.value(recEntry, &entry{Size: 4})
+			_ = w.value(recEntry, &entry{Size: 4, Path: "x"})
+		},
+		"too many announced": func(w *recordWriter) {
+			_ = w.value(recEntry, &root)
+			for i := range announced + 1 {
+				_ = w.value(recEntry, &entry{Path: fmt.Sprint(i), Size: 4})
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			place := filepath.Join(dir, "place")
+			if err := os.Mkdir(place, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(place)
+			if err := hostile(t, filepath.Join(place, "target"), say); err == nil {
+				t.Error("it was taken")
+			}
+			if b, err := os.ReadFile(filepath.Join(outside, "x")); err != nil || string(b) != "mine" || len(names(t, outside)) != 1 || len(names(t, dir)) != 2 {
+				t.Errorf("something outside was touched: %q, %v", b, err)
+			}
+			for _, name := range names(t, place) {
+				if info, err := os.Lstat(filepath.Join(place, name)); err != nil || !info.IsDir() {
+					t.Errorf("%q is left", name)
+				}
+			}
+		})
+	}
+}
+
+// TestLinksInTheWay has somebody else, at the receiver, put a link where the
+// copy is about to write.
+func TestLinksInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	from, to, outside := filepath.Join(dir, "from"), filepath.Join(dir, "to"), filepath.Join(dir, "outside")
+	write(t, filepath.Join(from, "a/f"), noise(10))
+	write(t, filepath.Join(from, "b/f"), noise(10))
+	write(t, filepath.Join(to, "a/f"), noise(10))
+	if err := errors.Join(os.Mkdir(outside, 0o700), os.Symlink(outside, filepath.Join(to, "b"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); err == nil {
+		t.Error("a directory was replaced by a link, and nobody noticed")
+	}
+	if left := names(t, outside); len(left) != 0 {
+		t.Errorf("%q was written outside", left)
+	}
+	// A link in the place of a file is replaced, and what it points to is not.
+	write(t, filepath.Join(outside, "f"), []byte("mine"))
+	target := filepath.Join(to, "f")
+	if err := os.Symlink(filepath.Join(outside, "f"), target); err != nil {
+		t.Fatal(err)
+	}
+	mustCopy(t, filepath.Join(from, "a/f"), target, Options{})
+	if b, err := os.ReadFile(filepath.Join(outside, "f")); err != nil || string(b) != "mine" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
