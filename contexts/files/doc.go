@@ -61,7 +61,8 @@
 // their order: with data (D), holes (H) and a checksum (F), behind the
 // acceptance (P) of an offset; or by saying that the file is the same (S). It
 // announces up to 1024 files ahead, so that a tree of small files costs no
-// round trip for each. At the end (Z) the receiver tells the result (R).
+// round trip for each. A small file of a tree, sent in full, has a CRC-32C for a
+// checksum, anything else a SHA-256. At the end (Z) the receiver tells the result (R).
 //
 // # Goroutines
 //

@@ -24,6 +24,7 @@ type receiver struct {
 	written place   // where the last contents went
 	made    []entry // directories that get their attributes at the end
 	waiting []*file // announced, oldest first
+	unsaid  int     // verdicts that are not on their way
 
 	files   writers
 	sum     *checksum // nil until a file needs it
@@ -75,7 +76,8 @@ func (r *receiver) run() error {
 	for {
 		// What was said has to arrive before anything is waited for.
 		if r.in.waits() {
-			if err := r.out.flush(); err != nil {
+			r.files.flush()
+			if err := r.flush(); err != nil {
 				return err
 			}
 		}
@@ -162,7 +164,7 @@ func (r *receiver) finish() error {
 	if err := r.out.value(recResult, r.res); err != nil {
 		return err
 	}
-	return r.out.flush()
+	return r.flush()
 }
 
 // close gives back what is held. What was not completed is removed.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -18,12 +19,13 @@ type file struct {
 	r    *receiver
 	want verdict
 
-	small []byte // contents, if the file is small
-	dir   *dir   // held with temp
-	base  string
-	temp  *temp // where the contents are written, if not; nil: nothing has come
-	at    int64 // how much has come, holes included
-	holes int64 // of it
+	small  []byte           // contents, if the file is small
+	memory *[smallFile]byte // of small; nil: none has come
+	dir    *dir             // held with temp
+	base   string
+	temp   *temp // where the contents are written, if not; nil: nothing has come
+	at     int64 // how much has come, holes included
+	holes  int64 // of it
 }
 
 // newFile decides what is needed of a file that was announced, and says so.
@@ -49,7 +51,22 @@ func (r *receiver) newFile(e *entry) error {
 		}
 	}
 	r.waiting = append(r.waiting, f)
-	return r.out.value(recVerdict, &f.want)
+	if err := r.out.value(recVerdict, &f.want); err != nil {
+		return err
+	}
+	// A sender that never pauses needs answers, too, to go on.
+	if r.unsaid++; r.unsaid < verdictsTogether {
+		return nil
+	}
+	return r.flush()
+}
+
+// verdictsTogether is how many verdicts are sent at once at the most.
+const verdictsTogether = announced / 16
+
+func (r *receiver) flush() error {
+	r.unsaid = 0
+	return r.out.flush()
 }
 
 // compare looks at what is there.
@@ -179,6 +196,9 @@ func (f *file) open(have int64) error {
 	return err
 }
 
+// smallBuffers are *[smallFile]byte.
+var smallBuffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
+
 // data takes a block of contents.
 func (f *file) data(size int) error {
 	if err := f.grow(int64(size)); err != nil {
@@ -186,8 +206,9 @@ func (f *file) data(size int) error {
 	}
 	f.r.res.Sent += int64(size)
 	if f.isSmall() {
-		if f.small == nil {
-			f.small = make([]byte, 0, f.Size)
+		if f.memory == nil {
+			f.memory = smallBuffers.Get().(*[smallFile]byte)
+			f.small = f.memory[:0]
 		}
 		at := len(f.small)
 		f.small = f.small[:at+size]
@@ -297,7 +318,12 @@ func (f *file) writeSmall(sum []byte) error {
 	d.hold()
 	f.r.files.do(func() error {
 		defer d.release()
-		if s := sha256.Sum256(f.small); !bytes.Equal(sum, s[:]) {
+		defer func() {
+			if f.memory != nil {
+				smallBuffers.Put(f.memory)
+			}
+		}()
+		if !bytes.Equal(sum, smallSum(f.small, f.r.tree && f.want.Kind == needAll)) {
 			return f.fail(errChecksum)
 		}
 		t, err := createTemp(d)

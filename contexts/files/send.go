@@ -2,7 +2,6 @@ package files
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"io"
 	"os"
 )
@@ -254,8 +253,9 @@ func (s *sender) smallFile(e *entry, v *verdict, f *os.File) error {
 	if _, err := io.ReadFull(f, b); err != nil {
 		return s.src.failure(e.Path, unexpected(err))
 	}
-	sum := sha256.Sum256(b)
-	if v.Kind == needUnlessSame && bytes.Equal(sum[:], v.Sum) {
+	// A tree has no SHA-256 to report.
+	sum := smallSum(b, e.Path != "" && v.Kind == needAll)
+	if v.Kind == needUnlessSame && bytes.Equal(sum, v.Sum) {
 		s.progress(e.Size)
 		return s.out.write(recSame, nil)
 	}
@@ -264,7 +264,7 @@ func (s *sender) smallFile(e *entry, v *verdict, f *os.File) error {
 			return s.broken(e, err)
 		}
 	}
-	return s.out.write(recFinish, sum[:])
+	return s.out.write(recFinish, sum)
 }
 
 // contents sends a file that is not small, or whose size is not known.

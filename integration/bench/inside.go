@@ -135,7 +135,12 @@ func hopRows(ctx context.Context) (rows []row, err error) {
 		row{What: overBoth.name, Unit: "us", Measured: overBoth.results.median()},
 	)
 	transfer, err := transferRow(ctx, web)
-	return append(rows, transfer...), err
+	rows = append(rows, transfer...)
+	if err != nil {
+		return rows, err
+	}
+	copies, err := copyRows(ctx, web)
+	return append(rows, copies...), err
 }
 
 // connectTime measures one hop to the first answer, in milliseconds.

@@ -1,0 +1,145 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// copyPlace is a directory in both hosts where no disk is in the way.
+const copyPlace = "/dev/shm/mitosis-bench"
+
+// treeFiles is how many small files the tree has that is copied.
+func treeFiles() int {
+	if quick {
+		return 2000
+	}
+	return 20_000
+}
+
+// copyRows compare Put and Fetch over ssh with what a shell does. All
+// connections are there before the clock starts.
+func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
+	far := func(argv ...string) error {
+		_, err := run.Call(ctx, web, command{Argv: argv, Times: 1})
+		return err
+	}
+	removeFar := func(path string) error { return far("rm", "-rf", path) }
+	if err := errors.Join(os.MkdirAll(copyPlace, 0o755), far("mkdir", copyPlace)); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(copyPlace), removeFar(copyPlace)) }()
+	n := streamBytes() / 2
+	from, tree := filepath.Join(copyPlace, "file"), filepath.Join(copyPlace, "tree")
+	if err := errors.Join(makeFile(from, n), makeTree(tree, treeFiles())); err != nil {
+		return nil, err
+	}
+
+	for _, path := range []string{from, tree} {
+		if _, err := web.Put(ctx, path, path, nil); err != nil {
+			return nil, err
+		}
+	}
+
+	put := copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, from, to, nil) })
+	fetch := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, from, to, nil) })
+	cat := pipeSubject("cat file | ssh cat >file", []string{"cat", from}, "cat >%s", removeFar)
+	if err := inTurns(ctx, rounds(7), put, fetch, cat); err != nil {
+		return nil, err
+	}
+	rate := func(s *subject) float64 { return float64(n) / 1e6 / (s.results.median() / 1e3) }
+	for _, s := range []*subject{put, fetch} {
+		rows = append(rows, row{What: s.name + " of a file over ssh", Unit: "MB/s", Measured: rate(s), Limit: rate(cat), LimitIs: cat.name, Factor: 0.9, AtLeast: true})
+	}
+
+	putTree := copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, tree, to, nil) })
+	fetchTree := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, tree, to, nil) })
+	tar := pipeSubject("tar | ssh tar", []string{"tar", "-C", tree, "-cf", "-", "."}, "mkdir %[1]s && tar -C %[1]s -xf -", removeFar)
+	if err := inTurns(ctx, rounds(5), putTree, fetchTree, tar); err != nil {
+		return nil, err
+	}
+	for _, s := range []*subject{putTree, fetchTree} {
+		rows = append(rows, row{What: fmt.Sprintf("%s of %d small files over ssh", s.name, treeFiles()), Unit: "ms", Measured: s.results.median(),
+			Limit: tar.results.median(), LimitIs: tar.name, Factor: 1})
+	}
+	return rows, nil
+}
+
+func makeFile(name string, n int64) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeZeros(f, n), f.Close())
+}
+
+// makeTree makes small files, 200 in a directory, of 0 to 8 KiB.
+func makeTree(root string, files int) error {
+	content := make([]byte, 8<<10)
+	for i := range files {
+		dir := filepath.Join(root, fmt.Sprint(i/200))
+		if i%200 == 0 {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), content[:i*37%len(content)], 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copySubject measures a copy to a new place, in milliseconds.
+func copySubject(name string, remove func(string) error, do func(context.Context, string) (contexts.Copied, error)) *subject {
+	to := filepath.Join(copyPlace, name+".copy")
+	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
+		began := time.Now()
+		_, err := do(ctx, to)
+		took := time.Since(began)
+		return millis(took), errors.Join(err, remove(to))
+	}}
+}
+
+// pipeSubject measures a local command whose output goes to one at the server
+// by ssh, in milliseconds.
+func pipeSubject(name string, local []string, remote string, remove func(string) error) *subject {
+	to := filepath.Join(copyPlace, local[0]+".copy")
+	return &subject{name: name, measure: func(ctx context.Context) (took float64, err error) {
+		cmd := exec.CommandContext(ctx, "ssh", serverName, "echo ready; "+fmt.Sprintf(remote, to)+"; echo done")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return 0, err
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return 0, err
+		}
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+		answers := bufio.NewReader(out)
+		if _, err := answers.ReadString('\n'); err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		source := exec.CommandContext(ctx, local[0], local[1:]...)
+		source.Stdout = in.(*os.File)
+		if err := source.Run(); err != nil {
+			return 0, err
+		}
+		in.Close()
+		_, err = answers.ReadString('\n')
+		took = millis(time.Since(began))
+		return took, errors.Join(err, cmd.Wait(), remove(to))
+	}}
+}
