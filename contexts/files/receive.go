@@ -265,7 +265,7 @@ func (r *receiver) failure(path string, err error) error {
 	if path != "" {
 		name = filepath.Join(name, filepath.FromSlash(path))
 	}
-	return pathError("write", name, reason(err))
+	return pathError("write", name, Reason(err))
 }
 
 func (r *receiver) tooMuch(path, format string, args ...any) error {

@@ -35,7 +35,7 @@ func Open(path string) (*Source, error) {
 	s := &Source{path: path, info: info}
 	if info.IsDir() {
 		if s.root, err = os.OpenRoot(path); err != nil {
-			return nil, pathError("open", path, reason(err))
+			return nil, pathError("open", path, Reason(err))
 		}
 		return s, nil
 	}
@@ -133,7 +133,7 @@ func describe(e *entry, info fs.FileInfo) {
 	if info.ModTime().IsZero() {
 		e.MTime = noTime
 	}
-	e.UID, e.GID = ownerOf(info)
+	e.UID, e.GID = OwnerOf(info)
 	e.Size = info.Size()
 }
 
@@ -197,16 +197,16 @@ func (s *Source) failure(path string, err error) error {
 	case name == "":
 		name = "reader"
 	}
-	err = reason(err)
+	err = Reason(err)
 	if err == io.ErrUnexpectedEOF {
 		err = fmt.Errorf("%w: the file has become shorter", err)
 	}
 	return pathError("read", name, err)
 }
 
-// reason takes off what the system said of where it went wrong: names
+// Reason takes off what the system said of where it went wrong: names
 // relative to a directory that was opened before mean nothing to a caller.
-func reason(err error) error {
+func Reason(err error) error {
 	for {
 		switch e := err.(type) {
 		case *fs.PathError:

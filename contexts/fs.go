@@ -1,0 +1,272 @@
+package contexts
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FS is the file system of a context's host, or a part of it. It implements
+// fs.FS, fs.StatFS, fs.ReadDirFS, fs.ReadFileFS, fs.SubFS and fs.ReadLinkFS,
+// and has the writing functions of package os as methods.
+//
+// Names are those of io/fs: relative, with slashes, "." for the root itself.
+// Unlike there they may have any bytes that the host takes. Every operation is
+// a round trip, bounded by the ctx that FS was made with; for much data there
+// are [Node.Put] and [Node.Fetch]. Errors are *fs.PathError and unwrap to an
+// *Error with the path of the node, and to the reason.
+type FS struct {
+	// Immutable.
+	ctx context.Context
+	n   *Node
+	at  fsPlace
+}
+
+var (
+	_ fs.StatFS     = (*FS)(nil)
+	_ fs.ReadDirFS  = (*FS)(nil)
+	_ fs.ReadFileFS = (*FS)(nil)
+	_ fs.SubFS      = (*FS)(nil)
+	_ fs.ReadLinkFS = (*FS)(nil)
+)
+
+// fsPlace is where the root of a FS is.
+type fsPlace struct {
+	Dir string // below the host's root, with slashes
+	// Roots are directories, each opened within the one before and the first
+	// within Dir, that nothing leads out of.
+	Roots []string
+}
+
+func (p fsPlace) confined() bool { return len(p.Roots) > 0 }
+
+// within returns the place that has name for its root.
+func (p fsPlace) within(name string, confined bool) fsPlace {
+	if confined || p.confined() {
+		return fsPlace{Dir: p.Dir, Roots: append(slices.Clip(p.Roots), name)}
+	}
+	return fsPlace{Dir: path.Join(p.Dir, name)}
+}
+
+// FS returns the file system of the context's host, from its root; on Windows
+// from that of the drive which temporary files are on. ctx bounds all that is
+// done with it.
+func (n *Node) FS(ctx context.Context) *FS { return &FS{ctx: ctx, n: n} }
+
+// OpenRoot returns the directory as a file system that nothing leads out of,
+// neither ".." nor symbolic links, as os.OpenRoot does. The directory is looked
+// up by its name for each operation.
+func (f *FS) OpenRoot(name string) (*FS, error) {
+	info, err := f.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = pathError("openroot", name, notDirectory)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &FS{ctx: f.ctx, n: f.n, at: f.at.within(name, true)}, nil
+}
+
+// Sub implements fs.SubFS. Symbolic links may lead out of the result where f
+// did not come from OpenRoot.
+func (f *FS) Sub(dir string) (fs.FS, error) {
+	if !validName(dir) {
+		return nil, pathError("sub", dir, fs.ErrInvalid)
+	}
+	return &FS{ctx: f.ctx, n: f.n, at: f.at.within(dir, false)}, nil
+}
+
+func pathError(op, name string, err error) error {
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// validName is fs.ValidPath for names of any bytes.
+func validName(name string) bool {
+	if name == "." {
+		return true
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return !strings.ContainsRune(name, 0)
+}
+
+// do has one operation done at the far side.
+func (f *FS) do(op fsOp, q fsRequest) (fsReply, error) {
+	q.Op, q.At = op, f.at
+	if !validName(q.Name) || op == fsRename && !validName(q.Other) {
+		return fsReply{}, pathError(op.String(), q.Name, fs.ErrInvalid)
+	}
+	r, err := fsFunc.Call(f.ctx, f.n, q)
+	if err != nil {
+		err = f.failure(op.String(), q.Name, err)
+	}
+	return r, err
+}
+
+func (f *FS) failure(op, name string, err error) error {
+	return pathError(op, name, &Error{Path: f.n.String(), Err: reasonWithin(err)})
+}
+
+func (f *FS) just(op fsOp, q fsRequest) error {
+	_, err := f.do(op, q)
+	return err
+}
+
+func (f *FS) info(op fsOp, name string) (fs.FileInfo, error) {
+	r, err := f.do(op, fsRequest{Name: name})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Infos) != 1 {
+		return nil, f.failure(op.String(), name, errReply)
+	}
+	return r.Infos[0], nil
+}
+
+// Stat implements fs.StatFS.
+func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info(fsStat, name) }
+
+// Lstat implements fs.ReadLinkFS: it is Stat, but of a symbolic link itself.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.info(fsLstat, name) }
+
+// ReadDir implements fs.ReadDirFS.
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	r, err := f.do(fsReadDir, fsRequest{Name: name})
+	slices.SortFunc(r.Infos, byName)
+	return entries(r.Infos), err
+}
+
+// ReadFile implements fs.ReadFileFS. A file of more than 64 MiB is
+// ErrTooLarge: fetch it.
+func (f *FS) ReadFile(name string) ([]byte, error) {
+	r, err := f.do(fsReadFile, fsRequest{Name: name})
+	return r.Data, err
+}
+
+// ReadLink implements fs.ReadLinkFS.
+func (f *FS) ReadLink(name string) (string, error) {
+	r, err := f.do(fsReadLink, fsRequest{Name: name})
+	return string(r.Data), err
+}
+
+// WriteFile is os.WriteFile: it writes into the file that is there. To replace
+// it as a whole, use [Node.PutReader].
+func (f *FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	return f.just(fsWriteFile, fsRequest{Name: name, Mode: perm, Data: data})
+}
+
+// Mkdir is os.Mkdir.
+func (f *FS) Mkdir(name string, perm fs.FileMode) error {
+	return f.just(fsMkdir, fsRequest{Name: name, Mode: perm})
+}
+
+// MkdirAll is os.MkdirAll.
+func (f *FS) MkdirAll(name string, perm fs.FileMode) error {
+	return f.just(fsMkdirAll, fsRequest{Name: name, Mode: perm})
+}
+
+// Remove is os.Remove.
+func (f *FS) Remove(name string) error { return f.just(fsRemove, fsRequest{Name: name}) }
+
+// RemoveAll is os.RemoveAll. The root itself is never removed.
+func (f *FS) RemoveAll(name string) error { return f.just(fsRemoveAll, fsRequest{Name: name}) }
+
+// Rename is os.Rename.
+func (f *FS) Rename(oldname, newname string) error {
+	return f.just(fsRename, fsRequest{Name: oldname, Other: newname})
+}
+
+// Symlink is os.Symlink: the link newname says oldname, whatever that is.
+func (f *FS) Symlink(oldname, newname string) error {
+	return f.just(fsSymlink, fsRequest{Name: newname, Other: oldname})
+}
+
+// Chmod is os.Chmod.
+func (f *FS) Chmod(name string, mode fs.FileMode) error {
+	return f.just(fsChmod, fsRequest{Name: name, Mode: mode})
+}
+
+// Chown is os.Chown.
+func (f *FS) Chown(name string, uid, gid int) error {
+	return f.just(fsChown, fsRequest{Name: name, UID: uid, GID: gid})
+}
+
+// Lchown is os.Lchown.
+func (f *FS) Lchown(name string, uid, gid int) error {
+	return f.just(fsLchown, fsRequest{Name: name, UID: uid, GID: gid})
+}
+
+// Chtimes is os.Chtimes; a zero time leaves what is there.
+func (f *FS) Chtimes(name string, atime, mtime time.Time) error {
+	return f.just(fsChtimes, fsRequest{Name: name, Atime: atime, Mtime: mtime})
+}
+
+// Open implements fs.FS. The result is a *File.
+func (f *FS) Open(name string) (fs.File, error) {
+	file, err := f.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// Create is os.Create.
+func (f *FS) Create(name string) (*File, error) {
+	return f.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
+// FileInfo describes a file of a context's host. It implements fs.FileInfo and
+// fs.DirEntry.
+type FileInfo struct {
+	_       struct{} `cbor:",toarray"`
+	Base    string
+	Bytes   int64
+	Bits    fs.FileMode
+	Changed time.Time
+	UID     int // -1: the host has none
+	GID     int
+}
+
+// Name implements fs.FileInfo.
+func (i FileInfo) Name() string { return i.Base }
+
+// Size implements fs.FileInfo.
+func (i FileInfo) Size() int64 { return i.Bytes }
+
+// Mode implements fs.FileInfo.
+func (i FileInfo) Mode() fs.FileMode { return i.Bits }
+
+// ModTime implements fs.FileInfo.
+func (i FileInfo) ModTime() time.Time { return i.Changed }
+
+// IsDir implements fs.FileInfo.
+func (i FileInfo) IsDir() bool { return i.Bits.IsDir() }
+
+// Sys implements fs.FileInfo; it returns nil.
+func (i FileInfo) Sys() any { return nil }
+
+// Type implements fs.DirEntry.
+func (i FileInfo) Type() fs.FileMode { return i.Bits.Type() }
+
+// Info implements fs.DirEntry.
+func (i FileInfo) Info() (fs.FileInfo, error) { return i, nil }
+
+// String implements fmt.Stringer, as fs.DirEntry wants it.
+func (i FileInfo) String() string { return fs.FormatFileInfo(i) }
+
+func byName(a, b FileInfo) int { return strings.Compare(a.Base, b.Base) }
+
+func entries(infos []FileInfo) []fs.DirEntry {
+	list := make([]fs.DirEntry, len(infos))
+	for k, i := range infos {
+		list[k] = i
+	}
+	return list
+}

@@ -1,0 +1,416 @@
+package contexts
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/contexts/files"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// File is an open file of a context's host. It implements fs.ReadDirFile,
+// io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far
+// side when it is closed here, when ctx of its FS ends and when either context
+// does.
+type File struct {
+	// Immutable.
+	fsys *FS
+	name string
+	conn *router.Stream
+	stop func() bool // of the watch on ctx
+
+	// Guarded by mu, which is held while an operation is under way.
+	mu     sync.Mutex
+	in     *bufio.Reader
+	out    *seqWriter
+	info   FileInfo // when it was opened
+	seeks  bool     // it has places: reading ahead does no harm
+	pos    int64    // of the next Read or Write
+	ahead  []byte   // what stands at pos, read already
+	closed bool
+}
+
+var (
+	_ fs.ReadDirFile            = (*File)(nil)
+	_ io.ReadWriteSeeker        = (*File)(nil)
+	_ io.ReaderAt               = (*File)(nil)
+	_ io.WriterAt               = (*File)(nil)
+	_ interface{ Sync() error } = (*File)(nil)
+)
+
+// readAhead is how much a Read asks for at least, in bytes, and maxTransfer how
+// much one request carries at the most.
+const (
+	readAhead   = 128 << 10
+	maxTransfer = 1 << 20
+)
+
+// openRequest opens a file.
+type openRequest struct {
+	At    fsPlace
+	Name  string
+	Flags uint8 // see openFlags: the numbers of package os differ from system to system
+	Mode  fs.FileMode
+}
+
+// openFlags are the flags of os.OpenFile in the order of their bits.
+var openFlags = [...]int{os.O_WRONLY, os.O_RDWR, os.O_APPEND, os.O_CREATE, os.O_EXCL, os.O_TRUNC, os.O_SYNC}
+
+func wireFlags(flag int) (bits uint8, ok bool) {
+	for i, f := range openFlags {
+		if flag&f == f {
+			bits |= 1 << i
+			flag &^= f
+		}
+	}
+	return bits, flag == 0
+}
+
+func hostFlags(bits uint8) (flag int) {
+	for i, f := range openFlags {
+		if bits&(1<<i) != 0 {
+			flag |= f
+		}
+	}
+	return flag
+}
+
+// fileOp is an operation on an open file.
+type fileOp uint8
+
+const (
+	fileRead fileOp = iota
+	fileWrite
+	fileSeek
+	fileStat
+	fileReadDir
+	fileTruncate
+	fileSync
+	fileClose
+)
+
+func (o fileOp) String() string {
+	return [...]string{"read", "write", "seek", "stat", "readdir", "truncate", "sync", "close"}[o]
+}
+
+type fileRequest struct {
+	_      struct{} `cbor:",toarray"`
+	Op     fileOp
+	At     int64 // a place; -1: where the file is
+	N      int64
+	Whence int
+	Data   []byte
+}
+
+// fileReply is the answer. An operation may do a part of the work and then
+// fail, as ReadDir and Read do at the end.
+type fileReply struct {
+	_     struct{} `cbor:",toarray"`
+	N     int64
+	Data  []byte
+	Infos []FileInfo
+	Err   []byte // encoded; nil: none
+}
+
+// OpenFile is os.OpenFile. The flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND,
+// O_CREATE, O_EXCL, O_TRUNC and O_SYNC are known.
+func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
+	bits, ok := wireFlags(flag)
+	if !ok || !validName(name) {
+		return nil, pathError("open", name, fs.ErrInvalid)
+	}
+	conn, err := openStream(f.ctx, fileConn.e, fileConn.nodes, f.n, openRequest{At: f.at, Name: name, Flags: bits, Mode: perm})
+	if err != nil {
+		return nil, f.failure("open", name, err)
+	}
+	file := &File{fsys: f, name: name, conn: conn, in: bufio.NewReader(conn), out: &seqWriter{s: conn}}
+	file.stop = context.AfterFunc(f.ctx, func() { conn.Reset(context.Cause(f.ctx)) })
+	r, err := file.answer()
+	if err == nil && len(r.Infos) != 1 {
+		err = errReply
+	}
+	if err != nil {
+		file.drop()
+		return nil, f.failure("open", name, err)
+	}
+	file.info = r.Infos[0]
+	file.seeks = file.info.Mode().IsRegular() && flag&os.O_APPEND == 0
+	return file, nil
+}
+
+// fileConn serves one open file.
+var fileConn = NewConnFunc("mitosis.fs.file", func(_ context.Context, conn net.Conn, q openRequest) error {
+	t, done, err := q.At.open()
+	if err != nil {
+		return files.Reason(err)
+	}
+	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags), q.Mode)
+	done()
+	if err != nil {
+		return files.Reason(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return files.Reason(err)
+	}
+	in, out := bufio.NewReader(conn), &seqWriter{s: conn.(*router.Stream)}
+	r := fileReply{Infos: []FileInfo{newFileInfo(info)}}
+	for {
+		if err := out.value(r); err != nil {
+			return err
+		}
+		b, last, err := readItem(in)
+		if last || err != nil {
+			return err
+		}
+		var q fileRequest
+		if err := core.Unmarshal(b, &q); err != nil {
+			return err
+		}
+		if r, err = q.serve(f); err != nil {
+			r.Err = core.EncodeError(files.Reason(err))
+		}
+	}
+})
+
+func (q *fileRequest) serve(f *os.File) (r fileReply, err error) {
+	switch q.Op {
+	case fileRead:
+		b := make([]byte, min(max(q.N, 0), maxTransfer))
+		var n int
+		if q.At < 0 {
+			n, err = f.Read(b)
+		} else {
+			n, err = f.ReadAt(b, q.At)
+		}
+		r.Data = b[:n]
+	case fileWrite:
+		var n int
+		if q.At < 0 {
+			n, err = f.Write(q.Data)
+		} else {
+			n, err = f.WriteAt(q.Data, q.At)
+		}
+		r.N = int64(n)
+	case fileSeek:
+		r.N, err = f.Seek(q.At, q.Whence)
+	case fileStat:
+		var info fs.FileInfo
+		if info, err = f.Stat(); err == nil {
+			r.Infos = []FileInfo{newFileInfo(info)}
+		}
+	case fileReadDir:
+		r.Infos, err = readDirFile(f, int(q.N))
+	case fileTruncate:
+		err = f.Truncate(q.At)
+	case fileSync:
+		err = f.Sync()
+	case fileClose:
+		err = f.Close()
+	default:
+		err = errors.ErrUnsupported
+	}
+	return r, err
+}
+
+// answer reads one answer.
+func (f *File) answer() (fileReply, error) {
+	var r fileReply
+	b, last, err := readItem(f.in)
+	if err == nil && last {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		err = core.Unmarshal(b, &r)
+	}
+	if err == nil && r.Err != nil {
+		err = core.DecodeError(r.Err)
+	}
+	return r, err
+}
+
+// doLocked has one operation done.
+func (f *File) doLocked(q fileRequest) (fileReply, error) {
+	if f.closed {
+		return fileReply{}, pathError(q.Op.String(), f.name, fs.ErrClosed)
+	}
+	err := f.out.value(q)
+	var r fileReply
+	if err == nil {
+		r, err = f.answer()
+	}
+	if err != nil && f.fsys.ctx.Err() != nil {
+		err = context.Cause(f.fsys.ctx)
+	}
+	if errors.Is(err, io.EOF) {
+		return r, io.EOF // readers compare it
+	}
+	if err != nil {
+		err = f.fsys.failure(q.Op.String(), f.name, err)
+	}
+	return r, err
+}
+
+func (f *File) do(q fileRequest) (fileReply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.doLocked(q)
+}
+
+func (f *File) drop() {
+	f.stop()
+	f.conn.Close()
+}
+
+// Name returns the name that the file was opened by.
+func (f *File) Name() string { return f.name }
+
+// Stat implements fs.File.
+func (f *File) Stat() (fs.FileInfo, error) {
+	r, err := f.do(fileRequest{Op: fileStat})
+	if err == nil && len(r.Infos) != 1 {
+		err = f.fsys.failure("stat", f.name, errReply)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Infos[0], nil
+}
+
+// Read implements io.Reader.
+func (f *File) Read(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.ahead) == 0 && len(b) > 0 {
+		q := fileRequest{Op: fileRead, At: -1, N: int64(len(b))}
+		if f.seeks {
+			q.At, q.N = f.pos, int64(max(len(b), readAhead))
+		}
+		r, err := f.doLocked(q)
+		if err != nil && len(r.Data) == 0 {
+			return 0, err
+		}
+		f.ahead = r.Data
+	}
+	n := copy(b, f.ahead)
+	f.ahead = f.ahead[n:]
+	f.pos += int64(n)
+	return n, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *File) ReadAt(b []byte, at int64) (n int, err error) {
+	if at < 0 {
+		return 0, pathError("read", f.name, fs.ErrInvalid)
+	}
+	for n < len(b) && err == nil {
+		var r fileReply
+		r, err = f.do(fileRequest{Op: fileRead, At: at + int64(n), N: int64(len(b) - n)})
+		n += copy(b[n:], r.Data)
+	}
+	if n == len(b) {
+		err = nil
+	}
+	return n, err
+}
+
+// Write implements io.Writer.
+func (f *File) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = nil
+	at := int64(-1)
+	if f.seeks {
+		at = f.pos
+	}
+	n, err := f.writeLocked(b, at)
+	f.pos += int64(n)
+	return n, err
+}
+
+// WriteAt implements io.WriterAt. Like that of package os it does not work on
+// files opened with O_APPEND.
+func (f *File) WriteAt(b []byte, at int64) (int, error) {
+	if at < 0 {
+		return 0, pathError("write", f.name, fs.ErrInvalid)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = nil
+	return f.writeLocked(b, at)
+}
+
+func (f *File) writeLocked(b []byte, at int64) (n int, err error) {
+	for first := true; err == nil && (first || n < len(b)); first = false {
+		part := b[n:min(len(b), n+maxTransfer)]
+		q := fileRequest{Op: fileWrite, At: at, Data: part}
+		if at >= 0 {
+			q.At = at + int64(n)
+		}
+		var r fileReply
+		r, err = f.doLocked(q)
+		n += int(min(max(r.N, 0), int64(len(part))))
+		if err == nil && r.N < int64(len(part)) {
+			err = io.ErrShortWrite
+		}
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seeks && whence == io.SeekCurrent {
+		offset, whence = offset+f.pos, io.SeekStart
+	}
+	r, err := f.doLocked(fileRequest{Op: fileSeek, At: offset, Whence: whence})
+	if err == nil {
+		f.pos, f.ahead = r.N, nil
+	}
+	return r.N, err
+}
+
+// ReadDir implements fs.ReadDirFile.
+func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
+	r, err := f.do(fileRequest{Op: fileReadDir, N: int64(n)})
+	if n <= 0 {
+		slices.SortFunc(r.Infos, byName)
+	}
+	return entries(r.Infos), err
+}
+
+// Truncate is os.File.Truncate.
+func (f *File) Truncate(size int64) error {
+	_, err := f.do(fileRequest{Op: fileTruncate, At: size})
+	return err
+}
+
+// Sync is os.File.Sync.
+func (f *File) Sync() error {
+	_, err := f.do(fileRequest{Op: fileSync})
+	return err
+}
+
+// Close closes the file, and tells what closing it there said: network file
+// systems report failed writes only then.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.doLocked(fileRequest{Op: fileClose})
+	if !f.closed {
+		f.closed = true
+		f.drop()
+	}
+	return err
+}
