@@ -169,7 +169,7 @@ var fileConn = NewConnFunc("mitosis.fs.file", func(_ context.Context, conn net.C
 		if err := out.value(r); err != nil {
 			return err
 		}
-		b, last, err := readItem(in)
+		b, last, err := readItem(in, maxItem)
 		if last || err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (q *fileRequest) serve(f *os.File) (r fileReply, err error) {
 // answer reads one answer.
 func (f *File) answer() (fileReply, error) {
 	var r fileReply
-	b, last, err := readItem(f.in)
+	b, last, err := readItem(f.in, maxItem)
 	if err == nil && last {
 		err = io.ErrUnexpectedEOF
 	}

@@ -1,6 +1,7 @@
 package contexts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -224,7 +225,7 @@ func writeFile(t tree, name string, b []byte, perm fs.FileMode) error {
 		return err
 	}
 	_, err = f.Write(b)
-	return firstError(err, f.Close())
+	return cmp.Or(err, f.Close())
 }
 
 // hostDir is the tree of all that names below a directory can reach, by

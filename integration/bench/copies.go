@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
 // copyPlace is a directory in both hosts where no disk is in the way.
@@ -30,7 +31,7 @@ func treeFiles() int {
 // connections are there before the clock starts.
 func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 	far := func(argv ...string) error {
-		_, err := run.Call(ctx, web, command{Argv: argv, Times: 1})
+		_, err := work.Run.Call(ctx, web, work.Command{Argv: argv, Times: 1})
 		return err
 	}
 	removeFar := func(path string) error { return far("rm", "-rf", path) }

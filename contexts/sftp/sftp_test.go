@@ -1,0 +1,119 @@
+package sftp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	pkgsftp "github.com/pkg/sftp"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/sftp"
+)
+
+func TestMain(m *testing.M) {
+	contexts.Init()
+	os.Exit(m.Run())
+}
+
+func child(t *testing.T) *contexts.Node {
+	t.Helper()
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := self.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n, err := self.Connect(t.Context(), connect.Local{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAClientThroughANode(t *testing.T) {
+	n := child(t)
+	client, err := sftp.NewClient(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "file")
+	content := bytes.Repeat([]byte("0123456789"), 300_000)
+	f, err := client.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ReadFrom(bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+	if f, err = client.Open(name); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes came back, %v", len(got), err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Stat(name + ".none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	n := child(t)
+	dir := t.TempDir()
+	conn, err := sftp.Dial(t.Context(), n, sftp.Options{ReadOnly: true, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client, err := pkgsftp.NewClientPipe(conn, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if wd, err := client.Getwd(); err != nil || wd != dir {
+		t.Errorf("%q, %v", wd, err)
+	}
+	if err := client.Mkdir(filepath.Join(dir, "x")); err == nil {
+		t.Error("a directory was made")
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+func TestAContextThatIsGone(t *testing.T) {
+	n := child(t)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sftp.NewClient(t.Context(), n); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := sftp.NewClient(ctx, n); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
