@@ -64,6 +64,7 @@ const maxReadFile = 64 << 20
 
 var (
 	notDirectory error = syscall.ENOTDIR
+	isDirectory  error = syscall.EISDIR
 	errReply           = errors.New("the answer makes no sense")
 )
 

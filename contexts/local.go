@@ -38,9 +38,10 @@ type local struct {
 	sendCtx context.Context // ends when nothing can be sent any more
 	endSend context.CancelFunc
 
-	chainIDs atomic.Uint64
-	logs     *logHub  // in the master: records of all other contexts
-	profiles profiles // environments for commands
+	chainIDs  atomic.Uint64
+	logs      *logHub       // in the master: records of all other contexts
+	profiles  profiles      // environments for commands
+	resources resourceStore // elsewhere: files that the master offers
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.

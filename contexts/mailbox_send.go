@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"reflect"
@@ -41,13 +42,15 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 		return &Error{Op: "send", Path: s.to.String(), Err: err}
 	}
 	if s.to == nil || s.to.self == nil {
-		return fail(errors.New("the mailbox is not part of a tree here"))
+		return fail(errOtherTree)
 	}
 	if ctx.Err() != nil {
 		return fail(context.Cause(ctx))
 	}
 	l := s.to.self
-	l.offer(s.to.id, visitorOf(reflect.TypeFor[T]()), reflect.ValueOf(&v).Elem)
+	if err := l.offer(s.to.id, visitorOf(reflect.TypeFor[T]()), reflect.ValueOf(&v).Elem); err != nil {
+		return fail(fmt.Errorf("the value cannot travel: %w", err))
+	}
 	b, err := core.Marshal(v)
 	if err != nil {
 		return fail(err)

@@ -1,0 +1,108 @@
+package contexts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+var (
+	readResource = contexts.NewFunc("test.resource", func(ctx context.Context, name string) ([]byte, error) {
+		return fs.ReadFile(contexts.Resources(ctx), name)
+	})
+	testResources = contexts.NewFunc("test.resources", func(ctx context.Context, names []string) (struct{}, error) {
+		return struct{}{}, fstest.TestFS(contexts.Resources(ctx), names...)
+	})
+)
+
+// countingFS counts how often each file is opened.
+type countingFS struct {
+	fs.FS
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (c *countingFS) Open(name string) (fs.File, error) {
+	c.mu.Lock()
+	c.count[name]++
+	c.mu.Unlock()
+	return c.FS.Open(name)
+}
+
+func TestResources(t *testing.T) {
+	offered := &countingFS{count: map[string]int{}, FS: fstest.MapFS{
+		"a": {Data: []byte("alpha")}, "d/b": {Data: pattern(1 << 20)}, "large": {Data: make([]byte, 16<<20+1)},
+	}}
+	for i := range 5 {
+		offered.FS.(fstest.MapFS)[fmt.Sprint("part", i)] = &fstest.MapFile{Data: make([]byte, 5<<20)}
+	}
+	self := start(t, &contexts.Config{Resources: offered, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	a := child(t, self)
+	b, c := child(t, a), child(t, a)
+	// Many ask at once, on both sides of the hop in between.
+	var calls []*contexts.Pending[[]byte]
+	for range 20 {
+		calls = append(calls, readResource.Go(t.Context(), b, "d/b"), readResource.Go(t.Context(), c, "d/b"))
+	}
+	for _, p := range calls {
+		if got, err := p.Wait(); err != nil || !slices.Equal(got, pattern(1<<20)) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+	if n := offered.count["d/b"]; n != 1 {
+		t.Errorf("it was read %d times", n)
+	}
+	if got, err := readResource.Call(t.Context(), self, "a"); err != nil || string(got) != "alpha" {
+		t.Errorf("in the master: %q, %v", got, err)
+	}
+	for name, want := range map[string]error{
+		"none": fs.ErrNotExist, "../a": fs.ErrInvalid, "/etc/passwd": fs.ErrInvalid, "large": contexts.ErrTooLarge,
+	} {
+		if _, err := readResource.Call(t.Context(), b, name); !errors.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// What is kept is bounded: the oldest goes.
+	for i := range 5 {
+		if _, err := readResource.Call(t.Context(), b, fmt.Sprint("part", i)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"part0", "part4"} {
+		if _, err := readResource.Call(t.Context(), c, name); err != nil {
+			t.Error(err)
+		}
+	}
+	if offered.count["part0"] != 2 || offered.count["part4"] != 1 {
+		t.Errorf("%v", offered.count)
+	}
+}
+
+func TestResourcesAreAnFS(t *testing.T) {
+	self := start(t, &contexts.Config{
+		Resources: fstest.MapFS{"a": {Data: []byte("alpha")}, "d/e/f": {Data: []byte("f")}},
+		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	b := child(t, child(t, self))
+	if _, err := testResources.Call(t.Context(), b, []string{"a", "d/e/f"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingIsOfferedByDefault(t *testing.T) {
+	self := start(t, nil)
+	b := child(t, self)
+	name := os.Args[0][1:]
+	if _, err := readResource.Call(t.Context(), b, name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
