@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"os"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
 // announced is how many files a sender announces ahead of their contents.
@@ -46,7 +48,7 @@ type event struct {
 	entry   *entry
 	ending  *ending
 	verdict *verdict
-	result  *Result
+	result  []byte // not decoded yet
 	err     error
 }
 
@@ -54,6 +56,20 @@ type event struct {
 // receiver has told the result, or at the first error on either side, with
 // which the connection has then been reset.
 func Send(c Conn, src *Source, o Options) (Result, error) {
+	b, s, err := send(c, src, o)
+	var res Result
+	if err == nil {
+		err = core.Unmarshal(b, &res)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	res.Source, res.Sent = src.path, s.sent
+	return res, nil
+}
+
+// send returns what the other side says at the end.
+func send(c Conn, src *Source, o Options) ([]byte, *sender, error) {
 	s := &sender{
 		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
 		walked: make(chan event, 64), heard: make(chan event, announced+1),
@@ -74,7 +90,7 @@ func Send(c Conn, src *Source, o Options) (Result, error) {
 	if s.sum != nil {
 		s.sum.close()
 	}
-	return res, err
+	return res, s, err
 }
 
 // post passes an event on. It reports false when nobody wants it any more.
@@ -132,8 +148,7 @@ func (s *sender) hear() (ev event) {
 		ev.verdict = new(verdict)
 		ev.err = s.in.value(size, ev.verdict)
 	case kind == recResult:
-		ev.result = new(Result)
-		ev.err = s.in.value(size, ev.result)
+		ev.result, ev.err = s.in.body(size)
 	default:
 		ev.err = protocolError("a record that a receiver does not send")
 	}
@@ -164,7 +179,7 @@ func (s *sender) next() (ev event) {
 }
 
 // run is the one that writes.
-func (s *sender) run() (Result, error) {
+func (s *sender) run() ([]byte, error) {
 	var end *ending
 	for {
 		ev := s.next()
@@ -180,14 +195,13 @@ func (s *sender) run() (Result, error) {
 		case end == nil || len(s.waiting) > 0:
 			err = protocolError("a result before the end")
 		default:
-			ev.result.Source, ev.result.Sent = end.Source, s.sent
-			return *ev.result, nil
+			return ev.result, nil
 		}
 		if err == nil && ev.result == nil && end != nil && len(s.waiting) == 0 {
 			err = s.out.value(recEnd, end)
 		}
 		if err != nil {
-			return Result{}, err
+			return nil, err
 		}
 	}
 }

@@ -71,12 +71,18 @@ func FromReader(r io.Reader) (*Source, error) {
 	return s, nil
 }
 
-// Hash computes the checksum of a source that is a single file beforehand, so
-// that receivers need not be told whether what they have is the same.
+// Path returns the absolute path of the source, "" of a reader.
+func (s *Source) Path() string { return s.path }
+
+// Hash computes the checksum of a source beforehand, so that receivers can tell
+// by themselves whether what they have is the same. It must be a regular file.
 func (s *Source) Hash() error {
 	f, ok := s.reader.(*os.File)
-	if !ok || !s.info.Mode().IsRegular() {
-		return nil
+	switch {
+	case s.root != nil:
+		return s.failure("", syscall.EISDIR)
+	case !ok || !s.info.Mode().IsRegular():
+		return s.failure("", fmt.Errorf("%w: not a regular file", fs.ErrInvalid))
 	}
 	c := newChecksum()
 	defer c.close()

@@ -1,0 +1,251 @@
+package files
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Down is a connection on which a copy is passed on.
+type Down struct {
+	Conn Conn
+	// Members are the numbers of those who get the copy by it.
+	Members []int
+	// Spread tells that the other end is a Spread, not a Receive.
+	Spread bool
+}
+
+// Outcome is what became of the copy of one member.
+type Outcome struct {
+	_      struct{} `cbor:",toarray"`
+	Member int
+	Result Result
+	Err    []byte // encoded; nil: none
+}
+
+func failed(members []int, err error) []Outcome {
+	list := make([]Outcome, len(members))
+	b := core.EncodeError(err)
+	for i, m := range members {
+		list[i] = Outcome{Member: m, Err: b}
+	}
+	return list
+}
+
+// SendAll is Send to a Spread: src is a single file, whose checksum has been
+// computed.
+func SendAll(c Conn, src *Source, o Options) ([]Outcome, error) {
+	b, _, err := send(c, src, o)
+	var all []Outcome
+	if err == nil {
+		if err = core.Unmarshal(b, &all); err != nil {
+			err = protocolError("outcomes that can't be decoded")
+		}
+	}
+	return all, err
+}
+
+// ahead is how many records wait for one of many receivers at the most. Who is
+// slower than that holds up the others.
+const ahead = 8
+
+// record is one that is passed on.
+type record struct {
+	kind byte
+	body []byte
+}
+
+// branch is one Down at work.
+type branch struct {
+	Down
+	records  chan record // capacity ahead; closed by Spread
+	verdict  chan need   // capacity 1; closed without one if the branch has failed
+	outcomes []Outcome   // set when its goroutine has ended
+}
+
+// Spread passes a copy of one file on to many receivers, none of whom can fail
+// that of the others, and reports what became of each. It returns the first
+// error of up, with which it and all others have then been reset.
+func Spread(up Conn, downs []Down) error {
+	in, out := newRecordReader(up), newRecordWriter(up)
+	branches := make([]*branch, len(downs))
+	var running sync.WaitGroup
+	for i, d := range downs {
+		b := &branch{Down: d, records: make(chan record, ahead), verdict: make(chan need, 1)}
+		branches[i] = b
+		running.Go(b.run)
+	}
+	err := pass(in, out, branches)
+	if err != nil {
+		for _, b := range branches {
+			b.Conn.Reset(err)
+		}
+	}
+	for _, b := range branches {
+		close(b.records)
+	}
+	running.Wait()
+	if err == nil {
+		var all []Outcome
+		for _, b := range branches {
+			all = append(all, b.outcomes...)
+		}
+		if err = out.value(recResult, all); err == nil {
+			err = out.flush()
+		}
+	}
+	if err != nil {
+		up.Reset(err)
+	}
+	return err
+}
+
+// pass passes records on until the sender's last.
+func pass(in *recordReader, out *recordWriter, branches []*branch) error {
+	for first := true; ; first = false {
+		kind, size, err := in.next()
+		if err != nil {
+			return err
+		}
+		body, err := in.body(size)
+		if err != nil {
+			return err
+		}
+		if first != (kind == recEntry) {
+			return protocolError("not a copy of one file")
+		}
+		for _, b := range branches {
+			b.records <- record{kind, body}
+		}
+		switch kind {
+		case recEnd:
+			return nil
+		case recEntry:
+			want := verdict{Kind: needNothing}
+			for _, b := range branches {
+				if v, ok := <-b.verdict; ok && v != needNothing {
+					want.Kind = needAll
+				}
+			}
+			if err := out.value(recVerdict, &want); err != nil {
+				return err
+			}
+			if err := out.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// run passes records on to one branch until there are no more. It reads them
+// all, also when the branch has failed.
+func (b *branch) run() {
+	outcomes, err := b.pass()
+	if err != nil {
+		b.Conn.Reset(err)
+		outcomes = failed(b.Members, err)
+	}
+	b.outcomes = outcomes
+	for range b.records {
+	}
+}
+
+func (b *branch) pass() ([]Outcome, error) {
+	in, out := newRecordReader(b.Conn), newRecordWriter(b.Conn)
+	same, err := b.begin(in, out)
+	close(b.verdict)
+	if err != nil {
+		return nil, err
+	}
+	for r := range b.records {
+		switch {
+		case same && r.kind == recFinish:
+			r = record{kind: recSame}
+		case same && r.kind != recEnd && r.kind != recSame:
+			continue
+		}
+		if err := out.write(r.kind, r.body); err != nil {
+			return nil, err
+		}
+		if r.kind == recEnd {
+			if err := out.flush(); err != nil {
+				return nil, err
+			}
+			return b.result(in)
+		}
+	}
+	return nil, protocolError("an end before that of the file")
+}
+
+// begin announces the file and hears what the branch needs of it.
+func (b *branch) begin(in *recordReader, out *recordWriter) (same bool, err error) {
+	r, ok := <-b.records
+	if !ok {
+		return false, protocolError("nothing to be copied")
+	}
+	if err := out.write(r.kind, r.body); err != nil {
+		return false, err
+	}
+	if err := out.flush(); err != nil {
+		return false, err
+	}
+	var v verdict
+	kind, size, err := in.next()
+	if err == nil && kind != recVerdict {
+		err = protocolError("a record that a receiver does not send")
+	}
+	if err == nil {
+		err = in.value(size, &v)
+	}
+	if err == nil && v.Kind != needNothing && v.Kind != needAll {
+		err = protocolError("a part of the file is wanted")
+	}
+	if err == nil {
+		b.verdict <- v.Kind
+	}
+	return v.Kind == needNothing, err
+}
+
+func (b *branch) result(in *recordReader) ([]Outcome, error) {
+	kind, size, err := in.next()
+	if err == nil && kind != recResult {
+		err = protocolError("a record that a receiver does not send")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.Spread {
+		var all []Outcome
+		err := in.value(size, &all)
+		return b.own(all), err
+	}
+	o := Outcome{Member: b.Members[0]}
+	err = in.value(size, &o.Result)
+	return []Outcome{o}, err
+}
+
+// own leaves out what a branch says of members that are not its own, and adds
+// those that it says nothing of.
+func (b *branch) own(all []Outcome) []Outcome {
+	var list []Outcome
+	for _, m := range b.Members {
+		found := failed([]int{m}, protocolError("no word of this copy"))
+		for _, o := range all {
+			if o.Member == m {
+				found = []Outcome{o}
+				break
+			}
+		}
+		list = append(list, found...)
+	}
+	return list
+}
+
+// Error returns the reason of a copy that failed.
+func (o *Outcome) Error() error {
+	if o.Err == nil {
+		return nil
+	}
+	return core.DecodeError(bytes.Clone(o.Err))
+}
