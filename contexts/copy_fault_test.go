@@ -1,0 +1,138 @@
+package contexts_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// faultPoints is at how many points of a copy a context dies.
+func faultPoints() int {
+	if testing.Short() {
+		return 4
+	}
+	return 20
+}
+
+// TestAContextDiesDuringACopy kills the context at the other end of a copy, at
+// different blocks of it: of a put that is the receiver, of a fetch the
+// sender. The error is that of a link, the target the old file, nothing is
+// left, and the next context resumes. (Package files cuts the connection at
+// 200 points of a copy.)
+func TestAContextDiesDuringACopy(t *testing.T) {
+	self := start(t, nil)
+	content := pattern(8 << 20)
+	sum := sha256.Sum256(content)
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from")
+	writeFile(t, from, content)
+	copies := map[string]func(*contexts.Node, context.Context, string, string, *contexts.CopyOptions) (contexts.Copied, error){
+		"put": (*contexts.Node).Put, "fetch": (*contexts.Node).Fetch,
+	}
+	for i := range faultPoints() {
+		for what, do := range copies {
+			for _, resume := range []bool{false, true} {
+				t.Run(fmt.Sprint(what, i, resume), func(t *testing.T) {
+					place := t.TempDir()
+					to := filepath.Join(place, "to")
+					writeFile(t, to, []byte("old"))
+					n := child(t, self)
+					p, err := pid.Call(t.Context(), n, struct{}{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					kill := sync.OnceFunc(func() {
+						if err := syscall.Kill(p, syscall.SIGKILL); err != nil {
+							t.Error(err)
+						}
+						<-n.Done()
+					})
+					o := contexts.CopyOptions{Resume: resume}
+					o.Progress = func(p contexts.CopyProgress) {
+						if p.Bytes >= int64(i)<<18 {
+							kill()
+						}
+					}
+					_, err = do(n, t.Context(), from, to, &o)
+					if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+						t.Errorf("%v", err)
+					}
+					if b, err := os.ReadFile(to); err != nil || string(b) != "old" {
+						t.Errorf("the target has %d bytes, %v", len(b), err)
+					}
+					left := func() (names []string) {
+						list, err := os.ReadDir(place)
+						if err != nil {
+							t.Fatal(err)
+						}
+						for _, e := range list {
+							if e.Name() != "to" {
+								names = append(names, e.Name())
+							}
+						}
+						return names
+					}
+					if names := left(); len(names) > 1 || len(names) == 1 && (!resume || !strings.Contains(names[0], "partial")) {
+						t.Errorf("there is %q", names)
+					}
+					kept := false
+					for _, name := range left() {
+						info, err := os.Stat(filepath.Join(place, name))
+						kept = err == nil && info.Size() > 0
+					}
+					o.Progress = nil
+					res, err := do(child(t, self), t.Context(), from, to, &o)
+					if err != nil || res.SHA256 != sum || kept && res.Sent >= res.Size {
+						t.Errorf("%+v, %v", res, err)
+					}
+					if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, content) || len(left()) != 0 {
+						t.Errorf("%d bytes, %v; there is %q", len(b), err, left())
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestTreesWithOddNames goes through real contexts, where names are part of
+// CBOR messages.
+func TestTreesWithOddNames(t *testing.T) {
+	self := start(t, nil)
+	n := child(t, child(t, self))
+	dir := t.TempDir()
+	names := []string{"new\nline", "not UTF-8: \xff\xfe", "-rf", "\x01\x1b[2J"}
+	for _, name := range names {
+		if err := os.MkdirAll(filepath.Join(dir, "from", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "from", name, name), []byte(name))
+		if err := os.Symlink(name, filepath.Join(dir, "from", name, "link")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.Put(t.Context(), filepath.Join(dir, "from"), filepath.Join(dir, "there\xff"), nil); err != nil {
+		t.Fatal(err)
+	}
+	res, err := n.Fetch(t.Context(), filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
+	if err != nil || res.Files != len(names) || res.Links != len(names) || res.Dirs != len(names)+1 || res.Source != filepath.Join(dir, "there\xff") {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for _, name := range names {
+		if b, err := os.ReadFile(filepath.Join(dir, "back", name, "link")); err != nil || string(b) != name {
+			t.Errorf("%q: %q, %v", name, b, err)
+		}
+	}
+	if _, err := n.Fetch(t.Context(), "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
+		t.Errorf("%v", err)
+	}
+}

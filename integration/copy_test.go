@@ -1,0 +1,170 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// copyHost is a host with places where nothing can be written.
+func copyHost(t *testing.T) (*lab.Running, lab.ClientKey) {
+	t.Helper()
+	key := lab.NewClientKey(t)
+	return start(t, lab.Host{
+		Users:   []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}},
+		Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL",
+		SSHD:    &lab.SSHD{},
+		Files:   map[string]string{"/srv/old": "old", "/root/secret": "for root only\n"},
+		Setup: []string{
+			"mkdir /srv/full /srv/ro /srv/dir",
+			"mount -t tmpfs -o size=1m full /srv/full",
+			"mount -t tmpfs -o ro ro /srv/ro",
+		},
+	}), key
+}
+
+func contentOf(n int) []byte {
+	return bytes.Repeat([]byte("0123456789abcde\n"), n/16+1)[:n]
+}
+
+// TestCopiesOverSSHAndSudo has files go both ways, as root by a hop that began
+// as somebody else.
+func TestCopiesOverSSHAndSudo(t *testing.T) {
+	host, key := copyHost(t)
+	self := master(t, nil)
+	user := login(t, self, host, "deploy", key)
+	root := child(t, user, connect.Sudo{})
+	before := host.Snapshot()
+	dir := t.TempDir()
+	local := filepath.Join(dir, "local")
+	content := contentOf(5<<20 + 1)
+	if err := os.WriteFile(local, content, 0o640); err != nil {
+		t.Fatal(err)
+	}
+
+	res, err := root.Put(t.Context(), local, "/root/new", &contexts.CopyOptions{Mode: 0o400, Sync: true})
+	if err != nil || res.Target != "/root/new" || res.SHA256 != sha256.Sum256(content) {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if out, err := host.Exec(t.Context(), "sh", "-c", "stat -c '%U %a' /root/new; sha256sum </root/new"); err != nil || !strings.HasPrefix(out, fmt.Sprintf("root 400\n%x", res.SHA256)) {
+		t.Errorf("%s %v", out, err)
+	}
+	back := filepath.Join(dir, "back")
+	if res, err := root.Fetch(t.Context(), "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
+		t.Errorf("%d bytes came back, %v", len(b), err)
+	}
+	if _, err := root.Fetch(t.Context(), "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tree", "sshd_config")); err != nil {
+		t.Error(err)
+	}
+	if err := root.FS(t.Context()).Remove("root/new"); err != nil {
+		t.Error(err)
+	}
+
+	for _, c := range []struct {
+		n      *contexts.Node
+		target string
+		want   error
+	}{
+		{user, "/root/x", fs.ErrPermission},
+		{user, "/srv/x", fs.ErrPermission},
+		{root, "/srv/full/x", syscall.ENOSPC},
+		{root, "/srv/ro/x", syscall.EROFS},
+		{root, "/srv/dir", syscall.EISDIR},
+		{root, "/srv/none/x", fs.ErrNotExist},
+		{root, "/srv/old/x", syscall.ENOTDIR},
+	} {
+		_, err := c.n.Put(t.Context(), local, c.target, nil)
+		e, ok := errors.AsType[*contexts.Error](err)
+		if !errors.Is(err, c.want) || !ok || e.Path != c.n.String() || !strings.Contains(err.Error(), c.target) {
+			t.Errorf("%s: %v", c.target, err)
+		}
+	}
+	if _, err := user.Fetch(t.Context(), "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("another's file: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "x")); !isNotExist(err) {
+		t.Errorf("a failed fetch has left something: %v", err)
+	}
+	for _, line := range lab.Diff(before, host.Snapshot(), lab.LoginTraces...) {
+		t.Errorf("changed: %s", line)
+	}
+}
+
+// TestTheHopDiesDuringACopy kills the context in between, at different points
+// of a put to the one behind it: the target stays as it was, and nothing is
+// left of the copy but what Resume is to keep.
+func TestTheHopDiesDuringACopy(t *testing.T) {
+	host, key := copyHost(t)
+	self := master(t, nil)
+	local := filepath.Join(t.TempDir(), "local")
+	content := contentOf(6 << 20)
+	if err := os.WriteFile(local, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		resume := i%2 == 1
+		user := login(t, self, host, "deploy", key)
+		root := child(t, user, connect.Sudo{})
+		pid := who(t, user).PID
+		kill := sync.OnceFunc(func() {
+			if err := host.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+			<-root.Done()
+		})
+		_, err := root.Put(t.Context(), local, "/srv/old", &contexts.CopyOptions{Resume: resume, Progress: func(p contexts.CopyProgress) {
+			if p.Bytes >= int64(i)*(700<<10) {
+				kill()
+			}
+		}})
+		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+			t.Errorf("point %d: %v", i, err)
+		}
+		deadline := time.Now().Add(deathBudget)
+		for {
+			out, err := host.Exec(t.Context(), "sh", "-c", "cat /srv/old; ls -A /srv")
+			want := "olddir\nfull\nold\nro\n"
+			if resume {
+				out = strings.Replace(out, ".mitosis-partial-old\n", "", 1)
+			}
+			if err == nil && out == want {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("point %d: %.200q, %v", i, out, err)
+			}
+		}
+		if !resume {
+			continue
+		}
+		again := child(t, login(t, self, host, "deploy", key), connect.Sudo{})
+		res, err := again.Put(t.Context(), local, "/srv/old", &contexts.CopyOptions{Resume: true})
+		if err != nil || res.SHA256 != sha256.Sum256(content) {
+			t.Errorf("point %d: %+v, %v", i, res, err)
+		}
+		if out, err := host.Exec(t.Context(), "sh", "-c", "ls -A /srv; printf old >/srv/old"); err != nil || out != "dir\nfull\nold\nro\n" {
+			t.Errorf("point %d: %q, %v", i, out, err)
+		}
+	}
+}
