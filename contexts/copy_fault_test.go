@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/mitosis-go/mitosis/contexts"
@@ -52,7 +51,11 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 						t.Fatal(err)
 					}
 					kill := sync.OnceFunc(func() {
-						if err := syscall.Kill(p, syscall.SIGKILL); err != nil {
+						process, err := os.FindProcess(p)
+						if err == nil {
+							err = process.Kill()
+						}
+						if err != nil {
 							t.Error(err)
 						}
 						<-n.Done()

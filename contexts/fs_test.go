@@ -25,6 +25,17 @@ func inside(t *testing.T) (dir, name string) {
 	return dir, strings.TrimPrefix(filepath.ToSlash(dir), "/")
 }
 
+// rootOf makes a directory and opens it in a context.
+func rootOf(t *testing.T, n *contexts.Node) (f *contexts.FS, dir, name string) {
+	t.Helper()
+	dir, name = inside(t)
+	f, err := n.FS(t.Context()).OpenRoot(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, dir, name
+}
+
 func TestFSIsOne(t *testing.T) {
 	self := start(t, nil)
 	n := child(t, self)
@@ -56,11 +67,7 @@ func TestFSIsOne(t *testing.T) {
 func TestFSWrites(t *testing.T) {
 	self := start(t, nil)
 	n := child(t, child(t, self))
-	dir, name := inside(t)
-	f, err := n.FS(t.Context()).OpenRoot(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, dir, _ := rootOf(t, n)
 	then := time.Unix(1_100_000_000, 0)
 	odd := "odd\n\xff"
 	for what, err := range map[string]error{
@@ -103,12 +110,7 @@ func TestFSWrites(t *testing.T) {
 
 func TestOpenFilesOfAFS(t *testing.T) {
 	self := start(t, nil)
-	n := child(t, self)
-	dir, name := inside(t)
-	f, err := n.FS(t.Context()).OpenRoot(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, dir, _ := rootOf(t, child(t, self))
 	file, err := f.Create("file")
 	if err != nil {
 		t.Fatal(err)
@@ -178,11 +180,7 @@ func TestOpenFilesOfAFS(t *testing.T) {
 func TestErrorsOfAFS(t *testing.T) {
 	self := start(t, nil)
 	n := child(t, child(t, self))
-	dir, name := inside(t)
-	f, err := n.FS(t.Context()).OpenRoot(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, dir, name := rootOf(t, n)
 	writeFile(t, filepath.Join(dir, "file"), nil)
 	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.Symlink("..", filepath.Join(dir, "up"))); err != nil {
 		t.Fatal(err)

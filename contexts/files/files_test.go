@@ -329,7 +329,7 @@ func TestASourceThatVanishes(t *testing.T) {
 
 // changing is a file that changes while it is copied: when the first block of
 // it has been sent.
-func changing(t *testing.T, change func(path string)) (Result, error, string) {
+func changing(t *testing.T, change func(path string)) (Result, string, error) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	write(t, from, noise(20*blockSize))
@@ -346,11 +346,11 @@ func changing(t *testing.T, change func(path string)) (Result, error, string) {
 	if readErr != nil {
 		t.Fatal(readErr)
 	}
-	return res, err, string(b)
+	return res, string(b), err
 }
 
 func TestASourceThatGrows(t *testing.T) {
-	res, err, got := changing(t, func(path string) {
+	res, got, err := changing(t, func(path string) {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -366,7 +366,7 @@ func TestASourceThatGrows(t *testing.T) {
 }
 
 func TestASourceThatShrinks(t *testing.T) {
-	_, err, got := changing(t, func(path string) {
+	_, got, err := changing(t, func(path string) {
 		if err := os.Truncate(path, blockSize); err != nil {
 			t.Fatal(err)
 		}

@@ -99,6 +99,9 @@ func (r *receiver) run() error {
 
 func (r *receiver) record(kind byte, size int) error {
 	if kind == recEntry {
+		if len(r.waiting) > 0 && r.waiting[0].temp != nil {
+			return protocolError("an entry amid the contents of a file")
+		}
 		e := new(entry)
 		if err := r.in.value(size, e); err != nil {
 			return err

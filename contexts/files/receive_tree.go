@@ -81,11 +81,14 @@ func (r *receiver) completeDir(e *entry) error {
 	if e.Path != "" {
 		name = filepath.FromSlash(e.Path)
 	}
-	d, err := r.top.root.Open(name)
+	d, err := r.top.root.OpenFile(name, os.O_RDONLY|openCalmly, 0)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	if info, err := d.Stat(); err != nil || !info.IsDir() {
+		return syscall.ENOTDIR // somebody has put something else there
+	}
 	a := r.attributes(e)
 	if a.uid >= 0 || a.gid >= 0 {
 		if err := d.Chown(a.uid, a.gid); err != nil {

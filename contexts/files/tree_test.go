@@ -88,9 +88,7 @@ func TestATreeArrives(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	makeTree(t, from)
-	if err := syscall.Mkfifo(filepath.Join(from, "fifo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	makeFifo(t, filepath.Join(from, "fifo"))
 	res := mustCopy(t, from, to, Options{Times: true})
 	if len(res.Skipped) != 1 || res.Skipped[0] != "fifo" {
 		t.Errorf("skipped: %q", res.Skipped)

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -53,24 +52,27 @@ func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 
 	put := copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, from, to, nil) })
 	fetch := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, from, to, nil) })
-	cat := pipeSubject("cat file | ssh cat >file", []string{"cat", from}, "cat >%s", removeFar)
-	if err := inTurns(ctx, rounds(7), put, fetch, cat); err != nil {
+	push := pushSubject("cat file | ssh cat >file", "cat "+from, "cat >%s", removeFar)
+	pull := pullSubject("ssh cat file >file", "cat "+from, "cat >%s")
+	if err := inTurns(ctx, rounds(7), put, push, fetch, pull); err != nil {
 		return nil, err
 	}
 	rate := func(s *subject) float64 { return float64(n) / 1e6 / (s.results.median() / 1e3) }
-	for _, s := range []*subject{put, fetch} {
-		rows = append(rows, row{What: s.name + " of a file over ssh", Unit: "MB/s", Measured: rate(s), Limit: rate(cat), LimitIs: cat.name, Factor: 0.9, AtLeast: true})
+	for _, pair := range [][2]*subject{{put, push}, {fetch, pull}} {
+		rows = append(rows, row{What: pair[0].name + " of a file over ssh", Unit: "MB/s", Measured: rate(pair[0]),
+			Limit: rate(pair[1]), LimitIs: pair[1].name, Factor: 0.9, AtLeast: true})
 	}
 
-	putTree := copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, tree, to, nil) })
-	fetchTree := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, tree, to, nil) })
-	tar := pipeSubject("tar | ssh tar", []string{"tar", "-C", tree, "-cf", "-", "."}, "mkdir %[1]s && tar -C %[1]s -xf -", removeFar)
-	if err := inTurns(ctx, rounds(5), putTree, fetchTree, tar); err != nil {
+	put = copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, tree, to, nil) })
+	fetch = copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, tree, to, nil) })
+	pack, unpack := "tar -C "+tree+" -cf - .", "mkdir %[1]s && tar -C %[1]s -xf -"
+	push, pull = pushSubject("tar | ssh tar", pack, unpack, removeFar), pullSubject("ssh tar | tar", pack, unpack)
+	if err := inTurns(ctx, rounds(5), put, push, fetch, pull); err != nil {
 		return nil, err
 	}
-	for _, s := range []*subject{putTree, fetchTree} {
-		rows = append(rows, row{What: fmt.Sprintf("%s of %d small files over ssh", s.name, treeFiles()), Unit: "ms", Measured: s.results.median(),
-			Limit: tar.results.median(), LimitIs: tar.name, Factor: 1})
+	for _, pair := range [][2]*subject{{put, push}, {fetch, pull}} {
+		rows = append(rows, row{What: fmt.Sprintf("%s of %d small files over ssh", pair[0].name, treeFiles()), Unit: "ms",
+			Measured: pair[0].results.median(), Limit: pair[1].results.median(), LimitIs: pair[1].name, Factor: 1})
 	}
 	return rows, nil
 }
@@ -111,36 +113,45 @@ func copySubject(name string, remove func(string) error, do func(context.Context
 	}}
 }
 
-// pipeSubject measures a local command whose output goes to one at the server
-// by ssh, in milliseconds.
-func pipeSubject(name string, local []string, remote string, remove func(string) error) *subject {
-	to := filepath.Join(copyPlace, local[0]+".copy")
-	return &subject{name: name, measure: func(ctx context.Context) (took float64, err error) {
-		cmd := exec.CommandContext(ctx, "ssh", serverName, "echo ready; "+fmt.Sprintf(remote, to)+"; echo done")
-		in, err := cmd.StdinPipe()
+// pushSubject measures a local command whose output goes to one at the server,
+// in milliseconds.
+func pushSubject(name, local, remote string, remove func(string) error) *subject {
+	to := filepath.Join(copyPlace, "push.copy")
+	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
+		s, err := overSSH(ctx, fmt.Sprintf(remote, to)+"; echo done")
 		if err != nil {
-			return 0, err
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return 0, err
-		}
-		if err := cmd.Start(); err != nil {
-			return 0, err
-		}
-		answers := bufio.NewReader(out)
-		if _, err := answers.ReadString('\n'); err != nil {
 			return 0, err
 		}
 		began := time.Now()
-		source := exec.CommandContext(ctx, local[0], local[1:]...)
-		source.Stdout = in.(*os.File)
+		source := exec.CommandContext(ctx, "sh", "-c", local)
+		source.Stdout = s.in
 		if err := source.Run(); err != nil {
 			return 0, err
 		}
-		in.Close()
-		_, err = answers.ReadString('\n')
-		took = millis(time.Since(began))
-		return took, errors.Join(err, cmd.Wait(), remove(to))
+		took, err := s.finish(began)
+		return millis(took), errors.Join(err, remove(to))
+	}}
+}
+
+// pullSubject measures a command at the server whose output goes to a local
+// one, in milliseconds.
+func pullSubject(name, remote, local string) *subject {
+	to := filepath.Join(copyPlace, "pull.copy")
+	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
+		s, err := overSSH(ctx, "read go; "+remote)
+		if err != nil {
+			return 0, err
+		}
+		defer s.out.Close()
+		began := time.Now()
+		if _, err := s.in.WriteString("go\n"); err != nil {
+			return 0, err
+		}
+		s.in.Close()
+		sink := exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf(local, to))
+		sink.Stdin = s.out
+		err = sink.Run()
+		took := millis(time.Since(began))
+		return took, errors.Join(err, s.cmd.Wait(), os.RemoveAll(to))
 	}}
 }

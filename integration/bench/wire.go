@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -117,30 +118,58 @@ func sendFile(w io.Writer, name string) error {
 }
 
 func catOverSSH(ctx context.Context, name string, n int64) (float64, error) {
-	cmd := exec.CommandContext(ctx, "ssh", serverName, "echo ready; cat >/dev/null; echo done")
-	in, err := cmd.StdinPipe()
+	s, err := overSSH(ctx, "cat >/dev/null; echo done")
 	if err != nil {
-		return 0, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	answers := bufio.NewReader(out)
-	if _, err := answers.ReadString('\n'); err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	if err := sendFile(in, name); err != nil {
+	if err := sendFile(s.in, name); err != nil {
 		return 0, err
 	}
-	in.Close()
-	if _, err := answers.ReadString('\n'); err != nil {
-		return 0, err
+	took, err := s.finish(began)
+	return megabytes(n, took), err
+}
+
+// session is a command at the server whose connection is there.
+type session struct {
+	cmd     *exec.Cmd
+	in, out *os.File
+}
+
+// overSSH starts a command at the server and waits until it runs.
+func overSSH(ctx context.Context, remote string) (*session, error) {
+	s := &session{cmd: exec.CommandContext(ctx, "ssh", serverName, "echo ready; "+remote)}
+	stdin, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
+	defer stdin.Close()
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	defer stdout.Close()
+	s.in, s.out, s.cmd.Stdin, s.cmd.Stdout = in, out, stdin, stdout
+	if err := s.cmd.Start(); err != nil {
+		return nil, errors.Join(err, in.Close(), out.Close())
+	}
+	return s, s.line()
+}
+
+// line reads a line, and not a byte more.
+func (s *session) line() error {
+	for b := []byte{0}; b[0] != '\n'; {
+		if _, err := s.out.Read(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish ends what is sent, and waits for a line and then the end.
+func (s *session) finish(began time.Time) (time.Duration, error) {
+	s.in.Close()
+	err := s.line()
 	took := time.Since(began)
-	return megabytes(n, took), cmd.Wait()
+	return took, errors.Join(err, s.cmd.Wait(), s.out.Close())
 }

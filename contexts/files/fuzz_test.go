@@ -1,0 +1,70 @@
+package files
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// said is a connection on which everything has been said already.
+type said struct{ io.Reader }
+
+func (said) Write(b []byte) (int, error) { return len(b), nil }
+func (said) Reset(error)                 {}
+
+// FuzzReceive has a sender say anything. Nothing outside of the target may
+// change, and nothing but what is complete may be left.
+func FuzzReceive(f *testing.F) {
+	record := func(say func(w *recordWriter)) {
+		var b bytes.Buffer
+		w := newRecordWriter(&b)
+		say(w)
+		_ = w.value(recEnd, &ending{Source: "/x"})
+		_ = w.flush()
+		f.Add(b.Bytes())
+	}
+	sum := smallSum([]byte("data"), false)
+	record(func(w *recordWriter) {
+		_ = w.value(recEntry, &entry{Size: 4, Mode: 0o644})
+		_ = w.write(recData, []byte("data"))
+		_ = w.write(recFinish, sum)
+	})
+	record(func(w *recordWriter) {
+		_ = w.value(recEntry, &entry{Kind: kindDir, Mode: 0o755})
+		_ = w.value(recEntry, &entry{Kind: kindDir, Path: "a", Mode: 0o755})
+		_ = w.value(recEntry, &entry{Kind: kindLink, Path: "a/l", Link: "../.."})
+		_ = w.value(recEntry, &entry{Path: "a/l/f", Size: 4})
+		_ = w.write(recData, []byte("data"))
+		_ = w.write(recFinish, smallSum([]byte("data"), true))
+	})
+	record(func(w *recordWriter) {
+		_ = w.value(recEntry, &entry{Size: 1 << 20, Sparse: true})
+		_ = w.number(recHole, 1<<20)
+		_ = w.write(recFinish, sum)
+	})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		outside := filepath.Join(dir, "outside")
+		write(t, outside, []byte("mine"))
+		place := filepath.Join(dir, "place")
+		if err := os.Mkdir(place, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		target := filepath.Join(place, "target")
+		_, err := Receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5})
+		if got, readErr := os.ReadFile(outside); readErr != nil || string(got) != "mine" || len(names(t, dir)) != 2 {
+			t.Fatalf("outside there is %q, %v", got, readErr)
+		}
+		for _, name := range names(t, place) {
+			if name != "target" {
+				t.Fatalf("%q is left, %v", name, err)
+			}
+		}
+		// A tree may have been made in part; a file may not.
+		if info, statErr := os.Lstat(target); statErr == nil && err != nil && !info.IsDir() {
+			t.Fatalf("%v, but there is %v", err, info)
+		}
+	})
+}

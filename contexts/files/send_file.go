@@ -1,0 +1,156 @@
+package files
+
+import (
+	"bytes"
+	"io"
+	"os"
+)
+
+// answer sends what the receiver needs of the oldest file that waits.
+func (s *sender) answer(v *verdict) error {
+	if len(s.waiting) == 0 {
+		return protocolError("an answer about no file")
+	}
+	e := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	<-s.slots
+	s.done.Name = e.Path
+	err := s.file(e, v)
+	s.done.Files++
+	s.progress(0)
+	return err
+}
+
+func (s *sender) progress(n int64) {
+	if s.done.Bytes += n; s.o.Progress != nil {
+		s.o.Progress(s.done)
+	}
+}
+
+func (s *sender) file(e *entry, v *verdict) error {
+	if v.Kind == needNothing {
+		s.progress(e.Size)
+		return s.out.write(recSame, nil)
+	}
+	r := s.src.reader
+	if s.src.root != nil {
+		f, err := s.opener.open(e)
+		if err != nil {
+			return s.src.failure(e.Path, err)
+		}
+		defer f.Close()
+		r = f
+	}
+	f, isFile := r.(*os.File)
+	switch {
+	case !isFile || e.Size < 0:
+		return s.contents(e, v, r)
+	case e.Size <= smallFile:
+		return s.smallFile(e, v, f)
+	}
+	return s.contents(e, v, f)
+}
+
+func (s *sender) smallFile(e *entry, v *verdict, f *os.File) error {
+	if s.small == nil {
+		s.small = make([]byte, smallFile)
+	}
+	b := s.small[:e.Size]
+	if _, err := io.ReadFull(f, b); err != nil {
+		return s.src.failure(e.Path, unexpected(err))
+	}
+	// A tree has no SHA-256 to report.
+	sum := smallSum(b, e.Path != "" && v.Kind == needAll)
+	if v.Kind == needUnlessSame && bytes.Equal(sum, v.Sum) {
+		s.progress(e.Size)
+		return s.out.write(recSame, nil)
+	}
+	if len(b) > 0 {
+		if err := s.data(b, 0); err != nil {
+			return s.broken(e, err)
+		}
+	}
+	return s.out.write(recFinish, sum)
+}
+
+// contents sends a file that is not small, or whose size is not known.
+func (s *sender) contents(e *entry, v *verdict, r io.Reader) error {
+	if s.sum == nil {
+		s.sum = newChecksum()
+	}
+	s.sum.reset(e.Sparse)
+	if f, ok := r.(*os.File); ok && e.Size > 0 {
+		same, err := s.known(e, v, f)
+		if same || err != nil {
+			return err
+		}
+		if err := s.sum.file(f, e.Size, s.data); err != nil {
+			return s.broken(e, err)
+		}
+	} else if err := s.sum.reader(r, e.Size, s.data); err != nil {
+		return s.broken(e, err)
+	}
+	return s.out.write(recFinish, s.sum.sum())
+}
+
+// known finds out what of the receiver's is the same. Where it is all, that is
+// said; where it is the beginning, the checksum stands behind it.
+func (s *sender) known(e *entry, v *verdict, f *os.File) (same bool, err error) {
+	var end int64
+	switch v.Kind {
+	case needUnlessSame:
+		end = e.Size
+	case needRest:
+		if end = v.Offset; end < 0 || end > e.Size || e.Sparse {
+			return false, protocolError("an offset that is not in the file")
+		}
+	default:
+		return false, nil
+	}
+	if err := s.sum.file(f, end, nil); err != nil {
+		return false, s.src.failure(e.Path, err)
+	}
+	matches := bytes.Equal(s.sum.sum(), v.Sum)
+	if matches && v.Kind == needUnlessSame {
+		s.progress(e.Size)
+		return true, s.out.write(recSame, nil)
+	}
+	if !matches {
+		end = 0
+		s.sum.reset(e.Sparse)
+	}
+	if v.Kind == needRest {
+		s.progress(end)
+		return false, s.out.number(recOffset, end)
+	}
+	return false, nil
+}
+
+// data sends a block of a file, or a hole of n bytes.
+func (s *sender) data(b []byte, n int64) error {
+	var err error
+	if b == nil {
+		err = s.out.number(recHole, n)
+	} else {
+		n = int64(len(b))
+		s.sent += n
+		err = s.out.write(recData, b)
+	}
+	if err != nil {
+		return &sendError{err}
+	}
+	s.progress(n)
+	return nil
+}
+
+// sendError tells what the connection failed with from what a file did.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return e.err.Error() }
+
+func (s *sender) broken(e *entry, err error) error {
+	if c, ok := err.(*sendError); ok {
+		return c.err
+	}
+	return s.src.failure(e.Path, err)
+}
