@@ -20,7 +20,7 @@ func faultPoints() int {
 	if testing.Short() {
 		return 4
 	}
-	return 20
+	return 10
 }
 
 // TestAContextDiesDuringACopy kills the context at the other end of a copy, at
