@@ -111,7 +111,11 @@ func TestAContextThatIsGone(t *testing.T) {
 	if _, err := sftp.NewClient(t.Context(), n); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestACallerThatHasGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
+	n := child(t)
 	cancel()
 	if _, err := sftp.NewClient(ctx, n); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
