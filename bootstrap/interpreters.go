@@ -32,8 +32,9 @@ func memfdNumbers(goarch string) (wide, narrow int) {
 // Flag 16 is MFD_EXEC, which kernels from 6.3 on may demand and older ones refuse
 // as unknown.
 //
-// What the command prints is a line that begins with the hash, or else the reason
-// of a failure. Where it can't hash, a library of perl does, or the image itself.
+// What the command prints is a line that begins with the hash, and a line that
+// begins with ! for each of its parts that has failed; the rest tells why, or is
+// noise of a shell. Where it can't hash, a library of perl does, or the image itself.
 const perlScript = `$^F=250;
 ($m,$n,$w,$v,$h,$u,$l,@a)=@ARGV;
 $SIG{PIPE}="IGNORE";
@@ -74,11 +75,10 @@ $n-=$c;
 for($o=0;$x eq""&&$o<$c;$o+=$g){$g=syswrite(W,$b,$c-$o,$o);if(!defined$g){$x="write: $!";$g=0}}
 }
 close W;
-$y=$r="";
-while(<H>){if(/^[0-9a-f]{64}\b/){$y=$&}else{$r.=$_}}
+$y=$r=$i="";
+while(<H>){if(/^[0-9a-f]{64}\b/){$y=$&}else{$i=1if s/^!//;$r.=$_}}
 waitpid$p,0;
-$r.="status ".($?>>8)if$?&&$r eq"";
-f("unpacking: $r")if$r ne"";
+f("unpacking: $r")if$i;
 f($x)if$x ne"";
 if($y eq""&&eval{require Digest::SHA}){open(F,"<",$e)||f("open: $!");$y=Digest::SHA->new(256)->addfile(*F)->hexdigest;close F}
 if($y eq""){$y=system({$e}"mitosis","mitosis:check=$h")?"":$h}
@@ -106,14 +106,17 @@ func (p *plan) unpackAndHash() string {
 	if unpack == "" {
 		unpack = "cat"
 	}
-	hash := hashCommand(p.facts)
-	if hash == "" || !p.facts.has("tee") {
-		return unpack + " >FD"
-	}
 	// A pipeline has the status of its last command. A tee that can't write the
 	// file goes on with the pipe, so the hash alone says nothing about the file.
-	checked := func(command, name string) string { return "{ " + command + "||echo " + name + ": status $? >&2;}" }
-	return checked(unpack, strings.Fields(unpack)[0]) + "|" + checked("tee FD", "tee") + "|" + hash
+	checked := func(command string) string {
+		name, _, _ := strings.Cut(command, " ")
+		return "{ " + command + "||echo !" + name + ": status $? >&2;}"
+	}
+	hash := hashCommand(p.facts)
+	if hash == "" || !p.facts.has("tee") {
+		return checked(unpack + " >FD")
+	}
+	return checked(unpack) + "|" + checked("tee FD") + "|{ " + hash + "||cat >/dev/null;}"
 }
 
 // pythonScript takes the same arguments as perlScript; its command only unpacks,

@@ -43,6 +43,9 @@ func TestWhateverTheFarSideHas(t *testing.T) {
 	for name, has := range map[string][]string{
 		"perl, sha256sum, zstd":    {"perl", "sha256sum", "zstd"},
 		"perl, openssl, gzip":      {"perl", "openssl", "gzip"},
+		"perl, tee, sha256sum":     {"perl", "tee", "sha256sum", "gzip"},
+		"perl, tee, openssl, zstd": {"perl", "tee", "openssl", "zstd"},
+		"perl, tee, nothing else":  {"perl", "tee"},
 		"perl alone":               {"perl"},
 		"perl, gzip":               {"perl", "gzip"},
 		"python3, zstd":            {"python3", "zstd"},
@@ -126,6 +129,9 @@ func TestLadderGoesOn(t *testing.T) {
 		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython, 1},
 		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 2},
 		"unpacker dead":          {[]string{"perl", "false:zstd", "sha256sum"}, "", false, "", 0},
+		"unpacker of three dead": {[]string{"perl", "false:zstd", "sha256sum", "tee"}, "", false, "", 0},
+		"copier of three dead":   {[]string{"perl", "gzip", "sha256sum", "false:tee"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 1},
+		"hasher of three dead":   {[]string{"perl", "gzip", "false:sha256sum", "tee"}, "", false, RungPerl, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
