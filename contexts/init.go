@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -92,7 +91,7 @@ func serveChild() int {
 		l.cfg.Prompt = l.promptMaster
 	}
 	sender.start(l)
-	go forwardOutput(birth.Output, sender)
+	l.lastWords = forwardOutput(birth.Output, sender).end
 	link, err := l.router.Attach(context.Background(), router.LinkConfig{
 		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,
 	})
@@ -109,20 +108,4 @@ func serveChild() int {
 	time.AfterFunc(1500*time.Millisecond, func() { bootstrap.Exit(1) })
 	l.abandon()
 	return 0
-}
-
-// forwardOutput makes records of what is printed on the standard output and
-// error of this context and of processes that inherited them. It ends with
-// the process.
-func forwardOutput(r io.Reader, sender *logSender) {
-	lines := lineReader{r: r, max: maxOutputLine}
-	for {
-		line, err := lines.next()
-		if len(line) > 0 {
-			sender.output(line)
-		}
-		if err != nil {
-			return
-		}
-	}
 }

@@ -39,9 +39,10 @@ type local struct {
 	endSend context.CancelFunc
 
 	chainIDs  atomic.Uint64
-	logs      *logHub       // in the master: records of all other contexts
-	profiles  profiles      // environments for commands
-	resources resourceStore // elsewhere: files that the master offers
+	logs      *logHub               // in the master: records of all other contexts
+	lastWords func(context.Context) // elsewhere: sends what was logged and printed so far
+	profiles  profiles              // environments for commands
+	resources resourceStore         // elsewhere: files that the master offers
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.
@@ -99,7 +100,8 @@ func newLocal(who identity, cfg Config) *local {
 		prompting: make(map[core.ID]int),
 		calls:     make(map[callKey]*incoming), callCount: make(map[core.ID]int),
 		chains: make(map[chainKey]*chainState), chainCount: make(map[core.ID]int),
-		lost: make(chan struct{}),
+		lost:      make(chan struct{}),
+		lastWords: func(context.Context) {},
 	}
 	l.level.Set(cfg.LogLevel)
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
@@ -269,8 +271,9 @@ func (l *local) onShutdown(router.Message) {
 var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the context is shutting down")}
 
 // shutdown ends what goes on here, from the leaves up: calls are cancelled,
-// children closed, then the processes that were started from here. It reports
-// what did not end in time. The router stays, so that the report can be sent.
+// children closed, then the processes that were started from here. What all of
+// them logged and printed goes up ahead of the report of what did not end in time,
+// for which the router stays.
 func (l *local) shutdown(budget time.Duration) []Survivor {
 	deadline := time.Now().Add(budget)
 	l.callMu.Lock()
@@ -288,6 +291,8 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
 		survivors = append(survivors, Survivor{Path: l.displayPath(), Processes: n})
 	}
+	l.lastWords(ctx)
+	_ = l.router.Flush(ctx)
 	return survivors
 }
 

@@ -1,10 +1,8 @@
 package contexts
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
-	"io"
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,7 +23,8 @@ type logSender struct {
 	queue   []logRecord
 	bytes   int
 	dropped int
-	wake    chan struct{} // capacity 1; put sends, the sending goroutine receives
+	flushes []chan struct{} // closed when what is queued now has been sent
+	wake    chan struct{}   // capacity 1; put sends, the sending goroutine receives
 }
 
 func newLogSender() *logSender { return &logSender{wake: make(chan struct{}, 1)} }
@@ -67,20 +66,37 @@ func (s *logSender) put(r logRecord) {
 }
 
 // take empties the queue, with a record of what was dropped behind it.
-func (s *logSender) take() []logRecord {
+func (s *logSender) take() (queue []logRecord, flushes []chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	queue := s.queue
+	queue, flushes = s.queue, s.flushes
 	if s.dropped > 0 {
 		queue = append(queue, logRecord{Kind: recordDropped, Time: time.Now().UnixNano(), Level: s.dropped})
 	}
-	s.queue, s.bytes, s.dropped = nil, 0, 0
-	return queue
+	s.queue, s.bytes, s.dropped, s.flushes = nil, 0, 0, nil
+	return queue, flushes
+}
+
+// flush waits until what was put so far has been sent, or ctx is done.
+func (s *logSender) flush(ctx context.Context) {
+	sent := make(chan struct{})
+	s.mu.Lock()
+	s.flushes = append(s.flushes, sent)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-sent:
+	case <-ctx.Done():
+	}
 }
 
 func (s *logSender) loop(l *local) {
 	for {
-		for _, r := range s.take() {
+		queue, flushes := s.take()
+		for _, r := range queue {
 			b, err := core.Marshal(r)
 			if err != nil {
 				continue // a value that slog let through and CBOR does not know
@@ -89,29 +105,13 @@ func (s *logSender) loop(l *local) {
 				return
 			}
 		}
+		for _, sent := range flushes {
+			close(sent)
+		}
 		select {
 		case <-s.wake:
 		case <-l.sendCtx.Done():
 			return
 		}
 	}
-}
-
-// lineReader cuts a byte stream into lines of at most max bytes; longer ones
-// come in pieces. A last line without an end is a line.
-type lineReader struct {
-	r   io.Reader
-	max int
-	br  *bufio.Reader
-}
-
-func (l *lineReader) next() ([]byte, error) {
-	if l.br == nil {
-		l.br = bufio.NewReaderSize(l.r, l.max)
-	}
-	line, err := l.br.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		err = nil
-	}
-	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err
 }

@@ -189,6 +189,23 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 	return r.putResult(ctx, l, f, l.putLocal(f, ctx.Done(), nil))
 }
 
+// Flush waits until nothing is queued for the parent, so that what was sent to
+// it, and beyond, is written before what is sent next, whatever flows they belong
+// to. It returns the cause of ctx if that ends first, and nil where there is no
+// parent any more.
+func (r *Router) Flush(ctx context.Context) error {
+	l := r.table.Load().parent
+	if l == nil {
+		return nil
+	}
+	select {
+	case <-l.q.drain():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // way returns the link toward a context, nil for the local one.
 func (r *Router) way(dst core.ID) (*Link, error) {
 	if r.closing.Load() {
