@@ -3,9 +3,7 @@
 package integration
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,7 +12,6 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,89 +54,6 @@ var misbehave = contexts.NewFunc("lab.misbehave", func(context.Context, struct{}
 // deaf is a call that does not end when it is cancelled.
 var deaf = contexts.NewFunc("lab.deaf", func(context.Context, struct{}) (struct{}, error) { select {} })
 
-// A family is two hosts with contexts in a row: master, middle on the first, a
-// local child of that, and one on the second that the middle reached by ssh.
-type family struct {
-	middleHost, leafHost *lab.Running
-	scenes               []scene
-}
-
-// hops of a family. They travel to another process as JSON and so hold no
-// secret.
-type hops struct{ Middle, Leaf connect.SSH }
-
-// keys is where a host's user has the key for the next one.
-const keyFile, knownFile = "/home/deploy/.ssh/id_ed25519", "/home/deploy/.ssh/known_hosts"
-
-func newFamily(t *testing.T, key lab.ClientKey) *family {
-	t.Helper()
-	users := []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}
-	f := new(family)
-	f.leafHost = lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}})
-	f.middleHost = lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}, Files: map[string]string{
-		keyFile: key.Private, knownFile: f.leafHost.KnownHosts(),
-	}})
-	f.scenes = []scene{look(f.middleHost), look(f.leafHost)}
-	return f
-}
-
-// onHosts is a hop whose key and known hosts are files of the host it begins at.
-func onHosts(host *lab.Running, user string) connect.SSH {
-	return connect.SSH{
-		Host: host.IP(), User: user, NoConfig: true, NoAgent: true, IdentitiesOnly: true,
-		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
-	}
-}
-
-func (f *family) hops() hops {
-	return hops{onHosts(f.middleHost, "deploy"), onHosts(f.leafHost, "deploy")}
-}
-
-// raise brings the family to life. All of its contexts misbehave.
-func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, local, leaf *contexts.Node, err error) {
-	if middle, err = self.Connect(ctx, h.Middle); err != nil {
-		return
-	}
-	if local, err = middle.Connect(ctx, connect.Local{}); err != nil {
-		return
-	}
-	if leaf, err = middle.Connect(ctx, h.Leaf); err != nil {
-		return
-	}
-	for _, n := range []*contexts.Node{middle, local, leaf} {
-		if _, err = misbehave.Call(ctx, n, struct{}{}); err != nil {
-			return
-		}
-		deaf.Go(context.Background(), n, struct{}{})
-	}
-	return
-}
-
-// gone makes sure that nothing of the family is left on its hosts.
-func (f *family) gone(t *testing.T) {
-	t.Helper()
-	start := time.Now()
-	for _, s := range f.scenes {
-		s.restored(t, deathBudget)
-	}
-	t.Logf("everything had ended after %v", time.Since(start))
-}
-
-// workers are the processes on a host in which contexts run.
-func workers(host *lab.Running) []int { return having(host, "mitosis:worker=") }
-
-// guards watch the workers.
-func guards(host *lab.Running) []int { return having(host, "mitosis:guard=") }
-
-func having(host *lab.Running, argument string) (pids []int) {
-	for _, p := range host.Processes() {
-		if len(p.Cmdline) > 1 && strings.HasPrefix(p.Cmdline[1], argument) {
-			pids = append(pids, p.PID)
-		}
-	}
-	return pids
-}
-
 func kill(t *testing.T, host *lab.Running, sig syscall.Signal, pids ...int) {
 	t.Helper()
 	if len(pids) == 0 {
@@ -150,124 +64,6 @@ func kill(t *testing.T, host *lab.Running, sig syscall.Signal, pids ...int) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// orders are what a master in a process of its own is to do; see
-// TestActAsMaster.
-type orders struct {
-	Family hops
-	All    []connect.SSH // of testdata/many: connected side by side
-}
-
-const ordersVariable = "MITOSIS_TEST_ORDERS"
-
-// TestActAsMaster is not a test but a master whose death is one: it is executed
-// in a host, and does what the environment says.
-func TestActAsMaster(t *testing.T) {
-	text := os.Getenv(ordersVariable)
-	if text == "" {
-		t.Skip("is executed by other tests")
-	}
-	var o orders
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	self, err := contexts.Start(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A child on the master's own host has no tool in between.
-	if _, err := misbehave.Call(ctx, child(t, self, connect.Local{}), struct{}{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, _, err := o.Family.raise(ctx, self); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Println("ready")
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-}
-
-// A separateMaster is one that can be killed.
-type separateMaster struct {
-	cmd   *lab.Cmd
-	ready chan error // one value: nil, or why the master was never ready
-}
-
-// startMaster executes a master on a host.
-func startMaster(t *testing.T, host *lab.Running, o orders, argv ...string) *separateMaster {
-	t.Helper()
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	argv = append([]string{"/usr/bin/env", ordersVariable + "=" + string(text)}, argv...)
-	m := &separateMaster{
-		cmd:   host.CommandAs(t.Context(), "deploy", argv...),
-		ready: make(chan error, 1),
-	}
-	if _, err := m.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := m.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.cmd.Stderr = m.cmd.Stdout
-	if err := m.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		var said strings.Builder
-		told := false
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if lines.Text() == "ready" {
-				m.ready <- nil
-				told = true
-			}
-			fmt.Fprintln(&said, lines.Text())
-		}
-		if !told {
-			m.ready <- fmt.Errorf("the master said: %s", said.String())
-		}
-	}()
-	return m
-}
-
-// await waits until the master has done its orders.
-func (m *separateMaster) await(t *testing.T) {
-	t.Helper()
-	select {
-	case err := <-m.ready:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the master is not ready")
-	}
-}
-
-// end sends a signal and waits for the master's end.
-func (m *separateMaster) end(t *testing.T, sig syscall.Signal) {
-	t.Helper()
-	if err := m.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Error(err)
-	}
-	_ = m.cmd.Wait()
-}
-
-// clientHost is a host from which family members and others can be reached.
-func clientHost(t *testing.T, key lab.ClientKey, binds []string, servers ...*lab.Running) *lab.Running {
-	t.Helper()
-	var known strings.Builder
-	for _, s := range servers {
-		known.WriteString(s.KnownHosts())
-	}
-	return lab.Start(t, lab.Host{
-		Users: []lab.User{{Name: "deploy"}},
-		Binds: binds,
-		Files: map[string]string{keyFile: key.Private, knownFile: known.String()},
-	})
 }
 
 // However the master dies, and whatever state its descendants are in, nothing
@@ -304,51 +100,6 @@ func TestMasterDies(t *testing.T) {
 			f.gone(t)
 		})
 	}
-}
-
-// A resources is what a process holds.
-type resources struct{ fds, goroutines int }
-
-func holding(t *testing.T) resources {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resources{len(fds), runtime.NumGoroutine()}
-}
-
-// released makes sure that this process holds no more than it did.
-func (r resources) released(t *testing.T) {
-	t.Helper()
-	deadline := time.Now().Add(deathBudget)
-	for {
-		now := holding(t)
-		if now.fds <= r.fds && now.goroutines <= r.goroutines {
-			return
-		}
-		if time.Now().After(deadline) {
-			stacks := make([]byte, 1<<20)
-			t.Errorf("%+v were held before, %+v now\n%s", r, now, stacks[:runtime.Stack(stacks, true)])
-			return
-		}
-		runtime.Gosched()
-	}
-}
-
-// childProcesses are the live processes that this one has started.
-func childProcesses(t *testing.T) string {
-	t.Helper()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all strings.Builder
-	for _, task := range tasks {
-		pids, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children") // the thread may have ended
-		all.Write(pids)
-	}
-	return all.String()
 }
 
 // A context that dies in the middle takes all below it along; the master learns

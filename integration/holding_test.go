@@ -1,0 +1,56 @@
+//go:build linux
+
+package integration
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A resources is what a process holds.
+type resources struct{ fds, goroutines int }
+
+func holding(t *testing.T) resources {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resources{len(fds), runtime.NumGoroutine()}
+}
+
+// released makes sure that this process holds no more than it did.
+func (r resources) released(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(deathBudget)
+	for {
+		now := holding(t)
+		if now.fds <= r.fds && now.goroutines <= r.goroutines {
+			return
+		}
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Errorf("%+v were held before, %+v now\n%s", r, now, stacks[:runtime.Stack(stacks, true)])
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// childProcesses are the live processes that this one has started.
+func childProcesses(t *testing.T) string {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, task := range tasks {
+		pids, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children") // the thread may have ended
+		all.Write(pids)
+	}
+	return all.String()
+}
