@@ -36,34 +36,25 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 	syntaxes.byName[name] = parse
 }
 
-func init() {
-	RegisterSyntax("ssh", func(arg string) (Method, error) {
-		user, host, port, err := parseAddress(arg)
-		return SSH{Host: host, User: user, Port: port}, err
-	})
-	RegisterSyntax("openssh", func(arg string) (Method, error) {
-		user, host, port, err := parseAddress(arg)
-		return OpenSSH{Host: host, User: user, Port: port}, err
-	})
-	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptionalUser(arg) })
-	RegisterSyntax("local", func(arg string) (Method, error) {
-		if arg != "" {
-			return nil, fmt.Errorf("%w: it takes no argument", ErrBadName)
-		}
-		return Local{}, nil
-	})
-}
-
 // ParsePath reads a way to a context as people write it, and as errors and logs
 // show it: the hops from here to there, with slashes between them.
 //
 //	ssh:deploy@web1:2222/sudo:root/local
 //
 // Each is the name of a method and, behind a colon, what that makes of the rest:
-// ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER] and local, and
-// what [RegisterSyntax] added. Where there is no such name it is an ssh hop, and
-// a comma is as good as a slash: a list of hosts as ssh takes it behind -J is a
-// hop path, too.
+//
+//	ssh:[USER@]HOST[:PORT]   openssh:[USER@]HOST[:PORT]
+//	sudo[:USER]              su[:USER]   doas[:USER]
+//	local                    unshare
+//	docker:CONTAINER         and so podman, buildah, lxc
+//	lxd:INSTANCE             incus:INSTANCE
+//	jail:JAIL                machinectl:MACHINE
+//	kubectl:POD[:CONTAINER][@NAMESPACE]
+//	nsenter:PID              nsenter:RUNTIME:CONTAINER, by docker, podman, lxc, machinectl
+//
+// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop,
+// and a comma is as good as a slash: a list of hosts as ssh takes it behind -J is
+// a hop path, too.
 //
 // The error matches [ErrBadName].
 func ParsePath(path string) ([]Method, error) {

@@ -136,7 +136,8 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 	}
 }
 
-// open lets a method open its pipe, with the first stage at the other end.
+// open lets a method open its pipe, with the first stage at the other end. With
+// shortcut a far side on this host may execute this program in its place.
 func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs,
@@ -150,7 +151,9 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log,
 		Prompt: l.prompter(path), Dial: new(net.Dialer).DialContext,
 	}
-	env.Exec, env.ExecArgv = launch.Exec()
+	if env.Exec, env.ExecArgv = launch.Exec(); !shortcut {
+		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
+	}
 	carrier, err := m.Open(ctx, env)
 	if err != nil {
 		launch.Abandon()

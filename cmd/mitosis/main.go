@@ -64,8 +64,10 @@ const usage = `usage:
   mitosis probe HOP...       show what a host offers to a copy that wants to run there
   mitosis version            print the version
 
-A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER] or local;
-a path of hops is written ssh:web1/sudo, or as several arguments.
+A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:USER],
+doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
+machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare or local; a
+path of hops is written ssh:web1/sudo, or as several arguments.
 
 Options of run and shell:
   -C DIR         the working directory
