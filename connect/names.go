@@ -10,7 +10,7 @@ import (
 // an option, a second word, an end of the string. IPv6 addresses with zones
 // and names with underscores are fine.
 func checkHost(host string) error {
-	return checkName("host", host, "@")
+	return checkName("host", host, "@[]")
 }
 
 // checkUser refuses what a tool could take for something else than a user.

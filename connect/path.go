@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,7 +109,12 @@ func parseAddress(s string) (user, host string, port int, err error) {
 			return "", "", 0, fmt.Errorf("%w: %q is not a port", ErrBadName, showName(text))
 		}
 	}
-	return user, host, port, checkHost(host)
+	if err = checkHost(host); err == nil && strings.Contains(host, ":") {
+		if _, err = netip.ParseAddr(host); err != nil {
+			err = fmt.Errorf("%w: %q is no address", ErrBadName, showName(host))
+		}
+	}
+	return user, host, port, err
 }
 
 // checkOptionalUser is checkUser where there may be none.

@@ -47,6 +47,8 @@ func TestParsePath(t *testing.T) {
 		"ssh:web1:port":    `"port" is not a port`,
 		"ssh:web1:0":       "not a port",
 		"ssh:web1:70000":   "not a port",
+		"[:]":              "no address",
+		"ssh:a:b:c":        "no address",
 		"ssh:[::1:22":      "missing ']'",
 		"ssh:[::1]22":      "missing port",
 		"ssh:-oProxy=x":    "looks like an option",
