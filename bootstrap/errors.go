@@ -47,6 +47,8 @@ type Error struct {
 	Said  string      // the last lines that the far side printed, made safe to show
 }
 
+// Error names the phase and the reason, the rungs that did not do, and what the
+// far side said last.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(string(e.Phase) + ": " + e.Err.Error())
@@ -59,6 +61,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
 // lastLines is the end of a text, at most n lines and 512 bytes, on one line.

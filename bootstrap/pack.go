@@ -23,6 +23,7 @@ const (
 	codecs
 )
 
+// String returns the name of the program that unpacks it, or "raw".
 func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd"}[c] }
 
 // command unpacks standard input at the far side.

@@ -268,6 +268,7 @@ type RungError struct {
 	Reason string
 }
 
+// Error returns the rung and the reason.
 func (e RungError) Error() string { return e.Rung + ": " + e.Reason }
 
 // rungsFor is the ladder for these facts: the rungs to try and those that need

@@ -69,6 +69,7 @@ type Error struct {
 	Hint   string // what can be done about it; "" where that is not known
 }
 
+// Error names the hop, what it was about, the reason, and what the tool said.
 func (e *Error) Error() string {
 	var parts []string
 	if e.Hop != "" {
