@@ -3,7 +3,6 @@ package contexts
 import (
 	"context"
 	"io"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -31,12 +30,6 @@ type Config struct {
 	// at once. Where it is nil, a missing secret is an error that matches
 	// connect.ErrPasswordRequired.
 	Prompt func(ctx context.Context, p connect.Prompt) (string, error)
-
-	// Resources are files that all contexts of the tree may read, by the
-	// function Resources; nil: none. They must not change. What is offered is
-	// what can be opened: for a directory, prefer os.Root.FS to os.DirFS, which
-	// follows symbolic links out of it.
-	Resources fs.FS
 
 	// ConnectTimeout bounds a Connect whose ctx has no deadline. Default: 2
 	// minutes.

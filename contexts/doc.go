@@ -63,17 +63,9 @@
 //
 // # Files
 //
-// [Node.Put] and [Node.Fetch] copy files and trees, [PutAll] one file to many
-// contexts; what appears at the target is complete and checked (package files
-// tells all of it). [Node.FS] is the file system of a context's host, for
-// everything else that one does with files. What the master offers by
-// Config.Resources all contexts can read, by [Resources]. For SFTP there is
-// package contexts/sftp.
-//
-//	if _, err := root.Put(ctx, "nginx.conf", "/etc/nginx/nginx.conf", &contexts.CopyOptions{Mode: 0o644}); errors.Is(err, syscall.ENOSPC) {
-//		logs, err := root.FS(ctx).ReadDir("var/log/nginx")
-//		...
-//	}
+// Copying files and trees to and from a context's host, and its file system,
+// are in package contexts/files; SFTP is in package contexts/sftp. What a
+// program does not import, its copies do not carry.
 //
 // # Life
 //

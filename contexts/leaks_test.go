@@ -6,11 +6,11 @@ import (
 	"os"
 	"runtime"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
 
 // openFiles tells how many descriptors a context has.
@@ -74,15 +74,4 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Errorf("it never came to it that %s", what)
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
+var eventually = treetest.Eventually

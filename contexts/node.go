@@ -58,6 +58,16 @@ func (n *Node) Via() *Node {
 	return n.self.node(n.via)
 }
 
+// Self returns the context in this process through which everything to n goes:
+// of the tree that n belongs to, what [Start] returned, or in a child what the
+// function [Self] returns. Of the zero Node, which belongs to none, it is nil.
+func (n *Node) Self() *Node {
+	if n == nil || n.self == nil {
+		return nil
+	}
+	return n.self.selfNode
+}
+
 // Done is closed when the context has ended or can no longer be reached. That
 // is final: a context does not come back under the same ID.
 func (n *Node) Done() <-chan struct{} { return n.life.done }

@@ -24,6 +24,10 @@ type ConnFunc[In any] struct {
 // its caller. When it returns the connection is closed; an error that it
 // returns is what the caller's Read returns in place of io.EOF. Its context is
 // cancelled when the caller is lost. See [NewFunc] for the rest.
+//
+// At both ends the connection has two more methods: CloseWrite() error, behind
+// which the other side reads io.EOF, and Reset(error), which ends the connection
+// and has the other side read that error instead.
 func NewConnFunc[In any](name string, fn func(ctx context.Context, conn net.Conn, in In) error, opts ...Option) *ConnFunc[In] {
 	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
 	f.e = newEntry[In, struct{}](name, kindConn, opts)

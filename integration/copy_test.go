@@ -18,6 +18,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
@@ -57,7 +58,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	res, err := root.Put(t.Context(), local, "/root/new", &contexts.CopyOptions{Mode: 0o400, Sync: true})
+	res, err := files.Put(t.Context(), root, local, "/root/new", &files.Options{Mode: 0o400, Sync: true})
 	if err != nil || res.Target != "/root/new" || res.SHA256 != sha256.Sum256(content) {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -65,19 +66,19 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		t.Errorf("%s %v", out, err)
 	}
 	back := filepath.Join(dir, "back")
-	if res, err := root.Fetch(t.Context(), "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
+	if res, err := files.Fetch(t.Context(), root, "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
 		t.Errorf("%d bytes came back, %v", len(b), err)
 	}
-	if _, err := root.Fetch(t.Context(), "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
+	if _, err := files.Fetch(t.Context(), root, "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "tree", "sshd_config")); err != nil {
 		t.Error(err)
 	}
-	if err := root.FS(t.Context()).Remove("root/new"); err != nil {
+	if err := files.FS(t.Context(), root).Remove("root/new"); err != nil {
 		t.Error(err)
 	}
 
@@ -94,13 +95,13 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		{root, "/srv/none/x", fs.ErrNotExist},
 		{root, "/srv/old/x", syscall.ENOTDIR},
 	} {
-		_, err := c.n.Put(t.Context(), local, c.target, nil)
+		_, err := files.Put(t.Context(), c.n, local, c.target, nil)
 		e, ok := errors.AsType[*contexts.Error](err)
 		if !errors.Is(err, c.want) || !ok || e.Path != c.n.String() || !strings.Contains(err.Error(), c.target) {
 			t.Errorf("%s: %v", c.target, err)
 		}
 	}
-	if _, err := user.Fetch(t.Context(), "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
+	if _, err := files.Fetch(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("another's file: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "x")); !isNotExist(err) {
@@ -133,7 +134,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 			}
 			<-root.Done()
 		})
-		_, err := root.Put(t.Context(), local, "/srv/old", &contexts.CopyOptions{Resume: resume, Progress: func(p contexts.CopyProgress) {
+		_, err := files.Put(t.Context(), root, local, "/srv/old", &files.Options{Resume: resume, Progress: func(p files.Progress) {
 			if p.Bytes >= int64(i)*(700<<10) {
 				kill()
 			}
@@ -159,7 +160,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 			continue
 		}
 		again := child(t, login(t, self, host, "deploy", key), connect.Sudo{})
-		res, err := again.Put(t.Context(), local, "/srv/old", &contexts.CopyOptions{Resume: true})
+		res, err := files.Put(t.Context(), again, local, "/srv/old", &files.Options{Resume: true})
 		if err != nil || res.SHA256 != sha256.Sum256(content) {
 			t.Errorf("point %d: %+v, %v", i, res, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,15 +18,19 @@ import (
 const module = "github.com/mitosis-go/mitosis/"
 
 // allowedImports says which packages of the house a package may import. An
-// arrow never points upward.
+// arrow never points upward. A package has the row of the longest name that it
+// is below: what a program does not import, its copies do not carry, so package
+// contexts must not import those of its own that serve some programs only.
 var allowedImports = map[string][]string{
-	"core":      {},
-	"router":    {"core"},
-	"bootstrap": {"core"},
-	"connect":   {"core", "bootstrap"},
-	"contexts":  {"core", "router", "bootstrap", "connect"},
-	"fakessh":   {"contexts"},
-	"cmd":       {"contexts", "connect", "fakessh", "bootstrap"},
+	"core":           {},
+	"router":         {"core"},
+	"bootstrap":      {"core"},
+	"connect":        {"core", "bootstrap"},
+	"contexts":       {"core", "router", "bootstrap", "connect"},
+	"contexts/files": {"core", "contexts"},
+	"contexts/sftp":  {"contexts"},
+	"fakessh":        {"contexts"},
+	"cmd":            {"contexts", "connect", "fakessh", "bootstrap"},
 }
 
 type goPackage struct {
@@ -51,11 +56,19 @@ func listPackages(t *testing.T) []goPackage {
 	}
 }
 
-// room returns the top-level directory of a package of this module.
-func room(path string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, module)
+// room returns the row of a package of this module, or the top-level directory
+// of one that has none.
+func room(importPath string) (string, bool) {
+	rest, ours := strings.CutPrefix(importPath, module)
+	name := rest
+	for name != "." {
+		if _, ok := allowedImports[name]; ok {
+			return name, ours
+		}
+		name = path.Dir(name)
+	}
 	top, _, _ := strings.Cut(rest, "/")
-	return top, ok
+	return top, ours
 }
 
 func TestImportsPointDownward(t *testing.T) {
@@ -74,7 +87,7 @@ func TestImportsPointDownward(t *testing.T) {
 			}
 		}
 	}
-	if seen < 6 {
+	if seen < 8 {
 		t.Fatalf("only %d packages were looked at", seen)
 	}
 }
@@ -97,7 +110,7 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 // far side that has gzip. It is not kept yet (docs/rationale.md says where the
 // bytes are and what it would take); until it is, this holds what has been
 // reached.
-const imageLimit = 2_300_000
+const imageLimit = 2_420_000
 
 // buildExample builds a program of examples as it is to be delivered.
 func buildExample(t *testing.T, name string) string {

@@ -1,11 +1,65 @@
-// Package files copies files and directory trees over a stream: it is what
-// Node.Put, Node.Fetch and PutAll of package contexts are made of.
+// Package files copies files between the hosts of contexts, and is their file
+// systems.
+//
+// [Put] and [Fetch] copy a file or a tree, [PutAll] one file to many contexts
+// over each link once. What appears at the target is complete and checked.
+// [FS] is the file system of a context's host, for everything else that one
+// does with files. What the master offers with [Offer] all contexts of its tree
+// can read with [Resources].
+//
+// It is a package of its own because what a program does not import, its copies
+// do not carry: this is about 110 kB of each image. For SFTP there is package
+// contexts/sftp.
+//
+//	var renew = contexts.NewFunc("site.renew", func(ctx context.Context, _ struct{}) (struct{}, error) {
+//		page, err := fs.ReadFile(files.Resources(ctx), "index.html") // the master's
+//		if err != nil {
+//			return struct{}{}, err
+//		}
+//		return struct{}{}, os.WriteFile("/srv/www/index.html", page, 0o644)
+//	})
+//
+//	func main() {
+//		contexts.Init()
+//		ctx := context.Background()
+//		self, err := contexts.Start(ctx, nil)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer self.Close()
+//		site, err := os.OpenRoot("site")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		if err := files.Offer(self, site.FS()); err != nil {
+//			log.Fatal(err)
+//		}
+//		web, err := self.Connect(ctx, connect.SSH{Host: "web1", User: "root"})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//
+//		res, err := files.Put(ctx, web, "nginx.conf", "/etc/nginx/nginx.conf", &files.Options{Mode: 0o644})
+//		switch {
+//		case errors.Is(err, syscall.ENOSPC):
+//			logs, err := files.FS(ctx, web).ReadDir("var/log/nginx")
+//			log.Fatal(logs, err)
+//		case err != nil:
+//			log.Fatal(err)
+//		}
+//		fmt.Printf("%d bytes sent, SHA-256 %x\n", res.Sent, res.SHA256)
+//		if _, err := renew.Call(ctx, web, struct{}{}); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// # Sender and receiver
 //
 // A copy has a sender, which reads the source, and a receiver, which writes
-// the target. [Send] and [Receive] run at the two ends of one connection; each
+// the target. They run at the two ends of one connection; each
 // returns when the whole copy is done, or at the first thing that goes wrong
-// on either side. Neither closes the connection after a success; after a
-// failure it is reset with the error, which the other side then returns, too.
+// on either side. After a failure the connection is reset with the error, which
+// the other side then returns, too.
 //
 // # What holds for a target
 //
@@ -66,8 +120,10 @@
 //
 // # Goroutines
 //
-// Send runs three: one announces, one reads what the receiver says, one
-// computes checksums beside the caller, who writes. Receive has one for
-// checksums and a few that write small files. All have ended when the
-// functions return.
+// A sender runs three: one announces, one reads what the receiver says, one
+// computes checksums beside the caller, who writes. A receiver has one for
+// checksums and a few that write small files, and who passes a copy on for
+// PutAll has one for each direction. All have ended when the functions return.
+// Offer starts one that ends when the tree does; a context that asks its parent
+// for a resource has one until the answer is there.
 package files

@@ -15,11 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pipe is a connection whose Reset works like that of a stream.
 type pipe struct {
@@ -84,7 +80,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 }
 
 // copyOver copies over a pipe that breaks after so many bytes.
-func copyOver(t testing.TB, src *Source, target string, o Options, budget int) (sent, got Result, sendErr, getErr error) {
+func copyOver(t testing.TB, src *source, target string, o Options, budget int) (sent, got Result, sendErr, getErr error) {
 	t.Helper()
 	a, b := newPipe(budget)
 	done := make(chan struct{})
@@ -92,22 +88,22 @@ func copyOver(t testing.TB, src *Source, target string, o Options, budget int) (
 	remote.Progress = nil
 	go func() {
 		defer close(done)
-		got, getErr = Receive(b, target, remote)
+		got, getErr = receive(b, target, remote)
 	}()
-	sent, sendErr = Send(a, src, o)
+	sent, sendErr = send(a, src, o)
 	<-done
 	a.Conn.Close()
 	b.Conn.Close()
 	return sent, got, sendErr, getErr
 }
 
-func open(t testing.TB, path string) *Source {
+func open(t testing.TB, path string) *source {
 	t.Helper()
-	src, err := Open(path)
+	src, err := openSource(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { src.Close() })
+	t.Cleanup(func() { src.close() })
 	return src
 }
 
@@ -115,7 +111,7 @@ func open(t testing.TB, path string) *Source {
 func mustCopy(t testing.TB, source, target string, o Options) Result {
 	t.Helper()
 	src := open(t, source)
-	defer src.Close()
+	defer src.close()
 	sent, got, err, getErr := copyOver(t, src, target, o, -1)
 	if err != nil || getErr != nil {
 		t.Fatalf("%v; %v", err, getErr)
@@ -204,7 +200,7 @@ func TestAFileArrives(t *testing.T) {
 func TestAReaderArrives(t *testing.T) {
 	for _, size := range []int{0, 3, 3*blockSize + 1} {
 		to := filepath.Join(t.TempDir(), "target")
-		src, err := FromReader(io.MultiReader(bytes.NewReader(noise(size)), strings.NewReader("end")))
+		src, err := sourceOf(io.MultiReader(bytes.NewReader(noise(size)), strings.NewReader("end")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +238,7 @@ func TestWhatIsThereIsNotSentAgain(t *testing.T) {
 			}
 			src := open(t, from)
 			if known {
-				if err := src.Hash(); err != nil {
+				if err := src.hash(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -325,7 +321,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestASourceThatVanishes(t *testing.T) {
-	_, err := Open(filepath.Join(t.TempDir(), "none"))
+	_, err := openSource(filepath.Join(t.TempDir(), "none"))
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}

@@ -53,7 +53,7 @@ func FuzzReceive(f *testing.F) {
 			t.Fatal(err)
 		}
 		target := filepath.Join(place, "target")
-		_, err := Receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5})
+		_, err := receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5})
 		if got, readErr := os.ReadFile(outside); readErr != nil || string(got) != "mine" || len(names(t, dir)) != 2 {
 			t.Fatalf("outside there is %q, %v", got, readErr)
 		}

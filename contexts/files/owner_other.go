@@ -4,8 +4,8 @@ package files
 
 import "io/fs"
 
-// OwnerOf returns -1 and -1: files have no such owners here.
-func OwnerOf(fs.FileInfo) (uid, gid int) { return -1, -1 }
+// ownerOf returns -1 and -1: files have no such owners here.
+func ownerOf(fs.FileInfo) (uid, gid int) { return -1, -1 }
 
 func ours(fs.FileInfo) bool { return true }
 

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// OwnerOf returns the numeric owner and group of a file, or -1 and -1.
-func OwnerOf(info fs.FileInfo) (uid, gid int) {
+// ownerOf returns the numeric owner and group of a file, or -1 and -1.
+func ownerOf(info fs.FileInfo) (uid, gid int) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid), int(st.Gid)
 	}

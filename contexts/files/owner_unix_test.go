@@ -36,7 +36,7 @@ func TestOwners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, g := OwnerOf(info); u != uid || g != gid || mode != 0 && info.Mode() != mode {
+		if u, g := ownerOf(info); u != uid || g != gid || mode != 0 && info.Mode() != mode {
 			t.Errorf("%s: %d:%d %v", name, u, g, info.Mode())
 		}
 	}

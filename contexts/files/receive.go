@@ -9,8 +9,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// receiver is one Receive under way. But for the jobs of writers, all of it is
-// owned by the goroutine that called Receive.
+// receiver is one receive under way. But for the jobs of writers, all of it is
+// owned by the goroutine that called receive.
 type receiver struct {
 	// Immutable.
 	target string // absolute
@@ -34,14 +34,14 @@ type receiver struct {
 	done    Progress
 }
 
-// Receive takes a copy from the sender at the other end of c and makes it
+// receive takes a copy from the sender at the other end of c and makes it
 // target: a file, or a directory. It returns when the copy is complete, or at
 // the first error on either side, with which the connection has then been
 // reset and which names the file.
 //
 // Where target is empty the copy gets a new name in the directory for
 // temporary files.
-func Receive(c Conn, target string, o Options) (Result, error) {
+func receive(c conn, target string, o Options) (Result, error) {
 	r := &receiver{o: o.withDefaults(), in: newRecordReader(c), out: newRecordWriter(c)}
 	err := r.locate(target)
 	if err == nil {
@@ -268,7 +268,7 @@ func (r *receiver) failure(path string, err error) error {
 	if path != "" {
 		name = filepath.Join(name, filepath.FromSlash(path))
 	}
-	return pathError("write", name, Reason(err))
+	return pathError("write", name, reason(err))
 }
 
 func (r *receiver) tooMuch(path, format string, args ...any) error {

@@ -179,7 +179,7 @@ func (r *receiver) complete(e *entry, d *dir, base string) error {
 		return err
 	}
 	a := r.attributes(e)
-	if uid, gid := OwnerOf(info); a.uid >= 0 && (uid != a.uid || gid != a.gid) {
+	if uid, gid := ownerOf(info); a.uid >= 0 && (uid != a.uid || gid != a.gid) {
 		if err := now.Chown(a.uid, a.gid); err != nil {
 			return err
 		}

@@ -11,11 +11,11 @@ const announced = 1024
 // in bytes.
 const smallFile = 64 << 10
 
-// sender is one Send under way.
+// sender is one send under way.
 type sender struct {
 	// Immutable.
-	c   Conn
-	src *Source
+	c   conn
+	src *source
 	o   Options
 	out *recordWriter
 	in  *recordReader
@@ -29,7 +29,7 @@ type sender struct {
 	quit   chan struct{}
 	slots  chan struct{} // capacity announced; one is taken for each file under way
 
-	// Owned by Send.
+	// Owned by send.
 	waiting []*entry // announced files without an answer, oldest first
 	opener  opener
 	sum     *checksum // nil until a file needs it
@@ -48,11 +48,11 @@ type event struct {
 	err     error
 }
 
-// Send copies src to the receiver at the other end of c. It returns when the
+// send copies src to the receiver at the other end of c. It returns when the
 // receiver has told the result, or at the first error on either side, with
 // which the connection has then been reset.
-func Send(c Conn, src *Source, o Options) (Result, error) {
-	b, s, err := send(c, src, o)
+func send(c conn, src *source, o Options) (Result, error) {
+	b, s, err := converse(c, src, o)
 	var res Result
 	if err == nil {
 		err = core.Unmarshal(b, &res)
@@ -64,8 +64,8 @@ func Send(c Conn, src *Source, o Options) (Result, error) {
 	return res, nil
 }
 
-// send returns what the other side says at the end.
-func send(c Conn, src *Source, o Options) ([]byte, *sender, error) {
+// converse returns what the other side says at the end.
+func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	s := &sender{
 		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
 		walked: make(chan event, 64), heard: make(chan event, announced+1),

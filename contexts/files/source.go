@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Source is what a sender reads: a file, a tree, or any reader. Close it
-// after Send.
-type Source struct {
+// source is what a sender reads: a file, a tree, or any reader. Close it
+// after send.
+type source struct {
 	// Immutable.
 	path   string      // absolute; "" for a reader
 	info   fs.FileInfo // nil for a reader that does not say
@@ -21,9 +21,9 @@ type Source struct {
 	sum    []byte      // of a single file, where it is known
 }
 
-// Open opens a file or the root of a tree. A symbolic link is followed, here
+// openSource opens a file or the root of a tree. A symbolic link is followed, here
 // and nowhere below.
-func Open(path string) (*Source, error) {
+func openSource(path string) (*source, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -32,10 +32,10 @@ func Open(path string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{path: path, info: info}
+	s := &source{path: path, info: info}
 	if info.IsDir() {
 		if s.root, err = os.OpenRoot(path); err != nil {
-			return nil, pathError("open", path, Reason(err))
+			return nil, pathError("open", path, reason(err))
 		}
 		return s, nil
 	}
@@ -55,10 +55,10 @@ func Open(path string) (*Source, error) {
 	return s, nil
 }
 
-// FromReader makes a source of a reader, which is read to its end, or of a
+// sourceOf makes a source of a reader, which is read to its end, or of a
 // fs.File, whose permissions and time count, too.
-func FromReader(r io.Reader) (*Source, error) {
-	s := &Source{reader: r}
+func sourceOf(r io.Reader) (*source, error) {
+	s := &source{reader: r}
 	if f, ok := r.(fs.File); ok {
 		var err error
 		if s.info, err = f.Stat(); err != nil {
@@ -71,12 +71,9 @@ func FromReader(r io.Reader) (*Source, error) {
 	return s, nil
 }
 
-// Path returns the absolute path of the source, "" of a reader.
-func (s *Source) Path() string { return s.path }
-
-// Hash computes the checksum of a source beforehand, so that receivers can tell
+// hash computes the checksum of a source beforehand, so that receivers can tell
 // by themselves whether what they have is the same. It must be a regular file.
-func (s *Source) Hash() error {
+func (s *source) hash() error {
 	f, ok := s.reader.(*os.File)
 	switch {
 	case s.root != nil:
@@ -95,8 +92,8 @@ func (s *Source) Hash() error {
 	return err
 }
 
-// Close closes what Open opened.
-func (s *Source) Close() error {
+// close closes what openSource opened.
+func (s *source) close() error {
 	if s.root != nil {
 		return s.root.Close()
 	}
@@ -107,7 +104,7 @@ func (s *Source) Close() error {
 }
 
 // top is the entry of the source itself.
-func (s *Source) top() *entry {
+func (s *source) top() *entry {
 	e := &entry{Mode: 0o600, MTime: noTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
 	if s.info == nil {
 		return e
@@ -139,13 +136,13 @@ func describe(e *entry, info fs.FileInfo) {
 	if info.ModTime().IsZero() {
 		e.MTime = noTime
 	}
-	e.UID, e.GID = OwnerOf(info)
+	e.UID, e.GID = ownerOf(info)
 	e.Size = info.Size()
 }
 
 // opener opens files of a tree, many of which are in the same directory.
 type opener struct {
-	src  *Source
+	src  *source
 	path string
 	dir  *os.Root // of path; nil: the source's root
 }
@@ -193,7 +190,7 @@ func (o *opener) open(e *entry) (*os.File, error) {
 }
 
 // failure names the file of the source that something went wrong with.
-func (s *Source) failure(path string, err error) error {
+func (s *source) failure(path string, err error) error {
 	name := s.path
 	switch {
 	case s.root != nil:
@@ -203,16 +200,16 @@ func (s *Source) failure(path string, err error) error {
 	case name == "":
 		name = "reader"
 	}
-	err = Reason(err)
+	err = reason(err)
 	if err == io.ErrUnexpectedEOF {
 		err = fmt.Errorf("%w: the file has become shorter", err)
 	}
 	return pathError("read", name, err)
 }
 
-// Reason takes off what the system said of where it went wrong: names
+// reason takes off what the system said of where it went wrong: names
 // relative to a directory that was opened before mean nothing to a caller.
-func Reason(err error) error {
+func reason(err error) error {
 	for {
 		switch e := err.(type) {
 		case *fs.PathError:

@@ -7,37 +7,37 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Down is a connection on which a copy is passed on.
-type Down struct {
-	Conn Conn
-	// Members are the numbers of those who get the copy by it.
-	Members []int
-	// Spread tells that the other end is a Spread, not a Receive.
-	Spread bool
+// down is a connection on which a copy is passed on.
+type down struct {
+	conn conn
+	// members are the numbers of those who get the copy by it.
+	members []int
+	// spreads tells that the other end is a spread, not a receive.
+	spreads bool
 }
 
-// Outcome is what became of the copy of one member.
-type Outcome struct {
+// outcome is what became of the copy of one member.
+type outcome struct {
 	_      struct{} `cbor:",toarray"`
 	Member int
 	Result Result
 	Err    []byte // encoded; nil: none
 }
 
-func failed(members []int, err error) []Outcome {
-	list := make([]Outcome, len(members))
+func failed(members []int, err error) []outcome {
+	list := make([]outcome, len(members))
 	b := core.EncodeError(err)
 	for i, m := range members {
-		list[i] = Outcome{Member: m, Err: b}
+		list[i] = outcome{Member: m, Err: b}
 	}
 	return list
 }
 
-// SendAll is Send to a Spread: src is a single file, whose checksum has been
+// sendAll is send to a spread: src is a single file, whose checksum has been
 // computed.
-func SendAll(c Conn, src *Source, o Options) ([]Outcome, error) {
-	b, _, err := send(c, src, o)
-	var all []Outcome
+func sendAll(c conn, src *source, o Options) ([]outcome, error) {
+	b, _, err := converse(c, src, o)
+	var all []outcome
 	if err == nil {
 		if err = core.Unmarshal(b, &all); err != nil {
 			err = protocolError("outcomes that can't be decoded")
@@ -56,30 +56,30 @@ type record struct {
 	body []byte
 }
 
-// branch is one Down at work.
+// branch is one down at work.
 type branch struct {
-	Down
-	records  chan record // capacity ahead; closed by Spread
+	down
+	records  chan record // capacity ahead; closed by spread
 	verdict  chan need   // capacity 1; closed without one if the branch has failed
-	outcomes []Outcome   // set when its goroutine has ended
+	outcomes []outcome   // set when its goroutine has ended
 }
 
-// Spread passes a copy of one file on to many receivers, none of whom can fail
+// spread passes a copy of one file on to many receivers, none of whom can fail
 // that of the others, and reports what became of each. It returns the first
 // error of up, with which it and all others have then been reset.
-func Spread(up Conn, downs []Down) error {
+func spread(up conn, downs []down) error {
 	in, out := newRecordReader(up), newRecordWriter(up)
 	branches := make([]*branch, len(downs))
 	var running sync.WaitGroup
 	for i, d := range downs {
-		b := &branch{Down: d, records: make(chan record, ahead), verdict: make(chan need, 1)}
+		b := &branch{down: d, records: make(chan record, ahead), verdict: make(chan need, 1)}
 		branches[i] = b
 		running.Go(b.run)
 	}
 	err := pass(in, out, branches)
 	if err != nil {
 		for _, b := range branches {
-			b.Conn.Reset(err)
+			b.conn.Reset(err)
 		}
 	}
 	for _, b := range branches {
@@ -87,7 +87,7 @@ func Spread(up Conn, downs []Down) error {
 	}
 	running.Wait()
 	if err == nil {
-		var all []Outcome
+		var all []outcome
 		for _, b := range branches {
 			all = append(all, b.outcomes...)
 		}
@@ -143,16 +143,16 @@ func pass(in *recordReader, out *recordWriter, branches []*branch) error {
 func (b *branch) run() {
 	outcomes, err := b.pass()
 	if err != nil {
-		b.Conn.Reset(err)
-		outcomes = failed(b.Members, err)
+		b.conn.Reset(err)
+		outcomes = failed(b.members, err)
 	}
 	b.outcomes = outcomes
 	for range b.records {
 	}
 }
 
-func (b *branch) pass() ([]Outcome, error) {
-	in, out := newRecordReader(b.Conn), newRecordWriter(b.Conn)
+func (b *branch) pass() ([]outcome, error) {
+	in, out := newRecordReader(b.conn), newRecordWriter(b.conn)
 	same, err := b.begin(in, out)
 	close(b.verdict)
 	if err != nil {
@@ -207,7 +207,7 @@ func (b *branch) begin(in *recordReader, out *recordWriter) (same bool, err erro
 	return v.Kind == needNothing, err
 }
 
-func (b *branch) result(in *recordReader) ([]Outcome, error) {
+func (b *branch) result(in *recordReader) ([]outcome, error) {
 	kind, size, err := in.next()
 	if err == nil && kind != recResult {
 		err = protocolError("a record that a receiver does not send")
@@ -215,25 +215,25 @@ func (b *branch) result(in *recordReader) ([]Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Spread {
-		var all []Outcome
+	if b.spreads {
+		var all []outcome
 		err := in.value(size, &all)
 		return b.own(all), err
 	}
-	o := Outcome{Member: b.Members[0]}
+	o := outcome{Member: b.members[0]}
 	err = in.value(size, &o.Result)
-	return []Outcome{o}, err
+	return []outcome{o}, err
 }
 
 // own leaves out what a branch says of members that are not its own, and adds
 // those that it says nothing of.
-func (b *branch) own(all []Outcome) []Outcome {
-	var list []Outcome
-	for _, m := range b.Members {
+func (b *branch) own(all []outcome) []outcome {
+	var list []outcome
+	for _, m := range b.members {
 		found := failed([]int{m}, protocolError("no word of this copy"))
 		for _, o := range all {
 			if o.Member == m {
-				found = []Outcome{o}
+				found = []outcome{o}
 				break
 			}
 		}
@@ -242,8 +242,8 @@ func (b *branch) own(all []Outcome) []Outcome {
 	return list
 }
 
-// Error returns the reason of a copy that failed.
-func (o *Outcome) Error() error {
+// failure returns the reason of a copy that failed.
+func (o *outcome) failure() error {
 	if o.Err == nil {
 		return nil
 	}

@@ -170,11 +170,11 @@ func TestLimits(t *testing.T) {
 		a, b := newPipe(-1)
 		done := make(chan error)
 		go func() {
-			_, err := Receive(b, filepath.Join(dir, what), o)
+			_, err := receive(b, filepath.Join(dir, what), o)
 			done <- err
 		}()
 		// The sender does not know of the limits.
-		_, err := Send(a, open(t, from), Options{})
+		_, err := send(a, open(t, from), Options{})
 		if getErr := <-done; err == nil || !errors.Is(getErr, core.ErrTooLarge) && !errors.Is(getErr, core.ErrProtocol) {
 			t.Errorf("%s: %v; %v", what, err, getErr)
 		}
@@ -187,7 +187,7 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 	a, b := newPipe(-1)
 	done := make(chan error)
 	go func() {
-		_, err := Receive(b, target, Options{})
+		_, err := receive(b, target, Options{})
 		b.Reset(errCut)
 		done <- err
 	}()

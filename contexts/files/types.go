@@ -7,9 +7,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Conn is the connection between sender and receiver. Reset must end blocked
+// conn is the connection between sender and receiver. Reset must end blocked
 // reads and writes on both sides, and make the other side return err.
-type Conn interface {
+type conn interface {
 	Read(b []byte) (int, error)
 	Write(b []byte) (int, error)
 	Reset(err error)

@@ -13,7 +13,7 @@ import (
 // walker announces what a tree holds, directories before what is in them and
 // names in order.
 type walker struct {
-	src     *Source
+	src     *source
 	o       Options
 	emit    func(*entry) bool // false: enough
 	skipped []string

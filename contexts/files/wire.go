@@ -25,17 +25,18 @@ const (
 // files are read, hashed and written.
 const blockSize = 256 << 10
 
-// maxRecord bounds the body of any record, in bytes.
+// maxRecord bounds the body of any record of a copy, in bytes.
 const maxRecord = blockSize
 
 // recordWriter writes records.
 type recordWriter struct {
 	w    *bufio.Writer
+	max  int // of the bytes of a body that is a value
 	head []byte
 }
 
 func newRecordWriter(w io.Writer) *recordWriter {
-	return &recordWriter{w: bufio.NewWriterSize(w, core.MaxBody)}
+	return &recordWriter{w: bufio.NewWriterSize(w, core.MaxBody), max: maxRecord}
 }
 
 func (w *recordWriter) write(kind byte, body []byte) error {
@@ -55,7 +56,7 @@ func (w *recordWriter) number(kind byte, n int64) error {
 // value writes a record whose body is a value in CBOR.
 func (w *recordWriter) value(kind byte, v any) error {
 	b, err := core.Marshal(v)
-	if err == nil && len(b) > maxRecord {
+	if err == nil && len(b) > w.max {
 		err = core.ErrTooLarge
 	}
 	if err != nil {
@@ -69,11 +70,12 @@ func (w *recordWriter) flush() error { return w.w.Flush() }
 // recordReader reads records. The body is to be read between two calls of
 // next: it takes no memory before it is asked for.
 type recordReader struct {
-	r *bufio.Reader
+	r   *bufio.Reader
+	max uint64 // of the bytes of a body
 }
 
 func newRecordReader(r io.Reader) *recordReader {
-	return &recordReader{r: bufio.NewReaderSize(r, core.MaxBody)}
+	return &recordReader{r: bufio.NewReaderSize(r, core.MaxBody), max: maxRecord}
 }
 
 // next returns the kind and the size of the next record. A connection that
@@ -86,7 +88,7 @@ func (r *recordReader) next() (kind byte, size int, err error) {
 	if err != nil {
 		return 0, 0, unexpected(err)
 	}
-	if n > maxRecord {
+	if n > r.max {
 		return 0, 0, protocolError("a record is too long")
 	}
 	return kind, int(n), nil
@@ -98,8 +100,16 @@ func (r *recordReader) fill(b []byte) error {
 }
 
 func (r *recordReader) body(size int) ([]byte, error) {
-	b := make([]byte, size)
-	return b, r.fill(b)
+	if size <= maxRecord {
+		b := make([]byte, size)
+		return b, r.fill(b)
+	}
+	// So much memory is taken as the bytes arrive, not as they are announced.
+	b, err := io.ReadAll(io.LimitReader(r.r, int64(size)))
+	if err == nil && len(b) < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return b, err
 }
 
 // number reads a body that is one number which fits an int64.

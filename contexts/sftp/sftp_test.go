@@ -6,15 +6,14 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 
 	pkgsftp "github.com/pkg/sftp"
 
-	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 	"github.com/mitosis-go/mitosis/contexts/sftp"
 )
 
@@ -25,20 +24,7 @@ func TestMain(m *testing.M) {
 
 func child(t *testing.T) *contexts.Node {
 	t.Helper()
-	self, err := contexts.Start(t.Context(), &contexts.Config{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := self.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	n, err := self.Connect(t.Context(), connect.Local{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return treetest.Child(t, treetest.Start(t, nil))
 }
 
 func TestAClientThroughANode(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
@@ -45,13 +46,15 @@ func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 	}
 
 	for _, path := range []string{from, tree} {
-		if _, err := web.Put(ctx, path, path, nil); err != nil {
+		if _, err := files.Put(ctx, web, path, path, nil); err != nil {
 			return nil, err
 		}
 	}
 
-	put := copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, from, to, nil) })
-	fetch := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, from, to, nil) })
+	put := copySubject("put", removeFar, func(ctx context.Context, to string) (files.Result, error) { return files.Put(ctx, web, from, to, nil) })
+	fetch := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (files.Result, error) {
+		return files.Fetch(ctx, web, from, to, nil)
+	})
 	push := pushSubject("cat file | ssh cat >file", "cat "+from, "cat >%s", removeFar)
 	pull := pullSubject("ssh cat file >file", "cat "+from, "cat >%s")
 	if err := inTurns(ctx, rounds(7), put, push, fetch, pull); err != nil {
@@ -63,8 +66,10 @@ func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 			Limit: rate(pair[1]), LimitIs: pair[1].name, Factor: 0.9, AtLeast: true})
 	}
 
-	put = copySubject("put", removeFar, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Put(ctx, tree, to, nil) })
-	fetch = copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (contexts.Copied, error) { return web.Fetch(ctx, tree, to, nil) })
+	put = copySubject("put", removeFar, func(ctx context.Context, to string) (files.Result, error) { return files.Put(ctx, web, tree, to, nil) })
+	fetch = copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (files.Result, error) {
+		return files.Fetch(ctx, web, tree, to, nil)
+	})
 	pack, unpack := "tar -C "+tree+" -cf - .", "mkdir %[1]s && tar -C %[1]s -xf -"
 	push, pull = pushSubject("tar | ssh tar", pack, unpack, removeFar), pullSubject("ssh tar | tar", pack, unpack)
 	if err := inTurns(ctx, rounds(5), put, push, fetch, pull); err != nil {
@@ -103,7 +108,7 @@ func makeTree(root string, files int) error {
 }
 
 // copySubject measures a copy to a new place, in milliseconds.
-func copySubject(name string, remove func(string) error, do func(context.Context, string) (contexts.Copied, error)) *subject {
+func copySubject(name string, remove func(string) error, do func(context.Context, string) (files.Result, error)) *subject {
 	to := filepath.Join(copyPlace, name+".copy")
 	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
 		began := time.Now()

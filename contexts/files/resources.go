@@ -1,4 +1,4 @@
-package contexts
+package files
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+
+	"github.com/mitosis-go/mitosis/contexts"
 )
 
 // The bounds of resources, in bytes: of one file, and of what a context keeps
@@ -19,22 +21,62 @@ const (
 	resourceCache = 16 << 20
 )
 
+// offers are the files that masters in this process offer, each to its tree.
+var offers struct {
+	mu sync.Mutex
+	of map[*contexts.Node]fs.FS
+}
+
+// passed is what this process keeps of resources on their way. It is the
+// process's because a process is at the most one context that is not a master,
+// and that until its end.
+var passed resourceStore
+
+// Offer lets all contexts of the tree that self is the master of read files, by
+// [Resources], until self is closed. The files must not change. What is offered
+// is what can be opened: for a directory, prefer os.Root.FS to os.DirFS, which
+// follows symbolic links out of it.
+//
+// In a context that is not a master it fails with contexts.ErrRefused, and with
+// fs.ErrExist where files are offered already.
+func Offer(self *contexts.Node, fsys fs.FS) error {
+	if self == nil || self.Self() != self || self.Via() != nil {
+		return failedAt(self, "offer", contexts.ErrRefused)
+	}
+	offers.mu.Lock()
+	defer offers.mu.Unlock()
+	if offers.of[self] != nil {
+		return failedAt(self, "offer", fs.ErrExist)
+	}
+	if offers.of == nil {
+		offers.of = make(map[*contexts.Node]fs.FS)
+	}
+	offers.of[self] = fsys
+	go func() { // until self is closed
+		<-self.Done()
+		offers.mu.Lock()
+		defer offers.mu.Unlock()
+		delete(offers.of, self)
+	}()
+	return nil
+}
+
+func offered(self *contexts.Node) fs.FS {
+	offers.mu.Lock()
+	defer offers.mu.Unlock()
+	return offers.of[self]
+}
+
 // Resources returns the files that the master offers to all contexts of its
-// tree by Config.Resources, for a function that runs in any of them. ctx must
-// be, or descend from, the one that the function was given; it bounds all that
-// is done with the result.
+// tree by [Offer], for a function that runs in any of them. ctx must be, or
+// descend from, the one that the function was given, else Resources panics; it
+// bounds all that is done with the result.
 //
 // A file crosses each link of the tree when it is first asked for from below
 // it: every context on the way keeps what passed, up to 16 MiB in all. Whoever
 // offers files must therefore not change them. A file of more than 16 MiB is
-// ErrTooLarge; for such there is [Node.Put].
-func Resources(ctx context.Context) fs.FS {
-	c := callOf(ctx)
-	if c == nil {
-		panic("contexts: Resources was called with a context.Context that no registered function was given")
-	}
-	return &resourceFS{ctx: ctx, l: c.l}
-}
+// contexts.ErrTooLarge; for such there is [Put].
+func Resources(ctx context.Context) fs.FS { return &resourceFS{ctx: ctx, self: contexts.Self(ctx)} }
 
 // resource is a file or a directory that was offered.
 type resource struct {
@@ -49,39 +91,40 @@ func (r *resource) size() int { return len(r.Data) + 100*(1+len(r.List)) }
 // resourceFunc is what a context asks its parent for a resource with. The
 // names come from contexts that may be hostile; fs.FS is what keeps them in. It
 // calls itself in the parent, which a package variable could not.
-var resourceFunc *Func[string, resource]
+var resourceFunc *contexts.Func[string, resource]
 
 func init() {
-	resourceFunc = NewFunc("mitosis.resource", func(ctx context.Context, name string) (resource, error) {
-		r, err := callOf(ctx).l.resource(ctx, name)
+	resourceFunc = contexts.NewFunc("mitosis.files.resource", func(ctx context.Context, name string) (resource, error) {
+		r, err := findResource(ctx, contexts.Self(ctx), name)
 		if err != nil {
 			return resource{}, err
 		}
 		return *r, nil
-	}, AllowDescendants)
+	}, contexts.AllowDescendants)
 }
 
-// resource finds a resource: in the master what was offered, elsewhere what
+// findResource finds a resource: in the master what was offered, elsewhere what
 // the parent says.
-func (l *local) resource(ctx context.Context, name string) (*resource, error) {
+func findResource(ctx context.Context, self *contexts.Node, name string) (*resource, error) {
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrInvalid
 	}
-	if len(l.ancestors) == 0 {
-		return readResource(l.cfg.Resources, name)
+	parent := self.Via()
+	if parent == nil {
+		return readResource(offered(self), name)
 	}
-	return l.resources.get(ctx, name, func() (*resource, error) {
+	return passed.get(ctx, name, func() (*resource, error) {
 		// Others may wait for the same: the end of one caller is not theirs.
-		r, err := resourceFunc.Call(l.ctx, l.node(l.ancestors[0]), name)
+		r, err := resourceFunc.Call(context.WithoutCancel(ctx), parent, name)
 		return &r, reasonWithin(err)
 	})
 }
 
-func readResource(offered fs.FS, name string) (*resource, error) {
-	if offered == nil {
+func readResource(fsys fs.FS, name string) (*resource, error) {
+	if fsys == nil {
 		return nil, fs.ErrNotExist
 	}
-	f, err := offered.Open(name)
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +135,7 @@ func readResource(offered fs.FS, name string) (*resource, error) {
 	}
 	r := &resource{Info: newFileInfo(info)}
 	if info.IsDir() {
-		list, err := fs.ReadDir(offered, name)
+		list, err := fs.ReadDir(fsys, name)
 		for _, e := range list {
 			info, infoErr := e.Info()
 			if infoErr != nil {
@@ -107,7 +150,7 @@ func readResource(offered fs.FS, name string) (*resource, error) {
 	}
 	r.Data, err = io.ReadAll(io.LimitReader(f, maxResource+1))
 	if err == nil && len(r.Data) > maxResource {
-		err = ErrTooLarge
+		err = contexts.ErrTooLarge
 	}
 	return r, err
 }
@@ -138,7 +181,7 @@ func (s *resourceStore) get(ctx context.Context, name string, fetch func() (*res
 		}
 		e = s.order.PushFront(&keptResource{name: name, done: make(chan struct{})})
 		s.kept[name] = e
-		go s.fill(e, fetch) // until fetch returns: at the end of the context, at the latest
+		go s.fill(e, fetch) // until fetch returns: at the loss of the parent, at the latest
 	} else {
 		s.order.MoveToFront(e)
 	}
@@ -180,12 +223,12 @@ func (s *resourceStore) fill(e *list.Element, fetch func() (*resource, error)) {
 // resourceFS is what Resources returns. It implements fs.ReadFileFS, fs.StatFS
 // and fs.ReadDirFS.
 type resourceFS struct {
-	ctx context.Context
-	l   *local
+	ctx  context.Context
+	self *contexts.Node
 }
 
 func (f *resourceFS) get(op, name string) (*resource, error) {
-	r, err := f.l.resource(f.ctx, name)
+	r, err := findResource(f.ctx, f.self, name)
 	if err != nil {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err

@@ -1,4 +1,4 @@
-package contexts
+package files
 
 import (
 	"bufio"
@@ -9,9 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mitosis-go/mitosis/contexts/files"
+	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
-	"github.com/mitosis-go/mitosis/router"
 )
 
 // maxTransfer is how much one request carries at the most, in bytes.
@@ -84,38 +83,62 @@ type fileReply struct {
 	Err   []byte // encoded; nil: none
 }
 
+// recMessage is the one kind of record on the connection of an open file, on
+// which requests and answers take turns.
+const recMessage = 'M'
+
+func messages(c net.Conn) (*recordReader, *recordWriter) {
+	// A directory may have any number of entries, and most files that are
+	// opened are small: the buffers are, too.
+	return &recordReader{r: bufio.NewReader(c), max: core.MaxMessage}, &recordWriter{w: bufio.NewWriter(c), max: core.MaxMessage}
+}
+
+func writeMessage(w *recordWriter, v any) error {
+	if err := w.value(recMessage, v); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+func readMessage(r *recordReader, v any) error {
+	kind, size, err := r.next()
+	if err == nil && kind != recMessage {
+		err = protocolError("a record that does not belong to an open file")
+	}
+	if err != nil {
+		return err
+	}
+	return r.value(size, v)
+}
+
 // fileConn serves one open file.
-var fileConn = NewConnFunc("mitosis.fs.file", func(_ context.Context, conn net.Conn, q openRequest) error {
+var fileConn = contexts.NewConnFunc("mitosis.files.file", func(_ context.Context, conn net.Conn, q openRequest) error {
 	t, done, err := q.At.open()
 	if err != nil {
-		return files.Reason(err)
+		return reason(err)
 	}
 	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags), q.Mode)
 	done()
 	if err != nil {
-		return files.Reason(err)
+		return reason(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return files.Reason(err)
+		return reason(err)
 	}
-	in, out := bufio.NewReader(conn), &seqWriter{s: conn.(*router.Stream)}
+	in, out := messages(conn)
 	r := fileReply{Infos: []FileInfo{newFileInfo(info)}}
 	for {
-		if err := out.value(r); err != nil {
-			return err
-		}
-		b, last, err := readItem(in, maxItem)
-		if last || err != nil {
+		if err := writeMessage(out, r); err != nil {
 			return err
 		}
 		var q fileRequest
-		if err := core.Unmarshal(b, &q); err != nil {
+		if err := readMessage(in, &q); err != nil {
 			return err
 		}
 		if r, err = q.serve(f); err != nil {
-			r.Err = core.EncodeError(files.Reason(err))
+			r.Err = core.EncodeError(reason(err))
 		}
 	}
 })

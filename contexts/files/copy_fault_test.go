@@ -1,4 +1,4 @@
-package contexts_test
+package files_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 // faultPoints is at how many points of a copy a context dies.
@@ -26,8 +27,8 @@ func faultPoints() int {
 // TestAContextDiesDuringACopy kills the context at the other end of a copy, at
 // different blocks of it: of a put that is the receiver, of a fetch the
 // sender. The error is that of a link, the target the old file, nothing is
-// left, and the next context resumes. (Package files cuts the connection at
-// 200 points of a copy.)
+// left, and the next context resumes. (Another test cuts the connection at 200
+// points of a copy.)
 func TestAContextDiesDuringACopy(t *testing.T) {
 	self := start(t, nil)
 	content := pattern(8 << 20)
@@ -35,8 +36,8 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 	dir := t.TempDir()
 	from := filepath.Join(dir, "from")
 	writeFile(t, from, content)
-	copies := map[string]func(*contexts.Node, context.Context, string, string, *contexts.CopyOptions) (contexts.Copied, error){
-		"put": (*contexts.Node).Put, "fetch": (*contexts.Node).Fetch,
+	copies := map[string]func(context.Context, *contexts.Node, string, string, *files.Options) (files.Result, error){
+		"put": files.Put, "fetch": files.Fetch,
 	}
 	for i := range faultPoints() {
 		for what, do := range copies {
@@ -60,13 +61,13 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 						}
 						<-n.Done()
 					})
-					o := contexts.CopyOptions{Resume: resume}
-					o.Progress = func(p contexts.CopyProgress) {
+					o := files.Options{Resume: resume}
+					o.Progress = func(p files.Progress) {
 						if p.Bytes >= int64(i)<<18 {
 							kill()
 						}
 					}
-					_, err = do(n, t.Context(), from, to, &o)
+					_, err = do(t.Context(), n, from, to, &o)
 					if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
 						t.Errorf("%v", err)
 					}
@@ -94,7 +95,7 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 						kept = err == nil && info.Size() > 0
 					}
 					o.Progress = nil
-					res, err := do(child(t, self), t.Context(), from, to, &o)
+					res, err := do(t.Context(), child(t, self), from, to, &o)
 					if err != nil || res.SHA256 != sum || kept && res.Sent >= res.Size {
 						t.Errorf("%+v, %v", res, err)
 					}
@@ -123,10 +124,10 @@ func TestTreesWithOddNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := n.Put(t.Context(), filepath.Join(dir, "from"), filepath.Join(dir, "there\xff"), nil); err != nil {
+	if _, err := files.Put(t.Context(), n, filepath.Join(dir, "from"), filepath.Join(dir, "there\xff"), nil); err != nil {
 		t.Fatal(err)
 	}
-	res, err := n.Fetch(t.Context(), filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
+	res, err := files.Fetch(t.Context(), n, filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
 	if err != nil || res.Files != len(names) || res.Links != len(names) || res.Dirs != len(names)+1 || res.Source != filepath.Join(dir, "there\xff") {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -135,7 +136,7 @@ func TestTreesWithOddNames(t *testing.T) {
 			t.Errorf("%q: %q, %v", name, b, err)
 		}
 	}
-	if _, err := n.Fetch(t.Context(), "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
+	if _, err := files.Fetch(t.Context(), n, "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package contexts
+package files
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mitosis-go/mitosis/contexts/files"
+	"github.com/mitosis-go/mitosis/contexts"
 )
 
 // fsOp is an operation on a file system. The numbers travel: append only.
@@ -68,14 +68,14 @@ var (
 	errReply           = errors.New("the answer makes no sense")
 )
 
-var fsFunc = NewFunc("mitosis.fs", func(_ context.Context, q fsRequest) (fsReply, error) {
+var fsFunc = contexts.NewFunc("mitosis.files.fs", func(_ context.Context, q fsRequest) (fsReply, error) {
 	t, done, err := q.At.open()
 	if err != nil {
-		return fsReply{}, files.Reason(err)
+		return fsReply{}, reason(err)
 	}
 	defer done()
 	r, err := q.serve(t, filepath.FromSlash(q.Name))
-	return r, files.Reason(err)
+	return r, reason(err)
 })
 
 // tree is what operations work on: an *os.Root, or all that a name can reach.
@@ -98,7 +98,7 @@ type tree interface {
 
 var _ tree = (*os.Root)(nil)
 
-// open opens what a FS stands for. done closes it.
+// open opens what a Dir stands for. done closes it.
 func (p fsPlace) open() (t tree, done func(), err error) {
 	// On Windows the names begin at a drive.
 	dir := hostDir(filepath.Join(filepath.VolumeName(os.TempDir())+string(filepath.Separator), filepath.FromSlash(p.Dir)))
@@ -170,7 +170,7 @@ func (q *fsRequest) serve(t tree, name string) (r fsReply, err error) {
 
 func newFileInfo(info fs.FileInfo) FileInfo {
 	i := FileInfo{Base: info.Name(), Bytes: info.Size(), Bits: info.Mode(), Changed: info.ModTime()}
-	i.UID, i.GID = files.OwnerOf(info)
+	i.UID, i.GID = ownerOf(info)
 	return i
 }
 
@@ -215,7 +215,7 @@ func readFile(t tree, name string) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxReadFile+1))
 	if len(b) > maxReadFile {
-		return nil, ErrTooLarge
+		return nil, contexts.ErrTooLarge
 	}
 	return b, err
 }

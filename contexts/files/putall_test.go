@@ -1,4 +1,4 @@
-package contexts_test
+package files_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 // workIn gives a context a working directory of its own, so that several on one
@@ -54,7 +55,7 @@ func TestPutAllCrossesEachLinkOnce(t *testing.T) {
 	dirs = append([]string{"."}, dirs...)
 	for round, wantSent := range []int64{int64(len(content)), 0} {
 		before := linkBytes(t, self)
-		for i, r := range contexts.PutAll(t.Context(), nodes, from, "target", nil) {
+		for i, r := range files.PutAll(t.Context(), nodes, from, "target", nil) {
 			if r.Err != nil || r.Value.Sent != wantSent || r.Value.SHA256 != sha256.Sum256(content) || r.Value.Source != from {
 				t.Errorf("%v: %+v, %v", nodes[i], r.Value, r.Err)
 			}
@@ -90,7 +91,7 @@ func TestPutAllFailsForSome(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from")
 	writeFile(t, from, pattern(3<<20))
 	nodes := []*contexts.Node{bad, gone, good, hop, good}
-	results := contexts.PutAll(t.Context(), nodes, from, "target", nil)
+	results := files.PutAll(t.Context(), nodes, from, "target", nil)
 	for i, wantOK := range []bool{false, false, true, true, true} {
 		if (results[i].Err == nil) != wantOK {
 			t.Errorf("%v: %v", nodes[i], results[i].Err)
@@ -112,15 +113,15 @@ func TestPutAllFailsForSome(t *testing.T) {
 		name string
 		want error
 	}{"no source": {from + ".none", fs.ErrNotExist}, "a directory": {dir, syscall.EISDIR}} {
-		for _, r := range contexts.PutAll(t.Context(), nodes, c.name, "target", nil) {
+		for _, r := range files.PutAll(t.Context(), nodes, c.name, "target", nil) {
 			if !errors.Is(r.Err, c.want) {
 				t.Errorf("%s: %v", what, r.Err)
 			}
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	o := &contexts.CopyOptions{Progress: func(contexts.CopyProgress) { cancel() }}
-	for _, r := range contexts.PutAll(ctx, nodes[2:], from, "another", o) {
+	o := &files.Options{Progress: func(files.Progress) { cancel() }}
+	for _, r := range files.PutAll(ctx, nodes[2:], from, "another", o) {
 		if !errors.Is(r.Err, context.Canceled) {
 			t.Errorf("cancelled: %v", r.Err)
 		}

@@ -1,4 +1,4 @@
-package contexts_test
+package files_test
 
 import (
 	"bytes"
@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 // inside makes a directory and returns it together with the name that it has
-// in a FS.
+// in a Dir.
 func inside(t *testing.T) (dir, name string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -26,10 +27,10 @@ func inside(t *testing.T) (dir, name string) {
 }
 
 // rootOf makes a directory and opens it in a context.
-func rootOf(t *testing.T, n *contexts.Node) (f *contexts.FS, dir, name string) {
+func rootOf(t *testing.T, n *contexts.Node) (f *files.Dir, dir, name string) {
 	t.Helper()
 	dir, name = inside(t)
-	f, err := n.FS(t.Context()).OpenRoot(name)
+	f, err := files.FS(t.Context(), n).OpenRoot(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +50,11 @@ func TestFSIsOne(t *testing.T) {
 	if err := os.Symlink("a", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	sub, err := n.FS(t.Context()).Sub(name)
+	sub, err := files.FS(t.Context(), n).Sub(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	confined, err := n.FS(t.Context()).OpenRoot(name)
+	confined, err := files.FS(t.Context(), n).OpenRoot(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestErrorsOfAFS(t *testing.T) {
 		t.Error("a link that leads out was opened as a root")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	file, err := n.FS(ctx).OpenFile(name+"/file", os.O_RDWR, 0)
+	file, err := files.FS(ctx, n).OpenFile(name+"/file", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

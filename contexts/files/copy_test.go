@@ -1,4 +1,4 @@
-package contexts_test
+package files_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 func writeFile(t testing.TB, path string, b []byte) {
@@ -38,21 +39,21 @@ func TestPutAndFetch(t *testing.T) {
 		at := func(name string) string { return filepath.Join(dir, name) }
 		content := pattern(3<<20 + 7)
 		writeFile(t, at("a"), content)
-		put, err := n.Put(t.Context(), at("a"), at("b"), nil)
+		put, err := files.Put(t.Context(), n, at("a"), at("b"), nil)
 		if err != nil || put.Source != at("a") || put.Target != at("b") || put.Size != int64(len(content)) || put.SHA256 != sha256.Sum256(content) {
 			t.Fatalf("%+v, %v", put, err)
 		}
-		got, err := n.Fetch(t.Context(), at("b"), at("c"), &contexts.CopyOptions{Mode: 0o600})
+		got, err := files.Fetch(t.Context(), n, at("b"), at("c"), &files.Options{Mode: 0o600})
 		if err != nil || got.Source != at("b") || got.Target != at("c") || got.SHA256 != put.SHA256 {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if b, err := os.ReadFile(at("c")); err != nil || !bytes.Equal(b, content) {
 			t.Errorf("%d bytes came back, %v", len(b), err)
 		}
-		if again, err := n.Fetch(t.Context(), at("b"), at("c"), nil); err != nil || again.Sent != 0 {
+		if again, err := files.Fetch(t.Context(), n, at("b"), at("c"), nil); err != nil || again.Sent != 0 {
 			t.Errorf("sent again: %+v, %v", again, err)
 		}
-		read, err := n.PutReader(t.Context(), strings.NewReader("from a reader"), at("d"), nil)
+		read, err := files.PutReader(t.Context(), n, strings.NewReader("from a reader"), at("d"), nil)
 		if err != nil || read.Size != 13 {
 			t.Errorf("%+v, %v", read, err)
 		}
@@ -75,22 +76,22 @@ func TestErrorsOfCopies(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err := b.Put(t.Context(), at("none"), at("x"), nil)
+	_, err := files.Put(t.Context(), b, at("none"), at("x"), nil)
 	check("put of nothing", "none", err, fs.ErrNotExist)
-	_, err = b.Put(t.Context(), at("a"), at("none/x"), nil)
+	_, err = files.Put(t.Context(), b, at("a"), at("none/x"), nil)
 	check("put to nowhere", "none/x", err, fs.ErrNotExist)
-	_, err = b.Put(t.Context(), at("a"), at("a"), &contexts.CopyOptions{NoReplace: true})
+	_, err = files.Put(t.Context(), b, at("a"), at("a"), &files.Options{NoReplace: true})
 	check("put over a file", "a", err, fs.ErrExist)
-	_, err = b.Fetch(t.Context(), at("none"), at("x"), nil)
+	_, err = files.Fetch(t.Context(), b, at("none"), at("x"), nil)
 	check("fetch of nothing", "none", err, fs.ErrNotExist)
-	_, err = b.Fetch(t.Context(), at("a"), at("none/x"), nil)
+	_, err = files.Fetch(t.Context(), b, at("a"), at("none/x"), nil)
 	check("fetch to nowhere", "none/x", err, fs.ErrNotExist)
-	_, err = b.PutReader(t.Context(), failingReader{}, at("x"), nil)
+	_, err = files.PutReader(t.Context(), b, failingReader{}, at("x"), nil)
 	if !errors.Is(err, errReader) {
 		t.Errorf("a reader that fails: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = b.PutReader(ctx, readerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }), at("x"), nil)
+	_, err = files.PutReader(ctx, b, readerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }), at("x"), nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}

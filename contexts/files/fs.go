@@ -1,4 +1,4 @@
-package contexts
+package files
 
 import (
 	"context"
@@ -8,33 +8,36 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// FS is the file system of a context's host, or a part of it. It implements
+// Dir is a directory of a context's host, with all that is below it, as a file
+// system: [FS] returns the root, OpenRoot and Sub what is below. It implements
 // fs.FS, fs.StatFS, fs.ReadDirFS, fs.ReadFileFS, fs.SubFS and fs.ReadLinkFS,
 // and has the writing functions of package os as methods.
 //
 // Names are those of io/fs: relative, with slashes, "." for the root itself.
 // Unlike there they may have any bytes that the host takes. Every operation is
-// a round trip, bounded by the ctx that FS was made with; for much data there
-// are [Node.Put] and [Node.Fetch]. Errors are *fs.PathError and unwrap to an
-// *Error with the path of the node, and to the reason.
-type FS struct {
+// a round trip, bounded by the ctx that FS was given; for much data there
+// are [Put] and [Fetch]. Errors are *fs.PathError and unwrap to a
+// *contexts.Error with the path of the node, and to the reason.
+type Dir struct {
 	// Immutable.
 	ctx context.Context
-	n   *Node
+	n   *contexts.Node
 	at  fsPlace
 }
 
 var (
-	_ fs.StatFS     = (*FS)(nil)
-	_ fs.ReadDirFS  = (*FS)(nil)
-	_ fs.ReadFileFS = (*FS)(nil)
-	_ fs.SubFS      = (*FS)(nil)
-	_ fs.ReadLinkFS = (*FS)(nil)
+	_ fs.StatFS     = (*Dir)(nil)
+	_ fs.ReadDirFS  = (*Dir)(nil)
+	_ fs.ReadFileFS = (*Dir)(nil)
+	_ fs.SubFS      = (*Dir)(nil)
+	_ fs.ReadLinkFS = (*Dir)(nil)
 )
 
-// fsPlace is where the root of a FS is.
+// fsPlace is where the root of a Dir is.
 type fsPlace struct {
 	Dir string // below the host's root, with slashes
 	// Roots are directories, each opened within the one before and the first
@@ -52,15 +55,15 @@ func (p fsPlace) within(name string, confined bool) fsPlace {
 	return fsPlace{Dir: path.Join(p.Dir, name)}
 }
 
-// FS returns the file system of the context's host, from its root; on Windows
+// FS returns the file system of the host of the context n, from its root; on Windows
 // from that of the drive which temporary files are on. ctx bounds all that is
 // done with it.
-func (n *Node) FS(ctx context.Context) *FS { return &FS{ctx: ctx, n: n} }
+func FS(ctx context.Context, n *contexts.Node) *Dir { return &Dir{ctx: ctx, n: n} }
 
 // OpenRoot returns the directory as a file system that nothing leads out of,
 // neither ".." nor symbolic links, as os.OpenRoot does. The directory is looked
 // up by its name for each operation.
-func (f *FS) OpenRoot(name string) (*FS, error) {
+func (f *Dir) OpenRoot(name string) (*Dir, error) {
 	info, err := f.Stat(name)
 	if err == nil && !info.IsDir() {
 		err = pathError("openroot", name, notDirectory)
@@ -68,20 +71,16 @@ func (f *FS) OpenRoot(name string) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FS{ctx: f.ctx, n: f.n, at: f.at.within(name, true)}, nil
+	return &Dir{ctx: f.ctx, n: f.n, at: f.at.within(name, true)}, nil
 }
 
 // Sub implements fs.SubFS. Symbolic links may lead out of the result where f
 // did not come from OpenRoot.
-func (f *FS) Sub(dir string) (fs.FS, error) {
+func (f *Dir) Sub(dir string) (fs.FS, error) {
 	if !validName(dir) {
 		return nil, pathError("sub", dir, fs.ErrInvalid)
 	}
-	return &FS{ctx: f.ctx, n: f.n, at: f.at.within(dir, false)}, nil
-}
-
-func pathError(op, name string, err error) error {
-	return &fs.PathError{Op: op, Path: name, Err: err}
+	return &Dir{ctx: f.ctx, n: f.n, at: f.at.within(dir, false)}, nil
 }
 
 // validName is fs.ValidPath for names of any bytes.
@@ -98,7 +97,7 @@ func validName(name string) bool {
 }
 
 // do has one operation done at the far side.
-func (f *FS) do(op fsOp, q fsRequest) (fsReply, error) {
+func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 	q.Op, q.At = op, f.at
 	if !validName(q.Name) || op == fsRename && !validName(q.Other) {
 		return fsReply{}, pathError(op.String(), q.Name, fs.ErrInvalid)
@@ -110,16 +109,16 @@ func (f *FS) do(op fsOp, q fsRequest) (fsReply, error) {
 	return r, err
 }
 
-func (f *FS) failure(op, name string, err error) error {
-	return pathError(op, name, &Error{Path: f.n.String(), Err: reasonWithin(err)})
+func (f *Dir) failure(op, name string, err error) error {
+	return pathError(op, name, &contexts.Error{Path: f.n.String(), Err: reasonWithin(err)})
 }
 
-func (f *FS) just(op fsOp, q fsRequest) error {
+func (f *Dir) just(op fsOp, q fsRequest) error {
 	_, err := f.do(op, q)
 	return err
 }
 
-func (f *FS) info(op fsOp, name string) (fs.FileInfo, error) {
+func (f *Dir) info(op fsOp, name string) (fs.FileInfo, error) {
 	r, err := f.do(op, fsRequest{Name: name})
 	if err != nil {
 		return nil, err
@@ -131,85 +130,85 @@ func (f *FS) info(op fsOp, name string) (fs.FileInfo, error) {
 }
 
 // Stat implements fs.StatFS.
-func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info(fsStat, name) }
+func (f *Dir) Stat(name string) (fs.FileInfo, error) { return f.info(fsStat, name) }
 
 // Lstat implements fs.ReadLinkFS: it is Stat, but of a symbolic link itself.
-func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.info(fsLstat, name) }
+func (f *Dir) Lstat(name string) (fs.FileInfo, error) { return f.info(fsLstat, name) }
 
 // ReadDir implements fs.ReadDirFS.
-func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+func (f *Dir) ReadDir(name string) ([]fs.DirEntry, error) {
 	r, err := f.do(fsReadDir, fsRequest{Name: name})
 	slices.SortFunc(r.Infos, byName)
 	return entries(r.Infos), err
 }
 
 // ReadFile implements fs.ReadFileFS. A file of more than 64 MiB is
-// ErrTooLarge: fetch it.
-func (f *FS) ReadFile(name string) ([]byte, error) {
+// contexts.ErrTooLarge: fetch it.
+func (f *Dir) ReadFile(name string) ([]byte, error) {
 	r, err := f.do(fsReadFile, fsRequest{Name: name})
 	return r.Data, err
 }
 
 // ReadLink implements fs.ReadLinkFS.
-func (f *FS) ReadLink(name string) (string, error) {
+func (f *Dir) ReadLink(name string) (string, error) {
 	r, err := f.do(fsReadLink, fsRequest{Name: name})
 	return string(r.Data), err
 }
 
 // WriteFile is os.WriteFile: it writes into the file that is there. To replace
-// it as a whole, use [Node.PutReader].
-func (f *FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
+// it as a whole, use [PutReader].
+func (f *Dir) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return f.just(fsWriteFile, fsRequest{Name: name, Mode: perm, Data: data})
 }
 
 // Mkdir is os.Mkdir.
-func (f *FS) Mkdir(name string, perm fs.FileMode) error {
+func (f *Dir) Mkdir(name string, perm fs.FileMode) error {
 	return f.just(fsMkdir, fsRequest{Name: name, Mode: perm})
 }
 
 // MkdirAll is os.MkdirAll.
-func (f *FS) MkdirAll(name string, perm fs.FileMode) error {
+func (f *Dir) MkdirAll(name string, perm fs.FileMode) error {
 	return f.just(fsMkdirAll, fsRequest{Name: name, Mode: perm})
 }
 
 // Remove is os.Remove.
-func (f *FS) Remove(name string) error { return f.just(fsRemove, fsRequest{Name: name}) }
+func (f *Dir) Remove(name string) error { return f.just(fsRemove, fsRequest{Name: name}) }
 
 // RemoveAll is os.RemoveAll. The root itself is never removed.
-func (f *FS) RemoveAll(name string) error { return f.just(fsRemoveAll, fsRequest{Name: name}) }
+func (f *Dir) RemoveAll(name string) error { return f.just(fsRemoveAll, fsRequest{Name: name}) }
 
 // Rename is os.Rename.
-func (f *FS) Rename(oldname, newname string) error {
+func (f *Dir) Rename(oldname, newname string) error {
 	return f.just(fsRename, fsRequest{Name: oldname, Other: newname})
 }
 
 // Symlink is os.Symlink: the link newname says oldname, whatever that is.
-func (f *FS) Symlink(oldname, newname string) error {
+func (f *Dir) Symlink(oldname, newname string) error {
 	return f.just(fsSymlink, fsRequest{Name: newname, Other: oldname})
 }
 
 // Chmod is os.Chmod.
-func (f *FS) Chmod(name string, mode fs.FileMode) error {
+func (f *Dir) Chmod(name string, mode fs.FileMode) error {
 	return f.just(fsChmod, fsRequest{Name: name, Mode: mode})
 }
 
 // Chown is os.Chown.
-func (f *FS) Chown(name string, uid, gid int) error {
+func (f *Dir) Chown(name string, uid, gid int) error {
 	return f.just(fsChown, fsRequest{Name: name, UID: uid, GID: gid})
 }
 
 // Lchown is os.Lchown.
-func (f *FS) Lchown(name string, uid, gid int) error {
+func (f *Dir) Lchown(name string, uid, gid int) error {
 	return f.just(fsLchown, fsRequest{Name: name, UID: uid, GID: gid})
 }
 
 // Chtimes is os.Chtimes; a zero time leaves what is there.
-func (f *FS) Chtimes(name string, atime, mtime time.Time) error {
+func (f *Dir) Chtimes(name string, atime, mtime time.Time) error {
 	return f.just(fsChtimes, fsRequest{Name: name, Atime: atime, Mtime: mtime})
 }
 
 // Open implements fs.FS. The result is a *File.
-func (f *FS) Open(name string) (fs.File, error) {
+func (f *Dir) Open(name string) (fs.File, error) {
 	file, err := f.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -218,7 +217,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 }
 
 // Create is os.Create.
-func (f *FS) Create(name string) (*File, error) {
+func (f *Dir) Create(name string) (*File, error) {
 	return f.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 

@@ -1,11 +1,10 @@
-package contexts_test
+package files_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -13,14 +12,15 @@ import (
 	"testing/fstest"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 var (
 	readResource = contexts.NewFunc("test.resource", func(ctx context.Context, name string) ([]byte, error) {
-		return fs.ReadFile(contexts.Resources(ctx), name)
+		return fs.ReadFile(files.Resources(ctx), name)
 	})
 	testResources = contexts.NewFunc("test.resources", func(ctx context.Context, names []string) (struct{}, error) {
-		return struct{}{}, fstest.TestFS(contexts.Resources(ctx), names...)
+		return struct{}{}, fstest.TestFS(files.Resources(ctx), names...)
 	})
 )
 
@@ -45,7 +45,10 @@ func TestResources(t *testing.T) {
 	for i := range 5 {
 		offered.FS.(fstest.MapFS)[fmt.Sprint("part", i)] = &fstest.MapFile{Data: make([]byte, 5<<20)}
 	}
-	self := start(t, &contexts.Config{Resources: offered, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	self := start(t, nil)
+	if err := files.Offer(self, offered); err != nil {
+		t.Fatal(err)
+	}
 	a := child(t, self)
 	b, c := child(t, a), child(t, a)
 	// Many ask at once, on both sides of the hop in between.
@@ -88,10 +91,10 @@ func TestResources(t *testing.T) {
 }
 
 func TestResourcesAreAnFS(t *testing.T) {
-	self := start(t, &contexts.Config{
-		Resources: fstest.MapFS{"a": {Data: []byte("alpha")}, "d/e/f": {Data: []byte("f")}},
-		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	self := start(t, nil)
+	if err := files.Offer(self, fstest.MapFS{"a": {Data: []byte("alpha")}, "d/e/f": {Data: []byte("f")}}); err != nil {
+		t.Fatal(err)
+	}
 	b := child(t, child(t, self))
 	if _, err := testResources.Call(t.Context(), b, []string{"a", "d/e/f"}); err != nil {
 		t.Error(err)

@@ -1,7 +1,6 @@
-package contexts
+package files
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -11,24 +10,23 @@ import (
 	"sync"
 
 	"github.com/mitosis-go/mitosis/core"
-	"github.com/mitosis-go/mitosis/router"
 )
 
 // File is an open file of a context's host. It implements fs.ReadDirFile,
 // io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far
-// side when it is closed here, when ctx of its FS ends and when either context
+// side when it is closed here, when ctx of its Dir ends and when either context
 // does.
 type File struct {
 	// Immutable.
-	fsys *FS
+	fsys *Dir
 	name string
-	conn *router.Stream
+	conn stream
 	stop func() bool // of the watch on ctx
 
 	// Guarded by mu, which is held while an operation is under way.
 	mu     sync.Mutex
-	in     *bufio.Reader
-	out    *seqWriter
+	in     *recordReader
+	out    *recordWriter
 	info   FileInfo // when it was opened
 	seeks  bool     // it has places: reading ahead does no harm
 	pos    int64    // of the next Read or Write
@@ -49,16 +47,17 @@ const readAhead = 128 << 10
 
 // OpenFile is os.OpenFile. The flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND,
 // O_CREATE, O_EXCL, O_TRUNC and O_SYNC are known.
-func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
+func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	bits, ok := wireFlags(flag)
 	if !ok || !validName(name) {
 		return nil, pathError("open", name, fs.ErrInvalid)
 	}
-	conn, err := openStream(f.ctx, fileConn.e, fileConn.nodes, f.n, openRequest{At: f.at, Name: name, Flags: bits, Mode: perm})
+	conn, err := dial(f.ctx, f.n, fileConn, openRequest{At: f.at, Name: name, Flags: bits, Mode: perm})
 	if err != nil {
 		return nil, f.failure("open", name, err)
 	}
-	file := &File{fsys: f, name: name, conn: conn, in: bufio.NewReader(conn), out: &seqWriter{s: conn}}
+	file := &File{fsys: f, name: name, conn: conn}
+	file.in, file.out = messages(conn)
 	file.stop = context.AfterFunc(f.ctx, func() { conn.Reset(context.Cause(f.ctx)) })
 	r, err := file.answer()
 	if err == nil && len(r.Infos) != 1 {
@@ -76,13 +75,7 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 // answer reads one answer.
 func (f *File) answer() (fileReply, error) {
 	var r fileReply
-	b, last, err := readItem(f.in, maxItem)
-	if err == nil && last {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil {
-		err = core.Unmarshal(b, &r)
-	}
+	err := readMessage(f.in, &r)
 	if err == nil && r.Err != nil {
 		err = core.DecodeError(r.Err)
 	}
@@ -94,7 +87,7 @@ func (f *File) doLocked(q fileRequest) (fileReply, error) {
 	if f.closed {
 		return fileReply{}, pathError(q.Op.String(), f.name, fs.ErrClosed)
 	}
-	err := f.out.value(q)
+	err := writeMessage(f.out, q)
 	var r fileReply
 	if err == nil {
 		r, err = f.answer()

@@ -1,0 +1,139 @@
+package files
+
+import (
+	"context"
+	"io"
+	"net"
+	"path/filepath"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// copyRequest asks for one end of a copy.
+type copyRequest struct {
+	Path    string
+	Options Options
+}
+
+var putConn = contexts.NewConnFunc("mitosis.files.put", func(_ context.Context, c net.Conn, q copyRequest) error {
+	_, err := receive(c.(stream), q.Path, q.Options)
+	return err
+})
+
+var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Context, c net.Conn, q copyRequest) error {
+	src, err := openSource(q.Path)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	_, err = send(c.(stream), src, q.Options)
+	return err
+})
+
+// Put copies a file or a directory tree from this process's host to that of the
+// context n. Relative paths are relative to the working directories of the two
+// processes; an empty remote path stands for a new file (or directory) among
+// the temporary ones there. Nil options are the zero value.
+//
+// A file is there under its name when it is complete and checked, and not
+// before; whatever goes wrong, a file that was there stays as it was, and
+// nothing else is left. The package comment says what holds in detail, and what
+// of it for trees. What the far side has already is not sent again.
+//
+// The error is a *contexts.Error with the path of n. It names the file, here or
+// there, and is recognised by errors.Is: fs.ErrNotExist, fs.ErrPermission,
+// syscall.ENOSPC, syscall.EISDIR and so on.
+func Put(ctx context.Context, n *contexts.Node, local, remote string, o *Options) (Result, error) {
+	src, err := openSource(local)
+	if err != nil {
+		return Result{}, failedAt(n, "put", err)
+	}
+	defer src.close()
+	return put(ctx, n, src, remote, o)
+}
+
+// PutReader copies what r has to a file of the context's host, like [Put]. If r
+// is an fs.File its permissions count; else the file gets Options.Mode, or
+// 0600. A Read that blocks holds up PutReader even when ctx ends; an error of r
+// leaves the target as it was.
+func PutReader(ctx context.Context, n *contexts.Node, r io.Reader, remote string, o *Options) (Result, error) {
+	src, err := sourceOf(r)
+	if err != nil {
+		return Result{}, failedAt(n, "put", err)
+	}
+	return put(ctx, n, src, remote, o)
+}
+
+func put(ctx context.Context, n *contexts.Node, src *source, remote string, o *Options) (Result, error) {
+	return converseWith(ctx, n, "put", putConn, remote, o, func(c conn, o Options) (Result, error) {
+		return send(c, src, o)
+	})
+}
+
+// Fetch copies a file or a directory tree from the context's host to this
+// process's, as [Put] does in the other direction. What a hostile far side
+// sends can't leave the target, and is bounded by the limits of Options.
+func Fetch(ctx context.Context, n *contexts.Node, remote, local string, o *Options) (Result, error) {
+	if local != "" {
+		// The working directory may change before the copy begins.
+		var err error
+		if local, err = filepath.Abs(local); err != nil {
+			return Result{}, failedAt(n, "fetch", err)
+		}
+	}
+	return converseWith(ctx, n, "fetch", fetchConn, remote, o, func(c conn, o Options) (Result, error) {
+		return receive(c, local, o)
+	})
+}
+
+// converseWith runs this side of a copy whose other side is f, in the context n.
+func converseWith(ctx context.Context, n *contexts.Node, op string, f *contexts.ConnFunc[copyRequest], remote string, o *Options,
+	side func(conn, Options) (Result, error)) (Result, error) {
+	var options Options
+	if o != nil {
+		options = *o
+	}
+	c, err := dial(ctx, n, f, copyRequest{Path: remote, Options: options})
+	if err != nil {
+		return Result{}, failedAt(n, op, err)
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
+	res, err := side(c, options)
+	if !stop() && err != nil {
+		err = context.Cause(ctx)
+	}
+	return res, failedAt(n, op, err)
+}
+
+// stream is what connections between contexts are.
+type stream interface {
+	net.Conn
+	conn
+}
+
+// dial calls a function that talks over a stream. Its error is the reason only:
+// the caller says in its own words what was tried and where.
+func dial[In any](ctx context.Context, n *contexts.Node, f *contexts.ConnFunc[In], in In) (stream, error) {
+	c, err := f.Dial(ctx, n, in)
+	if err != nil {
+		return nil, reasonWithin(err)
+	}
+	return c.(stream), nil
+}
+
+func failedAt(n *contexts.Node, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &contexts.Error{Op: op, Path: n.String(), Err: err}
+}
+
+// reasonWithin takes off the outermost *contexts.Error, which says of a call
+// what its caller says in its own words.
+func reasonWithin(err error) error {
+	if e, ok := err.(*contexts.Error); ok && e.Err != nil {
+		return e.Err
+	}
+	return err
+}

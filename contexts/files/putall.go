@@ -1,0 +1,187 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// spreadRequest asks a context to pass a copy on to itself and to contexts
+// below it.
+type spreadRequest struct {
+	Path    string
+	Options Options
+	Members []int // numbers, by which results are told
+	Nodes   []*contexts.Node
+}
+
+// PutAll copies one local file to the same path in many contexts of one tree, as
+// [Put] does for one. It crosses each link of the tree once: where the ways
+// to several contexts part, the context there passes it on as it comes, without
+// keeping it. There is a result for each node, in their order; a context that
+// fails does not fail the others, but the slowest sets the pace.
+//
+// Options.Resume does not work here.
+func PutAll(ctx context.Context, nodes []*contexts.Node, local, remote string, o *Options) []contexts.Result[Result] {
+	results := make([]contexts.Result[Result], len(nodes))
+	err := putAll(ctx, nodes, local, remote, o, results)
+	for i, n := range nodes {
+		if err != nil {
+			results[i] = contexts.Result[Result]{Err: err}
+		}
+		results[i].Err = failedAt(n, "put", results[i].Err)
+	}
+	return results
+}
+
+func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o *Options, results []contexts.Result[Result]) error {
+	if len(nodes) == 0 {
+		return nil
+	}
+	src, err := openSource(name)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	if err := src.hash(); err != nil {
+		return err
+	}
+	q := spreadRequest{Path: remote, Nodes: nodes}
+	if o != nil {
+		q.Options = *o
+	}
+	q.Options.Resume = false
+	for i := range nodes {
+		q.Members = append(q.Members, i)
+	}
+	// A node of another tree can't travel.
+	c, err := dial(ctx, nodes[0].Self(), spreadConn, q)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
+	outcomes, err := sendAll(c, src, q.Options)
+	if !stop() && err != nil {
+		err = context.Cause(ctx)
+	}
+	for i := range results {
+		results[i].Err = fmt.Errorf("%w: no word of this copy", core.ErrProtocol)
+	}
+	for _, out := range outcomes {
+		if out.Member >= 0 && out.Member < len(results) {
+			results[out.Member] = contexts.Result[Result]{Value: out.Result, Err: out.failure()}
+			results[out.Member].Value.Source = src.path
+		}
+	}
+	return err
+}
+
+// spreadConn passes a copy on. It calls itself in contexts below, which a
+// package variable could not.
+var spreadConn *contexts.ConnFunc[spreadRequest]
+
+func init() {
+	spreadConn = contexts.NewConnFunc("mitosis.files.spread", func(ctx context.Context, c net.Conn, q spreadRequest) error {
+		if len(q.Nodes) != len(q.Members) || len(q.Nodes) == 0 {
+			return core.ErrProtocol
+		}
+		for _, n := range q.Nodes {
+			if n == nil {
+				return errors.New("one of the nodes is nil")
+			}
+		}
+		downs, done := openDowns(ctx, &q)
+		defer done()
+		return spread(c.(stream), downs)
+	})
+}
+
+// openDowns opens a connection for each direction in which there are members.
+// done closes them.
+func openDowns(ctx context.Context, q *spreadRequest) (downs []down, done func()) {
+	var open []io.Closer
+	done = func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}
+	add := func(first *contexts.Node, at []int) {
+		d := down{spreads: len(at) > 1}
+		sub := spreadRequest{Path: q.Path, Options: q.Options}
+		for _, i := range at {
+			sub.Members, sub.Nodes = append(sub.Members, q.Members[i]), append(sub.Nodes, q.Nodes[i])
+		}
+		d.members = sub.Members
+		var c stream
+		var err error
+		if d.spreads {
+			c, err = dial(ctx, first, spreadConn, sub)
+		} else {
+			c, err = dial(ctx, sub.Nodes[0], putConn, copyRequest{Path: q.Path, Options: q.Options})
+		}
+		if err != nil {
+			// That is the failure of this direction only.
+			d.conn = noConn{err}
+		} else {
+			d.conn, open = c, append(open, c)
+		}
+		downs = append(downs, d)
+	}
+	self := contexts.Self(ctx)
+	for _, d := range directions(self, q.Nodes) {
+		if d.first.ID() != self.ID() {
+			add(d.first, d.at)
+			continue
+		}
+		for i := range d.at {
+			add(d.first, d.at[i:i+1])
+		}
+	}
+	return downs, done
+}
+
+// noConn stands for a connection that could not be opened, and says why to
+// whoever uses it.
+type noConn struct{ err error }
+
+func (c noConn) Read([]byte) (int, error)  { return 0, c.err }
+func (c noConn) Write([]byte) (int, error) { return 0, c.err }
+func (c noConn) Reset(error)               {}
+
+// direction is a child, or the context itself, and who is reached through it.
+type direction struct {
+	first *contexts.Node
+	at    []int // places in the list of nodes
+}
+
+// directions groups contexts by the child through which they are reached, or
+// by themselves where that is this context or the way is not known.
+func directions(self *contexts.Node, nodes []*contexts.Node) map[core.ID]*direction {
+	groups := make(map[core.ID]*direction)
+	for i, n := range nodes {
+		first := n
+		for range maxHops {
+			up := first.Via()
+			if first.ID() == self.ID() || up == nil || up.ID() == self.ID() || up.ID() == first.ID() {
+				break
+			}
+			first = up
+		}
+		d := groups[first.ID()]
+		if d == nil {
+			d = &direction{first: first}
+			groups[first.ID()] = d
+		}
+		d.at = append(d.at, i)
+	}
+	return groups
+}
+
+// maxHops bounds a walk up the tree.
+const maxHops = 256
