@@ -171,3 +171,38 @@ func TestGivingUpAtAnyPhaseLeavesNothing(t *testing.T) {
 		t.Errorf("they were given up always or never: %v", outcomes)
 	}
 }
+
+func TestDialThroughAContext(t *testing.T) {
+	self := start(t, nil)
+	a := child(t, self)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		b, _ := io.ReadAll(c)
+		fmt.Fprintf(c, "got %d", len(b))
+	}()
+	c, err := a.DialContext(t.Context(), "tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "12345")
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || string(got) != "got 5" {
+		t.Errorf("%q, %v", got, err)
+	}
+	ln.Close()
+	if _, err := a.DialContext(t.Context(), "tcp", ln.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a closed port: %v", err)
+	}
+}

@@ -1,0 +1,54 @@
+package contexts_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"testing"
+)
+
+func TestSequence(t *testing.T) {
+	self := start(t, nil)
+	b := child(t, child(t, self))
+	next := 0
+	for i, err := range count.Call(t.Context(), b, 100_000) {
+		if err != nil || i != next {
+			t.Fatalf("%d, %v in place of %d", i, err, next)
+		}
+		next++
+	}
+	if next != 100_000 {
+		t.Errorf("%d values", next)
+	}
+	var last error
+	for _, err := range count.Call(t.Context(), b, 13) {
+		last = err
+	}
+	if !errors.Is(last, fs.ErrExist) {
+		t.Errorf("the sequence ended with %v", last)
+	}
+	for i := range count.Call(t.Context(), b, 1<<40) {
+		if i == 10 {
+			break
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	self := start(t, nil)
+	b := child(t, child(t, self))
+	c, err := shout.Dial(t.Context(), b, "!")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "hello")
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "HELLO!" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,0 +1,85 @@
+package contexts_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+func TestCloseOfAMiddleContext(t *testing.T) {
+	self := start(t, nil)
+	a := child(t, self)
+	b := child(t, a)
+	p, err := pid.Call(t.Context(), b, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*contexts.Node{a, b} {
+		select {
+		case <-n.Done():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%v is not done", n)
+		}
+		if n.Err() == nil {
+			t.Errorf("%v has no error", n)
+		}
+		if _, err := pid.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+			t.Errorf("a call to %v: %v", n, err)
+		}
+	}
+	if process, err := os.FindProcess(p); err == nil {
+		if err := process.Signal(syscall.Signal(0)); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("process %d is still there: %v", p, err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+}
+
+func TestDepthLimit(t *testing.T) {
+	self := start(t, &contexts.Config{MaxDepth: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	b := child(t, child(t, self))
+	if _, err := b.Connect(t.Context(), connect.Local{}); !errors.Is(err, contexts.ErrTooDeep) {
+		t.Errorf("the third hop: %v", err)
+	}
+}
+
+func TestTree(t *testing.T) {
+	self := start(t, nil)
+	a := child(t, self)
+	b := child(t, a)
+	c := child(t, self)
+	for _, n := range []*contexts.Node{a, b, c} {
+		if _, err := n.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := self.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, i := range tree {
+		got = append(got, fmt.Sprint(i.ID))
+		if i.PID == 0 || i.Hostname == "" || i.User == "" {
+			t.Errorf("incomplete: %+v", i)
+		}
+		if i.Node != self && (i.BytesSent == 0 || i.BytesRead == 0) {
+			t.Errorf("no figures of the link: %+v", i)
+		}
+	}
+	if want := fmt.Sprint([]any{self.ID(), a.ID(), b.ID(), c.ID()}); fmt.Sprint(got) != want {
+		t.Errorf("%v, not %v", got, want)
+	}
+}
