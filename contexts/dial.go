@@ -81,7 +81,7 @@ func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, 
 	if deadline, ok := ctx.Deadline(); ok {
 		q.Timeout = max(time.Until(deadline), 1)
 	}
-	s, err := openStream(ctx, dialConn.e, dialConn.nodes, n, q)
+	s, err := openStream(ctx, dialConn.e, dialConn.nodes, n, &q)
 	if err != nil {
 		return fail(reasonWithoutCall(err))
 	}

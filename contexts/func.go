@@ -42,59 +42,74 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 		sendNode: visitorOf(reflect.TypeFor[In]()),
 		recvNode: visitorOf(reflect.TypeFor[Out]()),
 	}
-	f.e = newEntry[In, Out](name, kindFunc, opts)
+	f.e = newEntry(name, kindFunc, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	f.e.serve = func(c *incoming) {
-		in, err := decodeArg[In](c, f.sendNode)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		out, err := fn(c.ctx, in)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		if err := c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem); err != nil {
-			c.fail(fmt.Errorf("the result cannot travel: %w", err))
-			return
-		}
-		body, err := core.Marshal(out)
-		if err != nil {
-			c.fail(fmt.Errorf("the result cannot be encoded: %w", err))
-			return
-		}
-		c.reply(body)
+		var in In
+		var out Out
+		c.serveFunc(f.sendNode, f.recvNode, &in, &out, func() (err error) {
+			out, err = fn(c.ctx, in)
+			return err
+		})
 	}
 	register(f.e)
 	return f
 }
 
-func newEntry[In, Out any](name string, k kind, opts []Option) *entry {
+// The code of a generic function is there once for each kind of types that it is
+// used with, and crosses every first hop so often: what does not depend on the
+// types is in functions that take pointers to values.
+
+func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 	e := &entry{name: name, kind: k}
 	for _, o := range opts {
 		e.opts |= o
 	}
-	in, err := describe(reflect.TypeFor[In]())
+	arg, err := describe(in)
 	if err != nil {
 		panic(fmt.Sprintf("contexts: function %q: argument: %v", name, err))
 	}
-	out, err := describe(reflect.TypeFor[Out]())
+	result, err := describe(out)
 	if err != nil {
 		panic(fmt.Sprintf("contexts: function %q: result: %v", name, err))
 	}
-	e.sig = "(" + in + ") " + out
+	e.sig = "(" + arg + ") " + result
 	return e
 }
 
-// decodeArg decodes the argument of a call and binds the nodes in it.
-func decodeArg[In any](c *incoming, nodes visitor) (In, error) {
-	var in In
-	if err := core.Unmarshal(c.q.arg, &in); err != nil {
-		return in, fmt.Errorf("the argument cannot be decoded: %w", err)
+// serveFunc decodes the argument, has call make the result of it, and answers.
+func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func() error) {
+	if err := c.decodeArg(in, sendNode); err != nil {
+		c.fail(err)
+		return
 	}
-	c.l.bind(nodes, reflect.ValueOf(&in).Elem())
-	return in, nil
+	if err := call(); err != nil {
+		c.fail(err)
+		return
+	}
+	if err := c.l.offer(c.m.Src, recvNode, out); err != nil {
+		c.fail(fmt.Errorf("the result cannot travel: %w", err))
+		return
+	}
+	body, err := marshalAt(out)
+	if err != nil {
+		c.fail(fmt.Errorf("the result cannot be encoded: %w", err))
+		return
+	}
+	c.reply(body)
 }
+
+// decodeArg decodes the argument of a call and binds the nodes in it.
+func (c *incoming) decodeArg(in any, nodes visitor) error {
+	if err := core.Unmarshal(c.q.arg, in); err != nil {
+		return fmt.Errorf("the argument cannot be decoded: %w", err)
+	}
+	c.l.bind(nodes, reflect.ValueOf(in).Elem())
+	return nil
+}
+
+// marshalAt encodes the value that p points to. (What p itself is encoded as may
+// differ: methods of pointers count then.)
+func marshalAt(p any) ([]byte, error) { return core.Marshal(reflect.ValueOf(p).Elem().Interface()) }
 
 // Name returns the name under which the function is registered.
 func (f *Func[In, Out]) Name() string { return f.e.name }
@@ -119,8 +134,7 @@ func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error)
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
 	n, chain := on.target()
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n}}
-	p.call.send(ctx, chain, f.sendNode, func() ([]byte, error) { return core.Marshal(in) },
-		reflect.ValueOf(&in).Elem)
+	p.call.send(ctx, chain, f.sendNode, &in)
 	return p
 }
 
@@ -129,8 +143,7 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 func (f *Func[In, Out]) Send(ctx context.Context, on Target, in In) error {
 	n, chain := on.target()
 	c := outgoing{e: f.e, n: n, oneWay: true}
-	c.send(ctx, chain, f.sendNode, func() ([]byte, error) { return core.Marshal(in) },
-		reflect.ValueOf(&in).Elem)
+	c.send(ctx, chain, f.sendNode, &in)
 	return c.err
 }
 
@@ -147,13 +160,7 @@ func (p *Pending[Out]) Wait() (Out, error) {
 	if p.call.reply == nil {
 		return p.out, p.call.err
 	}
-	body, err := p.call.wait(p.ctx)
-	if err == nil {
-		if err = core.Unmarshal(body, &p.out); err != nil {
-			p.call.err = p.call.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
-		}
-		p.call.n.self.bind(p.nodes, reflect.ValueOf(&p.out).Elem())
-	}
+	p.call.waitFor(p.ctx, p.nodes, &p.out)
 	return p.out, p.call.err
 }
 
@@ -174,8 +181,9 @@ func (c *outgoing) wrap(err error) error {
 	return &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: err}
 }
 
-// send encodes and sends the call. What goes wrong is kept in c.err.
-func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode func() ([]byte, error), value func() reflect.Value) {
+// send encodes and sends the call, whose argument is what in points to. What goes
+// wrong is kept in c.err.
+func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any) {
 	if c.n == nil || c.n.self == nil {
 		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: errOtherTree}
 		return
@@ -197,11 +205,11 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode
 		return
 	}
 	var err error
-	if err = l.offer(c.n.id, nodes, value); err != nil {
+	if err = l.offer(c.n.id, nodes, in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 		return
 	}
-	if q.arg, err = encode(); err != nil {
+	if q.arg, err = marshalAt(in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 		return
 	}
@@ -219,6 +227,19 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, encode
 		c.finish()
 		c.err = c.wrap(err)
 	}
+}
+
+// waitFor waits for the result and decodes it to where out points. What goes
+// wrong is kept in c.err.
+func (c *outgoing) waitFor(ctx context.Context, nodes visitor, out any) {
+	body, err := c.wait(ctx)
+	if err != nil {
+		return
+	}
+	if err := core.Unmarshal(body, out); err != nil {
+		c.err = c.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
+	}
+	c.n.self.bind(nodes, reflect.ValueOf(out).Elem())
 }
 
 // wait returns the body of the answer, or keeps and returns the error.

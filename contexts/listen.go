@@ -131,7 +131,7 @@ func (ln *listener) Accept() (net.Conn, error) {
 		}
 		// The connection may have ended meanwhile. Its first Read says so.
 		var s *router.Stream
-		s, err = openStream(ln.n.self.ctx, acceptConn.e, acceptConn.nodes, ln.n, acceptRequest{Listener: ln.id, Conn: a.Conn})
+		s, err = openStream(ln.n.self.ctx, acceptConn.e, acceptConn.nodes, ln.n, &acceptRequest{Listener: ln.id, Conn: a.Conn})
 		if err == nil {
 			return newForwarded(s, ln.network, a.Local.addr(), a.Remote.addr()), nil
 		}
@@ -364,7 +364,8 @@ func init() {
 		if c.failed == nil {
 			return
 		}
-		if q, err := decodeArg[acceptRequest](c, nil); err == nil {
+		var q acceptRequest
+		if err := c.decodeArg(&q, nil); err == nil {
 			if conn, err := c.l.listeners.claim(c.m.Src, q); err == nil {
 				abort(conn)
 			}

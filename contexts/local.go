@@ -228,16 +228,16 @@ func (l *local) bind(nodes visitor, v reflect.Value) {
 	})
 }
 
-// offer lets dst talk to the nodes that a value on its way there holds. Only
+// offer lets dst talk to the nodes in the value on its way there that p points to. Only
 // an ancestor of both can grant that; for others the routers refuse it, which
 // is what the receiver finds out when it tries. A node of another tree can't
 // travel: its number means somebody else there.
-func (l *local) offer(dst core.ID, nodes visitor, value func() reflect.Value) (err error) {
+func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 	if nodes == nil {
 		return nil
 	}
 	grant := l.router.Relation(dst) == router.Descendant
-	nodes(value(), func(n *Node) {
+	nodes(reflect.ValueOf(p).Elem(), func(n *Node) {
 		if n.self != l {
 			err = fmt.Errorf("%v: %w", n, errOtherTree)
 			return

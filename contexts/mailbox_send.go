@@ -48,7 +48,7 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 		return fail(context.Cause(ctx))
 	}
 	l := s.to.self
-	if err := l.offer(s.to.id, visitorOf(reflect.TypeFor[T]()), reflect.ValueOf(&v).Elem); err != nil {
+	if err := l.offer(s.to.id, visitorOf(reflect.TypeFor[T]()), &v); err != nil {
 		return fail(fmt.Errorf("the value cannot travel: %w", err))
 	}
 	b, err := core.Marshal(v)
@@ -163,7 +163,7 @@ func (m *mailLine) open(ctx context.Context) error {
 	if m.err != nil || m.s != nil {
 		return m.err
 	}
-	s, err := openStream(ctx, mailConn.e, mailConn.nodes, m.to, m.key.id)
+	s, err := openStream(ctx, mailConn.e, mailConn.nodes, m.to, &m.key.id)
 	if err != nil {
 		err = reasonWithoutCall(err)
 	} else {

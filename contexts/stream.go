@@ -30,46 +30,64 @@ type ConnFunc[In any] struct {
 // and has the other side read that error instead.
 func NewConnFunc[In any](name string, fn func(ctx context.Context, conn net.Conn, in In) error, opts ...Option) *ConnFunc[In] {
 	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
-	f.e = newEntry[In, struct{}](name, kindConn, opts)
+	f.e = newEntry(name, kindConn, opts, reflect.TypeFor[In](), reflect.TypeFor[struct{}]())
 	f.e.serve = func(c *incoming) {
-		in, err := decodeArg[In](c, f.nodes)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		s, err := c.l.router.AcceptStream(c.m)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		defer func() {
-			if v := recover(); v != nil {
-				s.Reset(newPanicError(v))
-			}
-		}()
-		// A caller that gives up ends the stream, not the call's ctx.
-		stop := context.AfterFunc(c.ctx, func() { s.Reset(context.Cause(c.ctx)) })
-		defer stop()
-		err = fn(c.ctx, s, in)
-		c.failed = err
-		if err != nil {
-			s.Reset(err)
-			return
-		}
-		s.Close()
+		var in In
+		c.serveConn(&in, f.nodes, func(s *router.Stream) error { return fn(c.ctx, s, in) })
 	}
 	register(f.e)
 	return f
 }
 
+// accept decodes the argument and accepts the stream to the caller. Where that
+// can't be done it says so and returns nil.
+func (c *incoming) accept(in any, nodes visitor) *router.Stream {
+	err := c.decodeArg(in, nodes)
+	if err == nil {
+		var s *router.Stream
+		if s, err = c.l.router.AcceptStream(c.m); err == nil {
+			return s
+		}
+	}
+	c.fail(err)
+	return nil
+}
+
+// serveConn has call serve the stream to the caller.
+func (c *incoming) serveConn(in any, nodes visitor, call func(*router.Stream) error) {
+	s := c.accept(in, nodes)
+	if s == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.Reset(newPanicError(v))
+		}
+	}()
+	// A caller that gives up ends the stream, not the call's ctx.
+	stop := context.AfterFunc(c.ctx, func() { s.Reset(context.Cause(c.ctx)) })
+	defer stop()
+	err := call(s)
+	c.failed = err
+	if err != nil {
+		s.Reset(err)
+		return
+	}
+	s.Close()
+}
+
 // Dial calls the function and returns the stream to it. ctx bounds the
 // opening; the call lasts until either side closes.
 func (f *ConnFunc[In]) Dial(ctx context.Context, on *Node, in In) (net.Conn, error) {
-	return openStream(ctx, f.e, f.nodes, on, in)
+	s, err := openStream(ctx, f.e, f.nodes, on, &in)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// openStream calls a function whose answer is a stream.
-func openStream[In any](ctx context.Context, e *entry, nodes visitor, on *Node, in In) (*router.Stream, error) {
+// openStream calls a function whose answer is a stream, with what in points to.
+func openStream(ctx context.Context, e *entry, nodes visitor, on *Node, in any) (*router.Stream, error) {
 	call := outgoing{e: e, n: on}
 	if on == nil || on.self == nil {
 		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errOtherTree}
@@ -81,10 +99,10 @@ func openStream[In any](ctx context.Context, e *entry, nodes visitor, on *Node, 
 		return nil, call.wrap(context.Cause(ctx))
 	}
 	l := on.self
-	if err := l.offer(on.id, nodes, reflect.ValueOf(&in).Elem); err != nil {
+	if err := l.offer(on.id, nodes, in); err != nil {
 		return nil, call.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 	}
-	arg, err := core.Marshal(in)
+	arg, err := marshalAt(in)
 	if err != nil {
 		return nil, call.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 	}
@@ -114,16 +132,11 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 		sendNode: visitorOf(reflect.TypeFor[In]()),
 		recvNode: visitorOf(reflect.TypeFor[Out]()),
 	}
-	f.e = newEntry[In, Out](name, kindSeq, opts)
+	f.e = newEntry(name, kindSeq, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	f.e.serve = func(c *incoming) {
-		in, err := decodeArg[In](c, f.sendNode)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		s, err := c.l.router.AcceptStream(c.m)
-		if err != nil {
-			c.fail(err)
+		var in In
+		s := c.accept(&in, f.sendNode)
+		if s == nil {
 			return
 		}
 		defer s.Close()
@@ -141,7 +154,7 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 				w.fail(err)
 				return
 			}
-			if err := c.l.offer(c.m.Src, f.recvNode, reflect.ValueOf(&out).Elem); err != nil {
+			if err := c.l.offer(c.m.Src, f.recvNode, &out); err != nil {
 				c.failed = fmt.Errorf("the value cannot travel: %w", err)
 				w.fail(c.failed)
 				return
@@ -162,7 +175,7 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var zero Out
-		s, err := openStream(ctx, f.e, f.sendNode, on, in)
+		s, err := openStream(ctx, f.e, f.sendNode, on, &in)
 		if err != nil {
 			yield(zero, err)
 			return
