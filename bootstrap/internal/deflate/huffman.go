@@ -1,7 +1,6 @@
 package deflate
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -19,26 +18,30 @@ type node struct {
 	left, right int
 }
 
+// symbolBits is enough for the literals, lengths and the end of a block: 286.
+const symbolBits = 9
+
 // newCode makes the best code for the counts, of at least two words, none
 // longer than limit bits.
 func newCode(counts []int, limit int) code {
-	nodes := make([]node, 0, 2*len(counts))
+	// Numbers are sorted, not nodes: the code that sorts numbers is in every
+	// program already, and much smaller. A symbol has symbolBits.
+	leaves := make([]int, 0, len(counts))
 	for i, n := range counts {
 		if n > 0 {
-			nodes = append(nodes, node{count: n, symbol: i})
+			leaves = append(leaves, n<<symbolBits|i)
 		}
 	}
-	for i := 0; len(nodes) < 2; i++ {
+	for i := 0; len(leaves) < 2; i++ {
 		if counts[i] == 0 {
-			nodes = append(nodes, node{count: 1, symbol: i})
+			leaves = append(leaves, 1<<symbolBits|i)
 		}
 	}
-	slices.SortFunc(nodes, func(a, b node) int {
-		if a.count != b.count {
-			return cmp.Compare(a.count, b.count)
-		}
-		return cmp.Compare(a.symbol, b.symbol)
-	})
+	slices.Sort(leaves)
+	nodes := make([]node, 0, 2*len(leaves))
+	for _, l := range leaves {
+		nodes = append(nodes, node{count: l >> symbolBits, symbol: l & (1<<symbolBits - 1)})
+	}
 	n := len(nodes)
 	// Two queues: the leaves, and the inner nodes as they are made, both in
 	// order of their counts.
