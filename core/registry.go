@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 )
 
@@ -19,7 +17,7 @@ import (
 // register later all the same.
 var registry struct {
 	sync.RWMutex
-	sentinels []sentinel // by code
+	sentinels []sentinel
 	types     []errorType
 }
 
@@ -47,8 +45,7 @@ func RegisterSentinel(code uint64, err error) {
 			panic(fmt.Sprintf("core: sentinel %d (%v) is registered already as %d (%v)", code, err, s.code, s.err))
 		}
 	}
-	i, _ := slices.BinarySearchFunc(registry.sentinels, code, func(s sentinel, c uint64) int { return cmp.Compare(s.code, c) })
-	registry.sentinels = slices.Insert(registry.sentinels, i, sentinel{code, err})
+	registry.sentinels = append(registry.sentinels, sentinel{code, err})
 }
 
 // RegisterErrorType makes errors of type T arrive as T, with the fields that
