@@ -202,7 +202,8 @@ try: os.execv(e,["mitosis"]+sys.argv[8:])
 except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))`
 
 // python is the plan that makes an anonymous file with python3. The script has
-// lines, which a plan may not have; python itself unfolds them.
+// lines, which a plan may not have; python itself unfolds them, from a literal that
+// means the same in Go.
 func (p *plan) python() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
 	unpack := p.codec.command()
@@ -213,8 +214,7 @@ func (p *plan) python() string {
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, unpack, p.loop,
 	}, p.args...)
-	fold := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	return p.common(RungPython) + tryInterpreter(`python3 -S -c "import hashlib,zlib"`) + "exec python3 -S -c " + quote(fmt.Sprintf(`exec("%s")`, fold.Replace(pythonScript))) + " " + quoteAll(argv) + ";}"
+	return p.common(RungPython) + tryInterpreter(`python3 -S -c "import hashlib,zlib"`) + "exec python3 -S -c " + quote(fmt.Sprintf("exec(%q)", pythonScript)) + " " + quoteAll(argv) + ";}"
 }
 
 // tryInterpreter finds out whether an interpreter starts at all, before exec
