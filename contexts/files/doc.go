@@ -8,7 +8,7 @@
 // can read with [Resources].
 //
 // It is a package of its own because what a program does not import, its copies
-// do not carry: this is about 110 kB of each image. For SFTP there is package
+// do not carry: this is about 105 kB of each image. For SFTP there is package
 // contexts/sftp.
 //
 //	var renew = contexts.NewFunc("site.renew", func(ctx context.Context, _ struct{}) (struct{}, error) {
