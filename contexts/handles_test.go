@@ -67,6 +67,18 @@ func TestANodeOfAnotherTreeDoesNotTravel(t *testing.T) {
 	}
 }
 
+func TestSelfOfANode(t *testing.T) {
+	self, other := start(t, nil), start(t, nil)
+	b := child(t, child(t, self))
+	if self.Self() != self || b.Self() != self || child(t, other).Self() != other {
+		t.Error("not the local context of the tree")
+	}
+	var nobody *contexts.Node
+	if nobody.Self() != nil || new(contexts.Node).Self() != nil {
+		t.Error("a node of no tree has a local context")
+	}
+}
+
 // A hop that is made by another context goes the way it was told or none: never
 // from there to the server itself.
 func TestAHopGoesNoOtherWay(t *testing.T) {

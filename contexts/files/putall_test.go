@@ -119,6 +119,15 @@ func TestPutAllFailsForSome(t *testing.T) {
 			}
 		}
 	}
+	for what, n := range map[string]*contexts.Node{"nobody": nil, "of another tree": child(t, start(t, nil)), "of no tree": {}} {
+		for _, some := range [][]*contexts.Node{{n, good}, {good, n}} {
+			for _, r := range files.PutAll(t.Context(), some, from, "target", nil) {
+				if r.Err == nil {
+					t.Errorf("%s: no error", what)
+				}
+			}
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	o := &files.Options{Progress: func(files.Progress) { cancel() }}
 	for _, r := range files.PutAll(ctx, nodes[2:], from, "another", o) {

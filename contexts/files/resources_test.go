@@ -101,6 +101,37 @@ func TestResourcesAreAnFS(t *testing.T) {
 	}
 }
 
+// offer has a context offer what only a master may.
+var offer = contexts.NewFunc("test.offer", func(ctx context.Context, _ struct{}) (struct{}, error) {
+	return struct{}{}, files.Offer(contexts.Self(ctx), fstest.MapFS{})
+})
+
+func TestWhoMayOffer(t *testing.T) {
+	self, other := start(t, nil), start(t, nil)
+	b := child(t, self)
+	if _, err := offer.Call(t.Context(), b, struct{}{}); !errors.Is(err, contexts.ErrRefused) {
+		t.Errorf("a child: %v", err)
+	}
+	for what, n := range map[string]*contexts.Node{"for another context": b, "nobody": nil, "no tree": {}} {
+		if err := files.Offer(n, fstest.MapFS{}); !errors.Is(err, contexts.ErrRefused) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	offered := fstest.MapFS{"a": {Data: []byte("alpha")}}
+	if err := files.Offer(self, offered); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Offer(self, offered); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second time: %v", err)
+	}
+	if got, err := readResource.Call(t.Context(), b, "a"); err != nil || string(got) != "alpha" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := readResource.Call(t.Context(), child(t, other), "a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in another tree: %v", err)
+	}
+}
+
 func TestNothingIsOfferedByDefault(t *testing.T) {
 	self := start(t, nil)
 	b := child(t, self)
