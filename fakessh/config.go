@@ -1,0 +1,54 @@
+package fakessh
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// config is what -G prints: what was understood, in the words of ssh -G.
+func (l *Line) config(me string) string {
+	var b strings.Builder
+	say := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }
+	yes := func(v bool) string {
+		if v {
+			return "yes"
+		}
+		return "no"
+	}
+	say("host", l.Host)
+	say("user", cmp.Or(l.User, me))
+	say("hostname", l.Host)
+	say("port", cmp.Or(l.Port, 22))
+	say("clearallforwardings", yes(l.clear))
+	say("exitonforwardfailure", yes(l.ExitOnForwardFailure))
+	say("gatewayports", yes(l.GatewayPorts))
+	say("requesttty", l.TTY)
+	say("sessiontype", l.Session)
+	say("stdinnull", yes(l.StdinNull))
+	say("forkafterauthentication", yes(l.Fork))
+	say("loglevel", l.Level)
+	for _, f := range l.Dynamic {
+		say("dynamicforward", f)
+	}
+	for _, f := range l.Local {
+		say("localforward", f)
+	}
+	for _, f := range l.Remote {
+		if f.Dynamic() {
+			say("remoteforward", f.String()+" [socks]:0")
+			continue
+		}
+		say("remoteforward", f)
+	}
+	for _, p := range l.SendEnv {
+		say("sendenv", p)
+	}
+	for _, e := range l.Env {
+		say("setenv", e)
+	}
+	if l.remoteCommand != "" {
+		say("remotecommand", l.remoteCommand)
+	}
+	return b.String()
+}

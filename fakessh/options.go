@@ -1,0 +1,175 @@
+package fakessh
+
+// option is one of the letters of ssh.
+type option struct {
+	valued bool
+	// do notes what the option says; nil ignores it, because it is about how a
+	// connection is made, and there is one.
+	do func(l *Line, value string) error
+}
+
+// options has all the letters of OpenSSH 9.2. It must be in step with the table
+// in docs/fakessh.md, which a test compares.
+var options map[byte]option
+
+func init() {
+	options = map[byte]option{
+		'1': {do: func(*Line, string) error { return refuse("SSH protocol v.1 is no longer supported") }},
+		'2': {}, '4': {}, '6': {}, 'A': {}, 'a': {}, 'C': {}, 'K': {}, 'k': {}, 'M': {}, 'P': {}, 'X': {}, 'x': {}, 'Y': {}, 'y': {},
+		'B': {valued: true}, 'b': {valued: true}, 'c': {valued: true}, 'F': {valued: true}, 'I': {valued: true},
+		'i': {valued: true}, 'm': {valued: true}, 'S': {valued: true},
+
+		'D': {valued: true, do: func(l *Line, v string) error {
+			return addForward(&l.Dynamic, v, true, false, "dynamic forwarding specification")
+		}},
+		'E': {valued: true, do: func(l *Line, v string) error { l.LogFile = v; return nil }},
+		'e': {valued: true, do: func(_ *Line, v string) error {
+			if len(v) == 1 || v == "none" || len(v) == 2 && v[0] == '^' && v[1] >= 64 && v[1] < 128 {
+				return nil
+			}
+			return refuse("Bad escape character '%s'.", v)
+		}},
+		'f': {do: func(l *Line, _ string) error {
+			l.Fork, l.StdinNull = true, true
+			l.first("forkafterauthentication")
+			l.first("stdinnull")
+			return nil
+		}},
+		'G': {do: func(l *Line, _ string) error { l.Action = Configure; return nil }},
+		'g': {do: func(l *Line, _ string) error { l.GatewayPorts = true; l.first("gatewayports"); return nil }},
+		'J': {valued: true, do: func(l *Line, _ string) error {
+			if !l.first("proxyjump") {
+				return refuse("Only a single -J option is permitted (use commas to separate multiple jump hops)")
+			}
+			return nil
+		}},
+		'L': {valued: true, do: func(l *Line, v string) error {
+			return addForward(&l.Local, v, false, false, "local forwarding specification")
+		}},
+		'l': {valued: true, do: func(l *Line, v string) error {
+			if l.User == "" {
+				l.User = v
+			}
+			return nil
+		}},
+		'N': {do: func(l *Line, _ string) error {
+			l.TTY = TTYNo
+			l.first("requesttty")
+			return l.setSession(SessionNone, "Cannot specify -N with -s/SessionType")
+		}},
+		'n': {do: func(l *Line, _ string) error { l.StdinNull = true; l.first("stdinnull"); return nil }},
+		'O': {valued: true, do: (*Line).control},
+		'o': {valued: true, do: (*Line).keyword},
+		'p': {valued: true, do: func(l *Line, v string) error {
+			if l.Port != 0 {
+				return nil
+			}
+			if l.Port = parsePort(v); l.Port <= 0 {
+				return refuse("Bad port '%s'", v)
+			}
+			return nil
+		}},
+		'Q': {valued: true, do: func(l *Line, v string) error { l.Action, l.Query = Query, v; return nil }},
+		'q': {do: func(l *Line, _ string) error { l.Level = LevelQuiet; return nil }},
+		'R': {valued: true, do: func(l *Line, v string) error {
+			if addForward(&l.Remote, v, false, true, "") == nil {
+				return nil
+			}
+			return addForward(&l.Remote, v, true, true, "remote forwarding specification")
+		}},
+		's': {do: func(l *Line, _ string) error {
+			return l.setSession(SessionSubsystem, "Cannot specify -s with -N/-SessionType")
+		}},
+		'T': {do: func(l *Line, _ string) error { l.TTY = TTYNo; l.first("requesttty"); return nil }},
+		't': {do: func(l *Line, _ string) error {
+			if l.TTY == TTYYes {
+				l.TTY = TTYForce
+			} else {
+				l.TTY = TTYYes
+			}
+			l.first("requesttty")
+			return nil
+		}},
+		'V': {do: func(l *Line, _ string) error { l.Action = Version; return nil }},
+		'v': {do: func(l *Line, _ string) error {
+			if !l.verbose {
+				l.verbose, l.Level = true, LevelDebug1
+			} else if l.Level < LevelDebug3 {
+				l.Level++
+			}
+			return nil
+		}},
+		'W': {valued: true, do: (*Line).stdio},
+		'w': {valued: true, do: func(*Line, string) error { return refuse("Tunnel device forwarding is not possible here.") }},
+	}
+}
+
+// first tells whether something is set for the first time, which is what counts.
+func (l *Line) first(what string) bool {
+	if l.set[what] {
+		return false
+	}
+	l.set[what] = true
+	return true
+}
+
+func (l *Line) setSession(s Session, conflict string) error {
+	if !l.first("sessiontype") && l.Session != s {
+		return refuse("%s", conflict)
+	}
+	l.Session = s
+	return nil
+}
+
+func addForward(list *[]Forward, spec string, dynamic, remote bool, what string) error {
+	f, ok := parseForward(spec, dynamic, remote)
+	if !ok {
+		return refuse("Bad %s '%s'", what, spec)
+	}
+	*list = append(*list, f)
+	return nil
+}
+
+func (l *Line) control(word string) error {
+	switch {
+	case l.Stdio != nil:
+		return refuse("Cannot specify multiplexing command with -W")
+	case l.Control != "":
+		return refuse("Multiplexing command already specified")
+	}
+	switch word {
+	case "check", "forward", "exit", "stop", "cancel", "proxy":
+	default:
+		return refuse("Invalid multiplex command.")
+	}
+	l.Control = word
+	if l.Action == Connect {
+		l.Action = Control
+	}
+	return nil
+}
+
+func (l *Line) stdio(spec string) error {
+	switch {
+	case l.Stdio != nil:
+		return refuse("stdio forward already specified")
+	case l.Control != "":
+		return refuse("Cannot specify stdio forward with -O")
+	}
+	f, ok := parseForward(spec, true, false)
+	if !ok {
+		return refuse("Bad stdio forwarding specification '%s'", spec)
+	}
+	l.Stdio = &Forward{TargetHost: f.ListenHost, TargetPort: f.ListenPort, TargetPath: f.ListenPath}
+	l.Session, l.TTY = SessionNone, TTYNo
+	l.first("sessiontype")
+	l.first("requesttty")
+	// Only if nothing was said about them.
+	if l.first("clearallforwardings") {
+		l.clear = true
+	}
+	if l.first("exitonforwardfailure") {
+		l.ExitOnForwardFailure = true
+	}
+	return nil
+}
