@@ -1,0 +1,91 @@
+package fakessh
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os/exec"
+	"path/filepath"
+)
+
+// Cmd is a local command whose calls of ssh reach contexts. It is used as an
+// exec.Cmd is; fields are to be set before Start, and where Env is, [Proxy.Environ]
+// has to be applied to it.
+type Cmd struct {
+	*exec.Cmd
+	proxy *Proxy
+	err   error // of Open
+}
+
+// Command returns a local command that finds the hosts by ssh, and by whatever
+// runs that. When ctx ends it is killed, and with it what runs for it at the far
+// side. The shim is there until Wait; commands are to be waited for.
+//
+//	cmd := fakessh.Command(ctx, fakessh.Hosts{Default: root}, "rsync", "-a", "site/", "web:/srv/www/")
+//	out, err := cmd.CombinedOutput()
+func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd {
+	proxy, err := Open(ctx, hosts)
+	if err != nil {
+		return &Cmd{Cmd: exec.CommandContext(ctx, name, arg...), err: err}
+	}
+	path := name
+	if name == "ssh" || name == "scp" || name == "sftp" {
+		path = filepath.Join(filepath.Dir(proxy.Path()), name)
+	}
+	cmd := exec.CommandContext(ctx, path, arg...)
+	cmd.Args[0] = path
+	cmd.Env = proxy.Environ(cmd.Environ())
+	return &Cmd{Cmd: cmd, proxy: proxy}
+}
+
+// Start is exec.Cmd.Start.
+func (c *Cmd) Start() error {
+	if c.err != nil {
+		return c.err
+	}
+	err := c.Cmd.Start()
+	if err != nil {
+		err = errors.Join(err, c.proxy.Close())
+	}
+	return err
+}
+
+// Wait is exec.Cmd.Wait. What the command left running with calls of ssh loses
+// them.
+func (c *Cmd) Wait() error {
+	err := c.Cmd.Wait()
+	if closeErr := c.proxy.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// Run is exec.Cmd.Run.
+func (c *Cmd) Run() error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Wait()
+}
+
+// Output is exec.Cmd.Output; standard error is in the error if it is not set.
+func (c *Cmd) Output() ([]byte, error) {
+	var out, errOut bytes.Buffer
+	c.Stdout = &out
+	if c.Stderr == nil {
+		c.Stderr = &errOut
+	}
+	err := c.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		exit.Stderr = errOut.Bytes()
+	}
+	return out.Bytes(), err
+}
+
+// CombinedOutput is exec.Cmd.CombinedOutput.
+func (c *Cmd) CombinedOutput() ([]byte, error) {
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	err := c.Run()
+	return out.Bytes(), err
+}

@@ -1,0 +1,119 @@
+//go:build unix
+
+package fakessh
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// descriptor reads or writes a standard descriptor of a shim. Others have it,
+// too, so its flags must stay as they are, O_NONBLOCK above all; and yet nothing
+// may wait in the kernel when the shim has gone.
+type descriptor struct {
+	fd    int
+	own   int // to be closed; -1: nothing
+	wake  int // readable when nobody wants anything any more
+	limit int // of one write, in bytes; 0: none
+	send  func(fd int, b []byte) (int, error)
+}
+
+// newOutput makes a descriptor that can also be written to. It must be released.
+func newOutput(fd, wake int) *descriptor {
+	d := &descriptor{fd: fd, own: -1, wake: wake, send: unix.Write}
+	var s unix.Stat_t
+	if unix.Fstat(fd, &s) != nil {
+		return d
+	}
+	switch s.Mode & unix.S_IFMT {
+	case unix.S_IFSOCK:
+		d.send = func(fd int, b []byte) (int, error) {
+			return unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		}
+	case unix.S_IFIFO, unix.S_IFCHR:
+		// Opened again it has flags of its own. Where that does not go, so
+		// much fits into a pipe that can be written to.
+		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", d.fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			d.fd, d.own = fd, fd
+		} else {
+			d.limit = 512 // PIPE_BUF of POSIX
+		}
+	}
+	return d
+}
+
+func (d *descriptor) release() {
+	if d.own >= 0 {
+		unix.Close(d.own)
+	}
+}
+
+// wait waits until the descriptor is ready.
+func (d *descriptor) wait(events int16) error {
+	fds := []unix.PollFd{{Fd: int32(d.fd), Events: events}, {Fd: int32(d.wake), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+			continue
+		} else if err != nil {
+			return os.NewSyscallError("poll", err)
+		}
+		if fds[1].Revents != 0 {
+			return os.ErrClosed
+		}
+		return nil
+	}
+}
+
+// Read implements io.Reader.
+func (d *descriptor) Read(b []byte) (int, error) {
+	for {
+		if err := d.wait(unix.POLLIN); err != nil {
+			return 0, err
+		}
+		n, err := unix.Read(d.fd, b)
+		switch {
+		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// Write implements io.Writer.
+func (d *descriptor) Write(b []byte) (int, error) {
+	written := 0
+	ready := d.own >= 0 // it says so itself if it is not
+	for written < len(b) {
+		if !ready {
+			if err := d.wait(unix.POLLOUT); err != nil {
+				return written, err
+			}
+		}
+		part := b[written:]
+		if d.limit > 0 && len(part) > d.limit {
+			part = part[:d.limit]
+		}
+		n, err := d.send(d.fd, part)
+		if n > 0 {
+			written += n
+		}
+		ready = d.own >= 0
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			ready = false
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return written, os.NewSyscallError("write", err)
+		}
+	}
+	return written, nil
+}

@@ -1,0 +1,43 @@
+// Package fakessh lets local tools that speak through ssh work in the contexts of
+// a tree: rsync, git, scp, sftp, scripts full of "ssh host command". A program
+// that has a chain of hops open runs them with an environment in which every call
+// of ssh leads to it, and so to a context; there is no second connection and no
+// second configuration. The context may be in an account that nobody can log in
+// to.
+//
+//	func main() {
+//		contexts.Init() // in a shim: does what it was called for and never returns
+//		...
+//		cmd := fakessh.Command(ctx, fakessh.Hosts{Default: root}, "rsync", "-a", "site/", "web:/srv/www/")
+//		out, err := cmd.CombinedOutput()
+//
+// [Command] is for one command, [Open] for several: what it returns makes
+// environments. [Hosts] says which context a host's name means. [ParseLine] reads
+// command lines as OpenSSH does; docs/fakessh.md has the table of options.
+//
+// # How
+//
+// A [Proxy] listens on a socket in a private directory, in memory, beside links to
+// this executable that are called ssh, scp and sftp. Under such a name, and with
+// the environment that the proxy makes, contexts.Init turns the process into a
+// shim. It passes its arguments and its descriptors to the proxy, and tells it of
+// signals; the proxy reads the command line, runs the command in the context,
+// and copies between that and the descriptors itself. Nothing else of the program
+// runs in a shim but package variables and init functions. A program that does
+// not import this package has none of it.
+//
+// # Life
+//
+// A shim that dies takes its command at the far side with it. When the program
+// dies, or closes the proxy, the shims end with status 255. The directory is
+// removed by Close; after a kill by a shim that was there, or by the next proxy of
+// this user.
+//
+// # The far side
+//
+// A command line is run as by sshd: by the user's shell with -c, in the home
+// directory, and a login shell where there is none; an account whose shell is
+// nologin has /bin/sh. Its environment is that of the context, with USER, LOGNAME,
+// HOME and SHELL set. The exit status is that of the command, or 255 if it died
+// by a signal or something failed on the way.
+package fakessh

@@ -1,0 +1,221 @@
+//go:build unix
+
+package fakessh
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proxy is the half that lives in the program. It listens on a socket in a
+// directory that only this user can enter, in memory where there is such a
+// place, along with links to this program that are called ssh, scp and sftp.
+type Proxy struct {
+	// Immutable.
+	dir    string
+	hosts  Hosts
+	ln     *net.UnixListener
+	ctx    context.Context
+	cancel context.CancelFunc
+	calls  sync.WaitGroup // accept, and one for each shim
+	once   sync.Once
+	err    error // of Close
+}
+
+// Open makes a proxy, for tools that are started with its [Proxy.Environ]. The
+// commands that run for them end with ctx or Close.
+func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
+	dir, err := makeDir()
+	if err != nil {
+		return nil, fmt.Errorf("fakessh: no place for the shim: %w", err)
+	}
+	self := selfPath()
+	for _, name := range faces {
+		err = errors.Join(err, os.Symlink(self, filepath.Join(dir, name)))
+	}
+	var ln *net.UnixListener
+	if err == nil {
+		ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fakessh: %w", errors.Join(err, removeDir(dir)))
+	}
+	p := &Proxy{dir: dir, hosts: hosts, ln: ln}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.calls.Go(p.accept)
+	context.AfterFunc(p.ctx, func() { p.ln.Close() })
+	return p, nil
+}
+
+// Close ends all commands that run for shims, which end with status 255, and
+// removes the directory.
+func (p *Proxy) Close() error {
+	p.once.Do(func() {
+		p.cancel()
+		p.ln.Close()
+		p.calls.Wait()
+		p.err = removeDir(p.dir)
+	})
+	return p.err
+}
+
+// Path returns the path of the shim, for tools that want it as an option.
+func (p *Proxy) Path() string { return filepath.Join(p.dir, faces[0]) }
+
+// Environ returns the variables with which tools find the shim, added to an
+// environment: PATH, so that whoever runs ssh, scp or sftp gets it, and those of
+// tools that can be told what to run.
+func (p *Proxy) Environ(env []string) []string {
+	path := os.Getenv("PATH")
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = v
+		}
+	}
+	env = append(env[:len(env):len(env)], socketVariable+"="+filepath.Join(p.dir, socketName), "PATH="+p.dir+":"+path, "GIT_SSH_VARIANT=ssh")
+	for _, name := range []string{"GIT_SSH", "GIT_SSH_COMMAND", "RSYNC_RSH", "SVN_SSH", "CVS_RSH", "BORG_RSH", "ANSIBLE_SSH_EXECUTABLE"} {
+		env = append(env, name+"="+p.Path())
+	}
+	return append(env, "ANSIBLE_SCP_EXECUTABLE="+filepath.Join(p.dir, "scp"), "ANSIBLE_SFTP_EXECUTABLE="+filepath.Join(p.dir, "sftp"))
+}
+
+// accept takes shims until the listener is closed.
+func (p *Proxy) accept() {
+	for {
+		conn, err := p.ln.AcceptUnix()
+		if err != nil {
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
+				select {
+				case <-time.After(10 * time.Millisecond): // till somebody has closed something
+					continue
+				case <-p.ctx.Done():
+				}
+			}
+			return
+		}
+		p.calls.Go(func() {
+			defer conn.Close()
+			// What waits for the shim ends with the proxy.
+			defer context.AfterFunc(p.ctx, func() { conn.Close() })()
+			p.serve(conn)
+		})
+	}
+}
+
+// serve receives the greeting of a shim.
+func (p *Proxy) serve(conn *net.UnixConn) {
+	first := &rightsReader{conn: conn}
+	defer first.close()
+	var g greeting
+	r := bufio.NewReader(first)
+	if err := receive(r, maxGreeting, &g); err != nil || len(first.fds) != 3 {
+		return
+	}
+	newCall(p, conn, r, g, [3]int(first.fds), first.close).run()
+}
+
+// rightsReader reads from a socket and keeps the descriptors that come along.
+type rightsReader struct {
+	conn *net.UnixConn
+	fds  []int
+}
+
+func (r *rightsReader) Read(b []byte) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(4*4))
+	n, oobn, flags, _, err := r.conn.ReadMsgUnix(b, oob)
+	if oobn > 0 {
+		messages, parseErr := unix.ParseSocketControlMessage(oob[:oobn])
+		for _, m := range messages {
+			fds, _ := unix.ParseUnixRights(&m)
+			for _, fd := range fds {
+				unix.CloseOnExec(fd)
+				r.fds = append(r.fds, fd)
+			}
+		}
+		if parseErr != nil {
+			return max(n, 0), parseErr
+		}
+	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		return max(n, 0), errors.New("descriptors were lost")
+	}
+	if n == 0 && err == nil && len(b) > 0 {
+		return 0, net.ErrClosed
+	}
+	return max(n, 0), err
+}
+
+func (r *rightsReader) close() {
+	for _, fd := range r.fds {
+		unix.Close(fd)
+	}
+	r.fds = nil
+}
+
+// makeDir makes the private directory, in memory if possible, and removes what
+// programs that were killed have left there.
+func makeDir() (string, error) {
+	var errs []error
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()} {
+		// The path becomes part of commands that a shell reads, and of PATH.
+		if !filepath.IsAbs(base) || strings.ContainsFunc(base, func(r rune) bool {
+			return !strings.ContainsRune("/-._+@", r) && (r < '0' || r > '9') && (r|32 < 'a' || r|32 > 'z')
+		}) {
+			continue
+		}
+		left, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
+		for _, dir := range left {
+			sweep(dir)
+		}
+		dir, err := os.MkdirTemp(base, dirPrefix)
+		if err == nil {
+			return dir, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", errors.Join(errs...)
+}
+
+// sweep removes the directory of a program that is not there any more. One that
+// is being made has no socket, or one that nobody has refused yet.
+func sweep(dir string) {
+	s, err := os.Lstat(dir)
+	if err != nil || !s.IsDir() || !strings.HasPrefix(s.Name(), dirPrefix) {
+		return
+	}
+	if st, ok := s.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {
+		return
+	}
+	conn, err := net.Dial("unix", filepath.Join(dir, socketName))
+	if err == nil {
+		conn.Close()
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = removeDir(dir)
+	}
+}
+
+// removeDir removes what Open made, and nothing else.
+func removeDir(dir string) error {
+	var errs []error
+	for _, name := range append(faces[:], socketName) {
+		if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if err := os.Remove(dir); !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

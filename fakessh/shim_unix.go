@@ -1,0 +1,229 @@
+//go:build unix
+
+package fakessh
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// exitFailed is the status of ssh where ssh itself fails.
+const exitFailed = 255
+
+// shim is the half that tools start in place of ssh. It understands nothing: it
+// hands its arguments and its standard descriptors to the program, and tells it
+// of signals. Only an input that is a terminal is not handed over, because only
+// the process group in the foreground can read it; the shim copies from there.
+type shim struct {
+	conn    *net.UnixConn
+	orders  *sender
+	files   [3]*os.File // what is handed over
+	typed   *os.File    // where to copy what is typed; nil: nowhere
+	restore func()      // of the terminal
+}
+
+// runShim is the life of a shim. It returns the exit status.
+func runShim(socket string, args []string) int {
+	signals := make(chan os.Signal, 16)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) { // as by nohup
+			signal.Notify(signals, s)
+		}
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "ssh: the program that the way to the hosts leads through is gone: %v\r\n", err)
+		sweep(filepath.Dir(socket))
+		return exitFailed
+	}
+	defer conn.Close()
+	s := &shim{conn: conn, orders: &sender{w: conn}, restore: func() {}}
+	if err := s.greet(args); err != nil {
+		fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
+		return exitFailed
+	}
+	go s.forward(signals)
+	status, err := s.follow(args)
+	s.restore()
+	if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			err = errors.New("the program that the way to the hosts leads through is gone")
+			sweep(filepath.Dir(socket))
+		}
+		fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
+		return exitFailed
+	}
+	return status
+}
+
+// greet hands over all that there is.
+func (s *shim) greet(args []string) error {
+	g := greeting{PID: os.Getpid()}
+	for _, a := range args {
+		g.Args = append(g.Args, []byte(a))
+	}
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "_=") {
+			g.Env = append(g.Env, []byte(e))
+		}
+	}
+	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		if err := s.prepare(i, f, &g); err != nil {
+			return err
+		}
+	}
+	if size, ok := terminalSize(); ok {
+		g.Rows, g.Cols = size.Rows, size.Cols
+	}
+	b, err := encode(g)
+	if err != nil {
+		return err
+	}
+	rights := unix.UnixRights(int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd()))
+	n, _, err := s.conn.WriteMsgUnix(b, rights, nil)
+	if err == nil && n < len(b) {
+		_, err = s.conn.Write(b[n:])
+	}
+	// The far side of what is copied must see the end of it.
+	for i, f := range s.files {
+		if f.Fd() != uintptr(i) {
+			f.Close()
+		}
+	}
+	return err
+}
+
+// prepare finds what to hand over in place of a standard descriptor.
+func (s *shim) prepare(i int, f *os.File, g *greeting) error {
+	if !term.IsTerminal(i) {
+		s.files[i] = f
+		return nil
+	}
+	g.Terminals |= 1 << i
+	s.files[i] = f
+	if i > 0 {
+		return nil
+	}
+	var err error
+	s.files[i], s.typed, err = os.Pipe()
+	return err
+}
+
+// forward tells the program of signals.
+func (s *shim) forward(signals chan os.Signal) {
+	signal.Notify(signals, syscall.SIGWINCH)
+	for sig := range signals {
+		o := order{Signal: int(sig.(syscall.Signal))}
+		if sig == syscall.SIGWINCH {
+			size, ok := terminalSize()
+			if !ok {
+				continue
+			}
+			o = size
+		}
+		if s.orders.send(o) != nil {
+			return
+		}
+	}
+}
+
+func terminalSize() (order, bool) {
+	for fd := range 3 {
+		if cols, rows, err := term.GetSize(fd); err == nil && cols > 0 && rows > 0 {
+			return order{Rows: uint16(rows), Cols: uint16(cols)}, true
+		}
+	}
+	return order{}, false
+}
+
+// follow does what the program says, to the end.
+func (s *shim) follow(args []string) (status int, err error) {
+	r := bufio.NewReader(s.conn)
+	for {
+		var n news
+		if err := receive(r, maxMessage, &n); err != nil {
+			return 0, err
+		}
+		if len(n.Text) > 0 {
+			show(n)
+		}
+		switch n.Kind {
+		case newsExit:
+			return n.Status, nil
+		case newsPassOn:
+			return passOn("ssh", args)
+		case newsRaw:
+			if state, err := term.MakeRaw(0); err == nil {
+				s.restore = func() { _ = term.Restore(0, state) }
+			}
+			fallthrough
+		case newsInput:
+			if s.typed != nil {
+				go func() {
+					_, _ = io.Copy(s.typed, os.Stdin)
+					_ = s.typed.Close()
+				}()
+			}
+		}
+	}
+}
+
+func show(n news) {
+	out := os.Stderr
+	if len(n.File) > 0 {
+		f, err := os.OpenFile(string(n.File), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			defer f.Close()
+			out = f
+		}
+	}
+	_, _ = out.Write(n.Text)
+}
+
+// runWrapped becomes scp or sftp, which look for ssh at a place of their own
+// unless they are told another.
+func runWrapped(name, ssh string, args []string) int {
+	status, err := passOn(name, append([]string{"-S", ssh}, args...))
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	return status
+}
+
+// passOn becomes the real program of a name. It returns only if that can't be.
+func passOn(name string, args []string) (int, error) {
+	path, err := realProgram(name)
+	if err == nil {
+		err = syscall.Exec(path, append([]string{name}, args...), os.Environ())
+	}
+	return exitFailed, err
+}
+
+// realProgram looks for a program in PATH that is not this one, whatever it is
+// called there: by the file, not by its name.
+func realProgram(name string) (string, error) {
+	self, err := os.Stat(selfPath())
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		s, err := os.Stat(path)
+		switch {
+		case !filepath.IsAbs(dir), strings.HasPrefix(filepath.Base(dir), dirPrefix), err != nil:
+		case !s.Mode().IsRegular(), unix.Access(path, unix.X_OK) != nil, os.SameFile(s, self):
+		default:
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no %s in PATH but the one that leads here", name)
+}

@@ -1,0 +1,101 @@
+//go:build unix
+
+package fakessh
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// What the shim and the program say to each other: each message is its length
+// in four bytes, most significant first, and CBOR. The shim begins with a
+// greeting, along with which it passes its standard descriptors; then it sends
+// orders, and the program answers with news, of which one that ends the shim is
+// the last.
+
+// greeting is how a shim introduces itself. Arguments are any bytes.
+type greeting struct {
+	_          struct{} `cbor:",toarray"`
+	Args       [][]byte
+	Env        [][]byte // what SendEnv and TERM may want
+	Terminals  uint8    // bit i: descriptor i is a terminal
+	Rows, Cols uint16   // of the terminal, if there is one
+	PID        int
+}
+
+// order goes to the program.
+type order struct {
+	_          struct{} `cbor:",toarray"`
+	Signal     int      // 0: none, but a new size
+	Rows, Cols uint16
+}
+
+// news comes back.
+type news struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint8
+	Status int
+	Text   []byte // for standard error, or the file
+	File   []byte // where Text goes to; none: standard error
+}
+
+const (
+	newsExit   uint8 = iota // end with Status
+	newsNotice              // show Text
+	newsInput               // hand on the input of the terminal
+	newsRaw                 // the same, and the far side sees to echo and signals
+	newsPassOn              // be the real ssh
+)
+
+// The bounds of messages, in bytes. An argument vector is at most 2 MiB on
+// Linux, unless the stack is unlimited.
+const (
+	maxGreeting = 8 << 20
+	maxMessage  = 64 << 10
+)
+
+func encode(v any) ([]byte, error) {
+	b, err := cbor.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...), nil
+}
+
+func receive(r *bufio.Reader, limit uint32, v any) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size > limit {
+		return fmt.Errorf("a message of %d bytes, which is more than %d", size, limit)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return err
+	}
+	return cbor.Unmarshal(b, v)
+}
+
+// sender sends messages, from any goroutine.
+type sender struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sender) send(v any) error {
+	b, err := encode(v)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err = s.w.Write(b)
+	return err
+}
