@@ -6,6 +6,8 @@
 //	mitosis run ssh:web1 -- tar -C /etc -c . | tar -t
 //	mitosis shell ssh:web1/sudo:postgres
 //	mitosis probe ssh:web1
+//	mitosis ssh ssh:web1/sudo -t top
+//	mitosis with ssh:web1/sudo -- rsync -a site/ web:/srv/www/
 //	mitosis version
 //
 // A hop path lists the hops from here to there, with slashes between them or as
@@ -62,6 +64,8 @@ const usage = `usage:
   mitosis run [OPTION]... HOP... -- PROGRAM [ARGUMENT]...   run a program there
   mitosis shell [OPTION]... HOP...                          a login shell there
   mitosis probe HOP...       show what a host offers to a copy that wants to run there
+  mitosis ssh HOPS [OPTION OF SSH]... [COMMAND]             ssh to there
+  mitosis with [NAME=]HOPS... -- PROGRAM [ARGUMENT]...      a local program whose ssh leads there
   mitosis version            print the version
 
 A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:USER],
@@ -117,6 +121,10 @@ func run(args []string, out, errOut io.Writer) int {
 			return exitError
 		}
 		return 0
+	case command == "ssh" && len(args) > 0:
+		return sshTo(args, errOut)
+	case command == "with" && len(args) > 0:
+		return withTools(args, errOut)
 	case command == "version" && len(args) == 0:
 		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		return 0

@@ -40,6 +40,15 @@ func TestExitStatus(t *testing.T) {
 		"run local -- no-such-program":          exitNotFound,
 		"run local -- /":                        exitCannotExecute,
 		"run ssh:127.0.0.1:1 -- true":           exitHop,
+		"ssh":                                   exitUsage,
+		"ssh nothing:x":                         exitUsage,
+		"ssh local -n exit 7":                   7,
+		"ssh local/local -n kill -9 $$":         255,
+		"with local":                            exitUsage,
+		"with -- true":                          exitUsage,
+		"with local -- sh -c ssh|any|exit|7":    7,
+		"with a=local -- ssh b true":            exitHop,
+		"with local -- no-such-program":         exitNotFound,
 	} {
 		var args []string
 		for _, a := range strings.Fields(line) {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/fakessh"
+)
+
+// withTools runs a local program whose calls of ssh end up behind hops:
+//
+//	with HOP... -- rsync -a site/ any:/srv
+//	with web=ssh:web1/sudo db=ssh:db1 -- scp -3 web:/a db:/b
+func withTools(args []string, errOut io.Writer) int {
+	i := slices.Index(args, "--")
+	if i < 1 || i+1 == len(args) {
+		fmt.Fprintln(errOut, "mitosis: with: what is wanted is HOP... -- PROGRAM and its arguments")
+		return exitUsage
+	}
+	paths := make(map[string][]connect.Method)
+	var unnamed []string
+	for _, a := range args[:i] {
+		name, path, named := strings.Cut(a, "=")
+		if !named {
+			unnamed = append(unnamed, a)
+			continue
+		}
+		hops, err := connect.ParsePath(path)
+		if err != nil {
+			fmt.Fprintf(errOut, "mitosis: %v\n", err)
+			return exitUsage
+		}
+		paths[name] = hops
+	}
+	if len(unnamed) > 0 {
+		hops, err := connect.ParsePath(strings.Join(unnamed, "/"))
+		if err != nil {
+			fmt.Fprintf(errOut, "mitosis: %v\n", err)
+			return exitUsage
+		}
+		paths[""] = hops
+	}
+	return runLedTo(paths, args[i+1:], errOut)
+}
+
+// runLedTo runs a program whose calls of ssh lead to the ends of paths, by name;
+// "" is meant by names that are not there.
+func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	// What a terminal sends, all get; a signal to this process alone is handed
+	// on, and the status is that of the program.
+	signals := make(chan os.Signal, 16)
+	for _, s := range endingSignals {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	started := make(chan *fakessh.Cmd, 1)
+	go func() {
+		var cmd *fakessh.Cmd
+		for s := range signals {
+			select {
+			case cmd = <-started:
+			default:
+			}
+			switch {
+			case cmd == nil:
+				cancel(caughtError(s.(syscall.Signal)))
+			case s == syscall.SIGTERM || s == syscall.SIGHUP:
+				_ = cmd.Process.Signal(s)
+			}
+		}
+	}()
+	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask})
+	if err != nil {
+		fmt.Fprintf(errOut, "mitosis: %v\n", err)
+		return caughtOr(ctx, exitHop)
+	}
+	defer self.Close()
+	hosts := fakessh.Hosts{Names: make(map[string]*contexts.Node)}
+	for name, hops := range paths {
+		node := self
+		for _, hop := range hops {
+			if node, err = node.Connect(ctx, hop); err != nil {
+				fmt.Fprintf(errOut, "mitosis: %v\n", err)
+				return caughtOr(ctx, exitHop)
+			}
+		}
+		if name == "" {
+			hosts.Default = node
+		} else {
+			hosts.Names[name] = node
+		}
+	}
+	cmd := fakessh.Command(ctx, hosts, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintf(errOut, "mitosis: %v\n", err)
+		return statusOfStart(err)
+	}
+	started <- cmd
+	err = cmd.Wait()
+	if _, isExit := errors.AsType[*exec.ExitError](err); err != nil && !isExit {
+		fmt.Fprintf(errOut, "mitosis: %v\n", err)
+	}
+	if w, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return cmd.ProcessState.ExitCode()
+}
