@@ -9,7 +9,7 @@ TIMEOUT ?= 15m
 export CGO_ENABLED = 1
 export GORACE = atexit_sleep_ms=0
 
-.PHONY: all build test unit lab-packages vet staticcheck format fuzz demo bench bench-peers clean
+.PHONY: all build test unit lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
 
 all: build
 
@@ -17,7 +17,7 @@ build:
 	$(GO) build ./...
 
 # Everything that has to hold before a change is taken.
-test: lab-packages format vet staticcheck unit fuzz
+test: lab-packages format vet vet-all staticcheck unit fuzz
 
 unit:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
@@ -39,6 +39,17 @@ format:
 
 vet:
 	$(GO) vet ./...
+
+# What a child may run on, tests included, and without cgo, as images are built.
+# The compiler and the checks keep their results: the first time takes minutes,
+# later ones seconds.
+SYSTEMS ?= linux/arm64 linux/arm linux/386 linux/riscv64 darwin/arm64 freebsd/amd64 windows/amd64
+
+vet-all:
+	@set -e; for system in $(SYSTEMS); do \
+		echo "vet $$system"; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) vet ./...; \
+	done
 
 staticcheck:
 	$(GO) tool staticcheck ./...

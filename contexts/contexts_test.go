@@ -161,3 +161,15 @@ func (m *markBoard) await(t *testing.T, prefix string) string {
 }
 
 var start, child = treetest.Start, treetest.Child
+
+// kill ends the process of a context without a warning.
+func kill(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	victim, err := os.FindProcess(must(pid.Call(t.Context(), n, struct{}{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}

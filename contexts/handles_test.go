@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,11 +19,8 @@ func TestALossFurtherDown(t *testing.T) {
 	self := start(t, nil)
 	a := child(t, self)
 	lost, closed := child(t, a), child(t, a)
-	p, err := pid.Call(t.Context(), lost, struct{}{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(syscall.Kill(p, syscall.SIGKILL), closed.Close()); err != nil {
+	kill(t, lost)
+	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range []*contexts.Node{lost, closed} {

@@ -79,9 +79,7 @@ func TestAKilledHopLeavesNoListener(t *testing.T) {
 	b := child(t, a)
 	port := must(b.Listen(t.Context(), "tcp", "127.0.0.1:0"))
 	near, peer := dialPair(t, b, "tcp")
-	if err := syscall.Kill(must(pid.Call(t.Context(), a, struct{}{})), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, a)
 	if _, err := port.Accept(); !errors.Is(err, contexts.ErrGone) {
 		t.Errorf("Accept: %v", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -274,9 +273,7 @@ func TestAMailboxOfALostContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-inbox.C()
-	if err := syscall.Kill(must(pid.Call(t.Context(), a, struct{}{})), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, a)
 	eventually(t, "sending fails", func() bool { err = to.Send(t.Context(), letter{}); return err != nil })
 	for range 2 {
 		if err = to.Send(t.Context(), letter{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {

@@ -96,12 +96,13 @@ func TestADatabaseThroughAContext(t *testing.T) {
 		if err != nil || in != rows {
 			t.Fatalf("%d rows in, %v", in, err)
 		}
-		var sum, out int
+		var sum int64
+		var out int
 		all, err := db.Query(ctx, "select n, text from numbers")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var n int
+		var n int64
 		var text string
 		if _, err = pgx.ForEachRow(all, []any{&n, &text}, func() error {
 			sum, out = sum+n, out+1

@@ -6,12 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"os"
 
 	"go.uber.org/goleak"
 
@@ -173,11 +172,25 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	t.Fatalf("it did not come about that %s", what)
 }
 
-// socketPair returns two connected sockets.
+// socketPair returns two connected sockets, in a way that every system has.
 func socketPair(t testing.TB) (a, b io.ReadWriteCloser) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pair") // t.TempDir's names can be too long for an address
 	if err != nil {
 		t.Fatal(err)
 	}
-	return os.NewFile(uintptr(fds[0]), "a"), os.NewFile(uintptr(fds[1]), "b")
+	defer os.RemoveAll(dir)
+	at := filepath.Join(dir, "s")
+	ln, err := net.Listen("unix", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if a, err = net.Dial("unix", at); err != nil { // the backlog takes it
+		t.Fatal(err)
+	}
+	if b, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
 }

@@ -13,10 +13,8 @@ import (
 	"log"
 	"net"
 	"os"
-	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
@@ -123,18 +121,7 @@ func run(ctx context.Context) error {
 
 // overPipe feeds the child from a named pipe, as a shell script would.
 func overPipe(ctx context.Context, child *contexts.Node) (string, error) {
-	dir, err := os.MkdirTemp("", "object")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	fifo := filepath.Join(dir, "feed")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		return "", err
-	}
-	written := make(chan error, 1)
-	go func() { written <- os.WriteFile(fifo, []byte(text), 0) }()
-	feed, err := os.Open(fifo)
+	feed, written, err := openFeed()
 	if err != nil {
 		return "", err
 	}

@@ -38,11 +38,11 @@ type Usage struct {
 var diskFree = contexts.NewFunc("quickstart.diskfree",
 	func(ctx context.Context, path string) (Usage, error) {
 		slog.Info("looking", "path", path) // arrives at the master's logger
-		var s syscall.Statfs_t
-		if err := syscall.Statfs(path, &s); err != nil {
+		use, err := usage(path)
+		if err != nil {
 			return Usage{}, &fs.PathError{Op: "statfs", Path: path, Err: err}
 		}
-		return Usage{s.Blocks * uint64(s.Bsize), s.Bavail * uint64(s.Bsize)}, nil
+		return use, nil
 	})
 
 // greet runs in the master: whoever is further down may call it.
