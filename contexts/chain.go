@@ -34,7 +34,7 @@ type Chain struct {
 // NewChain makes a chain of calls on a node.
 func NewChain(n *Node) *Chain { return &Chain{n: n} }
 
-func (c *Chain) target() (*Node, *Chain) { return c.n, c }
+func (c *Chain) target(context.Context) (*Node, *Chain, error) { return c.n, c, nil }
 
 // Reset forgets the failure: calls sent after it run again. Calls that were
 // sent before it are not affected.

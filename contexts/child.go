@@ -75,6 +75,8 @@ type extra struct {
 	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
 	Heartbeat      time.Duration `cbor:"8,keyasint,omitempty"`
 	Missed         int           `cbor:"9,keyasint,omitempty"`
+	MaxContexts    int           `cbor:"10,keyasint,omitempty"` // below the child; 0: no bound of its own
+	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // the ancestor with a bound for the child, too; 0: none
 }
 
 // reserve takes a place for one more child.
@@ -94,7 +96,7 @@ func (l *local) reserve() error {
 }
 
 // connect starts a child of this context.
-func (l *local) connect(ctx context.Context, m connect.Method) (*Node, error) {
+func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node, error) {
 	label := m.Label()
 	path := joinPath(l.selfNode, label)
 	if err := l.reserve(); err != nil {
@@ -107,7 +109,12 @@ func (l *local) connect(ctx context.Context, m connect.Method) (*Node, error) {
 	}()
 	ctx, cancel := l.connectContext(ctx)
 	defer cancel()
-	n, err := l.divide(ctx, m, label, path)
+	release, err := l.takeContext(ctx)
+	if err != nil {
+		return nil, &Error{Op: "connect", Path: path, Err: err}
+	}
+	defer release()
+	n, err := l.divide(ctx, m, label, path, b)
 	if err != nil {
 		if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == label {
 			e.Hop = "" // the path ends with it
@@ -164,7 +171,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 // divide is the birth of a child: the method opens a pipe, the launch puts the
 // image behind it and hears the child's hello, the child is given its place in
 // the tree, and the router takes over the pipe.
-func (l *local) divide(ctx context.Context, m connect.Method, label, path string) (*Node, error) {
+func (l *local) divide(ctx context.Context, m connect.Method, label, path string, b bounds) (*Node, error) {
 	launch, carrier, err := l.open(ctx, m, path, true)
 	if err != nil {
 		return nil, err
@@ -173,7 +180,7 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 	if err != nil {
 		return nil, err
 	}
-	n, err := l.adopt(ctx, label, session, carrier)
+	n, err := l.adopt(ctx, label, b, session, carrier)
 	if err != nil {
 		_ = carrier.Close()
 		return nil, err
@@ -182,7 +189,7 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 }
 
 // adopt gives a child its place in the tree.
-func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
 	h := session.Hello
 	id, block, err := l.router.AllocID(ctx)
 	if err != nil {
@@ -192,6 +199,7 @@ func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Sess
 		LogLevel: int(l.level.Level()), ConnectTimeout: l.cfg.ConnectTimeout, CloseTimeout: l.cfg.CloseTimeout,
 		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
 		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
+		MaxContexts: b.Contexts, Budget: l.budgetOfChildren(),
 	})
 	if err != nil {
 		return nil, err
@@ -206,7 +214,7 @@ func (l *local) adopt(ctx context.Context, label string, session *bootstrap.Sess
 	}
 	err = session.Welcome(bootstrap.Welcome{
 		Tree: l.tree, ID: id, Ancestors: l.ancestorsOfChild(), Path: path, Block: block,
-		Depth: l.depth - 1, AllowSiblings: l.cfg.AllowSiblings, Extra: x,
+		Depth: b.depth(l.depth - 1), AllowSiblings: l.cfg.AllowSiblings, Extra: x,
 	})
 	if err != nil {
 		return nil, err

@@ -18,12 +18,13 @@ type Func[In, Out any] struct {
 	recvNode visitor // and those in a result
 }
 
-// A Target is where a call goes: a *Node, or a *Chain of calls on one.
+// A Target is where a call goes: a *Node, a *Chain of calls on one, or a *Host,
+// which may have to be connected first.
 type Target interface {
-	target() (*Node, *Chain)
+	target(ctx context.Context) (*Node, *Chain, error)
 }
 
-func (n *Node) target() (*Node, *Chain) { return n, nil }
+func (n *Node) target(context.Context) (*Node, *Chain, error) { return n, nil, nil }
 
 // NewFunc registers fn under a name, which must be unique in the program. It
 // panics, naming the caller's line, on a duplicate name, after Init, and on
@@ -130,18 +131,24 @@ func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error)
 // are sent from one goroutine to one node arrive in that order, and run side
 // by side unless the function is Serial or the target is a Chain.
 //
-// Go blocks only where more is waiting to be sent than Limits allow.
+// Go blocks only where more is waiting to be sent than Limits allow, and until
+// a Host is connected.
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
-	n, chain := on.target()
-	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n}}
-	p.call.send(ctx, chain, f.sendNode, &in)
+	n, chain, err := on.target(ctx)
+	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
+	if err == nil {
+		p.call.send(ctx, chain, f.sendNode, &in)
+	}
 	return p
 }
 
 // Send calls the function without waiting for, or ever learning, what came of
 // it. The error tells only whether the call could be sent.
 func (f *Func[In, Out]) Send(ctx context.Context, on Target, in In) error {
-	n, chain := on.target()
+	n, chain, err := on.target(ctx)
+	if err != nil {
+		return err
+	}
 	c := outgoing{e: f.e, n: n, oneWay: true}
 	c.send(ctx, chain, f.sendNode, &in)
 	return c.err

@@ -99,6 +99,7 @@ func serveChild() int {
 	who := identity{
 		id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors,
 		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
+		maxContexts: x.MaxContexts, budget: x.Budget,
 	}
 	l := newLocal(who, cfg.withDefaults())
 	if x.Prompt {

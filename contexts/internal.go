@@ -55,6 +55,7 @@ var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end ch
 type connectRequest struct {
 	Method  []byte
 	Through *Node // the context whose connections the hop uses; nil: its own
+	Bounds  bounds
 }
 
 // method returns the hop as whoever asked for it meant it.
@@ -76,7 +77,7 @@ var connectFunc = NewFunc("mitosis.connect", func(ctx context.Context, q connect
 	if err != nil {
 		return nil, err
 	}
-	n, err := l.connect(ctx, m)
+	n, err := l.connect(ctx, m, q.Bounds)
 	return n, reasonOf(err)
 })
 
@@ -90,7 +91,7 @@ func reasonOf(err error) error {
 }
 
 // connecting has another context do something with a method: connect or probe.
-func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, f *Func[connectRequest, Out]) (Out, error) {
+func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, b bounds, f *Func[connectRequest, Out]) (Out, error) {
 	var none Out
 	fail := func(err error) (Out, error) {
 		return none, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
@@ -100,7 +101,7 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 		ctx, cancel = context.WithTimeout(ctx, l.cfg.ConnectTimeout)
 		defer cancel()
 	}
-	var q connectRequest
+	q := connectRequest{Bounds: b}
 	var err error
 	if q.Through, err = l.throughOf(m); err != nil {
 		return fail(err)

@@ -30,6 +30,8 @@ type local struct {
 	selfNode     *Node
 	master       *Node
 	ancestors    []core.ID        // nearest first
+	maxContexts  int              // below this one; 0: any number
+	budget       core.ID          // the nearest ancestor with such a bound; 0: none
 	level        slog.LevelVar    // the level that records must have to be sent or shown
 	levelChanged func(slog.Level) // in a child: told of a new level; set before the first link
 
@@ -53,6 +55,7 @@ type local struct {
 	children   map[core.ID]*child
 	connecting int // slots taken by connects under way
 	prompting  map[core.ID]int
+	taken      int // of maxContexts, by connects under way below this context
 
 	// Guarded by callMu.
 	callMu    sync.Mutex
@@ -88,11 +91,14 @@ type identity struct {
 	block         core.Block
 	depth         int
 	allowSiblings bool
+	maxContexts   int     // below this one; 0: any number
+	budget        core.ID // the nearest ancestor with such a bound; 0: none
 }
 
 func newLocal(who identity, cfg Config) *local {
 	l := &local{
 		id: who.id, tree: who.tree, path: who.path, depth: who.depth, ancestors: who.ancestors,
+		maxContexts: who.maxContexts, budget: who.budget,
 		cfg: cfg, log: cfg.Log,
 		nodes:     make(map[core.ID]*Node),
 		children:  make(map[core.ID]*child),

@@ -110,6 +110,10 @@ func (n *Node) gone() error {
 // errors.Is whatever the depth. [ErrNotInitialized] is returned in a program
 // that did not call Init.
 func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
+	return n.connect(ctx, m, bounds{})
+}
+
+func (n *Node) connect(ctx context.Context, m connect.Method, b bounds) (*Node, error) {
 	if !initialized.Load() {
 		return nil, &Error{Op: "connect", Path: n.String(), Err: ErrNotInitialized}
 	}
@@ -117,9 +121,9 @@ func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
 		return nil, &Error{Op: "connect", Path: n.String(), Err: fmt.Errorf("no method given")}
 	}
 	if n.id == n.self.id {
-		return n.self.connect(ctx, m)
+		return n.self.connect(ctx, m, b)
 	}
-	c, err := connecting(ctx, n.self, n, m, connectFunc)
+	c, err := connecting(ctx, n.self, n, m, b, connectFunc)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (n *Node) Probe(ctx context.Context, m connect.Method) (Facts, error) {
 	if n.id == n.self.id {
 		return n.self.probe(ctx, m)
 	}
-	return connecting(ctx, n.self, n, m, probeFunc)
+	return connecting(ctx, n.self, n, m, bounds{}, probeFunc)
 }
 
 func (l *local) probe(ctx context.Context, m connect.Method) (Facts, error) {

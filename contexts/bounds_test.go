@@ -1,0 +1,60 @@
+package contexts_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// The contexts below a host count, wherever they are and whoever makes them.
+func TestHostHasABudgetOfContexts(t *testing.T) {
+	self := start(t, nil)
+	h := self.Host(connect.Local{}, &contexts.HostConfig{MaxContexts: 3})
+	root := must(h.Connect(t.Context()))
+	a := child(t, root)
+	b := child(t, a)
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		failed int
+	)
+	for i, from := range []*contexts.Node{root, a, b, root, a, b} {
+		wg.Go(func() {
+			n, err := from.Connect(t.Context(), connect.Local{})
+			if err == nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if failed++; !errors.Is(err, contexts.ErrTooDeep) {
+				t.Errorf("%d: %v, %v", i, n, err)
+			}
+		})
+	}
+	wg.Wait()
+	if failed != 5 {
+		t.Errorf("%d of 6 failed where there was room for one", failed)
+	}
+	// Elsewhere there is room, and what has gone leaves some.
+	child(t, self)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is room again", func() bool {
+		_, err := a.Connect(t.Context(), connect.Local{})
+		return err == nil
+	})
+}
+
+func TestHostHasADepth(t *testing.T) {
+	self := start(t, nil)
+	h := self.Host(connect.Local{}, &contexts.HostConfig{MaxDepth: 1})
+	a := child(t, must(h.Connect(t.Context())))
+	if n, err := a.Connect(t.Context(), connect.Local{}); !errors.Is(err, contexts.ErrTooDeep) {
+		t.Errorf("%v, %v", n, err)
+	}
+	child(t, child(t, child(t, self)))
+}

@@ -1,0 +1,401 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// HostConfig says how a managed host is kept. The zero value is a good choice.
+type HostConfig struct {
+	// Wait bounds how long a use of the host waits for it to come, or to come
+	// back; ctx bounds it as well. Default: 5 minutes, in which a machine
+	// reboots. Where it is negative, a use fails at once with ErrAway while the
+	// host is known to be away.
+	Wait time.Duration
+	// Attempt bounds one attempt to connect, questions to a person included.
+	// Default: 30 s.
+	Attempt time.Duration
+	// MinDelay and MaxDelay bound the pauses between attempts. After a loss the
+	// first attempt is made at once; before the n-th after it there is a random
+	// pause of up to MinDelay times 2 to the power of n-1, so that many who lost
+	// the same host do not all come back at the same time. Defaults: 500 ms, 30 s.
+	MinDelay, MaxDelay time.Duration
+
+	// MaxDepth bounds how many hops below the host's context there may be,
+	// within what Config.MaxDepth leaves. Default: that.
+	MaxDepth int
+	// MaxContexts bounds how many contexts there may be at once below the
+	// host's, at any depth. The contexts themselves see to it. Default: 1024.
+	MaxContexts int
+}
+
+const (
+	defaultHostWait     = 5 * time.Minute
+	defaultHostAttempt  = 30 * time.Second
+	defaultHostMinDelay = 500 * time.Millisecond
+	defaultHostMaxDelay = 30 * time.Second
+	defaultHostContexts = 1024
+)
+
+func (c *HostConfig) withDefaults() HostConfig {
+	var d HostConfig
+	if c != nil {
+		d = *c
+	}
+	for _, f := range []struct {
+		v       *time.Duration
+		initial time.Duration
+	}{{&d.Attempt, defaultHostAttempt}, {&d.MinDelay, defaultHostMinDelay}, {&d.MaxDelay, defaultHostMaxDelay}} {
+		if *f.v <= 0 {
+			*f.v = f.initial
+		}
+	}
+	if d.Wait == 0 {
+		d.Wait = defaultHostWait
+	}
+	if d.MaxContexts <= 0 {
+		d.MaxContexts = defaultHostContexts
+	}
+	return d
+}
+
+// A Host is a context that comes back. A Node is gone for good when its link is
+// lost; a Host connects again, with pauses that grow, for as long as it takes,
+// through a restart of the server, a time without a network, and a reboot.
+//
+//	web := self.Host(connect.SSH{Host: "web1"}, nil)
+//	defer web.Close()
+//	use, err := diskFree.Call(ctx, web, "/var") // connects, the first time
+//	node, err := web.Connect(ctx)               // for commands, streams, files
+//
+// It is a target of calls. A call that is under way when the host is lost fails
+// with an error that matches [ErrGone], or [ErrNoRoute] for a call that is sent
+// while the loss is being noted; it is not made again, since it may have
+// run. The next one waits, or fails with one that matches [ErrAway]; see
+// HostConfig.Wait.
+//
+// Nothing is connected before the first use. From then on until Close, or the
+// end of the tree, one goroutine keeps the host. It gives up on errors that only
+// a person can do something about: passwords, host keys, and bounds of the tree.
+// They are returned to those who wait, and the next use tries again.
+//
+// It may be used by any number of goroutines.
+type Host struct {
+	// Immutable.
+	l     *local
+	label string
+	cfg   HostConfig
+	dial  func(ctx context.Context) (*Node, string, error) // makes a context of the host, and tells its boot
+	hang  func(*Node) error                                // closes one
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	keeper  *keeper // nil while none runs
+	cancel  context.CancelFunc
+	changed chan struct{} // closed, and replaced, when anything below changes
+	node    *Node         // nil while away
+	boot    string        // of the last context there was
+	births  uint64        // of contexts of this host
+	err     error         // of the last attempt; nil before the first, and since one succeeded
+	since   time.Time     // when the host was found to be away
+}
+
+// Host makes the handle on a host that is one hop from this context, and that
+// is lost for good with it.
+func (n *Node) Host(m connect.Method, cfg *HostConfig) *Host {
+	return newHost(n.self, joinPath(n, m.Label()), n, m, cfg)
+}
+
+// Host makes the handle on a host that is one hop from this one: when both are
+// lost, both come back. A hop to another user of the same machine is one, too.
+func (h *Host) Host(m connect.Method, cfg *HostConfig) *Host {
+	return newHost(h.l, h.label+"/"+joinPath(nil, m.Label()), h, m, cfg)
+}
+
+func newHost(l *local, label string, via Target, m connect.Method, cfg *HostConfig) *Host {
+	h := &Host{l: l, label: label, cfg: cfg.withDefaults(), hang: (*Node).Close, changed: make(chan struct{})}
+	h.dial = func(ctx context.Context) (*Node, string, error) {
+		from, _, err := via.target(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		n, err := from.connect(ctx, m, bounds{Depth: h.cfg.MaxDepth, Contexts: h.cfg.MaxContexts})
+		if err != nil {
+			if gone := from.gone(); gone != nil && from == via {
+				err = &lasting{err}
+			}
+			return nil, "", err
+		}
+		boot, err := bootFunc.Call(ctx, n, struct{}{})
+		if err != nil {
+			_ = n.Close()
+			return nil, "", err
+		}
+		return n, boot, nil
+	}
+	return h
+}
+
+var bootFunc = NewFunc("mitosis.boot", func(context.Context, struct{}) (string, error) {
+	return bootID(), nil
+})
+
+// lasting marks an error that no further attempt will change.
+type lasting struct{ error }
+
+func (e *lasting) Unwrap() error { return e.error }
+
+// lasts reports whether an attempt failed for a reason that stays until a
+// person does something. ErrPermission is none: a host that is booting refuses
+// logins for a while.
+func lasts(err error) bool {
+	if _, ok := errors.AsType[*lasting](err); ok {
+		return true
+	}
+	for _, class := range []error{
+		connect.ErrPassword, connect.ErrPasswordRequired, connect.ErrHostKey, connect.ErrBadName,
+		ErrNotInitialized, ErrTooDeep, ErrClosed, ErrRefused,
+	} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
+}
+
+// String returns the path of hops to the host.
+func (h *Host) String() string { return h.label }
+
+func (h *Host) target(ctx context.Context) (*Node, *Chain, error) {
+	n, err := h.Connect(ctx)
+	return n, nil, err
+}
+
+// Connect returns the host's context, connecting where there is none. Errors
+// are *Error and match [ErrAway] where further attempts are going to be made.
+func (h *Host) Connect(ctx context.Context) (*Node, error) {
+	return h.await(ctx, h.cfg.Wait, func() bool { return true })
+}
+
+// Boot returns what tells this run of the host's system from others, as far as
+// is known: of the context that there is, or was last. It is "" before the first
+// connect, and for systems that have no name for it (Linux and macOS have).
+func (h *Host) Boot() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.boot
+}
+
+// AwaitBoot waits until the host is there with another boot than the one given,
+// which was returned by Boot before the host was told to reboot. Where the host
+// has no name for it, a context that was born after the call will do.
+func (h *Host) AwaitBoot(ctx context.Context, before string) (*Node, error) {
+	h.mu.Lock()
+	born := h.births
+	h.mu.Unlock()
+	wait := h.cfg.Wait
+	if wait < 0 {
+		wait = defaultHostWait // this is about waiting
+	}
+	return h.await(ctx, wait, func() bool {
+		return h.boot != before || h.boot == "" && h.births > born
+	})
+}
+
+// await waits for a context that will do; wait is that of the configuration.
+// will is called with mu held.
+func (h *Host) await(ctx context.Context, wait time.Duration, will func() bool) (*Node, error) {
+	var late <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	fail := func(err error) (*Node, error) {
+		return nil, &Error{Op: "connect", Path: h.label, Kind: core.KindConnect, Err: err}
+	}
+	started := false
+	for {
+		h.mu.Lock()
+		if h.node != nil && h.node.Err() == nil && will() {
+			defer h.mu.Unlock()
+			return h.node, nil
+		}
+		if h.keeper == nil {
+			if started {
+				err := h.err
+				h.mu.Unlock()
+				if err == nil {
+					err = ErrClosed
+				}
+				return fail(err)
+			}
+			h.startLocked()
+		}
+		started = true
+		changed, away := h.changed, h.err
+		if away != nil {
+			away = fmt.Errorf("%w since %s: %w", ErrAway, h.since.Format(time.TimeOnly), away)
+		}
+		h.mu.Unlock()
+		if away != nil && wait < 0 {
+			return fail(away)
+		}
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+			if err := context.Cause(ctx); away == nil {
+				away = err
+			} else {
+				away = fmt.Errorf("%w; %w", err, away)
+			}
+		case <-late:
+			if away == nil {
+				away = fmt.Errorf("%w: nothing was heard for %v", ErrAway, wait)
+			}
+		}
+		return fail(away)
+	}
+}
+
+// Close closes the host's context and ends the attempts to connect. A later use
+// begins anew.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.keeper == nil {
+		h.mu.Unlock()
+		return nil
+	}
+	h.cancel()
+	k := h.keeper
+	h.mu.Unlock()
+	<-k.ended
+	return k.survivors
+}
+
+// keeper is the goroutine that keeps a host.
+type keeper struct {
+	ended     chan struct{} // closed when it has returned
+	survivors error         // of the closing of its context; set before ended is closed
+}
+
+// startLocked starts the keeper. The caller holds mu.
+func (h *Host) startLocked() {
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(h.l.ctx)
+	k := &keeper{ended: make(chan struct{})}
+	h.keeper, h.err = k, nil
+	h.l.backgroundWG.Go(func() {
+		n, err := h.keep(ctx)
+		if n != nil && h.l.ctx.Err() == nil {
+			k.survivors = h.hang(n) // the end of the tree sees to it itself
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.cancel()
+		h.keeper, h.node, h.err = nil, nil, err
+		h.tellLocked()
+		close(k.ended)
+	})
+}
+
+func (h *Host) tellLocked() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// keep connects, and connects again, until ctx ends, the context is closed
+// rather than lost, or there is no point in going on. It returns the context
+// that is left to be closed, if any.
+func (h *Host) keep(ctx context.Context) (*Node, error) {
+	for failures := 0; ; {
+		attempt, cancel := context.WithTimeout(ctx, h.cfg.Attempt)
+		n, boot, err := h.dial(attempt)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return n, ErrClosed
+		case err == nil:
+			born := time.Now()
+			h.here(n, boot)
+			select {
+			case <-n.Done():
+			case <-ctx.Done():
+				return n, ErrClosed
+			}
+			if err = n.Err(); errors.Is(err, ErrClosed) {
+				return nil, ErrClosed
+			}
+			h.away(err)
+			h.l.log.Warn("a host was lost and is being connected again", "host", h.label, "err", err)
+			// What dies as soon as it is born is no success.
+			if failures++; time.Since(born) >= h.cfg.MinDelay {
+				failures = 0
+			}
+		case lasts(err):
+			return nil, err
+		default:
+			h.away(err)
+			failures++
+		}
+		if !sleep(ctx, h.pause(failures)) {
+			return nil, ErrClosed
+		}
+	}
+}
+
+// here notes that the host is there.
+func (h *Host) here(n *Node, boot string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.node, h.boot, h.err = n, boot, nil
+	h.births++
+	h.tellLocked()
+}
+
+// away notes that the host is not there, and why.
+func (h *Host) away(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		h.since = time.Now()
+	}
+	h.node, h.err = nil, err
+	h.tellLocked()
+}
+
+// pause is the time to the next attempt after so many that failed.
+func (h *Host) pause(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
+	most := h.cfg.MinDelay
+	for range failures - 1 {
+		if most >= h.cfg.MaxDelay/2 {
+			most = h.cfg.MaxDelay
+			break
+		}
+		most *= 2
+	}
+	return rand.N(min(most, h.cfg.MaxDelay) + 1)
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

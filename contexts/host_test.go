@@ -1,0 +1,329 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+// fakeHost is a managed host whose other side is the test.
+type fakeHost struct {
+	*Host
+	t *testing.T
+
+	// Guarded by fakeMu.
+	fakeMu sync.Mutex
+	down   error         // why attempts fail, nil: they do not
+	slow   time.Duration // that an attempt takes
+	boot   string
+	at     []time.Time // of attempts
+	now    *Node
+}
+
+func newFakeHost(t *testing.T, cfg HostConfig) *fakeHost {
+	l := &local{log: slog.New(slog.DiscardHandler)}
+	l.ctx, l.cancel = context.WithCancelCause(t.Context())
+	f := &fakeHost{t: t, boot: "first"}
+	f.Host = newHost(l, "fake", nil, nil, &cfg)
+	f.hang = func(n *Node) error { f.lose(ErrClosed); return nil }
+	f.dial = func(ctx context.Context) (*Node, string, error) {
+		f.fakeMu.Lock()
+		defer f.fakeMu.Unlock()
+		f.at = append(f.at, time.Now())
+		if slow := f.slow; slow > 0 {
+			f.fakeMu.Unlock()
+			passed := sleep(ctx, slow)
+			f.fakeMu.Lock()
+			if !passed {
+				return nil, "", ctx.Err()
+			}
+		}
+		if f.down != nil {
+			return nil, "", f.down
+		}
+		f.now = &Node{self: l, id: 1, path: "fake", life: &life{done: make(chan struct{})}}
+		return f.now, f.boot, nil
+	}
+	return f
+}
+
+// lose ends the context there is.
+func (f *fakeHost) lose(err error) {
+	f.fakeMu.Lock()
+	defer f.fakeMu.Unlock()
+	f.now.life.err = err
+	close(f.now.life.done)
+}
+
+// later changes the far side in a while.
+func (f *fakeHost) later(d time.Duration, change func()) {
+	time.AfterFunc(d, func() { f.change(change) })
+}
+
+func (f *fakeHost) connect() (*Node, error) { return f.Connect(f.t.Context()) }
+
+// change changes the far side.
+func (f *fakeHost) change(change func()) {
+	f.fakeMu.Lock()
+	defer f.fakeMu.Unlock()
+	change()
+}
+
+// attempts are the times at which the host was connected.
+func (f *fakeHost) attempts() []time.Time {
+	f.fakeMu.Lock()
+	defer f.fakeMu.Unlock()
+	return slices.Clone(f.at)
+}
+
+// context is the one there is, or was last.
+func (f *fakeHost) context() *Node {
+	f.fakeMu.Lock()
+	defer f.fakeMu.Unlock()
+	return f.now
+}
+
+// must connects.
+func (f *fakeHost) must() *Node {
+	f.t.Helper()
+	n, err := f.connect()
+	if err != nil || n != f.context() {
+		f.t.Fatalf("%v, %v", n, err)
+	}
+	return n
+}
+
+// inFakeTime runs a test in which no goroutine may be left.
+func inFakeTime(t *testing.T, cfg HostConfig, test func(t *testing.T, f *fakeHost)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHost(t, cfg)
+		test(t, f)
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestHostIsConnectedOnFirstUseAndOnce(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		f.change(func() { f.slow = time.Second })
+		synctest.Wait()
+		if len(f.attempts()) != 0 {
+			t.Fatal("it was connected before anybody used it")
+		}
+		results := make(chan *Node, 10)
+		for range cap(results) {
+			go func() { results <- f.must() }()
+		}
+		for range cap(results) {
+			if n := <-results; n != f.context() {
+				t.Error("another context")
+			}
+		}
+		if len(f.attempts()) != 1 {
+			t.Errorf("%d attempts", len(f.attempts()))
+		}
+	})
+}
+
+func TestHostComesBackAtOnceAfterALoss(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		first := f.must()
+		time.Sleep(time.Minute)
+		lost := time.Now()
+		f.lose(ErrGone)
+		synctest.Wait()
+		if f.must() == first || !time.Now().Equal(lost) {
+			t.Error("no new context, or not at once")
+		}
+	})
+}
+
+func TestHostPausesAreJitteredAndBounded(t *testing.T) {
+	const low, high = time.Second, 8 * time.Second
+	inFakeTime(t, HostConfig{Wait: time.Hour, MinDelay: low, MaxDelay: high}, func(t *testing.T, f *fakeHost) {
+		f.change(func() { f.down = connect.ErrRefused })
+		f.later(20*time.Minute, func() { f.down = nil })
+		f.must()
+		at := f.attempts()
+		most, different := low, map[time.Duration]bool{}
+		for i := range at[1:] {
+			pause := at[i+1].Sub(at[i])
+			if pause > most {
+				t.Errorf("pause %d is %v, at most %v", i, pause, most)
+			}
+			different[pause] = true
+			most = min(2*most, high)
+		}
+		// 20 minutes of 4 s on average.
+		if n := len(at); n < 200 || n > 450 || len(different) < n/2 {
+			t.Errorf("%d attempts, %d different pauses", n, len(different))
+		}
+	})
+}
+
+func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		for range 20 {
+			f.must()
+			f.lose(ErrGone)
+			synctest.Wait()
+		}
+		at := f.attempts()
+		if took := at[len(at)-1].Sub(at[0]); took < 10*time.Second {
+			t.Errorf("%d attempts in %v", len(at), took)
+		}
+	})
+}
+
+func TestHostThatIsAwayFailsAtOnceIfAskedTo(t *testing.T) {
+	inFakeTime(t, HostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
+		f.change(func() { f.slow, f.down = time.Second, connect.ErrRefused })
+		// The first use has nothing to go by and waits for one attempt.
+		for range 3 {
+			start := time.Now()
+			_, err := f.connect()
+			e, ok := err.(*Error)
+			if !ok || e.Path != "fake" || !errors.Is(err, ErrAway) || !errors.Is(err, connect.ErrRefused) {
+				t.Fatalf("%v", err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+		}
+		f.change(func() { f.down = nil })
+		time.Sleep(time.Minute)
+		f.must()
+	})
+}
+
+func TestHostIsAwaitedAsLongAsConfigured(t *testing.T) {
+	inFakeTime(t, HostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+		f.change(func() { f.down = connect.ErrTimeout })
+		start := time.Now()
+		if _, err := f.connect(); !errors.Is(err, ErrAway) || !errors.Is(err, connect.ErrTimeout) || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start = time.Now()
+		if _, err := f.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrAway) || time.Since(start) != 10*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestHostAttemptIsBounded(t *testing.T) {
+	inFakeTime(t, HostConfig{Attempt: time.Second, Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+		f.change(func() { f.slow = time.Hour })
+		if _, err := f.connect(); !errors.Is(err, ErrAway) || len(f.attempts()) < 2 {
+			t.Errorf("%d attempts, %v", len(f.attempts()), err)
+		}
+	})
+}
+
+func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		for i, reason := range []error{connect.ErrPassword, connect.ErrHostKeyChanged, ErrTooDeep, &lasting{ErrGone}} {
+			f.change(func() { f.down = reason })
+			if _, err := f.connect(); !errors.Is(err, reason) && i < 3 || err == nil || errors.Is(err, ErrAway) {
+				t.Errorf("%v", err)
+			}
+			time.Sleep(time.Hour)
+			if len(f.attempts()) != i+1 {
+				t.Errorf("%d attempts after %v", len(f.attempts()), reason)
+			}
+		}
+		f.change(func() { f.down = nil })
+		f.must()
+	})
+}
+
+func TestHostIsKnownByItsBoot(t *testing.T) {
+	inFakeTime(t, HostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
+		f.must()
+		before := f.Boot()
+		// It goes on for a while after it was told, and its server even takes one
+		// more connection before it is down for a minute.
+		time.AfterFunc(5*time.Second, func() { f.lose(ErrGone) })
+		time.AfterFunc(6*time.Second, func() { f.lose(ErrGone) })
+		f.later(5500*time.Millisecond, func() { f.down = connect.ErrRefused })
+		f.later(time.Minute, func() { f.down, f.boot = nil, "second" })
+		start := time.Now()
+		n, err := f.AwaitBoot(t.Context(), before)
+		if err != nil || n != f.context() || f.Boot() != "second" || time.Since(start) < time.Minute {
+			t.Errorf("after %v: %v, %v", time.Since(start), n, err)
+		}
+		if again, err := f.AwaitBoot(t.Context(), before); again != n || err != nil {
+			t.Errorf("%v, %v", again, err)
+		}
+		// Where a boot has no name, a new context is all that can be told.
+		f.change(func() { f.boot = "" })
+		time.Sleep(time.Minute)
+		f.lose(ErrGone)
+		synctest.Wait()
+		n = f.must()
+		time.AfterFunc(time.Second, func() { f.lose(ErrGone) })
+		if again, err := f.AwaitBoot(t.Context(), ""); again == n || err != nil {
+			t.Errorf("%v, %v", again, err)
+		}
+	})
+}
+
+func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		first := f.must()
+		if err := f.Close(); err != nil || first.Err() == nil {
+			t.Error(err)
+		}
+		second := f.must()
+		f.lose(ErrClosed) // by Node.Close: that is no loss
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		if len(f.attempts()) != 2 {
+			t.Errorf("%d attempts", len(f.attempts()))
+		}
+		if f.must() == second {
+			t.Error("no new context")
+		}
+		// Those who wait when it is closed are told.
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		f.change(func() { f.slow = time.Hour })
+		waiting := make(chan error)
+		go func() {
+			_, err := f.connect()
+			waiting <- err
+		}()
+		synctest.Wait()
+		if err := errors.Join(f.Close(), f.Close()); err != nil {
+			t.Error(err)
+		}
+		if err := <-waiting; !errors.Is(err, ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestHostEndsWithTheTree(t *testing.T) {
+	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+		f.must()
+		f.l.cancel(errShutdown)
+		synctest.Wait()
+		if f.context().Err() != nil {
+			t.Error("the host closed what the tree closes")
+		}
+		if _, err := f.connect(); !errors.Is(err, ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}

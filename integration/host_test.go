@@ -1,0 +1,232 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// What the tests of managed hosts use where the defaults, made for machines
+// that take minutes, would make them wait: a tenth and less.
+var (
+	hasty    = contexts.HostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second}
+	hastyNow = contexts.HostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second, Wait: -1}
+	beat     = router.Limits{Heartbeat: 200 * time.Millisecond, Missed: 3}
+)
+
+// expectAway waits until a host that does not wait is known to be away.
+func expectAway(t *testing.T, h *contexts.Host) error {
+	t.Helper()
+	var err error
+	eventually(t, patience, "the host is found to be away", func() bool {
+		_, err = whoami.Call(t.Context(), h, struct{}{})
+		return errors.Is(err, contexts.ErrAway)
+	})
+	return err
+}
+
+// asked makes sure that a host answers, if need be after a while.
+func asked(t *testing.T, h contexts.Target) identity {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		id, err := whoami.Call(ctx, h, struct{}{})
+		if err == nil {
+			return id
+		}
+		// The loss is told to the calls that are under way, and those that come
+		// while it is noted have no route.
+		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) && !errors.Is(err, contexts.ErrAway) || ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestManagedHost(t *testing.T) {
+	t.Parallel()
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	host := start(t, lab.Host{Users: []lab.User{{Name: "alice", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
+	hop := withKey(reach(t, host, "alice"), key)
+	t.Run("sshd restarts", func(t *testing.T) { sshdRestarts(t, host, hop) })
+	t.Run("no network for a while", func(t *testing.T) { networkBreaks(t, host, hop) })
+	t.Run("behind another", func(t *testing.T) { hostBehindHost(t, host, hop) })
+}
+
+// servers are the processes of sshd, sessions included.
+func servers(host *lab.Running) (pids []int) {
+	for _, p := range host.Processes() {
+		if strings.Contains(p.String(), "sshd") {
+			pids = append(pids, p.PID)
+		}
+	}
+	return pids
+}
+
+func sshdRestarts(t *testing.T, host *lab.Running, hop connect.SSH) {
+	self := master(t, nil)
+	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
+	first := asked(t, waiting)
+	asked(t, failing)
+	kill(t, host, syscall.SIGKILL, servers(host)...)
+	if err := expectAway(t, failing); !errors.Is(err, connect.ErrRefused) && !errors.Is(err, contexts.ErrGone) {
+		t.Errorf("the reason is %v", err)
+	}
+	late := make(chan identity)
+	go func() { late <- asked(t, waiting) }()
+	if _, err := host.Shell("/usr/sbin/sshd -f /etc/ssh/lab_sshd_config -E /run/sshd.log"); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-late; id.PID == first.PID || id.Host != first.Host {
+		t.Errorf("%+v before, %+v now", first, id)
+	}
+	asked(t, failing)
+}
+
+func networkBreaks(t *testing.T, host *lab.Running, hop connect.SSH) {
+	const silence = 3 * time.Second // a tenth of half a minute
+	self := master(t, &contexts.Config{Limits: beat})
+	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
+	asked(t, waiting)
+	asked(t, failing)
+	if err := host.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	healed := make(chan error, 1)
+	time.AfterFunc(silence, func() { healed <- host.Heal() })
+	start := time.Now()
+	expectAway(t, failing)
+	if took := time.Since(start); took > silence {
+		t.Errorf("away after %v", took)
+	}
+	asked(t, waiting)
+	if took := time.Since(start); took < silence {
+		t.Errorf("it answered after %v, without a network", took)
+	} else {
+		t.Logf("back after %v, of which %v without a network", took, silence)
+	}
+	asked(t, failing)
+	if err := <-healed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// It is not parallel to others, whose goroutines would be counted, too.
+func TestHostIsLostFiftyTimes(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	host := start(t, lab.Host{Users: []lab.User{{Name: "alice", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
+	self := master(t, nil)
+	h := self.Host(withKey(reach(t, host, "alice"), key), &hasty)
+	before := look(host)
+	id := asked(t, h)
+	held, one := holding(t), len(before.newProcesses())
+	for range 50 {
+		kill(t, host, syscall.SIGKILL, id.PID)
+		lost := id.PID
+		eventually(t, patience, "another process answers", func() bool {
+			id = asked(t, h)
+			return id.PID != lost
+		})
+	}
+	held.released(t)
+	eventually(t, patience, "there are no more processes than before", func() bool { return len(before.newProcesses()) <= one })
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	before.restored(t, patience)
+	// Closed is not gone: the next use connects again.
+	asked(t, h)
+}
+
+func hostBehindHost(t *testing.T, host *lab.Running, hop connect.SSH) {
+	self := master(t, nil)
+	outer := self.Host(hop, &hasty)
+	inner := outer.Host(connect.Local{}, &hasty)
+	first := asked(t, inner)
+	if outerID := asked(t, outer); !strings.HasPrefix(first.Path, outerID.Path+"/") {
+		t.Errorf("%q is not below %q", first.Path, outerID.Path)
+	}
+	kill(t, host, syscall.SIGKILL, asked(t, outer).PID)
+	eventually(t, patience, "the inner one is another", func() bool { return asked(t, inner).PID != first.PID })
+}
+
+// bootIs is the setup of a host that was booted under this name. The kernel
+// being the machine's, its own name for it is always the same.
+func bootIs(name string) []string {
+	return []string{"echo " + name + " >/run/boot_id", "mount -n --bind /run/boot_id /proc/sys/kernel/random/boot_id"}
+}
+
+func TestHostReboots(t *testing.T) {
+	t.Parallel()
+	lab.Require(t)
+	key, hostKey := lab.NewClientKey(t), lab.NewClientKey(t)
+	const name = "rebooting"
+	h := lab.Host{
+		Name: name, Users: []lab.User{{Name: "alice", Keys: []string{key.Authorized}}},
+		Files: map[string]string{"/etc/ssh/lasting_key": hostKey.Private},
+		SSHD:  &lab.SSHD{Config: []string{"HostKey /etc/ssh/lasting_key"}}, Setup: bootIs("first"),
+	}
+	running, err := lab.Open(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(known, []byte(fmt.Sprintln(name, strings.TrimSpace(hostKey.Authorized))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hop := withKey(reach(t, running, "alice"), key)
+	hop.Host, hop.KnownHostsFiles = name, []string{known}
+
+	self := master(t, &contexts.Config{Limits: beat})
+	managed := self.Host(hop, &hastyNow)
+	before := asked(t, managed)
+	boot := managed.Boot()
+	if boot != "first" {
+		t.Errorf("the boot is %q", boot)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	back := make(chan error, 1)
+	go func() {
+		n, err := managed.AwaitBoot(ctx, boot)
+		if err == nil {
+			_, err = whoami.Call(ctx, n, struct{}{})
+		}
+		back <- err
+	}()
+	// A lost process is no reboot.
+	kill(t, running, syscall.SIGKILL, before.PID)
+	eventually(t, patience, "another process answers", func() bool { return asked(t, managed).PID != before.PID })
+	select {
+	case err := <-back:
+		t.Fatalf("taken for rebooted: %v", err)
+	default:
+	}
+	if err := running.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectAway(t, managed)
+	h.Setup = bootIs("second")
+	start(t, h)
+	if err := <-back; err != nil {
+		t.Fatal(err)
+	}
+	if boot := managed.Boot(); boot != "second" {
+		t.Errorf("the boot is %q", boot)
+	}
+}
