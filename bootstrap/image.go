@@ -1,10 +1,13 @@
 package bootstrap
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -30,6 +33,7 @@ type Image struct {
 	GOARCH string
 	read   func() ([]byte, error) // the same bytes each time
 	whole  error                  // why it has what no child needs, if so
+	packed []byte                 // its gzip form where that is at hand for good, or nil
 
 	forms [codecs]form
 }
@@ -68,10 +72,37 @@ func OwnImage() (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("own executable: %w", err)
 	}
+	image, err := slimImage(runtime.GOOS, runtime.GOARCH, func() ([]byte, error) { return os.ReadFile(path) })
+	if err != nil {
+		return nil, err
+	}
+	own.image = image
+	return image, nil
+}
+
+// OwnSource has the running executable only. Where a 32-bit one runs on 64 bits
+// as well, it does for both.
+func OwnSource(_ context.Context, goos, goarch string) (*Image, error) {
+	if goos != runtime.GOOS || goarch != runtime.GOARCH && (goarch != "amd64" || runtime.GOARCH != "386") {
+		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s; other images are supplied by configuration)",
+			ErrNoImage, goos, goarch, runtime.GOOS, runtime.GOARCH)
+	}
+	return OwnImage()
+}
+
+// OpenImage is the executable in a file of fsys, without what no child needs, as
+// for [OwnImage]. Only its hash is read at once.
+func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
+	return slimImage(goos, goarch, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
+}
+
+// slimImage is an image of an executable that is read in full each time, but for
+// what no child needs.
+func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) {
 	var whole error
 	var once sync.Once
-	image, err := newImage(runtime.GOOS, runtime.GOARCH, func() ([]byte, error) {
-		exe, err := os.ReadFile(path)
+	image, err := newImage(goos, goarch, func() ([]byte, error) {
+		exe, err := read()
 		if err != nil {
 			return nil, err
 		}
@@ -79,27 +110,38 @@ func OwnImage() (*Image, error) {
 		once.Do(func() { whole = why })
 		return exe, nil
 	})
+	if err == nil {
+		image.whole = whole
+	}
+	return image, err
+}
+
+// UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
+// made it elsewhere. It is kept packed. packed must not change any more.
+func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
+	image, err := newImage(goos, goarch, func() ([]byte, error) {
+		r, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(io.LimitReader(r, maxImage+1))
+		if err == nil && len(data) > maxImage {
+			err = fmt.Errorf("above %d bytes", maxImage)
+		}
+		return data, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	image.whole = whole
-	own.image = image
+	if image.Hash != hash {
+		return nil, ErrImageHash
+	}
+	image.packed = packed
 	return image, nil
 }
 
-// ownSource serves where no other source was given.
-func ownSource(_ context.Context, goos, goarch string) (*Image, error) {
-	if goos != runtime.GOOS || goarch != runtime.GOARCH {
-		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s; other images are supplied by configuration)",
-			ErrNoImage, goos, goarch, runtime.GOOS, runtime.GOARCH)
-	}
-	return OwnImage()
-}
-
-// OpenImage is the executable in a file of fsys. Only its hash is read at once.
-func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
-	return newImage(goos, goarch, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
-}
+// maxImage bounds what an image may unpack to, in bytes.
+const maxImage = 512 << 20
 
 // NewImage is an executable in memory. data must not change any more.
 func NewImage(data []byte, goos, goarch string) *Image {
@@ -149,6 +191,9 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 }
 
 func (i *Image) encode(c Codec) ([]byte, error) {
+	if c == Gzip && i.packed != nil {
+		return i.packed, nil
+	}
 	data, err := i.read()
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ type Launch struct {
 func NewLaunch(o Options) *Launch {
 	o.Rungs = slices.Clone(o.Rungs)
 	if o.Images == nil {
-		o.Images = ownSource
+		o.Images = OwnSource
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

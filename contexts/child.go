@@ -147,7 +147,7 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 // shortcut a far side on this host may execute this program in its place.
 func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs,
+		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	if lm, ok := m.(connect.LocalMethod); ok && shortcut {

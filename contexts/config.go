@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -30,6 +31,21 @@ type Config struct {
 	// at once. Where it is nil, a missing secret is an error that matches
 	// connect.ErrPasswordRequired.
 	Prompt func(ctx context.Context, p connect.Prompt) (string, error)
+
+	// Images are executables of this program for other systems, in files that
+	// are named by the Go names of operating system and architecture:
+	// "linux_arm64". They must be built from the same sources: the functions
+	// that they register are compared. Each is sent without what only
+	// debuggers need. See also NoBuild.
+	Images fs.FS
+	// Sources is a directory of the module that this program was built from,
+	// for building the images that Images has not. Default: the working
+	// directory, or else that of the executable.
+	Sources string
+	// NoBuild forbids building them. By default an image that is asked for
+	// is built where a Go toolchain and the sources are at hand, and kept in the
+	// user's cache directory for the next time this executable asks.
+	NoBuild bool
 
 	// ConnectTimeout bounds a Connect whose ctx has no deadline. Default: 2
 	// minutes.

@@ -44,6 +44,7 @@ type local struct {
 	logs      *logHub               // in the master: records of all other contexts
 	lastWords func(context.Context) // elsewhere: sends what was logged and printed so far
 	profiles  profiles              // environments for commands
+	images    imageStore            // for other systems
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.

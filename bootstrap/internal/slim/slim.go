@@ -30,9 +30,10 @@
 package slim
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 )
 
@@ -50,8 +51,8 @@ var (
 	errRace     = errors.New("built for the race detector, whose reports need lines")
 )
 
-// Strip returns what is left of exe, the running executable, which it changes
-// in place. The error says why something was left in that could have been
+// Strip returns what is left of exe, an executable for any system, which it
+// changes in place. The error says why something was left in that could have been
 // taken out; the result is good all the same.
 func Strip(exe []byte) ([]byte, error) {
 	f, ok := open(exe)
@@ -61,15 +62,16 @@ func Strip(exe []byte) ([]byte, error) {
 	if len(f.sections) == 0 {
 		return exe, nil // came from here already
 	}
-	err := mayClear(runtime.Version())
+	version, race := f.builtBy()
+	err := mayClear(version, race)
 	if err == nil {
 		err = f.clearTables()
 	}
 	return f.withoutSections(), err
 }
 
-func mayClear(version string) error {
-	if raceBuild {
+func mayClear(version string, race bool) error {
+	if race {
 		return errRace
 	}
 	// A development version, "devel go1.26-...", may be anything.
@@ -77,6 +79,37 @@ func mayClear(version string) error {
 		return fmt.Errorf("built by %s, the layout is known of %s", version, release)
 	}
 	return nil
+}
+
+// Of the section that package debug/buildinfo describes, in the form that has
+// been in use since Go 1.18.
+const (
+	infoMagic  = "\xff Go buildinf:"
+	infoFlags  = 15 // offset; bit 1: the strings are here
+	infoHeader = 32
+)
+
+// builtBy is the release of Go that an executable was built by, "" where it
+// does not say so, and whether it was built for the race detector.
+func (f *file) builtBy() (version string, race bool) {
+	s := f.section(".go.buildinfo")
+	if s == nil {
+		return "", false
+	}
+	b := f.content(s)
+	if len(b) < infoHeader || !bytes.HasPrefix(b, []byte(infoMagic)) || b[infoFlags]&2 == 0 {
+		return "", false
+	}
+	text := func(b []byte) (word, rest []byte) {
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used) {
+			return nil, nil
+		}
+		return b[used:][:n], b[used:][n:]
+	}
+	word, rest := text(b[infoHeader:])
+	settings, _ := text(rest)
+	return string(word), bytes.Contains(settings, []byte("\nbuild\t-race=true\n"))
 }
 
 // withoutSections cuts off what is not loaded into memory, and what describes it.

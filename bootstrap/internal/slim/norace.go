@@ -1,5 +1,0 @@
-//go:build !race
-
-package slim
-
-const raceBuild = false

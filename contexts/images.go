@@ -1,0 +1,198 @@
+package contexts
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"runtime"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// ErrNoImage reports that there is no executable for the far side's system, and
+// none could be built.
+var ErrNoImage = bootstrap.ErrNoImage
+
+// maxPacked bounds an image on its way, in bytes.
+const maxPacked = 256 << 20
+
+// A system is what an image is for, by its Go names.
+type system struct {
+	_            struct{} `cbor:",toarray"`
+	GOOS, GOARCH string
+}
+
+func (s system) String() string { return s.GOOS + "/" + s.GOARCH }
+
+// file is the name of the image in Config.Images and in the cache.
+func (s system) file() string { return s.GOOS + "_" + s.GOARCH }
+
+// known reports whether children can be of this system. The names come from far
+// sides, and become those of files and arguments.
+func (s system) known() bool {
+	for _, known := range []system{
+		{GOOS: "linux", GOARCH: "amd64"}, {GOOS: "linux", GOARCH: "arm64"}, {GOOS: "linux", GOARCH: "arm"},
+		{GOOS: "linux", GOARCH: "386"}, {GOOS: "linux", GOARCH: "riscv64"}, {GOOS: "linux", GOARCH: "ppc64le"},
+		{GOOS: "linux", GOARCH: "s390x"}, {GOOS: "linux", GOARCH: "loong64"}, {GOOS: "darwin", GOARCH: "amd64"},
+		{GOOS: "darwin", GOARCH: "arm64"}, {GOOS: "freebsd", GOARCH: "amd64"}, {GOOS: "freebsd", GOARCH: "arm64"},
+		{GOOS: "windows", GOARCH: "amd64"}, {GOOS: "windows", GOARCH: "arm64"},
+	} {
+		if s == known {
+			return true
+		}
+	}
+	return false
+}
+
+// imageStore keeps the images for other systems that this context has found or
+// was sent, packed, for as long as it lives: a few megabytes for each system.
+type imageStore struct {
+	mu  sync.Mutex
+	all map[system]*storedImage
+}
+
+type storedImage struct {
+	turn  chan struct{} // of capacity 1; held by who looks or fetches
+	image *bootstrap.Image
+}
+
+// get returns an image, having it fetched where it is not there. Others who want
+// it meanwhile wait for that, and fetch it themselves if it fails.
+func (s *imageStore) get(ctx context.Context, sys system, fetch func() (*bootstrap.Image, error)) (*bootstrap.Image, error) {
+	s.mu.Lock()
+	e := s.all[sys]
+	if e == nil {
+		if s.all == nil {
+			s.all = make(map[system]*storedImage)
+		}
+		e = &storedImage{turn: make(chan struct{}, 1)}
+		s.all[sys] = e
+	}
+	s.mu.Unlock()
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-e.turn }()
+	if e.image != nil {
+		return e.image, nil
+	}
+	image, err := fetch()
+	if err == nil {
+		e.image = image
+	}
+	return image, err
+}
+
+// image is the bootstrap.Source of this context: its own executable for its own
+// system, for others what the master has or can build, hop by hop, so that an
+// image crosses each link once.
+func (l *local) image(ctx context.Context, goos, goarch string) (*bootstrap.Image, error) {
+	sys := system{GOOS: goos, GOARCH: goarch}
+	if goos == runtime.GOOS && goarch == runtime.GOARCH {
+		return bootstrap.OwnImage()
+	}
+	if !sys.known() {
+		return nil, fmt.Errorf("%w: %v, which this package does not know", ErrNoImage, sys)
+	}
+	image, err := l.images.get(ctx, sys, func() (*bootstrap.Image, error) {
+		if len(l.ancestors) == 0 {
+			return l.supply(ctx, sys)
+		}
+		return l.fetchImage(ctx, sys)
+	})
+	if err != nil {
+		if own, ownErr := bootstrap.OwnSource(ctx, goos, goarch); ownErr == nil {
+			return own, nil
+		}
+	}
+	return image, err
+}
+
+// supply finds or builds an image, in the master.
+func (l *local) supply(ctx context.Context, sys system) (*bootstrap.Image, error) {
+	if l.cfg.Images != nil {
+		image, err := bootstrap.OpenImage(l.cfg.Images, sys.file(), sys.GOOS, sys.GOARCH)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return image, err
+		}
+	}
+	why := errors.New("building is forbidden by Config.NoBuild")
+	if !l.cfg.NoBuild {
+		image, err := buildImage(ctx, sys, l.cfg.Sources)
+		if err == nil {
+			return image, nil
+		}
+		why = err
+	}
+	return nil, fmt.Errorf("%w: %v (this program is %s/%s): build it with GOOS=%s GOARCH=%s CGO_ENABLED=0 and offer it as %q in Config.Images; it could not be built here: %w",
+		ErrNoImage, sys, runtime.GOOS, runtime.GOARCH, sys.GOOS, sys.GOARCH, sys.file(), why)
+}
+
+// imageConn sends an image: its SHA-256, the length of its gzip form, and that.
+// It calls itself in the parent, which a package variable could not.
+var imageConn *ConnFunc[system]
+
+const imageHeader = 32 + 8 // bytes
+
+func init() {
+	imageConn = NewConnFunc("mitosis.image", func(ctx context.Context, conn net.Conn, sys system) error {
+		image, err := callOf(ctx).l.image(ctx, sys.GOOS, sys.GOARCH)
+		if err != nil {
+			return err
+		}
+		packed, err := image.Encoded(bootstrap.Gzip)
+		if err != nil {
+			return err
+		}
+		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed)))
+		if _, err := conn.Write(header); err != nil {
+			return err
+		}
+		_, err = conn.Write(packed)
+		return err
+	}, AllowDescendants)
+}
+
+// fetchImage asks the parent for an image.
+func (l *local) fetchImage(ctx context.Context, sys system) (*bootstrap.Image, error) {
+	conn, err := imageConn.Dial(ctx, l.node(l.ancestors[0]), sys)
+	if err != nil {
+		return nil, reasonWithoutCall(err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	fail := func(err error) (*bootstrap.Image, error) {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("image %v from the parent: %w", sys, reasonWithoutCall(err))
+	}
+	var header [imageHeader]byte
+	if _, err := io.ReadFull(conn, header[:]); err != nil {
+		return fail(err)
+	}
+	size := binary.BigEndian.Uint64(header[32:])
+	if size > maxPacked {
+		return fail(fmt.Errorf("%w: %d bytes", core.ErrTooLarge, size))
+	}
+	// Memory is taken for what arrives, not for what is announced.
+	var packed bytes.Buffer
+	if n, err := io.CopyN(&packed, conn, int64(size)); err != nil {
+		return fail(fmt.Errorf("%d of %d bytes: %w", n, size, err))
+	}
+	image, err := bootstrap.UnpackImage(packed.Bytes(), sys.GOOS, sys.GOARCH, [32]byte(header[:32]))
+	if err != nil {
+		return fail(err)
+	}
+	return image, nil
+}

@@ -1,0 +1,109 @@
+package contexts
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+// imageOf has a context look for an image as a hop would, and returns its hash.
+var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys system) ([32]byte, error) {
+	image, err := callOf(ctx).l.image(ctx, sys.GOOS, sys.GOARCH)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return image.Hash, nil
+})
+
+// An image that two contexts below the same one want at the same time crosses
+// each link once.
+func TestImageCrossesEachLinkOnce(t *testing.T) {
+	foreign := system{GOOS: "linux", GOARCH: "riscv64"}
+	data := make([]byte, 1<<20) // that nothing can pack
+	rand.NewChaCha8([32]byte{}).Read(data)
+	self, err := Start(t.Context(), &Config{Images: fstest.MapFS{foreign.file(): {Data: data}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	connected := func(from *Node) *Node {
+		t.Helper()
+		n, err := from.Connect(t.Context(), connect.Local{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	a := connected(self)
+	leaves := []*Node{connected(a), connected(a)}
+	var wg sync.WaitGroup
+	for range 4 {
+		for _, n := range leaves {
+			wg.Go(func() {
+				if got, err := imageOf.Call(t.Context(), n, foreign); err != nil || got != sha256.Sum256(data) {
+					t.Errorf("%v: %x, %v", n, got, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	tree, err := self.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range tree[1:] {
+		if size := uint64(len(data)); info.BytesSent < size || info.BytesSent > size*3/2 {
+			t.Errorf("%d bytes were sent to %s for an image of %d", info.BytesSent, info.Path, size)
+		}
+	}
+}
+
+func TestImageThatIsMissing(t *testing.T) {
+	self, err := Start(t.Context(), &Config{NoBuild: true, Images: fstest.MapFS{"linux_arm": {Mode: fs.ModeDir}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	a, err := self.Connect(t.Context(), connect.Local{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*Node{self, a} {
+		_, err := imageOf.Call(t.Context(), n, system{GOOS: "linux", GOARCH: "s390x"})
+		if !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), `"linux_s390x" in Config.Images`) {
+			t.Errorf("at %v: %v", n, err)
+		}
+		// What is there and can't be read is not missing.
+		if _, err := imageOf.Call(t.Context(), n, system{GOOS: "linux", GOARCH: "arm"}); err == nil || errors.Is(err, ErrNoImage) {
+			t.Errorf("at %v: %v", n, err)
+		}
+		for _, strange := range []system{{GOOS: "linux", GOARCH: "../x"}, {GOOS: "plan9", GOARCH: "amd64"}, {}} {
+			if _, err := imageOf.Call(t.Context(), n, strange); !errors.Is(err, ErrNoImage) {
+				t.Errorf("%v at %v: %v", strange, n, err)
+			}
+		}
+	}
+}
+
+// Executables that have not been used for long lose their images.
+func TestImagesOfOldExecutablesAreForgotten(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2 * keptExecutables {
+		if err := os.Mkdir(dir+"/"+formatID(0)+strings.Repeat("x", i), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forgetImages(dir)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != keptExecutables {
+		t.Errorf("%d are left, %v", len(left), err)
+	}
+}

@@ -1,0 +1,79 @@
+package contexts_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+var architecture = contexts.NewFunc("test.architecture", func(context.Context, struct{}) (string, error) {
+	return runtime.GOARCH, nil
+})
+
+// machine is a hop to this host, which says that it is another machine.
+func machine(t *testing.T, name string) connect.Method {
+	t.Helper()
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho Linux " + name + "\n" // to uname -sm
+	if err := os.WriteFile(filepath.Join(dir, "uname"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return connect.Command{Name: name, Argv: []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin"}}
+}
+
+// A 32-bit x86 machine is as foreign to a 64-bit program as any, and the one
+// that the same processor can be.
+func TestForeignImageIsBuiltAndRuns(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("it takes a processor that runs the images of another architecture")
+	}
+	// The toolchain keeps its own cache, which makes seconds of minutes.
+	t.Setenv("GOCACHE", strings.TrimSpace(string(must(exec.Command("go", "env", "GOCACHE").Output()))))
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	is := func(n *contexts.Node, want string) {
+		t.Helper()
+		if got, err := architecture.Call(t.Context(), n, struct{}{}); err != nil || got != want {
+			t.Errorf("%v: %q, %v", n, got, err)
+		}
+	}
+	connected := func(from *contexts.Node, m connect.Method) *contexts.Node {
+		t.Helper()
+		n, err := from.Connect(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	small := machine(t, "i686")
+	self := start(t, nil)
+	a := connected(self, small)
+	is(a, "386")
+	sent := func() uint64 {
+		for _, info := range must(self.Tree(t.Context())) {
+			if info.Node.ID() == a.ID() {
+				return info.BytesSent
+			}
+		}
+		return 0
+	}
+	// Children of the same system are made of its own image.
+	before := sent()
+	is(connected(a, small), "386")
+	is(connected(a, connect.Local{}), "386")
+	if more := sent() - before; more > 16<<10 {
+		t.Errorf("%d bytes were sent to a context that makes children of its own kind", more)
+	}
+	// And of another by way of the master, which for that one is foreign, too.
+	is(connected(a, machine(t, "x86_64")), "amd64")
+
+	// The next master of the same executable finds what was built.
+	again := start(t, &contexts.Config{Sources: "/nonexistent"})
+	is(connected(again, small), "386")
+}
