@@ -1,6 +1,8 @@
 package files
 
 import (
+	"errors"
+
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -26,6 +28,7 @@ type sender struct {
 	// sender that waits for it. Who sends stops when quit is closed.
 	walked chan event
 	heard  chan event
+	deaf   chan struct{} // closed when nothing more is sent to heard
 	quit   chan struct{}
 	slots  chan struct{} // capacity announced; one is taken for each file under way
 
@@ -69,13 +72,16 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	s := &sender{
 		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
 		walked: make(chan event, 64), heard: make(chan event, announced+1),
-		quit: make(chan struct{}), slots: make(chan struct{}, announced),
+		deaf: make(chan struct{}), quit: make(chan struct{}), slots: make(chan struct{}, announced),
 		opener: opener{src: src},
 	}
 	ended := make(chan struct{}, 2)
 	go func() { s.announce(); ended <- struct{}{} }()
-	go func() { s.listen(); ended <- struct{}{} }()
+	go func() { s.listen(); close(s.deaf); ended <- struct{}{} }()
 	res, err := s.run()
+	if errors.Is(err, core.ErrClosed) {
+		err = s.lastWords(err)
+	}
 	close(s.quit)
 	if err != nil {
 		c.Reset(err)
@@ -87,6 +93,22 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 		s.sum.close()
 	}
 	return res, s, err
+}
+
+// lastWords returns why the receiver has closed, in place of err, which says
+// that it has: who writes may learn that first.
+func (s *sender) lastWords(err error) error {
+	<-s.deaf
+	for {
+		select {
+		case ev := <-s.heard:
+			if ev.err != nil {
+				return ev.err
+			}
+		default:
+			return err
+		}
+	}
 }
 
 // post passes an event on. It reports false when nobody wants it any more.
