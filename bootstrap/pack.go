@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 	"runtime"
 	"sync"
 
@@ -86,7 +87,11 @@ func pack(c Codec, data []byte) ([]byte, error) {
 }
 
 func packZstd(data []byte) ([]byte, error) {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
+	// The window of the level is 16 MiB, and so much memory is taken twice
+	// whatever the size of the data.
+	window := max(zstd.MinWindowSize, 1<<bits.Len(uint(len(data))))
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(min(window, zstd.MaxWindowSize)), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}
