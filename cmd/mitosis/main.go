@@ -5,32 +5,46 @@
 //	mitosis run ssh:deploy@web1:2222/sudo -- systemctl restart nginx
 //	mitosis run ssh:web1 -- tar -C /etc -c . | tar -t
 //	mitosis shell ssh:web1/sudo:postgres
+//	mitosis put ssh:web1/sudo nginx.conf /etc/nginx/nginx.conf
+//	mitosis get ssh:web1 /var/log/nginx logs
+//	mitosis forward ssh:web1 -L 5432:db:5432 -R 8080:localhost:80 -D 1080
+//	mitosis socks ssh:web1
 //	mitosis probe ssh:web1
 //	mitosis ssh ssh:web1/sudo -t top
 //	mitosis with ssh:web1/sudo -- rsync -a site/ web:/srv/www/
 //	mitosis version
 //
-// A hop path lists the hops from here to there, with slashes between them or as
-// several arguments: see connect.ParsePath.
+// A hop path lists the hops from here to there, with slashes between them, or,
+// where nothing else follows, as several arguments: see connect.ParsePath.
+// Options may come before and after the operands; what is behind "--" is none.
+// "mitosis help COMMAND" tells what a command has.
 //
 // # Run and shell
 //
 // "run" runs a program with its arguments as they are; there is no shell in
 // between. Standard input, output and error are the program's, byte for byte.
-// Its options come before the hops:
-//
-//	-C DIR         the working directory
-//	-e NAME=VALUE  a variable of its environment; may be given several times
-//	-l             the environment that the user has after login
-//	-s FILE        the environment that a file of shell commands makes
-//	-t             a terminal
-//
 // "shell" is the login shell of the user at the end of the path, on a terminal
-// if standard input is one; it has -C, -e and -s.
+// if standard input is one.
 //
 // The signals INT, TERM, HUP and QUIT go to the process group at the far side;
 // the third of a kind kills it. When this program ends, however it does, all
 // that it started there is killed.
+//
+// # Put and get
+//
+// Both copy files and directory trees. A file is at the target when it is
+// complete and checked, and a file that was there before stays as it was until
+// then. Standard output has a line for each operand that was copied: its SHA-256
+// ("-" for a tree), its size in bytes and the absolute path of the target, with
+// spaces between them.
+//
+// # Forward and socks
+//
+// Connections are forwarded in both directions, with the options of ssh. Nothing
+// is logged of them but those that could not be made. Standard output has a line
+// for each listener once all of them are open: the option, the address that is
+// listened on, and where that leads to. INT and TERM end both commands, in
+// order and with status 0.
 //
 // # Exit status
 //
@@ -38,48 +52,25 @@
 // it died by; 127 if there is no such program and 126 if it cannot be executed.
 // 255 is a hop that could not be made or was lost, 1 another error, 2 a
 // command line that makes no sense, and 128 and its number a signal during
-// connecting. Standard output has nothing on it but the program's.
+// connecting and copying. Standard output has nothing on it but results.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
-	"text/tabwriter"
 
 	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
-
-const usage = `usage:
-  mitosis run [OPTION]... HOP... -- PROGRAM [ARGUMENT]...   run a program there
-  mitosis shell [OPTION]... HOP...                          a login shell there
-  mitosis probe HOP...       show what a host offers to a copy that wants to run there
-  mitosis ssh HOPS [OPTION OF SSH]... [COMMAND]             ssh to there
-  mitosis with [NAME=]HOPS... -- PROGRAM [ARGUMENT]...      a local program whose ssh leads there
-  mitosis version            print the version
-
-A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:USER],
-doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
-machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare or local; a
-path of hops is written ssh:web1/sudo, or as several arguments.
-
-Options of run and shell:
-  -C DIR         the working directory
-  -e NAME=VALUE  a variable of the environment; may be given several times
-  -s FILE        the environment that a file of shell commands makes
-  -l             (run) the environment that the user has after login
-  -t             (run) a terminal
-`
 
 // The exit statuses.
 const (
@@ -93,47 +84,48 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// job is what a command line asks for. It returns the exit status.
+type job func(out, errOut io.Writer) int
+
+// run does what the arguments say and returns the exit status.
 func run(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(errOut, usage)
+		fmt.Fprint(errOut, overview())
 		return exitUsage
 	}
-	command, args := args[0], args[1:]
-	switch {
-	case (command == "run" || command == "shell") && len(args) > 0:
-		t, err := parseTask(command, args)
-		if err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			return exitUsage
-		}
-		return t.do(errOut)
-	case command == "probe" && len(args) > 0:
-		hops, err := connect.ParsePath(strings.Join(args, "/"))
-		if err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			return exitUsage
-		}
-		if err := probe(hops, out); err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			if _, ok := errors.AsType[*contexts.Error](err); ok {
-				return exitHop
-			}
-			return exitError
-		}
-		return 0
-	case command == "ssh" && len(args) > 0:
-		return sshTo(args, errOut)
-	case command == "with" && len(args) > 0:
-		return withTools(args, errOut)
-	case command == "version" && len(args) == 0:
-		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-		return 0
-	case command == "help" || command == "-h" || command == "--help":
-		fmt.Fprint(out, usage)
+	name, args := args[0], args[1:]
+	if name == "-h" || name == "--help" {
+		name = "help"
+	}
+	c := findCommand(name)
+	if c == nil {
+		return complain(errOut, unknownCommand(name), exitUsage)
+	}
+	do, err := c.parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, c.text())
 		return 0
 	}
-	fmt.Fprint(errOut, usage)
-	return exitUsage
+	if err != nil {
+		return complain(errOut, fmt.Errorf("%s: %w", name, err), exitUsage)
+	}
+	return do(out, errOut)
+}
+
+// complain tells of an error and returns the status.
+func complain(errOut io.Writer, err error, status int) int {
+	fmt.Fprintf(errOut, "mitosis: %v\n", err)
+	return status
+}
+
+func parseVersion(args []string) (job, error) {
+	if _, err := operands(newFlags(), args, 0, 0); err != nil {
+		return nil, err
+	}
+	return func(out, _ io.Writer) int {
+		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+		return 0
+	}, nil
 }
 
 func version() string {
@@ -141,6 +133,33 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// session goes over the hops and has something done there, which returns the
+// exit status. Signals end ctx, with caughtError as the cause, until do takes
+// them for something else.
+func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *contexts.Node, *forwarder) int) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := newForwarder(cancel)
+	self, node, err := dial(ctx, hops)
+	if err != nil {
+		return caughtOr(ctx, complain(errOut, err, exitHop))
+	}
+	defer func() {
+		if err := self.Close(); err != nil {
+			_ = complain(errOut, err, 0)
+		}
+	}()
+	return do(ctx, node, signals)
+}
+
+// failure is the status of an error of a node.
+func failure(err error) int {
+	if errors.Is(err, contexts.ErrGone) || errors.Is(err, contexts.ErrNoRoute) {
+		return exitHop
+	}
+	return exitError
 }
 
 // dial makes the hops of a path. The tree, and with it the node, ends with
@@ -157,35 +176,6 @@ func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node
 		}
 	}
 	return self, node, nil
-}
-
-// probe connects all hops but the last, and prints what is found behind that.
-func probe(hops []connect.Method, out io.Writer) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	self, node, err := dial(ctx, hops[:len(hops)-1])
-	if err != nil {
-		return err
-	}
-	defer self.Close()
-	facts, err := node.Probe(ctx, hops[len(hops)-1])
-	if err != nil {
-		return err
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "system\t%s %s\n", facts.Kernel, facts.Machine)
-	fmt.Fprintf(w, "image wanted\t%s/%s\n", facts.GOOS(), facts.GOARCH())
-	fmt.Fprintf(w, "user ID\t%d\n", facts.UID)
-	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools))
-	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs))
-	return w.Flush()
-}
-
-func orNone(list []string) string {
-	if len(list) == 0 {
-		return "none"
-	}
-	return strings.Join(list, " ")
 }
 
 // ask asks at the terminal, if there is one.

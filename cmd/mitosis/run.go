@@ -9,13 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
-	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -28,7 +25,6 @@ const (
 
 // task is what "run" and "shell" are to do.
 type task struct {
-	hops     []connect.Method
 	argv     []string // empty: the login shell
 	dir      string
 	env      list
@@ -37,75 +33,74 @@ type task struct {
 	terminal bool
 }
 
-// list is a flag that can be given several times.
-type list []string
-
-func (l *list) String() string     { return strings.Join(*l, " ") }
-func (l *list) Set(s string) error { *l = append(*l, s); return nil }
-
-// parseTask reads the arguments of "run" and of "shell".
-func parseTask(command string, args []string) (task, error) {
+// parseRun reads the arguments of "run".
+func parseRun(args []string) (job, error) {
 	var t task
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := t.flags()
+	flags.BoolVar(&t.login, "l", false, "")
+	flags.BoolVar(&t.terminal, "t", false, "")
+	path, argv, err := parseArguments(flags, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(path) == 0 || len(argv) == 0 {
+		return nil, errors.New("what is wanted is HOP... -- PROGRAM and its arguments")
+	}
+	t.argv = argv
+	return t.job(path)
+}
+
+// parseShell reads the arguments of "shell".
+func parseShell(args []string) (job, error) {
+	var t task
+	path, err := operands(t.flags(), args, 1, noLimit)
+	if err != nil {
+		return nil, err
+	}
+	return t.job(path)
+}
+
+// flags are the options that both commands have.
+func (t *task) flags() *flag.FlagSet {
+	flags := newFlags()
 	flags.StringVar(&t.dir, "C", "", "")
 	flags.Var(&t.env, "e", "")
 	flags.StringVar(&t.source, "s", "", "")
-	if command == "run" {
-		flags.BoolVar(&t.login, "l", false, "")
-		flags.BoolVar(&t.terminal, "t", false, "")
+	return flags
+}
+
+func (t *task) job(path []string) (job, error) {
+	hops, err := parseHops(path)
+	if err != nil {
+		return nil, err
 	}
-	if err := flags.Parse(args); err != nil {
-		return t, err
-	}
-	hops := flags.Args()
-	if command == "run" {
-		i := slices.Index(hops, "--")
-		if i < 0 || i+1 == len(hops) {
-			return t, errors.New("run: what is wanted is HOP... -- PROGRAM and its arguments")
-		}
-		hops, t.argv = hops[:i], hops[i+1:]
-	}
-	if len(hops) == 0 {
-		return t, fmt.Errorf("%s: no hop is given", command)
-	}
-	var err error
-	t.hops, err = connect.ParsePath(strings.Join(hops, "/"))
-	return t, err
+	return func(_, errOut io.Writer) int {
+		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
+			return t.do(ctx, node, signals, errOut)
+		})
+	}, nil
 }
 
 // do runs the task and returns the exit status.
-func (t *task) do(errOut io.Writer) int {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	signals := newForwarder(cancel)
-	self, node, err := dial(ctx, t.hops)
-	if err != nil {
-		fmt.Fprintf(errOut, "mitosis: %v\n", err)
-		return caughtOr(ctx, exitHop)
-	}
-	defer func() {
-		if err := self.Close(); err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-		}
-	}()
+func (t *task) do(ctx context.Context, node *contexts.Node, signals *forwarder, errOut io.Writer) int {
 	cmd := t.command(ctx, node)
 	restore := func() {}
 	if cmd.Pty != nil {
+		var err error
 		if restore, err = raw(os.Stdin); err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			return exitError
+			return complain(errOut, err, exitError)
 		}
 	}
 	started := cmd.Start()
-	if err = started; err == nil {
+	err := started
+	if err == nil {
 		signals.forward(cmd)
 		err = cmd.Wait()
 	}
 	restore()
 	exit, isExit := errors.AsType[*contexts.ExitError](err)
 	if err != nil && (!isExit || errors.Unwrap(err) != error(exit)) {
-		fmt.Fprintf(errOut, "mitosis: %v\n", err)
+		_ = complain(errOut, err, 0)
 	}
 	if started != nil {
 		return caughtOr(ctx, statusOfStart(err))

@@ -15,6 +15,30 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// Who asks for help gets it on standard output, whoever needs it on the other.
+func TestHelp(t *testing.T) {
+	for _, c := range commands() {
+		var out, errOut strings.Builder
+		if got := run([]string{"help", c.name}, &out, &errOut); got != 0 || errOut.Len() > 0 || !strings.HasPrefix(out.String(), "usage: mitosis "+c.name) {
+			t.Errorf("help %s: status %d, %q, %q", c.name, got, &out, &errOut)
+		}
+		if !strings.Contains(overview(), "  mitosis "+c.name+" ") {
+			t.Errorf("the overview has no %s", c.name)
+		}
+		for line := range strings.Lines(out.String()) {
+			if len(line) > 90 {
+				t.Errorf("help %s has a line of %d bytes: %s", c.name, len(line), line)
+			}
+		}
+	}
+	for _, args := range [][]string{nil, {"walk"}, {"help", "walk"}, {"put", "local"}} {
+		var out, errOut strings.Builder
+		if got := run(args, &out, &errOut); got != exitUsage || out.Len() > 0 || errOut.Len() == 0 {
+			t.Errorf("%q: status %d, %q, %q", args, got, &out, &errOut)
+		}
+	}
+}
+
 func TestExitStatus(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
@@ -31,7 +55,30 @@ func TestExitStatus(t *testing.T) {
 		"shell -t local":                        exitUsage,
 		"probe nothing:x":                       exitUsage,
 		"version":                               0,
+		"version now":                           exitUsage,
 		"help":                                  0,
+		"--help":                                0,
+		"help put":                              0,
+		"help walk":                             exitUsage,
+		"help put get":                          exitUsage,
+		"put -h":                                0,
+		"run -h":                                0,
+		"put local /etc/passwd":                 exitUsage,
+		"put nothing:x a b":                     exitUsage,
+		"put local /no/such/file /none":         exitError,
+		"put ssh:127.0.0.1:1 /etc/passwd /none": exitHop,
+		"get local /no/such/file /none":         exitError,
+		"forward local":                         exitUsage,
+		"forward -L 80":                         exitUsage,
+		"forward local -L 80":                   exitUsage,
+		"forward local -D 80:web:80":            exitUsage,
+		"forward -L 80:web:80":                  exitUsage,
+		"forward local -D 192.0.2.1:1":          exitError,
+		"forward local -R 192.0.2.1:1":          exitError,
+		"forward ssh:127.0.0.1:1 -D 0":          exitHop,
+		"socks":                                 exitUsage,
+		"socks local 80 90":                     exitUsage,
+		"socks local x":                         exitUsage,
 		"run local -- true":                     0,
 		"run local/local local -- sh -c exit|7": 7,
 		"run local -- sh -c kill|$$":            128 + 15,

@@ -17,40 +17,36 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh"
 )
 
-// withTools runs a local program whose calls of ssh end up behind hops:
+// parseWith reads what runs a local program whose calls of ssh end up behind hops:
 //
 //	with HOP... -- rsync -a site/ any:/srv
 //	with web=ssh:web1/sudo db=ssh:db1 -- scp -3 web:/a db:/b
-func withTools(args []string, errOut io.Writer) int {
+func parseWith(args []string) (job, error) {
 	i := slices.Index(args, "--")
 	if i < 1 || i+1 == len(args) {
-		fmt.Fprintln(errOut, "mitosis: with: what is wanted is HOP... -- PROGRAM and its arguments")
-		return exitUsage
+		return nil, errors.New("what is wanted is HOP... -- PROGRAM and its arguments")
 	}
-	paths := make(map[string][]connect.Method)
 	var unnamed []string
+	paths := make(map[string]string)
 	for _, a := range args[:i] {
-		name, path, named := strings.Cut(a, "=")
-		if !named {
+		if name, path, named := strings.Cut(a, "="); named {
+			paths[name] = path
+		} else {
 			unnamed = append(unnamed, a)
-			continue
 		}
-		hops, err := connect.ParsePath(path)
-		if err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			return exitUsage
-		}
-		paths[name] = hops
 	}
 	if len(unnamed) > 0 {
-		hops, err := connect.ParsePath(strings.Join(unnamed, "/"))
-		if err != nil {
-			fmt.Fprintf(errOut, "mitosis: %v\n", err)
-			return exitUsage
-		}
-		paths[""] = hops
+		paths[""] = strings.Join(unnamed, "/")
 	}
-	return runLedTo(paths, args[i+1:], errOut)
+	ways := make(map[string][]connect.Method)
+	for name, path := range paths {
+		hops, err := connect.ParsePath(path)
+		if err != nil {
+			return nil, err
+		}
+		ways[name] = hops
+	}
+	return func(_, errOut io.Writer) int { return runLedTo(ways, args[i+1:], errOut) }, nil
 }
 
 // runLedTo runs a program whose calls of ssh lead to the ends of paths, by name;

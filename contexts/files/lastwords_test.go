@@ -30,11 +30,11 @@ func (c *closedConn) Read([]byte) (int, error) {
 func (c *closedConn) Reset(error) {}
 
 func TestTheReasonOfTheReceiverIsTheError(t *testing.T) {
-	src, err := FromReader(strings.NewReader("content"))
+	src, err := sourceOf(strings.NewReader("content"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Send(&closedConn{make(chan struct{})}, src, Options{}); !errors.Is(err, fs.ErrPermission) {
+	if _, err := send(&closedConn{make(chan struct{})}, src, Options{}); !errors.Is(err, fs.ErrPermission) {
 		t.Error(err)
 	}
 }

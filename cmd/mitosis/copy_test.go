@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
+)
+
+// Where a copy goes is decided before any hop is made.
+func TestTargetsOfCopies(t *testing.T) {
+	if filepath.Separator != '/' {
+		t.Skip("local names have slashes here")
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Base(wd)
+	for line, want := range map[string]string{
+		"put a b":            "a>b",
+		"put dir/a /x/b":     "dir/a>/x/b",
+		"put a /x/":          "a>/x/a",
+		"put dir/a/ /x/":     "dir/a/>/x/a",
+		"put a .":            "a>./a",
+		"put a ..":           "a>../a",
+		"put a /":            "a>/a",
+		"put a b /x":         "a>/x/a b>/x/b",
+		"put a dir/b .":      "a>./a dir/b>./b",
+		"put . /x":           ".>/x",
+		"put . /x/":          ".>/x/" + home,
+		"put / /x":           "/>/x",
+		"put / /x/":          "!no name",
+		"put a / /x":         "!no name",
+		"put -- -a -b":       "-a>-b",
+		"put a":              "!missing",
+		"put":                "!no hop",
+		"put -mode 8 a b":    "!octal",
+		"put -mode 0 a b":    "!octal",
+		"put -mode 4755 a b": "!octal",
+		"get /x/a b":         "/x/a>b",
+		"get /x/a dir/":      "/x/a>dir/a",
+		"get /x/a/ .":        "/x/a/>a",
+		"get /x/a ..":        "/x/a>../a",
+		"get . dir":          ".>dir",
+		"get . dir/":         "!no name",
+		"get .. .":           "!no name",
+		"get / .":            "!no name",
+		"get a b c":          "!what is \"c\" for",
+		"get a":              "!missing",
+	} {
+		fields := strings.Fields(line)
+		args := fields[1:]
+		if len(args) > 0 {
+			args = slices.Insert(args, 0, "local")
+		}
+		var got []string
+		task, hop, err := parseCopy(fields[0], args)
+		if hop != "local" && err == nil {
+			t.Errorf("%s: by %q", line, hop)
+		}
+		for _, j := range task.jobs {
+			got = append(got, j.from+">"+j.to)
+		}
+		if text, fails := strings.CutPrefix(want, "!"); fails {
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %q, %v, not %q", line, got, err, text)
+			}
+		} else if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v, not %q", line, got, err, want)
+		}
+	}
+	if _, _, err := parseCopy("get", []string{"local", "a", ""}); err == nil {
+		t.Error("a target without a name is taken")
+	}
+}
+
+func TestOptionsOfCopies(t *testing.T) {
+	task, _, err := parseCopy("put", strings.Fields("-mode 0640 local -times a -owner b -sync -resume -noreplace -json"))
+	o := task.options
+	if err != nil || o.Mode != 0o640 || !o.Times || !o.Owner || !o.Sync || !o.Resume || !o.NoReplace || !task.json || len(task.jobs) != 1 {
+		t.Errorf("%+v, %v", task, err)
+	}
+}
+
+// A copy that fails is no reason to leave out the others, a lost hop is.
+func TestStatusOfSeveralCopies(t *testing.T) {
+	self, err := contexts.Start(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	missing := fmt.Errorf("far: %w", fs.ErrNotExist)
+	for want, errs := range map[int][]error{
+		0:         {nil, nil},
+		exitError: {missing, nil},
+		exitHop:   {missing, fmt.Errorf("far: %w", contexts.ErrGone)},
+	} {
+		task := copyTask{jobs: []fromTo{{"a", "x"}, {"b", "y"}, {"c", "z"}}}
+		calls := 0
+		task.do = func(_ context.Context, _ *contexts.Node, _, to string, _ *files.Options) (files.Result, error) {
+			calls++
+			if calls > len(errs) {
+				return files.Result{Target: to}, nil
+			}
+			return files.Result{Target: to}, errs[calls-1]
+		}
+		var out, errOut strings.Builder
+		if got := task.run(t.Context(), self, &out, &errOut); got != want || want == exitHop && calls != 2 || want != exitHop && calls != 3 {
+			t.Errorf("%v: status %d after %d copies", errs, got, calls)
+		}
+		lost := 0
+		for _, err := range errs {
+			if err != nil {
+				lost++
+			}
+		}
+		if lines := strings.Count(out.String(), "\n"); lines != calls-lost || strings.Count(errOut.String(), "\n") != lost {
+			t.Errorf("%v: %q and %q", errs, &out, &errOut)
+		}
+	}
+}
+
+func TestReportOfACopy(t *testing.T) {
+	full := files.Result{Source: "/a", Target: "/x y\n", Files: 1, Size: 3, Sent: 3}
+	full.SHA256[0], full.SHA256[31] = 0xab, 0x01
+	sum := "ab" + strings.Repeat("0", 60) + "01"
+	for _, c := range []struct {
+		res  files.Result
+		json bool
+		want string
+	}{
+		{full, false, sum + " 3 \"/x y\\n\"\n"},
+		{files.Result{Target: "/tree", Size: 10}, false, "- 10 /tree\n"},
+		{files.Result{Target: "/bad\xff"}, false, "- 0 \"/bad\\xff\"\n"},
+		{full, true, `{"source":"/a","target":"/x y\n","files":1,"dirs":0,"links":0,"size":3,"sent":3,"sha256":"` + sum + "\"}\n"},
+	} {
+		var out strings.Builder
+		if err := (&copyTask{json: c.json}).report(&out, &c.res); err != nil || out.String() != c.want {
+			t.Errorf("%q, %v, not %q", &out, err, c.want)
+		}
+	}
+	if err := new(copyTask).report(brokenWriter{}, &full); !errors.Is(err, errBroken) {
+		t.Errorf("where nothing can be written: %v", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// command is a word that the program knows, with what it says of it.
+type command struct {
+	name     string
+	operands string
+	summary  string
+	options  string // a line each, with operands and details behind them
+	parse    func(args []string) (job, error)
+}
+
+// commands is in the order of the overview. It is a function because help is one
+// of them.
+func commands() []command {
+	return []command{
+		{"run", "[OPTION]... HOP... -- PROGRAM [ARGUMENT]...", "run a program there", taskOptions + runOptions, parseRun},
+		{"shell", "[OPTION]... HOP...", "a login shell there", taskOptions, parseShell},
+		{"put", "[OPTION]... HOP LOCAL... REMOTE", "copy files and directories to there", copyOptionTexts + intoTexts, parsePut},
+		{"get", "[OPTION]... HOP REMOTE LOCAL", "copy a file or a directory from there", copyOptionTexts + intoTexts, parseGet},
+		{"forward", "HOP... (-L|-R|-D) FORWARDING...", "forward connections", forwardOptions, parseForward},
+		{"socks", "HOP [[BIND:]PORT]", "a SOCKS5 server here that connects from there", socksText, parseSocks},
+		{"ssh", "HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", "", parseSSH},
+		{"with", "[NAME=]HOPS... -- PROGRAM [ARGUMENT]...", "a local program whose ssh leads there", "", parseWith},
+		{"probe", "HOP...", "show what a host offers to a copy that wants to run there", "", parseProbe},
+		{"version", "", "print the version", "", parseVersion},
+		{"help", "[COMMAND]", "tell about the commands, or one of them", "", parseHelp},
+	}
+}
+
+const hopText = `
+A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:USER],
+doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
+machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare or local; a
+path of hops is written ssh:web1/sudo, or as several arguments where HOP... is
+written.
+`
+
+const (
+	taskOptions = `  -C DIR         the working directory
+  -e NAME=VALUE  a variable of the environment; may be given several times
+  -s FILE        the environment that a file of shell commands makes
+`
+	runOptions = `  -l             the environment that the user has after login
+  -t             a terminal
+`
+	copyOptionTexts = `  -mode MODE  the permissions of a single file, in octal; else those of the source
+  -times      keep the times of modification
+  -owner      keep the numeric owners and groups, and set-user-ID and the like
+  -noreplace  fail where the target file exists
+  -resume     keep what came of a large file when the copy is interrupted, and
+              go on from there
+  -sync       wait until the disk has it
+  -json       tell of each copy as a JSON object on a line
+`
+	intoTexts = `
+A target that ends in a slash, or is . or .., is a directory in which the copy gets
+the name of its source, and so is the target of several sources. Otherwise it is
+the copy's own name. What is in a directory and not in its source stays there.
+`
+	forwardOptions = `  -L [BIND:]PORT:HOST:PORT  listen here, connect from there
+  -R [BIND:]PORT:HOST:PORT  listen there, connect from here
+  -D [BIND:]PORT            listen here as a SOCKS5 server, connect from there
+  -R [BIND:]PORT            listen there as a SOCKS5 server, connect from here
+
+Each may be given several times. A socket in the file system, as an absolute path,
+may stand in place of [BIND:]PORT and of HOST:PORT. BIND is localhost unless given;
+* is all addresses. An IPv6 address is written in brackets. PORT 0 is one that is
+free.
+`
+	socksText = `
+Names are resolved there. BIND is localhost unless given, PORT 1080.
+`
+)
+
+// overview is what the program says of itself.
+func overview() string {
+	var b strings.Builder
+	b.WriteString("usage:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  mitosis %-51s %s\n", strings.TrimSpace(c.name+" "+c.operands), c.summary)
+	}
+	b.WriteString(hopText)
+	b.WriteString("\n\"mitosis help COMMAND\" lists the options of a command.\n")
+	return b.String()
+}
+
+// text is the help of a command.
+func (c *command) text() string {
+	s := fmt.Sprintf("usage: mitosis %s\n\n%s\n", strings.TrimSpace(c.name+" "+c.operands), c.summary)
+	if c.options != "" {
+		s += "\n" + strings.TrimPrefix(c.options, "\n")
+	}
+	if strings.Contains(c.operands, "HOP") {
+		s += hopText
+	}
+	return s
+}
+
+// findCommand returns nil where there is none of that name.
+func findCommand(name string) *command {
+	all := commands()
+	if i := slices.IndexFunc(all, func(c command) bool { return c.name == name }); i >= 0 {
+		return &all[i]
+	}
+	return nil
+}
+
+func unknownCommand(name string) error {
+	return fmt.Errorf("there is no command %q: see mitosis help", name)
+}
+
+// parseHelp reads the arguments of "help".
+func parseHelp(args []string) (job, error) {
+	names, err := operands(newFlags(), args, 0, 1)
+	if err != nil {
+		return nil, err
+	}
+	text := overview()
+	if len(names) == 1 {
+		c := findCommand(names[0])
+		if c == nil {
+			return nil, unknownCommand(names[0])
+		}
+		text = c.text()
+	}
+	return func(out, _ io.Writer) int {
+		fmt.Fprint(out, text)
+		return 0
+	}, nil
+}

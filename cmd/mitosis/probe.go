@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// parseProbe reads the arguments of "probe".
+func parseProbe(args []string) (job, error) {
+	path, err := operands(newFlags(), args, 1, noLimit)
+	if err != nil {
+		return nil, err
+	}
+	hops, err := parseHops(path)
+	if err != nil {
+		return nil, err
+	}
+	return func(out, errOut io.Writer) int {
+		err := probe(hops, out)
+		if _, ok := errors.AsType[*contexts.Error](err); ok {
+			return complain(errOut, err, exitHop)
+		} else if err != nil {
+			return complain(errOut, err, exitError)
+		}
+		return 0
+	}, nil
+}
+
+// probe connects all hops but the last, and prints what is found behind that.
+func probe(hops []connect.Method, out io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	self, node, err := dial(ctx, hops[:len(hops)-1])
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	facts, err := node.Probe(ctx, hops[len(hops)-1])
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "system\t%s %s\n", facts.Kernel, facts.Machine)
+	fmt.Fprintf(w, "image wanted\t%s/%s\n", facts.GOOS(), facts.GOARCH())
+	fmt.Fprintf(w, "user ID\t%d\n", facts.UID)
+	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools))
+	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs))
+	return w.Flush()
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, " ")
+}
