@@ -28,6 +28,7 @@ var Packages = []Package{
 	{"perl", "perl"},
 	{"python3", "/usr/bin/python3"},
 	{"rsync", "rsync"},
+	{"curl", "curl"},
 	{"git", "git"},
 	{"busybox-static", "busybox"},
 	{"zsh", "zsh"},
