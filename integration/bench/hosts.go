@@ -106,7 +106,7 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	if os.Geteuid() != 0 {
 		return leftOut("the hosts of package lab need root"), nil
 	}
-	for _, name := range []string{"ssh", "sshd", "sudo"} {
+	for _, name := range []string{"ssh", "sshd", "sudo", "rsync"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return leftOut(name + " is not installed"), nil
 		}
@@ -118,6 +118,15 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 		return leftOut(err.Error()), nil
 	}
 	defer remove()
+	mitosis, remove, err := build(ctx, "cmd/mitosis")
+	if err != nil {
+		return leftOut(err.Error()), nil
+	}
+	defer remove()
+	source, err := sourceRoot(ctx)
+	if err != nil {
+		return leftOut(err.Error()), nil
+	}
 	h, err := openHosts(ctx)
 	if err != nil {
 		return leftOut("no host can be made: " + err.Error()), nil
@@ -127,7 +136,7 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.run(ctx, exe, "inside", program)
+	out, err := h.run(ctx, exe, "inside", program, mitosis, source)
 	rows, decodeErr := decodeLines[row](out)
 	if err := errors.Join(err, decodeErr); err != nil {
 		return rows, err

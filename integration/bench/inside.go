@@ -31,10 +31,12 @@ func openssh(name string, args ...string) *subject {
 }
 
 // insideClient is the role "inside": all that is measured in the client host. Its
-// argument is the program that does one job. It prints rows.
+// arguments are the program that does one job, the command line's, and where this
+// project's source is. It prints rows.
 func insideClient(ctx context.Context, args []string) error {
 	whole := func(ctx context.Context) ([]row, error) { return wholeRows(ctx, args[0]) }
-	for _, measure := range []func(context.Context) ([]row, error){whole, hopRows} {
+	hops := func(ctx context.Context) ([]row, error) { return hopRows(ctx, args[1], args[2]) }
+	for _, measure := range []func(context.Context) ([]row, error){whole, hops} {
 		rows, err := measure(ctx)
 		for _, r := range rows {
 			if err := tell(r); err != nil {
@@ -87,7 +89,7 @@ func wholeRows(ctx context.Context, program string) ([]row, error) {
 }
 
 // hopRows are measured in one program that stays.
-func hopRows(ctx context.Context) (rows []row, err error) {
+func hopRows(ctx context.Context, program, source string) (rows []row, err error) {
 	master, err := start(ctx)
 	if err != nil {
 		return nil, err
@@ -140,7 +142,12 @@ func hopRows(ctx context.Context) (rows []row, err error) {
 		return rows, err
 	}
 	copies, err := copyRows(ctx, web)
-	return append(rows, copies...), err
+	rows = append(rows, copies...)
+	if err != nil {
+		return rows, err
+	}
+	syncs, err := syncRows(ctx, web, program, source)
+	return append(rows, syncs...), err
 }
 
 // connectTime measures one hop to the first answer, in milliseconds.
