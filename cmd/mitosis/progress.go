@@ -35,7 +35,7 @@ func newProgressBar(f *os.File, source string) *progressBar {
 	return &progressBar{f: f, name: filepath.Base(source), began: time.Now()}
 }
 
-// show is CopyOptions.Progress.
+// show is Options.Progress of a copy.
 func (b *progressBar) show(p files.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

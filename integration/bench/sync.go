@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
@@ -42,10 +43,10 @@ func syncRows(ctx context.Context, web *contexts.Node, program, source string) (
 	if err := command(ctx, "sh", "-c", `mkdir "$2" && tar -C "$1" --exclude=./.git --exclude=./bin -cf - . | tar -C "$2" -xf -`, "sh", source, tree); err != nil {
 		return nil, err
 	}
-	files := 0
+	count := 0
 	if err := filepath.WalkDir(tree, func(_ string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
-			files++
+			count++
 		}
 		return err
 	}); err != nil {
@@ -54,7 +55,7 @@ func syncRows(ctx context.Context, web *contexts.Node, program, source string) (
 
 	ways := []*syncWay{
 		{name: "Put", do: func(ctx context.Context, to string) error {
-			_, err := web.Put(ctx, tree, to, &contexts.CopyOptions{Times: true})
+			_, err := files.Put(ctx, web, tree, to, &files.Options{Times: true})
 			return err
 		}},
 		{name: "mitosis put", do: func(ctx context.Context, to string) error {
@@ -76,7 +77,7 @@ func syncRows(ctx context.Context, web *contexts.Node, program, source string) (
 	for run, name := range []string{"first", "second"} {
 		limit := rsync.runs[run].results.median()
 		for _, w := range ways[:len(ways)-1] {
-			rows = append(rows, row{What: fmt.Sprintf("%s of %d source files, %s time", w.name, files, name), Unit: "ms",
+			rows = append(rows, row{What: fmt.Sprintf("%s of %d source files, %s time", w.name, count, name), Unit: "ms",
 				Measured: w.runs[run].results.median(), Limit: limit, LimitIs: rsync.name,
 				Note: fmt.Sprintf("on the wire: %s; rsync %s", w.bytes(run), rsync.bytes(run))})
 		}
