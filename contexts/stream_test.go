@@ -28,7 +28,7 @@ func TestSequence(t *testing.T) {
 	if !errors.Is(last, fs.ErrExist) {
 		t.Errorf("the sequence ended with %v", last)
 	}
-	for i := range count.Call(t.Context(), b, 1<<40) {
+	for i := range count.Call(t.Context(), b, 1<<30) {
 		if i == 10 {
 			break
 		}
