@@ -29,8 +29,8 @@ var allowedImports = map[string][]string{
 	"contexts":       {"core", "router", "bootstrap", "connect"},
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
-	"fakessh":        {"contexts"},
-	"cmd":            {"contexts", "connect", "fakessh", "bootstrap"},
+	"fakessh":        {"contexts", "contexts/sftp"},
+	"cmd":            {"contexts", "contexts/files", "connect", "fakessh", "bootstrap"},
 }
 
 type goPackage struct {
