@@ -116,11 +116,3 @@ func parseAddress(s string) (user, host string, port int, err error) {
 	}
 	return user, host, port, err
 }
-
-// checkOptionalUser is checkUser where there may be none.
-func checkOptionalUser(user string) error {
-	if user == "" {
-		return nil
-	}
-	return checkUser(user)
-}

@@ -20,9 +20,9 @@ func init() {
 		return OpenSSH{Host: host, User: user, Port: port}, err
 	})
 
-	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptionalUser(arg) })
-	RegisterSyntax("su", func(arg string) (Method, error) { return Su{User: arg}, checkOptionalUser(arg) })
-	RegisterSyntax("doas", func(arg string) (Method, error) { return Doas{User: arg}, checkOptionalUser(arg) })
+	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptional("user", arg) })
+	RegisterSyntax("su", func(arg string) (Method, error) { return Su{User: arg}, checkOptional("user", arg) })
+	RegisterSyntax("doas", func(arg string) (Method, error) { return Doas{User: arg}, checkOptional("user", arg) })
 
 	RegisterSyntax("local", func(arg string) (Method, error) { return Local{}, checkNothing(arg) })
 	RegisterSyntax("unshare", func(arg string) (Method, error) { return Unshare{}, checkNothing(arg) })

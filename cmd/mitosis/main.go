@@ -168,14 +168,21 @@ func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node
 	if self, err = contexts.Start(ctx, &contexts.Config{Prompt: ask}); err != nil {
 		return nil, nil, err
 	}
-	node = self
-	for _, hop := range hops {
-		if node, err = node.Connect(ctx, hop); err != nil {
-			_ = self.Close() // why there is no node says more
-			return nil, nil, err
-		}
+	if node, err = reach(ctx, self, hops); err != nil {
+		_ = self.Close() // why there is no node says more
+		return nil, nil, err
 	}
 	return self, node, nil
+}
+
+// reach makes the hops of a path, from a node on.
+func reach(ctx context.Context, node *contexts.Node, hops []connect.Method) (_ *contexts.Node, err error) {
+	for _, hop := range hops {
+		if node, err = node.Connect(ctx, hop); err != nil {
+			return nil, err
+		}
+	}
+	return node, nil
 }
 
 // ask asks at the terminal, if there is one.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -80,18 +79,14 @@ func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer
 	}()
 	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask})
 	if err != nil {
-		fmt.Fprintf(errOut, "mitosis: %v\n", err)
-		return caughtOr(ctx, exitHop)
+		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
 	defer self.Close()
 	hosts := fakessh.Hosts{Names: make(map[string]*contexts.Node)}
 	for name, hops := range paths {
-		node := self
-		for _, hop := range hops {
-			if node, err = node.Connect(ctx, hop); err != nil {
-				fmt.Fprintf(errOut, "mitosis: %v\n", err)
-				return caughtOr(ctx, exitHop)
-			}
+		node, err := reach(ctx, self, hops)
+		if err != nil {
+			return caughtOr(ctx, complain(errOut, err, exitHop))
 		}
 		if name == "" {
 			hosts.Default = node
@@ -102,13 +97,12 @@ func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer
 	cmd := fakessh.Command(ctx, hosts, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
-		fmt.Fprintf(errOut, "mitosis: %v\n", err)
-		return statusOfStart(err)
+		return complain(errOut, err, statusOfStart(err))
 	}
 	started <- cmd
 	err = cmd.Wait()
 	if _, isExit := errors.AsType[*exec.ExitError](err); err != nil && !isExit {
-		fmt.Fprintf(errOut, "mitosis: %v\n", err)
+		_ = complain(errOut, err, 0)
 	}
 	if w, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
