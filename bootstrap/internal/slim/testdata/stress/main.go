@@ -278,7 +278,11 @@ func named() []string {
 	}
 }
 
-func waits(c chan int) { <-c }
+// waits is on its stack before it says so, and stays there.
+func waits(there chan<- bool, c <-chan int) {
+	there <- true
+	<-c
+}
 
 func callers() error {
 	if got := name(); got != "main.name" {
@@ -291,8 +295,9 @@ func callers() error {
 	if s := string(debug.Stack()); !strings.Contains(s, "main.callers(") {
 		return errors.New(s)
 	}
-	go waits(make(chan int))
-	runtime.Gosched()
+	there := make(chan bool)
+	go waits(there, make(chan int))
+	<-there
 	all := make([]byte, 1<<20)
 	if s := string(all[:runtime.Stack(all, true)]); !strings.Contains(s, "main.waits") {
 		return errors.New(s)
