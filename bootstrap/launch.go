@@ -30,6 +30,9 @@ type Options struct {
 	// NoNudge stops the newlines that get a profile going which reads standard
 	// input. It is for carriers that would type them at a prompt.
 	NoNudge bool
+	// Pace says that sshd is in the way, whose buffer does not take an image
+	// well that comes faster than it is unpacked.
+	Pace bool
 	// Label is shown in the far side's process list. Characters other than
 	// letters, digits and @:._-/ are replaced.
 	Label string

@@ -39,6 +39,15 @@ type LocalMethod interface {
 	LocalUser() string
 }
 
+// A PacedMethod goes through sshd: an image is sent no faster than the far side
+// unpacks it. Without that sshd takes longer for it, nothing worse.
+type PacedMethod interface {
+	Method
+
+	// Paced has no effect; it tells such a method from others.
+	Paced()
+}
+
 // Env is what a Method finds when it is opened.
 type Env struct {
 	// Line is the first stage as one command line of at most 1 KiB that

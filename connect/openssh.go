@@ -67,6 +67,9 @@ func (o OpenSSH) Label() string {
 	return "open" + SSH{Host: o.Host, User: o.User, Port: o.Port}.Label()
 }
 
+// Paced implements [PacedMethod].
+func (OpenSSH) Paced() {}
+
 // Open implements Method. It waits where too many handshakes with the host are
 // under way already.
 func (o OpenSSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {

@@ -109,6 +109,9 @@ func init() { Register[SSH]("ssh") }
 // Label is "ssh:user@host:port" without the parts that are not set.
 func (s SSH) Label() string { return "ssh:" + s.destination() }
 
+// Paced implements [PacedMethod].
+func (SSH) Paced() {}
+
 func (s SSH) destination() string {
 	var b strings.Builder
 	if s.User != "" {

@@ -153,6 +153,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 	if lm, ok := m.(connect.LocalMethod); ok && shortcut {
 		options.Same = sameHostReadable(lm.LocalUser())
 	}
+	_, options.Pace = m.(connect.PacedMethod)
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log,
