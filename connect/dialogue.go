@@ -181,7 +181,7 @@ func (d *dialogue) answer(ctx context.Context, q question, n int) error {
 		return d.wrong(q)
 	case secret != "":
 	case d.ask != nil:
-		answer, err := d.askPerson(ctx, q, n, hidden)
+		answer, err := askPerson(ctx, d.ask, d.question(q, n, hidden))
 		if err != nil {
 			return err
 		}
@@ -229,9 +229,8 @@ func (d *dialogue) enter(q question, answer Secret) error {
 	return nil
 }
 
-// askPerson asks at the master. The asking goes on in a goroutine of its own,
-// so that a function that does not heed its context holds up nobody else.
-func (d *dialogue) askPerson(ctx context.Context, q question, n int, hidden bool) (string, error) {
+// question is how the person at the master is asked for an answer.
+func (d *dialogue) question(q question, n int, hidden bool) Prompt {
 	p := Prompt{Kind: PromptOther, Path: d.hop, Text: q.text, Attempt: n, Echo: !hidden}
 	switch q.asks {
 	case asksPassword:
@@ -245,22 +244,5 @@ func (d *dialogue) askPerson(ctx context.Context, q question, n int, hidden bool
 		}
 		d.mu.Unlock()
 	}
-	type reply struct {
-		text string
-		err  error
-	}
-	replies := make(chan reply, 1)
-	go func() {
-		text, err := d.ask(ctx, p)
-		replies <- reply{text, err}
-	}()
-	select {
-	case r := <-replies:
-		if r.err != nil {
-			return "", fmt.Errorf("%w: asking %q: %w", ErrPasswordRequired, q.text, r.err)
-		}
-		return r.text, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("%w: asking %q: %w", ErrPasswordRequired, q.text, context.Cause(ctx))
-	}
+	return p
 }

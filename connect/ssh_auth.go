@@ -240,7 +240,7 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 
 func (a *authenticator) ask(kind PromptKind, text string, echo bool) (string, error) {
 	a.prompts++
-	answer, err := a.env.Prompt(a.ctx, Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.prompts, Echo: echo})
+	answer, err := askPerson(a.ctx, a.env.Prompt, Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.prompts, Echo: echo})
 	if err != nil {
 		a.fatal = err
 	}

@@ -119,10 +119,10 @@ func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 		return nil, k.fail(fmt.Errorf("%w: %s is encrypted and there is no passphrase", ErrPasswordRequired, name))
 	}
 	for attempt := 1; attempt <= maxPrompts; attempt++ {
-		answer, err := k.env.Prompt(k.ctx, Prompt{Kind: PromptPassphrase, Path: k.label,
+		answer, err := askPerson(k.ctx, k.env.Prompt, Prompt{Kind: PromptPassphrase, Path: k.label,
 			Text: "Enter passphrase for key '" + name + "': ", Attempt: attempt})
 		if err != nil {
-			return nil, k.fail(fmt.Errorf("passphrase of %s: %w", name, err))
+			return nil, k.fail(err)
 		}
 		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(answer))
 		if !errors.Is(err, x509.IncorrectPasswordError) {

@@ -53,6 +53,12 @@
 // 255 is a hop that could not be made or was lost, 1 another error, 2 a
 // command line that makes no sense, and 128 and its number a signal during
 // connecting and copying. Standard output has nothing on it but results.
+//
+// # Environment
+//
+// MITOSIS_LOG is the least level of what is logged to standard error, "warn"
+// unless it is set. With "info" it has what tools say on the way, with "debug"
+// also how a copy comes to the far side.
 package main
 
 import (
@@ -64,9 +70,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
@@ -165,7 +168,7 @@ func failure(err error) int {
 // dial makes the hops of a path. The tree, and with it the node, ends with
 // self.
 func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
-	if self, err = contexts.Start(ctx, &contexts.Config{Prompt: ask}); err != nil {
+	if self, err = startTree(ctx); err != nil {
 		return nil, nil, err
 	}
 	if node, err = reach(ctx, self, hops); err != nil {
@@ -183,17 +186,4 @@ func reach(ctx context.Context, node *contexts.Node, hops []connect.Method) (_ *
 		}
 	}
 	return node, nil
-}
-
-// ask asks at the terminal, if there is one.
-func ask(_ context.Context, p connect.Prompt) (string, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return "", fmt.Errorf("nobody can be asked: %w", err)
-	}
-	defer tty.Close()
-	fmt.Fprintf(tty, "%s: %s ", p.Path, strings.TrimSpace(p.Text))
-	answer, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(tty)
-	return string(answer), err
 }

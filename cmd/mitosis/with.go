@@ -77,7 +77,7 @@ func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer
 			}
 		}
 	}()
-	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask})
+	self, err := startTree(ctx)
 	if err != nil {
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
