@@ -51,7 +51,7 @@ var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Co
 		return netFailure(err)
 	}
 	defer far.Close()
-	if err := writeEnds(s, far); err != nil {
+	if err := writeEnds(s, far.LocalAddr(), far.RemoteAddr()); err != nil {
 		return err
 	}
 	return relay(ctx, s, far)

@@ -98,8 +98,8 @@ type wireEnds struct {
 	Local, Remote wireAddr
 }
 
-func writeEnds(w io.Writer, c net.Conn) error {
-	b, err := core.Marshal(wireEnds{Local: toWire(c.LocalAddr()), Remote: toWire(c.RemoteAddr())})
+func writeEnds(w io.Writer, local, remote net.Addr) error {
+	b, err := core.Marshal(wireEnds{Local: toWire(local), Remote: toWire(remote)})
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ import (
 // with the listener, unless the context is killed where it stands.
 //
 // Connections are as those of [Node.DialContext]. An ancestor may listen at its
-// descendants; the reverse takes a function that does it for them.
+// descendants; the reverse takes a function that does it for them. For datagrams
+// see [Node.ListenPacket].
 func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	fail := func(err error) (net.Listener, error) { return nil, netError("listen", n, network, addr, err) }
 	if !forwardable(network) || datagrams(network) {

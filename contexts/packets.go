@@ -122,6 +122,39 @@ func writePacket(s *router.Stream, framed []byte) error {
 // relayPackets is relay for datagrams. What the host receives faster than the
 // other end takes it is dropped by the host's own socket.
 func relayPackets(ctx context.Context, s *router.Stream, c net.Conn) error {
+	buf := make([]byte, 2+maxPacket)
+	return relayDatagrams(ctx, s, datagramSocket{
+		Closer: c,
+		receive: func() ([]byte, error) {
+			n, err := c.Read(buf[2:])
+			binary.BigEndian.PutUint16(buf, uint16(n))
+			return buf[:2+n], err
+		},
+		send: func(data []byte, _ packetReader) error {
+			_, err := c.Write(data)
+			return err
+		},
+		tell: tellPacketError,
+	})
+}
+
+// A datagramSocket is one of this host that is relayed.
+type datagramSocket struct {
+	io.Closer
+	// receive returns a datagram as it travels, valid until the next call.
+	receive func() ([]byte, error)
+	// send sends the datagram of a packet, and of those that belong to it. What
+	// reading them fails with is an errPackets.
+	send func(packet []byte, rest packetReader) error
+	// tell reports whether an error was about one datagram and not about the
+	// socket, and may pass it on.
+	tell func(*router.Stream, error) bool
+}
+
+// errPackets is the end of what the other end of the stream says.
+var errPackets = errors.New("no packet")
+
+func relayDatagrams(ctx context.Context, s *router.Stream, c datagramSocket) error {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() {
 		s.Reset(context.Cause(ctx))
@@ -140,23 +173,25 @@ func relayPackets(ctx context.Context, s *router.Stream, c net.Conn) error {
 			if p.err != nil {
 				continue
 			}
-			if _, err := c.Write(p.data); err != nil && !tellPacketError(s, err) {
+			switch err := c.send(p.data, packets); {
+			case err == nil || c.tell(s, err):
+			case err == errPackets:
+				return
+			default:
 				s.Reset(err)
 				return
 			}
 		}
 	}()
 	defer func() { <-down }()
-	buf := make([]byte, 2+maxPacket)
 	for {
-		n, err := c.Read(buf[2:])
+		framed, err := c.receive()
 		switch {
 		case err == nil:
-			binary.BigEndian.PutUint16(buf, uint16(n))
-			if writePacket(s, buf[:2+n]) != nil {
+			if writePacket(s, framed) != nil {
 				return nil
 			}
-		case tellPacketError(s, err):
+		case c.tell(s, err):
 		case errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF):
 			s.Close()
 			return nil
@@ -170,12 +205,19 @@ func relayPackets(ctx context.Context, s *router.Stream, c net.Conn) error {
 // tellPacketError passes on an error that is about one datagram and not about
 // the socket. It reports false for others.
 func tellPacketError(s *router.Stream, err error) bool {
-	errno, _ := errors.AsType[syscall.Errno](err)
-	switch errno {
-	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EMSGSIZE, syscall.EPERM, syscall.ENOBUFS:
-	default:
+	if !aboutOnePacket(err) {
 		return false
 	}
 	b := binary.BigEndian.AppendUint16(nil, packetError)
 	return writePacket(s, appendPacket(b, core.EncodeErrorWithin(err, 4096))) == nil
+}
+
+// aboutOnePacket reports whether an error is about one datagram.
+func aboutOnePacket(err error) bool {
+	errno, _ := errors.AsType[syscall.Errno](err)
+	switch errno {
+	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EMSGSIZE, syscall.EPERM, syscall.ENOBUFS:
+		return true
+	}
+	return false
 }

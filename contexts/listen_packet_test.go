@@ -1,0 +1,122 @@
+package contexts_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// A socket at another host is as one here: many peers, each datagram whole.
+func TestListenPacket(t *testing.T) {
+	noLeaks(t)
+	b := child(t, child(t, start(t, nil)))
+	sockets := t.TempDir()
+	for network, addr := range map[string]string{
+		"udp": "127.0.0.1:0", "udp6": "[::1]:0", "unixgram": filepath.Join(sockets, "ours"),
+	} {
+		t.Run(network, func(t *testing.T) {
+			sameFiles(t, b)
+			ln, err := b.ListenPacket(t.Context(), network, addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			if got := ln.LocalAddr(); got.Network() != network && got.Network() != "udp" {
+				t.Errorf("it is at %v of %s", got, got.Network())
+			}
+			buf := make([]byte, 1<<17)
+			for i, own := range []string{"theirs", "other"} {
+				if network != "unixgram" {
+					own = addr
+				} else {
+					own = filepath.Join(sockets, own)
+				}
+				peer := must(net.ListenPacket(network, own))
+				defer peer.Close()
+				for _, size := range []int{0, 1, 1400, 65507} {
+					want := bytes.Repeat([]byte{byte(size + i)}, size)
+					must(peer.WriteTo(want, ln.LocalAddr()))
+					n, from, err := ln.ReadFrom(buf)
+					if err != nil || !bytes.Equal(buf[:n], want) || from.String() != peer.LocalAddr().String() {
+						t.Fatalf("%d bytes of %d came from %v, %v", n, size, from, err)
+					}
+					if n, err := ln.WriteTo(want, from); n != size || err != nil {
+						t.Fatal(n, err)
+					}
+					n, from, err = peer.ReadFrom(buf)
+					if err != nil || !bytes.Equal(buf[:n], want) || from.String() != ln.LocalAddr().String() {
+						t.Fatalf("%d bytes of %d came back from %v, %v", n, size, from, err)
+					}
+				}
+			}
+			// What goes wrong with one datagram is not the end of the socket.
+			own := addr
+			if network == "unixgram" {
+				own = filepath.Join(sockets, "gone")
+			}
+			gone := must(net.ListenPacket(network, own))
+			nobody := gone.LocalAddr()
+			gone.Close()
+			for range 3 {
+				if _, err := ln.WriteTo([]byte("x"), nobody); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := ln.WriteTo(make([]byte, 65508), nobody); !errors.Is(err, syscall.EMSGSIZE) {
+				t.Errorf("a datagram that is too large: %v", err)
+			}
+			if _, err := ln.WriteTo([]byte("x"), &net.TCPAddr{}); err == nil {
+				t.Error("a datagram was sent to an address of TCP")
+			}
+			_ = ln.SetReadDeadline(time.Now().Add(-time.Second))
+			if _, _, err := ln.ReadFrom(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a deadline that has passed: %v", err)
+			}
+			_ = ln.SetReadDeadline(time.Time{})
+			last := must(net.Dial(network, ln.LocalAddr().String()))
+			defer last.Close()
+			must(last.Write([]byte("still here")))
+			if n, _, err := ln.ReadFrom(buf); string(buf[:n]) != "still here" {
+				t.Errorf("%q, %v", buf[:n], err)
+			}
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := ln.ReadFrom(buf); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("reading from a closed socket: %v", err)
+			}
+			eventually(t, "the address is free", func() bool {
+				again, err := net.ListenPacket(network, ln.LocalAddr().String())
+				if err == nil {
+					again.Close()
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+func TestListenPacketErrors(t *testing.T) {
+	a := child(t, start(t, nil))
+	b := child(t, a)
+	busy := must(net.ListenPacket("udp", "127.0.0.1:0"))
+	defer busy.Close()
+	if _, err := b.ListenPacket(t.Context(), "udp", busy.LocalAddr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	if _, err := b.ListenPacket(t.Context(), "tcp", "127.0.0.1:0"); !errors.As(err, new(net.UnknownNetworkError)) {
+		t.Errorf("datagrams of TCP: %v", err)
+	}
+	lost := must(b.ListenPacket(t.Context(), "unixgram", filepath.Join(t.TempDir(), "socket")))
+	kill(t, a)
+	if _, _, err := lost.ReadFrom(make([]byte, 1)); !errors.Is(err, contexts.ErrGone) {
+		t.Errorf("reading when the context is lost: %v", err)
+	}
+}
