@@ -321,7 +321,7 @@ func (l *local) closeChild(c *child, budget time.Duration) []Survivor {
 	defer cancel()
 	// The child's own budget is smaller, so that its report arrives.
 	survivors, err := shutdownFunc.Call(ctx, l.node(c.id), budget*4/5)
-	if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNoRoute) {
+	if err != nil && !errors.Is(err, ErrGone) {
 		l.log.Warn("a context did not shut down in order and is ended by force", "context", l.pathOf(c.id), "err", err)
 	}
 	c.link.Close(ErrClosed)
@@ -350,7 +350,7 @@ func (l *local) closeNode(n *Node) error {
 	ctx, cancel := context.WithTimeout(l.sendCtx, l.cfg.CloseTimeout+time.Second)
 	defer cancel()
 	survivors, err := closeFunc.Call(ctx, via, n.id)
-	if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNoRoute) {
+	if err != nil && !errors.Is(err, ErrGone) {
 		return &Error{Op: "close", Path: n.String(), Err: err}
 	}
 	select {

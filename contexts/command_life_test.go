@@ -251,7 +251,7 @@ func TestLossOfAContextKillsTheGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = c.Wait()
-		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+		if !errors.Is(err, contexts.ErrGone) {
 			t.Errorf("victim %d: %v", victim, err)
 		}
 		isGone(t, group, 5*time.Second)

@@ -19,7 +19,7 @@ type PanicError = core.PanicError
 // function returned never matches them.
 var (
 	ErrGone        = core.ErrGone        // the link to the context was lost, or the context ended
-	ErrNoRoute     = core.ErrNoRoute     // no such context, or none that may be reached from here
+	ErrNoRoute     = core.ErrNoRoute     // no such context, or none any more; such errors match ErrGone, too
 	ErrRefused     = core.ErrRefused     // authority does not cover it
 	ErrBusy        = core.ErrBusy        // a quota or a queue is full
 	ErrTooLarge    = core.ErrTooLarge    // the message is above Limits.MessageSize

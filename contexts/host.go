@@ -76,8 +76,7 @@ func (c *HostConfig) withDefaults() HostConfig {
 //	node, err := web.Connect(ctx)               // for commands, streams, files
 //
 // It is a target of calls. A call that is under way when the host is lost fails
-// with an error that matches [ErrGone], or [ErrNoRoute] for a call that is sent
-// while the loss is being noted; it is not made again, since it may have
+// with an error that matches [ErrGone]; it is not made again, since it may have
 // run. The next one waits, or fails with one that matches [ErrAway]; see
 // HostConfig.Wait.
 //

@@ -33,8 +33,8 @@ func (s Sender[T]) Node() *Node { return s.to }
 // values that one context sends arrive in order, and beside its calls and
 // results, which may overtake them.
 //
-// The error is an *Error: [ErrClosed] where the mailbox is closed, [ErrGone] or
-// [ErrNoRoute] where its context is lost, [ErrRefused] where it may not be
+// The error is an *Error: [ErrClosed] where the mailbox is closed, [ErrGone]
+// where its context is lost, [ErrRefused] where it may not be
 // addressed from here, [ErrTooLarge], or the cause of ctx, after which the value
 // may still arrive.
 func (s Sender[T]) Send(ctx context.Context, v T) error {

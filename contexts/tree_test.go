@@ -33,7 +33,7 @@ func TestCloseOfAMiddleContext(t *testing.T) {
 		if n.Err() == nil {
 			t.Errorf("%v has no error", n)
 		}
-		if _, err := pid.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+		if _, err := pid.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) {
 			t.Errorf("a call to %v: %v", n, err)
 		}
 	}

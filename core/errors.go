@@ -10,7 +10,7 @@ type Kind uint64
 
 const (
 	KindOther       Kind = iota
-	KindNoRoute          // no such context, or none that may be reached
+	KindNoRoute          // no such context, or none any more
 	KindGone             // the link to the context was lost
 	KindRefused          // authority does not cover it
 	KindBusy             // a quota or a queue is full
@@ -115,10 +115,12 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// Is reports whether target is the sentinel of the error's kind.
+// Is reports whether target is the sentinel of the error's kind. No route is
+// found to a context that has gone, as IDs are never given twice: that matches
+// ErrGone, too.
 func (e *Error) Is(target error) bool {
 	s := e.Kind.sentinel()
-	return s != nil && target == s
+	return s != nil && target == s || e.Kind == KindNoRoute && target == ErrGone
 }
 
 // PanicError is how a panic of a remote function arrives: as that call's

@@ -121,7 +121,7 @@ func TestLinkErrorsAreMadeByRoutersOnly(t *testing.T) {
 			t.Errorf("a function's own trouble became %v", got)
 		}
 		got, byRouter := DecodeLinkError(EncodeLinkError(e))
-		if !byRouter || !errors.Is(got, e.Kind.sentinel()) {
+		if !byRouter || !errors.Is(got, e.Kind.sentinel()) || !errors.Is(got, ErrGone) {
 			t.Errorf("%v: %v", e, got)
 		}
 		if e.Err != nil && !errors.Is(got, e.Err) {

@@ -140,7 +140,7 @@ func TestMiddleDies(t *testing.T) {
 				case <-time.After(deathBudget):
 					t.Errorf("%v is not known to be gone", n)
 				}
-				if _, err := echo.Call(ctx, n, nil); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+				if _, err := echo.Call(ctx, n, nil); !errors.Is(err, contexts.ErrGone) {
 					t.Errorf("a call to %v: %v", n, err)
 				}
 			}

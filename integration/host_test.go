@@ -50,7 +50,7 @@ func asked(t *testing.T, h contexts.Target) identity {
 		}
 		// The loss is told to the calls that are under way, and those that come
 		// while it is noted have no route.
-		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) && !errors.Is(err, contexts.ErrAway) || ctx.Err() != nil {
+		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrAway) || ctx.Err() != nil {
 			t.Fatal(err)
 		}
 	}

@@ -220,7 +220,7 @@ func endKillsProcesses(t *testing.T, self, parent *contexts.Node, host *lab.Runn
 	for _, p := range before.newProcesses() {
 		t.Errorf("left after Close: %v", p)
 	}
-	if _, err := whoami.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) && !errors.Is(err, contexts.ErrClosed) {
+	if _, err := whoami.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrClosed) {
 		t.Errorf("calling a closed context: %v", err)
 	}
 	who(t, parent)

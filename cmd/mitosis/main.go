@@ -159,7 +159,7 @@ func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *
 
 // failure is the status of an error of a node.
 func failure(err error) int {
-	if errors.Is(err, contexts.ErrGone) || errors.Is(err, contexts.ErrNoRoute) {
+	if errors.Is(err, contexts.ErrGone) {
 		return exitHop
 	}
 	return exitError

@@ -94,7 +94,7 @@ func TestAContextThatIsGone(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sftp.NewClient(t.Context(), n); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+	if _, err := sftp.NewClient(t.Context(), n); !errors.Is(err, contexts.ErrGone) {
 		t.Errorf("%v", err)
 	}
 }
