@@ -4,12 +4,16 @@ package integration
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
@@ -40,9 +44,10 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	root := child(t, ssh, connect.Sudo{Password: connect.Secret(rightPassword)})
 	const quickly = "--env=GORACE=" + quickEnd
 
-	// The container's root may mount the /proc that the inner tree needs.
+	// The container's root may mount what the inner tree needs.
+	const furnish = "mount -t proc proc /inner/proc && mkdir /inner/dev/pts && ln -s pts/ptmx /inner/dev/ptmx && mount -t devpts -o newinstance,ptmxmode=666 devpts /inner/dev/pts"
 	box := child(t, root, connect.Podman{Image: "base", Args: []string{quickly, "--cap-add=SYS_ADMIN"}})
-	if out, err := run.Call(t.Context(), box, []string{"mount", "-t", "proc", "proc", "/inner/proc"}); err != nil {
+	if out, err := run.Call(t.Context(), box, []string{"sh", "-c", furnish}); err != nil {
 		t.Fatal(out, err)
 	}
 	tree := child(t, box, connect.Chroot{Dir: "/inner"})
@@ -55,6 +60,9 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 		t.Errorf("%q, %v", place, err)
 	}
 	linkIsClean(t, leaf)
+	fileArrives(t, leaf)
+	terminalWorks(t, leaf)
+	portIsForwarded(t, leaf)
 
 	// Somebody else in another container has to give a password.
 	other := child(t, root, connect.Podman{Image: "base", User: "app", Args: []string{quickly}})
@@ -76,5 +84,67 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	onlyContainers(t, host, "podman")
 	for _, secret := range []string{rightPassword, rootPassword, wrongPassword} {
 		withholds(t, secret, logged.String(), err.Error())
+	}
+}
+
+// fileArrives puts a file of some size and reads it back.
+func fileArrives(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	content := strings.Repeat("all that is written here\n", 100_000)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	res, err := files.Put(t.Context(), n, name, "/tmp/file", nil)
+	if err != nil || res.Size != int64(len(content)) {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if got, err := readFile.Call(t.Context(), n, "/tmp/file"); got != content {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+}
+
+// terminalWorks runs a program that wants one.
+func terminalWorks(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	cmd := n.Command(t.Context(), "sh", "-c", "tty >/dev/null && stty size && read answer && echo got $answer")
+	cmd.Pty = &contexts.Pty{Rows: 33, Cols: 77}
+	cmd.Stdin = strings.NewReader("yes\n")
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), "33 77") || !strings.Contains(string(out), "got yes") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// portIsForwarded opens a port at the context and dials it there.
+func portIsForwarded(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(c, c)
+	}()
+	c, err := n.DialContext(t.Context(), "tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const text = "there and back"
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := io.ReadAll(c); string(back) != text {
+		t.Errorf("%q, %v", back, err)
 	}
 }
