@@ -63,7 +63,7 @@ func TestStalledReaders(t *testing.T) {
 				Idle, Stalled float64
 				Moved         float64
 			}
-			traffic(t, program, &s, "3", "stalled", strconv.Itoa(streams))
+			traffic(t, program, &s, "local/local/local", "stalled", strconv.Itoa(streams))
 			for i, grown := range s.Grown {
 				// A stream that nobody reads does not open its window further.
 				if budget := float64(min(processBudget, 24+streams)); grown > budget {
@@ -83,24 +83,22 @@ func TestStalledReaders(t *testing.T) {
 }
 
 // Calls and bulk share a link, in both directions. What else the machine does in
-// the meantime is no fault of either: the calls are compared with others at the
-// same time on a link without bulk, and one of a few attempts has to succeed.
+// the meantime is no fault of either: one of a few attempts has to succeed, and
+// a busy machine makes every call slower, those beside the bulk as well.
 func TestCallsDuringBulk(t *testing.T) {
 	program := build(t, "traffic")
-	const attempts = 4
-	var slower, left float64
+	const attempts = 6
 	for range attempts {
 		var l struct{ Idle, Busy, Beside, Alone, With []float64 }
-		traffic(t, program, &l, "1", "bulk")
-		slower = middle(l.Busy) / middle(l.Beside)
-		left = middle(l.With) / middle(l.Alone)
+		traffic(t, program, &l, "local", "bulk")
+		toIdle, toBeside, left := middle(l.Busy)/middle(l.Idle), middle(l.Busy)/middle(l.Beside), middle(l.With)/middle(l.Alone)
 		t.Logf("a call takes %.1f times as long as on an idle machine, %.1f times as long as beside the bulk; bulk keeps %.0f %%",
-			middle(l.Busy)/middle(l.Idle), slower, 100*left)
-		if slower <= 5 && left >= 0.9 {
+			toIdle, toBeside, 100*left)
+		if (toIdle <= 5 || toBeside <= 2.5) && left >= 0.9 {
 			return
 		}
 	}
-	t.Errorf("a call takes %.1f times as long on a link with bulk, and bulk keeps %.0f %% with calls", slower, 100*left)
+	t.Errorf("none of %d attempts found calls and bulk that leave each other alone", attempts)
 }
 
 func middle(v []float64) float64 {

@@ -81,6 +81,7 @@ type flow struct {
 	key        flowKey
 	head, tail *core.Frame
 	next       *flow
+	sent       int // bytes, of the turn that it has
 	barriers   []*barrier
 }
 
@@ -306,7 +307,7 @@ func (q *queue) pushFirst(fl *flow) {
 // whoever has the baton.
 func (q *queue) takeLocked() *core.Frame {
 	var list frameList
-	for len(q.control) > 0 && list.bytes < batch {
+	for len(q.control) > 0 && !list.full() {
 		c := q.control[0]
 		q.control = q.control[1:]
 		if c.from != nil {
@@ -318,22 +319,23 @@ func (q *queue) takeLocked() *core.Frame {
 	if len(q.control) == 0 {
 		q.control = nil // lets go of the array that slicing has moved through
 	}
-	for q.first != nil && list.bytes < batch {
+	for q.first != nil && !list.full() {
 		q.serve(q.first, &list)
 	}
 	return list.head
 }
 
-// serve gives the first flow its turn.
+// serve gives the first flow its turn, or as much of it as there is room for in
+// the list: the rest of the turn is the next thing, but for who has been silent.
 func (q *queue) serve(fl *flow, list *frameList) {
 	q.first = fl.next
 	if q.first == nil {
 		q.last = nil
 	}
-	if fl.key.bulk != 0 {
+	if fl.key.bulk != 0 && fl.sent == 0 {
 		q.ahead = 0
 	}
-	for sent := 0; fl.head != nil && sent < turn && list.bytes < batch; {
+	for fl.head != nil && fl.sent < turn && !list.full() {
 		f := fl.head
 		if fl.head = f.Next; fl.head == nil {
 			fl.tail = nil
@@ -346,9 +348,14 @@ func (q *queue) serve(fl *flow, list *frameList) {
 		} else {
 			q.gate(&f.Header).exit(size)
 		}
-		sent += len(f.Encoded())
+		fl.sent += len(f.Encoded())
 		list.add(f)
 	}
+	if fl.head != nil && fl.sent < turn {
+		q.pushFirst(fl)
+		return
+	}
+	fl.sent = 0
 	if fl.head != nil {
 		q.push(fl)
 		return
@@ -368,6 +375,13 @@ func (q *queue) serve(fl *flow, list *frameList) {
 type frameList struct {
 	head, tail *core.Frame
 	bytes      int
+}
+
+// full reports whether nothing more is to be written together with the list. A
+// large frame is the last: it is written by itself, which may take long, and who
+// comes meanwhile may go before the next one.
+func (l *frameList) full() bool {
+	return l.bytes >= batch || l.tail != nil && len(l.tail.Encoded()) > copied
 }
 
 func (l *frameList) add(f *core.Frame) {

@@ -50,6 +50,32 @@ func TestQueueServesFlowsInTurns(t *testing.T) {
 	}
 }
 
+// A small message waits for the one frame of bulk that is being written, and not
+// for the rest of a turn; the flow that it interrupts goes on with its turn.
+func TestSmallMessageInterruptsATurn(t *testing.T) {
+	q, l := newQueue(10*mib, 100), testLink(Limits{})
+	for i := range byte(8) {
+		reply := core.Handle(2000)
+		if i >= 4 {
+			reply++
+		}
+		q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: 5000, Reply: reply}, 'a'+i, core.MaxBody/2), l)
+	}
+	var got []byte
+	take := func() {
+		for f, _ := q.take(); f != nil; f = f.Next {
+			got = append(got, f.Body[0])
+		}
+	}
+	take()
+	q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: core.HandleCall, Reply: 7000}, '1', 10), l)
+	take()
+	got = append(got, drainMarks(q)...)
+	if string(got) != "a1befcdgh" {
+		t.Errorf("%s", got)
+	}
+}
+
 // Small messages go ahead of bulk that waits, but not for ever.
 func TestBulkHasItsTurnAmongManySmallMessages(t *testing.T) {
 	q, l := newQueue(10*mib, 100), testLink(Limits{})

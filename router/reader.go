@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -20,6 +21,7 @@ type reader struct {
 
 	pairs map[pair]struct{} // that the multiplexer knows already
 	held  []*Link           // that have frames which flushHeld has to see to
+	bulk  bool              // has come since the reader yielded; see yields
 
 	meter     meter
 	violating int
@@ -48,7 +50,11 @@ func (l *Link) readLoop() {
 			return
 		}
 		l.framesIn.Add(1)
+		yield := l.input.yields(&f.Header, l.r.self)
 		l.receive(f)
+		if yield {
+			runtime.Gosched()
+		}
 		select {
 		case <-l.dying:
 			if !l.orderly {
@@ -57,6 +63,23 @@ func (l *Link) readLoop() {
 		default:
 		}
 	}
+}
+
+// yields reports whether what a frame wakes is to run before the next frame is
+// looked at: a message for the local context, with bulk around it. A reader that
+// has bulk to take in goes on for long without waiting, and who has just been woken
+// runs when this goroutine waits or another processor happens to look for work.
+// Once for each frame of bulk does: without bulk there is nothing to be gained.
+func (in *reader) yields(h *core.Header, self core.ID) bool {
+	if isBulk(h) {
+		in.bulk = true
+		return false
+	}
+	yield := in.bulk && h.Dst == self && !isControl(h)
+	if yield {
+		in.bulk = false
+	}
+	return yield
 }
 
 type countingReader struct{ l *Link }

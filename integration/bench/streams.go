@@ -60,6 +60,17 @@ func upload(ctx context.Context, on *contexts.Node, n int64, send func(net.Conn)
 	return megabytes(n, time.Since(began)), nil
 }
 
+// bothWays moves n bytes to a context and as many from there at the same time.
+func bothWays(ctx context.Context, on *contexts.Node, n int64) error {
+	up := make(chan error, 1)
+	go func() { // until n bytes are there
+		_, err := upload(ctx, on, n, func(c net.Conn) error { return writeZeros(c, n) })
+		up <- err
+	}()
+	_, err := download(ctx, on, n)
+	return errors.Join(err, <-up)
+}
+
 // copyDown and copyUp do the same over a bare pipe.
 func copyDown(ctx context.Context, n int64) (float64, error) {
 	p, err := newPartner(ctx, "zeros", fmt.Sprint(n))
@@ -131,10 +142,11 @@ func streamRows(ctx context.Context) (rows []row, err error) {
 		_, err := upload(ctx, child, 64<<20, func(c net.Conn) error { return writeZeros(c, 64<<20) })
 		return err
 	})
-	if err := inTurns(ctx, rounds(9), idle, busyDown, busyUp); err != nil {
+	busyBoth := duringBulk("call during bulk both ways", child, func(ctx context.Context) error { return bothWays(ctx, child, 64<<20) })
+	if err := inTurns(ctx, rounds(9), idle, busyDown, busyUp, busyBoth); err != nil {
 		return rows, err
 	}
-	for _, s := range []*subject{busyDown, busyUp} {
+	for _, s := range []*subject{busyDown, busyUp, busyBoth} {
 		rows = append(rows, row{What: s.name + " on the same link", Unit: "us", Measured: s.results.median(),
 			Limit: idle.results.median(), LimitIs: "the same on an idle link", Factor: 5})
 	}

@@ -23,7 +23,7 @@ type load struct {
 
 func bulk(ctx context.Context, end, beside *contexts.Node) (*load, error) {
 	l := new(load)
-	for range 5 {
+	for range 3 {
 		idle, err := calls(ctx, end, 300)
 		if err != nil {
 			return nil, err

@@ -1,10 +1,10 @@
-// Command traffic puts load on a row of local contexts below it, each the child
+// Command traffic puts load on a row of contexts below it, each the child
 // of the one before, and prints as JSON what came of it. It is a program
 // of its own because the race detector, with which the tests run, distorts
-// memory and time.
+// memory and time. PATH is how to get to the last of them: see connect.ParsePath.
 //
-//	traffic HOPS stalled N    N streams that are offered 1 GiB together and not read
-//	traffic HOPS bulk         calls while bulk goes both ways on the same links
+//	traffic PATH stalled N    N streams that are offered 1 GiB together and not read
+//	traffic PATH bulk         calls while bulk goes both ways on the same links
 package main
 
 import (
@@ -61,7 +61,7 @@ func run(ctx context.Context) (err error) {
 	if len(os.Args) < 3 {
 		return errors.New("no role given")
 	}
-	hops, err := strconv.Atoi(os.Args[1])
+	hops, err := connect.ParsePath(os.Args[1])
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if result, err = bulk(ctx, row[hops], beside[hops]); err != nil {
+		if result, err = bulk(ctx, row[len(hops)], beside[len(hops)]); err != nil {
 			return err
 		}
 	default:
@@ -99,10 +99,10 @@ func run(ctx context.Context) (err error) {
 }
 
 // divide makes a row of contexts, and returns it behind the one it begins at.
-func divide(ctx context.Context, self *contexts.Node, hops int) ([]*contexts.Node, error) {
+func divide(ctx context.Context, self *contexts.Node, hops []connect.Method) ([]*contexts.Node, error) {
 	row := []*contexts.Node{self}
-	for i := range hops {
-		n, err := row[i].Connect(ctx, connect.Local{})
+	for i, hop := range hops {
+		n, err := row[i].Connect(ctx, hop)
 		if err != nil {
 			return nil, err
 		}
