@@ -12,8 +12,9 @@ import (
 )
 
 // sshCarrier is the first stage running in a session of the server, as a
-// bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh:
-// over 100 ms of round trip that is 20 MB/s.
+// bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh
+// for what comes and by the server for what goes, OpenSSH's being the same: over
+// 100 ms of round trip that is 20 MB/s.
 //
 // Three goroutines belong to it, all of which end with the client:
 // requests gathers the exit status, stderr what is said on the side,

@@ -5,6 +5,7 @@
 //
 //	traffic PATH stalled N    N streams that are offered 1 GiB together and not read
 //	traffic PATH bulk         calls while bulk goes both ways on the same links
+//	traffic PATH rates TIME   one stream in each direction
 package main
 
 import (
@@ -16,12 +17,16 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-const mib = 1 << 20
+const (
+	mib          = 1 << 20
+	countedBytes = 64 << 10
+)
 
 var (
 	// process returns the number of a context's process, and its guard's.
@@ -41,6 +46,17 @@ var (
 			n -= int64(k)
 		}
 		return nil
+	})
+	// counter says so whenever countedBytes more have come.
+	counter = contexts.NewConnFunc("traffic.counter", func(_ context.Context, c net.Conn, _ struct{}) error {
+		for b := make([]byte, countedBytes); ; {
+			if _, err := io.ReadFull(c, b); err != nil {
+				return err
+			}
+			if _, err := c.Write(b[:1]); err != nil {
+				return err
+			}
+		}
 	})
 	// echo returns what it gets.
 	echo = contexts.NewConnFunc("traffic.echo", func(_ context.Context, c net.Conn, _ struct{}) error {
@@ -90,6 +106,14 @@ func run(ctx context.Context) (err error) {
 			return err
 		}
 		if result, err = bulk(ctx, row[len(hops)], beside[len(hops)]); err != nil {
+			return err
+		}
+	case "rates":
+		d, err := time.ParseDuration(os.Args[3])
+		if err != nil {
+			return err
+		}
+		if result, err = rates(ctx, row[len(hops)], d); err != nil {
 			return err
 		}
 	default:
