@@ -6,7 +6,6 @@ import "sync"
 type budget struct {
 	mu    sync.Mutex
 	left  uint64
-	spare uint64        // of it, not for those who have something already: takeMore leaves it
 	freed chan struct{} // closed by the next give; nil: nobody waits
 }
 
@@ -19,11 +18,12 @@ func (b *budget) take(n uint64) uint64 {
 	return n
 }
 
-// takeMore is take for those who can do without.
-func (b *budget) takeMore(n uint64) uint64 {
+// takeAbove is take for those who can do without: at least so many bytes are left
+// for others.
+func (b *budget) takeAbove(n, least uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n = min(n, b.left-min(b.left, b.spare))
+	n = min(n, b.left-min(b.left, least))
 	b.left -= n
 	return n
 }

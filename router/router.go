@@ -65,7 +65,6 @@ func New(c Config) *Router {
 	r.partials.init(r)
 	r.sendBudget.left = uint64(r.limits.SendBudget)
 	r.receiveBudget.left = uint64(r.limits.ReceiveBudget)
-	r.receiveBudget.spare = r.receiveBudget.left / 4
 	r.mux.init(r, c)
 	go r.muxLoop()
 	return r

@@ -263,7 +263,7 @@ func (s *Stream) put(f *core.Frame) {
 // sends more than a little, and by which the opener learns this handle.
 func (s *Stream) openLocked(marks ...uint64) {
 	if s.in.window < firstWindow {
-		got := s.r.receiveBudget.takeMore(firstWindow - s.in.window)
+		got := s.r.receiveBudget.takeAbove(firstWindow-s.in.window, s.r.share(keptForReaders))
 		s.reserved += got
 		s.in.window += got
 	}

@@ -72,8 +72,19 @@ func (s *Stream) consumedLocked(n int) {
 	}
 }
 
+// Parts of the receive budget that are kept for others. Whether a stream will
+// be read is not known when it is opened: its window is small once half of the
+// budget is gone, and grows when it turns out to be. A quarter is for new streams.
+const (
+	keptForReaders = 2
+	keptForNew     = 4
+)
+
+// share is a part of the receive budget, in bytes.
+func (r *Router) share(part int) uint64 { return uint64(r.limits.ReceiveBudget / part) }
+
 func (s *Stream) growLocked(n uint64) uint64 {
-	got := s.r.receiveBudget.takeMore(n)
+	got := s.r.receiveBudget.takeAbove(n, s.r.share(keptForNew))
 	s.reserved += got
 	return got
 }

@@ -364,6 +364,30 @@ func TestStalledReadersHoldNoMoreThanTheBudget(t *testing.T) {
 	checkIdle(t, m, k, g)
 }
 
+// However many streams are opened that nobody reads: one that is read gets a
+// window of the usual size.
+func TestIdleStreamsLeaveRoomForOthers(t *testing.T) {
+	limits := Limits{ReceiveBudget: 4 * mib}
+	m := newMaster(t, Config{Limits: limits})
+	k := m.child(Config{Limits: limits})
+	var streams []*Stream
+	for range 40 {
+		a, b := openStreams(t, m, k)
+		streams = append(streams, a, b)
+	}
+	for _, end := range streams[len(streams)-2:] {
+		end.mu.Lock()
+		if got := end.growLocked(firstWindow); got < firstWindow {
+			t.Errorf("there are %d bytes left to grow by", got)
+		}
+		end.mu.Unlock()
+	}
+	for _, s := range streams {
+		s.Close()
+	}
+	checkIdle(t, m, k)
+}
+
 func TestTooManyStreams(t *testing.T) {
 	m := newMaster(t, Config{Limits: Limits{Streams: 3, ReceiveBudget: 40 * openWindow}})
 	k := m.child(Config{})

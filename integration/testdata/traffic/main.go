@@ -3,9 +3,9 @@
 // of its own because the race detector, with which the tests run, distorts
 // memory and time. PATH is how to get to the last of them: see connect.ParsePath.
 //
-//	traffic PATH stalled N    N streams that are offered 1 GiB together and not read
-//	traffic PATH bulk         calls while bulk goes both ways on the same links
-//	traffic PATH rates TIME   one stream in each direction
+//	traffic PATH stalled N up   N streams are offered 1 GiB together, and not read; or down
+//	traffic PATH bulk           calls while bulk goes both ways on the same links
+//	traffic PATH rates TIME     one stream in each direction
 package main
 
 import (
@@ -37,15 +37,18 @@ var (
 
 	// source sends so many bytes.
 	source = contexts.NewConnFunc("traffic.source", func(_ context.Context, c net.Conn, n int64) error {
-		zeros := make([]byte, 32<<10)
-		for n > 0 {
-			k, err := c.Write(zeros[:min(n, int64(len(zeros)))])
-			if err != nil {
-				return err
-			}
-			n -= int64(k)
+		return writeZeros(c, n)
+	})
+	// hoard reads so many bytes, says so and reads no more.
+	hoard = contexts.NewConnFunc("traffic.hoard", func(ctx context.Context, c net.Conn, n int64) error {
+		if _, err := io.CopyN(io.Discard, c, n); err != nil {
+			return err
 		}
-		return nil
+		if _, err := c.Write([]byte{0}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
 	})
 	// counter says so whenever countedBytes more have come.
 	counter = contexts.NewConnFunc("traffic.counter", func(_ context.Context, c net.Conn, _ struct{}) error {
@@ -64,6 +67,18 @@ var (
 		return err
 	})
 )
+
+func writeZeros(w io.Writer, n int64) error {
+	zeros := make([]byte, 32<<10)
+	for n > 0 {
+		k, err := w.Write(zeros[:min(n, int64(len(zeros)))])
+		if err != nil {
+			return err
+		}
+		n -= int64(k)
+	}
+	return nil
+}
 
 func main() {
 	contexts.Init()
@@ -97,7 +112,8 @@ func run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if result, err = stalled(ctx, row, n); err != nil {
+		defer held.close()
+		if result, err = stalled(ctx, row, n, os.Args[4] == "up"); err != nil {
 			return err
 		}
 	case "bulk":

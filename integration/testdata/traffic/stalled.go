@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
@@ -20,11 +23,17 @@ type stall struct {
 	// Idle and Stalled are medians of calls through all hops, before and
 	// while the streams stall, in microseconds.
 	Idle, Stalled float64
-	// Moved is how much went through another stream meanwhile, in MiB.
-	Moved float64
+	// Alone and Beside are the throughput of another stream then, in MiB/s.
+	Alone, Beside float64
 }
 
-func stalled(ctx context.Context, row []*contexts.Node, streams int) (*stall, error) {
+// readFirst is what is read of all streams together before they stall, so that
+// their windows are open, where there are few: of many none gets that far.
+const readFirst = 256 * mib
+
+// stalled offers 1 GiB, in so many streams, to readers that stop reading: those
+// of the last context to the master's or, with up, the other way.
+func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*stall, error) {
 	end := row[len(row)-1]
 	pids := []int{os.Getpid()}
 	for _, n := range row[1:] {
@@ -35,20 +44,29 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int) (*stall, er
 		pids = append(pids, p...)
 	}
 	s := &stall{Grown: make([]float64, len(pids))}
-	var err error
-	if s.Idle, err = calls(ctx, end, 500); err != nil {
-		return nil, err
-	}
 	before, err := memory(pids)
 	if err != nil {
 		return nil, err
 	}
+	if s.Idle, s.Alone, err = others(ctx, end); err != nil {
+		return nil, err
+	}
+	offer, first := int64(1<<30/streams), int64(0)
+	if streams <= 16 {
+		first = readFirst / int64(streams)
+	}
+	begin := offerDown
+	if up {
+		begin = offerUp
+	}
+	errs := make(chan error, streams)
 	for range streams {
-		c, err := source.Dial(ctx, end, 1<<30/int64(streams))
-		if err != nil {
+		go func() { errs <- begin(ctx, end, offer, first) }()
+	}
+	for range streams {
+		if err := <-errs; err != nil {
 			return nil, err
 		}
-		defer c.Close()
 	}
 	for range 20 {
 		time.Sleep(50 * time.Millisecond) // what is offered has to come first
@@ -60,12 +78,68 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int) (*stall, er
 			s.Grown[i] = max(s.Grown[i], (now[i]-before[i])/mib)
 		}
 	}
-	if s.Stalled, err = calls(ctx, end, 500); err != nil {
-		return nil, err
-	}
-	other, err := transfer(ctx, end, 64*mib)
-	s.Moved = other / mib
+	s.Stalled, s.Beside, err = others(ctx, end)
 	return s, err
+}
+
+// offerDown opens a stream and reads the first bytes of it. It stays open until
+// the program ends.
+func offerDown(ctx context.Context, on *contexts.Node, offer, first int64) error {
+	c, err := source.Dial(ctx, on, offer)
+	if err != nil {
+		return err
+	}
+	held.add(c)
+	_, err = io.CopyN(io.Discard, c, first)
+	return err
+}
+
+// offerUp opens one whose other end does that, and writes to it.
+func offerUp(ctx context.Context, on *contexts.Node, offer, first int64) error {
+	c, err := hoard.Dial(ctx, on, first)
+	if err != nil {
+		return err
+	}
+	held.add(c)
+	go func() { _ = writeZeros(c, offer) }() // until c is closed
+	_, err = io.ReadFull(c, make([]byte, 1))
+	return err
+}
+
+// conns are streams that are closed before the program ends.
+type conns struct {
+	mu  sync.Mutex
+	all []net.Conn
+}
+
+var held conns
+
+func (h *conns) add(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, c)
+}
+
+func (h *conns) close() {
+	for _, c := range h.all {
+		c.Close()
+	}
+}
+
+// others measures calls and the best of some transfers.
+func others(ctx context.Context, on *contexts.Node) (call, rate float64, err error) {
+	if call, err = calls(ctx, on, 500); err != nil {
+		return 0, 0, err
+	}
+	for range 3 {
+		began := time.Now()
+		n, err := transfer(ctx, on, 64*mib)
+		if err != nil {
+			return 0, 0, err
+		}
+		rate = max(rate, n/mib/time.Since(began).Seconds())
+	}
+	return call, rate, nil
 }
 
 // memory returns what processes have of their own, in bytes.
