@@ -129,12 +129,15 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 		return rows, err
 	}
 	overSSH, overBoth := calls("call over ssh", web, 200), calls("call over ssh and sudo", root, 200)
-	if err := inTurns(ctx, rounds(9), overSSH, overBoth); err != nil {
+	busy := duringBulk("call over ssh during bulk both ways", web, func(ctx context.Context) error { return bothWays(ctx, web, 32<<20) })
+	if err := inTurns(ctx, rounds(9), overSSH, overBoth, busy); err != nil {
 		return rows, err
 	}
 	rows = append(rows,
 		row{What: overSSH.name, Unit: "us", Measured: overSSH.results.median()},
 		row{What: overBoth.name, Unit: "us", Measured: overBoth.results.median()},
+		row{What: busy.name, Unit: "us", Measured: busy.results.median(), Limit: overSSH.results.median(), LimitIs: "the same on an idle link",
+			Note: "no budget where both hosts, ssh's ciphers included, share the processors of one machine"},
 	)
 	transfer, err := transferRow(ctx, web)
 	rows = append(rows, transfer...)
