@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,8 +23,10 @@ import (
 const sshWindow = 2 << 20
 
 // Over a link with a long round trip a stream is as fast as a single TCP stream
-// is there, or as the window of the ssh connection that it goes through allows,
-// whichever is less; by more than a fifth it may not fall short of that.
+// is there, or as what the window of the ssh connection that it goes through
+// allows `ssh host cat`, whichever is less; by more than a fifth it may not fall
+// short of that. One of a few attempts has to succeed: a busy machine
+// lengthens round trips, but not those of all alike.
 func TestStreamsOverLongLinks(t *testing.T) {
 	program := build(t, "traffic")
 	for _, rtt := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
@@ -33,33 +36,26 @@ func TestStreamsOverLongLinks(t *testing.T) {
 			if err := far.Shape(lab.Link{RTT: rtt}); err != nil {
 				t.Fatal(err)
 			}
-			window := sshWindow / rtt.Seconds() / (1 << 20)
-			tcp := tcpRate(t, far)
-			t.Logf("MiB/s: a TCP stream %.1f, the window of ssh %.1f", tcp, window)
-
-			var carriers sync.WaitGroup
-			defer carriers.Wait()
-			for _, path := range []string{"ssh:", "openssh:"} {
-				path += "deploy@" + far.Addr()
-				carriers.Go(func() {
-					var rates struct{ Down, Up float64 }
-					if err := trafficAt(t.Context(), near, &rates, program, path, "rates", settle.String()); err != nil {
-						t.Errorf("%s: %v", path, err)
-						return
+			t.Logf("the window of ssh allows %.1f MiB/s", sshWindow/rtt.Seconds()/(1<<20))
+			missing := []string{"ssh:", "openssh:"}
+			for attempt := 0; len(missing) > 0; attempt++ {
+				if attempt == 3 {
+					t.Fatalf("%q are too slow", missing)
+				}
+				settle := 500*time.Millisecond + 11*rtt
+				tcp, cat := tcpRate(t, far, settle), sshRate(t, near, far, settle)
+				missing = slices.DeleteFunc(missing, func(carrier string) bool {
+					var ours struct{ Down, Up float64 }
+					if err := trafficAt(t.Context(), near, &ours, program, carrier+"deploy@"+far.Addr(), "rates", settle.String()); err != nil {
+						t.Fatalf("%s %v", carrier, err)
 					}
-					t.Logf("MiB/s by %s: down %.1f, up %.1f", path, rates.Down, rates.Up)
-					if least := 0.8 * min(tcp, window); rates.Down < least || rates.Up < least {
-						t.Errorf("%s: %.1f MiB/s down and %.1f up are less than %.1f", path, rates.Down, rates.Up, least)
-					}
+					t.Logf("MiB/s: a TCP stream %.1f, ssh cat %.1f, by %s down %.1f, up %.1f", tcp, cat, carrier, ours.Down, ours.Up)
+					return min(ours.Down, ours.Up) >= 0.8*min(tcp, cat)
 				})
 			}
 		})
 	}
 }
-
-// settle is how long windows get to open, of TCP and of streams, and how long is
-// measured afterwards.
-const settle = 3 * time.Second
 
 // farAndNear make a host, and another one where the program can log in there.
 func farAndNear(t *testing.T, program string) (far, near *lab.Running) {
@@ -96,8 +92,8 @@ func trafficAt(ctx context.Context, host *lab.Running, result any, argv ...strin
 	return json.Unmarshal(out.Bytes(), result)
 }
 
-// tcpRate is the throughput of a TCP connection from a host, in MiB/s.
-func tcpRate(t *testing.T, from *lab.Running) float64 {
+// tcpRate is the throughput of a TCP connection from a host.
+func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	t.Helper()
 	l, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
 	if err != nil {
@@ -108,25 +104,56 @@ func tcpRate(t *testing.T, from *lab.Running) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := from.Command(ctx, "bash", "-c", "cat /dev/zero >/dev/tcp/"+lab.StationIP+"/"+port)
+	cmd := from.Command(t.Context(), "bash", "-c", "exec cat /dev/zero >/dev/tcp/"+lab.StationIP+"/"+port)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
+	defer cmd.Wait() // it ends with the connection
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	count := func() (n int64) {
-		if err := c.SetReadDeadline(time.Now().Add(settle)); err != nil {
-			t.Fatal(err)
+	return rateOf(t, c, settle)
+}
+
+// sshRate is what the ssh program gets of a far host.
+func sshRate(t *testing.T, near, far *lab.Running, settle time.Duration) float64 {
+	t.Helper()
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := near.Command(t.Context(), "ssh", "-o", "LogLevel=ERROR", "deploy@"+far.IP(), "cat /dev/zero")
+	cmd.Stdout = stdout
+	err = cmd.Start()
+	stdout.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait() // it ends with the pipe
+	defer out.Close()
+	return rateOf(t, out, settle)
+}
+
+// rateOf is how fast something comes that has no end, in MiB/s: for so long,
+// and after as long a time from its first byte on, for windows to open.
+func rateOf(t *testing.T, r io.Reader, settle time.Duration) float64 {
+	t.Helper()
+	b := make([]byte, 64<<10)
+	count := func() (n float64) {
+		for began := time.Now(); time.Since(began) < settle; {
+			k, err := r.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += float64(k)
 		}
-		n, _ = io.Copy(io.Discard, struct{ io.Reader }{c}) // until the deadline
 		return n
 	}
+	if _, err := io.ReadFull(r, b[:1]); err != nil {
+		t.Fatal(err)
+	}
 	count()
-	return float64(count()) / (1 << 20) / settle.Seconds()
+	return count() / (1 << 20) / settle.Seconds()
 }

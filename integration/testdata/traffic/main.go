@@ -5,7 +5,7 @@
 //
 //	traffic PATH stalled N up   N streams are offered 1 GiB together, and not read; or down
 //	traffic PATH bulk           calls while bulk goes both ways on the same links
-//	traffic PATH rates TIME     one stream in each direction
+//	traffic PATH rates TIME     a stream in each direction
 package main
 
 import (
