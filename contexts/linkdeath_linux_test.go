@@ -258,7 +258,7 @@ func breakDuring(t *testing.T, self *contexts.Node, job func(context.Context, *c
 	if err == nil {
 		return false
 	}
-	if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrNoRoute) {
+	if !errors.Is(err, contexts.ErrGone) {
 		t.Errorf("broken after %d bytes: %v", at, err)
 	}
 	return true
