@@ -53,6 +53,9 @@ func Serve(conn io.ReadWriteCloser, o Options) error {
 	if o.Dir != "" {
 		options = append(options, sftp.WithServerWorkingDirectory(o.Dir))
 	}
+	if !o.ReadOnly {
+		conn = newAmender(conn, o.Dir)
+	}
 	server, err := sftp.NewServer(conn, options...)
 	if err != nil {
 		return err
