@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/socks"
 )
 
 // target is where a forwarding leads to.
@@ -59,10 +60,7 @@ type forwards struct {
 	lns []net.Listener
 }
 
-type (
-	dialFunc   func(ctx context.Context, network, addr string) (net.Conn, error)
-	listenFunc func(ctx context.Context, network, addr string) (net.Listener, error)
-)
+type listenFunc func(ctx context.Context, network, addr string) (net.Listener, error)
 
 // openForwards opens all that the command line wants. What cannot be opened is
 // an error if ExitOnForwardFailure says so.
@@ -82,7 +80,7 @@ func (c *call) openForwards() (end func(), err error) {
 	return f.close, nil
 }
 
-func (f *forwards) open(list []Forward, listen listenFunc, everywhere bool, dial dialFunc) error {
+func (f *forwards) open(list []Forward, listen listenFunc, everywhere bool, dial socks.DialFunc) error {
 	var errs []error
 	for _, fw := range list {
 		network, addr := fw.listen(everywhere)
@@ -105,7 +103,7 @@ func (f *forwards) open(list []Forward, listen listenFunc, everywhere bool, dial
 	return errors.Join(errs...)
 }
 
-func (f *forwards) accept(ln net.Listener, fw Forward, dial dialFunc) {
+func (f *forwards) accept(ln net.Listener, fw Forward, dial socks.DialFunc) {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -121,26 +119,17 @@ func (f *forwards) accept(ln net.Listener, fw Forward, dial dialFunc) {
 }
 
 // serve connects a connection to its target.
-func (f *forwards) serve(conn net.Conn, fw Forward, dial dialFunc) error {
+func (f *forwards) serve(conn net.Conn, fw Forward, dial socks.DialFunc) error {
 	defer conn.Close()
-	network, addr := fw.target()
-	answer := func(error) error { return nil }
 	if fw.Dynamic() {
-		var err error
-		if addr, err = readSOCKS(conn); err != nil {
-			return err
-		}
-		answer = func(err error) error { return answerSOCKS(conn, err) }
+		return socks.Serve(f.ctx, conn, dial)
 	}
+	network, addr := fw.target()
 	far, err := dial(f.ctx, network, addr)
 	if err != nil {
-		_ = answer(err)
 		return reason(err)
 	}
 	defer far.Close()
-	if err := answer(nil); err != nil {
-		return err
-	}
 	return contexts.Join(conn, far)
 }
 

@@ -29,8 +29,9 @@ var allowedImports = map[string][]string{
 	"contexts":       {"core", "router", "bootstrap", "connect"},
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
-	"fakessh":        {"contexts", "contexts/sftp"},
-	"cmd":            {"contexts", "contexts/files", "connect", "fakessh", "bootstrap"},
+	"contexts/socks": {"contexts"},
+	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks"},
+	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "fakessh", "bootstrap"},
 }
 
 type goPackage struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/socks"
 )
 
 // forwardTask is what "forward" and "socks" are to do.
@@ -110,9 +111,6 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 	return complain(messages, cause, failure(cause))
 }
 
-// dialFunc is that of a node or of this host.
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
 // relay is a forwarding that is under way.
 //
 // Goroutines: serve accepts; one for each connection. They end when ctx of serve
@@ -121,9 +119,8 @@ type relay struct {
 	// Immutable.
 	forwarding
 	ln       net.Listener
-	dial     dialFunc
+	dial     socks.DialFunc
 	messages io.Writer
-	socks    *socksServer // nil: the target is known
 
 	accepting   sync.WaitGroup // serve
 	connections sync.WaitGroup
@@ -142,16 +139,16 @@ func openRelay(ctx context.Context, node *contexts.Node, f forwarding, messages 
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", &f, err)
 	}
-	if f.target == (endpoint{}) {
-		r.socks = newSocksServer(r.dial)
-	}
 	return r, nil
 }
+
+// dynamic reports whether clients say where to, by SOCKS.
+func (r *relay) dynamic() bool { return r.target == endpoint{} }
 
 // String tells what leads where.
 func (r *relay) String() string {
 	s := fmt.Sprintf("-%c %v", r.option, r.ln.Addr())
-	if r.socks == nil {
+	if !r.dynamic() {
 		s += " " + r.target.addr
 	}
 	return s
@@ -196,8 +193,8 @@ func (r *relay) pass(ctx context.Context, near net.Conn) {
 	stop := context.AfterFunc(ctx, func() { reset(near) })
 	defer stop()
 	var err error
-	if r.socks != nil {
-		err = r.socks.serve(ctx, near)
+	if r.dynamic() {
+		err = socks.Serve(ctx, near, r.dial)
 	} else {
 		err = r.connect(ctx, near)
 	}

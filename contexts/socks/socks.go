@@ -1,4 +1,16 @@
-package main
+// Package socks serves SOCKS 5 (RFC 1928), so that what speaks it reaches whatever a
+// context can dial. Names are left to the host that dials.
+//
+//	conn, err := ln.Accept()
+//	...
+//	go socks.Serve(ctx, conn, node.DialContext)
+//
+// Clients need no password: whoever can reach the listener may use it. Of the
+// commands there is CONNECT only.
+//
+// It is a package of its own because it makes the image larger: a program that
+// does not import it does not carry it.
+package socks
 
 import (
 	"context"
@@ -14,30 +26,30 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// socksServer serves the connections of one relay. Its clients need no password:
-// whoever can reach the listener may use it. It has the command CONNECT only.
-type socksServer struct{ dial dialFunc }
+// DialFunc is that of a context, [contexts.Node.DialContext], or of this host.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-func newSocksServer(dial dialFunc) *socksServer { return &socksServer{dial} }
+// handshake is how long a client may take to say what it wants.
+const handshake = 30 * time.Second
 
-// socksHandshake is how long a client may take to say what it wants.
-const socksHandshake = 30 * time.Second
-
-// serve serves a connection and closes it.
-func (s *socksServer) serve(ctx context.Context, near net.Conn) error {
+// Serve serves one connection of a client and closes it. It returns when both
+// sides have ended, with an error if the client did not speak the protocol, or the
+// target could not be dialled; the client has been told, then. What goes wrong
+// later the two sides learn, and nobody else. ctx bounds the dialling.
+func Serve(ctx context.Context, near net.Conn, dial DialFunc) error {
 	var failed error // of the target
 	server := socks5.NewServer(
 		socks5.WithResolver(notHere{}),
 		socks5.WithConnectHandle(func(_ context.Context, _ io.Writer, q *socks5.Request) error {
 			_ = near.SetDeadline(time.Time{})
-			failed = s.connect(ctx, near, q)
+			failed = connect(ctx, near, q, dial)
 			return nil
 		}),
 		socks5.WithAssociateHandle(func(_ context.Context, w io.Writer, _ *socks5.Request) error {
 			return socks5.SendReply(w, statute.RepCommandNotSupported, nil)
 		}),
 	)
-	_ = near.SetDeadline(time.Now().Add(socksHandshake))
+	_ = near.SetDeadline(time.Now().Add(handshake))
 	if err := server.ServeConn(near); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -46,22 +58,22 @@ func (s *socksServer) serve(ctx context.Context, near net.Conn) error {
 
 // connect dials what the client asks for, and returns when both sides have
 // ended.
-func (s *socksServer) connect(ctx context.Context, near net.Conn, q *socks5.Request) error {
-	far, err := s.dial(ctx, "tcp", q.DestAddr.String())
+func connect(ctx context.Context, near net.Conn, q *socks5.Request, dial DialFunc) error {
+	far, err := dial(ctx, "tcp", q.DestAddr.String())
 	if err != nil {
-		_ = socks5.SendReply(near, socksReply(err), nil)
+		_ = socks5.SendReply(near, reply(err), nil)
 		return err
 	}
 	if err := socks5.SendReply(near, statute.RepSuccess, far.LocalAddr()); err != nil {
-		reset(far)
+		_ = far.Close()
 		return nil // the client has gone
 	}
 	_ = contexts.Join(readAhead{near, q.Reader}, far)
 	return nil
 }
 
-// socksReply is what a client is told of why a connection could not be made.
-func socksReply(err error) uint8 {
+// reply is what a client is told of why a connection could not be made.
+func reply(err error) uint8 {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return statute.RepHostUnreachable
 	}

@@ -1,4 +1,4 @@
-package main
+package socks
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"github.com/things-go/go-socks5/statute"
 )
 
-// socksClient returns a connection to a server that dials by dial, and what serve
+// newClient returns a connection to a server that dials by dial, and what serve
 // returns.
-func socksClient(t *testing.T, dial dialFunc) (*net.TCPConn, <-chan error) {
+func newClient(t *testing.T, dial DialFunc) (*net.TCPConn, <-chan error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,7 +33,7 @@ func socksClient(t *testing.T, dial dialFunc) (*net.TCPConn, <-chan error) {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- newSocksServer(dial).serve(t.Context(), near) }()
+	go func() { served <- Serve(t.Context(), near, dial) }()
 	return client.(*net.TCPConn), served
 }
 
@@ -44,7 +44,7 @@ func (f fixedConn) Dial(string, string) (net.Conn, error) { return f.Conn, nil }
 
 // A name goes to the host that dials as it is, and what the client sends, a
 // half-close included, to the target and back.
-func TestSocksConnects(t *testing.T) {
+func TestConnect(t *testing.T) {
 	target, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestSocksConnects(t *testing.T) {
 		fmt.Fprintf(c, "%s, %v", b, err)
 	}()
 	asked := make(chan string, 1)
-	client, served := socksClient(t, func(ctx context.Context, network, addr string) (net.Conn, error) {
+	client, served := newClient(t, func(ctx context.Context, network, addr string) (net.Conn, error) {
 		asked <- network + " " + addr
 		return new(net.Dialer).DialContext(ctx, "tcp", target.Addr().String())
 	})
@@ -89,7 +89,7 @@ func TestSocksConnects(t *testing.T) {
 }
 
 // Why there is no connection the client is told in the numbers of RFC 1928.
-func TestSocksRefuses(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	errOther := errors.New("other")
 	for _, c := range []struct {
 		request string // behind the version
@@ -106,7 +106,7 @@ func TestSocksRefuses(t *testing.T) {
 		{"\x09\x00\x01\x7f\x00\x00\x01\x00\x50", nil, statute.RepCommandNotSupported},
 		{"\x01\x00\x09\x7f\x00\x00\x01\x00\x50", nil, statute.RepAddrTypeNotSupported},
 	} {
-		client, served := socksClient(t, func(context.Context, string, string) (net.Conn, error) {
+		client, served := newClient(t, func(context.Context, string, string) (net.Conn, error) {
 			if c.dial == nil {
 				t.Errorf("%q: there is nothing to be dialled", c.request)
 			}
@@ -124,7 +124,7 @@ func TestSocksRefuses(t *testing.T) {
 		}
 	}
 	for _, hello := range []string{"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", "\x05\x01\x02", "GET / HTTP/1.0\r\n\r\n"} {
-		client, served := socksClient(t, nil)
+		client, served := newClient(t, nil)
 		if _, err := client.Write([]byte(hello)); err != nil {
 			t.Fatal(err)
 		}
