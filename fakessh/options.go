@@ -1,5 +1,7 @@
 package fakessh
 
+import "slices"
+
 // option is one of the letters of ssh.
 type option struct {
 	valued bool
@@ -126,7 +128,9 @@ func addForward(list *[]Forward, spec string, dynamic, remote bool, what string)
 	if !ok {
 		return refuse("Bad %s '%s'", what, spec)
 	}
-	*list = append(*list, f)
+	if !slices.Contains(*list, f) { // as ssh does it, so that it can be listened on once
+		*list = append(*list, f)
+	}
 	return nil
 }
 
