@@ -14,12 +14,15 @@ import (
 type Cmd struct {
 	*exec.Cmd
 	proxy *Proxy
-	err   error // of Open
+	err   error         // of Open
+	ended chan struct{} // closed by Wait
 }
 
 // Command returns a local command that finds the hosts by ssh, and by whatever
 // runs that. When ctx ends it is killed, and with it what runs for it at the far
-// side. The shim is there until Wait; commands are to be waited for.
+// side. When this program dies it gets a SIGTERM, on Linux and FreeBSD; what it has
+// started itself does not, and finds that its calls of ssh fail. The shim is there
+// until Wait; commands are to be waited for.
 //
 //	cmd := fakessh.Command(ctx, fakessh.Hosts{Default: root}, "rsync", "-a", "site/", "web:/srv/www/")
 //	out, err := cmd.CombinedOutput()
@@ -35,7 +38,7 @@ func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd 
 	cmd := exec.CommandContext(ctx, path, arg...)
 	cmd.Args[0] = path
 	cmd.Env = proxy.Environ(cmd.Environ())
-	return &Cmd{Cmd: cmd, proxy: proxy}
+	return &Cmd{Cmd: cmd, proxy: proxy, ended: make(chan struct{})}
 }
 
 // Start is exec.Cmd.Start.
@@ -43,7 +46,7 @@ func (c *Cmd) Start() error {
 	if c.err != nil {
 		return c.err
 	}
-	err := c.Cmd.Start()
+	err := startTied(c.Cmd, c.ended)
 	if err != nil {
 		err = errors.Join(err, c.proxy.Close())
 	}
@@ -54,6 +57,7 @@ func (c *Cmd) Start() error {
 // them.
 func (c *Cmd) Wait() error {
 	err := c.Cmd.Wait()
+	close(c.ended)
 	if closeErr := c.proxy.Close(); err == nil {
 		err = closeErr
 	}
