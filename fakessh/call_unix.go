@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,7 +21,8 @@ import (
 // call is one call of ssh, at the program's side.
 //
 // Goroutines: run does what is wanted; listen takes the orders of the shim until
-// that ends. Those of the command are its own.
+// that ends, and another one hands them on to the far side, for as long as that
+// takes to answer. Those of the command are its own.
 type call struct {
 	// Immutable.
 	p      *Proxy
@@ -87,8 +89,22 @@ func (c *call) run() {
 }
 
 func (c *call) exit(status int, text string) {
-	n := news{Kind: newsExit, Status: status, Text: []byte(text)}
-	if c.line != nil {
+	c.tell(news{Kind: newsExit, Status: status, Text: []byte(text)})
+}
+
+// maxText is how much is told at once, in bytes, since parts of a command line
+// may be in it; of a file's name it is what systems have as PATH_MAX at most.
+const (
+	maxText = 16 << 10
+	maxName = 4 << 10
+)
+
+// tell sends news that may have a text.
+func (c *call) tell(n news) {
+	if len(n.Text) > maxText {
+		n.Text = append(n.Text[:maxText:maxText], "...\r\n"...)
+	}
+	if c.line != nil && len(c.line.LogFile) <= maxName {
 		n.File = []byte(c.line.LogFile)
 	}
 	_ = c.news.send(n)
@@ -110,7 +126,7 @@ func (c *call) say(level Level, format string, args ...any) {
 		wanted = LevelInfo
 	}
 	if level <= wanted {
-		_ = c.news.send(news{Kind: newsNotice, Text: fmt.Appendf(nil, format+"\r\n", args...), File: []byte(c.line.LogFile)})
+		c.tell(news{Kind: newsNotice, Text: fmt.Appendf(nil, format+"\r\n", args...)})
 	}
 }
 
@@ -209,11 +225,29 @@ func (c *call) background() {
 // those by which ssh is told to end, so does the command.
 func (c *call) listen() {
 	var cmd *contexts.Command
-	seen := make(map[int]int)
+	seen := make(map[syscall.Signal]int)
+	// Each waits for an answer, which a link that is stuck does not bring.
+	deliveries := make(chan func(), maxDeliveries)
+	defer close(deliveries)
+	go func() {
+		for deliver := range deliveries {
+			deliver()
+		}
+	}()
+	deliver := func(f func()) {
+		select {
+		case deliveries <- f:
+		default:
+		}
+	}
 	for {
 		var o order
 		if err := receive(c.orders, maxMessage, &o); err != nil {
 			return
+		}
+		sig := syscall.Signal(o.Signal)
+		if sig != 0 && !slices.Contains(caught, os.Signal(sig)) {
+			return // no shim sends that
 		}
 		if cmd == nil {
 			select {
@@ -221,31 +255,29 @@ func (c *call) listen() {
 			default:
 			}
 		}
-		sig := syscall.Signal(o.Signal)
 		switch {
 		case cmd == nil && sig != 0:
 			c.cancel(caughtError(sig))
 		case cmd == nil:
 		case sig == 0:
 			if cmd.Pty != nil {
-				go func() { _ = cmd.Resize(int(o.Rows), int(o.Cols)) }()
+				deliver(func() { _ = cmd.Resize(int(o.Rows), int(o.Cols)) })
 			}
 		default:
-			seen[o.Signal]++
-			last := seen[o.Signal] > patience
-			go func() {
-				// It waits for an answer, which a link that is stuck does not
-				// bring.
-				_ = cmd.SignalGroup(sig)
-			}()
-			if last {
+			seen[sig]++
+			deliver(func() { _ = cmd.SignalGroup(sig) })
+			if seen[sig] > patience {
 				c.cancel(caughtError(sig))
-			} else if sig == syscall.SIGTERM || sig == syscall.SIGHUP {
+			} else if seen[sig] == 1 && (sig == syscall.SIGTERM || sig == syscall.SIGHUP) {
 				time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) })
 			}
 		}
 	}
 }
+
+// maxDeliveries is how many orders may wait for the far side. Further ones are
+// lost.
+const maxDeliveries = 16
 
 // patience is how many signals of a kind a command may ignore, and grace how
 // long it may go on after one by which ssh itself would end at once.

@@ -29,9 +29,11 @@
 // # Life
 //
 // A shim that dies takes its command at the far side with it. When the program
-// dies, or closes the proxy, the shims end with status 255. The directory is
-// removed by Close; after a kill by a shim that was there, or by the next proxy of
-// this user.
+// dies, or closes the proxy, the shims end with status 255; a command that the
+// program has started with [Command] gets SIGTERM when the program dies, where
+// the kernel does that. The directory is removed by Close; after a kill by a shim
+// that was there, or by the next proxy of this user. Only this user and root are
+// served.
 //
 // # The far side
 //

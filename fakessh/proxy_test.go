@@ -200,6 +200,47 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	}
 }
 
+// A program that dies closes its connections and its listener in any order.
+func TestAShimOfADyingProgramRemovesWhatIsLeft(t *testing.T) {
+	dir := filepath.Join(runtimeDir(t), "mitosis-ssh-dying")
+	self, err := os.Executable()
+	if err := errors.Join(err, os.Mkdir(dir, 0o700), os.Symlink(self, filepath.Join(dir, "ssh"))); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "socket"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	if err := ln.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "ssh"), "h", "true")
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	// It looks whether the listener is there.
+	if conn, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	ln.Close()
+	_ = cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != 255 || !strings.HasSuffix(errOut.String(), "is gone\r\n") {
+		t.Errorf("status %d, %q", got, &errOut)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", dir, err)
+	}
+}
+
 // Nobody reads what a command prints; the end of its shim still is its end.
 func TestStuckOutput(t *testing.T) {
 	runtimeDir(t)

@@ -114,50 +114,106 @@ func (p *Proxy) accept() {
 	}
 }
 
-// serve receives the greeting of a shim.
+// greetingTime is how long a shim may take to say what it was called for.
+const greetingTime = 30 * time.Second
+
+// serve receives the greeting of a shim. Who does not speak like one is left
+// without an answer, and so is another user, if he should get here: commands run
+// with the rights that the program has.
 func (p *Proxy) serve(conn *net.UnixConn) {
+	if !isOurs(conn) || conn.SetReadDeadline(time.Now().Add(greetingTime)) != nil {
+		return
+	}
 	first := &rightsReader{conn: conn}
 	defer first.close()
 	var g greeting
 	r := bufio.NewReader(first)
-	if err := receive(r, maxGreeting, &g); err != nil || len(first.fds) != 3 {
+	if err := receive(r, maxGreeting, &g); err != nil {
 		return
 	}
-	newCall(p, conn, r, g, [3]int(first.fds), first.close).run()
+	fds := first.received()
+	if len(fds) != descriptors || conn.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	newCall(p, conn, r, g, [descriptors]int(fds), first.close).run()
 }
+
+// isOurs reports whether a connection is from this user or from root, who may do
+// all that this user may.
+func isOurs(conn *net.UnixConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	uid := -1
+	if err := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) }); err != nil {
+		return false
+	}
+	return err == nil && (uid == os.Getuid() || uid == 0)
+}
+
+// descriptors is how many come with a greeting: the standard ones.
+const descriptors = 3
 
 // rightsReader reads from a socket and keeps the descriptors that come along.
 type rightsReader struct {
 	conn *net.UnixConn
-	fds  []int
+
+	mu  sync.Mutex
+	fds []int // guarded by mu
 }
 
+// Read implements io.Reader.
 func (r *rightsReader) Read(b []byte) (int, error) {
-	oob := make([]byte, unix.CmsgSpace(4*4))
+	oob := make([]byte, unix.CmsgSpace(4*(descriptors+1)))
 	n, oobn, flags, _, err := r.conn.ReadMsgUnix(b, oob)
-	if oobn > 0 {
-		messages, parseErr := unix.ParseSocketControlMessage(oob[:oobn])
-		for _, m := range messages {
-			fds, _ := unix.ParseUnixRights(&m)
-			for _, fd := range fds {
-				unix.CloseOnExec(fd)
-				r.fds = append(r.fds, fd)
-			}
-		}
-		if parseErr != nil {
-			return max(n, 0), parseErr
-		}
-	}
+	n = max(n, 0)
 	if flags&unix.MSG_CTRUNC != 0 {
-		return max(n, 0), errors.New("descriptors were lost")
+		err = errTooMany
+	}
+	if keepErr := r.keep(oob[:oobn]); keepErr != nil {
+		err = keepErr
 	}
 	if n == 0 && err == nil && len(b) > 0 {
 		return 0, net.ErrClosed
 	}
-	return max(n, 0), err
+	return n, err
 }
 
+var errTooMany = errors.New("there are too many descriptors")
+
+// keep takes the descriptors that are in control messages.
+func (r *rightsReader) keep(oob []byte) error {
+	if len(oob) == 0 {
+		return nil
+	}
+	messages, err := unix.ParseSocketControlMessage(oob)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range messages {
+		fds, _ := unix.ParseUnixRights(&m)
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+		r.fds = append(r.fds, fds...)
+	}
+	if len(r.fds) > descriptors {
+		err = errTooMany
+	}
+	return err
+}
+
+// received returns what has come so far.
+func (r *rightsReader) received() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fds
+}
+
+// close closes what has come.
 func (r *rightsReader) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, fd := range r.fds {
 		unix.Close(fd)
 	}
@@ -205,6 +261,20 @@ func sweep(dir string) {
 		_ = removeDir(dir)
 	}
 }
+
+// sweepAfter is sweep when the program has just closed a connection: if that is
+// because it is dying, the listener is closed next.
+func sweepAfter(dir string) {
+	for end := time.Now().Add(dying); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		sweep(dir)
+		if _, err := os.Lstat(dir); err != nil {
+			return
+		}
+	}
+}
+
+// dying is how long the kernel may take to close what a process had open.
+const dying = 200 * time.Millisecond
 
 // removeDir removes what Open made, and nothing else.
 func removeDir(dir string) error {

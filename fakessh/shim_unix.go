@@ -33,38 +33,45 @@ type shim struct {
 	restore func()      // of the terminal
 }
 
+// caught are the signals that the program is told of.
+var caught = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+
 // runShim is the life of a shim. It returns the exit status.
 func runShim(socket string, args []string) int {
 	signals := make(chan os.Signal, 16)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, s := range caught {
 		if !signal.Ignored(s) { // as by nohup
 			signal.Notify(signals, s)
 		}
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "ssh: the program that the way to the hosts leads through is gone: %v\r\n", err)
 		sweep(filepath.Dir(socket))
-		return exitFailed
+		return failed(fmt.Errorf("%w: %w", errProgramGone, err))
 	}
 	defer conn.Close()
 	s := &shim{conn: conn, orders: &sender{w: conn}, restore: func() {}}
-	if err := s.greet(args); err != nil {
-		fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
-		return exitFailed
+	status := 0
+	if err = s.greet(args); err == nil {
+		go s.forward(signals)
+		status, err = s.follow(args)
+		s.restore()
 	}
-	go s.forward(signals)
-	status, err := s.follow(args)
-	s.restore()
-	if err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			err = errors.New("the program that the way to the hosts leads through is gone")
-			sweep(filepath.Dir(socket))
-		}
-		fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
-		return exitFailed
+	switch {
+	case err == nil:
+		return status
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		sweepAfter(filepath.Dir(socket))
+		err = errProgramGone
 	}
-	return status
+	return failed(err)
+}
+
+var errProgramGone = errors.New("the program that the way to the hosts leads through is gone")
+
+func failed(err error) int {
+	fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
+	return exitFailed
 }
 
 // greet hands over all that there is.

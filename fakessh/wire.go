@@ -53,11 +53,21 @@ const (
 )
 
 // The bounds of messages, in bytes. An argument vector is at most 2 MiB on
-// Linux, unless the stack is unlimited.
+// Linux, unless the stack is unlimited, and that many arguments.
 const (
 	maxGreeting = 8 << 20
 	maxMessage  = 64 << 10
+	maxWords    = 2 << 20
 )
+
+// decoder allows as many arguments as there can be.
+var decoder = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{MaxArrayElements: maxWords, MaxNestedLevels: 4}.DecMode()
+	if err != nil {
+		panic(err) // the options are wrong
+	}
+	return mode
+}()
 
 func encode(v any) ([]byte, error) {
 	b, err := cbor.Marshal(v)
@@ -76,11 +86,15 @@ func receive(r *bufio.Reader, limit uint32, v any) error {
 	if size > limit {
 		return fmt.Errorf("a message of %d bytes, which is more than %d", size, limit)
 	}
-	b := make([]byte, size)
-	if _, err := io.ReadFull(r, b); err != nil {
+	// Nothing is set aside for what is only announced.
+	b, err := io.ReadAll(io.LimitReader(r, int64(size)))
+	if err != nil {
 		return err
 	}
-	return cbor.Unmarshal(b, v)
+	if len(b) < int(size) {
+		return io.ErrUnexpectedEOF
+	}
+	return decoder.Unmarshal(b, v)
 }
 
 // sender sends messages, from any goroutine.

@@ -1,0 +1,12 @@
+package fakessh
+
+import "golang.org/x/sys/unix"
+
+// peerUID returns whose process is at the other side of a Unix socket.
+func peerUID(fd int) (int, error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return -1, err
+	}
+	return int(cred.Uid), nil
+}
