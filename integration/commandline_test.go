@@ -44,6 +44,12 @@ type office struct {
 // newOffice makes one, with some more files on the host.
 func newOffice(t *testing.T, files map[string]string) *office {
 	t.Helper()
+	return newOfficeOf(t, lab.Host{Files: files})
+}
+
+// newOfficeOf is newOffice with more about the host than files.
+func newOfficeOf(t *testing.T, host lab.Host) *office {
+	t.Helper()
 	lab.Require(t)
 	program := buildProgram(t)
 	all := map[string]string{
@@ -51,18 +57,16 @@ func newOffice(t *testing.T, files map[string]string) *office {
 		"/opt/venv/activate":    "VENV=/opt/venv; export VENV",
 		"/root/secret":          "for root only\n",
 	}
-	maps.Copy(all, files)
+	maps.Copy(all, host.Files)
 	key := lab.NewClientKey(t)
-	web := lab.Start(t, lab.Host{
-		Name: "web1",
-		Users: []lab.User{
-			{Name: "deploy", Keys: []string{key.Authorized}},
-			{Name: "app"},
-		},
-		Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL",
-		SSHD:    &lab.SSHD{},
-		Files:   all,
-	})
+	host.Name, host.Files = "web1", all
+	host.Users = []lab.User{
+		{Name: "deploy", Keys: []string{key.Authorized}},
+		{Name: "app"},
+	}
+	host.Sudoers = "deploy ALL=(ALL) NOPASSWD: ALL"
+	host.SSHD = &lab.SSHD{}
+	web := lab.Start(t, host)
 	desk := lab.Start(t, lab.Host{
 		Name:  "desk",
 		Binds: []string{program + ":ro"},

@@ -283,9 +283,9 @@ func TestLXC(t *testing.T) {
 	bereave(t, host, from, "lxc-attach", false, connect.LXC{Container: "web", Args: quickly})
 }
 
-// podmanSetup makes podman's images and containers the host's own. No network is
+// podmanConfig makes podman's images and containers the host's own. No network is
 // made, and limits stay below those that the machine may not raise.
-const podmanSetup = `set -e; mkdir -p /etc/containers
+const podmanConfig = `set -e; mkdir -p /etc/containers
 cat >/etc/containers/containers.conf <<END
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -296,6 +296,9 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 END
 printf '[storage]\ndriver = "vfs"\ngraphroot = "/srv/graph"\nrunroot = "/run/graph"\n' >/etc/containers/storage.conf
+`
+
+const podmanSetup = podmanConfig + `
 tar -C /srv/tree -c . | podman import - base
 podman run -d --name web base init
 podman create --name stopped base sleep 1

@@ -47,8 +47,8 @@ func (s screen) look(t *testing.T) string {
 	return s.tmux(t, "capture-pane", "-p", "-e") + s.tmux(t, "display-message", "-p", "#{cursor_x},#{cursor_y} of #{pane_width}x#{pane_height}, alternate #{alternate_on}")
 }
 
-// A full-screen program over a context shows what it shows over ssh, whatever is
-// typed and however the window is resized.
+// A full-screen program over a context, and over the shim, shows what it shows
+// over ssh, whatever is typed and however the window is resized.
 func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 	var text strings.Builder
 	for i := range 200 {
@@ -99,8 +99,9 @@ func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 			const env = "env LANG=C.UTF-8 TERM=screen "
 			plain := o.onScreen(t, tag+"-ssh", ssh+env+c.program)
 			ours := o.onScreen(t, tag+"-mitosis", o.program+" run -t -C /home/deploy "+o.path+" -- "+env+c.program)
+			shim := o.onScreen(t, tag+"-shim", o.program+" with "+o.path+" -- ssh -q -t web "+env+c.program)
 			for i, s := range c.steps {
-				for _, screen := range []screen{plain, ours} {
+				for _, screen := range []screen{plain, ours, shim} {
 					if len(s.keys) > 0 {
 						screen.tmux(t, append([]string{"send-keys"}, s.keys...)...)
 					}
@@ -108,7 +109,9 @@ func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 						screen.tmux(t, "resize-window", "-x", s.resize[0], "-y", s.resize[1])
 					}
 				}
-				alike(t, fmt.Sprintf("step %d of %s", i+1, name), plain, ours, s.shows)
+				for _, screen := range []screen{ours, shim} {
+					alike(t, fmt.Sprintf("step %d of %s", i+1, name), plain, screen, s.shows)
+				}
 			}
 		})
 	}

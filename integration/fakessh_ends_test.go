@@ -1,0 +1,108 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// Somebody who types has a terminal at the far side, which follows the window.
+func TestShellAtATerminalOfTheShim(t *testing.T) {
+	o := newOffice(t, map[string]string{"/home/app/.bashrc": "PS1='at your service: '"})
+	scenes := []scene{look(o.desk), look(o.web)}
+	s := sit(t, o.command(t.Context(), "ssh", o.path+"/sudo:app"))
+	s.answer(t, "at your service: ", "cat\r")
+	s.answer(t, "cat\r\n", "typed\r")
+	s.answer(t, "typed\r\ntyped\r\n", "\x03")
+	if err := pty.Setsize(s.terminal, &pty.Winsize{Rows: 30, Cols: 100}); err != nil {
+		t.Fatal(err)
+	}
+	s.answer(t, "at your service: ", `until test "$(stty size)" = "30 100"; do :; done; id -un; exit 5`+"\r")
+	status, shown := s.end()
+	if status != 5 || !strings.Contains(shown, "^C") || !strings.Contains(shown, "\napp\r\n") {
+		t.Errorf("status %d", status)
+	}
+	for _, s := range scenes {
+		s.restored(t, 5*time.Second, "/root/.ssh/known_hosts", "/home/app/.bash_history")
+	}
+}
+
+// stubborn is a command that heeds no signal and has a child that heeds none.
+const stubborn = `trap "" TERM HUP INT; sleep 86000 & echo ready; while :; do sleep 86001; done`
+
+// stubbornIsGone is a piece of script that waits for its end, whatever brings it.
+const stubbornIsGone = `while ssh -n web 'pgrep -u $(id -u) -f "sleep 8600[01]"' >/dev/null; do :; done
+`
+
+// startStubborn is one that starts it by a shim whose number is $p.
+const startStubborn = `exec 3>&2 2>/dev/null; feed=$(mktemp -u); mkfifo $feed; ssh web '` + stubborn + `' >$feed 2>&3 & p=$!
+read word <$feed; test $word = ready; rm $feed
+`
+
+// What a shim stands for does not outlive it, nor a shim its program.
+func TestEndsOfShims(t *testing.T) {
+	o := newOfficeOf(t, containerHost)
+	scenes := []scene{look(o.desk), look(o.web)}
+	t.Run("at once", func(t *testing.T) {
+		for _, a := range bothAccounts {
+			t.Run(a.name, func(t *testing.T) {
+				t.Parallel()
+				endsOfShims(t, o, a)
+			})
+		}
+	})
+	for _, a := range bothAccounts {
+		t.Run("the program is killed, "+a.name, func(t *testing.T) { endOfTheProgram(t, o, a) })
+	}
+	for _, s := range scenes {
+		s.restored(t, 5*time.Second, toolTraces...)
+	}
+}
+
+func endsOfShims(t *testing.T, o *office, a closedAccount) {
+	for _, c := range []struct{ name, script, out, err string }{
+		{"the shim is killed", startStubborn + `kill -KILL $p; wait $p || echo $?` + "\n" + stubbornIsGone, "137\n", ""},
+		{"the shim is told to end", startStubborn + `kill -TERM $p; wait $p || echo $?` + "\n" + stubbornIsGone, "255\n", "killed by signal 15"},
+		{"the shim is hung up", startStubborn + `kill -HUP $p; wait $p || echo $?` + "\n" + stubbornIsGone, "255\n", "killed by signal 1"},
+		{"who reads has gone", `ssh web yes 2>/dev/null | head -n 1; while ssh -n web 'pgrep -u $(id -u) -x yes' >/dev/null; do :; done`, "y\n", ""},
+		{"the tool is killed", `exec 2>/dev/null; rsync --bwlimit=1 /usr/bin/git web:copy & p=$!
+			until ssh -n web 'pgrep -u $(id -u) -x rsync' >/dev/null; do :; done
+			kill -KILL $p; wait $p || echo $?
+			while ssh -n web 'pgrep -u $(id -u) -x rsync' >/dev/null; do :; done; while pgrep -x rsync >/dev/null; do :; done; ssh -n web rm -f ".copy.*" copy`, "137\n", ""},
+		{"the hop is lost", `set +e; ssh web 'kill -9 $PPID; sleep 86000'; echo $?`, "255\n", a.hops[strings.LastIndexByte(a.hops, '/')+1:]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if got := finish(t, o.with(ctx, a, "sh", c.script)); got.out != c.out || got.status != 0 || !strings.Contains(got.err, c.err) || c.err == "" && got.err != "" {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// The tool would go on forever, and has a child of which nobody knows.
+func endOfTheProgram(t *testing.T, o *office, a closedAccount) {
+	before := look(o.desk)
+	cmd := o.with(t.Context(), a, "sh", `(set +e; ssh web '`+stubborn+`'; echo $?) & while :; do sleep 0.01; done`)
+	out := new(journal)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, patience
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the script is ready", func() bool { return out.String() == "ready\n" })
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // for all who have its output
+	before.quiet(t, 5*time.Second)
+	if got := out.String(); !strings.HasSuffix(got, "is gone\r\n255\n") {
+		t.Errorf("%q", got)
+	}
+}
