@@ -150,7 +150,12 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 		return rows, err
 	}
 	syncs, err := syncRows(ctx, web, program, source)
-	return append(rows, syncs...), err
+	rows = append(rows, syncs...)
+	if err != nil {
+		return rows, err
+	}
+	shims, err := shimRows(ctx, web)
+	return append(rows, shims...), err
 }
 
 // connectTime measures one hop to the first answer, in milliseconds.
