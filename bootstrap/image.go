@@ -205,5 +205,5 @@ func (i *Image) encode(c Codec) ([]byte, error) {
 	if c == Raw {
 		return data, nil
 	}
-	return pack(c, data)
+	return pack(c, data), nil
 }

@@ -1,8 +1,11 @@
 package bootstrap
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -17,15 +20,50 @@ func TestPackingTakesLittleMemory(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	packed, err := pack(Zstd, data)
+	packed := pack(Zstd, data)
 	runtime.ReadMemStats(&after)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const limit = 48 << 20
 	took := after.TotalAlloc - before.TotalAlloc
 	t.Logf("%d bytes become %d, with %d bytes of memory", len(data), len(packed), took)
 	if took > limit {
 		t.Errorf("packing %d bytes took %d bytes of memory, more than %d", len(data), took, limit)
+	}
+}
+
+// The far side has these programs, and the parent any number of processors.
+func TestProgramsUnpack(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := image.Encoded(Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = data[:min(len(data), 5*leastPart/2)]
+	for _, processors := range []int{1, 16} {
+		runtime.GOMAXPROCS(processors)
+		gzip, zstd := pack(Gzip, data), pack(Zstd, data)
+		if 100*len(zstd) > 95*len(gzip) {
+			t.Errorf("zstd %d bytes, gzip %d", len(zstd), len(gzip))
+		}
+		unpack(t, Gzip.command(), gzip, data)
+		unpack(t, "busybox gzip -dc", gzip, data)
+		unpack(t, Zstd.command(), zstd, data)
+	}
+}
+
+func unpack(t *testing.T, command string, packed, want []byte) {
+	t.Helper()
+	words := strings.Fields(command)
+	if _, err := exec.LookPath(words[0]); err != nil {
+		t.Logf("no %s here", words[0])
+		return
+	}
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Stdin = bytes.NewReader(packed)
+	if got, err := cmd.Output(); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s: %d of %d bytes came back, %v", command, len(got), len(want), err)
 	}
 }

@@ -3,6 +3,8 @@ package deflate
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/entropy"
 )
 
 // Of RFC 1951, 3.2.5 to 3.2.7.
@@ -40,11 +42,9 @@ func distanceSymbol(distance int) (symbol, extra, n int) {
 	return n*2 + (distance-1)>>n, (distance - 1) & (1<<n - 1), n
 }
 
-// block writes what is in p.symbols, which stands for p.data[from:to].
-func (p *packer) block(from, to int, last bool) {
-	lits, dists := make([]int, literals), make([]int, distances)
+// count is how often each symbol is in p.symbols, and how many bits follow them.
+func (p *packer) count() (lits [literals]int32, dists [distances]int32, extras int) {
 	lits[endOfBlock] = 1
-	extras := 0
 	for _, s := range p.symbols {
 		if s.distance == 0 {
 			lits[s.length]++
@@ -56,40 +56,45 @@ func (p *packer) block(from, to int, last bool) {
 		dists[d]++
 		extras += n + m
 	}
-	lit, dist := newCode(lits, wordBits), newCode(dists, wordBits)
+	return lits, dists, extras
+}
+
+// block writes what is in p.symbols, which stands for p.data[from:to].
+func (p *packer) block(from, to int, last bool) {
+	lits, dists, size := p.count()
+	p.parse.learn(lits[:], dists[:])
+	lit, dist := newCode(lits[:], wordBits), newCode(dists[:], wordBits)
 	h := newHeader(lit, dist)
-	size := h.bits() + extras
+	size += h.bits()
 	for i, n := range lits {
-		size += n * int(lit.lengths[i])
+		size += int(n) * int(lit.lengths[i])
 	}
 	for i, n := range dists {
-		size += n * int(dist.lengths[i])
+		size += int(n) * int(dist.lengths[i])
 	}
 	if size >= 8*(to-from)+64 {
-		p.out.stored(p.data[from:to], last)
-	} else {
-		p.out.bits(blockType(blockDynamic, last), 3)
-		h.write(&p.out)
-		p.writeSymbols(lit, dist)
+		stored(&p.out, p.data[from:to], last)
+		return
 	}
-	p.symbols = p.symbols[:0]
+	p.out.Bits(blockType(blockDynamic, last), 3)
+	h.write(&p.out)
+	p.writeSymbols(lit, dist)
 }
 
 func (p *packer) writeSymbols(lit, dist code) {
-	word := func(c code, i int) { p.out.bits(uint64(c.words[i]), uint(c.lengths[i])) }
 	for _, s := range p.symbols {
 		if s.distance == 0 {
-			word(lit, int(s.length))
+			lit.write(&p.out, int(s.length))
 			continue
 		}
 		l, extra, n := lengthSymbol(int(s.length))
-		word(lit, l)
-		p.out.bits(uint64(extra), uint(n))
+		lit.write(&p.out, l)
+		p.out.Bits(uint64(extra), uint(n))
 		d, extra, n := distanceSymbol(int(s.distance))
-		word(dist, d)
-		p.out.bits(uint64(extra), uint(n))
+		dist.write(&p.out, d)
+		p.out.Bits(uint64(extra), uint(n))
 	}
-	word(lit, endOfBlock)
+	lit.write(&p.out, endOfBlock)
 }
 
 func blockType(kind uint64, last bool) uint64 {
@@ -99,129 +104,16 @@ func blockType(kind uint64, last bool) uint64 {
 	return kind << 1
 }
 
-// A header describes the codes of a block: the lengths of their words, as
-// symbols of a code of its own.
-type header struct {
-	nLit, nDist int
-	symbols     []lengthRun
-	code        code
-	n           int // how many lengths of that code are sent
-}
-
-// A lengthRun is a symbol of a header: a length, or 16 to 18 for repetitions.
-type lengthRun struct{ symbol, extra, bits int }
-
-func newHeader(lit, dist code) *header {
-	h := &header{nLit: literals, nDist: distances}
-	for lit.lengths[h.nLit-1] == 0 {
-		h.nLit--
-	}
-	for h.nDist > 1 && dist.lengths[h.nDist-1] == 0 {
-		h.nDist--
-	}
-	all := append(append([]uint8(nil), lit.lengths[:h.nLit]...), dist.lengths[:h.nDist]...)
-	for i := 0; i < len(all); {
-		n := 1
-		for i+n < len(all) && all[i+n] == all[i] {
-			n++
-		}
-		h.run(int(all[i]), n)
-		i += n
-	}
-	counts := make([]int, len(lengthOrder))
-	for _, r := range h.symbols {
-		counts[r.symbol]++
-	}
-	h.code = newCode(counts, lengthBits)
-	for h.n = len(lengthOrder); h.n > 4 && h.code.lengths[lengthOrder[h.n-1]] == 0; {
-		h.n--
-	}
-	return h
-}
-
-// run adds n lengths that are the same.
-func (h *header) run(length, n int) {
-	if length > 0 {
-		h.symbols = append(h.symbols, lengthRun{length, 0, 0})
-		n--
-	}
-	for n > 0 {
-		switch {
-		case n < 3:
-			h.symbols = append(h.symbols, lengthRun{length, 0, 0})
-			n--
-		case length > 0:
-			k := min(n, 6)
-			h.symbols = append(h.symbols, lengthRun{16, k - 3, 2})
-			n -= k
-		case n < 11:
-			h.symbols = append(h.symbols, lengthRun{17, n - 3, 3})
-			n = 0
-		default:
-			k := min(n, 138)
-			h.symbols = append(h.symbols, lengthRun{18, k - 11, 7})
-			n -= k
-		}
-	}
-}
-
-func (h *header) bits() int {
-	size := 3 + 5 + 5 + 4 + 3*h.n
-	for _, r := range h.symbols {
-		size += int(h.code.lengths[r.symbol]) + r.bits
-	}
-	return size
-}
-
-func (h *header) write(w *bitWriter) {
-	w.bits(uint64(h.nLit-257), 5)
-	w.bits(uint64(h.nDist-1), 5)
-	w.bits(uint64(h.n-4), 4)
-	for _, i := range lengthOrder[:h.n] {
-		w.bits(uint64(h.code.lengths[i]), 3)
-	}
-	for _, r := range h.symbols {
-		w.bits(uint64(h.code.words[r.symbol]), uint(h.code.lengths[r.symbol]))
-		w.bits(uint64(r.extra), uint(r.bits))
-	}
-}
-
-// A bitWriter appends bits to bytes, the lowest first.
-type bitWriter struct {
-	out  []byte
-	held uint64
-	n    uint // bits held, below 48
-}
-
-// bits writes the n lowest bits of v, at most 16. The others must be 0.
-func (w *bitWriter) bits(v uint64, n uint) {
-	w.held |= v << w.n
-	if w.n += n; w.n >= 48 {
-		w.out = binary.LittleEndian.AppendUint32(w.out, uint32(w.held))
-		w.out = binary.LittleEndian.AppendUint16(w.out, uint16(w.held>>32))
-		w.held >>= 48
-		w.n -= 48
-	}
-}
-
-// align fills up the last byte.
-func (w *bitWriter) align() {
-	for ; w.n > 0; w.n -= min(w.n, 8) {
-		w.out = append(w.out, byte(w.held))
-		w.held >>= 8
-	}
-}
-
 // stored writes data as it is, in blocks of at most 65,535 bytes; an empty one
 // for no data.
-func (w *bitWriter) stored(data []byte, last bool) {
+func stored(w *entropy.Writer, data []byte, last bool) {
 	for {
 		n := min(len(data), 1<<16-1)
-		w.bits(blockType(blockStored, last && n == len(data)), 3)
-		w.align()
-		w.out = binary.LittleEndian.AppendUint16(w.out, uint16(n))
-		w.out = binary.LittleEndian.AppendUint16(w.out, ^uint16(n))
-		w.out = append(w.out, data[:n]...)
+		w.Bits(blockType(blockStored, last && n == len(data)), 3)
+		w.Align()
+		w.Out = binary.LittleEndian.AppendUint16(w.Out, uint16(n))
+		w.Out = binary.LittleEndian.AppendUint16(w.Out, ^uint16(n))
+		w.Out = append(w.Out, data[:n]...)
 		if data = data[n:]; len(data) == 0 {
 			return
 		}

@@ -17,7 +17,7 @@ func roundTrip(t *testing.T, data []byte, piece int) int {
 	var packed []byte
 	for at := 0; ; at += piece {
 		end := min(at+piece, len(data))
-		packed = Append(packed, data[:at], data[at:end], end == len(data))
+		packed = Append(packed, data[:end], at, end == len(data))
 		if end == len(data) {
 			break
 		}
@@ -84,7 +84,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("aaaaaaaaaabcabcabc"), 5)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, data []byte, piece int) {
-		roundTrip(t, data, 1+(piece&0xffff))
+		roundTrip(t, data, 1+max(piece&0xffff, len(data)/8))
 		roundTrip(t, bytes.Repeat(data, 20), 1+len(data)*7)
 	})
 }

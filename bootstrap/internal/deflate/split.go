@@ -2,9 +2,9 @@ package deflate
 
 // Blocks are at least and, but for the last, at most so long.
 const (
-	minBlock   = 8 << 10 // bytes
-	maxSymbols = 48 << 10
-	checkEvery = 512 // symbols
+	minBlock   = 8 << 10  // bytes
+	maxBlock   = 96 << 10 // bytes
+	checkEvery = 512      // symbols
 )
 
 // kinds of symbols: literals by their upper and lowest bit, matches by whether
@@ -34,8 +34,8 @@ func (s *splitter) add(kind int) {
 }
 
 // due tells whether a block of so many bytes should end here.
-func (s *splitter) due(bytes, left, symbols int) bool {
-	if symbols >= maxSymbols {
+func (s *splitter) due(bytes, left int) bool {
+	if bytes >= maxBlock {
 		*s = splitter{}
 		return true
 	}

@@ -1,16 +1,8 @@
-package deflate
+// Package entropy has what the formats that images travel in have in common:
+// words of a Huffman code, prices of symbols, and bits in bytes.
+package entropy
 
-import (
-	"math/bits"
-	"slices"
-)
-
-// A code is a Huffman code: by symbol how long its word is, 0 for one that does
-// not occur, and the word, its first bit lowest.
-type code struct {
-	lengths []uint8
-	words   []uint16
-}
+import "slices"
 
 type node struct {
 	count       int
@@ -21,15 +13,16 @@ type node struct {
 // symbolBits is enough for the literals, lengths and the end of a block: 286.
 const symbolBits = 9
 
-// newCode makes the best code for the counts, of at least two words, none
-// longer than limit bits.
-func newCode(counts []int, limit int) code {
+// Lengths is, by symbol, how long its word is in the best code for the counts, 0
+// for a symbol that does not occur. The code has at least two words, none
+// longer than limit bits, at most 15.
+func Lengths(counts []int32, limit int) []uint8 {
 	// Numbers are sorted, not nodes: the code that sorts numbers is in every
 	// program already, and much smaller. A symbol has symbolBits.
 	leaves := make([]int, 0, len(counts))
 	for i, n := range counts {
 		if n > 0 {
-			leaves = append(leaves, n<<symbolBits|i)
+			leaves = append(leaves, int(n)<<symbolBits|i)
 		}
 	}
 	for i := 0; len(leaves) < 2; i++ {
@@ -70,16 +63,15 @@ func newCode(counts []int, limit int) code {
 		depths[nodes[i].left], depths[nodes[i].right] = depths[i]+1, depths[i]+1
 	}
 	shorten(&byLength, limit)
-	c := code{make([]uint8, len(counts)), make([]uint16, len(counts))}
+	lengths := make([]uint8, len(counts))
 	i := 0 // the rarest symbols have the longest words
 	for length := limit; length > 0; length-- {
 		for range byLength[length] {
-			c.lengths[nodes[i].symbol] = uint8(length)
+			lengths[nodes[i].symbol] = uint8(length)
 			i++
 		}
 	}
-	c.assign()
-	return c
+	return lengths
 }
 
 // shorten makes room for words that were cut to limit: for each too many, a
@@ -97,23 +89,5 @@ func shorten(byLength *[16]int, limit int) {
 		byLength[length]--
 		byLength[length+1] += 2
 		byLength[limit]--
-	}
-}
-
-// assign gives out the words, by length and then by symbol.
-func (c *code) assign() {
-	var next, n [17]int
-	for _, l := range c.lengths {
-		n[l]++
-	}
-	n[0] = 0
-	for l := 1; l < len(next); l++ {
-		next[l] = (next[l-1] + n[l-1]) << 1
-	}
-	for i, l := range c.lengths {
-		if l > 0 {
-			c.words[i] = bits.Reverse16(uint16(next[l])) >> (16 - l)
-			next[l]++
-		}
 	}
 }
