@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
@@ -35,6 +36,7 @@ type Image struct {
 	whole  error                  // why it has what no child needs, if so
 	packed []byte                 // its gzip form where that is at hand for good, or nil
 
+	fresh atomic.Pointer[[]byte] // what was read for the hash, until it is packed for the first time or a while has passed
 	forms [codecs]form
 }
 
@@ -100,6 +102,7 @@ func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 // what no child needs.
 func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) {
 	var whole error
+	var first []byte
 	var once sync.Once
 	image, err := newImage(goos, goarch, func() ([]byte, error) {
 		exe, err := read()
@@ -107,13 +110,17 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 			return nil, err
 		}
 		exe, why := slim.Strip(exe)
-		once.Do(func() { whole = why })
+		once.Do(func() { first, whole = exe, why })
 		return exe, nil
 	})
-	if err == nil {
-		image.whole = whole
+	if err != nil {
+		return nil, err
 	}
-	return image, err
+	image.whole = whole
+	// Mostly it is packed at once.
+	image.fresh.Store(&first)
+	time.AfterFunc(encodedLife, func() { image.fresh.Store(nil) })
+	return image, nil
 }
 
 // UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
@@ -194,16 +201,24 @@ func (i *Image) encode(c Codec) ([]byte, error) {
 	if c == Gzip && i.packed != nil {
 		return i.packed, nil
 	}
+	data, err := i.content()
+	if err != nil || c == Raw {
+		return data, err
+	}
+	return pack(c, data), nil
+}
+
+// content is what was hashed.
+func (i *Image) content() ([]byte, error) {
+	if fresh := i.fresh.Swap(nil); fresh != nil {
+		return *fresh, nil
+	}
 	data, err := i.read()
 	if err != nil {
 		return nil, err
 	}
-	// What is packed must be what was hashed.
 	if sha256.Sum256(data) != i.Hash {
 		return nil, errors.New("the executable has changed")
 	}
-	if c == Raw {
-		return data, nil
-	}
-	return pack(c, data), nil
+	return data, nil
 }

@@ -376,6 +376,9 @@ func TestOpenImage(t *testing.T) {
 	if _, err := OpenImage(os.DirFS(dir), "other", "linux", "arm64"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+	if _, err := i.Encoded(Gzip); err != nil {
+		t.Error(err)
+	}
 	os.WriteFile(dir+"/linux_arm64", []byte("another"), 0o644)
 	if _, err := i.Encoded(Raw); err == nil {
 		t.Error("an image that changed was packed")

@@ -1,0 +1,47 @@
+package bootstrap
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An executable is read and made slim once for its hash and its first use.
+func TestExecutableIsReadOnceForItsFirstUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := bytes.Repeat([]byte("no executable"), 1000)
+		reads := 0
+		open := func() *Image {
+			reads = 0
+			i, err := slimImage("linux", "amd64", func() ([]byte, error) { reads++; return bytes.Clone(content), nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return i
+		}
+		use := func(i *Image, c Codec, want int) {
+			t.Helper()
+			if _, err := i.Encoded(c); err != nil {
+				t.Fatal(err)
+			}
+			if reads != want {
+				t.Errorf("read %d times, want %d", reads, want)
+			}
+		}
+		i := open()
+		use(i, Gzip, 1)
+		use(i, Zstd, 2)
+
+		i = open()
+		time.Sleep(encodedLife + time.Second)
+		use(i, Gzip, 2) // nothing is kept that is not used
+
+		i = open()
+		use(i, Gzip, 1)
+		content[0]++
+		if _, err := i.Encoded(Zstd); err == nil {
+			t.Error("what is packed is not what was hashed")
+		}
+	})
+}
