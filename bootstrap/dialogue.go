@@ -108,6 +108,12 @@ func (d *dialogue) run() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if alive, err := d.tryCache(image); alive || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return d.greet()
+	}
 	d.phase.Store(PhaseImage)
 	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
 	for len(try) > 0 {
@@ -169,6 +175,23 @@ func (d *dialogue) awaitFacts() error {
 		}
 	}
 	return ErrNoise
+}
+
+// tryCache looks for the image in the cache where the first stage has looked for
+// another, not knowing yet what the far side was.
+func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
+	hash := hex.EncodeToString(image.Hash[:])
+	if sought := d.sought(); sought == "" || sought == hash {
+		return false, nil
+	}
+	p := &plan{marker: d.marker}
+	d.send(p.cache(d.lookup(hash)), nil)
+	used, err := d.outcome([]string{RungCache}, make(map[string][]string))
+	if alive = err == nil && used == 0; alive {
+		d.rung = RungCache
+	}
+	<-d.sent
+	return alive, err
 }
 
 // climb tries the rungs of one plan, at every place that they have, and tells
@@ -247,7 +270,7 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			case "hash":
 				d.phase.Store(PhaseImage)
 				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
-			case noPlaceLeft:
+			case noPlaceLeft, cacheHasNot:
 			case "":
 				notes[rung] = append(notes[rung], "no reason given")
 			default:
@@ -311,7 +334,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.phase.Store(PhaseHello)
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said()}
+	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != ""}
 	if d.facts != nil {
 		s.Facts = *d.facts
 	}
@@ -326,6 +349,9 @@ func (d *dialogue) greet() (*Session, error) {
 		return nil, err
 	}
 	l.left = append(rest, l.left...)
+	if d.facts == nil && s.Hello.ImageHash != [32]byte{} {
+		s.Rung = RungCache
+	}
 	s.Link = l
 	return s, nil
 }

@@ -23,6 +23,7 @@ const MaxLine = 1024
 //   - A working directory that was lost on the way (sudo from a home that the
 //     new user may not enter) is replaced by /.
 //   - A terminal is made a pipe.
+//   - Where the cache is asked for: the image in it, see stageCache.
 //   - The facts, as one line in one write.
 //   - The loop that carries out plans. read takes its line byte by byte, so
 //     what follows the line stays unread. Lines that don't begin with the marker
@@ -36,10 +37,10 @@ const MaxLine = 1024
 const (
 	stageMarker   = `m=%s"%s";`
 	stageShortcut = `[ "$(stat -Lc %%d.%%i /proc/%d/exe 2>/dev/null)" = %d.%d ]&&exec /proc/%d/exe %s$m%s;`
-	stageRest     = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);t=;d=;` +
-		`for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
+	stageReady    = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
+	stageFacts    = `t=;d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
 		`for x in $XDG_RUNTIME_DIR /dev/shm /run/user/$u /run /tmp;do [ -d $x ]&&[ -w $x ]&&d="$d $x";done;` +
-		`printf "\n%%s\n" "$m hi 1 $(uname -sm) ${u:-?}$t /$d .";`
+		`printf "\n%%s\n" "$m hi 1 $y ${u:-?}$t /$d .";`
 	// stageLoop is also what a rung that had to replace the shell returns to.
 	stageLoop = `while read -r p;do case $p in $m*)eval "${p#* }";;esac;done`
 )
@@ -74,7 +75,11 @@ func (l *Launch) script() string {
 			fmt.Fprintf(&b, stageShortcut, pid, dev, ino, pid, guard.GuardPrefix, label)
 		}
 	}
-	fmt.Fprintf(&b, stageRest, strings.Join(stageTools, " "))
+	b.WriteString(stageReady)
+	if hash := l.sought(); hash != "" {
+		b.WriteString(l.lookup(hash))
+	}
+	fmt.Fprintf(&b, stageFacts, strings.Join(stageTools, " "))
 	b.WriteString(stageLoop)
 	return b.String()
 }

@@ -47,6 +47,9 @@ type Session struct {
 	Facts Facts  // zero where the child was started without a first stage
 	Rung  string // by which the child was started
 	Said  string // the last of what was printed before the child's first word
+	// Sought says that the image was looked for in the cache; where the child was
+	// made from one all the same, it should keep it (KeepImage).
+	Sought bool
 
 	// Link is the carrier, behind the hello. Read and Write go straight to
 	// it once the bytes that were read too far have been taken. It has the

@@ -22,6 +22,12 @@ type Options struct {
 	NoDisk bool
 	// Rungs restricts the ladder to those named; empty: all.
 	Rungs []string
+	// Cache says that the far side may have the image in its cache, and that
+	// it is to be looked for there.
+	Cache bool
+	// Known is what the same far side was like before, nil if that is not known. It
+	// may be wrong: it only makes things faster.
+	Known *Facts
 	// Same says that the far side is probably this host: the executable is
 	// offered through /proc, and no image is packed ahead of need.
 	Same bool
@@ -46,6 +52,8 @@ type Launch struct {
 	opts   Options
 	marker string
 	packed sync.Once
+	look   sync.Once
+	wanted string        // hex SHA-256 of what is looked for in the cache; set by look
 	ready  chan struct{} // closed when the far side has spoken or was given up
 	isDone sync.Once     // closes ready
 }

@@ -107,6 +107,9 @@ func childMain() {
 			fmt.Fprintln(b.Link, "done")
 		case line == "panic":
 			panic("as ordered")
+		case line == "keep":
+			harmed, err := KeepImage()
+			fmt.Fprintf(b.Link, "harmed %v, %v\n", harmed, err)
 		case line == "exit":
 			Exit(3)
 		case line == "kill":

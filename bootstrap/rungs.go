@@ -10,6 +10,7 @@ import (
 // appear in errors, in logs, and in [Options].
 const (
 	RungExec   = "exec"          // the parent's own executable, through /proc; no image
+	RungCache  = "cache"         // an image that is there from before, where the cache is asked for
 	RungPerl   = "memfd-perl"    // an anonymous file, made by perl
 	RungPython = "memfd-python3" // the same by python3
 	RungRAM    = "ram"           // an unlinked file in a directory in memory

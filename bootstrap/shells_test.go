@@ -109,6 +109,19 @@ func TestLineIsShort(t *testing.T) {
 	if longest > MaxLine {
 		t.Errorf("line of up to %d bytes", longest)
 	}
+	checkLine(t, l, line)
+	o.Same, o.Cache = false, true
+	l = NewLaunch(o)
+	line = l.Line()
+	t.Logf("with the cache it has %d bytes", len(line))
+	if len(line) > MaxLine {
+		t.Errorf("line of %d bytes", len(line))
+	}
+	checkLine(t, l, line)
+}
+
+func checkLine(t *testing.T, l *Launch, line string) {
+	t.Helper()
 	if script := strings.TrimPrefix(line, "exec /bin/sh -c '"); strings.ContainsAny(strings.TrimSuffix(script, "'"), "'!\n") ||
 		strings.Contains(line, `\\`) {
 		t.Errorf("a shell may stumble over %s", line)

@@ -77,6 +77,8 @@ type extra struct {
 	Missed         int           `cbor:"9,keyasint,omitempty"`
 	MaxContexts    int           `cbor:"10,keyasint,omitempty"` // below the child; 0: no bound of its own
 	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // the ancestor with a bound for the child, too; 0: none
+	Cache          bool          `cbor:"12,keyasint,omitempty"`
+	Keep           bool          `cbor:"13,keyasint,omitempty"` // the child's image belongs in the cache
 }
 
 // reserve takes a place for one more child.
@@ -147,7 +149,7 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 // shortcut a far side on this host may execute this program in its place.
 func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image,
+		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Cache: l.cfg.Cache,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	if lm, ok := m.(connect.LocalMethod); ok && shortcut {
@@ -201,6 +203,7 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
 		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
 		MaxContexts: b.Contexts, Budget: l.budgetOfChildren(),
+		Cache: l.cfg.Cache, Keep: session.Sought && h.ImageHash != [32]byte{},
 	})
 	if err != nil {
 		return nil, err

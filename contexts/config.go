@@ -67,6 +67,15 @@ type Config struct {
 	// NoDisk forbids the last resort of the bootstrap, a file that is
 	// unlinked before it is executed in a directory that is not in memory.
 	NoDisk bool
+	// Cache lets children keep the image that they were made from at the far
+	// side, in a file of $XDG_CACHE_HOME/mitosis, or else ~/.cache/mitosis, of
+	// their user: later connects start from there, in one round trip and with
+	// a few kilobytes instead of megabytes. The file is hashed each time before it
+	// is executed. The eight images that were used last stay. Where nothing can be
+	// kept or used, all goes on as without, and what could not be kept is
+	// logged. It holds for all contexts of the tree. Default: nothing is
+	// written at the far side.
+	Cache bool
 	// Rungs restricts how an image may be started at the far side; see
 	// package bootstrap. Default: all, in order of preference.
 	Rungs []string

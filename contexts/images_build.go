@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -123,19 +123,5 @@ func goTool(ctx context.Context, tool, dir string, sys system, args ...string) (
 // forgetImages removes the images of executables that were not used for the
 // longest time, beyond keptExecutables.
 func forgetImages(base string) {
-	entries, err := os.ReadDir(base)
-	if err != nil || len(entries) <= keptExecutables {
-		return
-	}
-	age := make(map[string]time.Time)
-	var names []string
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			names, age[e.Name()] = append(names, e.Name()), info.ModTime()
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return age[b].Compare(age[a]) })
-	for _, name := range names[min(keptExecutables, len(names)):] {
-		_ = os.RemoveAll(filepath.Join(base, name)) // the next build tries again
-	}
+	bootstrap.KeepNewest(base, keptExecutables, func(fs.DirEntry) bool { return true })
 }

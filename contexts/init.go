@@ -84,7 +84,7 @@ func serveChild() int {
 	}
 	cfg := Config{
 		LogLevel: slog.Level(x.LogLevel), ConnectTimeout: x.ConnectTimeout, CloseTimeout: x.CloseTimeout,
-		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, Rungs: x.Rungs,
+		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, Rungs: x.Rungs, Cache: x.Cache,
 		AllowSiblings: w.AllowSiblings,
 		Limits:        router.Limits{Heartbeat: x.Heartbeat, Missed: x.Missed},
 	}
@@ -107,6 +107,9 @@ func serveChild() int {
 	}
 	sender.start(l)
 	l.lastWords = forwardOutput(birth.Output, sender).end
+	if x.Keep {
+		l.keeping.Go(l.keepImage) // before anybody can ask for the end
+	}
 	link, err := l.router.Attach(context.Background(), router.LinkConfig{
 		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,
 	})

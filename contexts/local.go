@@ -74,6 +74,8 @@ type local struct {
 	mailboxes mailboxes
 	leftovers leftovers
 
+	keeping sync.WaitGroup // in a child: until its image is in the cache; orderly ends wait for it
+
 	// backgroundWG counts the goroutines that background started.
 	backgroundWG sync.WaitGroup
 
@@ -297,6 +299,7 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
 		survivors = append(survivors, Survivor{Path: l.displayPath(), Processes: n})
 	}
+	waitFor(&l.keeping, time.Until(deadline))
 	l.lastWords(ctx)
 	_ = l.router.Flush(ctx)
 	return survivors
@@ -357,10 +360,12 @@ func (l *local) close() error {
 const callGrace = time.Second
 
 // awaitCalls waits until no call runs here. None starts any more.
-func (l *local) awaitCalls(limit time.Duration) {
+func (l *local) awaitCalls(limit time.Duration) { waitFor(&l.callWG, limit) }
+
+func waitFor(wg *sync.WaitGroup, limit time.Duration) {
 	idle := make(chan struct{})
 	go func() {
-		l.callWG.Wait()
+		wg.Wait()
 		close(idle)
 	}()
 	timer := time.NewTimer(limit)

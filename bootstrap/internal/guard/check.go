@@ -10,6 +10,9 @@ import (
 // checkSelf compares the hash of the running executable with want and returns
 // an exit status. It serves far sides that have no tool to hash with.
 func checkSelf(want string) int {
+	if want == "" {
+		return 0
+	}
 	f, err := openSelf()
 	if err != nil {
 		return 2

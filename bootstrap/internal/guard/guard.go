@@ -19,7 +19,8 @@
 //
 //	mitosis:guard=MARKER    standard input and output are the link
 //	mitosis:worker=MARKER   descriptors as in [WorkerIn] and following
-//	mitosis:check=SHA256    exits 0 if this executable has that hash
+//	mitosis:check=SHA256    exits 0 if this executable has that hash; without
+//	                        one, because it can be executed at all
 package guard
 
 import (

@@ -1,0 +1,98 @@
+package bootstrap
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+)
+
+// The cache at the far side is a directory of images in files that are named
+// HASH-MACHINE, after their SHA-256 and uname -m: homes are shared by hosts of
+// different kinds. A child puts its image there itself (see [KeepImage]); here is
+// how the shell starts what it finds, by a statement of the first stage.
+//
+// Everything is decided by descriptor 8, which is hashed and executed by number:
+// it has to be a file of our own that nobody else may touch. A file that somebody
+// changes in place between the two can only be changed by the same user, who could
+// as well trace the process. The directory is checked too, so that nobody else
+// chooses what is in it. ls is told of the file by its number and of the directory
+// by a dot, so that no name can look like a mode. The image runs once without doing
+// anything before the shell is replaced by it: on a file system without execution,
+// or where a library forbids it, there is a shell left to go on.
+//
+// It is a brace group with a redirection, because a shell ends where that of exec
+// fails.
+const stageCache = `h=%s;c=${XDG_CACHE_HOME:-$HOME/.cache}/mitosis;f=$c/$h-${y#* };s=/proc/$$/fd/8;` +
+	`[ -L "$c" ]||[ -L "$f" ]||{ [ -f "$f" ]&&{ ` +
+	`case $(ls -lLd $s;cd "$c"&&ls -ld .) in -r?x------*drwx------*)[ -O $s ]&&[ -O "$c" ]&&` +
+	`case $(openssl dgst -sha256 -r <$s 2>/dev/null||sha256sum <$s||shasum -a 256 <$s) in $h*)` +
+	`$s %s&&exec $s %s$m %s$h%s;esac;esac;} 8<"$f";};`
+
+// cacheHasNot is the reason of a plan for [RungCache] that found nothing it could
+// use.
+const cacheHasNot = "there is no such image in the cache"
+
+// sought is the hash of the image that the first stage looks for in the cache: that
+// for the system which the far side had the last time, or else for our own. It is
+// "" where the cache is not asked for, or there is a shorter way, or no image.
+func (l *Launch) sought() string {
+	if !l.opts.Cache || l.opts.Same || l.opts.Pid > 0 {
+		return ""
+	}
+	l.look.Do(func() {
+		goos, goarch := runtime.GOOS, runtime.GOARCH
+		if known := l.opts.Known; known != nil {
+			goos, goarch = known.GOOS(), known.GOARCH()
+		}
+		// What fails here fails again where it is reported.
+		if image, err := l.opts.Images(context.Background(), goos, goarch); err == nil {
+			l.wanted = hex.EncodeToString(image.Hash[:])
+		}
+	})
+	return l.wanted
+}
+
+// lookup is the statement that starts the image in the cache, if it is there.
+func (l *Launch) lookup(hash string) string {
+	label := l.label()
+	if label != "" {
+		label = " " + label
+	}
+	return fmt.Sprintf(stageCache, hash, guard.CheckPrefix, guard.GuardPrefix, guard.ImagePrefix, label)
+}
+
+// cache is the plan that looks for one more image in the cache. Nothing follows
+// the line.
+func (p *plan) cache(lookup string) string {
+	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + strings.ReplaceAll(planCommon, "\n", "") +
+		lookup + `bad "` + cacheHasNot + `";`
+}
+
+// KeepNewest removes all but the n entries of a directory that were changed last,
+// among those that count. What can't be removed stays for the next time.
+func KeepNewest(dir string, n int, counts func(fs.DirEntry) bool) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) <= n {
+		return
+	}
+	age := make(map[string]time.Time)
+	var names []string
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && counts(e) {
+			names, age[e.Name()] = append(names, e.Name()), info.ModTime()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return age[b].Compare(age[a]) })
+	for _, name := range names[min(n, len(names)):] {
+		_ = os.RemoveAll(filepath.Join(dir, name))
+	}
+}

@@ -1,0 +1,207 @@
+package bootstrap
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+)
+
+const (
+	// keptInCache is how many images a user's cache holds at most, of this and of
+	// other programs; those that were used last stay.
+	keptInCache = 8
+	// halfAge is when a file that nobody has completed is taken for one that was left
+	// by a child that was killed. Writing takes a fraction of a second.
+	halfAge = 10 * time.Minute
+	// halfPrefix begins the name of a file that is being written.
+	halfPrefix = ".new-"
+)
+
+// KeepImage puts the image that this child was made from into the cache of its
+// user, $XDG_CACHE_HOME/mitosis or else ~/.cache/mitosis, so that the next child is
+// started from there; where it was, it only notes the use. harmed tells that there
+// was another file under its name, which has been replaced. An error means that
+// the cache is as it was, except that old images may be gone; the child goes on
+// without it.
+//
+// The directories are made where they are missing and what is above is the user's
+// own. One that somebody else owns or may write to, or that a symbolic link stands
+// for, is an error, and so is one on a file system without execution.
+//
+// Any number of children may do this at the same time: each writes a file of its
+// own, which gets its name when it is complete.
+func KeepImage() (harmed bool, err error) {
+	if guard.ImageHash == "" {
+		return false, errors.New("this child was not made from an image")
+	}
+	dir, err := openCache()
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	name, err := cacheName(guard.ImageHash)
+	if err != nil {
+		return false, err
+	}
+	// The directory was looked at; what its path leads to may be another by now.
+	base := fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
+	path := filepath.Join(base, name)
+	there, harmed := inspect(path)
+	if !there {
+		if err := store(base, path); err != nil {
+			return false, err
+		}
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // only the order in which others go
+	forgetCached(base)
+	return harmed, nil
+}
+
+// cacheName is the file of an image; see stageCache.
+func cacheName(hash string) (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", os.NewSyscallError("uname", err)
+	}
+	return hash + "-" + unix.ByteSliceToString(u.Machine[:]), nil
+}
+
+// openCache opens the directory, and makes it where it is missing.
+func openCache() (*os.File, error) {
+	above, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{above, filepath.Join(above, "mitosis")} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		// In somebody else's home a directory of ours would only be in the way.
+		if info, err := os.Stat(filepath.Dir(path)); err != nil {
+			return nil, err
+		} else if !isOurs(info) {
+			return nil, fmt.Errorf("%s is not made: what is above belongs to another user", path)
+		}
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	path := filepath.Join(above, "mitosis")
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := dir.Stat()
+	var system unix.Statfs_t
+	if err == nil {
+		err = unix.Fstatfs(int(dir.Fd()), &system)
+	}
+	switch {
+	case err != nil:
+	case !isOurs(info):
+		err = fmt.Errorf("%s belongs to another user", path)
+	case info.Mode().Perm()&0o077 != 0:
+		err = fmt.Errorf("%s is open to other users (mode %o, not 700)", path, info.Mode().Perm())
+	case system.Flags&unix.ST_NOEXEC != 0:
+		err = fmt.Errorf("%s is on a file system that does not allow execution", path)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+func isOurs(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
+// inspect tells whether the image is there as the first stage accepts it, and if
+// not, whether something else is in its place.
+func inspect(path string) (there, harmed bool) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, !errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || !isOurs(info) || info.Mode().Perm()&^0o200 != 0o500 {
+		return false, true
+	}
+	if self, err := os.Stat("/proc/self/exe"); err == nil && os.SameFile(self, info) {
+		return true, false // it was hashed before it was executed, and can't change since
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil || hex.EncodeToString(h.Sum(nil)) != guard.ImageHash {
+		return false, true
+	}
+	return true, false
+}
+
+// store writes our own executable, and gives it its name when it is complete.
+func store(base, path string) (err error) {
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	f, err := os.CreateTemp(base, halfPrefix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, h), self)
+	if err == nil && hex.EncodeToString(h.Sum(nil)) != guard.ImageHash {
+		err = ErrImageHash
+	}
+	if err == nil {
+		err = f.Chmod(0o500)
+	}
+	// A process that is forked while the file is open for writing keeps it
+	// from being executed; that ends with its exec, and the next child uses
+	// another rung until then.
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	// Whatever had the name, a directory excepted, is gone by that.
+	if err = os.Rename(f.Name(), path); errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EEXIST) {
+		if err = os.RemoveAll(path); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	return err
+}
+
+// forgetCached removes the images that were not used for the longest time, and
+// what was never completed.
+func forgetCached(base string) {
+	KeepNewest(base, keptInCache, func(e fs.DirEntry) bool {
+		hash, _, dashed := strings.Cut(e.Name(), "-")
+		return dashed && len(hash) == 2*sha256.Size
+	})
+	half, _ := filepath.Glob(filepath.Join(base, halfPrefix+"*"))
+	for _, name := range half {
+		if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > halfAge {
+			_ = os.Remove(name)
+		}
+	}
+}

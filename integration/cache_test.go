@@ -1,0 +1,278 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+const cacheDir = "/home/deploy/.cache/mitosis"
+
+// cacheHost is a host with a user that has a password.
+func cacheHost(t *testing.T, h lab.Host) *lab.Running {
+	t.Helper()
+	h.Users = append(h.Users, lab.User{Name: "deploy", Password: "s3cret"})
+	h.SSHD = &lab.SSHD{}
+	return start(t, h)
+}
+
+// A contact is one connect, seen from the wire. All that is counted was sent after
+// the password had been asked for: the authentication itself is in it, so what
+// comes behind it is less.
+type contact struct {
+	rung    string
+	out, in int64         // bytes of TCP payload
+	took    time.Duration // from the answer to the password on until the context was there
+}
+
+// contactWith starts a tree of its own, as a new program would, and connects once.
+func contactWith(t *testing.T, host *lab.Running, cfg contexts.Config) contact {
+	t.Helper()
+	var c contact
+	meter := &meter{}
+	var since time.Time
+	cfg.Prompt = func(context.Context, connect.Prompt) (string, error) {
+		meter.out.Store(0)
+		meter.in.Store(0)
+		since = time.Now()
+		return "s3cret", nil
+	}
+	self := master(t, &cfg)
+	hop := reach(t, host, "deploy")
+	hop.IdentitiesOnly, hop.Through = true, meter
+	n := child(t, self, hop)
+	c.took = time.Since(since)
+	who(t, n)
+	c.rung, c.out, c.in = rungOf(t, self, n), meter.out.Load(), meter.in.Load()
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	return c
+}
+
+// A meter counts what passes the connections that it opens.
+type meter struct{ out, in atomic.Int64 }
+
+func (m *meter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := lab.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &meteredConn{conn, m}, nil
+}
+
+type meteredConn struct {
+	net.Conn
+	m *meter
+}
+
+func (c *meteredConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.m.in.Add(int64(n))
+	return n, err
+}
+
+func (c *meteredConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.m.out.Add(int64(n))
+	return n, err
+}
+
+// commandTrips counts the round trips of ssh's own that a command takes, from the
+// answer to the password to its first output.
+func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
+	t.Helper()
+	var since time.Time
+	client, err := host.DialSSH(t.Context(), "deploy", ssh.PasswordCallback(func() (string, error) {
+		since = time.Now()
+		return "s3cret", nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.Output("echo here")
+	if err != nil || string(out) != "here\n" {
+		t.Fatalf("%q, %v", out, err)
+	}
+	return int(time.Since(since) / rtt)
+}
+
+// The second contact with a host that may keep the image costs less than 4 KiB each
+// way, a call included, and as many round trips as a command by ssh does: one for
+// the bootstrap behind those that ssh needs to open a channel.
+func TestSecondContactIsCheap(t *testing.T) {
+	host := cacheHost(t, lab.Host{})
+	cfg := contexts.Config{Cache: true}
+	first := contactWith(t, host, cfg)
+	t.Logf("first: %+v", first)
+	if first.rung == bootstrap.RungCache || first.out < 1<<20 {
+		t.Errorf("the first contact: %+v", first)
+	}
+	const rtt = time.Second // what computes takes a fraction of it
+	if err := host.Shape(lab.Link{RTT: rtt}); err != nil {
+		t.Fatal(err)
+	}
+	second := contactWith(t, host, cfg)
+	t.Logf("second: %+v", second)
+	if second.rung != bootstrap.RungCache || second.out > 4<<10 || second.in > 4<<10 {
+		t.Errorf("the second contact: %+v", second)
+	}
+	if got, want := int(second.took/rtt), commandTrips(t, host, rtt); got != want {
+		t.Errorf("%d round trips, and %d of a command by ssh", got, want)
+	}
+}
+
+// Without being asked nothing writes there.
+func TestNothingIsKeptUnasked(t *testing.T) {
+	host := cacheHost(t, lab.Host{})
+	before := look(host)
+	contactWith(t, host, contexts.Config{})
+	if c := contactWith(t, host, contexts.Config{}); c.rung == bootstrap.RungCache {
+		t.Errorf("%+v", c)
+	}
+	before.restored(t, patience)
+}
+
+// What was changed in the cache is refused, the log says so, and the next contact
+// finds it as it should be.
+func TestHarmedCacheIsReplaced(t *testing.T) {
+	for name, harm := range map[string]string{
+		"tampered":        "f=$(echo %s/*-*); chmod u+w $f; printf x | dd of=$f bs=1 seek=100000 conv=notrunc",
+		"truncated":       "truncate -s 1M %s/*-*",
+		"symbolic link":   "cd %s; f=$(echo *-*); mv $f /home/deploy/moved; ln -s /home/deploy/moved $f",
+		"somebody else's": "chown nobody %s/*-*",
+		"open to others":  "chmod 777 %s/*-*",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host := cacheHost(t, lab.Host{})
+			log, said := newJournal(t)
+			cfg := contexts.Config{Cache: true, Log: log}
+			contactWith(t, host, cfg)
+			if out, err := host.Exec(t.Context(), "sh", "-c", fmt.Sprintf(harm, cacheDir)); err != nil {
+				t.Fatal(out, err)
+			}
+			if c := contactWith(t, host, cfg); c.rung == bootstrap.RungCache {
+				t.Errorf("it was used: %+v", c)
+			}
+			eventually(t, patience, "a record of it", func() bool { return strings.Contains(said.String(), "was not what had been put there") })
+			if c := contactWith(t, host, cfg); c.rung != bootstrap.RungCache {
+				t.Errorf("it was not replaced: %+v", c)
+			}
+		})
+	}
+}
+
+// Where nothing can be kept, contexts come to life as without, and the log says why.
+func TestHostsThatCanKeepNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		host lab.Host
+		why  string
+	}{
+		"full disk":      {lab.Host{Setup: []string{"mkdir -p /home/deploy/.cache && mount -t tmpfs -o size=300k,mode=777 none /home/deploy/.cache && chown deploy /home/deploy/.cache"}}, "no space left"},
+		"read-only home": {lab.Host{ReadOnly: []string{"/home"}}, "read-only"},
+		"noexec home":    {lab.Host{Noexec: []string{"/home"}}, "does not allow execution"},
+		"no home":        {lab.Host{Users: []lab.User{{Name: "deploy", Password: "s3cret", Home: "none"}}}, "no such file"},
+		"open cache":     {lab.Host{Setup: []string{"mkdir -p -m 777 " + cacheDir + "; chown -R deploy /home/deploy/.cache"}}, "open to other users"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var host *lab.Running
+			if len(test.host.Users) > 0 {
+				test.host.SSHD = &lab.SSHD{}
+				host = start(t, test.host)
+			} else {
+				host = cacheHost(t, test.host)
+			}
+			log, said := newJournal(t)
+			for range 2 {
+				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.rung == bootstrap.RungCache {
+					t.Errorf("%+v", c)
+				}
+			}
+			eventually(t, patience, "a record of it", func() bool {
+				s := said.String()
+				return strings.Contains(s, "kept in the cache") && strings.Contains(s, test.why)
+			})
+		})
+	}
+}
+
+// Ten programs meet a host for the first time at once. All of them get there, and
+// leave one image.
+func TestTenProgramsAtOnce(t *testing.T) {
+	if os.Getenv("CACHE_HOST") != "" {
+		connectOnce(t)
+		return
+	}
+	host := cacheHost(t, lab.Host{})
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := start(t, lab.Host{Files: map[string]string{"/root/.ssh/known_hosts": host.KnownHosts()}})
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			cmd := client.Command(t.Context(), exe, "-test.run=^TestTenProgramsAtOnce$", "-test.v")
+			cmd.Env = append(cmd.Env, "CACHE_HOST="+host.Addr(), "CI=")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	wg.Wait()
+	out, err := host.Exec(t.Context(), "ls", "-A", cacheDir)
+	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if c := contactWith(t, host, contexts.Config{Cache: true}); c.rung != bootstrap.RungCache {
+		t.Errorf("%+v", c)
+	}
+}
+
+// connectOnce is one of the programs.
+func connectOnce(t *testing.T) {
+	host, port, err := net.SplitHostPort(os.Getenv("CACHE_HOST"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := net.DefaultResolver.LookupPort(t.Context(), "tcp", port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, said := newJournal(t)
+	self := master(t, &contexts.Config{Cache: true, Log: log})
+	n := child(t, self, connect.SSH{
+		Host: host, Port: number, User: "deploy", Password: "s3cret",
+		NoConfig: true, NoAgent: true, IdentitiesOnly: true, IdentityFiles: []string{},
+		KnownHostsFiles: []string{"/root/.ssh/known_hosts"},
+	})
+	who(t, n)
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if s := said.String(); strings.Contains(s, "cache") {
+		t.Error(s)
+	}
+}
