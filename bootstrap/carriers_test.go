@@ -185,16 +185,17 @@ func TestWelcomeMayComeInPieces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := append([]byte("\n\r\n\n"), frame...)
+		in := append([]byte("\n\r\n0123456789abcdef for a shell\n\n0123456789abcdef another\r\n"), frame...)
 		in = append(in, "frames"...)
 		var w Welcome
 		r := wrap(bytes.NewReader(in))
-		rest, err := readHello(&afterNewlines{r: r}, &w)
+		frames := &afterNudges{r: r, marker: "0123456789abcdef"}
+		rest, err := readHello(frames, &w)
 		if err != nil || w.ID != 9 {
 			t.Fatalf("%s: %+v %v", name, w, err)
 		}
 		more, _ := io.ReadAll(r)
-		if got := string(rest) + string(more); got != "frames" {
+		if got := string(rest) + string(frames.buf) + string(more); got != "frames" {
 			t.Errorf("%s: left %q", name, got)
 		}
 	}

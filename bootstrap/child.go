@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -65,12 +64,13 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	// parent has gone.
 	l.in.SetReadDeadline(time.Now().Add(welcomeTime))
 	b := &Birth{Link: l, Output: output, Stderr: stderr}
-	rest, err := readHello(&afterNewlines{r: l}, &b.Welcome)
+	frames := &afterNudges{r: l, marker: guard.Marker}
+	rest, err := readHello(frames, &b.Welcome)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the welcome: %w", err)
 	}
 	l.in.SetReadDeadline(time.Time{})
-	l.left = rest
+	l.left = append(rest, frames.buf...)
 	if b.Welcome.Version != Version {
 		return nil, fmt.Errorf("%w: the parent has %d, this program %d", ErrVersion, b.Welcome.Version, Version)
 	}
@@ -129,25 +129,4 @@ func (l *childLink) Read(b []byte) (int, error) {
 func (l *childLink) Close() error {
 	l.once.Do(func() { l.err = errors.Join(l.out.Close(), l.in.Close()) })
 	return l.err
-}
-
-// afterNewlines passes over newlines at the beginning of a stream: nudges that
-// were on their way when the child spoke. No frame begins with one.
-type afterNewlines struct {
-	r    io.Reader
-	done bool
-}
-
-func (a *afterNewlines) Read(b []byte) (int, error) {
-	for {
-		n, err := a.r.Read(b)
-		if a.done || n == 0 {
-			return n, err
-		}
-		kept := bytes.TrimLeft(b[:n], "\r\n")
-		if len(kept) > 0 || err != nil {
-			a.done = len(kept) > 0
-			return copy(b, kept), err
-		}
-	}
 }

@@ -39,6 +39,8 @@ type dialogue struct {
 	closed []RungError   // rungs that did not do
 	rung   string        // being tried, in the end the one that did
 	sent   chan struct{} // closed when the sender has ended; nil before the first
+	ack    func()        // told that a plan which was sent ahead has arrived; nil without one
+	lost   bool          // such a plan did not arrive
 
 	phase atomic.Value // Phase; the sender moves it on
 }
@@ -50,7 +52,8 @@ func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
 		stop: context.AfterFunc(ctx, func() { c.Close() }),
 	}
 	d.phase.Store(PhaseFirstStage)
-	d.nudge = startNudger(c, !l.opts.NoNudge)
+	// A newline would harm an image that is under way.
+	d.nudge = startNudger(c, !l.opts.NoNudge && !l.Early())
 	return d
 }
 
@@ -97,12 +100,21 @@ func (d *dialogue) event() (event, error) {
 }
 
 func (d *dialogue) run() (*Session, error) {
+	early := d.sendEarly(d.ctx)
 	if err := d.awaitFacts(); err != nil {
 		return nil, err
 	}
 	if d.facts == nil {
 		d.rung = RungExec
 		return d.greet()
+	}
+	if len(early) > 0 {
+		if alive, err := d.awaitEarly(early); err != nil {
+			return nil, err
+		} else if alive {
+			d.warnOfDisk(nil)
+			return d.greet()
+		}
 	}
 	image, err := d.opts.Images(d.ctx, d.facts.GOOS(), d.facts.GOARCH())
 	if err != nil {
@@ -127,10 +139,7 @@ func (d *dialogue) run() (*Session, error) {
 			return nil, err
 		}
 		if alive {
-			if d.rung == RungDisk {
-				d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
-					"rungs", reasons(append(closed, d.closed...)))
-			}
+			d.warnOfDisk(closed)
 			return d.greet()
 		}
 	}
@@ -145,6 +154,14 @@ func (d *dialogue) run() (*Session, error) {
 	}
 	d.phase.Store(PhaseImage)
 	return nil, ErrNoRung
+}
+
+// warnOfDisk tells that the last resort was used, and why the others were not.
+func (d *dialogue) warnOfDisk(closed []RungError) {
+	if d.rung == RungDisk {
+		d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
+			"rungs", reasons(append(closed, d.closed...)))
+	}
 }
 
 // awaitFacts waits for the first stage, or for a child that needed none: then
@@ -197,19 +214,9 @@ func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
 // climb tries the rungs of one plan, at every place that they have, and tells
 // whether a child has spoken.
 func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
-	codec := codecFor(d.facts)
-	usual.Store(uint32(codec))
-	data, err := image.Encoded(codec)
+	p, data, err := d.plan(d.facts, image)
 	if err != nil {
 		return false, err
-	}
-	if image.whole != nil {
-		d.opts.Log.Debug("the image is sent with debug tables", "reason", image.whole)
-	}
-	hash := hex.EncodeToString(image.Hash[:])
-	p := &plan{
-		marker: d.marker, loop: d.loop(), facts: d.facts, args: d.childArgs(hash),
-		hash: hash, codec: codec, size: len(data),
 	}
 	total := 0
 	for _, rung := range rungs {
@@ -240,6 +247,24 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 	}
 }
 
+// plan makes the plan for an image, and what follows it.
+func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
+	codec := codecFor(facts)
+	usual.Store(uint32(codec))
+	data, err := image.Encoded(codec)
+	if err != nil {
+		return nil, nil, err
+	}
+	if image.whole != nil {
+		d.opts.Log.Debug("the image is sent with debug tables", "reason", image.whole)
+	}
+	hash := hex.EncodeToString(image.Hash[:])
+	return &plan{
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash),
+		hash: hash, codec: codec, size: len(data),
+	}, data, nil
+}
+
 // outcome waits for the end of a plan, and notes for each rung what did not do.
 // It returns how many places have been used up, 0 for a child that runs.
 func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int, err error) {
@@ -249,8 +274,11 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			return 0, err
 		}
 		rung, rest, _ := strings.Cut(e.rest, " ")
-		if e.verb == verbGo {
+		switch {
+		case e.verb == verbGo:
 			return 0, nil
+		case e.verb == verbAck && d.ack != nil:
+			d.ack()
 		}
 		if !slices.Contains(rungs, rung) {
 			continue
@@ -282,13 +310,18 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 	return 0, ErrNoise
 }
 
-// send writes a plan and the image behind it. Reading goes on meanwhile, so
-// that neither side waits for the other with a full pipe. An error needs no
-// report: the same end of the pipe shows to the reader.
+// send writes a plan and the image behind it, and moves the phase on.
 func (d *dialogue) send(line string, data []byte) {
+	d.phase.Store(PhaseImage)
+	d.write(line, data, func() { d.phase.Store(PhaseHello) })
+}
+
+// write writes a plan and the image behind it. Reading goes on meanwhile, so that
+// neither side waits for the other with a full pipe. An error needs no report: the
+// same end of the pipe shows to the reader.
+func (d *dialogue) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
-	d.phase.Store(PhaseImage)
 	go func() {
 		defer close(sent)
 		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
@@ -299,7 +332,7 @@ func (d *dialogue) send(line string, data []byte) {
 			write = func() error { return writePaced(d.c, data) }
 		}
 		if write() == nil {
-			d.phase.Store(PhaseHello)
+			written()
 		}
 	}()
 }
@@ -334,7 +367,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.phase.Store(PhaseHello)
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != ""}
+	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost}
 	if d.facts != nil {
 		s.Facts = *d.facts
 	}

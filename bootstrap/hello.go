@@ -50,6 +50,9 @@ type Session struct {
 	// Sought says that the image was looked for in the cache; where the child was
 	// made from one all the same, it should keep it (KeepImage).
 	Sought bool
+	// Lost says that a plan which was sent early did not arrive: it should not be tried
+	// again with this far side.
+	Lost bool
 
 	// Link is the carrier, behind the hello. Read and Write go straight to
 	// it once the bytes that were read too far have been taken. It has the

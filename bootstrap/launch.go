@@ -28,6 +28,10 @@ type Options struct {
 	// Known is what the same far side was like before, nil if that is not known. It
 	// may be wrong: it only makes things faster.
 	Known *Facts
+	// Early is the rung by which a child was started at that time, which is
+	// tried again without waiting for the far side to speak: see
+	// [Launch.Early]. "" waits.
+	Early string
 	// Same says that the far side is probably this host: the executable is
 	// offered through /proc, and no image is packed ahead of need.
 	Same bool

@@ -85,9 +85,11 @@ func obstacle(rung string, f *Facts, noDisk bool) string {
 	return ""
 }
 
-// line is the plan for one rung, or for several that the shell carries out. It
-// has no newline in it.
-func (p *plan) line(rungs []string) string {
+// line is the plan for one rung, or for several that the shell carries out.
+func (p *plan) line(rungs []string) string { return p.marker + " " + p.script(rungs) }
+
+// script is what the shell of the first stage evaluates. It has no newline in it.
+func (p *plan) script(rungs []string) string {
 	var script string
 	switch rungs[0] {
 	case RungPerl:
@@ -97,7 +99,7 @@ func (p *plan) line(rungs []string) string {
 	default:
 		script = p.shell(rungs)
 	}
-	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
+	return strings.ReplaceAll(script, "\n", "")
 }
 
 // hashCommand is a shell command whose output begins with the hex SHA-256 of its

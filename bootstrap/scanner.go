@@ -32,6 +32,7 @@ const (
 	verbHi   = "hi"   // the first stage runs; facts follow
 	verbNo   = "no"   // a place was tried and did not do; the plan goes on
 	verbFail = "fail" // a plan has failed; the next is awaited
+	verbAck  = "ack"  // a plan that was sent ahead has arrived
 	verbAt   = "at"   // an image has been received, and where; it is about to run
 	verbGo   = "go"   // the child runs; frames follow
 )
@@ -152,7 +153,7 @@ func parseEvent(line []byte) (event, bool) {
 	}
 	verb, rest, _ := strings.Cut(string(line), " ")
 	switch verb {
-	case verbHi, verbNo, verbFail, verbAt, verbGo:
+	case verbHi, verbAck, verbNo, verbFail, verbAt, verbGo:
 		return event{verb, strings.TrimSpace(rest)}, true
 	}
 	return event{}, false

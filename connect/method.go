@@ -39,13 +39,17 @@ type LocalMethod interface {
 	LocalUser() string
 }
 
-// A PacedMethod goes through sshd: an image is sent no faster than the far side
-// unpacks it. Without that sshd takes longer for it, nothing worse.
-type PacedMethod interface {
+// A RemoteMethod is a hop through the server of another host, such as sshd. Its
+// pipe can be written to as soon as Open has returned, with megabytes: what is
+// written waits, whole and in order, until the far side reads it, whatever the
+// tool has to ask before. With Env.Early its Open returns without waiting for an
+// answer to the command, which saves a round trip. And an image is sent no faster
+// than a far side unpacks it, because servers take longer for it otherwise.
+type RemoteMethod interface {
 	Method
 
-	// Paced has no effect; it tells such a method from others.
-	Paced()
+	// Remote does nothing; it tells such a method from others.
+	Remote()
 }
 
 // Env is what a Method finds when it is opened.
@@ -71,6 +75,9 @@ type Env struct {
 	// authentication: no prompt is expected from then on, and a slot that
 	// paces handshakes may be given back. It is closed on failure too.
 	Ready <-chan struct{}
+	// Early says that bytes will be written to the pipe before the far side has
+	// spoken; see [RemoteMethod].
+	Early bool
 	// Log receives what the tool says on the side. Never nil when a method
 	// is opened by package contexts.
 	Log *slog.Logger

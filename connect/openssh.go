@@ -67,8 +67,9 @@ func (o OpenSSH) Label() string {
 	return "open" + SSH{Host: o.Host, User: o.User, Port: o.Port}.Label()
 }
 
-// Paced implements [PacedMethod].
-func (OpenSSH) Paced() {}
+// Remote implements [RemoteMethod]: ssh asks on its terminal, and reads the pipe
+// when it has a session.
+func (OpenSSH) Remote() {}
 
 // Open implements Method. It waits where too many handshakes with the host are
 // under way already.

@@ -170,6 +170,39 @@ func TestSSHSessionRefused(t *testing.T) {
 	}
 }
 
+// Whoever writes at once is not told by Open, but by the end of the pipe.
+func TestSSHCommandRefusedToOneWhoDoesNotWait(t *testing.T) {
+	checkLeaks(t)
+	s := startServer(t, func(s *sshServer) { s.refuseRun = true }).method(t)
+	e := testEnv("true")
+	e.Early = true
+	c, err := dialSSH(t, s, e)
+	if err == nil {
+		_, _ = c.Write(make([]byte, 100_000))
+		var n int
+		n, err = c.Read(make([]byte, 1))
+		if err == nil {
+			t.Fatalf("%d bytes were read", n)
+		}
+		err = c.Cause(testContext(t))
+		c.Close()
+	}
+	if !errors.Is(err, ErrPermission) || !strings.Contains(err.Error(), "refused to run") {
+		t.Fatal(err)
+	}
+}
+
+// What is written at once arrives behind the command, whole.
+func TestSSHWritesEarly(t *testing.T) {
+	checkLeaks(t)
+	s := startServer(t, nil).method(t)
+	for range 20 {
+		e := testEnv("")
+		e.Early = true
+		mustRun(t, s, e)
+	}
+}
+
 func TestSSHNoCommonAlgorithm(t *testing.T) {
 	checkLeaks(t)
 	s := startServer(t, func(s *sshServer) { s.config.Ciphers = []string{ssh.CipherAES256CTR} }).method(t)

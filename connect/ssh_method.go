@@ -109,9 +109,6 @@ func init() { Register[SSH]("ssh") }
 // Label is "ssh:user@host:port" without the parts that are not set.
 func (s SSH) Label() string { return "ssh:" + s.destination() }
 
-// Paced implements [PacedMethod].
-func (SSH) Paced() {}
-
 func (s SSH) destination() string {
 	var b strings.Builder
 	if s.User != "" {
@@ -126,8 +123,12 @@ func (s SSH) destination() string {
 	return b.String()
 }
 
+// Remote implements [RemoteMethod].
+func (SSH) Remote() {}
+
 // Open connects, authenticates and starts e.Line by the login shell. All of that
-// is bounded by ctx, and has been undone when Open returns an error.
+// is bounded by ctx, and has been undone when Open returns an error. With e.Early
+// a server that refuses the command ends the pipe instead.
 func (s SSH) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return s.openFrom(ctx, e, defaultSSHPlaces())
 }

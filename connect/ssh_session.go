@@ -16,9 +16,9 @@ import (
 // for what comes and by the server for what goes, OpenSSH's being the same: over
 // 100 ms of round trip that is 20 MB/s.
 //
-// Three goroutines belong to it, all of which end with the client:
-// requests gathers the exit status, stderr what is said on the side,
-// keepalive notices a dead peer.
+// Goroutines, all of which end with the client: requests gathers the exit status,
+// stderr what is said on the side, keepalive notices a dead peer; that of execEarly
+// waits for the answer to the command.
 type sshCarrier struct {
 	// Immutable.
 	dial    *sshDial
@@ -40,7 +40,7 @@ type sshCarrier struct {
 	mu     sync.Mutex
 	status *uint32 // of "exit-status"
 	signal string  // of "exit-signal"
-	dead   error   // the keepalive's verdict
+	dead   error   // the keepalive's verdict, or the server's refusal
 }
 
 // start runs a command line on an authenticated connection.
@@ -75,14 +75,52 @@ func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
 		defer close(c.heard)
 		io.Copy(c.words, channel.Stderr())
 	})
-	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(&struct{ Command string }{line}))
-	if err != nil {
-		return nil, sessionError(client, "a command", err)
+	command := ssh.Marshal(&struct{ Command string }{line})
+	if d.env.Early {
+		return c, c.execEarly(command)
 	}
-	if !accepted {
-		return nil, fmt.Errorf("%w: %s refused to run a command", ErrPermission, client.name)
+	if accepted, err := channel.SendRequest("exec", true, command); err != nil {
+		return nil, sessionError(client, "a command", err)
+	} else if !accepted {
+		return nil, refusal(client)
 	}
 	return c, nil
+}
+
+func refusal(client *sshClient) error {
+	return fmt.Errorf("%w: %s refused to run a command", ErrPermission, client.name)
+}
+
+// execEarly returns when the request is on its way, so that what is written next is
+// behind it. A refusal severs the connection. There is no saying when
+// x/crypto/ssh has written a request that it waits for the answer to, but by what
+// passes on the wire, on which nothing else of that size goes out meanwhile.
+func (c *sshCarrier) execEarly(command []byte) error {
+	wire := c.client.wire
+	until := wire.sent.Load() + int64(len(command))
+	answered := make(chan error, 1)
+	c.client.served.Go(func() {
+		accepted, err := c.channel.SendRequest("exec", true, command)
+		switch {
+		case err != nil:
+			err = sessionError(c.client, "a command", err)
+		case !accepted:
+			err = refusal(c.client)
+			c.mu.Lock()
+			c.dead = err
+			c.mu.Unlock()
+			c.client.sever()
+		}
+		answered <- err
+	})
+	for wire.sent.Load() < until {
+		select {
+		case <-wire.wrote:
+		case err := <-answered:
+			return err
+		}
+	}
+	return nil
 }
 
 func sessionError(client *sshClient, what string, err error) error {

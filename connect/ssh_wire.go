@@ -58,6 +58,11 @@ type sshWire struct {
 	// messages and decisions about them.
 	phase    atomic.Int32
 	received atomic.Int64 // bytes, for the keepalive
+	sent     atomic.Int64 // bytes
+
+	// wrote tells that sent has grown. Capacity 1; sent to by writers, which
+	// never block; received by execEarly; never closed.
+	wrote chan struct{}
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -67,7 +72,7 @@ type sshWire struct {
 }
 
 func newSSHWire(conn net.Conn) *sshWire {
-	w := &sshWire{Conn: conn, in: bufio.NewReaderSize(conn, wireBuffer)}
+	w := &sshWire{Conn: conn, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
 	w.advance(phaseBanner)
 	return w
 }
@@ -86,6 +91,16 @@ func (w *sshWire) Read(p []byte) (int, error) {
 			w.err = err
 		}
 		w.mu.Unlock()
+	}
+	return n, err
+}
+
+func (w *sshWire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.sent.Add(int64(n))
+	select {
+	case w.wrote <- struct{}{}:
+	default:
 	}
 	return n, err
 }

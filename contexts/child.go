@@ -146,7 +146,8 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 }
 
 // open lets a method open its pipe, with the first stage at the other end. With
-// shortcut a far side on this host may execute this program in its place.
+// shortcut a far side on this host may execute this program in its place, and one
+// that is known gets the image at once.
 func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Cache: l.cfg.Cache,
@@ -155,10 +156,17 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 	if lm, ok := m.(connect.LocalMethod); ok && shortcut {
 		options.Same = sameHostReadable(lm.LocalUser())
 	}
-	_, options.Pace = m.(connect.PacedMethod)
+	_, remote := m.(connect.RemoteMethod)
+	options.Pace = remote
+	if known := l.farSides.get(m.Label()); known != nil && shortcut {
+		options.Known = &known.facts
+		if remote {
+			options.Early = known.rung
+		}
+	}
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
-		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log,
+		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
 		Prompt: l.prompter(path), Dial: new(net.Dialer).DialContext,
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); !shortcut {
@@ -180,6 +188,7 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 		return nil, err
 	}
 	session, err := launch.Run(ctx, carrier) // closes the carrier on failure
+	l.farSides.note(label, session)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type local struct {
 	lastWords func(context.Context) // elsewhere: sends what was logged and printed so far
 	profiles  profiles              // environments for commands
 	images    imageStore            // for other systems
+	farSides  farSides              // at the end of hops from here
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.

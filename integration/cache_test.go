@@ -276,3 +276,90 @@ func connectOnce(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// A master that meets a host again sends the image before it has heard anything of
+// the command that it has asked for. Where the host has changed meanwhile, it is
+// met as if for the first time.
+func TestKnownHostIsNotAskedFirst(t *testing.T) {
+	host := cacheHost(t, lab.Host{})
+	var authenticating atomic.Bool
+	self := master(t, &contexts.Config{Prompt: func(context.Context, connect.Prompt) (string, error) {
+		authenticating.Store(true)
+		return "s3cret", nil
+	}})
+	hop := reach(t, host, "deploy")
+	hop.IdentitiesOnly = true
+	meet := func(through connect.Dialer) string {
+		t.Helper()
+		hop.Through = through
+		authenticating.Store(false)
+		n := child(t, self, hop)
+		who(t, n)
+		rung := rungOf(t, self, n)
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		return rung
+	}
+	first := meet(labDialer{})
+	if again := meet(deafening{&authenticating}); again != first {
+		t.Errorf("by %s, then by %s", first, again)
+	}
+	if out, err := host.Exec(t.Context(), "sh", "-c", "rm -f /usr/bin/perl*"); err != nil {
+		t.Fatal(out, err)
+	}
+	if rung := meet(deafening{&authenticating}); rung == bootstrap.RungPerl {
+		t.Error("perl was taken away and used")
+	}
+}
+
+// deafening opens connections on which, from the command on, nothing is heard until a
+// mebibyte has been said.
+type deafening struct{ authenticating *atomic.Bool }
+
+func (d deafening) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := lab.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &deafConn{Conn: conn, authenticating: d.authenticating, asked: make(chan struct{}), said: make(chan struct{})}, nil
+}
+
+type deafConn struct {
+	net.Conn
+	authenticating *atomic.Bool
+	asked          chan struct{} // closed by the writer
+	said           chan struct{} // closed by the writer, or Close
+	once           sync.Once     // closes said
+	total          int           // owned by the writer: bytes from the command on
+}
+
+func (c *deafConn) Write(b []byte) (int, error) {
+	// Behind the authentication no packet before that of the command is as large.
+	if c.total == 0 && len(b) > 500 && c.authenticating.Load() {
+		close(c.asked)
+		c.total = 1
+	}
+	if c.total > 0 {
+		c.total += len(b)
+	}
+	if c.total > 1<<20 {
+		c.once.Do(func() { close(c.said) })
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *deafConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case <-c.asked:
+		<-c.said
+	default:
+	}
+	return n, err
+}
+
+func (c *deafConn) Close() error {
+	c.once.Do(func() { close(c.said) })
+	return c.Conn.Close()
+}

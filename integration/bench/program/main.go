@@ -2,6 +2,7 @@
 // its end: a program of a user's size that does one job on another host.
 //
 //	program HOST native|openssh   one call, over our own ssh or the user's
+//	program HOST cached           one call; the image stays there for the next time
 //	program HOST far|near         100 x /bin/true as root, looped there or here
 //
 // It prints one byte when its work is done, and ends.
@@ -22,7 +23,7 @@ import (
 func main() {
 	contexts.Init()
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: program HOST native|openssh|far|near")
+		fmt.Fprintln(os.Stderr, "usage: program HOST native|openssh|cached|far|near")
 		os.Exit(2)
 	}
 	if err := do(context.Background(), os.Args[1], os.Args[2]); err != nil {
@@ -34,6 +35,7 @@ func main() {
 func do(ctx context.Context, host, way string) (err error) {
 	master, err := contexts.Start(ctx, &contexts.Config{
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Cache: way == "cached",
 	})
 	if err != nil {
 		return err

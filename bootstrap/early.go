@@ -1,0 +1,179 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The optimistic start: where it is known what the far side was like the last
+// time, the plan that did then, and the image, go right behind the command line,
+// and the first stage finds them when it comes to read. It prints its facts all
+// the same.
+//
+// The plan begins with a word that it has arrived, and goes on if the system is
+// the one that the image is for. What else may have changed (an interpreter that
+// is gone, a directory that is full) ends it like any plan: the image is read away,
+// a line says why, and the next plan is awaited. That comes from the facts, as if
+// nothing had been known.
+//
+// A profile that reads from its standard input may have taken the plan, and the
+// shell then passes over the image line by line. The far side is asked about that
+// by one more line, when the word that the plan has arrived does not come. The
+// answer settles it: lines are carried out in order. Should the plan have been
+// slow, and the child get that line in place of the shell, it passes over it.
+
+// rungEarly stands for the optimistic start as a whole in lines about it.
+const rungEarly = "early"
+
+// earlyPatience is how long behind the facts the word that the plan has arrived may
+// come. They left the far side together, but for a slow line.
+const earlyPatience = 2 * time.Second
+
+// Early says that a plan will be sent before the far side has spoken: the carrier has
+// to take it.
+func (l *Launch) Early() bool { return len(l.earlyRungs()) > 0 }
+
+// earlyRungs are those of the plan. Where the image may be in the cache none is sent,
+// as it would be in vain.
+func (l *Launch) earlyRungs() []string {
+	if l.opts.Early == "" || l.opts.Known == nil || l.opts.Same || l.opts.Pid > 0 || l.sought() != "" {
+		return nil
+	}
+	try, _ := rungsFor(l.opts.Known, l.opts.Rungs, l.opts.NoDisk)
+	i := slices.Index(try, l.opts.Early)
+	switch {
+	case i < 0:
+		return nil
+	case byShell(try[i]):
+		return try[i:]
+	}
+	return try[i : i+1]
+}
+
+// sendEarly sends the plan and the image, and returns the plan's rungs; none if
+// nothing was sent.
+func (d *dialogue) sendEarly(ctx context.Context) []string {
+	rungs := d.earlyRungs()
+	if len(rungs) == 0 {
+		return nil
+	}
+	known := d.opts.Known
+	image, err := d.opts.Images(ctx, known.GOOS(), known.GOARCH())
+	var p *plan
+	var data []byte
+	if err == nil {
+		p, data, err = d.plan(known, image)
+	}
+	if err != nil {
+		d.nudge = startNudger(d.c, !d.opts.NoNudge)
+		return nil // and is reported when it fails again
+	}
+	d.rung = rungs[0]
+	d.write(p.early(rungs), data, func() {})
+	return rungs
+}
+
+// early is the plan with what is around it.
+func (p *plan) early(rungs []string) string {
+	return p.marker + " " + strings.ReplaceAll(p.common(rungEarly), "\n", "") +
+		`printf "\n%s ack\n" "$m";if [ "$y" = ` + quote(p.facts.Kernel+" "+p.facts.Machine) + " ];then " +
+		strings.TrimSuffix(p.script(rungs), ";") +
+		`;else skip;bad "it is $y now";fi`
+}
+
+// awaitEarly waits for what becomes of the plan, behind the facts.
+func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
+	d.phase.Store(PhaseImage)
+	arrived, stop := d.askWhetherItArrived()
+	defer stop()
+	d.ack = arrived
+	notes := make(map[string][]string)
+	used, err := d.outcome(append(rungs[:len(rungs):len(rungs)], rungEarly), notes)
+	if err != nil || used == 0 {
+		return err == nil, err
+	}
+	d.lost = slices.Contains(notes[rungEarly], planLost)
+	<-d.sent
+	d.opts.Log.Debug("the far side is not as it was", "reasons", fmt.Sprint(notes))
+	return false, nil
+}
+
+// planLost is the answer to the question whether the plan has arrived.
+const planLost = "it did not arrive"
+
+// askWhetherItArrived asks when patience is over. It stops for good when arrived is
+// called, or stop, which waits until nothing is written any more.
+func (d *dialogue) askWhetherItArrived() (arrived, stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	arrived = sync.OnceFunc(func() { close(quit) })
+	sent := d.sent
+	go func() {
+		defer close(done)
+		timer := time.NewTimer(earlyPatience)
+		defer timer.Stop()
+		select {
+		case <-quit:
+			return
+		case <-timer.C:
+		}
+		<-sent // an image that is cut up would be worse
+		select {
+		case <-quit:
+		default:
+			_, _ = fmt.Fprintf(d.c, "\n%s printf \"\\n%%s fail %s 0 %s\\n\" \"$m\"\n", d.marker, rungEarly, planLost)
+		}
+	}()
+	return arrived, func() {
+		arrived()
+		<-done
+	}
+}
+
+// afterNudges passes over what was on its way when the child spoke, and meant for
+// the shell: newlines, and lines that begin with the marker. No frame begins like
+// that.
+type afterNudges struct {
+	r      io.Reader
+	marker string
+	buf    []byte // read, not handed on
+	done   bool   // a frame has begun
+}
+
+func (a *afterNudges) Read(b []byte) (int, error) {
+	for {
+		if a.done && len(a.buf) > 0 {
+			n := copy(b, a.buf)
+			a.buf = a.buf[n:]
+			return n, nil
+		}
+		n, err := a.r.Read(b)
+		if a.done || n == 0 {
+			return n, err
+		}
+		a.buf = append(a.buf, b[:n]...)
+		a.strip()
+	}
+}
+
+// strip takes away what is not a frame, and notes where one begins.
+func (a *afterNudges) strip() {
+	word := a.marker + " "
+	for {
+		a.buf = []byte(strings.TrimLeft(string(a.buf), "\r\n"))
+		start := string(a.buf[:min(len(a.buf), len(word))])
+		if start != word {
+			a.done = !strings.HasPrefix(word, start)
+			return
+		}
+		_, rest, whole := strings.Cut(string(a.buf), "\n")
+		if !whole && len(a.buf) <= maxLine {
+			return
+		}
+		a.buf = []byte(rest)
+	}
+}

@@ -1,0 +1,207 @@
+//go:build linux
+
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// remembered are the options with which a far side is met again, by the rung that it
+// was met by.
+func remembered(t *testing.T, rung string) Options {
+	t.Helper()
+	o := opts()
+	o.Rungs = []string{rung}
+	l := NewLaunch(o)
+	s := born(t, l, start(t, l.command()), "")
+	s.Link.Close()
+	o = opts()
+	facts := s.Facts
+	o.Known, o.Early = &facts, s.Rung
+	return o
+}
+
+// again meets a far side, by a line behind commands, and says how many round trips
+// that took.
+func again(t *testing.T, o Options, env []string, before string) (*Session, int) {
+	t.Helper()
+	l := NewLaunch(o)
+	if !l.Early() {
+		t.Fatal("nothing is sent early")
+	}
+	cmd := exec.Command("/bin/sh", "-c", before+"\n"+l.Line())
+	cmd.Env = append(os.Environ(), env...)
+	c := &counting{Carrier: start(t, cmd)}
+	s, err := l.Run(bound(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := c.turns
+	if err := s.Welcome(Welcome{ID: 7, Path: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, s)
+	s.Link.Close()
+	return s, turns
+}
+
+func TestOptimisticStart(t *testing.T) {
+	for _, rung := range ladder {
+		t.Run(rung, func(t *testing.T) {
+			if rung == RungTmpfs {
+				needRoot(t)
+			}
+			o := remembered(t, rung)
+			if s, turns := again(t, o, nil, ""); s.Rung != rung || turns != 1 || s.Lost || s.Facts.Machine == "" {
+				t.Errorf("rung %s, %d round trips, %+v", s.Rung, turns, s)
+			}
+		})
+	}
+}
+
+// Where the far side is not what it was, the ordinary way follows, one round trip
+// longer.
+func TestOptimisticStartFails(t *testing.T) {
+	without := func(names ...string) string {
+		all := append([]string{"PATH=" + tools(t, append(append([]string{}, basics...), "gzip", "sha256sum")...)}, names...)
+		return strings.Join(all, ":")
+	}
+	for name, test := range map[string]struct {
+		rung   string
+		change func(o *Options)
+		env    func(t *testing.T) []string
+		before string
+		want   string // the rung in the end; "" is any
+		turns  int
+		lost   bool
+	}{
+		"the interpreter is gone": {rung: RungPerl, env: func(t *testing.T) []string { return []string{without()} }, turns: 2},
+		"the interpreter is a shell": {rung: RungPython, turns: 2, env: func(t *testing.T) []string {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "python3"), []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+		}, want: RungPerl},
+		"another system": {
+			rung: RungPerl, change: func(o *Options) {
+				known := *o.Known
+				known.Machine = "riscv64"
+				o.Known = &known
+				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
+					if goarch == "riscv64" {
+						return NewImage(bytes.Repeat([]byte("another image\n"), 100_000), goos, goarch), nil
+					}
+					return OwnSource(ctx, goos, goarch)
+				}
+			}, want: RungPerl, turns: 2,
+		},
+		"the directories are gone": {
+			rung: RungRAM, change: func(o *Options) {
+				known := *o.Known
+				known.Dirs = []string{"/nowhere"}
+				o.Known = &known
+				o.NoDisk, o.Rungs = true, []string{RungRAM}
+			}, want: RungRAM, turns: 2,
+		},
+		"the profile takes the plan": {rung: RungPerl, before: "read a;read b;read c", want: RungPerl, turns: 3, lost: true},
+		"the profile takes a piece":  {rung: RungRAM, before: "head -c 300000 >/dev/null", turns: 3, lost: true},
+		"the profile takes a line":   {rung: RungPerl, before: "read a", want: RungPerl, turns: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := remembered(t, test.rung)
+			if test.change != nil {
+				test.change(&o)
+			}
+			var env []string
+			if test.env != nil {
+				env = test.env(t)
+			}
+			s, turns := again(t, o, env, test.before)
+			if test.want != "" && s.Rung != test.want || turns != test.turns || s.Lost != test.lost {
+				t.Errorf("rung %s, %d round trips, lost %v", s.Rung, turns, s.Lost)
+			}
+		})
+	}
+}
+
+// A far side that is only slow gets asked whether the plan has arrived. What it would
+// have answered is for a shell that is not there any more, and harms nothing.
+func TestSlowPlanIsNotTakenForLost(t *testing.T) {
+	o := remembered(t, RungPerl)
+	l := NewLaunch(o)
+	c := &muffled{Carrier: start(t, l.command()), asked: make(chan struct{})}
+	s, err := l.Run(bound(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Lost || s.Rung != RungPerl {
+		t.Errorf("%+v", s)
+	}
+	if err := s.Welcome(Welcome{ID: 7, Path: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, s)
+}
+
+// muffled holds back what comes behind the facts until the question was put.
+type muffled struct {
+	Carrier
+	heard bool // owned by the reader
+	once  sync.Once
+	asked chan struct{}
+}
+
+func (m *muffled) Read(b []byte) (int, error) {
+	if m.heard {
+		<-m.asked
+		return m.Carrier.Read(b)
+	}
+	// Byte by byte, so that the facts come alone.
+	n, err := m.Carrier.Read(b[:1])
+	m.heard = n == 1 && b[0] == '.'
+	if m.heard {
+		b[1] = '\n'
+		n = 2
+	}
+	return n, err
+}
+
+func (m *muffled) Write(b []byte) (int, error) {
+	n, err := m.Carrier.Write(b)
+	if bytes.Contains(b, []byte(planLost)) {
+		m.once.Do(func() { close(m.asked) })
+	}
+	return n, err
+}
+
+func TestNothingIsSentEarlyUnlessItCanHelp(t *testing.T) {
+	facts := &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}
+	for name, test := range map[string]struct {
+		change func(o *Options)
+		want   bool
+	}{
+		"as it was":           {func(*Options) {}, true},
+		"nothing is known":    {func(o *Options) { o.Known = nil }, false},
+		"no rung is known":    {func(o *Options) { o.Early = "" }, false},
+		"the rung has closed": {func(o *Options) { o.Rungs = []string{RungRAM} }, false},
+		"by the cache":        {func(o *Options) { o.Early = RungCache }, false},
+		"the cache has it":    {func(o *Options) { o.Cache = true }, false},
+		"the same host":       {func(o *Options) { o.Same = true }, false},
+	} {
+		o := opts()
+		o.Known, o.Early = facts, RungPerl
+		test.change(&o)
+		if got := NewLaunch(o).Early(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package contexts
+
+import (
+	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// maxFarSides bounds how many far sides are remembered. One takes a few hundred
+// bytes.
+const maxFarSides = 1024
+
+// farSides remembers what was at the end of hops that were made from here, by
+// their labels, for as long as this context lives: the next connect to one of them
+// can start without asking. What is remembered may be wrong by then.
+type farSides struct {
+	mu  sync.Mutex
+	all map[string]farSide
+}
+
+type farSide struct {
+	facts bootstrap.Facts
+	rung  string // by which a child was started; "" where it is better to wait for the far side
+}
+
+// get returns what is known, nil if nothing is.
+func (f *farSides) get(label string) *farSide {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known, ok := f.all[label]; ok {
+		return &known
+	}
+	return nil
+}
+
+// note learns from a connect; without a session it has failed, and what was known
+// is not to be relied on.
+func (f *farSides) note(label string, s *bootstrap.Session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s == nil {
+		delete(f.all, label)
+		return
+	}
+	if s.Facts.Machine == "" {
+		return // it was started before there were facts
+	}
+	if f.all == nil {
+		f.all = make(map[string]farSide)
+	}
+	if _, known := f.all[label]; !known && len(f.all) >= maxFarSides {
+		for other := range f.all {
+			delete(f.all, other)
+			break
+		}
+	}
+	known := farSide{facts: s.Facts, rung: s.Rung}
+	if s.Lost {
+		known.rung = ""
+	}
+	f.all[label] = known
+}
