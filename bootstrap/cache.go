@@ -35,7 +35,7 @@ const stageCache = `h=%s;c=${XDG_CACHE_HOME:-$HOME/.cache}/mitosis;f=$c/$h-${y#*
 	`[ -L "$c" ]||[ -L "$f" ]||{ [ -f "$f" ]&&{ ` +
 	`case $(ls -lLd $s;cd "$c"&&ls -ld .) in -r?x------*drwx------*)[ -O $s ]&&[ -O "$c" ]&&` +
 	`case $(openssl dgst -sha256 -r <$s 2>/dev/null||sha256sum <$s||shasum -a 256 <$s) in $h*)` +
-	`$s %s&&exec $s %s$m %s$h%s;esac;esac;} 8<"$f";};`
+	`$s %s&&%s;esac;esac;} 8<"$f";};`
 
 // cacheHasNot is the reason of a plan for [RungCache] that found nothing it could
 // use.
@@ -45,7 +45,7 @@ const cacheHasNot = "there is no such image in the cache"
 // for the system which the far side had the last time, or else for our own. It is
 // "" where the cache is not asked for, or there is a shorter way, or no image.
 func (l *Launch) sought() string {
-	if !l.opts.Cache || l.opts.Same || l.opts.Pid > 0 {
+	if !l.opts.Cache || l.opts.Same && !l.opts.Probe || l.opts.Pid > 0 {
 		return ""
 	}
 	l.look.Do(func() {
@@ -67,7 +67,12 @@ func (l *Launch) lookup(hash string) string {
 	if label != "" {
 		label = " " + label
 	}
-	return fmt.Sprintf(stageCache, hash, guard.CheckPrefix, guard.GuardPrefix, guard.ImagePrefix, label)
+	return l.inCache(hash, fmt.Sprintf("exec $s %s$m %s$h%s", guard.GuardPrefix, guard.ImagePrefix, label))
+}
+
+// inCache is the statement that does something if the image is in the cache.
+func (l *Launch) inCache(hash, do string) string {
+	return fmt.Sprintf(stageCache, hash, guard.CheckPrefix, do)
 }
 
 // cache is the plan that looks for one more image in the cache. Nothing follows

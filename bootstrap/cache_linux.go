@@ -152,41 +152,34 @@ func inspect(path string) (there, harmed bool) {
 	return true, false
 }
 
-// store writes our own executable, and gives it its name when it is complete.
-func store(base, path string) (err error) {
+// store writes our own executable, and gives it its name when it is complete and
+// right. A process that is forked while the file is open for writing keeps it from
+// being executed; that ends with its exec, and who comes in between uses another rung.
+func store(base, path string) error {
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return err
 	}
 	defer self.Close()
-	f, err := os.CreateTemp(base, halfPrefix)
+	half := filepath.Join(base, halfPrefix+guard.Marker)
+	f, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o500)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
+	_, err = io.Copy(f, self)
+	if err = errors.Join(err, f.Close()); err == nil {
+		if right, _ := inspect(half); !right {
+			err = ErrImageHash
 		}
-	}()
-	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, h), self)
-	if err == nil && hex.EncodeToString(h.Sum(nil)) != guard.ImageHash {
-		err = ErrImageHash
 	}
+	// Whatever had the name is gone by that, a directory excepted.
 	if err == nil {
-		err = f.Chmod(0o500)
-	}
-	// A process that is forked while the file is open for writing keeps it
-	// from being executed; that ends with its exec, and the next child uses
-	// another rung until then.
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	// Whatever had the name, a directory excepted, is gone by that.
-	if err = os.Rename(f.Name(), path); errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EEXIST) {
-		if err = os.RemoveAll(path); err == nil {
-			err = os.Rename(f.Name(), path)
+		if err = os.Rename(half, path); err != nil && os.RemoveAll(path) == nil {
+			err = os.Rename(half, path)
 		}
+	}
+	if err != nil {
+		_ = os.Remove(half)
 	}
 	return err
 }
@@ -198,10 +191,11 @@ func forgetCached(base string) {
 		hash, _, dashed := strings.Cut(e.Name(), "-")
 		return dashed && len(hash) == 2*sha256.Size
 	})
-	half, _ := filepath.Glob(filepath.Join(base, halfPrefix+"*"))
-	for _, name := range half {
-		if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > halfAge {
-			_ = os.Remove(name)
+	entries, _ := os.ReadDir(base)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), halfPrefix) && time.Since(info.ModTime()) > halfAge {
+			_ = os.Remove(filepath.Join(base, e.Name()))
 		}
 	}
 }

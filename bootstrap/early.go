@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -106,30 +105,22 @@ func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
 // planLost is the answer to the question whether the plan has arrived.
 const planLost = "it did not arrive"
 
-// askWhetherItArrived asks when patience is over. It stops for good when arrived is
-// called, or stop, which waits until nothing is written any more.
+// askWhetherItArrived asks when patience is over, unless arrived is called before. stop
+// waits until nothing is written any more.
 func (d *dialogue) askWhetherItArrived() (arrived, stop func()) {
-	quit, done := make(chan struct{}), make(chan struct{})
-	arrived = sync.OnceFunc(func() { close(quit) })
-	sent := d.sent
+	ctx, cancel := context.WithTimeout(context.Background(), earlyPatience)
+	sent, done := d.sent, make(chan struct{})
 	go func() {
 		defer close(done)
-		timer := time.NewTimer(earlyPatience)
-		defer timer.Stop()
-		select {
-		case <-quit:
+		<-ctx.Done()
+		if ctx.Err() == context.Canceled {
 			return
-		case <-timer.C:
 		}
 		<-sent // an image that is cut up would be worse
-		select {
-		case <-quit:
-		default:
-			_, _ = fmt.Fprintf(d.c, "\n%s printf \"\\n%%s fail %s 0 %s\\n\" \"$m\"\n", d.marker, rungEarly, planLost)
-		}
+		_, _ = io.WriteString(d.c, "\n"+d.marker+` printf "\n%s fail `+rungEarly+` 0 `+planLost+`\n" "$m"`+"\n")
 	}()
-	return arrived, func() {
-		arrived()
+	return cancel, func() {
+		cancel()
 		<-done
 	}
 }

@@ -38,7 +38,7 @@ func again(t *testing.T, o Options, env []string, before string) (*Session, int)
 	}
 	cmd := exec.Command("/bin/sh", "-c", before+"\n"+l.Line())
 	cmd.Env = append(os.Environ(), env...)
-	c := &counting{Carrier: start(t, cmd)}
+	c := &counting{Carrier: &spoken{Carrier: start(t, cmd), spoke: make(chan struct{})}}
 	s, err := l.Run(bound(t), c)
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +50,23 @@ func again(t *testing.T, o Options, env []string, before string) (*Session, int)
 	answers(t, s)
 	s.Link.Close()
 	return s, turns
+}
+
+// spoken is a carrier at whose far end nobody is as quick as we are.
+type spoken struct {
+	Carrier
+	once  sync.Once
+	spoke chan struct{}
+}
+
+func (s *spoken) Write(b []byte) (int, error) {
+	defer s.once.Do(func() { close(s.spoke) })
+	return s.Carrier.Write(b)
+}
+
+func (s *spoken) Read(b []byte) (int, error) {
+	<-s.spoke
+	return s.Carrier.Read(b)
 }
 
 func TestOptimisticStart(t *testing.T) {

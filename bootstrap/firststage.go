@@ -62,11 +62,8 @@ func (l *Launch) script() string {
 	var b strings.Builder
 	half := len(l.marker) / 2
 	fmt.Fprintf(&b, stageMarker, l.marker[:half], l.marker[half:])
-	if l.opts.Same || l.opts.Pid > 0 {
-		pid := l.opts.Pid
-		if pid <= 0 {
-			pid = os.Getpid()
-		}
+	if (l.opts.Same || l.opts.Pid > 0) && !l.opts.Probe {
+		pid := l.pid()
 		if dev, ino, ok := executableID(pid); ok {
 			label := l.label()
 			if label != "" {
@@ -76,12 +73,20 @@ func (l *Launch) script() string {
 		}
 	}
 	b.WriteString(stageReady)
-	if hash := l.sought(); hash != "" {
+	if hash := l.sought(); hash != "" && !l.opts.Probe {
 		b.WriteString(l.lookup(hash))
 	}
 	fmt.Fprintf(&b, stageFacts, strings.Join(stageTools, " "))
 	b.WriteString(stageLoop)
 	return b.String()
+}
+
+// pid is the process whose executable is offered.
+func (l *Launch) pid() int {
+	if l.opts.Pid > 0 {
+		return l.opts.Pid
+	}
+	return os.Getpid()
 }
 
 // loop is the command that takes up the reading of plans again after a rung

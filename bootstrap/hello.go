@@ -44,7 +44,7 @@ type Welcome struct {
 // A Session is a child that has said hello.
 type Session struct {
 	Hello Hello
-	Facts Facts  // zero where the child was started without a first stage
+	Facts Facts  // zero where the child was started before there were any
 	Rung  string // by which the child was started
 	Said  string // the last of what was printed before the child's first word
 	// Sought says that the image was looked for in the cache; where the child was

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -35,6 +34,9 @@ type Options struct {
 	// Same says that the far side is probably this host: the executable is
 	// offered through /proc, and no image is packed ahead of need.
 	Same bool
+	// Probe is for a launch that is to find out how the rungs stand, and starts
+	// nothing: see [Launch.Probe].
+	Probe bool
 	// Pid is the process whose executable is offered; 0: this one.
 	Pid int
 	// NoNudge stops the newlines that get a profile going which reads standard
@@ -81,9 +83,10 @@ var usual atomic.Uint32
 func init() { usual.Store(uint32(Zstd)) }
 
 // prefetch packs the image that is most probably wanted while the tool is still
-// busy with keys and passwords.
+// busy with keys and passwords. Where it may be in the cache it is most probably not
+// wanted, and packing would only take the processors from the handshake.
 func (l *Launch) prefetch() {
-	if l.opts.Same || l.opts.Pid > 0 {
+	if l.opts.Same || l.opts.Pid > 0 || l.opts.Probe || l.sought() != "" {
 		return
 	}
 	l.packed.Do(func() {
@@ -114,24 +117,3 @@ func (l *Launch) Run(ctx context.Context, c Carrier) (*Session, error) {
 	s, err := d.run()
 	return s, d.finish(err)
 }
-
-// Probe runs the first stage only, which c must have been started with, and
-// closes c.
-func (l *Launch) Probe(ctx context.Context, c Carrier) (Facts, error) {
-	d := l.dial(ctx, c)
-	err := d.awaitFacts()
-	if err == nil && d.facts == nil {
-		err = errors.New("a child was started where facts were asked for")
-	}
-	if err != nil {
-		return Facts{}, d.finish(err)
-	}
-	facts := *d.facts
-	d.finish(errProbed)
-	return facts, nil
-}
-
-var errProbed = errors.New("probed")
-
-// Probe is [Launch.Probe].
-func Probe(ctx context.Context, c Carrier, l *Launch) (Facts, error) { return l.Probe(ctx, c) }

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,16 +144,115 @@ func TestFingerprintMismatch(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	l := NewLaunch(opts())
-	c := start(t, exec.Command("/bin/sh", "-c", "echo hello;"+l.Line()))
-	f, err := Probe(bound(t), c, l)
-	if err != nil {
+	needRoot(t)
+	for name, test := range map[string]struct {
+		has    []string
+		before string
+		change func(o *Options)
+		rung   string
+		works  []string // the rungs that do, and one of their places each
+		lacks  []string // what the others lack
+	}{
+		"everything": {
+			has:   []string{"perl", "python3", "unshare"},
+			rung:  RungPerl,
+			works: []string{"memfd-perl: /", "memfd-python3: /", "ram: /dev/shm", "tmpfs: /mnt", "disk: /var/tmp"},
+			lacks: []string{"exec: not on this host, or not by a user who may read this program", "cache: not asked for"},
+		},
+		"nothing but a disk": {
+			has: []string{"python3"}, before: noMemory, rung: RungPython,
+			change: func(o *Options) { o.Rungs = []string{RungPython, RungRAM, RungDisk} },
+			works:  []string{"memfd-python3: /", "disk: /var/tmp"},
+			lacks: []string{"memfd-perl: not among the rungs that are allowed",
+				"ram: /dev/shm: execution not allowed, Permission denied", "tmpfs: not among the rungs that are allowed"},
+		},
+		"this host": {
+			change: func(o *Options) { o.Same, o.Cache, o.NoDisk = true, true, true }, rung: RungExec,
+			works: []string{"exec: /proc/", "ram: /dev/shm"},
+			lacks: []string{"cache: " + cacheHasNot, "memfd-perl: no interpreter: perl not found",
+				"memfd-python3: no interpreter: python3 not found", "tmpfs: unshare not found", "disk: not allowed to write to a disk"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tools(t, append(append([]string{}, basics...), test.has...)...)
+			if test.before != "" {
+				test.before = "mkdir -p /opt; mount -t tmpfs none /opt && cp -a " + dir + "/. /opt/;" + test.before
+				dir = "/opt"
+			}
+			o := opts()
+			o.Probe = true
+			if test.change != nil {
+				test.change(&o)
+			}
+			l := NewLaunch(o)
+			cmd := l.in(dir, test.before)
+			cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_RUNTIME_DIR=")
+			c := start(t, cmd)
+			offer, err := l.Probe(bound(t), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := offer.Facts; f.GOOS() != "linux" || f.Machine == "" || !f.has("head") || offer.Rung() != test.rung {
+				t.Errorf("%+v", offer)
+			}
+			var works, lacks []string
+			for _, r := range offer.Rungs {
+				if r.Lacks == "" {
+					works = append(works, r.Rung+": "+r.Where)
+				} else {
+					lacks = append(lacks, r.Rung+": "+r.Lacks)
+				}
+			}
+			for _, want := range test.works {
+				if !slices.ContainsFunc(works, func(s string) bool { return strings.HasPrefix(s, want) }) {
+					t.Errorf("%q is not among what works: %q", want, works)
+				}
+			}
+			for _, want := range test.lacks {
+				if !slices.Contains(lacks, want) {
+					t.Errorf("%q is not among what is lacking: %q", want, lacks)
+				}
+			}
+			gone(t, []int{c.cmd.Process.Pid})
+			for _, dir := range []string{"/dev/shm", "/run", "/tmp", "/var/tmp"} {
+				if left, _ := filepath.Glob(dir + "/.mitosis-" + l.marker + "*"); len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			}
+		})
+	}
+}
+
+// What would be used is what is used.
+func TestProbeFindsTheImageInTheCache(t *testing.T) {
+	f := newFar(t)
+	probe := func() Offer {
+		o := opts()
+		o.Cache, o.Probe = true, true
+		l := NewLaunch(o)
+		cmd := exec.Command("/bin/sh", "-c", l.Line())
+		cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+f.home)
+		offer, err := l.Probe(bound(t), start(t, cmd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return offer
+	}
+	if offer := probe(); offer.Rung() == RungCache || offer.Rungs[1].Lacks != cacheHasNot {
+		t.Errorf("%+v", offer)
+	}
+	if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
+		t.Fatal(kept)
+	}
+	if offer := probe(); offer.Rung() != RungCache || offer.Rungs[1].Where != f.image(t) {
+		t.Errorf("%+v", offer)
+	}
+	if err := os.Chmod(f.image(t), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if f.GOOS() != "linux" || f.Machine == "" || !f.has("sha256sum") || !f.has("head") {
-		t.Errorf("%+v", f)
+	if offer := probe(); offer.Rung() == RungCache || offer.Rungs[1].Lacks != "what is there can't be used" {
+		t.Errorf("%+v", offer)
 	}
-	gone(t, []int{c.cmd.Process.Pid})
 }
 
 func TestTwoRoundTrips(t *testing.T) {

@@ -145,20 +145,20 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 	}
 }
 
-// open lets a method open its pipe, with the first stage at the other end. With
-// shortcut a far side on this host may execute this program in its place, and one
-// that is known gets the image at once.
-func (l *local) open(ctx context.Context, m connect.Method, path string, shortcut bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
+// open lets a method open its pipe, with the first stage at the other end. A far
+// side on this host may execute this program in its place, and one that is known
+// gets the image at once; neither where it is only probed.
+func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Cache: l.cfg.Cache,
+		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Cache: l.cfg.Cache, Probe: probe,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
-	if lm, ok := m.(connect.LocalMethod); ok && shortcut {
+	if lm, ok := m.(connect.LocalMethod); ok {
 		options.Same = sameHostReadable(lm.LocalUser())
 	}
 	_, remote := m.(connect.RemoteMethod)
 	options.Pace = remote
-	if known := l.farSides.get(m.Label()); known != nil && shortcut {
+	if known := l.farSides.get(m.Label()); known != nil && !probe {
 		options.Known = &known.facts
 		if remote {
 			options.Early = known.rung
@@ -169,7 +169,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
 		Prompt: l.prompter(path), Dial: new(net.Dialer).DialContext,
 	}
-	if env.Exec, env.ExecArgv = launch.Exec(); !shortcut {
+	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
 	}
 	carrier, err := m.Open(ctx, env)
@@ -183,7 +183,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, shortcu
 // image behind it and hears the child's hello, the child is given its place in
 // the tree, and the router takes over the pipe.
 func (l *local) divide(ctx context.Context, m connect.Method, label, path string, b bounds) (*Node, error) {
-	launch, carrier, err := l.open(ctx, m, path, true)
+	launch, carrier, err := l.open(ctx, m, path, false)
 	if err != nil {
 		return nil, err
 	}

@@ -73,8 +73,8 @@ type Config struct {
 	// a few kilobytes instead of megabytes. The file is hashed each time before it
 	// is executed. The eight images that were used last stay. Where nothing can be
 	// kept or used, all goes on as without, and what could not be kept is
-	// logged. It holds for all contexts of the tree. Default: nothing is
-	// written at the far side.
+	// logged. It holds for all contexts of the tree, and NoDisk has no part
+	// in it. Default: nothing is written at the far side.
 	Cache bool
 	// Rungs restricts how an image may be started at the far side; see
 	// package bootstrap. Default: all, in order of preference.

@@ -15,9 +15,10 @@ const maxFarSides = 1024
 // can start without asking. What is remembered may be wrong by then.
 type farSides struct {
 	mu  sync.Mutex
-	all map[string]farSide
+	all map[string]*farSide
 }
 
+// Immutable.
 type farSide struct {
 	facts bootstrap.Facts
 	rung  string // by which a child was started; "" where it is better to wait for the far side
@@ -27,10 +28,7 @@ type farSide struct {
 func (f *farSides) get(label string) *farSide {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if known, ok := f.all[label]; ok {
-		return &known
-	}
-	return nil
+	return f.all[label]
 }
 
 // note learns from a connect; without a session it has failed, and what was known
@@ -46,7 +44,7 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 		return // it was started before there were facts
 	}
 	if f.all == nil {
-		f.all = make(map[string]farSide)
+		f.all = make(map[string]*farSide)
 	}
 	if _, known := f.all[label]; !known && len(f.all) >= maxFarSides {
 		for other := range f.all {
@@ -54,7 +52,7 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 			break
 		}
 	}
-	known := farSide{facts: s.Facts, rung: s.Rung}
+	known := &farSide{facts: s.Facts, rung: s.Rung}
 	if s.Lost {
 		known.rung = ""
 	}

@@ -11,35 +11,39 @@ import (
 // Facts are what the first stage finds at the far side of a hop.
 type Facts = bootstrap.Facts
 
-var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequest) (Facts, error) {
+// An Offer is what a far side has for a child: facts, and how each rung of the
+// ladder stands there.
+type Offer = bootstrap.Offer
+
+var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequest) (Offer, error) {
 	l := callOf(ctx).l
 	m, err := q.method()
 	if err != nil {
-		return Facts{}, err
+		return Offer{}, err
 	}
-	facts, err := l.probe(ctx, m)
-	return facts, reasonOf(err)
+	offer, err := l.probe(ctx, m)
+	return offer, reasonOf(err)
 })
 
-// Probe goes over a hop like Connect, but starts nothing there: it returns
-// what a child would have to live with.
-func (n *Node) Probe(ctx context.Context, m connect.Method) (Facts, error) {
+// Probe goes over a hop like Connect, but starts no child there: it returns
+// what one would have to live with, and how it would be started.
+func (n *Node) Probe(ctx context.Context, m connect.Method) (Offer, error) {
 	if n.id == n.self.id {
 		return n.self.probe(ctx, m)
 	}
 	return connecting(ctx, n.self, n, m, bounds{}, probeFunc)
 }
 
-func (l *local) probe(ctx context.Context, m connect.Method) (Facts, error) {
+func (l *local) probe(ctx context.Context, m connect.Method) (Offer, error) {
 	path := joinPath(l.selfNode, m.Label())
 	ctx, cancel := l.connectContext(ctx)
 	defer cancel()
-	launch, carrier, err := l.open(ctx, m, path, false)
+	launch, carrier, err := l.open(ctx, m, path, true)
 	if err == nil {
-		var facts Facts
-		if facts, err = launch.Probe(ctx, carrier); err == nil {
-			return facts, nil
+		var offer Offer
+		if offer, err = launch.Probe(ctx, carrier); err == nil {
+			return offer, nil
 		}
 	}
-	return Facts{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: err}
+	return Offer{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: err}
 }

@@ -26,8 +26,12 @@ const cacheDir = "/home/deploy/.cache/mitosis"
 // cacheHost is a host with a user that has a password.
 func cacheHost(t *testing.T, h lab.Host) *lab.Running {
 	t.Helper()
-	h.Users = append(h.Users, lab.User{Name: "deploy", Password: "s3cret"})
-	h.SSHD = &lab.SSHD{}
+	if h.Users == nil {
+		h.Users = []lab.User{{Name: "deploy", Password: "s3cret"}}
+	}
+	if h.SSHD == nil {
+		h.SSHD = &lab.SSHD{}
+	}
 	return start(t, h)
 }
 
@@ -197,13 +201,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var host *lab.Running
-			if len(test.host.Users) > 0 {
-				test.host.SSHD = &lab.SSHD{}
-				host = start(t, test.host)
-			} else {
-				host = cacheHost(t, test.host)
-			}
+			host := cacheHost(t, test.host)
 			log, said := newJournal(t)
 			for range 2 {
 				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.rung == bootstrap.RungCache {
@@ -281,7 +279,16 @@ func connectOnce(t *testing.T) {
 // the command that it has asked for. Where the host has changed meanwhile, it is
 // met as if for the first time.
 func TestKnownHostIsNotAskedFirst(t *testing.T) {
-	host := cacheHost(t, lab.Host{})
+	for name, sshd := range map[string]*lab.SSHD{"OpenSSH": {}, "dropbear": {Dropbear: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			meetAgain(t, cacheHost(t, lab.Host{SSHD: sshd}))
+		})
+	}
+}
+
+func meetAgain(t *testing.T, host *lab.Running) {
+	t.Helper()
 	var authenticating atomic.Bool
 	self := master(t, &contexts.Config{Prompt: func(context.Context, connect.Prompt) (string, error) {
 		authenticating.Store(true)
@@ -313,8 +320,8 @@ func TestKnownHostIsNotAskedFirst(t *testing.T) {
 	}
 }
 
-// deafening opens connections on which, from the command on, nothing is heard until a
-// mebibyte has been said.
+// deafening opens connections on which, from the command on, nothing is heard until
+// 16 KiB have been said, which is less than the smallest window of a server.
 type deafening struct{ authenticating *atomic.Bool }
 
 func (d deafening) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -343,7 +350,7 @@ func (c *deafConn) Write(b []byte) (int, error) {
 	if c.total > 0 {
 		c.total += len(b)
 	}
-	if c.total > 1<<20 {
+	if c.total > 16<<10 {
 		c.once.Do(func() { close(c.said) })
 	}
 	return c.Conn.Write(b)

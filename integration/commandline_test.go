@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,6 +112,36 @@ func shellStatus(t *testing.T, err error) int {
 
 func (o *office) command(ctx context.Context, args ...string) *lab.Cmd {
 	return o.desk.Command(ctx, append([]string{o.program}, args...)...)
+}
+
+// The table of a probe has a row for each rung, and says which would be used.
+func TestProbeFromTheCommandLine(t *testing.T) {
+	o := newOffice(t, nil)
+	before := look(o.web)
+	r := finish(t, o.command(t.Context(), "probe", o.path))
+	if r.status != 0 || r.err != "" {
+		t.Fatalf("%+v", r)
+	}
+	for _, row := range [][]string{
+		{"system", "Linux"}, {"would", "start", "by", "memfd-perl"},
+		{"RUNG", "STATE", "WHERE", "LACKS"},
+		{"exec", "closed", "-", "not", "on", "this", "host,"}, {"cache", "closed", "-", "not", "asked", "for"},
+		{"memfd-perl", "used", "/usr/bin/perl", "-"}, {"memfd-python3", "open", "/usr/bin/python3", "-"},
+		{"ram", "open", "/dev/shm"}, {"tmpfs", "closed", "-", "not", "root"}, {"disk", "open", "/home/deploy", "/var/tmp"},
+	} {
+		found := false
+		for line := range strings.Lines(r.out) {
+			words := strings.Fields(line)
+			found = found || len(words) >= len(row) && slices.Equal(words[:len(row)], row)
+		}
+		if !found {
+			t.Errorf("no row %q", row)
+		}
+	}
+	if t.Failed() {
+		t.Log(r.out)
+	}
+	before.restored(t, patience)
 }
 
 func TestRunFromTheCommandLine(t *testing.T) {

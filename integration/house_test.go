@@ -112,8 +112,8 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 // (docs/rationale.md says where the bytes are and what it would take); until it is,
 // this holds what has been reached.
 const (
-	gzipLimit = 2_343_000
-	zstdLimit = 2_100_000
+	gzipLimit = 2_365_000
+	zstdLimit = 2_110_000
 )
 
 // buildExample builds a program of examples as it is to be delivered.

@@ -28,7 +28,7 @@ func commands() []command {
 		{"socks", "HOP [[BIND:]PORT]", "a SOCKS5 server here that connects from there", socksText, parseSocks},
 		{"ssh", "HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", "", parseSSH},
 		{"with", "[NAME=]HOPS... -- PROGRAM [ARGUMENT]...", "a local program whose ssh leads there", "", parseWith},
-		{"probe", "HOP...", "show what a host offers to a copy that wants to run there", "", parseProbe},
+		{"probe", "HOP...", "how a copy would be started there, and what else a host lacks", "", parseProbe},
 		{"version", "", "print the version", "", parseVersion},
 		{"help", "[COMMAND]", "tell about the commands, or one of them", "", parseHelp},
 	}

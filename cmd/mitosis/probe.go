@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,22 +46,53 @@ func probe(hops []connect.Method, out io.Writer) error {
 		return err
 	}
 	defer self.Close()
-	facts, err := node.Probe(ctx, hops[len(hops)-1])
+	offer, err := node.Probe(ctx, hops[len(hops)-1])
 	if err != nil {
 		return err
 	}
+	return printOffer(out, &offer)
+}
+
+// printOffer prints the facts, and a table of the rungs: how each stands, where it
+// would do, and what it lacks.
+func printOffer(out io.Writer, offer *contexts.Offer) error {
+	facts := &offer.Facts
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "system\t%s %s\n", facts.Kernel, facts.Machine)
 	fmt.Fprintf(w, "image wanted\t%s/%s\n", facts.GOOS(), facts.GOARCH())
 	fmt.Fprintf(w, "user ID\t%d\n", facts.UID)
-	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools))
-	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs))
+	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools, " "))
+	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs, " "))
+	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.Rung(), "nothing: no way to start a child is open"))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\nRUNG\tSTATE\tWHERE\tLACKS\n")
+	for i := 0; i < len(offer.Rungs); {
+		rung := offer.Rungs[i].Rung
+		var where, lacks []string
+		for ; i < len(offer.Rungs) && offer.Rungs[i].Rung == rung; i++ {
+			if r := offer.Rungs[i]; r.Lacks == "" {
+				where = append(where, r.Where)
+			} else {
+				lacks = append(lacks, r.Lacks)
+			}
+		}
+		state := "closed"
+		switch {
+		case rung == offer.Rung():
+			state = "used"
+		case len(where) > 0:
+			state = "open"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rung, state, orNone(where, " "), orNone(lacks, "; "))
+	}
 	return w.Flush()
 }
 
-func orNone(list []string) string {
+func orNone(list []string, between string) string {
 	if len(list) == 0 {
-		return "none"
+		return "-"
 	}
-	return strings.Join(list, " ")
+	return strings.Join(list, between)
 }

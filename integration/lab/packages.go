@@ -23,6 +23,7 @@ const PostgreSQL = "/usr/lib/postgresql/*/bin/postgres"
 var Packages = []Package{
 	{"openssh-server", "sshd"},
 	{"openssh-client", "ssh"},
+	{"dropbear-bin", "dropbear"},
 	{"sudo", "sudo"},
 	{"opendoas", "doas"},
 	{"perl", "perl"},

@@ -34,7 +34,7 @@ func main() {
 
 func do(ctx context.Context, host, way string) (err error) {
 	master, err := contexts.Start(ctx, &contexts.Config{
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Cache: way == "cached",
 	})
 	if err != nil {

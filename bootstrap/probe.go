@@ -1,0 +1,192 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An Offer is what a far side has for a child.
+type Offer struct {
+	Facts Facts
+	// Rungs are what was found out about each rung, in the order of the ladder:
+	// several findings where a rung has several places.
+	Rungs []RungOffer
+}
+
+// A RungOffer is a place of a rung that would do, or why one does not. All was tried,
+// but for the image, unless what it needs is known to be missing.
+type RungOffer struct {
+	Rung  string
+	Where string // the place or the program, "" if it does not do
+	Lacks string // what it lacks, "" if it does
+}
+
+// Rung is the one by which a child would be started, "" if there is none.
+func (o *Offer) Rung() string {
+	for _, r := range o.Rungs {
+		if r.Lacks == "" {
+			return r.Rung
+		}
+	}
+	return ""
+}
+
+// Probe runs the first stage, with which c must have been started, finds out how
+// each rung stands, and closes c. Nothing is started there but tools, and nothing
+// stays; where places are tried, an empty file is there for a moment. It takes two
+// round trips.
+func (l *Launch) Probe(ctx context.Context, c Carrier) (Offer, error) {
+	d := l.dial(ctx, c)
+	err := d.awaitFacts()
+	if err == nil && d.facts == nil {
+		err = errors.New("a child was started where facts were asked for")
+	}
+	var offer Offer
+	if err == nil {
+		offer, err = d.probe()
+	}
+	if err != nil {
+		return Offer{}, d.finish(err)
+	}
+	_ = d.finish(errProbed) // which closes the carrier
+	return offer, nil
+}
+
+var errProbed = errors.New("probed")
+
+// Probe is [Launch.Probe].
+func Probe(ctx context.Context, c Carrier, l *Launch) (Offer, error) { return l.Probe(ctx, c) }
+
+// probe has the far side try all rungs that nothing is known against. What is known
+// it says again, so that all comes in order.
+func (d *dialogue) probe() (Offer, error) {
+	p := &plan{marker: d.marker, facts: d.facts}
+	tests := d.probeExec() + d.probeCache()
+	for _, rung := range ladder {
+		why := obstacle(rung, d.facts, d.opts.NoDisk)
+		if len(d.opts.Rungs) > 0 && !slices.Contains(d.opts.Rungs, rung) {
+			why = "not among the rungs that are allowed"
+		}
+		if why == "" {
+			tests += p.probe(rung)
+		} else {
+			tests += closed(rung, why)
+		}
+	}
+	d.send(p.probing(tests), nil)
+	defer func() { <-d.sent }()
+	offer := Offer{Facts: *d.facts}
+	for range maxEvents {
+		e, err := d.event()
+		if err != nil {
+			return Offer{}, err
+		}
+		r := RungOffer{}
+		var rest string
+		r.Rung, rest, _ = strings.Cut(e.rest, " ")
+		switch e.verb {
+		case verbAt:
+			r.Where = rest
+		case verbNo:
+			r.Lacks = strings.TrimPrefix(rest, "-: ")
+		case verbFail:
+			return offer, nil
+		}
+		offer.Rungs = append(offer.Rungs, r)
+	}
+	return Offer{}, ErrNoise
+}
+
+// closed is in place of the test of a rung about which there is no doubt.
+func closed(rung, why string) string { return "r=" + rung + ";no " + quote(why) + ";" }
+
+// rungProbe stands for the end of a probe in its last line.
+const rungProbe = "probe"
+
+// probing is the plan that carries out tests.
+func (p *plan) probing(tests string) string {
+	script := p.common(rungProbe) + fmt.Sprintf(shellCommon, 0) + shellTmpfs +
+		`yes(){ printf "\n%s at %s %s\n" "$m" "$r" "$1";};d=-;` + tests +
+		`r=` + rungProbe + `;bad end;`
+	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
+}
+
+// probe is the test of one rung.
+func (p *plan) probe(rung string) string {
+	test := "put"
+	switch rung {
+	case RungPerl:
+		return p.probeInterpreter(rung, "perl", "-e "+quote(perlProbe))
+	case RungPython:
+		return p.probeInterpreter(rung, "python3", "-S -c "+quote(fmt.Sprintf("exec(%q)", pythonProbe)))
+	case RungRAM:
+		test = "ram&&put"
+	case RungTmpfs:
+		test = "tmpfs"
+	}
+	script := ""
+	for _, place := range places(rung, p.facts) {
+		script += "next " + rung + " " + place + "&&" + test + `&&yes "$d";`
+	}
+	return script + "d=-;"
+}
+
+func (p *plan) probeInterpreter(rung, tool, program string) string {
+	wide, narrow := memfdNumbers(p.facts.GOARCH())
+	return fmt.Sprintf(`r=%s;e=$(%s %s %d %d 2>&1 </dev/null)&&yes "$(command -v %s)"||no "${e##*: }";`,
+		rung, tool, program, wide, narrow, tool)
+}
+
+// perlProbe and pythonProbe make an anonymous file, as perlScript and pythonScript
+// do, and execute a script of one line in it.
+const perlProbe = `$^F=250;
+$s="mitosis";
+$k=length(pack("p",0))==8?$ARGV[0]+0:$ARGV[1]+0;
+$d=syscall($k,$s,16);
+$d=syscall($k,$s,0)if$d<0;
+die"memfd_create: $!\n"if$d<0;
+open F,">&=",$d;
+syswrite F,"#!/bin/sh\n";
+system{"/proc/self/fd/$d"}"mitosis";
+die"execution not allowed, $!\n"if$?`
+
+const pythonProbe = `import os,sys,hashlib,zlib
+try:
+    try: d=os.memfd_create("mitosis",16)
+    except OSError: d=os.memfd_create("mitosis",0)
+    except AttributeError:
+        import ctypes
+        c=ctypes.CDLL(None,use_errno=True)
+        k=int(sys.argv[1 if sys.maxsize>1<<32 else 2])
+        d=c.syscall(k,b"mitosis",16)
+        if d<0: d=c.syscall(k,b"mitosis",0)
+        if d<0: raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
+    os.set_inheritable(d,True)
+    os.write(d,b"#!/bin/sh\n")
+    e="/proc/self/fd/%d"%d
+    sys.exit(os.spawnv(os.P_WAIT,e,["mitosis"]) and "execution not allowed")
+except OSError as x: sys.exit("memfd_create: "+x.strerror)`
+
+// probeExec is the test of the way without an image.
+func (d *dialogue) probeExec() string {
+	pid := d.pid()
+	dev, ino, ok := executableID(pid)
+	if !d.opts.Same || !ok {
+		return closed(RungExec, "not on this host, or not by a user who may read this program")
+	}
+	return fmt.Sprintf(`r=%s;[ "$(stat -Lc %%d.%%i /proc/%d/exe 2>/dev/null)" = %d.%d ]&&yes /proc/%d/exe||no "this program can't be seen from there";`,
+		RungExec, pid, dev, ino, pid)
+}
+
+// probeCache is the test of the cache, for the image that would be looked for.
+func (d *dialogue) probeCache() string {
+	hash := d.sought()
+	if hash == "" {
+		return closed(RungCache, "not asked for")
+	}
+	return fmt.Sprintf("r=%s;q=;%s"+`[ "$q" ]||if [ -f "$f" ];then no "what is there can't be used";else no "%s";fi;`,
+		RungCache, d.inCache(hash, `q=1&&yes "$f"`), cacheHasNot)
+}
