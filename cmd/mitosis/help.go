@@ -39,7 +39,8 @@ A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:US
 doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
 machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare or local; a
 path of hops is written ssh:web1/sudo, or as several arguments where HOP... is
-written. MITOSIS_LOG=debug in the environment shows what happens on the way.
+written. In the environment, MITOSIS_LOG=debug shows what happens on the way, and
+MITOSIS_CACHE=yes keeps the program at the hosts for the next time.
 `
 
 const (

@@ -59,6 +59,10 @@
 // MITOSIS_LOG is the least level of what is logged to standard error, "warn"
 // unless it is set. With "info" it has what tools say on the way, with "debug"
 // also how a copy comes to the far side.
+//
+// With MITOSIS_CACHE set to anything, hosts keep the program in their users' cache
+// directories, checked on each use, and the next time it does not have to be
+// sent: see contexts.Config.Cache.
 package main
 
 import (

@@ -17,9 +17,12 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// logVariable names the environment variable with the least level that is
-// logged, as slog spells it.
-const logVariable = "MITOSIS_LOG"
+// The variables of the environment: the least level that is logged, as slog spells
+// it; and, if it is set, that far sides keep the program for the next time.
+const (
+	logVariable   = "MITOSIS_LOG"
+	cacheVariable = "MITOSIS_CACHE"
+)
 
 // startTree makes this process a master. Errors say what tools said, so by
 // default the log has only what has no error to go with.
@@ -31,7 +34,7 @@ func startTree(ctx context.Context) (*contexts.Node, error) {
 		}
 	}
 	return contexts.Start(ctx, &contexts.Config{
-		Prompt: ask, Output: os.Stderr, LogLevel: level,
+		Prompt: ask, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "",
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }
