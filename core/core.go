@@ -38,6 +38,7 @@ const (
 	HandleLevel    Handle = 10 // parent to child: the log level wanted from here on
 	HandleHello    Handle = 11 // the first frame each way, before any routing
 	HandleMore     Handle = 12 // a further frame of the split message that Reply names; Dead flag: its sender gave up
+	HandleRoot     Handle = 13 // ancestor to descendant: it is the root of what is left of the tree
 
 	FirstDynamic Handle = 1000
 )

@@ -52,7 +52,11 @@ type Config struct {
 	Self      core.ID
 	Ancestors []core.ID // nearest first; none in the master
 	Block     core.Block
-	Limits    Limits
+	// FirstHandle is where the handles begin that are given out here; 0:
+	// core.FirstDynamic. A master that takes the place of another, under the same
+	// ID, must not use one again.
+	FirstHandle core.Handle
+	Limits      Limits
 	// AllowSiblings lets contexts that are neither ancestor nor descendant of
 	// each other exchange messages, with limited rights.
 	AllowSiblings bool
@@ -66,6 +70,10 @@ type Config struct {
 	// multiplexer goroutine and must neither block nor call Attach, AllocID,
 	// Grant or Close.
 	OnEvent func(Event)
+	// OnRoot is (*Router).OnRoot in programs in which a context may become the
+	// root of what is left of its tree, and nil in others, which are not to carry
+	// the code for it.
+	OnRoot func(r *Router, root core.ID, body []byte)
 }
 
 // EventKind says what happened to a context.
@@ -74,7 +82,8 @@ type EventKind uint8
 const (
 	Joined     EventKind = iota + 1 // a descendant joined the tree
 	Left                            // a descendant, or a context that was of interest, is gone
-	ParentLost                      // the link to the parent is lost: the local context has to end
+	ParentLost                      // the link to the parent is lost: the local context has to end, or is the root from now on
+	OthersLeft                      // an ancestor is the root from now on: all contexts are gone that are not below it
 )
 
 // Event is one change of the tree.
@@ -83,7 +92,9 @@ type Event struct {
 	ID     core.ID
 	Parent core.ID // Joined: the context that started it
 	Info   []byte  // Joined: LinkConfig.Info as given by the parent
-	Err    error   // Left, ParentLost: why
+	Err    error   // Left, ParentLost, OthersLeft: why
+
+	Stays func(core.ID) bool // OthersLeft: whether a context is the root or below it
 }
 
 // LinkConfig describes a link to be attached.
@@ -97,6 +108,9 @@ type LinkConfig struct {
 	Carrier io.ReadWriteCloser
 	// Info is announced to all ancestors with the ID of a child, unread.
 	Info []byte
+	// Known are IDs that the child has from another time, and may have given to
+	// those that are below it.
+	Known core.Block
 }
 
 // TryWriter is what a Carrier may be as well. It saves each small frame the

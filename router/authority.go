@@ -22,7 +22,7 @@ const (
 //	Call            full   full      limited     full     limited  -
 //	Log             full   full      limited     -        -        -
 //	Gone            -      full      limited     limited  limited  -
-//	Shutdown,
+//	Shutdown, Root,
 //	Level, Grant    full   full      -           -        -        -
 //	Route, IDs      -      -         adjacent    -        -        -
 //	Ping, Pong      -      adjacent  adjacent    -        -        -
@@ -109,7 +109,7 @@ func flagsFit(h core.Handle, f core.Flags) bool {
 // fit one frame.
 func servedByRouter(h core.Handle) bool {
 	switch h {
-	case core.HandleRoute, core.HandleGone, core.HandleIDs, core.HandlePing, core.HandlePong, core.HandleGrant:
+	case core.HandleRoute, core.HandleGone, core.HandleIDs, core.HandlePing, core.HandlePong, core.HandleGrant, core.HandleRoot:
 		return true
 	}
 	return false

@@ -22,7 +22,7 @@ var authorityTable = []struct {
 	{[]core.Handle{core.HandleGone}, ".FLLL.."},
 	{[]core.Handle{core.HandleRoute, core.HandleIDs}, "..l...."},
 	{[]core.Handle{core.HandlePing, core.HandlePong}, ".ll...."},
-	{[]core.Handle{core.HandleShutdown, core.HandleLevel, core.HandleGrant, 13, 500, 999}, "FF....."},
+	{[]core.Handle{core.HandleShutdown, core.HandleLevel, core.HandleGrant, core.HandleRoot, 14, 500, 999}, "FF....."},
 	{[]core.Handle{core.HandleMore, core.FirstDynamic, core.FirstDynamic + 1, 1 << 40, 1<<64 - 1}, "BBBBBBB"},
 }
 
@@ -52,7 +52,7 @@ func TestAuthorityTable(t *testing.T) {
 			}
 		}
 	}
-	for h := core.HandleNone; h <= core.HandleMore; h++ {
+	for h := core.HandleNone; h <= core.HandleRoot; h++ {
 		if !seen[h] {
 			t.Errorf("handle %d is not in the table", h)
 		}
@@ -65,7 +65,7 @@ func TestAuthorityTable(t *testing.T) {
 func TestFlagsOfEachHandle(t *testing.T) {
 	const split = core.First | core.More
 	for h := core.Handle(0); h <= core.FirstDynamic+1; h++ {
-		if h == core.HandleMore+3 {
+		if h == core.HandleRoot+3 {
 			h = core.FirstDynamic - 1
 		}
 		for f := core.Flags(0); f <= core.AllFlags; f++ {

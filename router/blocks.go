@@ -20,12 +20,14 @@ const (
 type idSpace struct {
 	free []core.Block
 	left uint64
+	all  blocks // what there ever was of them
 }
 
 func (s *idSpace) add(b core.Block) {
 	if b.N == 0 || b.First+core.ID(b.N) < b.First {
 		return
 	}
+	s.all = append(s.all, b)
 	s.free = append(s.free, b)
 	s.left += b.N
 }
@@ -61,7 +63,7 @@ func (s *idSpace) refill(n uint64) core.Block {
 	return s.take(min(n, refillBlock, (s.left+1)/2))
 }
 
-// blocks is the IDs that a child was given.
+// blocks is the IDs that a context was given.
 type blocks []core.Block
 
 func (b blocks) contain(id core.ID) bool {

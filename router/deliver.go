@@ -111,6 +111,10 @@ func (r *Router) serve(f *core.Frame, l *Link, v Verdict) {
 		r.onIDs(l, f.Header, f.Body)
 	case core.HandleGrant:
 		r.onGrant(f.Body)
+	case core.HandleRoot:
+		if r.onRoot != nil {
+			r.onRoot(r, f.Src, f.Body)
+		}
 	case core.HandleGone:
 		if v == AllowFull {
 			r.onGone(f.Body)

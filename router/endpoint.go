@@ -34,8 +34,8 @@ type endpointShard struct {
 	_  [40]byte // a cache line each
 }
 
-func (e *endpoints) init() {
-	e.next.Store(uint64(core.FirstDynamic) - 1)
+func (e *endpoints) init(first core.Handle) {
+	e.next.Store(uint64(max(first, core.FirstDynamic)) - 1)
 	for i := range e.shards {
 		e.shards[i].m = make(map[core.Handle]endpoint)
 	}

@@ -22,6 +22,7 @@ type Link struct {
 	peer    core.ID
 	parent  bool
 	info    []byte
+	known   core.Block // see LinkConfig
 	carrier io.ReadWriteCloser
 	try     TryWriter // the carrier; nil where it is none
 	q       *queue
@@ -66,7 +67,7 @@ func (r *Router) Attach(ctx context.Context, c LinkConfig) (*Link, error) {
 		return nil, &core.Error{Op: "attach", Err: context.Cause(ctx)}
 	}
 	l := &Link{
-		r: r, peer: c.Peer, parent: c.Parent, info: c.Info, carrier: c.Carrier,
+		r: r, peer: c.Peer, parent: c.Parent, info: c.Info, known: c.Known, carrier: c.Carrier,
 		q:     newQueue(r.limits.LinkQueue, 4*r.limits.ControlQueue),
 		done:  make(chan struct{}),
 		dying: make(chan struct{}), readEnd: make(chan struct{}), writeEnd: make(chan struct{}),

@@ -66,14 +66,23 @@ func (m *mux) attach(l *Link) error {
 		t = t.clone()
 		t.parent = l
 		m.publish(t)
+		// They joined before there was a way up, or told another parent.
+		all := make(idSet)
 		for _, c := range t.all() {
-			m.announce(c) // they joined before there was a way up
+			all[c.id] = struct{}{}
 		}
+		for order := depthFirst(t, all); len(order) > 0; order = order[:len(order)-1] {
+			m.announce(order[len(order)-1])
+		}
+		m.ids.refused = false
 		return nil
 	}
 	if b, ok := m.issued[l.peer]; ok {
 		delete(m.issued, l.peer)
 		l.mux.blocks, l.mux.gotIDs = blocks{b}, b.N+1
+	}
+	if l.known.N > 0 {
+		l.mux.blocks = append(l.mux.blocks, l.known)
 	}
 	m.joined(&member{id: l.peer, parent: t.self, link: l, info: l.info})
 	l.ping() // the first measurement of the round trip

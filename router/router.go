@@ -19,6 +19,7 @@ type Router struct {
 	limits   Limits
 	log      *slog.Logger
 	handlers map[core.Handle]func(Message)
+	onRoot   func(r *Router, root core.ID, body []byte) // may be nil
 
 	// table is what readers and senders see of the tree. Only the
 	// multiplexer stores it.
@@ -57,11 +58,11 @@ func New(c Config) *Router {
 		log = slog.New(slog.DiscardHandler)
 	}
 	r := &Router{
-		self: c.Self, limits: c.Limits.withDefaults(), log: log, handlers: c.Handlers,
+		self: c.Self, limits: c.Limits.withDefaults(), log: log, handlers: c.Handlers, onRoot: c.OnRoot,
 		ops: make(chan op), stop: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.table.Store(&table{self: c.Self, ancestors: append([]core.ID(nil), c.Ancestors...), allowSiblings: c.AllowSiblings})
-	r.endpoints.init()
+	r.endpoints.init(c.FirstHandle)
 	r.partials.init(r)
 	r.sendBudget.left = uint64(r.limits.SendBudget)
 	r.receiveBudget.left = uint64(r.limits.ReceiveBudget)

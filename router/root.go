@@ -1,0 +1,55 @@
+package router
+
+import "github.com/mitosis-go/mitosis/core"
+
+// rootMessage is the body of a frame to HandleRoot: its source is the root of
+// what is left of the tree, and only contexts with one of these IDs are.
+type rootMessage struct {
+	_    struct{} `cbor:",toarray"`
+	Stay blocks
+	Why  []byte
+}
+
+// BecomeRoot tells all contexts below that whoever else they spoke with is gone,
+// the master included, and why. It is for a context that has lost its parent and
+// does not end: the link to another parent, which has the ID of the lost one,
+// may be attached afterwards.
+//
+// What stays is told by the blocks that IDs were given out of, so that it fits
+// one frame whatever the number of contexts.
+func (r *Router) BecomeRoot(reason error) {
+	r.do(func() {
+		t := r.mux.table()
+		stay := blocks{{First: t.self, N: 1}}
+		for _, b := range r.mux.ids.space.all {
+			// One mostly begins where the last one ends.
+			if last := &stay[len(stay)-1]; last.First+core.ID(last.N) == b.First {
+				last.N += b.N
+			} else {
+				stay = append(stay, b)
+			}
+		}
+		body := encode(rootMessage{Stay: stay, Why: encodeReason(reason)})
+		for _, c := range t.all() {
+			f := newFrame(core.Header{Dst: c.id, Src: t.self, Auth: t.self, Handle: core.HandleRoot}, body)
+			if c.link.q.put(f, nil) != taken {
+				f.Release()
+			}
+		}
+	})
+}
+
+// OnRoot is for Config.OnRoot: an ancestor is the root from now on.
+func (r *Router) OnRoot(root core.ID, body []byte) {
+	var msg rootMessage
+	if core.Unmarshal(body, &msg) != nil || !msg.Stay.contain(root) {
+		return
+	}
+	reason := core.DecodeError(msg.Why)
+	r.do(func() {
+		gone := func(id core.ID) bool { return !msg.Stay.contain(id) }
+		r.endpoints.lose(gone, &core.Error{Kind: core.KindGone, Err: reason})
+		r.partials.drop(gone)
+		r.mux.emit(Event{Kind: OthersLeft, ID: root, Err: reason, Stays: msg.Stay.contain})
+	})
+}
