@@ -52,7 +52,7 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	}
 	l, output, stderr := takeOver()
 	watch()
-	frame, err := helloFrame(hello(fingerprint), 0)
+	frame, err := helloFrame(Introduction(fingerprint), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,8 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	return b, nil
 }
 
-func hello(fingerprint [32]byte) Hello {
+// Introduction is the hello of this process.
+func Introduction(fingerprint [32]byte) Hello {
 	h := Hello{
 		Version: Version, Fingerprint: fingerprint,
 		GOOS: runtime.GOOS, GOARCH: runtime.GOARCH,
@@ -93,6 +94,23 @@ func hello(fingerprint [32]byte) Hello {
 	}
 	return h
 }
+
+// Lease has the loss of the parent not be the end of this child, but the end of d,
+// unless Lease is called again before. The guard sees to it, whatever becomes of
+// the program. Errors match [errors.ErrUnsupported] where there is no such guard,
+// and where another is above it, which would end this child with its own.
+func Lease(d time.Duration) error {
+	switch above, err := guard.Below(); {
+	case err != nil:
+		return fmt.Errorf("%w: whether another context is above cannot be told: %w", errors.ErrUnsupported, err)
+	case above != 0:
+		return fmt.Errorf("%w: it is below another context on the same host, whose guard, process %d, ends with it all that is below", errors.ErrUnsupported, above)
+	}
+	return guard.Lease(d)
+}
+
+// ExtendLease sets the time of a Lease that was given anew.
+func ExtendLease(d time.Duration) { _ = guard.Lease(d) }
 
 // Exit ends a child. Whatever it started and did not end is killed by its guard.
 func Exit(code int) { os.Exit(code) }

@@ -378,7 +378,7 @@ func (d *dialogue) greet() (*Session, error) {
 		}
 		return nil, err
 	}
-	if err := s.Hello.check(d.opts.Fingerprint); err != nil {
+	if err := s.Hello.Check(d.opts.Fingerprint); err != nil {
 		return nil, err
 	}
 	l.left = append(rest, l.left...)

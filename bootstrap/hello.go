@@ -121,8 +121,8 @@ func (n *noting) Read(b []byte) (int, error) {
 	return k, err
 }
 
-// check compares a hello with what is expected.
-func (h *Hello) check(fingerprint [32]byte) error {
+// Check compares a hello with what is expected.
+func (h *Hello) Check(fingerprint [32]byte) error {
 	if h.Version != Version {
 		return fmt.Errorf("%w: the child has %d, this program %d", ErrVersion, h.Version, Version)
 	}

@@ -24,7 +24,7 @@ func (m Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 }
 
 func (Local) plan(e *Env, _ string) (*tool, error) {
-	t := &tool{program: e.Exec, terminal: TerminalNone}
+	t := &tool{program: e.Exec, terminal: TerminalNone, isFarSide: true}
 	if len(e.ExecArgv) > 0 {
 		t.name, t.args = e.ExecArgv[0], e.ExecArgv[1:]
 	}

@@ -103,7 +103,8 @@ func (o OpenSSH) plan(e *Env, _ string) (*tool, error) {
 			recognise: sshPrompt, password: o.Password, passphrase: o.Passphrase, skipPassphrase: true,
 			confirm: sshConfirm(o, options),
 		},
-		explain: explainSSH(o.Password != "" || e.Prompt != nil),
+		isClient: true,
+		explain:  explainSSH(o.Password != "" || e.Prompt != nil),
 	}, nil
 }
 

@@ -72,6 +72,7 @@ type process struct {
 	// early is what came on the pipe before the far side had spoken: some tools
 	// say there why they fail, docker exec among them.
 	early    *words
+	released atomic.Bool // see Release
 	hasBegun atomic.Bool // the far side has spoken; nothing goes to early any more
 
 	mu     sync.Mutex
@@ -384,6 +385,9 @@ func (p *process) close() error {
 	close(p.closing)
 	p.stop()
 	p.sever()
+	if p.released.Load() && p.tool.isFarSide {
+		return nil
+	}
 	if !isClosed(p.ready) || p.tool.terminal == TerminalOnly {
 		p.hangUp() // there is no far side yet, or no other way to tell it
 	}

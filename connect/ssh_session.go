@@ -285,3 +285,10 @@ func (c *sshCarrier) keepalive(interval time.Duration, count int) {
 		}
 	}
 }
+
+// Releasable tells that the far side can outlive the carrier: a server closes the
+// command's pipes when the connection ends, and does not kill it.
+func (c *sshCarrier) Releasable() bool { return true }
+
+// Release does nothing, since Close ends nothing but the connection.
+func (c *sshCarrier) Release() {}

@@ -34,6 +34,10 @@ type tool struct {
 	// undo are arguments of the program that take away what it has made, for a
 	// tool that was not seen to do so itself.
 	undo []string
+	// isFarSide: the tool becomes the far side, and so need not end before it.
+	isFarSide bool
+	// isClient: the tool's end is nothing to the far side but the end of the pipe.
+	isClient bool
 	// settled is called once, when the far side has spoken or never will.
 	settled func()
 }

@@ -6,7 +6,8 @@
 // end, and when the worker is gone, for whatever reason, kills everything that
 // the worker left behind. It does this outside of the worker because a worker
 // can be stopped, can spin without ever yielding, or can be killed, and in none
-// of these cases could it clean up after itself.
+// of these cases could it clean up after itself. A worker may be detached from its
+// parent: then a timer takes the place of the link (see Lease).
 //
 // The package starts from init, so that a guard runs no code of the program
 // that it belongs to, and it imports as little as it can, so that Go's
@@ -53,6 +54,7 @@ const (
 	WorkerLog    = 5 // the log pipe's read end
 	WorkerStderr = 6 // what the carrier gave as standard error
 	WorkerLife   = 7 // read end of a pipe that ends with the guard
+	WorkerLease  = 8 // a timer; see Lease
 )
 
 // Grace is how long a worker may take to end by itself after the link has

@@ -21,9 +21,9 @@ func closeStray() {}
 // waitHangup returns when the other end of the link's input is closed. poll
 // reports POLLHUP for pipes and sockets on every system; macOS can't poll a
 // terminal, where the worker alone notices the end.
-func waitHangup(fd int) {
+func (w *worker) waitHangup() {
 	for {
-		p := []unix.PollFd{{Fd: int32(fd)}}
+		p := []unix.PollFd{{Fd: int32(w.link)}}
 		n, err := unix.Poll(p, -1)
 		if err != nil && !errors.Is(err, unix.EINTR) || n == 1 && p[0].Revents&unix.POLLNVAL != 0 {
 			select {}

@@ -51,11 +51,11 @@ func closeStray() {
 	}
 }
 
-// waitHangup returns when the other end of the link's input is closed. Unread
-// data does not hide that, and nothing is read.
-func waitHangup(fd int) {
+// waitHangup returns when the other end of the link's input is closed, or the
+// lease is over. Unread data does not hide that, and nothing is read.
+func (w *worker) waitHangup() {
 	for {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		p := []unix.PollFd{w.polled()}
 		n, err := unix.Poll(p, -1)
 		if n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
 			return

@@ -42,9 +42,6 @@ func runGuard(marker string, args []string) bool {
 		_ = w.sleep() // where that fails, we go on as we are
 		time.AfterFunc(time.Second, Trim)
 	}
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
-
 	var kill <-chan time.Time
 	// A worker that is stopped would not see that it should end.
 	allowGrace := func() {
@@ -53,15 +50,17 @@ func runGuard(marker string, args []string) bool {
 			kill = time.After(Grace)
 		}
 	}
-	if slept {
+	if slept && !w.released() {
 		allowGrace() // whatever it was that woke us
+	} else if slept {
+		// A SIGTERM that came in the few milliseconds since we woke is
+		// forgotten. The lease is not.
+		_ = w.sleep()
 	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
 
-	hangup := make(chan struct{})
-	go func() {
-		waitHangup(w.link)
-		close(hangup)
-	}()
+	hangup := w.awaitHangup()
 	exited := make(chan syscall.WaitStatus, 1)
 	go reap(w.pid, exited)
 
@@ -73,6 +72,10 @@ loop:
 		case status = <-exited:
 			break loop
 		case <-hangup:
+			if w.released() {
+				hangup = w.awaitHangup()
+				continue
+			}
 			hangup, gone = nil, true
 			allowGrace()
 		case <-term:
@@ -105,6 +108,17 @@ type worker struct {
 	log    int // read end of the log pipe
 	stderr int // the carrier's standard error
 	life   int // write end of a pipe, never used and never closed: it is there to end
+	lease  int // the timer of a context that goes on without its parent, which is the link then
+}
+
+// awaitHangup returns what is closed when the link has hung up.
+func (w *worker) awaitHangup() <-chan struct{} {
+	hangup := make(chan struct{})
+	go func() {
+		w.waitHangup()
+		close(hangup)
+	}()
+	return hangup
 }
 
 // startWorker starts the worker and lets go of everything that only the worker
@@ -134,7 +148,7 @@ func startWorker(marker string, args []string) (*worker, error) {
 		unix.CloseOnExec(p[0])
 		unix.CloseOnExec(p[1])
 	}
-	w := &worker{log: log[0], life: life[1]}
+	w := &worker{log: log[0], life: life[1], lease: newLease(null)}
 	if w.link, err = dup(0); err != nil {
 		return nil, err
 	}
@@ -150,6 +164,7 @@ func startWorker(marker string, args []string) (*worker, error) {
 		Files: []uintptr{
 			uintptr(null), uintptr(log[1]), uintptr(log[1]),
 			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr), WorkerLife: uintptr(life[0]),
+			WorkerLease: uintptr(w.lease),
 		},
 		Sys: workerAttr(),
 	}
@@ -234,7 +249,7 @@ var guardPID int
 // prepareWorker runs in the worker before any other package of the program.
 func prepareWorker() {
 	guardPID = os.Getppid()
-	for fd := WorkerIn; fd <= WorkerLife; fd++ {
+	for fd := WorkerIn; fd <= WorkerLease; fd++ {
 		unix.CloseOnExec(fd)
 	}
 }

@@ -110,7 +110,9 @@ func newSleeper() (*sleeper, error) {
 // guards: the fields of worker, with commas between.
 const workerPrefix = "worker="
 
-func (w *worker) fields() []*int { return []*int{&w.pid, &w.link, &w.log, &w.stderr, &w.life} }
+func (w *worker) fields() []*int {
+	return []*int{&w.pid, &w.link, &w.log, &w.stderr, &w.life, &w.lease}
+}
 
 // sleep returns only where it fails: where an anonymous file can't be made or
 // must not be executed. The guard then stays what it is.
@@ -153,7 +155,7 @@ func (w *worker) sleep() error {
 		return int32(fd)
 	}
 	image := open(unix.Open(path, unix.O_PATH, 0))
-	s.poll[0] = unix.PollFd{Fd: int32(w.link), Events: unix.POLLRDHUP}
+	s.poll[0] = w.polled()
 	s.poll[1] = unix.PollFd{Fd: open(unix.Signalfd(-1, &term, 0)), Events: unix.POLLIN}
 	s.poll[2] = unix.PollFd{Fd: open(unix.Signalfd(-1, &child, 0)), Events: unix.POLLIN}
 	s.worker = int32(w.pid)
@@ -171,7 +173,7 @@ func (w *worker) sleep() error {
 		numbers = append(numbers, strconv.Itoa(*n))
 	}
 	argv := append([]string{os.Args[0], os.Args[1], workerPrefix + strings.Join(numbers, ",")}, os.Args[2:]...)
-	for _, fd := range []int{w.link, w.log, w.stderr, w.life} {
+	for _, fd := range []int{w.link, w.log, w.stderr, w.life, w.lease} {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &both, &before); err != nil {
