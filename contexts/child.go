@@ -202,7 +202,6 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 
 // adopt gives a child its place in the tree.
 func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
-	h := session.Hello
 	id, block, err := l.router.AllocID(ctx)
 	if err != nil {
 		return nil, err
@@ -212,19 +211,12 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
 		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
 		MaxContexts: b.Contexts, Budget: l.budgetOfChildren(),
-		Cache: l.cfg.Cache, Keep: session.Sought && h.ImageHash != [32]byte{},
+		Cache: l.cfg.Cache, Keep: session.Sought && session.Hello.ImageHash != [32]byte{},
 	})
 	if err != nil {
 		return nil, err
 	}
 	path := joinPath(l.selfNode, label)
-	info, err := core.Marshal(childInfo{
-		Label: label, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
-		GOOS: h.GOOS, GOARCH: h.GOARCH, Rung: session.Rung, Since: time.Now(),
-	})
-	if err != nil {
-		return nil, err
-	}
 	err = session.Welcome(bootstrap.Welcome{
 		Tree: l.tree, ID: id, Ancestors: l.ancestorsOfChild(), Path: path, Block: block,
 		Depth: b.depth(l.depth - 1), AllowSiblings: l.cfg.AllowSiblings, Extra: x,
@@ -232,20 +224,34 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	if err != nil {
 		return nil, err
 	}
-	n := l.addNode(id, l.id, path)
-	link, err := l.router.Attach(ctx, router.LinkConfig{Peer: id, Carrier: newCarrierLink(session.Link, carrier), Info: info})
+	return l.take(ctx, l.addNode(id, l.id, path), label, core.Block{}, session, carrier)
+}
+
+// take takes up the link to a child whose node is n. known are the IDs that it has
+// from another time.
+func (l *local) take(ctx context.Context, n *Node, label string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+	h := session.Hello
+	info, err := core.Marshal(childInfo{
+		Label: label, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
+		GOOS: h.GOOS, GOARCH: h.GOARCH, Rung: session.Rung, Since: time.Now(),
+	})
+	var link *router.Link
+	if err == nil {
+		carried := newCarrierLink(session.Link, carrier)
+		link, err = l.router.Attach(ctx, router.LinkConfig{Peer: n.id, Carrier: carried, Info: info, Known: known})
+	}
 	if err != nil {
-		l.nodeLost(id, err)
+		l.nodeLost(n.id, err)
 		return nil, err
 	}
-	c := &child{id: id, label: label, link: link, carrier: carrier}
+	c := &child{id: n.id, label: label, link: link, carrier: carrier}
 	l.childMu.Lock()
-	l.children[id] = c
+	l.children[n.id] = c
 	l.childMu.Unlock()
 	l.backgroundWG.Go(func() {
 		<-link.Done()
 		l.childMu.Lock()
-		delete(l.children, id)
+		delete(l.children, n.id)
 		l.childMu.Unlock()
 		_ = carrier.Close()
 	})

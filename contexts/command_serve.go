@@ -217,15 +217,15 @@ func (p *commandProcess) addOutput(src *os.File, h core.Handle) error {
 	return err
 }
 
-// start starts the process in a goroutine that goes on to reap it. In the
-// master, which has no guard to clean up behind it, the kernel kills the
-// process when we die. It does that when the thread that started it ends, so
+// start starts the process in a goroutine that goes on to reap it. In a process
+// that has no guard to clean up behind it, as the master's, the kernel kills the
+// command when we die. It does that when the thread that started it ends, so
 // that thread is kept.
 func (p *commandProcess) start() error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
 	}
-	tied := p.call.l.id == core.Master
+	tied := !p.call.l.ownsProcess()
 	ownSession(p.cmd, p.tty != nil, tied)
 	started := make(chan error)
 	go func() {

@@ -67,13 +67,19 @@
 // are in package contexts/files; SFTP is in package contexts/sftp. What a
 // program does not import, its copies do not carry.
 //
+// # Other processes
+//
+// Package contexts/attach lets other processes of the user join a tree, and a
+// context outlive the master that started it.
+//
 // # Life
 //
 // Connect starts a context and Close ends it, with everything below it. A
 // context also ends when its parent does, however that happened: by end of
 // file, by heartbeat where the network is silent, by a small guard process
 // where the context itself is stopped or spins. Processes that it started die
-// with it, daemons included. Done and Err of a Node tell about its end.
+// with it, daemons included. Done and Err of a Node tell about its end. Only what
+// was detached with package contexts/attach goes on without a parent, for a time.
 //
 // # Goroutines
 //

@@ -116,9 +116,12 @@ func serveChild() int {
 	if err != nil {
 		return 1
 	}
-	select {
-	case <-l.lost:
-	case <-link.Done():
+	for link != nil {
+		select {
+		case <-l.lost:
+		case <-link.Done():
+		}
+		link = l.succeed(link.Err())
 	}
 	// The guard allows two seconds from the loss of the parent on. This
 	// watchdog is within them, and does not depend on anything that user

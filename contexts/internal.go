@@ -159,7 +159,7 @@ func (l *local) prompter(path string) func(context.Context, connect.Prompt) (str
 
 // promptMaster asks the person at the master.
 func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, error) {
-	answer, err := promptFunc.Call(ctx, l.master, p)
+	answer, err := promptFunc.Call(ctx, l.master(), p)
 	return string(answer), err
 }
 

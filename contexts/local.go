@@ -28,10 +28,10 @@ type local struct {
 	log          *slog.Logger
 	router       *router.Router
 	selfNode     *Node
-	master       *Node
 	ancestors    []core.ID        // nearest first
 	maxContexts  int              // below this one; 0: any number
 	budget       core.ID          // the nearest ancestor with such a bound; 0: none
+	guest        bool             // the process is not the tree's own
 	level        slog.LevelVar    // the level that records must have to be sent or shown
 	levelChanged func(slog.Level) // in a child: told of a new level; set before the first link
 
@@ -82,8 +82,9 @@ type local struct {
 
 	closeOnce sync.Once
 	closeErr  error
-	lost      chan struct{} // closed when the parent's link is lost
+	lost      chan struct{} // closed when the parent's link is lost, and that is the end
 	lostOnce  sync.Once
+	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
 }
 
 // identity is what tells one local context from another.
@@ -97,12 +98,14 @@ type identity struct {
 	allowSiblings bool
 	maxContexts   int     // below this one; 0: any number
 	budget        core.ID // the nearest ancestor with such a bound; 0: none
+	guest         bool    // of the tree: see Enter
+	firstHandle   core.Handle
 }
 
 func newLocal(who identity, cfg Config) *local {
 	l := &local{
 		id: who.id, tree: who.tree, path: who.path, depth: who.depth, ancestors: who.ancestors,
-		maxContexts: who.maxContexts, budget: who.budget,
+		maxContexts: who.maxContexts, budget: who.budget, guest: who.guest,
 		cfg: cfg, log: cfg.Log,
 		nodes:     make(map[core.ID]*Node),
 		children:  make(map[core.ID]*child),
@@ -120,12 +123,9 @@ func newLocal(who identity, cfg Config) *local {
 		via = who.ancestors[0]
 	}
 	l.selfNode = l.addNode(who.id, via, who.path)
-	l.master = l.selfNode
-	if who.id != core.Master {
-		l.master = l.addNode(core.Master, core.Master, "")
-	}
+	l.master()
 	l.router = router.New(router.Config{
-		Self: who.id, Ancestors: who.ancestors, Block: who.block,
+		Self: who.id, Ancestors: who.ancestors, Block: who.block, FirstHandle: who.firstHandle,
 		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log,
 		Handlers: map[core.Handle]func(router.Message){
 			core.HandleCall:     l.onCall,
@@ -133,7 +133,7 @@ func newLocal(who identity, cfg Config) *local {
 			core.HandleLog:      l.onLog,
 			core.HandleLevel:    l.onLevel,
 		},
-		OnEvent: l.onEvent,
+		OnEvent: l.onEvent, OnRoot: succession.onRoot,
 	})
 	return l
 }
@@ -159,6 +159,9 @@ func (l *local) node(id core.ID) *Node {
 	if n := l.known(id); n != nil {
 		return n
 	}
+	if id == core.Master {
+		return l.master()
+	}
 	if l.router != nil && l.router.Relation(id) == router.Stranger {
 		n := &Node{self: l, id: id, via: id, path: "context " + formatID(id), life: &life{done: make(chan struct{}), err: ErrGone}}
 		close(n.life.done)
@@ -166,6 +169,10 @@ func (l *local) node(id core.ID) *Node {
 	}
 	return l.addNode(id, id, "context "+formatID(id))
 }
+
+// master returns the handle on the master. Where that was lost and another may
+// take its place, it is a new one.
+func (l *local) master() *Node { return l.addNode(core.Master, core.Master, "") }
 
 func (l *local) known(id core.ID) *Node {
 	l.nodeMu.Lock()
@@ -189,7 +196,13 @@ func (l *local) onEvent(e router.Event) {
 	case router.Left:
 		l.nodeLost(e.ID, e.Err)
 	case router.ParentLost:
+		if l.outlives() {
+			succession.loseOthers(l, e)
+			return
+		}
 		l.lostOnce.Do(func() { close(l.lost) })
+	case router.OthersLeft:
+		succession.loseOthers(l, e)
 	}
 }
 
@@ -197,8 +210,10 @@ func (l *local) onEvent(e router.Event) {
 func (l *local) nodeLost(id core.ID, err error) {
 	l.nodeMu.Lock()
 	n := l.nodes[id]
-	delete(l.nodes, id)
-	if n != nil {
+	if !l.guest || l.router.Relation(id) != router.Ancestor {
+		delete(l.nodes, id) // the ancestors of a guest are lost for good
+	}
+	if n != nil && n.Err() == nil {
 		// The reason of a loss further down is what another router says, which
 		// matches nothing.
 		if err == nil {
@@ -291,8 +306,8 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 	l.cancel(errShutdown)
 	l.removeLeftovers()
 	survivors := l.closeChildren(time.Until(deadline))
-	if l.id == core.Master {
-		// The processes of the master are the user's.
+	if !l.ownsProcess() {
+		// The processes of the master, and of a guest, are the user's.
 		return survivors
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)

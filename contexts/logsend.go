@@ -101,7 +101,8 @@ func (s *logSender) loop(l *local) {
 			if err != nil {
 				continue // a value that slog let through and CBOR does not know
 			}
-			if l.router.Send(l.sendCtx, core.Master, core.HandleLog, core.HandleNone, 0, b) != nil {
+			err = l.router.Send(l.sendCtx, core.Master, core.HandleLog, core.HandleNone, 0, b)
+			if err != nil && !l.outlives() {
 				return
 			}
 		}
