@@ -22,6 +22,8 @@ const module = "github.com/mitosis-go/mitosis/"
 // is below: what a program does not import, its copies do not carry, so package
 // contexts must not import those of its own that serve some programs only.
 var allowedImports = map[string][]string{
+	"contexts/attach": {"core", "bootstrap", "contexts"},
+
 	"core":           {},
 	"router":         {"core"},
 	"bootstrap":      {"core"},

@@ -1,0 +1,105 @@
+package attach
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Member is this process as a guest of another's tree.
+type Member struct{ self *contexts.Node }
+
+// Join joins the tree of the process that listens at path. cfg holds for what this
+// process does there; nil is a good choice. ctx bounds the joining only.
+//
+// The error matches [ErrOtherUser] where the listener is another user's,
+// syscall.ECONNREFUSED or fs.ErrNotExist where there is none, fs.ErrPermission where
+// its directory is closed to us, [contexts.ErrBusy], and bootstrap.ErrFingerprint
+// where it is another program or was built from other sources.
+func Join(ctx context.Context, path string, cfg *contexts.Config) (*Member, error) {
+	self, err := join(ctx, path, cfg)
+	if err != nil {
+		return nil, &contexts.Error{Op: "join", Path: path, Err: err}
+	}
+	return &Member{self}, nil
+}
+
+func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Node, error) {
+	if err := initialized(); err != nil {
+		return nil, err
+	}
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	var w bootstrap.Welcome
+	t, err := converse(ctx, c, func(t *talk) error {
+		if _, err := checkPeer(c); err != nil {
+			return err
+		}
+		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.Introduction(contexts.Fingerprint())}
+		if err := t.say(k); err != nil {
+			return heard(t, err)
+		}
+		return t.hear(&w)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return contexts.Enter(w, t.link(), cfg)
+}
+
+func initialized() error {
+	if contexts.Fingerprint() == [32]byte{} {
+		return contexts.ErrNotInitialized
+	}
+	return nil
+}
+
+// heard returns what the other side has said before it closed the connection,
+// rather than the failure to write to it.
+func heard(t *talk, failed error) error {
+	if err := t.hear(new(struct{})); err != nil {
+		return fmt.Errorf("%w (%w)", err, failed)
+	}
+	return failed
+}
+
+// converse runs a talk until it has ended, or ctx has. On failure c is closed.
+func converse(ctx context.Context, c net.Conn, f func(*talk) error) (*talk, error) {
+	t := newTalk(c)
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
+	err := f(t)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Self returns the node of this process in the tree.
+func (m *Member) Self() *contexts.Node { return m.self }
+
+// Listener returns the node of the process that was joined.
+func (m *Member) Listener() *contexts.Node { return m.self.Via() }
+
+// Tree describes the listener and all contexts below it, as the listener sees
+// them. Info.Node is nil for those that this process may not use; what others have
+// started since, and what it has started itself, can be used by it once it has been
+// listed.
+func (m *Member) Tree(ctx context.Context) ([]contexts.Info, error) {
+	return treeFunc.Call(ctx, m.Listener(), struct{}{})
+}
+
+// Close leaves the tree. What this process has running there ends.
+func (m *Member) Close() error { return m.self.Close() }

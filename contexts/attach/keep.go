@@ -1,0 +1,264 @@
+package attach
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// guardSlack is how much longer the guard waits than the context itself, which
+// ends in better order.
+const guardSlack = 2 * time.Second
+
+// keeper is what a context has that goes on without its master.
+//
+// Goroutines, until the process ends: one accepts; one for each connection talks;
+// one renews the guard's lease while there is a master.
+type keeper struct {
+	// Immutable.
+	self   *contexts.Node
+	socket string
+	ln     net.Listener
+	tree   [16]byte
+	talks  chan struct{} // capacity maxTalks; holds one for each talk
+	master chan *link    // capacity 1; a talk sends, await receives
+	again  chan struct{} // capacity 1; sent to where renew has to look again, which receives
+
+	mu      sync.Mutex
+	secret  Secret        // guarded by mu
+	lease   time.Duration // guarded by mu
+	age     uint64        // guarded by mu: how many masters there were before this one
+	waiting bool          // guarded by mu: there is none
+	ended   bool          // guarded by mu: the lease is over
+}
+
+// keepRequest asks a context to go on when the link is lost.
+type keepRequest struct {
+	Secret [32]byte
+	Lease  time.Duration
+}
+
+type keepAnswer struct {
+	Socket   string
+	Tree     [16]byte
+	Hostname string
+	PID      int
+}
+
+// kept is this process's keeper; a process is one context.
+var kept struct {
+	mu sync.Mutex
+	k  *keeper // guarded by mu
+}
+
+var keepFunc = contexts.NewFunc("mitosis.attach.keep", func(ctx context.Context, q keepRequest) (keepAnswer, error) {
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if kept.k == nil {
+		k, err := newKeeper(contexts.Self(ctx), q)
+		if err != nil {
+			return keepAnswer{}, err
+		}
+		kept.k = k
+	}
+	k := kept.k
+	k.mu.Lock()
+	k.secret, k.lease = q.Secret, q.Lease
+	bootstrap.ExtendLease(q.Lease + guardSlack)
+	k.mu.Unlock()
+	k.lookAgain()
+	host, _ := os.Hostname()
+	return keepAnswer{Socket: k.socket, Tree: k.tree, Hostname: host, PID: os.Getpid()}, nil
+})
+
+// newKeeper has the context in this process outlive its master.
+//
+// Its socket has a name in the kernel only (unix(7), "abstract"): nothing is on a
+// disk, nothing is left however the context ends, and nothing cleans it away when
+// the user logs out, as happens to directories in memory. Anybody on the host can
+// connect, and is sent away who is of another user.
+func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
+	h, err := contexts.Testament(self)
+	if err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "linux" {
+		return nil, fmt.Errorf("%w on %s", errors.ErrUnsupported, runtime.GOOS)
+	}
+	name := newRandom()
+	socket := "@mitosis-" + hex.EncodeToString(name[:16])
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := bootstrap.Lease(q.Lease + guardSlack); err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	k := &keeper{self: self, socket: socket, ln: ln, tree: h.Tree, lease: q.Lease,
+		talks: make(chan struct{}, maxTalks), master: make(chan *link, 1),
+		again: make(chan struct{}, 1)}
+	contexts.Outlive(self, k.await)
+	go k.accept()
+	go k.renew()
+	return k, nil
+}
+
+// await is called when the master is lost, and returns the link to the next one, or
+// an error when the lease is over.
+func (k *keeper) await(ctx context.Context) (io.ReadWriteCloser, error) {
+	k.mu.Lock()
+	k.waiting = true
+	lease := k.lease
+	bootstrap.ExtendLease(lease + guardSlack)
+	k.mu.Unlock()
+	over := time.NewTimer(lease)
+	defer over.Stop()
+	reason := fmt.Errorf("no master came for %v", lease)
+	select {
+	case l := <-k.master:
+		return l, nil
+	case <-over.C:
+	case <-ctx.Done():
+		reason = context.Cause(ctx)
+	}
+	k.mu.Lock()
+	k.ended = k.waiting
+	k.mu.Unlock()
+	if !k.ended {
+		return <-k.master, nil // it has come in the meantime
+	}
+	_ = k.ln.Close()
+	return nil, reason
+}
+
+// claim makes the process at the other end of a talk the master, if there is none.
+func (k *keeper) claim() (age uint64, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.ended:
+		return 0, contexts.ErrClosed
+	case !k.waiting:
+		return 0, ErrOwned
+	}
+	k.waiting = false
+	k.age++
+	bootstrap.ExtendLease(k.lease + guardSlack)
+	return k.age, nil
+}
+
+func (k *keeper) lookAgain() {
+	select {
+	case k.again <- struct{}{}:
+	default:
+	}
+}
+
+// renew keeps the guard from ending a context that has a master.
+func (k *keeper) renew() {
+	for {
+		k.mu.Lock()
+		if k.ended {
+			k.mu.Unlock()
+			return
+		}
+		pause := k.lease / 4
+		if !k.waiting {
+			bootstrap.ExtendLease(k.lease + guardSlack)
+		}
+		k.mu.Unlock()
+		select {
+		case <-time.After(pause):
+		case <-k.again:
+		}
+	}
+}
+
+func (k *keeper) accept() {
+	for {
+		c, err := k.ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			time.Sleep(100 * time.Millisecond) // no descriptors, most probably
+			continue
+		}
+		select {
+		case k.talks <- struct{}{}:
+			go func() {
+				defer func() { <-k.talks }()
+				k.serve(c)
+			}()
+		default:
+			_ = c.Close()
+		}
+	}
+}
+
+// serve talks with who may be the next master.
+func (k *keeper) serve(c net.Conn) {
+	// Another user could otherwise keep the places of those who may talk.
+	if _, err := checkPeer(c); err != nil {
+		newTalk(c).refuse(err)
+		_ = c.Close()
+		return
+	}
+	t := newTalk(c)
+	if err := k.talk(t); err != nil {
+		t.refuse(err)
+		_ = c.Close()
+	}
+}
+
+func (k *keeper) talk(t *talk) error {
+	var first knock
+	if err := t.hear(&first); err != nil {
+		return err
+	}
+	if err := first.check(toOwn); err != nil {
+		return err
+	}
+	p := proofs{context: newRandom(), tree: k.tree, fingerprint: contexts.Fingerprint()}
+	if err := t.say(challenge{Nonce: p.context}); err != nil {
+		return err
+	}
+	var answer proof
+	if err := t.hear(&answer); err != nil {
+		return err
+	}
+	p.master = answer.Nonce
+	k.mu.Lock()
+	p.secret = k.secret
+	k.mu.Unlock()
+	if err := p.check(masterSide, answer.Sum); err != nil {
+		return err
+	}
+	h, err := contexts.Testament(k.self)
+	if err != nil {
+		return err
+	}
+	age, err := k.claim()
+	if err != nil {
+		return err
+	}
+	k.lookAgain()
+	// If this fails the link will, too, which is the loss of that master.
+	_ = t.say(estate{
+		Sum: p.by(contextSide), Hello: bootstrap.Introduction(contexts.Fingerprint()),
+		Tree: h.Tree, ID: h.ID, Path: h.Path, Age: age,
+	})
+	k.master <- t.link()
+	return nil
+}

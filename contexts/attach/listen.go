@@ -1,0 +1,290 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// Config says who may join, and what for. The zero value, and nil, let processes
+// of the user list the tree and call what was registered with AllowDescendants in
+// the listener.
+type Config struct {
+	// Grant tells whether a process that has joined may use a context below the
+	// listener, as an ancestor of that could. It is asked about each whenever the
+	// process lists the tree, by several goroutines; yes is not taken back. It is
+	// not asked about other processes that have joined: nobody may use those. Who
+	// may use a context may use all that is below it, through it.
+	Grant func(p Peer, n *contexts.Node) bool
+	// MaxPeers bounds the processes that have joined at a time. Default: 64.
+	MaxPeers int
+}
+
+const defaultMaxPeers = 64
+
+// maxTalks bounds the connections that have not joined yet.
+const maxTalks = 16
+
+// Listener lets processes join the tree of a node.
+//
+// Goroutines, all ended when Close returns: one accepts; one for each connection
+// talks, and then waits for the end of the process's membership. One more waits for
+// the end of the tree.
+type Listener struct {
+	// Immutable.
+	self   *contexts.Node
+	cfg    Config
+	socket *socket
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	talks  chan struct{} // capacity maxTalks; holds one for each talk
+
+	work      sync.WaitGroup
+	closeOnce sync.Once
+	closeErr  error
+
+	mu    sync.Mutex
+	peers int // guarded by mu
+}
+
+// Listen has processes of the same user and the same program join the tree below
+// self, the local node, by a unix socket. Its directory is made with mode 0700 if
+// it is not there, and must be the user's alone if it is ([ErrExposed]). With an
+// empty path the socket is in a new directory for temporary files: see
+// [Listener.Path]. A socket that was left there by a process which has died is
+// replaced; where one listens the error matches syscall.EADDRINUSE.
+//
+// Close the listener before the tree. A process that is killed leaves the socket
+// and its directory behind.
+func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
+	fail := func(err error) (*Listener, error) {
+		return nil, &contexts.Error{Op: "listen for processes that join", Path: self.String(), Err: err}
+	}
+	if self == nil || self.Self() != self {
+		return fail(fmt.Errorf("%w: a context listens at its own host", contexts.ErrRefused))
+	}
+	s, err := bind(path)
+	if err != nil {
+		return fail(err)
+	}
+	l := &Listener{self: self, socket: s, talks: make(chan struct{}, maxTalks)}
+	if cfg != nil {
+		l.cfg = *cfg
+	}
+	if l.cfg.MaxPeers <= 0 {
+		l.cfg.MaxPeers = defaultMaxPeers
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.work.Go(l.accept)
+	go func() {
+		select {
+		case <-self.Done():
+			_ = l.Close()
+		case <-l.ctx.Done():
+		}
+	}()
+	return l, nil
+}
+
+// Path is the path of the socket.
+func (l *Listener) Path() string { return l.socket.path }
+
+// Close ends the listening, sends away who has joined, and removes the socket.
+func (l *Listener) Close() error {
+	l.closeOnce.Do(func() {
+		l.cancel()
+		l.closeErr = l.socket.Close()
+		l.work.Wait()
+	})
+	return l.closeErr
+}
+
+func (l *Listener) accept() {
+	for {
+		c, err := l.socket.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			// No descriptors, most probably: some may be freed.
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-l.ctx.Done():
+			}
+			continue
+		}
+		select {
+		case l.talks <- struct{}{}:
+			l.work.Go(func() { l.serve(c) })
+		default:
+			_ = c.Close() // it is the user's own doing
+		}
+	}
+}
+
+// serve is the life of a connection.
+func (l *Listener) serve(c net.Conn) {
+	stop := context.AfterFunc(l.ctx, func() { _ = c.SetDeadline(time.Now()) })
+	t := newTalk(c)
+	n, err := l.welcome(t)
+	stop()
+	<-l.talks
+	if err != nil {
+		t.refuse(err)
+		_ = c.Close()
+		return
+	}
+	select {
+	case <-n.Done():
+	case <-l.ctx.Done():
+		_ = n.Close()
+	}
+	guests.remove(l.self, n.ID())
+	l.leave()
+}
+
+// welcome gives a process its place in the tree.
+func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
+	peer, err := checkPeer(t.conn)
+	if err != nil {
+		return nil, err
+	}
+	var k knock
+	if err := t.hear(&k); err != nil {
+		return nil, err
+	}
+	if err := k.check(toJoin); err != nil {
+		return nil, err
+	}
+	if err := l.enter(); err != nil {
+		return nil, err
+	}
+	guests.coming.RLock()
+	defer guests.coming.RUnlock()
+	conn := t.link()
+	k.Hello.UID = peer.UID // as the kernel has it
+	if peer.PID != 0 {
+		k.Hello.Pid = peer.PID
+	}
+	s := &bootstrap.Session{Hello: k.Hello, Rung: "attached", Link: conn}
+	n, err := contexts.Adopt(l.ctx, l.self, fmt.Sprintf("attached:%d", k.Hello.Pid), s, conn)
+	if err != nil {
+		l.leave()
+		return nil, err
+	}
+	guests.add(l.self, n.ID(), &guest{l, peer})
+	return n, nil
+}
+
+// check refuses who does not speak as we do.
+func (k *knock) check(purpose uint8) error {
+	if k.Version != version || k.Purpose != purpose {
+		return fmt.Errorf("%w: it wants %d in version %d where %d is to be had in version %d", contexts.ErrRefused, k.Purpose, k.Version, purpose, version)
+	}
+	return k.Hello.Check(contexts.Fingerprint())
+}
+
+// enter takes a place for a process.
+func (l *Listener) enter() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peers >= l.cfg.MaxPeers {
+		return fmt.Errorf("%w: %d processes have joined, as many as Config.MaxPeers allows", contexts.ErrBusy, l.peers)
+	}
+	l.peers++
+	return nil
+}
+
+func (l *Listener) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.peers--
+}
+
+// guest is a process that has joined.
+type guest struct {
+	l    *Listener
+	peer Peer
+}
+
+// guests finds them by their contexts, in all trees of this process.
+var guests guestList
+
+type guestList struct {
+	// coming is held for reading from before a guest can say a word until it is
+	// in the list.
+	coming sync.RWMutex
+
+	mu  sync.Mutex
+	all map[guestKey]*guest // guarded by mu
+}
+
+type guestKey struct {
+	self *contexts.Node
+	id   core.ID
+}
+
+func (g *guestList) add(self *contexts.Node, id core.ID, one *guest) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.all == nil {
+		g.all = make(map[guestKey]*guest)
+	}
+	g.all[guestKey{self, id}] = one
+}
+
+func (g *guestList) remove(self *contexts.Node, id core.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.all, guestKey{self, id})
+}
+
+// find returns nil for a context that is no guest.
+func (g *guestList) find(self *contexts.Node, id core.ID) *guest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.all[guestKey{self, id}]
+}
+
+// of returns the guest that a call comes from, which may have been quicker than
+// we are.
+func (g *guestList) of(ctx context.Context) *guest {
+	self, id := contexts.Self(ctx), contexts.Caller(ctx).ID()
+	if one := g.find(self, id); one != nil {
+		return one
+	}
+	g.coming.Lock()
+	defer g.coming.Unlock()
+	return g.find(self, id)
+}
+
+// figuresTime is how long the figures of links are waited for in a list.
+const figuresTime = 2 * time.Second
+
+// treeFunc lists the tree for a guest. A node that is part of an answer may be used
+// by who gets it: see contexts.Node.
+var treeFunc = contexts.NewFunc("mitosis.attach.tree", func(ctx context.Context, _ struct{}) ([]contexts.Info, error) {
+	g, self, caller := guests.of(ctx), contexts.Self(ctx), contexts.Caller(ctx)
+	if g == nil {
+		return nil, contexts.ErrRefused
+	}
+	ctx, cancel := context.WithTimeout(ctx, figuresTime)
+	defer cancel()
+	tree, err := self.Tree(ctx)
+	for i := range tree {
+		n := tree[i].Node
+		other := guests.find(self, n.ID()) != nil && n.ID() != caller.ID()
+		own := n.ID() == self.ID() || n.ID() == caller.ID()
+		if other || !own && (g.l.cfg.Grant == nil || !g.l.cfg.Grant(g.peer, n)) {
+			tree[i].Node = nil
+		}
+	}
+	return tree, err
+}, contexts.AllowDescendants)

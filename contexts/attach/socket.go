@@ -1,0 +1,154 @@
+//go:build linux || darwin || freebsd
+
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxPath is the length of the longest path that a socket's address holds, in
+// bytes: sun_path of unix(7) with a zero byte behind it.
+const maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// checkPath is for a clear error: that of the kernel is "invalid argument".
+func checkPath(path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("%w: %q has %d bytes, %d are allowed", ErrPathTooLong, path, len(path), maxPath)
+	}
+	return nil
+}
+
+// socket is a unix socket that others than the user can't reach.
+type socket struct {
+	*net.UnixListener
+	path string
+	made bool        // its directory was made with it
+	file fs.FileInfo // the one that was bound, to be told from one that has taken its place
+}
+
+// bind makes a socket. With no path it is in a directory of its own.
+func bind(path string) (*socket, error) {
+	s := &socket{path: path}
+	if path == "" {
+		dir, err := os.MkdirTemp("", "mitosis-") // with mode 0700
+		if err != nil {
+			return nil, err
+		}
+		s.path, s.made = filepath.Join(dir, "attach"), true
+	}
+	err := s.bind()
+	if err != nil && s.made {
+		_ = os.Remove(filepath.Dir(s.path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *socket) bind() error {
+	if err := checkPath(s.path); err != nil {
+		return err
+	}
+	dir := filepath.Dir(s.path)
+	if err := os.Mkdir(dir, 0o700); err == nil {
+		s.made = true
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	unlock, err := lockOwn(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := clear(s.path); err != nil {
+		return err
+	}
+	if s.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: s.path}); err != nil {
+		return err
+	}
+	s.SetUnlinkOnClose(false)
+	if err = os.Chmod(s.path, 0o600); err == nil {
+		s.file, err = os.Lstat(s.path)
+	}
+	if err != nil {
+		_ = s.UnixListener.Close()
+		_ = os.Remove(s.path)
+	}
+	return err
+}
+
+// lockOwn checks that a directory is the user's alone, and keeps others of the
+// user from binding and removing sockets there at the same time.
+func lockOwn(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		switch st, ok := info.Sys().(*syscall.Stat_t); {
+		case !info.IsDir():
+			err = &fs.PathError{Op: "bind", Path: dir, Err: syscall.ENOTDIR}
+		case !ok || int(st.Uid) != os.Geteuid():
+			err = fmt.Errorf("%w: %s belongs to another", ErrExposed, dir)
+		case info.Mode().Perm()&0o077 != 0:
+			err = fmt.Errorf("%w: %s has mode %04o, not 0700", ErrExposed, dir, info.Mode().Perm())
+		default:
+			for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+				err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+			}
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// clear removes a socket on which nobody listens any more.
+func clear(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return &fs.PathError{Op: "bind", Path: path, Err: syscall.EEXIST}
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return &fs.PathError{Op: "bind", Path: path, Err: fmt.Errorf("%w: a process listens there", syscall.EADDRINUSE)}
+}
+
+// Close ends the listening and leaves nothing of it.
+func (s *socket) Close() error {
+	err := s.UnixListener.Close()
+	dir := filepath.Dir(s.path)
+	if unlock, lockErr := lockOwn(dir); lockErr == nil {
+		if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(now, s.file) {
+			err = errors.Join(err, os.Remove(s.path))
+		}
+		unlock()
+	}
+	if s.made {
+		_ = os.Remove(dir) // not while there is another socket in it
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/attach"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// TestDetachOverSSH: a host's context outlives the connection that it was started
+// through, with one below it that is another user's, and is found again through
+// others. What is sudo's, or below another context of the same host, does not.
+func TestDetachOverSSH(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	web := start(t, lab.Host{
+		Name:    "web1",
+		Users:   []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}, {Name: "other", Keys: []string{key.Authorized}}},
+		Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL",
+		SSHD:    &lab.SSHD{},
+	})
+	before := look(web)
+	log, _ := newJournal(t)
+	master := func() *contexts.Node {
+		self, err := contexts.Start(t.Context(), &contexts.Config{Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = self.Close() })
+		return self
+	}
+	hop := func(self *contexts.Node, user string) *contexts.Node {
+		return login(t, self, web, user, key)
+	}
+
+	first := master()
+	n := hop(first, "deploy")
+	root := child(t, n, connect.Sudo{})
+	was, below := who(t, n), who(t, root)
+	for _, held := range []*contexts.Node{root, child(t, n, connect.Local{})} {
+		if _, err := attach.Detach(t.Context(), held, attach.Terms{}); !errors.Is(err, contexts.ErrRefused) {
+			t.Errorf("%v: %v", held, err)
+		}
+	}
+	d, err := attach.Detach(t.Context(), n, attach.Terms{Lease: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	// sshd is done with it, and nothing else is left of the connection.
+	eventually(t, patience, "the connection has ended", func() bool { return len(connections(before)) == 0 })
+
+	second := master()
+	if _, err := attach.Attach(t.Context(), hop(second, "other"), d, nil); !errors.Is(err, attach.ErrOtherUser) {
+		t.Errorf("another user: %v", err)
+	}
+	owned, err := attach.Attach(t.Context(), hop(second, "deploy"), d, &contexts.Config{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := who(t, owned); now != was {
+		t.Errorf("it was %+v, and is %+v", was, now)
+	}
+	tree, err := owned.Self().Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(tree, func(c contexts.Info) bool { return strings.HasSuffix(c.Path, "/sudo:root") })
+	if i < 0 {
+		t.Fatalf("%+v", tree)
+	}
+	if now := who(t, tree[i].Node); now != below || now.UID != 0 {
+		t.Errorf("below, it was %+v, and is %+v", below, now)
+	}
+	if out, err := tree[i].Node.Command(t.Context(), "id", "-u").Output(); string(out) != "0\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
+	}
+
+	// The connection breaks off: there is no master, and then another.
+	for _, p := range connections(before) {
+		_ = web.Kill(p.PID, syscall.SIGKILL)
+	}
+	<-owned.Done()
+	if err := owned.Err(); !errors.Is(err, contexts.ErrGone) {
+		t.Errorf("%v", err)
+	}
+	third := master()
+	host := hop(third, "deploy")
+	eventually(t, patience, "it is attached again", func() bool {
+		owned, err = attach.Attach(t.Context(), host, d, &contexts.Config{Log: log})
+		if err != nil && !errors.Is(err, attach.ErrOwned) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	if now := who(t, owned); now != was {
+		t.Errorf("it was %+v, and is %+v", was, now)
+	}
+	if err := owned.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, self := range []*contexts.Node{second, third} {
+		if err := self.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	before.restored(t, deathBudget)
+}
+
+// connections are the processes of sshd's connections.
+func connections(s scene) []lab.Proc {
+	return slices.DeleteFunc(s.newProcesses(), func(p lab.Proc) bool {
+		return len(p.Cmdline) == 0 || !strings.HasPrefix(p.Cmdline[0], "sshd")
+	})
+}
+
+// detachProgram is a master that reaches a host by the ssh program, lets go of its
+// context there, and ends; and then another that finds it.
+var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Context, host string) (was [2]identity, err error) {
+	hop := connect.OpenSSH{
+		Host: host, User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
+		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
+	}
+	master := func(f func(n *contexts.Node) error) error {
+		self, err := contexts.Start(ctx, nil)
+		if err != nil {
+			return err
+		}
+		n, err := self.Connect(ctx, hop)
+		if err == nil {
+			err = f(n)
+		}
+		return errors.Join(err, self.Close())
+	}
+	var d attach.Detached
+	err = master(func(n *contexts.Node) (err error) {
+		if was[0], err = whoami.Call(ctx, n, struct{}{}); err == nil {
+			d, err = attach.Detach(ctx, n, attach.Terms{Lease: time.Minute})
+		}
+		return err
+	})
+	if err != nil {
+		return was, err
+	}
+	return was, master(func(n *contexts.Node) error {
+		owned, err := attach.Attach(ctx, n, d, nil)
+		if err != nil {
+			return err
+		}
+		was[1], err = whoami.Call(ctx, owned, struct{}{})
+		return errors.Join(err, owned.Close())
+	})
+})
+
+func TestDetachOverTheSSHProgram(t *testing.T) {
+	lab.Require(t)
+	key := lab.NewClientKey(t)
+	web := start(t, lab.Host{
+		Name: "web1", Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
+	})
+	before := look(web)
+	self, err := contexts.Start(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	client := enter(t, self, clientHost(t, key, nil, web), "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	was, err := detachProgram.Call(ctx, client, web.IP())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if was[0] != was[1] || was[0].Host != "web1" {
+		t.Errorf("it was %+v, and is %+v", was[0], was[1])
+	}
+	before.restored(t, deathBudget)
+}
