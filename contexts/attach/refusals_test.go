@@ -78,7 +78,7 @@ func TestWhatCannotBeDetached(t *testing.T) {
 // place, it waits itself.
 func TestGuardsThatDoNotSleep(t *testing.T) {
 	t.Parallel()
-	master := act(t, "master", "700ms", func(cmd *exec.Cmd) {
+	master := act(t, "master", "4s", func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -f 0; exec "$0" "$@"`}, cmd.Args...)
 		cmd.Path = "/bin/sh"
 	})
