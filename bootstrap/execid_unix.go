@@ -5,12 +5,28 @@ package bootstrap
 import (
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// executableID tells the executable of a process from all others on this host.
-func executableID(pid int) (dev, ino uint64, ok bool) {
-	fi, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/exe")
+// executableOf is the path by which other processes of this host open and execute
+// what a process runs; 0 is this process.
+func executableOf(pid int) string {
+	if pid <= 0 {
+		pid = os.Getpid()
+		// It is another one where an emulator is what the kernel executed.
+		if path, err := guard.SelfPath(); err == nil && strings.HasPrefix(path, "/proc/"+strconv.Itoa(pid)+"/") {
+			return path
+		}
+	}
+	return "/proc/" + strconv.Itoa(pid) + "/exe"
+}
+
+// fileID tells a file from all others on this host.
+func fileID(path string) (dev, ino uint64, ok bool) {
+	fi, err := os.Stat(path)
 	if err != nil {
 		return 0, 0, false
 	}

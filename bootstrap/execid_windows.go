@@ -1,3 +1,6 @@
 package bootstrap
 
-func executableID(pid int) (dev, ino uint64, ok bool) { return 0, 0, false }
+// There is no /proc, and so nothing to offer.
+func executableOf(int) string { return "" }
+
+func fileID(string) (dev, ino uint64, ok bool) { return 0, 0, false }

@@ -36,7 +36,7 @@ const MaxLine = 1024
 // than this line does not pass through that shell and is free of these rules.
 const (
 	stageMarker   = `m=%s"%s";`
-	stageShortcut = `[ "$(stat -Lc %%d.%%i /proc/%d/exe 2>/dev/null)" = %d.%d ]&&exec /proc/%d/exe %s$m%s;`
+	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>/dev/null)" = %d.%d ]&&exec %[1]s %[4]s$m%[5]s;`
 	stageReady    = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
 	stageFacts    = `t=;d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
 		`for x in $XDG_RUNTIME_DIR /dev/shm /run/user/$u /run /tmp;do [ -d $x ]&&[ -w $x ]&&d="$d $x";done;` +
@@ -63,13 +63,13 @@ func (l *Launch) script() string {
 	half := len(l.marker) / 2
 	fmt.Fprintf(&b, stageMarker, l.marker[:half], l.marker[half:])
 	if (l.opts.Same || l.opts.Pid > 0) && !l.opts.Probe {
-		pid := l.pid()
-		if dev, ino, ok := executableID(pid); ok {
+		path := executableOf(l.opts.Pid)
+		if dev, ino, ok := fileID(path); ok {
 			label := l.label()
 			if label != "" {
 				label = " " + label
 			}
-			fmt.Fprintf(&b, stageShortcut, pid, dev, ino, pid, guard.GuardPrefix, label)
+			fmt.Fprintf(&b, stageShortcut, path, dev, ino, guard.GuardPrefix, label)
 		}
 	}
 	b.WriteString(stageReady)
@@ -79,14 +79,6 @@ func (l *Launch) script() string {
 	fmt.Fprintf(&b, stageFacts, strings.Join(stageTools, " "))
 	b.WriteString(stageLoop)
 	return b.String()
-}
-
-// pid is the process whose executable is offered.
-func (l *Launch) pid() int {
-	if l.opts.Pid > 0 {
-		return l.opts.Pid
-	}
-	return os.Getpid()
 }
 
 // loop is the command that takes up the reading of plans again after a rung

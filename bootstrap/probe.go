@@ -172,13 +172,13 @@ except OSError as x: sys.exit("memfd_create: "+x.strerror)`
 
 // probeExec is the test of the way without an image.
 func (d *dialogue) probeExec() string {
-	pid := d.pid()
-	dev, ino, ok := executableID(pid)
+	path := executableOf(d.opts.Pid)
+	dev, ino, ok := fileID(path)
 	if !d.opts.Same || !ok {
 		return closed(RungExec, "not on this host, or not by a user who may read this program")
 	}
-	return fmt.Sprintf(`r=%s;[ "$(stat -Lc %%d.%%i /proc/%d/exe 2>/dev/null)" = %d.%d ]&&yes /proc/%d/exe||no "this program can't be seen from there";`,
-		RungExec, pid, dev, ino, pid)
+	return fmt.Sprintf(`r=%s;[ "$(stat -Lc %%d.%%i %[2]s 2>/dev/null)" = %d.%d ]&&yes %[2]s||no "this program can't be seen from there";`,
+		RungExec, path, dev, ino)
 }
 
 // probeCache is the test of the cache, for the image that would be looked for.

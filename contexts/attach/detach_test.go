@@ -302,7 +302,7 @@ func TestLeaseEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lease := 500 * time.Millisecond
+			lease := 3 * time.Second // longer than a loaded machine takes to look
 			if name != "idle" && name != "stopped" {
 				lease = time.Hour
 			}
@@ -312,7 +312,7 @@ func TestLeaseEnds(t *testing.T) {
 			treetest.Eventually(t, "its guard waits for the lease", func() bool { return waitsForLease(v.pid("its guard")) })
 			disturb(v)
 			allEnd(t, v)
-			if took := time.Since(start); took < 500*time.Millisecond && lease < time.Hour {
+			if took := time.Since(start); took < lease && lease < time.Hour {
 				t.Errorf("it ended after %v", took)
 			}
 		})

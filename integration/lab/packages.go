@@ -52,6 +52,7 @@ var Packages = []Package{
 	{"runc", "runc"},
 	{"podman", "podman"},
 	{"docker.io", "dockerd"},
+	{"qemu-user-static", "qemu-aarch64-static"},
 }
 
 // MissingPackages returns the names of the packages that are not installed.

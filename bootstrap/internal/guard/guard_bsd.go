@@ -14,6 +14,8 @@ import (
 // the worker's session, or is still its descendant, does not.
 func detach() { unix.Setsid() }
 
+func getsOrphans() bool { return false }
+
 func workerAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func closeStray() {}

@@ -20,6 +20,13 @@ func detach() {
 	unix.Setsid() // fails where the carrier has done it
 }
 
+// getsOrphans reports whether orphans are given to this process. Emulators don't
+// know how to ask for that.
+func getsOrphans() bool {
+	var is int32
+	return unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&is)), 0, 0, 0) == nil && is != 0
+}
+
 // processName is what ps and top show of a guard, beside its arguments.
 const processName = "mitosis-guard"
 

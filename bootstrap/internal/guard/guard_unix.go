@@ -32,9 +32,12 @@ func runGuard(marker string, args []string) bool {
 		// ignored in the worker and in everything that it starts.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 		detach()
+		self, err := SelfPath() // before what it may depend on is closed
 		closeStray()
-		var err error
-		if w, err = startWorker(marker, args); err != nil {
+		if err == nil {
+			w, err = startWorker(self, marker, args)
+		}
+		if err != nil {
 			os.Stderr.WriteString("mitosis: guard: starting the worker: " + err.Error() + "\n")
 			os.Exit(125)
 		}
@@ -89,7 +92,7 @@ loop:
 	// From here on the parent's writes must fail, and not wait for what
 	// follows.
 	unix.Close(w.link)
-	killLeft(w.pid, reapBudget)
+	killLeft(w.pid, marker, reapBudget)
 	if !gone {
 		w.lastWords()
 	}
@@ -124,11 +127,7 @@ func (w *worker) awaitHangup() <-chan struct{} {
 // startWorker starts the worker and lets go of everything that only the worker
 // should hold: with a second holder of the link's output the parent would not
 // see the end of it.
-func startWorker(marker string, args []string) (*worker, error) {
-	self, err := SelfPath()
-	if err != nil {
-		return nil, err
-	}
+func startWorker(self, marker string, args []string) (*worker, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		// A root without /dev is no reason to give up: an empty pipe

@@ -17,7 +17,7 @@ import (
 // left" therefore means "no descendant left", whatever the process table said
 // while things were moving, and a process that forks between the look at the
 // table and the signal is found in the next round.
-func killLeft(worker int, budget time.Duration) {
+func killLeft(worker int, marker string, budget time.Duration) {
 	end := time.Now().Add(budget)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if noChildren() {
@@ -33,8 +33,19 @@ func killLeft(worker int, budget time.Duration) {
 		}
 		time.Sleep(pause)
 	}
-	// The worker's process group outlives it where orphans go to init.
+	// Where orphans go to init, the worker's process group outlives it, and so do
+	// those that have left it. The latter are found if they kept their environment.
 	syscall.Kill(-worker, syscall.SIGKILL)
+	for !getsOrphans() && time.Now().Before(end) {
+		left := strays(marker, os.Getpid())
+		if len(left) == 0 {
+			break
+		}
+		for _, pid := range left {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // top is the process below which everything is a context's own: its guard, or

@@ -154,7 +154,11 @@ func (w *worker) sleep() error {
 		opened = append(opened, fd)
 		return int32(fd)
 	}
-	image := open(unix.Open(path, unix.O_PATH, 0))
+	self := emulated()
+	image := int32(self)
+	if self < 0 {
+		image = open(unix.Open(path, unix.O_PATH, 0))
+	}
 	s.poll[0] = w.polled()
 	s.poll[1] = unix.PollFd{Fd: open(unix.Signalfd(-1, &term, 0)), Events: unix.POLLIN}
 	s.poll[2] = unix.PollFd{Fd: open(unix.Signalfd(-1, &child, 0)), Events: unix.POLLIN}
@@ -175,6 +179,12 @@ func (w *worker) sleep() error {
 	argv := append([]string{os.Args[0], os.Args[1], workerPrefix + strings.Join(numbers, ",")}, os.Args[2:]...)
 	for _, fd := range []int{w.link, w.log, w.stderr, w.life, w.lease} {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	if self >= 0 {
+		// An emulator opens what it executes by its path, which is after the exec:
+		// the sleeper's, and the worker's whenever that starts another process.
+		unix.FcntlInt(uintptr(file), unix.F_SETFD, 0)
+		unix.FcntlInt(uintptr(self), unix.F_SETFD, 0)
 	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &both, &before); err != nil {
 		return err
