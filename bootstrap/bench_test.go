@@ -49,14 +49,16 @@ func BenchmarkEncode(b *testing.B) {
 		b.Fatal(err)
 	}
 	for c := range codecs {
-		b.Run(c.String(), func(b *testing.B) {
-			for b.Loop() {
-				data, err := image.encode(c)
-				if err != nil {
-					b.Fatal(err)
+		for name, hurry := range map[string]bool{"hurry": true, "best": false} {
+			b.Run(c.String()+"-"+name, func(b *testing.B) {
+				for b.Loop() {
+					data, err := image.encode(c, hurry)
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
 				}
-				b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
-			}
-		})
+			})
+		}
 	}
 }

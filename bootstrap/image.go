@@ -44,6 +44,7 @@ type Image struct {
 type form struct {
 	mu    sync.Mutex // held while packing
 	data  []byte     // nil until packed, and again when it has not been used for a while
+	best  bool       // data is as small as it can be, or is being made so
 	uses  uint64
 	timer *time.Timer
 }
@@ -167,7 +168,8 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 }
 
 // Encoded is the image in a codec. The caller must not change it. It is packed
-// once, however many connects ask at the same time.
+// once, however many connects ask at the same time, and in a hurry, because
+// somebody waits; see Improve.
 func (i *Image) Encoded(c Codec) ([]byte, error) {
 	if c >= codecs {
 		return nil, fmt.Errorf("image: unknown codec %d", c)
@@ -176,7 +178,7 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.data == nil {
-		data, err := i.encode(c)
+		data, err := i.encode(c, true)
 		if err != nil {
 			return nil, fmt.Errorf("image %s/%s: packing as %v: %w", i.GOOS, i.GOARCH, c, err)
 		}
@@ -191,13 +193,34 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.uses == uses {
-			f.data, f.timer = nil, nil
+			f.data, f.best, f.timer = nil, false, nil
 		}
 	})
 	return f.data, nil
 }
 
-func (i *Image) encode(c Codec) ([]byte, error) {
+// Improve replaces the image in a codec by one that is as small as it can be,
+// which takes a few hundred milliseconds of a processor. It is for those who have
+// seen that the way is slow and the image wanted; those who ask meanwhile get what
+// there is.
+func (i *Image) Improve(c Codec) {
+	f := &i.forms[c]
+	f.mu.Lock()
+	wanted := c == Zstd && !f.best && f.data != nil
+	f.best = f.best || wanted
+	f.mu.Unlock()
+	if !wanted {
+		return
+	}
+	data, err := i.encode(c, false)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil && f.data != nil {
+		f.data = data
+	}
+}
+
+func (i *Image) encode(c Codec, hurry bool) ([]byte, error) {
 	if c == Gzip && i.packed != nil {
 		return i.packed, nil
 	}
@@ -205,7 +228,7 @@ func (i *Image) encode(c Codec) ([]byte, error) {
 	if err != nil || c == Raw {
 		return data, err
 	}
-	return pack(c, data), nil
+	return pack(c, data, hurry), nil
 }
 
 // content is what was hashed.

@@ -45,3 +45,32 @@ func TestExecutableIsReadOnceForItsFirstUse(t *testing.T) {
 		}
 	})
 }
+
+// Who asks first gets what was packed in a hurry, those who come when the way has
+// turned out slow get less.
+func TestImproved(t *testing.T) {
+	own, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := own.Encoded(Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = data[:min(len(data), 2<<20)]
+	i := NewImage(data, own.GOOS, own.GOARCH)
+	i.Improve(Zstd) // nobody has wanted it yet
+	size := func() int {
+		packed, err := i.Encoded(Zstd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpack(t, Zstd.command(), packed, data)
+		return len(packed)
+	}
+	first := size()
+	i.Improve(Zstd)
+	if improved := size(); improved > first*95/100 {
+		t.Errorf("%d bytes have become %d", first, improved)
+	}
+}

@@ -45,8 +45,9 @@ func codecFor(f *Facts) Codec {
 const leastPart = 512 << 10
 
 // pack compresses data, in parts that are packed at the same time, as if all had
-// been packed in one go: each may refer to those before.
-func pack(c Codec, data []byte) []byte {
+// been packed in one go: each may refer to those before. In a hurry zstd takes a
+// quarter of its time, and the result is an eighth larger; gzip has no such choice.
+func pack(c Codec, data []byte, hurry bool) []byte {
 	n := max(1, min(runtime.GOMAXPROCS(0), len(data)/leastPart))
 	size := (len(data) + n - 1) / n
 	parts := make([][]byte, n)
@@ -55,7 +56,7 @@ func pack(c Codec, data []byte) []byte {
 		wg.Go(func() {
 			from, to := min(i*size, len(data)), min((i+1)*size, len(data))
 			if c == Zstd {
-				parts[i] = zstd.Append(nil, data[:to], from, i == n-1)
+				parts[i] = zstd.Append(nil, data[:to], from, i == n-1, hurry)
 			} else {
 				parts[i] = deflate.Append(nil, data[:to], from, i == n-1)
 			}

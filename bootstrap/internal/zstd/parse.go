@@ -165,5 +165,7 @@ func (p *packer) sequence(behind, i int, m match.Match) {
 	q.offset, p.repeat = p.repeat.use(m.Distance, len(literals) == 0)
 	p.literals = append(p.literals, literals...)
 	p.sequences = append(p.sequences, q)
-	p.stats.count(literals, q)
+	if p.hasty == nil {
+		p.stats.count(literals, q)
+	}
 }

@@ -1,10 +1,10 @@
 // Package zstd packs executables into the format of RFC 8878.
 //
-// It packs one thing, at one level: some megabytes that are in memory as a whole.
-// Blocks have the largest size that there is; in each the cheapest way through all
-// matches is looked for, by what codes like those of the blocks before would
-// cost. The codes are each block's own, so that pieces of a frame can be packed at
-// the same time.
+// It packs one thing: some megabytes that are in memory as a whole. Blocks have
+// the largest size that there is. In a hurry each takes the best match that it
+// comes across; else, in several times as long, the cheapest way through all matches
+// is looked for, by what codes like those of the blocks before would cost. The codes
+// are each block's own, so that pieces of a frame can be packed at the same time.
 package zstd
 
 import (
@@ -37,6 +37,7 @@ var limits = match.Limits{
 type packer struct {
 	data   []byte
 	finder *match.Finder
+	hasty  *match.Hasty // in its place in a hurry
 	repeat offsets
 	way    way
 	stats  stats
@@ -62,8 +63,13 @@ func AppendHeader(dst []byte, size int) []byte {
 // Append appends the blocks for data from a position on. What lies before it
 // is known to the unpacker. All pieces of a frame but the last must be made
 // with last false.
-func Append(dst, data []byte, from int, last bool) []byte {
-	p := &packer{data: data, finder: match.New(data, from, limits), out: dst}
+func Append(dst, data []byte, from int, last, hurry bool) []byte {
+	p := &packer{data: data, out: dst}
+	if hurry {
+		p.hasty = match.NewHasty(data, from, limits)
+	} else {
+		p.finder = match.New(data, from, limits)
+	}
 	if from == 0 {
 		p.repeat = offsets{1, 4, 8}
 	}
@@ -87,9 +93,13 @@ func (p *packer) block(from, to int, last bool) {
 	if size > 1 && match.Common(p.data[from:to-1], p.data[from+1:to]) == size-1 {
 		kind = blockRLE
 		p.out = append(p.out, p.data[from])
-		p.finder.Skip(to)
+		p.skip(to)
 	} else {
-		p.parse(from, to)
+		if p.hasty != nil {
+			p.scan(from, to)
+		} else {
+			p.parse(from, to)
+		}
 		p.writeLiterals()
 		p.writeSequences()
 		if packed := len(p.out) - start - 3; packed < size {
@@ -104,6 +114,15 @@ func (p *packer) block(from, to int, last bool) {
 		header |= 1
 	}
 	p.out[start], p.out[start+1], p.out[start+2] = byte(header), byte(header>>8), byte(header>>16)
+}
+
+// skip says that nobody will look for what lies before a position.
+func (p *packer) skip(to int) {
+	if p.hasty != nil {
+		p.hasty.Skip(to)
+	} else {
+		p.finder.Skip(to)
+	}
 }
 
 // offsets are the last three that were used, the latest first. 0 stands for

@@ -15,19 +15,19 @@ import (
 )
 
 // packed is a frame that is packed in pieces of so many bytes.
-func packed(data []byte, piece int) []byte {
+func packed(data []byte, piece int, hurry bool) []byte {
 	frame := AppendHeader(nil, len(data))
 	for at := 0; ; at += piece {
 		end := min(at+piece, len(data))
-		frame = Append(frame, data[:end], at, end == len(data))
+		frame = Append(frame, data[:end], at, end == len(data), hurry)
 		if end == len(data) {
 			return frame
 		}
 	}
 }
 
-// roundTrip packs data in pieces of so many bytes and has another
-// implementation unpack it.
+// roundTrip packs data in pieces of so many bytes, in a hurry and not, and has
+// another implementation unpack it.
 func roundTrip(t *testing.T, data []byte, piece int) int {
 	t.Helper()
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
@@ -35,12 +35,16 @@ func roundTrip(t *testing.T, data []byte, piece int) int {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	frame := packed(data, piece)
-	got, err := r.DecodeAll(frame, nil)
-	if err != nil || !bytes.Equal(got, data) {
-		t.Fatalf("%d bytes in pieces of %d, packed to %d: %d came back, %v", len(data), piece, len(frame), len(got), err)
+	size := 0
+	for _, hurry := range []bool{true, false} {
+		frame := packed(data, piece, hurry)
+		got, err := r.DecodeAll(frame, nil)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%d bytes in pieces of %d, packed to %d, in a hurry %v: %d came back, %v", len(data), piece, len(frame), hurry, len(got), err)
+		}
+		size = len(frame)
 	}
-	return len(frame)
+	return size
 }
 
 // extremes is data that goes to the limits of the format.
@@ -150,7 +154,7 @@ func TestTheProgramUnpacks(t *testing.T) {
 	}
 	for name, data := range extremes() {
 		cmd := exec.Command(program, "-dcq")
-		cmd.Stdin = bytes.NewReader(packed(data, 150_000))
+		cmd.Stdin = bytes.NewReader(packed(data, 150_000, true))
 		if got, err := cmd.Output(); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d of %d bytes came back, %v", name, len(got), len(data), err)
 		}
@@ -161,8 +165,10 @@ func TestTheProgramUnpacks(t *testing.T) {
 func TestNothingGrows(t *testing.T) {
 	for name, data := range extremes() {
 		most := len(data) + len(AppendHeader(nil, 0)) + 3*(len(data)/maxBlock+1)
-		if n := len(packed(data, len(data)+1)); n > most {
-			t.Errorf("%s: %d bytes became %d", name, len(data), n)
+		for _, hurry := range []bool{true, false} {
+			if n := len(packed(data, len(data)+1, hurry)); n > most {
+				t.Errorf("%s: %d bytes became %d", name, len(data), n)
+			}
 		}
 	}
 }
