@@ -14,13 +14,13 @@
 // program ([Register]). Passwords travel with it, inside the link and nowhere
 // else. What it was not given is asked of the person at the master ([Prompt]).
 //
-// SSH speaks the protocol itself; all others run a program, whose command line
+// SSH speaks the protocol itself, and Console uses a line; all others run a program, whose command line
 // [DryRun] shows:
 //
 //   - on this host: [Local], [Sudo], [Su], [Doas], [Chroot], [Unshare], [Nsenter]
 //   - in containers: [Docker], [Podman], [Buildah], [Kubectl], [LXC], [LXD], [Incus],
 //     [Jail], [Machinectl]
-//   - on other hosts: [SSH], [OpenSSH]
+//   - on other hosts: [SSH], [OpenSSH], and [Console] where there is no network
 //   - anything that relays: [Command]
 //
 // # Programs that ask

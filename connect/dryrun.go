@@ -24,7 +24,7 @@ type DryRunner interface {
 // into an argument. It is that of a hop for which nobody can be asked.
 //
 // Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
-// methods that run no program, such as [SSH].
+// methods that run no program, [SSH] and [Console].
 func DryRun(m Method) ([]string, error) {
 	if d, ok := m.(DryRunner); ok {
 		return d.DryRun()

@@ -89,8 +89,10 @@ func TestDryRun(t *testing.T) {
 			t.Errorf("%s: the secret shows", c.m.Label())
 		}
 	}
-	if argv, err := DryRun(SSH{Host: "web1"}); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%v, %v for a method without a program", argv, err)
+	for _, m := range []Method{SSH{Host: "web1"}, Console{Device: "/dev/ttyS0"}} {
+		if argv, err := DryRun(m); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v, %v for a method without a program", m.Label(), argv, err)
+		}
 	}
 }
 
@@ -108,6 +110,8 @@ var badNames = []Method{
 	LXC{}, LXC{Container: "-n"}, LXC{Container: "a", Dir: "x"},
 	LXD{}, LXD{Instance: "-q"}, LXD{Instance: "a", UID: "-1"}, Incus{}, Incus{Instance: "--help"}, Incus{Instance: "a", Project: "-p"},
 	Jail{}, Jail{Jail: "-l"}, Jail{Jail: "a", User: "-u"}, Machinectl{}, Machinectl{Machine: "-M"}, Machinectl{Machine: "a", User: "-u"},
+	Console{}, Console{Device: "ttyS0"}, Console{Device: "/dev/x", Address: "a:1"}, Console{Address: "a"}, Console{Address: "-a:1"},
+	Console{Device: "/dev/x", User: "-f"}, Console{Device: "/dev/x", Baud: -1}, Console{Device: "/dev/x", Silence: -1},
 }
 
 func TestNamesAreRefusedByEachMethod(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
@@ -50,6 +51,15 @@ type RemoteMethod interface {
 
 	// Remote does nothing; it tells such a method from others.
 	Remote()
+}
+
+// A SlowMethod goes over a line on which an image takes minutes. Where a connect
+// has no deadline, it gets that much more than any other.
+type SlowMethod interface {
+	Method
+
+	// ImageTime is how long an image takes at most.
+	ImageTime() time.Duration
 }
 
 // Env is what a Method finds when it is opened.

@@ -52,6 +52,11 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 //	jail:JAIL                machinectl:MACHINE
 //	kubectl:POD[:CONTAINER][@NAMESPACE]
 //	nsenter:PID              nsenter:RUNTIME:CONTAINER, by docker, podman, lxc, machinectl
+//	console:[USER@]DEVICE[:BAUD]   console:[USER@]tcp:HOST:PORT
+//
+// A DEVICE is ttyS0, /dev/ttyS0, or any other path in brackets, within which slashes
+// and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock]. A program
+// knows them if it imports package connect/console.
 //
 // and what [RegisterSyntax] added. Where there is no such name it is an ssh hop,
 // and a comma is as good as a slash: a list of hosts as ssh takes it behind -J is
@@ -60,7 +65,7 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // The error matches [ErrBadName].
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
-	for element := range strings.SplitSeq(strings.ReplaceAll(path, ",", "/"), "/") {
+	for _, element := range splitPath(path) {
 		m, err := parseElement(element)
 		if err != nil {
 			return nil, fmt.Errorf("hop %q: %w", showName(element), err)
@@ -69,6 +74,32 @@ func ParsePath(path string) ([]Method, error) {
 	}
 	return hops, nil
 }
+
+// splitPath finds the elements. A slash in a path in brackets is none between hops, nor are
+// those of a device directly behind a colon or an at sign.
+func splitPath(path string) (elements []string) {
+	start, bracket := 0, false
+	for i := 0; i < len(path); i++ {
+		switch path[i] {
+		case '[', ']':
+			bracket = strings.HasPrefix(path[i:], "[/")
+		case '/', ',':
+			if bracket {
+				continue
+			}
+			if i > start && (path[i-1] == ':' || path[i-1] == '@') && strings.HasPrefix(path[i:], devices) {
+				i += len(devices) - 1
+				continue
+			}
+			elements = append(elements, path[start:i])
+			start = i + 1
+		}
+	}
+	return append(elements, path[start:])
+}
+
+// devices is the directory that serial ports are in.
+const devices = "/dev/"
 
 func parseElement(element string) (Method, error) {
 	name, arg, hasArg := strings.Cut(element, ":")

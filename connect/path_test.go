@@ -26,6 +26,13 @@ func TestParsePath(t *testing.T) {
 		"kubectl:web":                          {Kubectl{Pod: "web"}},
 		"kubectl:web:side@prod":                {Kubectl{Pod: "web", Container: "side", Namespace: "prod"}},
 		"nsenter:4711/nsenter:lxc:c":           {Nsenter{PID: 4711}, Nsenter{Container: "c", Runtime: RuntimeLXC}},
+		"console:ttyS0/local":                  {Console{Device: "/dev/ttyS0"}, Local{}},
+		"console:/dev/ttyS0/sudo":              {Console{Device: "/dev/ttyS0"}, Sudo{}},
+		"console:me@/dev/ttyUSB0:9600,local":   {Console{Device: "/dev/ttyUSB0", User: "me", Baud: 9600}, Local{}},
+		"console:a@b@[/run/vm/a,b.sock]/su":    {Console{Device: "/run/vm/a,b.sock", User: "a@b"}, Su{}},
+		"console:[/dev/serial/by-id/x]:4000":   {Console{Device: "/dev/serial/by-id/x", Baud: 4000}},
+		"console:me@tcp:ts1:2003/local":        {Console{Address: "ts1:2003", User: "me"}, Local{}},
+		"console:tcp:[::1]:23":                 {Console{Address: "[::1]:23"}},
 		"ssh:local":                            {SSH{Host: "local"}},
 		"jump,me@inner:2222,10.0.0.1":          {SSH{Host: "jump"}, SSH{User: "me", Host: "inner", Port: 2222}, SSH{Host: "10.0.0.1"}},
 		"jump,me@inner/sudo":                   {SSH{Host: "jump"}, SSH{User: "me", Host: "inner"}, Sudo{}},
@@ -56,8 +63,18 @@ func TestParsePath(t *testing.T) {
 		"ssh:@web1":        "the user is empty",
 		"sudo:-x":          "looks like an option",
 		"sudo:a b":         "holds the character",
-		"rsh:web1":         "no method (buildah, doas, ",
+		"rsh:web1":         "no method (buildah, console, doas, ",
 		"su:-c":            "looks like an option",
+		"console":          "empty",
+		"console:@ttyS0":   "the user is empty",
+		"console:-x":       "looks like an option",
+		"console:a:b":      "no speed",
+		"console:ttyS0:0":  "no speed",
+		"console:[tty]":    "no path in brackets",
+		"console:[/a":      "no path in brackets",
+		"console:[/a]9":    "no speed",
+		"console:tcp:ts1":  "no port",
+		"ssh:/dev/x":       "holds the character",
 		"docker":           "empty",
 		"docker:-it":       "looks like an option",
 		"kubectl::c":       "empty",
@@ -78,6 +95,8 @@ func TestParsePath(t *testing.T) {
 }
 
 func init() {
+	Register[Console]("console") // as package connect/console does
+	RegisterSyntax("console", ParseConsole)
 	RegisterSyntax("path-test", func(arg string) (Method, error) { return Command{Name: arg}, nil })
 }
 
@@ -103,6 +122,8 @@ func FuzzParsePath(f *testing.F) {
 	f.Add("ssh:deploy@web1:2222/sudo:root/local")
 	f.Add("jump,me@[fe80::1%eth0]:22,::1")
 	f.Add("openssh:a@b@c/sudo")
+	f.Add("[,]")
+	f.Add("console:a@[/dev/tcp]:1/console:/dev/x:9/console:tcp:[::1]:2")
 	f.Fuzz(func(t *testing.T, path string) {
 		hops, err := ParsePath(path)
 		if err != nil {

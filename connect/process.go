@@ -273,15 +273,6 @@ func (p *process) watch(listening <-chan struct{}) {
 	}
 }
 
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 func (p *process) Read(b []byte) (int, error) {
 	if p.pipe != nil {
 		n, err := p.pipe.Read(b)

@@ -18,6 +18,7 @@ func TestMethodsTravel(t *testing.T) {
 	methods := []Method{
 		Sudo{User: "app", Password: "pw", Login: true},
 		Command{Argv: []string{"nsenter", "-t", "1"}, Shell: true},
+		Console{Device: "/dev/ttyS0", Baud: 9600, RTSCTS: true, User: "app", Password: "pw", Boot: true, Silence: 1},
 		OpenSSH{Host: "web1", IdentityFiles: []string{"k"}, Options: []string{"Port=2"}},
 	}
 	for _, c := range dryRuns {

@@ -157,3 +157,12 @@ func meaning(said []string, sayings []saying) verdict {
 	}
 	return verdict{}
 }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -109,7 +109,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 		l.connecting--
 		l.childMu.Unlock()
 	}()
-	ctx, cancel := l.connectContext(ctx)
+	ctx, cancel := l.connectContext(ctx, m)
 	defer cancel()
 	release, err := l.takeContext(ctx)
 	if err != nil {
@@ -129,13 +129,10 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	return n, nil
 }
 
-// connectContext bounds a connect: by Config.ConnectTimeout where ctx has no
+// connectContext bounds a connect: as withTimeout does where ctx has no
 // deadline, and by the end of this context.
-func (l *local) connectContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	var timeout context.CancelFunc = func() {}
-	if _, ok := ctx.Deadline(); !ok {
-		ctx, timeout = context.WithTimeout(ctx, l.cfg.ConnectTimeout)
-	}
+func (l *local) connectContext(ctx context.Context, m connect.Method) (context.Context, context.CancelFunc) {
+	ctx, timeout := l.withTimeout(ctx, m)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
 	return ctx, func() {
@@ -143,6 +140,19 @@ func (l *local) connectContext(ctx context.Context) (context.Context, context.Ca
 		cancel(nil)
 		timeout()
 	}
+}
+
+// withTimeout bounds a connect that has no deadline by Config.ConnectTimeout, and
+// by what an image takes on a slow line beyond that.
+func (l *local) withTimeout(ctx context.Context, m connect.Method) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	limit := l.cfg.ConnectTimeout
+	if slow, ok := m.(connect.SlowMethod); ok {
+		limit += slow.ImageTime()
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // open lets a method open its pipe, with the first stage at the other end. A far

@@ -47,7 +47,8 @@ type Config struct {
 	// user's cache directory for the next time this executable asks.
 	NoBuild bool
 
-	// ConnectTimeout bounds a Connect whose ctx has no deadline. Default: 2
+	// ConnectTimeout bounds a Connect whose ctx has no deadline; on a line
+	// that is slow (connect.SlowMethod) the time of an image comes on top. Default: 2
 	// minutes.
 	ConnectTimeout time.Duration
 	// CloseTimeout bounds the orderly part of Close; what has not ended by

@@ -96,11 +96,8 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 	fail := func(err error) (Out, error) {
 		return none, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.cfg.ConnectTimeout)
-		defer cancel()
-	}
+	ctx, cancel := l.withTimeout(ctx, m)
+	defer cancel()
 	q := connectRequest{Bounds: b}
 	var err error
 	if q.Through, err = l.throughOf(m); err != nil {

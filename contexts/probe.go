@@ -36,7 +36,7 @@ func (n *Node) Probe(ctx context.Context, m connect.Method) (Offer, error) {
 
 func (l *local) probe(ctx context.Context, m connect.Method) (Offer, error) {
 	path := joinPath(l.selfNode, m.Label())
-	ctx, cancel := l.connectContext(ctx)
+	ctx, cancel := l.connectContext(ctx, m)
 	defer cancel()
 	launch, carrier, err := l.open(ctx, m, path, true)
 	if err == nil {
