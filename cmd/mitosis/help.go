@@ -37,10 +37,11 @@ func commands() []command {
 const hopText = `
 A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:USER],
 doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
-machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare or local; a
-path of hops is written ssh:web1/sudo, or as several arguments where HOP... is
-written. In the environment, MITOSIS_LOG=debug shows what happens on the way, and
-MITOSIS_CACHE=yes keeps the program at the hosts for the next time.
+machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare, local, or
+console:[USER@]DEVICE[:BAUD], a login on a serial line; a path of hops is written
+ssh:web1/sudo, or as several arguments where HOP... is written. In the environment,
+MITOSIS_LOG=debug shows what happens on the way, and MITOSIS_CACHE=yes keeps the
+program at the hosts for the next time.
 `
 
 const (

@@ -76,6 +76,7 @@ import (
 	"runtime/debug"
 
 	"github.com/mitosis-go/mitosis/connect"
+	_ "github.com/mitosis-go/mitosis/connect/console" // hop paths may name one
 	"github.com/mitosis-go/mitosis/contexts"
 )
 

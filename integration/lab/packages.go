@@ -44,6 +44,8 @@ var Packages = []Package{
 	{"zstd", "zstd"},
 	{"locales", "/usr/share/i18n/SUPPORTED"},
 	{"procps", "ps"},
+	{"util-linux", "agetty"},
+	{"login", "login"},
 	{"tmux", "tmux"},
 	{"vim-tiny", "vi"},
 	{"nano", "nano"},

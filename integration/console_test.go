@@ -1,0 +1,291 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	_ "github.com/mitosis-go/mitosis/connect/console" // hops by a line can be made anywhere
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+	"github.com/mitosis-go/mitosis/integration/uart"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// onTheLine starts agetty at a terminal of a host again and again, as init does.
+const onTheLine = `trap "" 1; tty=$(tty); exec </dev/null >/dev/null 2>&1
+while :; do setsid -w agetty -L "${tty#/dev/}" 115200 vt220; sleep 0.1; done`
+
+// levels stands for the file of the kernel that says which messages are shown. The
+// true one is that of the machine.
+const levels = "/proc/sys/kernel/printk"
+
+// A serialHost is one that is reached by a line.
+type serialHost struct {
+	*lab.Running
+	wire    *uart.Wire
+	console connect.Console
+}
+
+// serial makes a host with a terminal at which a command runs, and a wire to that.
+func serial(t *testing.T, h lab.Host, argv ...string) serialHost {
+	t.Helper()
+	h.Setup = append(h.Setup, "echo '7 4 1 7' >/run/printk; mount --bind /run/printk "+levels)
+	h.Users = []lab.User{
+		{Name: "root", Password: rootPassword}, {Name: "deploy", Password: rightPassword},
+		{Name: "shut", Password: rightPassword, Shell: "/usr/sbin/nologin"}, {Name: "late", Password: rightPassword, Expired: true},
+	}
+	s := serialHost{Running: start(t, h)}
+	far, err := s.Command(context.Background(), argv...).StartPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "line")
+	if s.wire, err = uart.Listen(far, path, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.console = connect.Console{Device: path, Password: connect.Secret(rootPassword)}
+	t.Cleanup(func() {
+		s.wire.Close()
+		far.Close()
+		if t.Failed() {
+			said := s.wire.Said()
+			t.Logf("on the line: %q", said[max(0, len(said)-500):])
+		}
+	})
+	return s
+}
+
+// getty is a host with a login on a serial line.
+func getty(t *testing.T) serialHost {
+	t.Helper()
+	return serial(t, lab.Host{}, "/bin/sh", "-c", onTheLine)
+}
+
+func (s serialHost) level(t *testing.T) string {
+	t.Helper()
+	text, err := s.Shell("cat " + levels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(text)
+}
+
+// back makes sure that nothing is left but the processes named, and that the line is as
+// it was before.
+func (s serialHost) back(t *testing.T, limit time.Duration, prompt string, left ...string) {
+	t.Helper()
+	eventually(t, limit, "what was there before is back, and nothing else", func() bool {
+		return strings.HasSuffix(s.wire.Said(), prompt) && !slices.ContainsFunc(s.Processes(), func(p lab.Proc) bool {
+			return !slices.Contains(left, p.Comm)
+		})
+	})
+	if level := s.level(t); !strings.HasPrefix(level, "7") {
+		t.Errorf("the level of kernel messages is %s", level)
+	}
+}
+
+// atLogin makes sure that the getty is back.
+func (s serialHost) atLogin(t *testing.T, limit time.Duration) {
+	t.Helper()
+	s.back(t, limit, " login: ", "sh", "setsid", "agetty")
+}
+
+// idle waits for the getty's first prompt, for tests of what happens after that.
+func (s serialHost) idle(t *testing.T) scene {
+	t.Helper()
+	s.atLogin(t, patience)
+	return look(s.Running)
+}
+
+func TestConsoleLogsInAtAGetty(t *testing.T) {
+	s := getty(t)
+	before := s.idle(t)
+	for user, uid := range map[string]int{"": 0, "deploy": 2001} {
+		self := master(t, nil)
+		c := s.console
+		if c.User = user; user != "" {
+			c.Password = connect.Secret(rightPassword)
+		}
+		n := child(t, self, c)
+		answers(t, n, uid)
+		answers(t, child(t, n, connect.Local{}), uid)
+		if level := s.level(t); strings.HasPrefix(level, "7") != (uid != 0) {
+			t.Errorf("uid %d: the level of kernel messages is %s", uid, level)
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		s.atLogin(t, patience)
+		before.untouched(t, "/run/printk", "/dev/pts") // no history of a shell either
+	}
+}
+
+func TestConsoleFindsTheGettyAsItStarts(t *testing.T) {
+	s := getty(t)
+	answers(t, child(t, master(t, nil), s.console), 0)
+}
+
+// TestConsoleErrors: in each case the getty is back at once, or as soon as login
+// has let the time for a wrong password pass.
+func TestConsoleErrors(t *testing.T) {
+	wrong := connect.Secret(wrongPassword)
+	for _, c := range []struct {
+		name, user string
+		password   connect.Secret
+		reason     error
+	}{
+		{"wrong password", "deploy", wrong, connect.ErrPassword},
+		{"no password", "deploy", "", connect.ErrPasswordRequired},
+		{"no such user", "nobody-at-all", wrong, connect.ErrPassword},
+		{"no shell", "shut", connect.Secret(rightPassword), connect.ErrPermission},
+		{"expired password", "late", connect.Secret(rightPassword), connect.ErrPasswordRequired},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := getty(t)
+			s.idle(t)
+			s.console.User, s.console.Password = c.user, c.password
+			err := refused(t, master(t, nil), s.console, c.reason, 20*time.Second)
+			if !strings.Contains(err.Error(), "logging in") || strings.Contains(err.Error(), string(rightPassword)) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestConsoleAsksAPersonAgain(t *testing.T) {
+	s := getty(t)
+	s.idle(t)
+	s.console.User, s.console.Password = "deploy", ""
+	var asked []connect.Prompt
+	self := master(t, &contexts.Config{Prompt: func(_ context.Context, p connect.Prompt) (string, error) {
+		if asked = append(asked, p); len(asked) == 1 {
+			return wrongPassword, nil
+		}
+		return rightPassword, nil
+	}})
+	answers(t, child(t, self, s.console), 2001)
+	if len(asked) != 2 || strings.TrimSpace(asked[0].Text) != "Password:" || asked[0].Kind != connect.PromptPassword || asked[1].Attempt != 2 {
+		t.Errorf("%+v", asked)
+	}
+}
+
+// TestConsoleRepairsADamagedHost: no network, nothing on the line but a shell of root's or
+// a rescue system's question, a root file system that can't be written.
+func TestConsoleRepairsADamagedHost(t *testing.T) {
+	for name, c := range map[string]struct {
+		prompt string
+		argv   []string
+		left   []string
+	}{
+		"shell":    {"# ", []string{"/bin/sh", "-i"}, []string{"sh"}},
+		"sulogin":  {"# ", []string{"sulogin"}, []string{"sulogin", "bash"}},
+		"askfirst": {"\x1b[6n", []string{"/bin/sh", "-c", `printf "\nPlease press Enter to activate this console. "; read x; exec busybox ash -i`}, []string{"busybox"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serial(t, lab.Host{ReadOnlyRoot: true, Remove: []string{"perl", "python3"}, Setup: []string{"ip link set eth0 down"}}, c.argv...)
+			before := look(s.Running)
+			for range 2 {
+				n := child(t, master(t, nil), s.console)
+				answers(t, n, 0)
+				if err := n.Close(); err != nil {
+					t.Error(err)
+				}
+				s.back(t, patience, c.prompt, c.left...)
+			}
+			before.untouched(t, "/run/printk", "/dev/pts")
+			if modes, err := s.Shell("stty -a </dev/pts/0"); err != nil || !slices.Contains(strings.Fields(modes), "opost") { // off in a pipe
+				t.Errorf("%s, %v", modes, err)
+			}
+		})
+	}
+}
+
+// quickly is a tree that finds lost links soon.
+func quickly(t *testing.T) *contexts.Node {
+	return master(t, &contexts.Config{Limits: router.Limits{Heartbeat: 500 * time.Millisecond, Missed: 3}})
+}
+
+// TestConsoleCut: a line has no end of file. Both sides find out by themselves.
+func TestConsoleCut(t *testing.T) {
+	s := getty(t)
+	s.idle(t)
+	n := child(t, quickly(t), s.console)
+	if _, err := misbehave.Call(t.Context(), n, struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	s.wire.Cut(true)
+	expectGone(t, n, 4*time.Second)
+	s.atLogin(t, 6*time.Second)
+	s.wire.Cut(false)
+	answers(t, child(t, quickly(t), s.console), 0)
+}
+
+// TestConsoleIsTakenOver: a child whose master has gone without a word goes as soon as
+// somebody presses Enter.
+func TestConsoleIsTakenOver(t *testing.T) {
+	s := getty(t)
+	s.idle(t)
+	old := child(t, master(t, nil), s.console)
+	s.wire.HangUp()
+	expectGone(t, old, 2*time.Second)
+	answers(t, child(t, master(t, nil), s.console), 0)
+}
+
+// TestConsoleIsDisturbed: what the kernel prints ends the link; the far side does not outlive it.
+func TestConsoleIsDisturbed(t *testing.T) {
+	s := getty(t)
+	s.idle(t)
+	n := child(t, master(t, nil), s.console)
+	s.wire.Disturb("\r\n[ 4711.000000] EXT4-fs error (device sda1)\r\n")
+	expectGone(t, n, 4*time.Second)
+	s.atLogin(t, 4*time.Second)
+}
+
+// TestConsoleInterrupted: a connect that is given up at any moment takes 5 s at most, and
+// the next one finds its way from where that was left.
+func TestConsoleInterrupted(t *testing.T) {
+	for _, passed := range []int{1, 20, 100, 500, 2000, 100_000, 1_000_000} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			s := getty(t)
+			s.idle(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			stop := errors.New("somebody pressed Ctrl-C")
+			done := make(chan error, 1)
+			self := master(t, nil)
+			go func() {
+				_, err := self.Connect(ctx, s.console)
+				done <- err
+			}()
+			eventually(t, patience, "the connect is under way", func() bool { return s.wire.Passed() >= passed })
+			begin := time.Now()
+			cancel(stop)
+			if err := <-done; !errors.Is(err, stop) {
+				t.Errorf("%v", err)
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			answers(t, child(t, self, s.console), 0)
+		})
+	}
+}
+
+func TestConsoleSaysWhatItSaw(t *testing.T) {
+	s := serial(t, lab.Host{}, "/bin/sh", "-c", "stty -echo; echo Loading initial ramdisk; exec sleep 1000")
+	s.console.Silence = time.Second
+	err := refused(t, master(t, nil), s.console, connect.ErrTimeout, 15*time.Second)
+	if e, ok := errors.AsType[*connect.Error](err); !ok || e.Phase != "looking for a login prompt" || !strings.Contains(e.Output, "initial ramdisk") {
+		t.Errorf("%v", err)
+	}
+}
