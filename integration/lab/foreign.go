@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
 // ForeignBusybox returns the path of a busybox for another architecture, by
-// Debian's name of it, which is downloaded where that has not been done before.
-// It is kept in the user's cache directory. The machine's own packages and
-// architectures stay what they are.
+// Debian's name of it, which is downloaded. It goes with the test; the machine's
+// own packages and architectures stay what they are.
 func ForeignBusybox(t testing.TB, arch string) string {
 	t.Helper()
 	path, err := foreignBusybox(t.TempDir(), arch)
@@ -28,14 +26,6 @@ func ForeignBusybox(t testing.TB, arch string) string {
 }
 
 func foreignBusybox(temp, arch string) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	kept := filepath.Join(cache, "mitosis-lab", "busybox-"+arch)
-	if _, err := os.Stat(kept); err == nil {
-		return kept, nil
-	}
 	// Lists of its own are all that apt needs to be on another machine.
 	apt := []string{
 		"-qq", "-o", "APT::Architecture=" + arch, "-o", "APT::Architectures=" + arch,
@@ -53,16 +43,5 @@ func foreignBusybox(temp, arch string) (string, error) {
 			return "", fmt.Errorf("%s %s: %w: %s", argv[0], argv[1], err, out)
 		}
 	}
-	program, err := os.ReadFile(temp + "/busybox")
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
-		return "", err
-	}
-	half := kept + ".new" + fmt.Sprint(os.Getpid())
-	if err := os.WriteFile(half, program, 0o755); err != nil {
-		return "", err
-	}
-	return kept, os.Rename(half, kept)
+	return temp + "/busybox", nil
 }
