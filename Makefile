@@ -2,7 +2,7 @@ GO ?= go
 # Each fuzz target runs so long in "make test"; raise it for a real hunt.
 FUZZTIME ?= 3s
 # A test that takes longer than this hangs.
-TIMEOUT ?= 15m
+TIMEOUT ?= 25m
 
 # The race detector needs cgo, and would make every child wait a second at its
 # exit for reports of other threads.
