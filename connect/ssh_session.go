@@ -219,7 +219,7 @@ func (c *sshCarrier) Cause(ctx context.Context) error {
 	case dead != nil:
 		return c.dial.fail(phaseExchange, dead)
 	case signal != "":
-		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command was killed by signal %s%s", signal, words)))
+		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command was killed by %s%s", signalName(signal), words)))
 	case status != nil && *status != 0:
 		return c.dial.fail(phaseExchange, classify(ErrEOF, fmt.Errorf("the far command ended with status %d%s", *status, words)))
 	case status != nil && words != "":
@@ -292,3 +292,12 @@ func (c *sshCarrier) Releasable() bool { return true }
 
 // Release does nothing, since Close ends nothing but the connection.
 func (c *sshCarrier) Release() {}
+
+// signalName is the name of a signal by which a far command was killed. OpenSSH has
+// names for those of RFC 4254, section 6.10, only.
+func signalName(signal string) string {
+	if signal == "SIG@openssh.com" {
+		return "a signal that SSH has no name for, such as the SIGSYS of a seccomp filter"
+	}
+	return "signal " + signal
+}
