@@ -37,14 +37,16 @@ type dialogue struct {
 	stop  func() bool // undoes the closing of c by ctx
 
 	// Owned by the goroutine of Run.
-	scan   *scanner
-	buf    []byte
-	facts  *Facts
-	closed []RungError   // rungs that did not do
-	rung   string        // being tried, in the end the one that did
-	sent   chan struct{} // closed when the sender has ended; nil before the first
-	ack    func()        // told that a plan which was sent ahead has arrived; nil without one
-	lost   bool          // such a plan did not arrive
+	scan    *scanner
+	buf     []byte
+	facts   *Facts
+	closed  []RungError   // rungs that did not do
+	rung    string        // being tried, in the end the one that did
+	sent    chan struct{} // closed when the sender has ended; nil before the first
+	ack     func()        // told that a plan which was sent ahead has arrived; nil without one
+	lost    bool          // such a plan did not arrive
+	room    int64         // bytes that an image takes; 0 before there is one
+	ownProc bool          // see ensureProc
 
 	phase atomic.Value // Phase; the sender moves it on
 }
@@ -72,6 +74,9 @@ func (d *dialogue) finish(err error) error {
 	}
 	defer d.Abandon()
 	e := &Error{Phase: d.phase.Load().(Phase), Err: err, Rungs: d.closed, Said: d.scan.said()}
+	if e.Phase != PhaseFirstStage {
+		e.Rung = d.rung
+	}
 	if d.ctx.Err() != nil {
 		e.Err = context.Cause(d.ctx)
 	} else if ioErr, ok := errors.AsType[*carrierError](err); ok {
@@ -79,6 +84,7 @@ func (d *dialogue) finish(err error) error {
 		e.Err = ended(ctx, d.c, ioErr.err)
 		cancel()
 	}
+	e.Hint = d.hint(e.Err, e.Said)
 	d.stop()
 	d.c.Close()
 	d.nudge.end()
@@ -131,6 +137,10 @@ func (d *dialogue) run() (*Session, error) {
 		return d.greet()
 	}
 	d.phase.Store(PhaseImage)
+	d.room = image.Size
+	if err := d.ensureProc(); err != nil {
+		return nil, err
+	}
 	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
 	for len(try) > 0 {
 		rungs := try[:1]
@@ -144,18 +154,20 @@ func (d *dialogue) run() (*Session, error) {
 		}
 		if alive {
 			d.warnOfDisk(closed)
+			d.warnOfNamespace()
 			return d.greet()
 		}
 	}
 	all := append(d.closed, closed...)
 	d.closed = nil
-	for _, rung := range ladder {
+	for _, rung := range append(slices.Clone(ladder), rungProc) {
 		for _, e := range all {
 			if e.Rung == rung {
 				d.closed = append(d.closed, e)
 			}
 		}
 	}
+	d.rung = ""
 	d.phase.Store(PhaseImage)
 	return nil, ErrNoRung
 }
@@ -378,7 +390,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.scan.buf = nil // frames, nothing that anybody said
 	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost}
 	if d.facts != nil {
-		s.Facts = *d.facts
+		s.Facts = d.found()
 	}
 	rest, err := readHello(l, &s.Hello)
 	if err != nil {
@@ -398,10 +410,16 @@ func (d *dialogue) greet() (*Session, error) {
 	return s, nil
 }
 
+// reasons are the rungs and why each did not do, those in a row together that have the
+// same reason.
 func reasons(list []RungError) string {
-	words := make([]string, len(list))
-	for i, r := range list {
-		words[i] = r.Error()
+	var words []string
+	for i := 0; i < len(list); {
+		same := list[i].Rung
+		for i++; i < len(list) && list[i].Reason == list[i-1].Reason; i++ {
+			same += ", " + list[i].Rung
+		}
+		words = append(words, RungError{same, list[i-1].Reason}.Error())
 	}
 	return strings.Join(words, "; ")
 }

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -43,17 +44,26 @@ const (
 type Error struct {
 	Phase Phase
 	Err   error       // the carrier's own explanation where it has one; unwrapped by errors.Is
-	Rungs []RungError // in the order of the ladder
+	Rung  string      // the one that was being tried; "" before and behind all of them
+	Rungs []RungError // those that did not do, in the order of the ladder
 	Said  string      // the last lines that the far side printed, made safe to show
+	Hint  string      // what can be done about it; "" where that is not known
 }
 
-// Error names the phase and the reason, the rungs that did not do, and what the
-// far side said last.
+// Error names the phase, the rung and the reason, the rungs that did not do, what to do
+// about it, and what the far side said last.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(string(e.Phase) + ": " + e.Err.Error())
-	for i, r := range e.Rungs {
-		b.WriteString([...]string{": ", "; "}[min(i, 1)] + r.Error())
+	b.WriteString(string(e.Phase))
+	if e.Rung != "" {
+		b.WriteString(" by " + e.Rung)
+	}
+	b.WriteString(": " + e.Err.Error())
+	if len(e.Rungs) > 0 {
+		b.WriteString(": " + reasons(e.Rungs))
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
 	}
 	if e.Said != "" {
 		b.WriteString("; the far side said: " + lastLines(e.Said, 6))
@@ -63,6 +73,37 @@ func (e *Error) Error() string {
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
+
+// cannotFork tells whether that is what a shell or our guard has said.
+func cannotFork(said string) bool {
+	for _, words := range [...]string{"Cannot fork", "can't fork", "fork: Resource temporarily unavailable", "starting the worker: resource temporarily unavailable"} {
+		if strings.Contains(said, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// hint is what can be done about an error, "" where that is not known.
+func (d *dialogue) hint(err error, said string) string {
+	said += err.Error()
+	switch {
+	case cannotFork(said):
+		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
+	case !errors.Is(err, ErrNoRung) || d.facts == nil || d.facts.GOOS() != "linux":
+		return ""
+	case d.facts.NoProc:
+		return "mount it there, as root: mount -t proc proc /proc"
+	}
+	hint := "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
+	if d.room > 0 {
+		hint += " and has " + strconv.FormatInt(d.room>>20+1, 10) + " MiB left"
+	}
+	if len(d.opts.Rungs) > 0 {
+		hint += ", or more rungs than Config.Rungs allows (" + strings.Join(d.opts.Rungs, ", ") + ")"
+	}
+	return hint
+}
 
 // lastLines is the end of a text, at most n lines and 512 bytes, on one line.
 func lastLines(s string, n int) string {

@@ -16,10 +16,16 @@ type Facts struct {
 	// Tools are those of the programs that a bootstrap can use which are in
 	// PATH: interpreters, decompressors, hash programs, unshare.
 	Tools []string
+	// NoProc says that /proc is not mounted, as in the tree of a damaged system.
+	// What has no name can't be executed without it, unless root mounts one.
+	NoProc bool
 	// Dirs are the directories among the usual ones in memory that exist and
 	// may be written. Whether one allows execution is found out when it is used.
 	Dirs []string
 }
+
+// noProc stands before the tools where /proc is not mounted.
+const noProc = "-proc"
 
 // factsVersion is the first word behind "hi": it says how to read the rest.
 const factsVersion = "1"
@@ -30,6 +36,7 @@ var errFacts = errors.New("malformed facts")
 //
 //	1 KERNEL MACHINE UID [TOOL ...] / [DIR ...] .
 //
+// Before the tools stands "-proc" where /proc is not mounted.
 // The lone dot shows that the line is whole. A field that the far side could
 // not find out is missing or "?".
 func parseFacts(s string) (Facts, error) {
@@ -47,6 +54,9 @@ func parseFacts(s string) (Facts, error) {
 		uid = -1
 	}
 	f := Facts{Kernel: words[0], Machine: words[1], UID: uid, Tools: words[3:slash:slash]}
+	if words[3] == noProc { // at the latest the slash is there
+		f.NoProc, f.Tools = true, f.Tools[1:]
+	}
 	for _, dir := range words[slash+1:] {
 		if strings.HasPrefix(dir, "/") {
 			f.Dirs = append(f.Dirs, dir)

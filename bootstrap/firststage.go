@@ -38,7 +38,7 @@ const (
 	stageMarker   = `m=%s"%s";`
 	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>/dev/null)" = %d.%d ]&&exec %[1]s %[4]s$m%[5]s;`
 	stageReady    = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
-	stageFacts    = `t=;d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
+	stageFacts    = `t=;[ -e /proc/self/fd ]||t=" ` + noProc + `";d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
 		`for x in $XDG_RUNTIME_DIR /dev/shm /run/user/$u /run /tmp;do [ -d $x ]&&[ -w $x ]&&d="$d $x";done;` +
 		`printf "\n%%s\n" "$m hi 1 $y ${u:-?}$t /$d .";`
 	// stageLoop is also what a rung that had to replace the shell returns to.

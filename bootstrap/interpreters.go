@@ -94,7 +94,7 @@ func (p *plan) perl() string {
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, p.unpackAndHash(), p.loop,
 	}, p.args...)
-	return p.common(RungPerl) + tryInterpreter("perl -e 1") + "exec perl -e " + quote(perlScript) + " -- " + quoteAll(argv) + ";}"
+	return p.common(RungPerl) + p.tryInterpreter("perl -e "+quote(perlTrial)) + "exec perl -e " + quote(perlScript) + " -- " + quoteAll(argv) + ";}"
 }
 
 // unpackAndHash is a shell command that unpacks standard input into the file FD,
@@ -119,6 +119,36 @@ func (p *plan) unpackAndHash() string {
 	return checked(unpack) + "|" + checked("tee FD") + "|{ " + hash + "||cat >/dev/null;}"
 }
 
+// pythonCreate makes an anonymous file, given the system call numbers for 64 and
+// for 32 bits.
+const pythonCreate = `def create(w,v):
+    if hasattr(os,"memfd_create"):
+        try: return os.memfd_create("mitosis",16)
+        except OSError: return os.memfd_create("mitosis",0)
+    import ctypes
+    c=ctypes.CDLL(None,use_errno=True)
+    k=int(w if sys.maxsize>1<<32 else v)
+    for g in 16,0:
+        d=c.syscall(k,b"mitosis",g)
+        if d>=0: return d
+    raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
+`
+
+// perlTrial and pythonTrial call memfd_create. That it is refused is for the plan
+// itself to report.
+const perlTrial = `$k=length(pack("p",0))==8?$ARGV[0]+0:$ARGV[1]+0;$s="mitosis";syscall($k,$s,0)`
+
+const pythonTrial = `import os,sys,hashlib,zlib
+` + pythonCreate + `try: create(*sys.argv[1:])
+except OSError: pass`
+
+// pythonProgram is a script of several lines as arguments of python3. A plan may
+// not have lines; python itself unfolds them, from a literal that means the same in
+// Go.
+func pythonProgram(script string) string {
+	return "python3 -S -c " + quote(fmt.Sprintf("exec(%q)", script))
+}
+
 // pythonScript takes the same arguments as perlScript; its command only unpacks,
 // and it hashes by a library.
 const pythonScript = `import os,sys,signal,hashlib
@@ -134,21 +164,10 @@ def fail(t):
     os.write(1,("\n%s fail memfd-python3 0 %s\n"%(m," ".join(str(t).split()))).encode())
     signal.signal(signal.SIGPIPE,signal.SIG_DFL)
     os.execv("/bin/sh",["/bin/sh","-c",l])
-def create():
-    if hasattr(os,"memfd_create"):
-        try: return os.memfd_create("mitosis",16)
-        except OSError: return os.memfd_create("mitosis",0)
-    import ctypes
-    c=ctypes.CDLL(None,use_errno=True)
-    k=int(w if sys.maxsize>1<<32 else v)
-    for g in 16,0:
-        d=c.syscall(k,b"mitosis",g)
-        if d>=0: return d
-    raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
-def put(d,b):
+` + pythonCreate + `def put(d,b):
     while b: b=b[os.write(d,b):]
 try:
-    d=create()
+    d=create(w,v)
     os.set_inheritable(d,True)
 except Exception as e:
     fail("memfd_create: %s"%getattr(e,"strerror",e))
@@ -188,22 +207,18 @@ if not s and u is None:
     x=os.waitpid(p,0)[1]
     if x: s="unpacking by %s: status %d"%(z,x>>8)
 if s: fail(s)
-e="/proc/self/fd/%d"%d
 y=hashlib.sha256()
-f=open(e,"rb")
+os.lseek(d,0,0)
 while 1:
-    b=f.read(1<<20)
+    b=os.read(d,1<<20)
     if not b: break
     y.update(b)
-f.close()
 if y.hexdigest()!=h: fail("hash")
 signal.signal(signal.SIGPIPE,signal.SIG_DFL)
-try: os.execv(e,["mitosis"]+sys.argv[8:])
+try: os.execv("/proc/self/fd/%d"%d,["mitosis"]+sys.argv[8:])
 except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))`
 
-// python is the plan that makes an anonymous file with python3. The script has
-// lines, which a plan may not have; python itself unfolds them, from a literal that
-// means the same in Go.
+// python is the plan that makes an anonymous file with python3.
 func (p *plan) python() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
 	unpack := p.codec.command()
@@ -214,12 +229,25 @@ func (p *plan) python() string {
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, unpack, p.loop,
 	}, p.args...)
-	return p.common(RungPython) + tryInterpreter(`python3 -S -c "import hashlib,zlib"`) + "exec python3 -S -c " + quote(fmt.Sprintf("exec(%q)", pythonScript)) + " " + quoteAll(argv) + ";}"
+	return p.common(RungPython) + p.tryInterpreter(pythonProgram(pythonTrial)) + "exec " + pythonProgram(pythonScript) + " " + quoteAll(argv) + ";}"
 }
 
-// tryInterpreter finds out whether an interpreter starts at all, before exec
-// makes that a question of life and death: it may be a wrapper without anything
-// behind it, or lack its libraries.
-func tryInterpreter(command string) string {
-	return "e=$(" + command + ` 2>&1 </dev/null)||{ e="${e##*: }";skip;bad "interpreter does not start: $e";false;}&&{ `
+// tryInterpreter finds out whether an interpreter starts at all, and lives on when
+// it calls memfd_create, before exec makes that a question of life and death: it may
+// be a wrapper without anything behind it, lack its libraries, or be killed by a
+// seccomp filter.
+func (p *plan) tryInterpreter(command string) string {
+	return p.trial(command) + `||{ ` + trialReason + `skip;bad "interpreter does not start: $e";false;}&&{ `
 }
+
+// trial runs an interpreter with the system call numbers of memfd_create behind its
+// command, and sets e to what it says. A filter's kill would leave a core file.
+func (p *plan) trial(command string) string {
+	wide, narrow := memfdNumbers(p.facts.GOARCH())
+	return "e=$(ulimit -c 0;" + command + " " + strconv.Itoa(wide) + " " + strconv.Itoa(narrow) + " 2>&1 </dev/null)"
+}
+
+// trialReason makes e the reason for which a trial has failed. 159 is SIGSYS on all
+// machines but mips, and its name no shell prints the same.
+const trialReason = `x=$?;case $x in 159)e="killed by SIGSYS, a seccomp filter forbids memfd_create";;` +
+	`*)e="${e##*: }";e="${e:-status $x}";esac;`

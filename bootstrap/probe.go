@@ -63,6 +63,9 @@ func Probe(ctx context.Context, c Carrier, l *Launch) (Offer, error) { return l.
 // probe has the far side try all rungs that nothing is known against. What is known
 // it says again, so that all comes in order.
 func (d *dialogue) probe() (Offer, error) {
+	if err := d.ensureProc(); err != nil {
+		return Offer{}, err
+	}
 	p := &plan{marker: d.marker, facts: d.facts}
 	tests := d.probeExec() + d.probeCache()
 	for _, rung := range ladder {
@@ -78,7 +81,7 @@ func (d *dialogue) probe() (Offer, error) {
 	}
 	d.send(p.probing(tests), nil)
 	defer func() { <-d.sent }()
-	offer := Offer{Facts: *d.facts}
+	offer := Offer{Facts: d.found()}
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
@@ -119,9 +122,9 @@ func (p *plan) probe(rung string) string {
 	test := "put"
 	switch rung {
 	case RungPerl:
-		return p.probeInterpreter(rung, "perl", "-e "+quote(perlProbe))
+		return p.probeInterpreter(rung, "perl", "perl -e "+quote(perlProbe))
 	case RungPython:
-		return p.probeInterpreter(rung, "python3", "-S -c "+quote(fmt.Sprintf("exec(%q)", pythonProbe)))
+		return p.probeInterpreter(rung, "python3", pythonProgram(pythonProbe))
 	case RungRAM:
 		test = "ram&&put"
 	case RungTmpfs:
@@ -135,9 +138,7 @@ func (p *plan) probe(rung string) string {
 }
 
 func (p *plan) probeInterpreter(rung, tool, program string) string {
-	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	return fmt.Sprintf(`r=%s;e=$(%s %s %d %d 2>&1 </dev/null)&&yes "$(command -v %s)"||no "${e##*: }";`,
-		rung, tool, program, wide, narrow, tool)
+	return "r=" + rung + ";" + p.trial(program) + `&&yes "$(command -v ` + tool + `)"||{ ` + trialReason + `no "$e";};`
 }
 
 // perlProbe and pythonProbe make an anonymous file, as perlScript and pythonScript
@@ -147,28 +148,20 @@ $s="mitosis";
 $k=length(pack("p",0))==8?$ARGV[0]+0:$ARGV[1]+0;
 $d=syscall($k,$s,16);
 $d=syscall($k,$s,0)if$d<0;
-die"memfd_create: $!\n"if$d<0;
+die"memfd_create, $!\n"if$d<0;
 open F,">&=",$d;
 syswrite F,"#!/bin/sh\n";
 system{"/proc/self/fd/$d"}"mitosis";
 die"execution not allowed, $!\n"if$?`
 
 const pythonProbe = `import os,sys,hashlib,zlib
-try:
-    try: d=os.memfd_create("mitosis",16)
-    except OSError: d=os.memfd_create("mitosis",0)
-    except AttributeError:
-        import ctypes
-        c=ctypes.CDLL(None,use_errno=True)
-        k=int(sys.argv[1 if sys.maxsize>1<<32 else 2])
-        d=c.syscall(k,b"mitosis",16)
-        if d<0: d=c.syscall(k,b"mitosis",0)
-        if d<0: raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
+` + pythonCreate + `try:
+    d=create(*sys.argv[1:])
     os.set_inheritable(d,True)
     os.write(d,b"#!/bin/sh\n")
     e="/proc/self/fd/%d"%d
     sys.exit(os.spawnv(os.P_WAIT,e,["mitosis"]) and "execution not allowed")
-except OSError as x: sys.exit("memfd_create: "+x.strerror)`
+except OSError as x: sys.exit("memfd_create, "+x.strerror)`
 
 // probeExec is the test of the way without an image.
 func (d *dialogue) probeExec() string {

@@ -48,6 +48,9 @@ type plan struct {
 // obstacle tells why a rung is not worth trying, "" if it is.
 func obstacle(rung string, f *Facts, noDisk bool) string {
 	linux := f.GOOS() == "linux"
+	if linux && f.NoProc {
+		return noProcReason
+	}
 	switch rung {
 	case RungPerl, RungPython:
 		tool := strings.TrimPrefix(rung, "memfd-")

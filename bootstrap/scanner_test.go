@@ -159,6 +159,9 @@ func TestFacts(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(f, want) || f.GOOS() != "linux" || f.GOARCH() != "arm64" {
 		t.Errorf("%+v %v", f, err)
 	}
+	if f, err := parseFacts("1 Linux x86_64 0 -proc perl / ."); err != nil || !f.NoProc || !reflect.DeepEqual(f.Tools, []string{"perl"}) {
+		t.Errorf("%+v %v", f, err)
+	}
 	if f, err := parseFacts("1 Linux x86_64 ? / ."); err != nil || f.UID != -1 || f.Dirs != nil || len(f.Tools) != 0 || f.GOARCH() != "amd64" {
 		t.Errorf("%+v %v", f, err)
 	}

@@ -164,6 +164,7 @@ func TestGuardThatCanNotSleep(t *testing.T) {
 		sleeps  bool
 	}{
 		"memfd_create is refused":                      {wrapper: refused("memfd_create")},
+		"memfd_create is fatal":                        {wrapper: refused("SIGSYS")},
 		"memfd_create does not know how to say exec":   {wrapper: refused("MFD_EXEC"), sleeps: true},
 		"no memfd may be executed":                     {wrapper: isolated("2")},
 		"the memfd that is made may not be executed":   {wrapper: slices.Concat(isolated("1"), refused("MFD_EXEC"))},
@@ -201,15 +202,18 @@ func TestGuardThatCanNotSleep(t *testing.T) {
 // under a filter for system calls.
 const refuseRole = "refuse"
 
-// refuse executes argv where memfd_create fails, or where it fails like before
+// refuse executes argv where memfd_create fails or kills the caller, or where it fails like before
 // Linux 6.3 if the file is to be executable.
 func refuse(what string, argv []string) {
 	runtime.LockOSThread()
 	unless := unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA} // go on
-	errno := unix.EPERM
-	if what == "MFD_EXEC" {
+	action := unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	switch what {
+	case "SIGSYS":
+		action = unix.SECCOMP_RET_KILL_PROCESS
+	case "MFD_EXEC":
 		unless = unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.MFD_EXEC, Jf: 1}
-		errno = unix.EINVAL
+		action = unix.SECCOMP_RET_ERRNO | uint32(unix.EINVAL)
 	}
 	// See seccomp(2). Numbers are looked at without the machine that they are
 	// for, which does for a test. The second argument's lower half is at 24.
@@ -224,7 +228,7 @@ func refuse(what string, argv []string) {
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_MEMFD_CREATE, Jf: 3},
 		load(24),
 		unless,
-		ret(unix.SECCOMP_RET_ERRNO | uint32(errno)),
+		ret(action),
 		ret(unix.SECCOMP_RET_ALLOW),
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}

@@ -10,8 +10,10 @@ import (
 // Chroot continues inside a directory tree, such as the mounted root of a
 // damaged system. It needs the right to change the root, which is root's.
 //
-// The tree needs /bin/sh, /dev/null and a /proc that is mounted. Where that is the /proc of
-// the parent, the child is started from the parent's own executable.
+// The tree needs /bin/sh, /dev/null and a directory /proc. Where the /proc of the parent
+// is mounted there, the child is started from the parent's own executable. Where none is,
+// and the tree is a mount point, root's child has one in a mount namespace of its own:
+// what it mounts is not seen outside, and a warning says so.
 //
 // Errors: [ErrBadName] for a relative path, [ErrPermission], [ErrNoRuntime] where
 // there is no such tree, [ErrStart] where there is no shell in it.

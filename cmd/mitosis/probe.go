@@ -63,6 +63,9 @@ func printOffer(out io.Writer, offer *contexts.Offer) error {
 	fmt.Fprintf(w, "user ID\t%d\n", facts.UID)
 	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools, " "))
 	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs, " "))
+	if facts.NoProc {
+		fmt.Fprint(w, "/proc\tnot mounted\n")
+	}
 	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.Rung(), "nothing: no way to start a child is open"))
 	if err := w.Flush(); err != nil {
 		return err

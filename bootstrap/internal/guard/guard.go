@@ -22,6 +22,7 @@
 //	mitosis:worker=MARKER   descriptors as in [WorkerIn] and following
 //	mitosis:check=SHA256    exits 0 if this executable has that hash; without
 //	                        one, because it can be executed at all
+//	mitosis:memfd           exits unless a seccomp filter kills it; see memfdKills
 package guard
 
 import (
@@ -36,6 +37,7 @@ const (
 	GuardPrefix  = "mitosis:guard="
 	WorkerPrefix = "mitosis:worker="
 	CheckPrefix  = "mitosis:check="
+	memfdWord    = "mitosis:memfd"
 	// ImagePrefix begins the argument behind it: the hash of the image that
 	// was sent, if one was.
 	ImagePrefix = "image="
@@ -95,5 +97,9 @@ func init() {
 	}
 	if want, ok := strings.CutPrefix(word, CheckPrefix); ok {
 		os.Exit(checkSelf(want))
+	}
+	if word == memfdWord {
+		tryMemfd()
+		os.Exit(0)
 	}
 }

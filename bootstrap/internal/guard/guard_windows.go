@@ -20,3 +20,5 @@ func runGuard(marker string, args []string) bool {
 }
 
 func prepareWorker() {}
+
+func tryMemfd() {}

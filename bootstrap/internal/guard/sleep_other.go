@@ -7,3 +7,5 @@ import "errors"
 func (w *worker) sleep() error { return errors.ErrUnsupported }
 
 func awake([]string) (*worker, bool) { return nil, false }
+
+func tryMemfd() {}
