@@ -38,6 +38,7 @@ func buildProgram(t *testing.T) string {
 // are to go.
 type office struct {
 	desk, web *lab.Running
+	key       lab.ClientKey // of who sits there
 	program   string
 	path      string // of hops, to web
 }
@@ -76,7 +77,7 @@ func newOfficeOf(t *testing.T, host lab.Host) *office {
 			"/root/.ssh/known_hosts": web.KnownHosts(),
 		},
 	})
-	return &office{desk, web, program, "ssh:deploy@" + web.Addr()}
+	return &office{desk, web, key, program, "ssh:deploy@" + web.Addr()}
 }
 
 // result is what is seen of a program that has ended.

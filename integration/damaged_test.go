@@ -1,0 +1,283 @@
+//go:build linux
+
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// A patient is a host that something is wrong with.
+type patient struct {
+	host lab.Host
+	user string // who logs in; "" is deploy
+	hop  string // from there on
+	// harm is what root does to the host once sshd runs.
+	harm string
+	// noTerminals says that somebody holds the last one.
+	noTerminals bool
+	// rung is the one by which a probe says that a child would be started; "" where
+	// there is none, or no probe.
+	rung string
+	// says is what stands in the error. Where there is none, a program has to run.
+	says []string
+	// warns is what stands in the warning of a program that runs.
+	warns string
+	// except are files that change.
+	except []string
+}
+
+// closedPlaces are all those that a user can write to.
+var closedPlaces = append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
+
+// noInterpreter takes away what makes anonymous files.
+var noInterpreter = []string{"perl", "python3"}
+
+// smallGroup is a memory cgroup.
+const smallGroup = "/sys/fs/cgroup/memory/small"
+
+// startUp is the file that bash reads before what sshd has it execute.
+func startUp(script string) map[string]string {
+	return map[string]string{"/home/deploy/.bashrc": script}
+}
+
+// withoutMemfd is a start-up file that goes on where a seccomp filter does something
+// about memfd_create: it fails with an errno, as with container runtimes, or kills,
+// as with systemd's.
+func withoutMemfd(action string) map[string]string {
+	return startUp(`[ "$FILTERED" ] || WANTED=$BASH_EXECUTION_STRING FILTERED=1 exec python3 -c '
+import ctypes, os, struct
+def op(code, k, jt=0, jf=0): return struct.pack("HBBI", code, jt, jf, k)
+code = op(0x20, 0) + op(0x15, 319, 0, 1) + op(0x06, ` + action + `) + op(0x06, 0x7fff0000)
+memory = ctypes.create_string_buffer(code, len(code))
+program = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(memory))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()
+os.execv("/bin/bash", ["bash", "-c", os.environ["WANTED"]])
+'
+`)
+}
+
+const (
+	refusedBySeccomp = "0x00050026" // SECCOMP_RET_ERRNO, ENOSYS
+	killedBySeccomp  = "0x80000000" // SECCOMP_RET_KILL_PROCESS
+)
+
+// sshdInTree makes /srv/tree, whose programs are all busybox, the root of logins.
+const sshdInTree = `mount -t proc proc /srv/tree/proc; chmod 755 /srv /srv/tree; mkdir -p /srv/tree/home/deploy
+printf '#!/bin/sh\nexec /bin/sh "$@"\n' >/srv/tree/bin/bash; chmod 755 /srv/tree/bin/bash
+mknod -m 666 /srv/tree/dev/tty c 5 0; mkdir /srv/tree/usr; ln -s ../bin /srv/tree/usr/bin`
+
+func patients(t *testing.T) map[string]patient {
+	return map[string]patient{
+		"read-only root": {user: "root", rung: bootstrap.RungPerl, host: lab.Host{ReadOnlyRoot: true}},
+		"read-only everywhere": {rung: bootstrap.RungPerl, host: lab.Host{
+			ReadOnlyRoot: true, ReadOnly: []string{"/home", "/root", "/tmp", "/dev/shm"},
+		}},
+		"read-only everywhere, no interpreter": {
+			host: lab.Host{
+				Remove: noInterpreter, ReadOnlyRoot: true, ReadOnly: []string{"/home", "/root", "/tmp", "/dev/shm"},
+			},
+			says: []string{
+				"no way to start a child is open: memfd-perl: no interpreter: perl not found; memfd-python3: no interpreter: python3 not found; " +
+					"ram: no writable directory in memory; tmpfs: not root; disk: /home/deploy: Read-only file system, ",
+				"; it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution and has ",
+			},
+		},
+		"no /dev/shm": {rung: bootstrap.RungRAM, host: lab.Host{
+			Remove: noInterpreter, Setup: []string{"umount /dev/shm; rmdir /dev/shm"},
+		}},
+		"noexec as root": {user: "root", rung: bootstrap.RungTmpfs, host: lab.Host{Remove: noInterpreter, Noexec: closedPlaces}},
+		"noexec as a user": {
+			host: lab.Host{Remove: noInterpreter, Noexec: closedPlaces},
+			says: []string{
+				"ram: /dev/shm: execution not allowed, Permission denied, /tmp: execution not allowed, Permission denied; tmpfs: not root; " +
+					"disk: /home/deploy: execution not allowed, Permission denied, /var/tmp: execution",
+				"it takes perl or python3",
+			},
+		},
+		"no interpreter": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}},
+		"busybox only": {rung: bootstrap.RungRAM, host: lab.Host{
+			Setup: []string{withTree(t), sshdInTree, "mkdir -p /srv/tree/dev/shm; mount -t tmpfs -o mode=1777 shm /srv/tree/dev/shm"},
+			SSHD:  &lab.SSHD{Config: []string{"ChrootDirectory /srv/tree"}},
+		}},
+		"little memory": {user: "root", rung: bootstrap.RungPerl, host: lab.Host{
+			Cgroups: true, Setup: []string{"mkdir " + smallGroup + " && echo 16M > " + smallGroup + "/memory.limit_in_bytes"},
+			Files: map[string]string{"/root/.bashrc": "echo $$ > " + smallGroup + "/cgroup.procs\n"},
+		}},
+		"full disk": {rung: bootstrap.RungPerl, host: lab.Host{DiskSize: "32m"}, harm: "cat /dev/zero > /var/tmp/full 2>/dev/null; ! echo more > /var/tmp/more"},
+		"no space in memory": {
+			rung: bootstrap.RungRAM, // a probe does not send an image
+			host: lab.Host{Remove: noInterpreter}, harm: "mount -o remount,size=1m /dev/shm; mount -o remount,size=1m /tmp",
+			warns: "the child's executable had to be put on a disk",
+		},
+		"no /proc": {
+			user: "root", rung: bootstrap.RungPerl, harm: "mount --make-rshared /; umount -l /proc",
+			warns: "/proc is not mounted there",
+		},
+		"no /proc, no interpreter": {
+			user: "root", rung: bootstrap.RungRAM, harm: "umount -l /proc", host: lab.Host{Remove: noInterpreter},
+			warns: "/proc is not mounted there",
+		},
+		"no /proc, as a user": {harm: "umount -l /proc", says: []string{
+			"memfd-perl, memfd-python3, ram, tmpfs, disk: /proc is not mounted; proc: none can be mounted for the child alone: not root; " +
+				"mount it there, as root: mount -t proc proc /proc",
+		}},
+		"memfd_create refused":  {rung: bootstrap.RungRAM, host: lab.Host{Files: withoutMemfd(refusedBySeccomp)}},
+		"memfd_create is fatal": {rung: bootstrap.RungRAM, host: lab.Host{Files: withoutMemfd(killedBySeccomp)}},
+		"no terminals": {
+			hop: "/sudo", noTerminals: true, rung: bootstrap.RungExec,
+			host: lab.Host{Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL"},
+		},
+		"no terminals for a password": {
+			hop: "/sudo", noTerminals: true,
+			host: lab.Host{Sudoers: "deploy ALL=(ALL) ALL"}, says: []string{"no terminal could be opened", "no space left on device"},
+		},
+		"few descriptors":       {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
+		"no processes left":     {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: see ulimit -u, and pids.max of its cgroup"}},
+		"killed by a filter":    {host: lab.Host{Files: startUp("kill -SYS $$\n")}, says: []string{"the far command was killed by a signal that SSH has no name for, such as the SIGSYS"}},
+		"no /dev/null":          {harm: "rm /dev/null", says: []string{"the server closed the connection without a word"}},
+		"/dev/null is a file":   {rung: bootstrap.RungPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},
+		"everything is of 1970": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}, harm: "touch -d @0 /dev/shm /tmp /home/deploy /bin/sh /usr/bin/dash /etc/passwd"},
+	}
+}
+
+// On a host that is damaged a program runs where there is a way to that; otherwise
+// one error tells what was tried, why it did not do, and what can be done. It stays
+// as it was either way.
+//
+// The program is the real one: the image of the tests is too large for some of these
+// hosts. The clock can't be set for a host: time namespaces have no wall clock. What
+// is compared with it are times of files only.
+func TestDamagedHosts(t *testing.T) {
+	o := newOffice(t, nil)
+	for name, p := range patients(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if p.user == "" {
+				p.user = "deploy"
+			}
+			p.host.Users = append(p.host.Users, lab.User{Name: p.user, Keys: []string{o.key.Authorized}})
+			if p.host.SSHD == nil {
+				p.host.SSHD = &lab.SSHD{}
+			}
+			host := lab.Start(t, p.host)
+			if out, err := o.desk.Shell("cat >>/root/.ssh/known_hosts <<'.'\n" + host.KnownHosts() + ".\n"); err != nil {
+				t.Fatal(out, err)
+			}
+			if p.harm != "" {
+				if out, err := host.Shell(p.harm); err != nil {
+					t.Fatal(out, err)
+				}
+			}
+			if p.noTerminals {
+				terminal, err := host.Command(t.Context(), "sleep", "1000").StartPty()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer terminal.Close()
+				// Terminals are counted without the file system's own.
+				if out, err := host.Shell("mount -o remount,max=1 /dev/pts"); err != nil {
+					t.Fatal(out, err)
+				}
+			}
+			before := look(host)
+			path := "ssh:" + p.user + "@" + host.Addr() + p.hop
+			p.examine(t, finish(t, o.command(t.Context(), "run", path, "--", "sh", "-c", "id -u; cat; exit 3")))
+			before.restored(t, patience, p.except...)
+
+			offer := finish(t, o.command(t.Context(), "probe", path))
+			if p.rung != "" && (offer.status != 0 || !strings.Contains(offer.out, "would start by      "+p.rung+"\n")) {
+				t.Errorf("%+v is not by %s", offer, p.rung)
+			}
+			if strings.HasPrefix(name, "no /proc") != strings.Contains(offer.out, "/proc               not mounted\n") {
+				t.Errorf("about /proc: %s", offer.out)
+			}
+			before.restored(t, patience, p.except...)
+		})
+	}
+}
+
+// examine judges what became of a program.
+func (p *patient) examine(t *testing.T, r result) {
+	t.Helper()
+	t.Logf("%d %q %s", r.status, r.out, r.err)
+	if len(p.says) > 0 {
+		if r.status != 255 || r.out != "" || strings.Count(strings.TrimSpace(r.err), "\n") > 0 {
+			t.Errorf("%+v is not one error", r)
+		}
+		for _, want := range p.says {
+			if !strings.Contains(r.err, want) {
+				t.Errorf("it does not say %q", want)
+			}
+		}
+		return
+	}
+	uid := "2000\n"
+	if p.user == "root" || p.hop != "" {
+		uid = "0\n"
+	}
+	if r.status != 3 || r.out != uid {
+		t.Error("it did not run")
+	}
+	if p.warns == "" && r.err != "" || !strings.Contains(r.err, p.warns) {
+		t.Errorf("it does not warn of %q", p.warns)
+	}
+}
+
+// A tree without a mounted /proc does where it is a mount point, as that of a damaged
+// system is: the child has a /proc of its own there, and children.
+func TestChrootWithoutProc(t *testing.T) {
+	lab.Require(t)
+	host := start(t, lab.Host{Setup: []string{
+		withTree(t), "mkdir /mnt/sysimage; mount --bind /srv/tree /mnt/sysimage; mount --make-shared /mnt/sysimage",
+	}})
+	self := master(t, nil)
+	from := enter(t, self, host, "")
+	before := look(host)
+	n := child(t, from, connect.Chroot{Dir: "/mnt/sysimage"})
+	if rung := rungOf(t, self, n); rung == bootstrap.RungExec {
+		t.Error(rung)
+	}
+	answers(t, child(t, n, connect.Local{}), 0)
+	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
+		t.Errorf("%q, %v", place, err)
+	}
+	if out, err := host.Shell("ls /mnt/sysimage/proc; cat /proc/mounts | grep sysimage/proc"); err == nil || out != "" {
+		t.Errorf("the host sees a /proc there: %s", out)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	before.restored(t, 5*time.Second)
+	// Elsewhere it has to be mounted by somebody.
+	err := refused(t, from, connect.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoRung, patience)
+	if !strings.Contains(err.Error(), "mount it there, as root: mount -t proc proc /proc") {
+		t.Error(err)
+	}
+}
+
+// A tree without /dev/null does, since the shell of the first stage makes a file of it.
+func TestChrootWithoutNull(t *testing.T) {
+	lab.Require(t)
+	host := start(t, lab.Host{Setup: []string{
+		withTree(t), "mount -t proc proc /srv/tree/proc; rm /srv/tree/dev/null",
+	}})
+	from := enter(t, master(t, nil), host, "")
+	before := look(host)
+	n := child(t, from, connect.Chroot{Dir: "/srv/tree"})
+	answers(t, n, 0)
+	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
+		t.Errorf("%q, %v", place, err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	before.restored(t, 5*time.Second, "/srv/tree/dev/null")
+}
