@@ -40,13 +40,14 @@ type dialogue struct {
 	scan    *scanner
 	buf     []byte
 	facts   *Facts
-	closed  []RungError   // rungs that did not do
-	rung    string        // being tried, in the end the one that did
-	sent    chan struct{} // closed when the sender has ended; nil before the first
-	ack     func()        // told that a plan which was sent ahead has arrived; nil without one
-	lost    bool          // such a plan did not arrive
-	room    int64         // bytes that an image takes; 0 before there is one
-	ownProc bool          // see ensureProc
+	closed  []RungError     // rungs that did not do
+	rung    string          // being tried, in the end the one that did
+	sent    chan struct{}   // closed when the sender has ended; nil before the first
+	ack     func()          // told that a plan which was sent ahead has arrived; nil without one
+	asked   <-chan struct{} // closed when nobody asks whether it has; nil without one
+	lost    bool            // such a plan did not arrive
+	room    int64           // bytes that an image takes; 0 before there is one
+	ownProc bool            // see ensureProc
 
 	phase atomic.Value // Phase; the sender moves it on
 }
@@ -90,6 +91,9 @@ func (d *dialogue) finish(err error) error {
 	d.nudge.end()
 	if d.sent != nil {
 		<-d.sent
+	}
+	if d.asked != nil {
+		<-d.asked
 	}
 	return e
 }

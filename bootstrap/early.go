@@ -88,11 +88,15 @@ func (p *plan) early(rungs []string) string {
 // awaitEarly waits for what becomes of the plan, behind the facts.
 func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
 	d.phase.Store(PhaseImage)
-	arrived, stop := d.askWhetherItArrived()
-	defer stop()
-	d.ack = arrived
+	d.ack, d.asked = d.askWhetherItArrived()
 	notes := make(map[string][]string)
 	used, err := d.outcome(append(rungs[:len(rungs):len(rungs)], rungEarly), notes)
+	d.ack()
+	if err == nil {
+		// What comes next is written behind the question. After an error there
+		// may be nobody who reads; finish closes the pipe before it waits.
+		<-d.asked
+	}
 	if err != nil || used == 0 {
 		return err == nil, err
 	}
@@ -105,9 +109,9 @@ func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
 // planLost is the answer to the question whether the plan has arrived.
 const planLost = "it did not arrive"
 
-// askWhetherItArrived asks when patience is over, unless arrived is called before. stop
-// waits until nothing is written any more.
-func (d *dialogue) askWhetherItArrived() (arrived, stop func()) {
+// askWhetherItArrived asks when patience is over, unless arrived is called before,
+// which it has to be. asked is closed when nothing is written any more.
+func (d *dialogue) askWhetherItArrived() (arrived func(), asked <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), earlyPatience)
 	sent, done := d.sent, make(chan struct{})
 	go func() {
@@ -119,10 +123,7 @@ func (d *dialogue) askWhetherItArrived() (arrived, stop func()) {
 		<-sent // an image that is cut up would be worse
 		_, _ = io.WriteString(d.c, "\n"+d.marker+` printf "\n%s fail `+rungEarly+` 0 `+planLost+`\n" "$m"`+"\n")
 	}()
-	return cancel, func() {
-		cancel()
-		<-done
-	}
+	return cancel, done
 }
 
 // afterNudges passes over what was on its way when the child spoke, and meant for

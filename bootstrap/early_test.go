@@ -5,12 +5,16 @@ package bootstrap
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // remembered are the options with which a far side is met again, by the rung that it
@@ -199,6 +203,52 @@ func (m *muffled) Write(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// A far side that ends when the question is due, with the image half read, is an error
+// at once, though nothing that is written goes on its way any more.
+func TestEarlyFarSideThatEndsUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := opts()
+		o.Known, o.Early = &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}, RungPerl
+		o.Images = func(_ context.Context, goos, goarch string) (*Image, error) {
+			return NewImage([]byte("an image"), goos, goarch), nil
+		}
+		l := NewLaunch(o)
+		c := &deaf{said: []byte("\n" + l.marker + " hi 1 Linux x86_64 0 perl head / .\n"), closed: make(chan struct{})}
+		var e *Error
+		if _, err := l.Run(t.Context(), c); !errors.As(err, &e) || e.Phase != PhaseImage || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Error(err)
+		}
+	})
+}
+
+// deaf says something, ends when it should have been asked, and reads nothing.
+type deaf struct {
+	said   []byte // owned by the reader
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (d *deaf) Read(b []byte) (int, error) {
+	n := copy(b, d.said)
+	if d.said = d.said[n:]; n > 0 {
+		return n, nil
+	}
+	time.Sleep(2 * earlyPatience)
+	return 0, io.EOF
+}
+
+func (d *deaf) Write([]byte) (int, error) {
+	<-d.closed
+	return 0, io.ErrClosedPipe
+}
+
+func (d *deaf) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return nil
+}
+
+func (d *deaf) Cause(context.Context) error { return nil }
 
 func TestNothingIsSentEarlyUnlessItCanHelp(t *testing.T) {
 	facts := &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}
