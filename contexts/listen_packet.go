@@ -67,10 +67,11 @@ func (l *packetListener) ReadFrom(b []byte) (int, net.Addr, error) {
 	defer l.reading.Unlock()
 	if l.from == nil {
 		p, err := l.packets.next()
-		if err == nil {
-			l.from, err = decodePeer(l.local.Network(), p.data)
-		}
 		if err != nil {
+			return 0, nil, err
+		}
+		if l.from, err = decodePeer(l.local.Network(), p.data); err != nil {
+			l.Reset(err) // what follows would be taken for an address
 			return 0, nil, err
 		}
 	}
@@ -92,8 +93,8 @@ func (l *packetListener) WriteTo(b []byte, to net.Addr) (int, error) {
 		return fail(syscall.EMSGSIZE)
 	}
 	peer, err := appendPeer(nil, to)
-	if err != nil {
-		return fail(err)
+	if _, udp := to.(*net.UDPAddr); err != nil || to == nil || udp == (l.local.Network() == "unixgram") {
+		return fail(errPeer)
 	}
 	framed := appendPacket(make([]byte, 0, 4+len(peer)+len(b)), peer)
 	if err := writePacket(l.Stream, appendPacket(framed, b)); err != nil {
@@ -110,10 +111,20 @@ var errPeer = errors.New("not an address of such a socket")
 func appendPeer(b []byte, a net.Addr) ([]byte, error) {
 	switch a := a.(type) {
 	case *net.UDPAddr:
-		text, err := a.AddrPort().MarshalBinary()
-		return append(b, text...), err
+		if a == nil {
+			return nil, errPeer
+		}
+		peer := a.AddrPort()
+		if a.IP == nil { // to package net, the host itself
+			peer = netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(a.Port))
+		}
+		if text, err := peer.MarshalBinary(); err == nil && peer.IsValid() && len(text) <= maxPeer {
+			return append(b, text...), nil
+		}
 	case *net.UnixAddr:
-		return append(b, a.Name...), nil
+		if a != nil && len(a.Name) <= maxPeer {
+			return append(b, a.Name...), nil
+		}
 	case nil: // who sent it has no name
 		return b, nil
 	}
@@ -161,8 +172,8 @@ var packetConn = NewConnFunc("mitosis.listenpacket", func(ctx context.Context, c
 			if err != nil {
 				return nil, err
 			}
-			if peer, err = appendPeer(peer[:0], from); err != nil || len(peer) > maxPeer {
-				return nil, errPeer
+			if peer, err = appendPeer(peer[:0], from); err != nil {
+				return nil, err
 			}
 			// The two packets are laid down right before the datagram.
 			at := maxPeer - len(peer)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,8 +73,23 @@ func TestListenPacket(t *testing.T) {
 			if _, err := ln.WriteTo(make([]byte, 65508), nobody); !errors.Is(err, syscall.EMSGSIZE) {
 				t.Errorf("a datagram that is too large: %v", err)
 			}
-			if _, err := ln.WriteTo([]byte("x"), &net.TCPAddr{}); err == nil {
-				t.Error("a datagram was sent to an address of TCP")
+			foreign := net.Addr(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})
+			if network != "unixgram" {
+				foreign = &net.UnixAddr{Net: "unixgram", Name: "x"}
+			}
+			for _, to := range []net.Addr{
+				nil, (*net.UDPAddr)(nil), (*net.UnixAddr)(nil), &net.TCPAddr{}, foreign,
+				&net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 1}, &net.UnixAddr{Name: strings.Repeat("x", 1<<16)},
+			} {
+				if _, err := ln.WriteTo([]byte("x"), to); err == nil {
+					t.Errorf("a datagram was sent to %T %.10v", to, to)
+				}
+			}
+			if own, ok := ln.LocalAddr().(*net.UDPAddr); ok {
+				must(ln.WriteTo([]byte("to itself"), &net.UDPAddr{Port: own.Port}))
+				if n, _, err := ln.ReadFrom(buf); string(buf[:n]) != "to itself" {
+					t.Errorf("%q, %v", buf[:n], err)
+				}
 			}
 			_ = ln.SetReadDeadline(time.Now().Add(-time.Second))
 			if _, _, err := ln.ReadFrom(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
