@@ -98,6 +98,12 @@ func openCache() (*os.File, error) {
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
+		// A umask may have taken rights of our own away.
+		if info, err := os.Lstat(path); err == nil && info.IsDir() && info.Mode().Perm()&0o700 != 0o700 {
+			if err := os.Chmod(path, 0o700); err != nil {
+				return nil, err
+			}
+		}
 	}
 	path := filepath.Join(above, "mitosis")
 	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
@@ -167,6 +173,9 @@ func store(base, path string) error {
 		return err
 	}
 	_, err = io.Copy(f, self)
+	if err == nil {
+		err = f.Chmod(0o500) // a umask may have taken rights of our own away
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		if right, _ := inspect(half); !right {
 			err = ErrImageHash

@@ -23,10 +23,11 @@ type far struct {
 	shell  []string // that runs the line
 	before string   // commands that change what is mounted
 	path   string   // of programs
+	uid    uint32   // of the user there
 }
 
 func newFar(t *testing.T) *far {
-	return &far{home: t.TempDir(), shell: []string{"/bin/sh", "-c"}, path: os.Getenv("PATH")}
+	return &far{home: t.TempDir(), shell: []string{"/bin/sh", "-c"}, path: os.Getenv("PATH"), uid: uint32(os.Getuid())}
 }
 
 func (f *far) dir() string { return filepath.Join(f.home, "mitosis") }
@@ -43,6 +44,10 @@ func (f *far) contact(t *testing.T, o Options, keep bool) (rung, kept string, tu
 		cmd = exec.Command("unshare", "-m", "/bin/sh", "-c", f.before+";"+l.Line())
 	}
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+f.home, "PATH="+f.path)
+	if int(f.uid) != os.Getuid() {
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: f.uid, Gid: f.uid}}
+	}
 	c := &counting{Carrier: start(t, cmd)}
 	s, err := l.Run(bound(t), c)
 	if err != nil {
@@ -268,6 +273,35 @@ func TestNoCacheInAForeignHome(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(f.home); len(entries) > 0 {
 		t.Errorf("%v was made there", entries)
+	}
+}
+
+// A umask that leaves nothing is no reason for a cache that can't be used.
+func TestCacheUnderAUmaskThatLeavesNothing(t *testing.T) {
+	for _, uid := range []uint32{uint32(os.Getuid()), 65534} {
+		t.Run(fmt.Sprint(uid), func(t *testing.T) {
+			if int(uid) != os.Getuid() {
+				needRoot(t)
+			}
+			above, err := os.MkdirTemp("/tmp", "mitosis-test-") // that other users can reach
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(above) })
+			f := newFar(t)
+			f.home, f.shell = filepath.Join(above, "home", "cache"), []string{"/bin/sh", "-c", `umask 0777;eval "$1"`, "-"}
+			f.uid = uid
+			home := filepath.Dir(f.home)
+			if err := firstOf(os.Chmod(above, 0o711), os.Mkdir(home, 0o700), os.Chown(home, int(uid), int(uid))); err != nil {
+				t.Fatal(err)
+			}
+			if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
+				t.Fatal(kept)
+			}
+			if rung, kept, _ := f.contact(t, opts(), true); rung != RungCache || kept != keptWell {
+				t.Errorf("rung %s, %s", rung, kept)
+			}
+		})
 	}
 }
 
