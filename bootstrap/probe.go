@@ -79,8 +79,7 @@ func (d *dialogue) probe() (Offer, error) {
 			tests += closed(rung, why)
 		}
 	}
-	d.send(p.probing(tests), nil)
-	defer func() { <-d.sent }()
+	d.send(p.probing(tests), nil) // which finish waits for
 	offer := Offer{Facts: d.found()}
 	for range maxEvents {
 		e, err := d.event()

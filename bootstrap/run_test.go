@@ -111,10 +111,14 @@ func TestCancelAtAnyMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	image.Encoded(Zstd)
-	for range 40 {
+	for i := range 60 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the user has had enough")
-		l := NewLaunch(opts())
+		o := opts()
+		if i%3 == 0 {
+			o = remembered(t, RungPerl)
+		}
+		l := NewLaunch(o)
 		c := start(t, l.command())
 		pid := c.cmd.Process.Pid
 		timer := time.AfterFunc(rand.N(60*time.Millisecond), func() { cancel(why) })

@@ -154,7 +154,7 @@ func parseEvent(line []byte) (event, bool) {
 	verb, rest, _ := strings.Cut(string(line), " ")
 	switch verb {
 	case verbHi, verbAck, verbNo, verbFail, verbAt, verbGo:
-		return event{verb, strings.TrimSpace(rest)}, true
+		return event{verb, strings.TrimSpace(printable([]byte(rest)))}, true
 	}
 	return event{}, false
 }

@@ -44,10 +44,11 @@ func TestScannerFindsEvents(t *testing.T) {
 		"not at a line's start": {
 			"echo " + m + " go\n+ " + m + " go\n\n" + m + " go\n!", []event{{"go", ""}}, "!", "echo " + m + " go\n+ " + m + " go",
 		},
-		"unknown verb":    {m + " stop\n" + m + " go\n!", []event{{"go", ""}}, "!", m + " stop"},
-		"control bytes":   {m + " fail \x1b[2J\n" + m + " go\n!", []event{{"go", ""}}, "!", m + " fail �[2J"},
-		"one by one":      {m + " hi a\n" + m + " no b\nnoise\n" + m + " fail c d\n" + m + " go\n", []event{{"hi", "a"}, {"no", "b"}, {"fail", "c d"}, {"go", ""}}, "", "noise"},
-		"an endless line": {m + " hi " + strings.Repeat("x", 5000) + "\n" + m + " go\n!", []event{{"go", ""}}, "!", ""},
+		"unknown verb":     {m + " stop\n" + m + " go\n!", []event{{"go", ""}}, "!", m + " stop"},
+		"control bytes":    {m + " fail \x1b[2J\n" + m + " go\n!", []event{{"go", ""}}, "!", m + " fail �[2J"},
+		"a sequence of C1": {m + " fail \u009b2J \x9b\n" + m + " go\n!", []event{{"fail", "�2J �"}, {"go", ""}}, "!", ""},
+		"one by one":       {m + " hi a\n" + m + " no b\nnoise\n" + m + " fail c d\n" + m + " go\n", []event{{"hi", "a"}, {"no", "b"}, {"fail", "c d"}, {"go", ""}}, "", "noise"},
+		"an endless line":  {m + " hi " + strings.Repeat("x", 5000) + "\n" + m + " go\n!", []event{{"go", ""}}, "!", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, wrap := range map[string]func(io.Reader) io.Reader{
