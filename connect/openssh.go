@@ -56,7 +56,7 @@ type OpenSSH struct {
 
 	ConfigFile string   // instead of the user's and the system's configuration
 	Options    []string // "Key=value" as of ssh_config(5); these come first
-	Args       []string // further arguments, as they are
+	Args       []string // further arguments, as they are; for a terminal (-t) they ask in vain
 	Path       string   // of ssh; "" looks for it in PATH
 }
 
@@ -96,7 +96,8 @@ func (o OpenSSH) plan(e *Env, _ string) (*tool, error) {
 	options := o.options(e.Prompt != nil)
 	return &tool{
 		program: o.program(), name: "ssh",
-		args: append(append([]string{"-T"}, options...), "--", o.Host, e.Line),
+		// A terminal would change the bytes of an image. -T wins as the last.
+		args: append(options, "-T", "--", o.Host, e.Line),
 		// A window to ask in would be on the screen of whoever runs us.
 		environ: []string{"SSH_ASKPASS_REQUIRE=never"},
 		script: script{
