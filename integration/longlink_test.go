@@ -24,7 +24,7 @@ const sshWindow = 2 << 20
 
 // Over a link with a long round trip a stream is as fast as a single TCP stream
 // is there, or as what the window of the ssh connection that it goes through
-// allows `ssh host cat`, whichever is less; by more than a fifth it may not fall
+// allows `ssh host cat`, whichever is less; by more than three tenths it may not fall
 // short of that. One of a few attempts has to succeed: a busy machine
 // lengthens round trips, but not those of all alike.
 func TestStreamsOverLongLinks(t *testing.T) {
@@ -50,7 +50,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 						t.Fatalf("%s %v", carrier, err)
 					}
 					t.Logf("MiB/s: a TCP stream %.1f, ssh cat %.1f, by %s down %.1f, up %.1f", tcp, cat, carrier, ours.Down, ours.Up)
-					return min(ours.Down, ours.Up) >= 0.8*min(tcp, cat)
+					return min(ours.Down, ours.Up) >= 0.7*min(tcp, cat)
 				})
 			}
 		})
