@@ -139,22 +139,29 @@ func patients(t *testing.T) map[string]patient {
 			hop: "/sudo", noTerminals: true,
 			host: lab.Host{Sudoers: "deploy ALL=(ALL) ALL"}, says: []string{"no terminal could be opened", "no space left on device"},
 		},
-		"few descriptors":       {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
-		"no processes left":     {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: see ulimit -u, and pids.max of its cgroup"}},
-		"killed by a filter":    {host: lab.Host{Files: startUp("kill -SYS $$\n")}, says: []string{"the far command was killed by a signal that SSH has no name for, such as the SIGSYS"}},
-		"no /dev/null":          {harm: "rm /dev/null", says: []string{"the server closed the connection without a word"}},
-		"/dev/null is a file":   {rung: bootstrap.RungPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},
-		"everything is of 1970": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}, harm: "touch -d @0 /dev/shm /tmp /home/deploy /bin/sh /usr/bin/dash /etc/passwd"},
+		"few descriptors":          {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
+		"no processes left":        {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: see ulimit -u, and pids.max of its cgroup"}},
+		"killed by a filter":       {host: lab.Host{Files: startUp("kill -SYS $$\n")}, says: []string{"the far command was killed by a signal that SSH has no name for, such as the SIGSYS"}},
+		"no /dev/null":             {harm: "rm /dev/null", says: []string{"the server closed the connection without a word"}},
+		"/dev/null is a file":      {rung: bootstrap.RungPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},
+		"the clock in 1970":        {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp(in1970)}},
+		"the same, no interpreter": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter, Files: startUp(in1970)}},
+		"everything is of 1970":    {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}, harm: "touch -d @0 /dev/shm /tmp /home/deploy /bin/sh /usr/bin/dash /etc/passwd"},
 	}
 }
+
+// in1970 sets the clock for all programs of a login that use the C library: shells,
+// interpreters and unpackers. Namespaces have no wall clock of their own.
+const in1970 = `[ "$FAKETIME" ] || exec faketime '1970-01-01 00:10:00' bash -c "$BASH_EXECUTION_STRING"
+[ "$(date +%Y)" = 1970 ] || exit 19
+`
 
 // On a host that is damaged a program runs where there is a way to that; otherwise
 // one error tells what was tried, why it did not do, and what can be done. It stays
 // as it was either way.
 //
 // The program is the real one: the image of the tests is too large for some of these
-// hosts. The clock can't be set for a host: time namespaces have no wall clock. What
-// is compared with it are times of files only.
+// hosts.
 func TestDamagedHosts(t *testing.T) {
 	o := newOffice(t, nil)
 	for name, p := range patients(t) {

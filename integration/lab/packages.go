@@ -33,6 +33,7 @@ var Packages = []Package{
 	{"git", "git"},
 	{"acl", "setfacl"},
 	{"attr", "setfattr"},
+	{"faketime", "faketime"},
 	{"sshfs", "sshfs"},
 	{"ansible-core", "ansible-playbook"},
 	{"busybox-static", "busybox"},
