@@ -7,8 +7,9 @@ import (
 
 // maxHandshakes is how many connections to one server may be unauthenticated
 // at once. sshd begins to drop them at random above 10 by default
-// (MaxStartups 10:30:100); two are left to others.
-const maxHandshakes = 8
+// (MaxStartups 10:30:100), and counts them a while after they have authenticated; four are
+// left for that and to others.
+const maxHandshakes = 6
 
 // pace lets callers through, so many at once for each key, in the order of
 // their coming.

@@ -71,7 +71,7 @@ func TestPassedOnByFive(t *testing.T) {
 		}
 	}
 	var p *contexts.PanicError
-	if _, err := call(t.Context(), "panic"); !errors.As(err, &p) || p.Value != "at the end" || !strings.Contains(p.Stack, "passed_test.go") {
+	if _, err := call(t.Context(), "panic"); !errors.As(err, &p) || p.Value != "at the end" || !strings.Contains(p.Stack, "contexts_test.") {
 		t.Errorf("not the panic of the last one: %v", err)
 	}
 

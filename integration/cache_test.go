@@ -282,14 +282,18 @@ func TestKnownHostIsNotAskedFirst(t *testing.T) {
 	for name, sshd := range map[string]*lab.SSHD{"OpenSSH": {}, "dropbear": {Dropbear: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			meetAgain(t, cacheHost(t, lab.Host{SSHD: sshd}))
+			var authenticating atomic.Bool
+			var again connect.Dialer = labDialer{}
+			if sshd.Dropbear {
+				again = deafening{&authenticating}
+			} // OpenSSH opens its window with the answer to the command, not before
+			meetAgain(t, cacheHost(t, lab.Host{SSHD: sshd}), again, &authenticating)
 		})
 	}
 }
 
-func meetAgain(t *testing.T, host *lab.Running) {
+func meetAgain(t *testing.T, host *lab.Running, dialer connect.Dialer, authenticating *atomic.Bool) {
 	t.Helper()
-	var authenticating atomic.Bool
 	self := master(t, &contexts.Config{Prompt: func(context.Context, connect.Prompt) (string, error) {
 		authenticating.Store(true)
 		return "s3cret", nil
@@ -309,13 +313,13 @@ func meetAgain(t *testing.T, host *lab.Running) {
 		return rung
 	}
 	first := meet(labDialer{})
-	if again := meet(deafening{&authenticating}); again != first {
+	if again := meet(dialer); again != first {
 		t.Errorf("by %s, then by %s", first, again)
 	}
 	if out, err := host.Exec(t.Context(), "sh", "-c", "rm -f /usr/bin/perl*"); err != nil {
 		t.Fatal(out, err)
 	}
-	if rung := meet(deafening{&authenticating}); rung == bootstrap.RungPerl {
+	if rung := meet(dialer); rung == bootstrap.RungPerl {
 		t.Error("perl was taken away and used")
 	}
 }
