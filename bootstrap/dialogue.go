@@ -352,11 +352,13 @@ func (d *dialogue) write(line string, data []byte, written func()) {
 		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
 			return
 		}
-		write := func() error { _, err := d.c.Write(data); return err }
+		var err error
 		if d.opts.Pace {
-			write = func() error { return writePaced(d.c, data) }
+			err = writePaced(d.c, data)
+		} else {
+			_, err = d.c.Write(data)
 		}
-		if write() == nil {
+		if err == nil {
 			written()
 		}
 	}()

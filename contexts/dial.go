@@ -81,17 +81,8 @@ func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, 
 	if deadline, ok := ctx.Deadline(); ok {
 		q.Timeout = max(time.Until(deadline), 1)
 	}
-	s, err := openStream(ctx, dialConn.e, dialConn.nodes, n, &q)
+	s, local, remote, err := openForwarded(ctx, dialConn.e, dialConn.nodes, n, &q)
 	if err != nil {
-		return fail(reasonWithoutCall(err))
-	}
-	stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
-	local, remote, err := readEnds(s)
-	if !stop() {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		s.Close()
 		return fail(err)
 	}
 	return newForwarded(s, network, local, remote), nil

@@ -123,6 +123,25 @@ func readEnds(r io.Reader) (local, remote net.Addr, err error) {
 	return e.Local.addr(), e.Remote.addr(), nil
 }
 
+// openForwarded calls a function that opens something at n's host for its caller,
+// and waits for the addresses, which come first on the stream.
+func openForwarded(ctx context.Context, e *entry, nodes visitor, n *Node, in any) (_ *router.Stream, local, remote net.Addr, _ error) {
+	s, err := openStream(ctx, e, nodes, n, in)
+	if err != nil {
+		return nil, nil, nil, reasonWithoutCall(err)
+	}
+	stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
+	local, remote, err = readEnds(s)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.Close()
+		return nil, nil, nil, err
+	}
+	return s, local, remote, nil
+}
+
 // lingerTime is how long one side may take no byte of what is still to be
 // delivered to it when the other has closed.
 const lingerTime = time.Minute

@@ -30,17 +30,8 @@ func (n *Node) ListenPacket(ctx context.Context, network, addr string) (net.Pack
 	if !datagrams(network) {
 		return fail(net.UnknownNetworkError(network))
 	}
-	s, err := openStream(ctx, packetConn.e, packetConn.nodes, n, &listenRequest{Network: network, Addr: addr})
+	s, local, _, err := openForwarded(ctx, packetConn.e, packetConn.nodes, n, &listenRequest{Network: network, Addr: addr})
 	if err != nil {
-		return fail(reasonWithoutCall(err))
-	}
-	stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
-	local, _, err := readEnds(s)
-	if !stop() {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		s.Close()
 		return fail(err)
 	}
 	return &packetListener{Stream: s, local: local, packets: newPacketReader(s)}, nil

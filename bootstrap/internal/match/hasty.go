@@ -3,8 +3,8 @@ package match
 import "encoding/binary"
 
 // A Hasty finds one match at a position: with the last position of the same eight
-// bytes, or else of the same five. It takes a fifth of a Finder's time, of which most is
-// waiting for memory: its tables fit into a processor's own.
+// bytes, or else of the same five. It takes a fraction of a Finder's time, of which
+// most is waiting for memory: its tables fit into a processor's own.
 type Hasty struct {
 	Limits
 	data []byte
