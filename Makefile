@@ -1,6 +1,8 @@
 GO ?= go
 # Each fuzz target runs so long in "make test"; raise it for a real hunt.
 FUZZTIME ?= 3s
+# Tests of package integration that are about images and how they start.
+RELEASED ?= Rung|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
 # A test that takes longer than this hangs.
 TIMEOUT ?= 25m
 
@@ -19,8 +21,12 @@ build:
 # Everything that has to hold before a change is taken.
 test: lab-packages format vet vet-all staticcheck unit fuzz
 
+# What is built for the race detector is sent as it is (packages slim and fold), so
+# what depends on images is tested once more with programs as users build them.
 unit:
 	$(GO) test -race -timeout $(TIMEOUT) ./...
+	CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) ./bootstrap ./bootstrap/internal/guard
+	CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) -run '$(RELEASED)' ./integration
 
 # The tests against real sshd, sudo and shells need Debian packages. They are
 # installed where that can be done without asking; elsewhere the tests say so.

@@ -56,7 +56,7 @@ func BenchmarkEncode(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
+					b.ReportMetric(float64(len(data.Data))/float64(image.Size), "ratio")
 				}
 			})
 		}

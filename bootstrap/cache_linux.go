@@ -162,17 +162,16 @@ func inspect(path string) (there, harmed bool) {
 // right. A process that is forked while the file is open for writing keeps it from
 // being executed; that ends with its exec, and who comes in between uses another rung.
 func store(base, path string) error {
-	self, err := os.Open("/proc/self/exe")
+	self, err := guard.ReadSelf()
 	if err != nil {
 		return err
 	}
-	defer self.Close()
 	half := filepath.Join(base, halfPrefix+guard.Marker)
 	f, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o500)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, self)
+	_, err = f.Write(self)
 	if err == nil {
 		err = f.Chmod(0o500) // a umask may have taken rights of our own away
 	}

@@ -276,18 +276,17 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	codec := codecFor(facts)
 	usual.Store(uint32(codec))
-	data, err := image.Encoded(codec)
+	enc, err := image.Encoded(codec)
 	if err != nil {
 		return nil, nil, err
 	}
-	if image.whole != nil {
-		d.opts.Log.Debug("the image is sent with debug tables", "reason", image.whole)
+	if why := errors.Join(image.whole, enc.flat); why != nil {
+		d.opts.Log.Debug("the image is larger than it could be", "reason", why)
 	}
-	hash := hex.EncodeToString(image.Hash[:])
 	return &plan{
-		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash),
-		hash: hash, codec: codec, size: len(data),
-	}, data, nil
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hex.EncodeToString(image.Hash[:])),
+		hash: hex.EncodeToString(enc.Hash[:]), codec: codec, size: len(enc.Data),
+	}, enc.Data, nil
 }
 
 // outcome waits for the end of a plan, and notes for each rung what did not do.

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap/internal/fold"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
@@ -28,23 +28,30 @@ const encodedLife = 30 * time.Second
 // any number of connects at once.
 type Image struct {
 	// Immutable.
-	Hash   [32]byte // SHA-256
+	Hash   [32]byte // SHA-256 of what is executed in the end
 	Size   int64    // bytes, unpacked
 	GOOS   string
 	GOARCH string
 	read   func() ([]byte, error) // the same bytes each time
 	whole  error                  // why it has what no child needs, if so
-	packed []byte                 // its gzip form where that is at hand for good, or nil
+	packed *Encoding              // its gzip form where that is at hand for good, or nil
 
 	fresh atomic.Pointer[[]byte] // what was read for the hash, until it is packed for the first time or a while has passed
 	forms [codecs]form
 }
 
+// An Encoding is an image on its way.
+type Encoding struct {
+	Data []byte   // must not be changed
+	Hash [32]byte // SHA-256 of what Data unpacks to, which is the image or unfolds itself to it: see package fold
+	flat error    // why it is not folded, if so
+}
+
 // A form is the image in one codec.
 type form struct {
 	mu    sync.Mutex // held while packing
-	data  []byte     // nil until packed, and again when it has not been used for a while
-	best  bool       // data is as small as it can be, or is being made so
+	enc   *Encoding  // nil until packed, and again when it has not been used for a while
+	best  bool       // it is as small as it can be, or is being made so
 	uses  uint64
 	timer *time.Timer
 }
@@ -71,11 +78,10 @@ func OwnImage() (*Image, error) {
 	if own.image != nil {
 		return own.image, nil
 	}
-	path, err := guard.SelfPath()
-	if err != nil {
+	if _, err := guard.SelfPath(); err != nil {
 		return nil, fmt.Errorf("own executable: %w", err)
 	}
-	image, err := slimImage(runtime.GOOS, runtime.GOARCH, func() ([]byte, error) { return os.ReadFile(path) })
+	image, err := slimImage(runtime.GOOS, runtime.GOARCH, guard.ReadSelf)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +133,8 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 // UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
 // made it elsewhere. It is kept packed. packed must not change any more.
 func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
+	var sent [32]byte
+	var once sync.Once
 	image, err := newImage(goos, goarch, func() ([]byte, error) {
 		r, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {
@@ -136,6 +144,8 @@ func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, err
 		if err == nil && len(data) > maxImage {
 			err = fmt.Errorf("above %d bytes", maxImage)
 		}
+		once.Do(func() { sent = sha256.Sum256(data) })
+		fold.Unfold(data)
 		return data, err
 	})
 	if err != nil {
@@ -144,7 +154,7 @@ func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, err
 	if image.Hash != hash {
 		return nil, ErrImageHash
 	}
-	image.packed = packed
+	image.packed = &Encoding{Data: packed, Hash: sent}
 	return image, nil
 }
 
@@ -167,22 +177,21 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 	}, nil
 }
 
-// Encoded is the image in a codec. The caller must not change it. It is packed
-// once, however many connects ask at the same time, and in a hurry, because
-// somebody waits; see Improve.
-func (i *Image) Encoded(c Codec) ([]byte, error) {
+// Encoded is the image in a codec. It is packed once, however many connects ask at
+// the same time, and in a hurry, because somebody waits; see Improve.
+func (i *Image) Encoded(c Codec) (*Encoding, error) {
 	if c >= codecs {
 		return nil, fmt.Errorf("image: unknown codec %d", c)
 	}
 	f := &i.forms[c]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.data == nil {
-		data, err := i.encode(c, true)
+	if f.enc == nil {
+		enc, err := i.encode(c, true)
 		if err != nil {
 			return nil, fmt.Errorf("image %s/%s: packing as %v: %w", i.GOOS, i.GOARCH, c, err)
 		}
-		f.data = data
+		f.enc = enc
 	}
 	f.uses++
 	uses := f.uses
@@ -193,10 +202,10 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.uses == uses {
-			f.data, f.best, f.timer = nil, false, nil
+			f.enc, f.best, f.timer = nil, false, nil
 		}
 	})
-	return f.data, nil
+	return f.enc, nil
 }
 
 // Improve replaces the image in a codec by one that is as small as it can be,
@@ -206,29 +215,38 @@ func (i *Image) Encoded(c Codec) ([]byte, error) {
 func (i *Image) Improve(c Codec) {
 	f := &i.forms[c]
 	f.mu.Lock()
-	wanted := c == Zstd && !f.best && f.data != nil
+	wanted := c == Zstd && !f.best && f.enc != nil
 	f.best = f.best || wanted
 	f.mu.Unlock()
 	if !wanted {
 		return
 	}
-	data, err := i.encode(c, false)
+	enc, err := i.encode(c, false)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil && f.data != nil {
-		f.data = data
+	if err == nil && f.enc != nil {
+		f.enc = enc
 	}
 }
 
-func (i *Image) encode(c Codec, hurry bool) ([]byte, error) {
+func (i *Image) encode(c Codec, hurry bool) (*Encoding, error) {
 	if c == Gzip && i.packed != nil {
 		return i.packed, nil
 	}
 	data, err := i.content()
-	if err != nil || c == Raw {
-		return data, err
+	if err != nil {
+		return nil, err
 	}
-	return pack(c, data, hurry), nil
+	if c == Raw {
+		return &Encoding{Data: data, Hash: i.Hash}, nil
+	}
+	folded := bytes.Clone(data)
+	e := &Encoding{flat: fold.Fold(folded)}
+	var hashing sync.WaitGroup
+	hashing.Go(func() { e.Hash = sha256.Sum256(folded) })
+	e.Data = pack(c, folded, hurry)
+	hashing.Wait()
+	return e, nil
 }
 
 // content is what was hashed.

@@ -53,11 +53,11 @@ func TestImproved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := own.Encoded(Raw)
+	raw, err := own.Encoded(Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = data[:min(len(data), 2<<20)]
+	data := raw.Data[:min(len(raw.Data), 2<<20)]
 	i := NewImage(data, own.GOOS, own.GOARCH)
 	i.Improve(Zstd) // nobody has wanted it yet
 	size := func() int {
@@ -65,8 +65,8 @@ func TestImproved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		unpack(t, Zstd.command(), packed, data)
-		return len(packed)
+		unpack(t, Zstd.command(), packed.Data, data)
+		return len(packed.Data)
 	}
 	first := size()
 	i.Improve(Zstd)

@@ -37,11 +37,11 @@ func TestProgramsUnpack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := image.Encoded(Raw)
+	raw, err := image.Encoded(Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = data[:min(len(data), 5*leastPart/2)]
+	data := raw.Data[:min(len(raw.Data), 5*leastPart/2)]
 	for _, processors := range []int{1, 16} {
 		runtime.GOMAXPROCS(processors)
 		hurry := processors == 1

@@ -39,7 +39,7 @@ type plan struct {
 	loop   string
 	facts  *Facts
 	args   []string // the child's, without argv[0]
-	hash   string   // hex SHA-256 of the uncompressed image
+	hash   string   // hex SHA-256 of what the far side unpacks
 	codec  Codec
 	size   int // bytes that follow the line
 	skip   int // places that have been tried in vain; see shell

@@ -239,11 +239,13 @@ func tampered(t *testing.T) Source {
 	other := &Image{Hash: image.Hash, Size: image.Size, GOOS: image.GOOS, GOARCH: image.GOARCH}
 	other.Hash[0] ^= 1
 	for c := range codecs {
-		data, err := image.Encoded(c)
+		enc, err := image.Encoded(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		other.forms[c].data = data
+		harmed := *enc
+		harmed.Hash[0] ^= 1
+		other.forms[c].enc = &harmed
 	}
 	return func(context.Context, string, string) (*Image, error) { return other, nil }
 }

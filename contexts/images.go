@@ -153,11 +153,11 @@ func init() {
 		if err != nil {
 			return err
 		}
-		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed)))
+		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed.Data)))
 		if _, err := conn.Write(header); err != nil {
 			return err
 		}
-		_, err = conn.Write(packed)
+		_, err = conn.Write(packed.Data)
 		return err
 	}, AllowDescendants)
 }

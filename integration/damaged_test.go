@@ -108,7 +108,7 @@ func patients(t *testing.T) map[string]patient {
 			SSHD:  &lab.SSHD{Config: []string{"ChrootDirectory /srv/tree"}},
 		}},
 		"little memory": {user: "root", rung: bootstrap.RungPerl, host: lab.Host{
-			Cgroups: true, Setup: []string{"mkdir " + smallGroup + " && echo 16M > " + smallGroup + "/memory.limit_in_bytes"},
+			Cgroups: true, Setup: []string{"mkdir " + smallGroup + " && echo 24M > " + smallGroup + "/memory.limit_in_bytes"},
 			Files: map[string]string{"/root/.bashrc": "echo $$ > " + smallGroup + "/cgroup.procs\n"},
 		}},
 		"full disk": {rung: bootstrap.RungPerl, host: lab.Host{DiskSize: "32m"}, harm: "cat /dev/zero > /var/tmp/full 2>/dev/null; ! echo more > /var/tmp/more"},

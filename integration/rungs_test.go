@@ -200,7 +200,7 @@ func TestImageCutShort(t *testing.T) {
 			before := look(host)
 			for _, percent := range []int{1, 50, 99} {
 				hop := withKey(reach(t, host, "root"), key)
-				hop.Through = breaking{int64(len(packed) * percent / 100)}
+				hop.Through = breaking{int64(len(packed.Data) * percent / 100)}
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				n, err := self.Connect(ctx, hop)
 				cancel()

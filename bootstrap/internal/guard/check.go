@@ -3,35 +3,44 @@ package guard
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"os"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/fold"
 )
 
-// checkSelf compares the hash of the running executable with want and returns
-// an exit status. It serves far sides that have no tool to hash with.
+// checkSelf compares the hash of the running executable, or of what it looked like
+// on its way here, with want and returns an exit status. It serves far sides that
+// have no tool to hash with.
 func checkSelf(want string) int {
 	if want == "" {
 		return 0
 	}
-	f, err := openSelf()
+	exe, err := ReadSelf()
 	if err != nil {
 		return 2
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return 2
+	if hashIs(exe, want) || fold.Fold(exe) == nil && hashIs(exe, want) {
+		return 0
 	}
-	if hex.EncodeToString(h.Sum(nil)) != want {
-		return 1
-	}
-	return 0
+	return 1
 }
 
-func openSelf() (*os.File, error) {
+func hashIs(b []byte, want string) bool {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]) == want
+}
+
+// ReadSelf reads this executable, and unfolds it where the system executes a folded
+// one (see package fold).
+func ReadSelf() ([]byte, error) {
 	path, err := SelfPath()
 	if err != nil {
 		return nil, err
 	}
-	return os.Open(path)
+	exe, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	fold.Unfold(exe)
+	return exe, nil
 }

@@ -43,7 +43,7 @@ func show(name string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf(" %v %d best %d", codec, len(quick), len(best))
+		fmt.Printf(" %v %d best %d", codec, len(quick.Data), len(best.Data))
 	}
 	fmt.Println()
 	return nil
