@@ -274,8 +274,11 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 
 // plan makes the plan for an image, and what follows it.
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
-	codec := codecFor(facts)
-	usual.Store(uint32(codec))
+	codec := Raw
+	if !d.opts.Near {
+		codec = codecFor(facts)
+		usual.Store(uint32(codec))
+	}
 	enc, err := image.Encoded(codec)
 	if err != nil {
 		return nil, nil, err

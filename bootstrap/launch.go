@@ -34,6 +34,9 @@ type Options struct {
 	// Same says that the far side is probably this host: the executable is
 	// offered through /proc, and no image is packed ahead of need.
 	Same bool
+	// Near says that the pipe stays on this host, where an image takes less time
+	// on its way than in a packer.
+	Near bool
 	// Probe is for a launch that is to find out how the rungs stand, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
@@ -86,7 +89,7 @@ func init() { usual.Store(uint32(Zstd)) }
 // busy with keys and passwords. Where it may be in the cache it is most probably not
 // wanted, and packing would only take the processors from the handshake.
 func (l *Launch) prefetch() {
-	if l.opts.Same || l.opts.Pid > 0 || l.opts.Probe || l.sought() != "" {
+	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Probe || l.sought() != "" {
 		return
 	}
 	l.packed.Do(func() {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -304,4 +305,34 @@ func (c *counting) Write(b []byte) (int, error) {
 		c.mu.Unlock()
 	}
 	return c.Carrier.Write(b)
+}
+
+// On the same host an image is not worth packing.
+func TestNearImageIsNotPacked(t *testing.T) {
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, near := range []bool{true, false} {
+		o := opts()
+		o.Near = near
+		l := NewLaunch(o)
+		c := &weighing{Carrier: start(t, l.command())}
+		answers(t, born(t, l, c, ""))
+		if raw := c.written.Load() > image.Size; raw != near {
+			t.Errorf("near %v: %d bytes for an image of %d", near, c.written.Load(), image.Size)
+		}
+	}
+}
+
+// weighing counts the bytes that are written to the far side.
+type weighing struct {
+	Carrier
+	written atomic.Int64
+}
+
+func (w *weighing) Write(b []byte) (int, error) {
+	n, err := w.Carrier.Write(b)
+	w.written.Add(int64(n))
+	return n, err
 }

@@ -32,7 +32,7 @@ type Method interface {
 
 // A LocalMethod stays on the machine that connects. Where the other user may
 // read our executable in /proc, the child is started from it and no image has
-// to be sent.
+// to be sent; otherwise it is sent as it is, not packed.
 type LocalMethod interface {
 	Method
 

@@ -164,7 +164,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	if lm, ok := m.(connect.LocalMethod); ok {
-		options.Same = sameHostReadable(lm.LocalUser())
+		options.Same, options.Near = sameHostReadable(lm.LocalUser()), true
 	}
 	_, remote := m.(connect.RemoteMethod)
 	options.Pace = remote
