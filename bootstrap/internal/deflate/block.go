@@ -42,34 +42,19 @@ func distanceSymbol(distance int) (symbol, extra, n int) {
 	return n*2 + (distance-1)>>n, (distance - 1) & (1<<n - 1), n
 }
 
-// count is how often each symbol is in p.symbols, and how many bits follow them.
-func (p *packer) count() (lits [literals]int32, dists [distances]int32, extras int) {
-	lits[endOfBlock] = 1
-	for _, s := range p.symbols {
-		if s.distance == 0 {
-			lits[s.length]++
-			continue
-		}
-		l, _, n := lengthSymbol(int(s.length))
-		d, _, m := distanceSymbol(int(s.distance))
-		lits[l]++
-		dists[d]++
-		extras += n + m
-	}
-	return lits, dists, extras
-}
-
 // block writes what is in p.symbols, which stands for p.data[from:to].
 func (p *packer) block(from, to int, last bool) {
-	lits, dists, size := p.count()
-	p.parse.learn(lits[:], dists[:])
-	lit, dist := newCode(lits[:], wordBits), newCode(dists[:], wordBits)
+	var c counts
+	c.lits[endOfBlock] = 1
+	size := c.count(p.symbols)
+	p.parse.learn(&c)
+	lit, dist := newCode(c.lits[:], wordBits), newCode(c.dists[:], wordBits)
 	h := newHeader(lit, dist)
 	size += h.bits()
-	for i, n := range lits {
+	for i, n := range c.lits {
 		size += int(n) * int(lit.lengths[i])
 	}
-	for i, n := range dists {
+	for i, n := range c.dists {
 		size += int(n) * int(dist.lengths[i])
 	}
 	if size >= 8*(to-from)+64 {

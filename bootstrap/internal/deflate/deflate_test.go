@@ -6,29 +6,38 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	klauspost "github.com/klauspost/compress/flate"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/match"
 )
 
-// roundTrip packs data in pieces of so many bytes and has compress/flate
-// unpack it.
-func roundTrip(t *testing.T, data []byte, piece int) int {
+// roundTrip packs data in pieces of so many bytes and has compress/flate and
+// klauspost/compress unpack it.
+func roundTrip(t *testing.T, data []byte, piece int, hurry bool) int {
 	t.Helper()
 	var packed []byte
 	for at := 0; ; at += piece {
 		end := min(at+piece, len(data))
-		packed = Append(packed, data[:end], at, end == len(data))
+		packed = Append(packed, data[:end], at, end == len(data), hurry)
 		if end == len(data) {
 			break
 		}
 	}
-	rest := bytes.NewReader(packed)
-	got, err := io.ReadAll(flate.NewReader(rest))
-	if err != nil || !bytes.Equal(got, data) {
-		t.Fatalf("%d bytes in pieces of %d: %d came back, %v", len(data), piece, len(got), err)
-	}
-	if rest.Len() != 0 {
-		t.Fatalf("%d bytes too many", rest.Len())
+	for name, unpack := range map[string]func(io.Reader) io.ReadCloser{
+		"compress/flate": flate.NewReader, "klauspost/compress": klauspost.NewReader,
+	} {
+		rest := bytes.NewReader(packed)
+		got, err := io.ReadAll(unpack(rest))
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%s: %d bytes in pieces of %d, in a hurry %v: %d came back, %v", name, len(data), piece, hurry, len(got), err)
+		}
+		if rest.Len() != 0 {
+			t.Fatalf("%s: %d bytes too many", name, rest.Len())
+		}
 	}
 	return len(packed)
 }
@@ -56,7 +65,8 @@ func TestRoundTrip(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, piece := range []int{len(data) + 1, 40_000} {
-				t.Logf("%d bytes became %d", len(data), roundTrip(t, data, piece))
+				hurry, best := roundTrip(t, data, piece, true), roundTrip(t, data, piece, false)
+				t.Logf("%d bytes became %d in a hurry, %d at best", len(data), hurry, best)
 			}
 		})
 	}
@@ -73,10 +83,37 @@ func TestExecutablesPackBetter(t *testing.T) {
 	w, _ := flate.NewWriter(&std, flate.BestCompression)
 	w.Write(exe)
 	w.Close()
-	got := roundTrip(t, exe, len(exe))
-	t.Logf("%d bytes, compress/flate %d", got, std.Len())
-	if got >= std.Len() {
-		t.Errorf("%d bytes are not less than the %d of compress/flate", got, std.Len())
+	hurry, best := roundTrip(t, exe, len(exe), true), roundTrip(t, exe, len(exe), false)
+	t.Logf("%d bytes in a hurry, %d at best, compress/flate %d", hurry, best, std.Len())
+	if hurry >= std.Len() {
+		t.Errorf("%d bytes are not less than the %d of compress/flate", hurry, std.Len())
+	}
+	if best >= hurry*99/100 {
+		t.Errorf("%d bytes at best, %d in a hurry", best, hurry)
+	}
+}
+
+// What is unlike is in blocks of its own, and what is alike in few.
+func TestBlocksBeginWhereDataChanges(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	data := make([]byte, 0, 3*stretch/4)
+	for _, base := range []byte{0, 100, 0} {
+		for range stretch / 4 {
+			data = append(data, base+byte(r.UintN(50)))
+		}
+	}
+	p := &packer{effort: hasty, data: data, finder: match.New(data, 0, hasty.Limits)}
+	p.parse.begin(len(data))
+	p.split(0, p.gather(0))
+	var ends []int
+	at := 0
+	for _, b := range p.pieces {
+		at += b.bytes
+		ends = append(ends, at)
+	}
+	// What the codes of the first will be like shows only after some pieces.
+	if !slices.Contains(ends, stretch/4) || !slices.Contains(ends, stretch/2) || len(ends) > 4 {
+		t.Errorf("blocks end at %d of %d", ends, len(data))
 	}
 }
 
@@ -84,7 +121,9 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("aaaaaaaaaabcabcabc"), 5)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, data []byte, piece int) {
-		roundTrip(t, data, 1+max(piece&0xffff, len(data)/8))
-		roundTrip(t, bytes.Repeat(data, 20), 1+len(data)*7)
+		for _, hurry := range []bool{true, false} {
+			roundTrip(t, data, 1+max(piece&0xffff, len(data)/8), hurry)
+			roundTrip(t, bytes.Repeat(data, 20), 1+len(data)*7, hurry)
+		}
 	})
 }

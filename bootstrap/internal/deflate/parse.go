@@ -5,19 +5,12 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/match"
 )
 
-// So many bytes of so many are the part of a block that tells what its codes will
-// be like.
-const (
-	sample      = 1 << 10
-	sampleEvery = 4 << 10
-)
-
-// A parse holds what is known of a block: its matches, and the cheapest way from
-// each position to its end.
+// A parse holds what is known of a stretch: its matches, and the cheapest way from
+// each position to the end of a part.
 type parse struct {
 	matches []match.Match
 	first   []int32 // by position: the first of its matches; and one more for the end
-	cost    []int32 // by position, and that of the end, which is 0
+	cost    []int32 // by position in the part, and that of the end, which is 0
 	step    []symbol
 
 	litPrice      [literals]int32
@@ -25,8 +18,12 @@ type parse struct {
 	distancePrice [distances]int32
 }
 
-// guess sets prices before anything is known.
-func (p *parse) guess() {
+// begin makes room for stretches of so many bytes, and sets prices before anything is
+// known. Slices that grow would leave several times as much behind.
+func (p *parse) begin(size int) {
+	p.matches = make([]match.Match, 0, 3*size)
+	p.first = make([]int32, 0, size+1)
+	p.cost, p.step = make([]int32, size+1), make([]symbol, size)
 	for i := range p.litPrice {
 		p.litPrice[i] = 7 * entropy.Bit
 	}
@@ -37,9 +34,9 @@ func (p *parse) guess() {
 }
 
 // learn sets prices by how often symbols were used.
-func (p *parse) learn(lits, dists []int32) {
-	entropy.Prices(p.litPrice[:], lits, entropy.Bit/2)
-	entropy.Prices(p.distancePrice[:], dists, entropy.Bit/2)
+func (p *parse) learn(c *counts) {
+	entropy.Prices(p.litPrice[:], c.lits[:], entropy.Bit/2)
+	entropy.Prices(p.distancePrice[:], c.dists[:], entropy.Bit/2)
 	for i := range p.distancePrice {
 		p.distancePrice[i] += int32(max(0, i/2-1)) * entropy.Bit
 	}
@@ -53,21 +50,16 @@ func (p *parse) setLengths() {
 	}
 }
 
-// A match of so many bytes is worth no search for others within it, but for its
-// first two positions and its last.
-const quiet = 16
-
-// gather finds the matches of the block that begins at a position, and where it
-// should end.
+// gather finds the matches of the stretch that begins at a position, and where it
+// ends.
 //
 //go:norace
 func (p *packer) gather(from int) (to int) {
 	w := &p.parse
 	w.matches, w.first = w.matches[:0], w.first[:0]
-	seen := from             // what was counted by the splitter
 	begin, end := from, from // of the long match that reaches farthest
 	i := from
-	for i < len(p.data) && !p.split.due(i-from, len(p.data)-i) {
+	for i < len(p.data) && i-from < stretch {
 		w.first = append(w.first, int32(len(w.matches)))
 		if i < begin+2 || i+1 >= end {
 			w.matches = p.finder.Append(w.matches, i, 0)
@@ -76,14 +68,11 @@ func (p *packer) gather(from int) (to int) {
 		if n := len(w.matches); n > int(w.first[i-from]) {
 			best = int(w.matches[n-1].Length)
 		}
-		if best >= quiet && i+best > end {
+		if best >= p.quiet && i+best > end {
 			begin, end = i, i+best
 		}
-		if i >= seen {
-			seen += p.observe(i, best)
-		}
 		i++
-		if best >= limits.Nice {
+		if best >= p.Nice {
 			// Taken as it is.
 			p.finder.Skip(end)
 			for ; i < end; i++ {
@@ -95,33 +84,9 @@ func (p *packer) gather(from int) (to int) {
 	return i
 }
 
-// observe tells the splitter what a simple packer would do at i, and returns how
-// many bytes that stands for.
-func (p *packer) observe(i, length int) int {
-	if length <= minMatch {
-		p.split.literal(p.data[i])
-		return 1
-	}
-	p.split.match(length)
-	return length
-}
-
-// choose fills p.symbols with the cheapest way through a block. What the codes
-// of the block will be is guessed from the ways through a part of it.
-func (p *packer) choose(from, to int) {
-	p.symbols = p.symbols[:0]
-	for i := from; i < to; i += sampleEvery {
-		p.way(from, i, min(i+sample, to))
-	}
-	lits, dists, _ := p.count()
-	p.parse.learn(lits[:], dists[:])
-	p.symbols = p.symbols[:0]
-	p.way(from, from, to)
-}
-
-// way adds the cheapest way through a part of a block.
-func (p *packer) way(block, from, to int) {
-	p.parse.walk(p.data[from:to], from-block)
+// way adds the cheapest way through a part of the stretch that begins at start.
+func (p *packer) way(start, from, to int) {
+	p.parse.walk(p.data[from:to], from-start, p.Nice)
 	for i := 0; i < to-from; {
 		s := p.parse.step[i]
 		p.symbols = append(p.symbols, s)
@@ -134,15 +99,12 @@ func (p *packer) way(block, from, to int) {
 }
 
 // walk finds the cheapest way from each position to the end, beginning with
-// the last.
+// the last. Matches of nice bytes are taken as they are.
 //
 //go:norace
-func (w *parse) walk(data []byte, at int) {
+func (w *parse) walk(data []byte, at, nice int) {
 	n := len(data)
-	if cap(w.cost) <= n {
-		w.cost, w.step = make([]int32, n+1), make([]symbol, n+1)
-	}
-	cost, step := w.cost[:n+1], w.step[:n+1]
+	cost, step := w.cost[:n+1], w.step[:n]
 	cost[n] = 0
 	first := w.first[at:]
 	for i := n - 1; i >= 0; i-- {
@@ -153,7 +115,7 @@ func (w *parse) walk(data []byte, at int) {
 			end := min(int(m.Length), n-i)
 			d, _, _ := distanceSymbol(int(m.Distance))
 			base := w.distancePrice[d]
-			if end >= limits.Nice {
+			if end >= nice {
 				length = end // else zeros would take much time
 			}
 			if length > end {

@@ -99,13 +99,10 @@ func (f *Finder) Append(matches []Match, i, atLeast int) []Match {
 	if best >= enough {
 		return matches
 	}
-	if distance := base - int(f.of3[hash(eight<<40)]); distance <= f.Far && best == 2 {
-		if n := Common(here, data[i-distance:]); n > best {
-			matches = append(matches, Match{int32(n), int32(distance)})
-			if best = n; n >= enough {
-				return matches
-			}
-		}
+	// More than three bytes are found below.
+	if distance := base - int(f.of3[hash(eight<<40)]); distance <= f.Far && best == 2 && same3(here, data[i-distance:]) {
+		matches = append(matches, Match{3, int32(distance)})
+		best = 3
 	}
 	b := &f.of4[hash(eight<<32)]
 	for range 2 {
@@ -128,6 +125,8 @@ func (f *Finder) Append(matches []Match, i, atLeast int) []Match {
 	}
 	return matches
 }
+
+func same3(a, b []byte) bool { return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] }
 
 // Common is how many bytes a and the longer b begin with in common.
 //
