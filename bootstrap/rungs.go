@@ -158,6 +158,7 @@ e=$( /proc/self/fd/8 2>&1 )||{ no "execution not allowed, ${e##*: }";return 1;};
 };
 put(){ 
 [ -d "$d" ]||{ no "no such directory";return 1;};
+for x in rm chmod;do command -v $x >/dev/null||{ no "$x not found";return 1;};done;
 t=$d/.mitosis-$m;
 e=$( (umask 77;set -C;:>"$t") 2>&1 )||{ no "${e##*: }";return 1;};
 chmod 700 "$t";

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,30 @@ func TestNoHead(t *testing.T) {
 	o.Rungs = []string{RungRAM}
 	l := NewLaunch(o)
 	answers(t, born(t, l, start(t, l.in(dir, "")), ""))
+}
+
+// Where a file could not be rid of its name, none is made.
+func TestNoRm(t *testing.T) {
+	for _, missing := range []string{"rm", "chmod"} {
+		has := slices.DeleteFunc([]string{"id", "uname", "stat", "cat", "head", "gzip", "rm", "chmod"}, func(s string) bool { return s == missing })
+		home := t.TempDir()
+		o := opts()
+		o.Rungs = []string{RungRAM, RungDisk}
+		l := NewLaunch(o)
+		cmd := l.in(tools(t, has...), "")
+		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR=")
+		_, err := l.Run(bound(t), start(t, cmd))
+		if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), "disk: "+home+": "+missing+" not found") {
+			t.Error(err)
+		}
+		for _, dir := range []string{home, "/dev/shm", "/run", "/tmp", "/var/tmp"} {
+			path := filepath.Join(dir, ".mitosis-"+l.marker)
+			if _, err := os.Lstat(path); err == nil {
+				t.Errorf("%s is left without %s", path, missing)
+				os.Remove(path)
+			}
+		}
+	}
 }
 
 // busybox provides everything that a shell rung needs.
