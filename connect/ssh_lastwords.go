@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
@@ -14,6 +15,12 @@ const (
 	maxLastWords = 2 << 10
 	// maxWordsLine is where a line that doesn't end is cut for the log.
 	maxWordsLine = 8 << 10
+	// wordsRate and wordsBurst are how many lines of up to wordsUnit bytes go to the
+	// log: so many a second, with a reserve for the trace of a crash. A longer line
+	// counts for several. A far side may write as fast as its link is.
+	wordsRate  = 100
+	wordsBurst = 5000
+	wordsUnit  = 200
 )
 
 // The places where a tool says something.
@@ -24,7 +31,8 @@ const (
 )
 
 // lastWords is where a tool's standard error goes, or what its terminal shows:
-// every line to the log, and the end is kept to explain a failure.
+// every line to the log, as far as wordsRate goes, and the end is kept to explain a
+// failure.
 type lastWords struct {
 	log *slog.Logger // names the hop; may be nil
 	on  string
@@ -32,6 +40,11 @@ type lastWords struct {
 	mu   sync.Mutex
 	line []byte // not yet ended
 	tail []byte
+
+	spent   float64   // of wordsBurst, at the time of taken
+	taken   time.Time // when a line was last counted
+	dropped int       // lines that were kept from the log, and nothing said of them
+	told    time.Time // when that was last said
 }
 
 func (l *lastWords) Write(p []byte) (int, error) {
@@ -57,14 +70,35 @@ func (l *lastWords) Write(p []byte) (int, error) {
 }
 
 func (l *lastWords) flushLocked() {
-	if text := strings.TrimSpace(cleanText(string(l.line))); text != "" && l.log != nil {
+	line := l.line
+	l.line = l.line[:0]
+	if l.log == nil || len(bytes.TrimSpace(line)) == 0 || !l.takeLocked(1+len(line)/wordsUnit, time.Now()) {
+		return
+	}
+	if text := strings.TrimSpace(cleanText(string(line))); text != "" {
 		level := slog.LevelInfo
 		if l.on == onTerminal {
 			level = slog.LevelDebug // mostly questions that were answered
 		}
 		l.log.Log(context.Background(), level, "the tool said", "on", l.on, "text", text)
 	}
-	l.line = l.line[:0]
+}
+
+// takeLocked tells whether one more line may go to the log, which counts for n. How many may not is
+// logged once a second, as long as it goes on.
+func (l *lastWords) takeLocked(n int, now time.Time) bool {
+	l.spent = max(0, l.spent-now.Sub(l.taken).Seconds()*wordsRate)
+	l.taken = now
+	if spent := l.spent + float64(n); spent <= wordsBurst {
+		l.spent = spent
+		return true
+	}
+	l.dropped++
+	if now.Sub(l.told) >= time.Second {
+		l.log.Warn("the tool says too much: lines were dropped", "on", l.on, "lines", l.dropped)
+		l.dropped, l.told = 0, now
+	}
+	return false
 }
 
 // String is the tail on one line.
