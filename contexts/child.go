@@ -102,7 +102,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	label := m.Label()
 	path := joinPath(l.selfNode, label)
 	if err := l.reserve(); err != nil {
-		return nil, &Error{Op: "connect", Path: path, Err: err}
+		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
 	defer func() {
 		l.childMu.Lock()
@@ -113,7 +113,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	defer cancel()
 	release, err := l.takeContext(ctx)
 	if err != nil {
-		return nil, &Error{Op: "connect", Path: path, Err: err}
+		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
 	defer release()
 	n, err := l.divide(ctx, m, label, path, b)

@@ -313,7 +313,7 @@ func runFlood(t *testing.T, name string, f flood) (slower float64) {
 		if !errors.Is(evil.Err(), ErrGone) {
 			t.Errorf("its end: %v", evil.Err())
 		}
-		if s := log.String(); !strings.Contains(s, "a context is cut off") || !strings.Contains(s, f.cut) {
+		if s := log.String(); !strings.Contains(s, `"a context is cut off" context=`+evil.String()) || !strings.Contains(s, f.cut) {
 			t.Errorf("the log does not say %q: %s", f.cut, s[max(0, len(s)-2000):])
 		}
 	} else if err := evil.Err(); err != nil {

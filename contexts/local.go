@@ -126,7 +126,7 @@ func newLocal(who identity, cfg Config) *local {
 	l.master()
 	l.router = router.New(router.Config{
 		Self: who.id, Ancestors: who.ancestors, Block: who.block, FirstHandle: who.firstHandle,
-		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log,
+		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log, PathOf: l.pathOf,
 		Handlers: map[core.Handle]func(router.Message){
 			core.HandleCall:     l.onCall,
 			core.HandleShutdown: l.onShutdown,

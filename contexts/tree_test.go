@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +51,8 @@ func TestCloseOfAMiddleContext(t *testing.T) {
 func TestDepthLimit(t *testing.T) {
 	self := start(t, &contexts.Config{MaxDepth: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	b := child(t, child(t, self))
-	if _, err := b.Connect(t.Context(), connect.Local{}); !errors.Is(err, contexts.ErrTooDeep) {
+	_, err := b.Connect(t.Context(), connect.Local{})
+	if !errors.Is(err, contexts.ErrTooDeep) || strings.Count(err.Error(), "connect local/local/local: ") != 1 {
 		t.Errorf("the third hop: %v", err)
 	}
 }

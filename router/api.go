@@ -61,6 +61,9 @@ type Config struct {
 	// each other exchange messages, with limited rights.
 	AllowSiblings bool
 	Log           *slog.Logger // nil: discard
+	// PathOf names a context in the log, where that is known; nil: by its ID. It runs
+	// on the readers of links and must not block.
+	PathOf func(core.ID) string
 
 	// Handlers take the messages to well-known handles that the router does
 	// not serve itself: Call, Shutdown, Log, Level. They run on the reader

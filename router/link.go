@@ -131,7 +131,7 @@ func (l *Link) end(err error, orderly bool) {
 func (l *Link) cutOff(reason string) {
 	err := &core.Error{Op: "link", Kind: core.KindProtocol, Err: fmt.Errorf("cut off: %s", reason)}
 	l.failOnce.Do(func() {
-		l.r.log.Error("a context is cut off", "id", l.peer, "reason", reason)
+		l.r.log.Error("a context is cut off", "context", l.r.nameOf(l.peer), "id", l.peer, "reason", reason)
 		l.err = err
 		close(l.dying)
 	})

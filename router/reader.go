@@ -223,7 +223,7 @@ func (l *Link) note(f *core.Frame, why string) {
 	if now.Sub(in.lastNote) < time.Second {
 		return
 	}
-	l.r.log.Warn("a frame was refused", "link", l.peer, "why", why, "src", f.Src, "auth", f.Auth,
+	l.r.log.Warn("a frame was refused", "context", l.r.nameOf(l.peer), "link", l.peer, "why", why, "src", f.Src, "auth", f.Auth,
 		"dst", f.Dst, "handle", f.Handle, "refused", in.notes)
 	in.lastNote, in.notes = now, 0
 }

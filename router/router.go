@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type Router struct {
 	self     core.ID
 	limits   Limits
 	log      *slog.Logger
+	pathOf   func(core.ID) string // may be nil
 	handlers map[core.Handle]func(Message)
 	onRoot   func(r *Router, root core.ID, body []byte) // may be nil
 
@@ -58,7 +60,7 @@ func New(c Config) *Router {
 		log = slog.New(slog.DiscardHandler)
 	}
 	r := &Router{
-		self: c.Self, limits: c.Limits.withDefaults(), log: log, handlers: c.Handlers, onRoot: c.OnRoot,
+		self: c.Self, limits: c.Limits.withDefaults(), log: log, pathOf: c.PathOf, handlers: c.Handlers, onRoot: c.OnRoot,
 		ops: make(chan op), stop: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.table.Store(&table{self: c.Self, ancestors: append([]core.ID(nil), c.Ancestors...), allowSiblings: c.AllowSiblings})
@@ -69,6 +71,14 @@ func New(c Config) *Router {
 	r.mux.init(r, c)
 	go r.muxLoop()
 	return r
+}
+
+// nameOf is what the log calls a context.
+func (r *Router) nameOf(id core.ID) string {
+	if r.pathOf == nil {
+		return strconv.FormatUint(uint64(id), 10)
+	}
+	return r.pathOf(id)
 }
 
 // Self returns the ID of the local context.
