@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // jumpHost is a server with a key and a user of its own.
@@ -65,6 +67,29 @@ func TestSSHJumps(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Servers say why they could not connect in the words of their system: OpenSSH's
+// and dropbear's of the C library, those in Go of theirs.
+func TestJumpClass(t *testing.T) {
+	for said, want := range map[string]error{
+		"Connection refused":                       ErrRefused,
+		"dial tcp 10.0.0.7:22: connection refused": ErrRefused,
+		"open failed":                              ErrRefused,
+		"Temporary failure in name resolution":     ErrStart,
+		"Name or service not known":                ErrStart,
+		"No address associated with hostname":      ErrStart,
+		"lookup nosuch: no such host":              ErrStart,
+		"Connection timed out":                     ErrTimeout,
+		"dial tcp 10.0.0.7:22: i/o timeout":        ErrTimeout,
+	} {
+		if got := jumpClass(&ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: said}); got != want {
+			t.Errorf("%q is %v, not %v", said, got, want)
+		}
+	}
+	if got := jumpClass(&ssh.OpenChannelError{Reason: ssh.Prohibited, Message: "Connection refused"}); got != ErrPermission {
+		t.Error(got)
+	}
 }
 
 // The target accepts and says nothing, so that cancelling finds the client

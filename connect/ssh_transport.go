@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -80,14 +81,26 @@ func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, 
 		if !errors.As(err, &refused) {
 			return nil, classify(ErrEOF, fmt.Errorf("the connection to jump host %s ended: %w", c.name, err))
 		}
-		class := ErrRefused
-		if refused.Reason == ssh.Prohibited {
-			class = ErrPermission
-		}
-		return nil, fmt.Errorf("%w: jump host %s can't connect to %s: %s", class, c.name, hostPort(host, port), cleanText(refused.Message))
+		return nil, classify(jumpClass(refused), fmt.Errorf("jump host %s can't connect to %s: %s", c.name, hostPort(host, port), cleanText(refused.Message)))
 	}
 	c.served.Go(func() { ssh.DiscardRequests(requests) })
 	return &channelConn{Channel: channel, addr: channelAddr(hostPort(host, port))}, nil
+}
+
+// jumpClass finds the class of a connection that a jump host did not open. Of why it
+// could not the protocol has no more than the text, which servers take from their
+// system, in English.
+func jumpClass(refused *ssh.OpenChannelError) error {
+	said := strings.ToLower(refused.Message)
+	switch {
+	case refused.Reason == ssh.Prohibited:
+		return ErrPermission
+	case containsAny(said, "name resolution", "name or service", "not known", "no such host", "no address"):
+		return ErrStart
+	case containsAny(said, "timed out", "timeout"):
+		return ErrTimeout
+	}
+	return ErrRefused
 }
 
 // channelConn makes a channel a net.Conn. There are no deadlines:
