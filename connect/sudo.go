@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
@@ -64,7 +66,7 @@ func (s Sudo) plan(e *Env, token string) (*tool, error) {
 	return &tool{
 		program: programOr(s.Path, "sudo"), name: "sudo", args: append(s.flags(token), s.command(e)...),
 		script:  script{recognise: sudoPrompt(token), password: s.Password},
-		explain: explainSudo,
+		explain: s.explain,
 		token:   token, instead: "sudo",
 	}, nil
 }
@@ -142,6 +144,30 @@ func sudoPrompt(token string) func(line string) question {
 		}
 		return question{}
 	}
+}
+
+// explain finds the class of a failure, and in a language that is not known tells a
+// user who does not exist from one whom no rule covers.
+func (s Sudo) explain(how ending) verdict {
+	v := explainSudo(how)
+	if v.class == ErrPermission && how.tally.passwords == 0 && noSuchUser(s.user()) {
+		v.class = ErrBadName
+	}
+	return v
+}
+
+// noSuchUser asks the system, whose users may be anywhere. Where it does not answer
+// in time there may be one.
+func noSuchUser(name string) bool {
+	if strings.HasPrefix(name, "#") {
+		return false // sudo takes any number
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "id", "-u", name)
+	cmd.WaitDelay = time.Second
+	_, failed := errors.AsType[*exec.ExitError](cmd.Run())
+	return failed && ctx.Err() == nil
 }
 
 // explainSudo finds the class of a failure. sudo's own exit status is 1 for

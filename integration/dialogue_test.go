@@ -90,6 +90,8 @@ var sudoCases = []struct {
 		reason: connect.ErrPermission, text: "not allowed to execute"},
 	{name: "unknown target", sudo: connect.Sudo{User: "nobody-at-all", Password: withRight.Password},
 		reason: connect.ErrBadName, text: "nobody-at-all"},
+	{name: "German, unknown target", lang: "de_DE.UTF-8", sudo: connect.Sudo{User: "nobody-at-all", Password: withRight.Password},
+		reason: connect.ErrBadName, text: "nobody-at-all"},
 	{name: "one attempt only", sudoers: "Defaults passwd_tries=1\ndeploy ALL=(ALL) ALL",
 		sudo: withWrong, reason: connect.ErrPassword},
 	{name: "locked account", host: func(h *lab.Host) { h.Users[0].Locked = true },
