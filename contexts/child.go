@@ -118,15 +118,21 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	defer release()
 	n, err := l.divide(ctx, m, label, path, b)
 	if err != nil {
-		if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == label {
-			e.Hop = "" // the path ends with it
-		}
+		nameless(err, m)
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", err, cause)
 		}
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
 	return n, nil
+}
+
+// nameless takes the name of a hop off its error: the path that is put in front
+// ends with it.
+func nameless(err error, m connect.Method) {
+	if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == m.Label() {
+		e.Hop = ""
+	}
 }
 
 // connectContext bounds a connect: as withTimeout does where ctx has no

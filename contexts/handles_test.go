@@ -115,7 +115,7 @@ func TestAHopGoesNoOtherWay(t *testing.T) {
 			if n, err := a.Connect(t.Context(), test.hop); !errors.Is(err, test.reason) {
 				t.Errorf("%v, %v", n, err)
 			}
-			if _, err := a.Probe(t.Context(), test.hop); !errors.Is(err, test.reason) {
+			if _, err := a.Probe(t.Context(), test.hop); !errors.Is(err, test.reason) || strings.Count(err.Error(), test.hop.Label()) != 1 {
 				t.Errorf("probe: %v", err)
 			}
 		})

@@ -45,5 +45,6 @@ func (l *local) probe(ctx context.Context, m connect.Method) (Offer, error) {
 			return offer, nil
 		}
 	}
+	nameless(err, m)
 	return Offer{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: err}
 }
