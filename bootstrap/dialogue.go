@@ -50,15 +50,21 @@ type dialogue struct {
 	ownProc bool            // see ensureProc
 
 	phase atomic.Value // Phase; the sender moves it on
+	// givenUp is the phase in which ctx ended, nil before that. When c closes, a far
+	// side that had waited for the end of its input may go on and say something.
+	givenUp atomic.Value
 }
 
 func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
 	d := &dialogue{
 		Launch: l, ctx: ctx, c: c,
 		scan: newScanner(l.marker), buf: make([]byte, 32<<10),
-		stop: context.AfterFunc(ctx, func() { c.Close() }),
 	}
 	d.phase.Store(PhaseFirstStage)
+	d.stop = context.AfterFunc(ctx, func() {
+		d.givenUp.Store(d.phase.Load())
+		c.Close()
+	})
 	// A newline would harm an image that is under way.
 	d.nudge = startNudger(c, !l.opts.NoNudge && !l.Early())
 	return d
@@ -75,6 +81,9 @@ func (d *dialogue) finish(err error) error {
 	}
 	defer d.Abandon()
 	e := &Error{Phase: d.phase.Load().(Phase), Err: err, Rungs: d.closed, Said: d.scan.said()}
+	if phase, ok := d.givenUp.Load().(Phase); ok {
+		e.Phase = phase
+	}
 	if e.Phase != PhaseFirstStage {
 		e.Rung = d.rung
 	}
@@ -85,7 +94,7 @@ func (d *dialogue) finish(err error) error {
 		e.Err = ended(ctx, d.c, ioErr.err)
 		cancel()
 	}
-	e.Hint = d.hint(e.Err, e.Said)
+	e.Hint = d.hint(e)
 	d.stop()
 	d.c.Close()
 	d.nudge.end()

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -85,10 +86,12 @@ func cannotFork(said string) bool {
 }
 
 // hint is what can be done about an error, "" where that is not known.
-func (d *dialogue) hint(err error, said string) string {
-	said += err.Error()
+func (d *dialogue) hint(e *Error) string {
+	err := e.Err
 	switch {
-	case cannotFork(said):
+	case e.Phase == PhaseFirstStage && e.Said == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+		return "the far side has said nothing: a start-up file of its login shell may be reading, or waiting for something"
+	case cannotFork(e.Said + err.Error()):
 		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
 	case !errors.Is(err, ErrNoRung) || d.facts == nil || d.facts.GOOS() != "linux":
 		return ""

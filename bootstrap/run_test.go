@@ -33,7 +33,7 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 			"echo 'sh: mitosis: not found'; exit 127", PhaseFirstStage,
 			[]string{"waiting for the first stage", "exit status 127", "sh: mitosis: not found"}, nil,
 		},
-		"silence": {"sleep 1000", PhaseFirstStage, []string{"waiting for the first stage"}, context.DeadlineExceeded},
+		"silence": {"sleep 1000", PhaseFirstStage, []string{"waiting for the first stage", "has said nothing"}, context.DeadlineExceeded},
 		"too much noise": {
 			"tr '\\000' x </dev/zero", PhaseFirstStage, []string{"xxxx"}, ErrNoise,
 		},
@@ -95,6 +95,49 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 			}
 			gone(t, pids)
 		})
+	}
+}
+
+// reading is a carrier to a shell whose profile reads to the end of its input: the
+// first stage speaks when that has come.
+type reading struct {
+	said   io.Reader
+	closed chan struct{} // by Close
+	once   sync.Once
+}
+
+func (r *reading) Read(b []byte) (int, error) {
+	<-r.closed
+	return r.said.Read(b)
+}
+
+func (r *reading) Write(b []byte) (int, error) {
+	select {
+	case <-r.closed:
+		return 0, io.ErrClosedPipe
+	default:
+		return len(b), nil
+	}
+}
+
+func (r *reading) Close() error {
+	r.once.Do(func() { close(r.closed) })
+	return nil
+}
+
+func (r *reading) Cause(context.Context) error { return nil }
+
+// What a far side says only when it has been given up does not change what was
+// waited for.
+func TestPhaseIsThatOfTheEnd(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	l := NewLaunch(opts())
+	said := "\n" + l.marker + " hi 1 Linux x86_64 0 perl gzip head / .\n"
+	_, err := l.Run(ctx, &reading{said: strings.NewReader(said), closed: make(chan struct{})})
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Phase != PhaseFirstStage || e.Rung != "" || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
 	}
 }
 
