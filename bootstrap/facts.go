@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,8 +10,8 @@ import (
 
 // Facts are what the first stage found at the far side.
 type Facts struct {
-	Kernel  string // uname -s, for example "Linux"
-	Machine string // uname -m, for example "x86_64"
+	Kernel  string // uname -s, for example "Linux"; "?" where there is no uname
+	Machine string // uname -m, for example "x86_64"; "?"
 	UID     int    // -1 if it could not be found out
 
 	// Tools are those of the programs that a bootstrap can use which are in
@@ -26,6 +27,9 @@ type Facts struct {
 
 // noProc stands before the tools where /proc is not mounted.
 const noProc = "-proc"
+
+// unknownFact stands for what the far side could not find out.
+const unknownFact = "?"
 
 // factsVersion is the first word behind "hi": it says how to read the rest.
 const factsVersion = "1"
@@ -68,9 +72,12 @@ func parseFacts(s string) (Facts, error) {
 func (f *Facts) has(tool string) bool { return slices.Contains(f.Tools, tool) }
 
 // GOOS is the Go name of the far side's operating system, lower-cased uname
-// output where Go has no name for it.
+// output where Go has no name for it. A damaged host without uname, but with a /proc as
+// Linux has it, is taken for Linux.
 func (f *Facts) GOOS() string {
 	switch k := strings.ToLower(f.Kernel); {
+	case k == unknownFact && !f.NoProc:
+		return "linux"
 	case k == "sunos":
 		return "solaris"
 	case strings.HasPrefix(k, "cygwin"), strings.HasPrefix(k, "mingw"), strings.HasPrefix(k, "msys"), strings.HasPrefix(k, "windows"):
@@ -81,9 +88,12 @@ func (f *Facts) GOOS() string {
 }
 
 // GOARCH is the Go name of the far side's kernel architecture, uname's own
-// where Go has no name for it.
+// where Go has no name for it. Where there is no uname it is our own: an image
+// for another is not executed there, and the rungs say so.
 func (f *Facts) GOARCH() string {
 	switch m := f.Machine; m {
+	case unknownFact:
+		return runtime.GOARCH
 	case "x86_64", "amd64":
 		return "amd64"
 	case "i386", "i486", "i586", "i686", "i86pc", "x86":

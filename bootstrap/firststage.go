@@ -40,7 +40,7 @@ const (
 	stageReady    = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
 	stageFacts    = `t=;[ -e /proc/self/fd ]||t=" ` + noProc + `";d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
 		`for x in $XDG_RUNTIME_DIR /dev/shm /run/user/$u /run /tmp;do [ -d $x ]&&[ -w $x ]&&d="$d $x";done;` +
-		`printf "\n%%s\n" "$m hi 1 $y ${u:-?}$t /$d .";`
+		`printf "\n%%s\n" "$m hi 1 ${y:-? ?} ${u:-?}$t /$d .";`
 	// stageLoop is also what a rung that had to replace the shell returns to.
 	stageLoop = `while read -r p;do case $p in $m*)eval "${p#* }";;esac;done`
 )

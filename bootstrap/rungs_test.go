@@ -113,6 +113,18 @@ func TestNoRm(t *testing.T) {
 	}
 }
 
+// A damaged host that has an interpreter and nothing that tells its system and its
+// user is taken for one like ours.
+func TestNoUname(t *testing.T) {
+	dir := tools(t, "perl", "cat")
+	l := NewLaunch(opts())
+	s := born(t, l, start(t, l.in(dir, "")), "")
+	answers(t, s)
+	if s.Facts.Kernel != unknownFact || s.Facts.UID != -1 {
+		t.Errorf("%+v", s.Facts)
+	}
+}
+
 // busybox provides everything that a shell rung needs.
 func TestBusyboxAlone(t *testing.T) {
 	busybox, err := exec.LookPath("busybox")

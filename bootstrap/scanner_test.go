@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,9 @@ func TestFacts(t *testing.T) {
 		t.Errorf("%+v %v", f, err)
 	}
 	if f, err := parseFacts("1 Linux x86_64 ? / ."); err != nil || f.UID != -1 || f.Dirs != nil || len(f.Tools) != 0 || f.GOARCH() != "amd64" {
+		t.Errorf("%+v %v", f, err)
+	}
+	if f, err := parseFacts("1 ? ? ? perl / ."); err != nil || f.GOOS() != "linux" || f.GOARCH() != runtime.GOARCH {
 		t.Errorf("%+v %v", f, err)
 	}
 	for _, bad := range []string{"", "1", "2 Linux x86_64 0 / .", "1 Linux x86_64 0 perl / /dev/sh", "1 x86_64 0 / .", "1 / / / / / .", "hi 1 Linux"} {
