@@ -300,7 +300,7 @@ func (h *Host) startLocked() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.cancel()
-		h.keeper, h.node, h.err = nil, nil, err
+		h.keeper, h.node, h.err = nil, nil, h.reason(err)
 		h.tellLocked()
 		close(k.ended)
 	})
@@ -367,8 +367,17 @@ func (h *Host) away(err error) {
 	if h.err == nil {
 		h.since = time.Now()
 	}
-	h.node, h.err = nil, err
+	h.node, h.err = nil, h.reason(err)
 	h.tellLocked()
+}
+
+// reason is why the host could not be connected, without its path, which every error
+// of a Host has in front.
+func (h *Host) reason(err error) error {
+	if e, ok := err.(*Error); ok && e.Path == h.label {
+		return reasonOf(err)
+	}
+	return err
 }
 
 // pause is the time to the next attempt after so many that failed.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
 )
 
 // fakeHost is a managed host whose other side is the test.
@@ -245,6 +247,23 @@ func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
 		f.change(func() { f.down = nil })
 		f.must()
 	})
+}
+
+// The errors of a host name its path once, however its attempts failed.
+func TestHostErrorsNameThePathOnce(t *testing.T) {
+	for _, wait := range []time.Duration{-1, time.Minute} {
+		for _, reason := range []error{connect.ErrPassword, connect.ErrRefused} {
+			inFakeTime(t, HostConfig{Wait: wait}, func(t *testing.T, f *fakeHost) {
+				f.change(func() {
+					f.down = &Error{Op: "connect", Path: "fake", Kind: core.KindConnect, Err: reason}
+				})
+				_, err := f.connect()
+				if !errors.Is(err, reason) || strings.Count(err.Error(), "fake") != 1 {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+	}
 }
 
 func TestHostIsKnownByItsBoot(t *testing.T) {
