@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 	"time"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -60,18 +61,20 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 // used with, and crosses every first hop so often: what does not depend on the
 // types is in functions that take pointers to values.
 
+// newEntry panics with the line of the caller of NewFunc.
 func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
-	e := &entry{name: name, kind: k}
+	_, file, line, _ := runtime.Caller(2)
+	e := &entry{name: name, kind: k, where: fmt.Sprintf("%s:%d", file, line)}
 	for _, o := range opts {
 		e.opts |= o
 	}
 	arg, err := describe(in)
 	if err != nil {
-		panic(fmt.Sprintf("contexts: function %q: argument: %v", name, err))
+		panic(fmt.Sprintf("%s: contexts: function %q: argument: %v", e.where, name, err))
 	}
 	result, err := describe(out)
 	if err != nil {
-		panic(fmt.Sprintf("contexts: function %q: result: %v", name, err))
+		panic(fmt.Sprintf("%s: contexts: function %q: result: %v", e.where, name, err))
 	}
 	e.sig = "(" + arg + ") " + result
 	return e

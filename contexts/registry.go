@@ -3,7 +3,6 @@ package contexts
 import (
 	"crypto/sha256"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -65,10 +64,8 @@ var table struct {
 	fingerprint [32]byte
 }
 
-// register adds e, or panics with the line of the caller of NewFunc.
+// register adds e, or panics with the line that e comes from.
 func register(e *entry) {
-	_, file, line, _ := runtime.Caller(2)
-	e.where = fmt.Sprintf("%s:%d", file, line)
 	table.mu.Lock()
 	defer table.mu.Unlock()
 	switch old := table.byName[e.name]; {

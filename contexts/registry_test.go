@@ -1,0 +1,38 @@
+package contexts_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// What can't be registered panics with the line that tried it.
+func TestRegistrationPanicsNameTheLine(t *testing.T) {
+	for name, try := range map[string]func(){
+		"registered after Init": func() {
+			contexts.NewFunc("test.late", func(context.Context, int) (int, error) { return 0, nil })
+		},
+		"already registered": func() {
+			contexts.NewFunc(pid.Name(), func(context.Context, int) (int, error) { return 0, nil })
+		},
+		"argument": func() {
+			contexts.NewFunc("test.channel", func(context.Context, chan int) (int, error) { return 0, nil })
+		},
+		"result": func() {
+			contexts.NewFunc("test.reader", func(context.Context, int) (io.Reader, error) { return nil, nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if s := fmt.Sprint(recover()); !strings.Contains(s, "registry_test.go:") || !strings.Contains(s, name) {
+					t.Errorf("panic: %s", s)
+				}
+			}()
+			try()
+		})
+	}
+}
