@@ -160,6 +160,7 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 				return
 			}
 			if w.value(out) != nil {
+				c.cancel(context.Canceled) // the watch may be late
 				return
 			}
 		}

@@ -1,11 +1,15 @@
 package contexts_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts"
 )
 
 func TestSequence(t *testing.T) {
@@ -50,5 +54,33 @@ func TestStream(t *testing.T) {
 	got, err := io.ReadAll(c)
 	if err != nil || string(got) != "HELLO!" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// How the function's ctx was when yield returned false.
+var leftWith = make(chan error, 1)
+
+var unending = contexts.NewSeqFunc("test.unending", func(ctx context.Context, _ struct{}) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for i := 0; yield(i, nil); i++ {
+		}
+		leftWith <- ctx.Err()
+	}
+})
+
+// A function whose caller has left its loop finds its ctx cancelled as soon as it
+// knows.
+func TestLeavingALoopCancels(t *testing.T) {
+	self := start(t, nil)
+	for i := range 200 {
+		for _, err := range unending.Call(t.Context(), self, struct{}{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if err := <-leftWith; !errors.Is(err, context.Canceled) {
+			t.Fatalf("loop %d: %v", i, err)
+		}
 	}
 }
