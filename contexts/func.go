@@ -33,7 +33,7 @@ func (n *Node) target(context.Context) (*Node, *Chain, error) { return n, nil, n
 //
 // Types travel as CBOR: exported fields of structs by name, the struct tags of
 // fxamacker/cbor apply, times and types with MarshalBinary are fine, channels,
-// functions and interfaces are not. A method of a value is called remotely by
+// functions and interfaces other than any are not. A method of a value is called remotely by
 // making the value the argument.
 //
 // fn runs in a goroutine of its own for each call (see [Serial]). Its context
