@@ -112,8 +112,12 @@ func Lease(d time.Duration) error {
 // ExtendLease sets the time of a Lease that was given anew.
 func ExtendLease(d time.Duration) { _ = guard.Lease(d) }
 
-// Exit ends a child. Whatever it started and did not end is killed by its guard.
-func Exit(code int) { os.Exit(code) }
+// Exit ends a child. Whatever it started and did not end is killed by its guard,
+// which goes on for that if somebody has stopped it.
+func Exit(code int) {
+	guard.Wake()
+	os.Exit(code)
+}
 
 // KillDescendants ends every process that this context started and that still
 // lives, daemons in sessions of their own included: SIGTERM, then, after grace or

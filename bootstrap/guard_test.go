@@ -172,6 +172,19 @@ func TestNothingIsLeftWhenTheGuardIsKilled(t *testing.T) {
 	gone(t, pids)
 }
 
+// Who has stopped the guard may mean to stop all, but not for longer than the
+// parent lives.
+func TestNothingIsLeftWhenTheGuardIsStopped(t *testing.T) {
+	c, s, guard := family(t, "run setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo started")
+	readLine(t, s)
+	pids := tree(guard)
+	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	go c.Close() // which kills after six seconds, one more than gone waits
+	gone(t, pids)
+}
+
 func TestSIGTERMOfTheGuardReachesTheWorker(t *testing.T) {
 	c, s, guard := family(t, "")
 	answers(t, s)

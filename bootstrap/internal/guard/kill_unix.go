@@ -58,6 +58,14 @@ func top(self int) int {
 	return self
 }
 
+// Wake has a worker's guard go on if it was stopped. Who has stopped it may mean
+// to stop all, but not for longer than the parent is there.
+func Wake() {
+	if guard := top(0); guard != 0 {
+		syscall.Kill(guard, syscall.SIGCONT)
+	}
+}
+
 // KillDescendants ends every process that this context started and that still
 // lives: SIGTERM first, then, after grace or when ctx is done, SIGKILL until
 // none is left or two seconds have passed. It returns how many survived.
