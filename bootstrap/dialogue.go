@@ -46,6 +46,7 @@ type dialogue struct {
 	ack     func()          // told that a plan which was sent ahead has arrived; nil without one
 	asked   <-chan struct{} // closed when nobody asks whether it has; nil without one
 	lost    bool            // such a plan did not arrive
+	began   time.Time       // when the image was first on its way; zero before
 	room    int64           // bytes that an image takes; 0 before there is one
 	ownProc bool            // see ensureProc
 
@@ -260,11 +261,11 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 		}
 	}()
 	d.rung = rungs[0]
-	defer func(start time.Time) {
-		if alive && time.Since(start) > slowWay {
+	defer func() {
+		if alive && d.slow() && codecFor(d.facts, image.Size, true) != XZ {
 			go image.Improve(p.codec)
 		}
-	}(time.Now())
+	}()
 	for {
 		d.send(p.line(rungs), data)
 		used, err := d.outcome(rungs, notes)
@@ -285,7 +286,9 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	codec := Raw
 	if !d.opts.Near {
-		codec = codecFor(facts)
+		codec = codecFor(facts, image.Size, d.opts.Slow)
+	}
+	if !d.opts.Near && codec != XZ {
 		usual.Store(uint32(codec))
 	}
 	enc, err := image.Encoded(codec)
@@ -358,6 +361,9 @@ func (d *dialogue) send(line string, data []byte) {
 func (d *dialogue) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
+	if len(data) > 0 && d.began.IsZero() {
+		d.began = time.Now()
+	}
 	go func() {
 		defer close(sent)
 		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
@@ -405,7 +411,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.phase.Store(PhaseHello)
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost}
+	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Slow: d.slow(), Lost: d.lost}
 	if d.facts != nil {
 		s.Facts = d.found()
 	}
@@ -425,6 +431,16 @@ func (d *dialogue) greet() (*Session, error) {
 	}
 	s.Link = l
 	return s, nil
+}
+
+// slow tells, when the child has spoken, whether its image was under way for long. One
+// that was packed better because of that is held to half the time.
+func (d *dialogue) slow() bool {
+	limit := slowWay
+	if d.opts.Slow {
+		limit /= 2
+	}
+	return !d.began.IsZero() && time.Since(d.began) > limit
 }
 
 // reasons are the rungs and why each did not do, those in a row together that have the

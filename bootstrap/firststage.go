@@ -47,7 +47,7 @@ const (
 
 // stageTools are the programs that the first stage looks for.
 var stageTools = []string{
-	"perl", "python3", "zstd", "gzip", "sha256sum", "shasum", "openssl", "head", "tee", "unshare",
+	"perl", "python3", "zstd", "gzip", "xz", "sha256sum", "shasum", "openssl", "head", "tee", "unshare",
 }
 
 // newMarker makes a word that no other output contains by chance.

@@ -50,6 +50,9 @@ type Session struct {
 	// Sought says that the image was looked for in the cache; where the child was
 	// made from one all the same, it should keep it (KeepImage).
 	Sought bool
+	// Slow says that the image was under way for long. The next launch to that far side
+	// should know: see [Options].
+	Slow bool
 	// Lost says that a plan which was sent early did not arrive: it should not be tried
 	// again with this far side.
 	Lost bool

@@ -37,6 +37,9 @@ type Options struct {
 	// Near says that the pipe stays on this host, where an image takes less time
 	// on its way than in a packer.
 	Near bool
+	// Slow says that the way there is slow, so that time is well spent on packing and
+	// unpacking.
+	Slow bool
 	// Probe is for a launch that is to find out how the rungs stand, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
@@ -95,7 +98,11 @@ func (l *Launch) prefetch() {
 	l.packed.Do(func() {
 		go func() {
 			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
-				image.Encoded(Codec(usual.Load()))
+				codec := Codec(usual.Load())
+				if l.opts.Slow && image.Size <= largestXZ {
+					codec = XZ
+				}
+				image.Encoded(codec)
 			}
 		}()
 	})

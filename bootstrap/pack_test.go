@@ -48,13 +48,18 @@ func TestProgramsUnpack(t *testing.T) {
 	for _, processors := range []int{1, 16} {
 		runtime.GOMAXPROCS(processors)
 		for _, hurry := range []bool{true, false} {
-			gzip, zstd := pack(Gzip, data, hurry), pack(Zstd, data, hurry)
+			gzip, zstd, xz := pack(Gzip, data, hurry), pack(Zstd, data, hurry), pack(XZ, data, hurry)
+			if 100*len(xz) > 95*min(len(zstd), len(gzip)) {
+				t.Errorf("xz %d bytes, zstd %d, gzip %d", len(xz), len(zstd), len(gzip))
+			}
 			if !hurry && 100*len(zstd) > 95*len(gzip) {
 				t.Errorf("zstd %d bytes, gzip %d", len(zstd), len(gzip))
 			}
 			unpack(t, Gzip.command(), gzip, data)
 			unpack(t, "busybox gzip -dc", gzip, data)
 			unpack(t, Zstd.command(), zstd, data)
+			unpack(t, XZ.command(), xz, data)
+			unpack(t, "busybox xz -dc", xz, data)
 		}
 	}
 }

@@ -379,3 +379,63 @@ func (w *weighing) Write(b []byte) (int, error) {
 	w.written.Add(int64(n))
 	return n, err
 }
+
+// A way on which the image took long is worth packing for: the next image goes by
+// xz, where the far side has that.
+func TestSlowWay(t *testing.T) {
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image.Size > largestXZ {
+		t.Skip("this test program is too large to be packed for a slow way")
+	}
+	for name, test := range map[string]struct {
+		has  []string
+		want Codec
+	}{
+		"xz":    {[]string{"xz", "gzip"}, XZ},
+		"no xz": {[]string{"gzip"}, Gzip},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tools(t, slices.Concat(basics, []string{"perl"}, test.has)...)
+			launch := func(slow bool, delay time.Duration) (s *Session, sent int64) {
+				o := opts()
+				o.Slow = slow
+				l := NewLaunch(o)
+				c := &weighing{Carrier: &hesitating{start(t, l.in(dir, "")), delay}}
+				s = born(t, l, c, "")
+				answers(t, s)
+				return s, c.written.Load()
+			}
+			_, usual := launch(false, 0)
+			if s, _ := launch(false, slowWay); !s.Slow {
+				t.Error("a slow way was not noticed")
+			}
+			packed, err := image.Encoded(test.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, sent := launch(true, slowWay*6/10)
+			if more := sent - int64(len(packed.Data)); more < 0 || more > 8<<10 {
+				t.Errorf("%d bytes were sent, %d of them as %v; the usual way sends %d", sent, len(packed.Data), test.want, usual)
+			}
+			if !s.Slow {
+				t.Error("a way that is slow although the image is smaller was not noticed")
+			}
+		})
+	}
+}
+
+// hesitating waits before an image.
+type hesitating struct {
+	Carrier
+	delay time.Duration
+}
+
+func (h *hesitating) Write(b []byte) (int, error) {
+	if len(b) > 1<<20 {
+		time.Sleep(h.delay)
+	}
+	return h.Carrier.Write(b)
+}

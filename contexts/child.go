@@ -174,8 +174,10 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	}
 	_, remote := m.(connect.RemoteMethod)
 	options.Pace = remote
+	_, options.Slow = m.(connect.SlowMethod)
 	if known := l.farSides.get(m.Label()); known != nil && !probe {
 		options.Known = &known.facts
+		options.Slow = options.Slow || known.slow
 		if remote {
 			options.Early = known.rung
 		}

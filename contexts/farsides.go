@@ -22,6 +22,7 @@ type farSides struct {
 type farSide struct {
 	facts bootstrap.Facts
 	rung  string // by which a child was started; "" where it is better to wait for the far side
+	slow  bool   // an image was under way for long
 }
 
 // get returns what is known, nil if nothing is.
@@ -52,7 +53,7 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 			break
 		}
 	}
-	known := &farSide{facts: s.Facts, rung: s.Rung}
+	known := &farSide{facts: s.Facts, rung: s.Rung, slow: s.Slow}
 	if s.Lost {
 		known.rung = ""
 	}

@@ -33,7 +33,7 @@ func show(name string) error {
 	}
 	fmt.Printf("%s built %d slim %d", name, whole, len(exe))
 	image := bootstrap.NewImage(exe, runtime.GOOS, runtime.GOARCH)
-	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd} {
+	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd, bootstrap.XZ} {
 		quick, err := image.Encoded(codec)
 		if err != nil {
 			return err
