@@ -5,7 +5,7 @@
 // image names the instruction behind the parameters as the entry, which begins on
 // the stack that the kernel has made. The package comment says what it does.
 //
-// The first sixteen bytes are by what it is found in an executable, and begin
+// The first sixteen bytes are what it is found by in an executable, and begin
 // with the name of the anonymous file. The parameters are zero but in a folded
 // image.
 //
