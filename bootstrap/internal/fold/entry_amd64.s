@@ -55,9 +55,14 @@ TEXT ·startFolded(SB), NOSPLIT|NOFRAME|TOPFRAME, $0-0
 	SUBQ AX, R14
 	MOVQ $-1, R15
 
-	// A seccomp filter may kill who calls memfd_create. So a process tries
-	// that is of no account: a copy, whose end is no signal, and which leaves no
-	// core file.
+	// A seccomp filter may kill who calls memfd_create. So where there is one, a
+	// process tries that is of no account: a copy, whose end is no signal, and which
+	// leaves no core file.
+	MOVL  $21, DI // PR_GET_SECCOMP
+	MOVL  $SYS_prctl, AX
+	SYSCALL
+	CMPQ  AX, $2 // SECCOMP_MODE_FILTER
+	JNE   create
 	XORL  DI, DI
 	XORL  SI, SI
 	XORL  DX, DX
@@ -91,6 +96,7 @@ await:
 	TESTL AX, AX
 	JNE   build
 
+create:
 	// The file. Kernels from 6.3 on may demand MFD_EXEC, older ones refuse it. It
 	// stays open, because an emulator opens by name what it is to run; what begins
 	// there closes what it has not opened.
