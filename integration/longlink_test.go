@@ -39,7 +39,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 			t.Logf("the window of ssh allows %.1f MiB/s", sshWindow/rtt.Seconds()/(1<<20))
 			missing := []string{"ssh:", "openssh:"}
 			for attempt := 0; len(missing) > 0; attempt++ {
-				if attempt == 3 {
+				if attempt == 5 {
 					t.Fatalf("%q are too slow", missing)
 				}
 				settle := 500*time.Millisecond + 11*rtt
