@@ -181,7 +181,12 @@ func (l *local) known(id core.ID) *Node {
 }
 
 // pathOf names a context in logs.
-func (l *local) pathOf(id core.ID) string { return l.node(id).String() }
+func (l *local) pathOf(id core.ID) string {
+	if n := l.known(id); n != nil {
+		return n.String()
+	}
+	return "context " + formatID(id) // a node made now would keep that name
+}
 
 // onEvent learns from the router which contexts there are. It runs on the
 // multiplexer goroutine and must not block.
