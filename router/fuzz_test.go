@@ -2,6 +2,8 @@ package router
 
 import (
 	"context"
+	"io"
+	"sync"
 	"testing"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -18,25 +20,29 @@ func FuzzPeer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m := newMaster(t, Config{AllowSiblings: true, Limits: Limits{ControlRate: 1000}})
+		var mu sync.Mutex // guards streams
 		var streams []*Stream
 		m.inline = true
 		m.handle(func(n *testNode, q Message) {
+			mu.Lock()
+			defer mu.Unlock()
 			if len(streams) < 10 {
 				if s, err := n.AcceptStream(q); err == nil {
 					streams = append(streams, s)
 				}
 			}
 		})
-		attach := func() (*Link, core.ID) {
+		attach := func() (*Link, core.ID, *fed) {
 			id, _, _ := m.AllocID(context.Background())
-			l, err := m.Attach(context.Background(), LinkConfig{Peer: id, Carrier: &discard{c: make(chan struct{})}})
+			c := &fed{discard: discard{c: make(chan struct{})}, in: make(chan []byte)}
+			l, err := m.Attach(context.Background(), LinkConfig{Peer: id, Carrier: c})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return l, id
+			return l, id, c
 		}
-		l, id := attach()
-		_, sibling := attach()
+		l, id, carrier := attach()
+		_, sibling, _ := attach()
 		reply, other := m.NewReply(id), m.NewReply(sibling)
 		s := m.NewStream(id)
 		streams = append(streams, s)
@@ -61,13 +67,16 @@ func FuzzPeer(f *testing.F) {
 			}
 			h.Handle, h.Reply = handles[pick(len(handles))], handles[pick(len(handles))]
 			h.Flags = core.Flags(pick(int(core.AllFlags) + 1))
-			l.receive(newFrame(h, bodies[pick(len(bodies))]))
+			carrier.feed(newFrame(h, bodies[pick(len(bodies))]).Encoded())
 		}
+		carrier.feed(nil)
 		if m.Relation(sibling) != Descendant || m.Relation(0) != Self {
 			t.Fatal("the sibling's place has changed")
 		}
 		l.Close(nil)
 		<-l.Done()
+		mu.Lock()
+		defer mu.Unlock()
 		for _, s := range streams {
 			s.Close()
 		}
@@ -76,6 +85,35 @@ func FuzzPeer(f *testing.F) {
 		checkEmpty(t, m)
 		m.close()
 	})
+}
+
+// fed is a carrier that gives what feed is given, one after the other.
+type fed struct {
+	discard
+	in   chan []byte
+	left []byte // owned by the reader
+}
+
+func (f *fed) Read(b []byte) (int, error) {
+	for len(f.left) == 0 {
+		select {
+		case f.left = <-f.in:
+		case <-f.c:
+			return 0, io.EOF
+		}
+	}
+	n := copy(b, f.left)
+	f.left = f.left[n:]
+	return n, nil
+}
+
+// feed returns when what was given before has been dealt with, or the link has
+// ended.
+func (f *fed) feed(b []byte) {
+	select {
+	case f.in <- b:
+	case <-f.c:
+	}
 }
 
 // checkEmpty is checkIdle without a wait: everything is done by now.
