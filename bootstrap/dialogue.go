@@ -286,10 +286,9 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	codec := Raw
 	if !d.opts.Near {
-		codec = codecFor(facts, image.Size, d.opts.Slow)
-	}
-	if !d.opts.Near && codec != XZ {
-		usual.Store(uint32(codec))
+		if codec = codecFor(facts, image.Size, d.opts.Slow); codec != XZ {
+			usual.Store(uint32(codec))
+		}
 	}
 	enc, err := image.Encoded(codec)
 	if err != nil {

@@ -78,9 +78,6 @@ func OwnImage() (*Image, error) {
 	if own.image != nil {
 		return own.image, nil
 	}
-	if _, err := guard.SelfPath(); err != nil {
-		return nil, fmt.Errorf("own executable: %w", err)
-	}
 	image, err := slimImage(runtime.GOOS, runtime.GOARCH, guard.ReadSelf)
 	if err != nil {
 		return nil, err

@@ -99,7 +99,7 @@ func (l *Launch) prefetch() {
 		go func() {
 			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
 				codec := Codec(usual.Load())
-				if l.opts.Slow && image.Size <= largestXZ {
+				if worthXZ(image.Size, l.opts.Slow) {
 					codec = XZ
 				}
 				image.Encoded(codec)

@@ -169,7 +169,7 @@ func open(exe []byte) (*program, error) {
 			continue
 		}
 		if offset%page != 0 || addr%page != 0 || offset < end || offset > uint64(len(exe)) || size > uint64(len(exe))-offset ||
-			(flags&segExec != 0) != (end == 0) || !empty(exe[end:offset]) {
+			(flags&segExec != 0) != (end == 0) || len(bytes.TrimLeft(exe[end:offset], "\x00")) > 0 {
 			return nil, errLayout
 		}
 		if end == 0 {
@@ -186,20 +186,11 @@ func open(exe []byte) (*program, error) {
 	return p, p.findSelf()
 }
 
-func empty(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // findSelf finds the function that unfolds.
 func (p *program) findSelf() error {
 	text := p.data[p.from:p.to]
 	at := bytes.Index(text, startsWith)
-	if at < 0 || bytes.LastIndex(text, startsWith) != at {
+	if at < 0 || bytes.Contains(text[at+1:], startsWith) {
 		return errEntry
 	}
 	n := bytes.Index(text[at:], endsWith)

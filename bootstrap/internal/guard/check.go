@@ -3,6 +3,7 @@ package guard
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/fold"
@@ -35,7 +36,7 @@ func hashIs(b []byte, want string) bool {
 func ReadSelf() ([]byte, error) {
 	path, err := SelfPath()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("own executable: %w", err)
 	}
 	exe, err := os.ReadFile(path)
 	if err != nil {

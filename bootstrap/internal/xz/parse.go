@@ -117,8 +117,8 @@ func (p *packer) search(from, to int) []symbol {
 		}
 		s, pos := here.state, i&posMask
 		most := min(maxMatch, to-i)
-		match := here.price + m.isMatch[s][pos].price(1)
-		repeat := match + m.isRepeat[s].price(1)
+		copied := here.price + m.isMatch[s][pos].price(1)
+		repeat := copied + m.isRepeat[s].price(1)
 
 		// One byte.
 		before, there := byte(0), byte(0)
@@ -142,7 +142,7 @@ func (p *packer) search(from, to int) []symbol {
 			if d == 0 || int(d) > i {
 				continue
 			}
-			n := common(p.data[i:i+most], p.data[i-int(d):])
+			n := match.Common(p.data[i:i+most], p.data[i-int(d):])
 			if n < minMatch {
 				continue
 			}
@@ -158,7 +158,7 @@ func (p *packer) search(from, to int) []symbol {
 
 		// Others.
 		w.matches = p.finder.Append(w.matches[:0], i, minMatch)
-		fresh := match + m.isRepeat[s].price(0)
+		fresh := copied + m.isRepeat[s].price(0)
 		from := minMatch
 		for _, found := range w.matches {
 			n, d := min(int(found.Length), most), uint32(found.Distance)
@@ -185,8 +185,6 @@ func (w *way) whichPrice(m *model, s state, pos, k int) price {
 	}
 	return p + m.notSecond[s].price(1) + m.notThird[s].price(uint32(k-2))
 }
-
-func common(a, b []byte) int { return match.Common(a, b) }
 
 // to notes a way to a point, if it is cheaper than what is known.
 //

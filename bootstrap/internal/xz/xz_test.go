@@ -101,9 +101,6 @@ func TestExtremes(t *testing.T) {
 
 // An executable packs like by the program itself.
 func TestPacksWell(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
