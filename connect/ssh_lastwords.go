@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
 const (
@@ -41,8 +43,7 @@ type lastWords struct {
 	line []byte // not yet ended
 	tail []byte
 
-	spent   float64   // of wordsBurst, at the time of taken
-	taken   time.Time // when a line was last counted
+	meter   core.Meter
 	dropped int       // lines that were kept from the log, and nothing said of them
 	told    time.Time // when that was last said
 }
@@ -87,10 +88,7 @@ func (l *lastWords) flushLocked() {
 // takeLocked tells whether one more line may go to the log, which counts for n. How many may not is
 // logged once a second, as long as it goes on.
 func (l *lastWords) takeLocked(n int, now time.Time) bool {
-	l.spent = max(0, l.spent-now.Sub(l.taken).Seconds()*wordsRate)
-	l.taken = now
-	if spent := l.spent + float64(n); spent <= wordsBurst {
-		l.spent = spent
+	if l.meter.Take(now, float64(n), wordsRate, wordsBurst) {
 		return true
 	}
 	l.dropped++

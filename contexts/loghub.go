@@ -42,10 +42,9 @@ type hubItem struct {
 	body []byte
 }
 
-// logMeter is the token bucket of one context.
+// logMeter counts the records of one context.
 type logMeter struct {
-	tokens  float64
-	last    time.Time
+	core.Meter
 	path    string
 	dropped int
 	gone    bool // the context has ended, and what was dropped is to be told yet
@@ -73,10 +72,10 @@ func (h *logHub) put(m router.Message) {
 	}
 	meter := h.meters[m.Src]
 	if meter == nil {
-		meter = &logMeter{tokens: logBurst, last: time.Now(), path: path}
+		meter = &logMeter{path: path}
 		h.meters[m.Src] = meter
 	}
-	if !meter.take(time.Now()) || h.bytes+len(m.Body) > logHubBytes {
+	if !meter.Take(time.Now(), 1, logRate, logBurst) || h.bytes+len(m.Body) > logHubBytes {
 		meter.dropped++
 		return
 	}
@@ -86,17 +85,6 @@ func (h *logHub) put(m router.Message) {
 	case h.wake <- struct{}{}:
 	default:
 	}
-}
-
-// take tells whether one more record may pass.
-func (m *logMeter) take(now time.Time) bool {
-	m.tokens = min(logBurst, m.tokens+now.Sub(m.last).Seconds()*logRate)
-	m.last = now
-	if m.tokens < 1 {
-		return false
-	}
-	m.tokens--
-	return true
 }
 
 // loop shows records until close. What is queued by then is shown.

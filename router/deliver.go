@@ -96,7 +96,7 @@ func (r *Router) serve(f *core.Frame, l *Link, v Verdict) {
 	if l == nil {
 		return // the local context has other ways to talk to its router
 	}
-	if !l.parent && !l.input.meter.take(r.limits.ControlRate, time.Now()) {
+	if rate := float64(r.limits.ControlRate); !l.parent && !l.input.control.Take(time.Now(), 1, rate, 10*rate) {
 		l.cutOff("too many control frames per second")
 		return
 	}

@@ -23,7 +23,7 @@ type reader struct {
 	held  []*Link           // that have frames which flushHeld has to see to
 	bulk  bool              // has come since the reader yielded; see yields
 
-	meter     meter
+	control   core.Meter
 	violating int
 	lastNote  time.Time
 	notes     int // since lastNote
@@ -226,26 +226,4 @@ func (l *Link) note(f *core.Frame, why string) {
 	l.r.log.Warn("a frame was refused", "context", l.r.nameOf(l.peer), "link", l.peer, "why", why, "src", f.Src, "auth", f.Auth,
 		"dst", f.Dst, "handle", f.Handle, "refused", in.notes)
 	in.lastNote, in.notes = now, 0
-}
-
-// meter is a token bucket.
-type meter struct {
-	tokens float64
-	last   time.Time
-}
-
-// take reports whether one more fits a rate per second, with bursts of ten
-// times as many.
-func (m *meter) take(rate int, now time.Time) bool {
-	if m.last.IsZero() {
-		m.tokens = 10 * float64(rate)
-	} else {
-		m.tokens = min(10*float64(rate), m.tokens+now.Sub(m.last).Seconds()*float64(rate))
-	}
-	m.last = now
-	if m.tokens < 1 {
-		return false
-	}
-	m.tokens--
-	return true
 }
