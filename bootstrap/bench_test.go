@@ -49,14 +49,14 @@ func BenchmarkEncode(b *testing.B) {
 		b.Fatal(err)
 	}
 	for c := range codecs {
-		for name, hurry := range map[string]bool{"hurry": true, "best": false} {
+		for name, e := range map[string]effort{"fast": fast, "best": best} {
 			b.Run(c.String()+"-"+name, func(b *testing.B) {
 				for b.Loop() {
-					data, err := image.encode(c, hurry)
+					data, err := image.encode(b.Context(), c, e)
 					if err != nil {
 						b.Fatal(err)
 					}
-					b.ReportMetric(float64(len(data.Data))/float64(image.Size), "ratio")
+					b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
 				}
 			})
 		}

@@ -82,6 +82,25 @@ func (p *plan) cache(lookup string) string {
 		lookup + `bad "` + cacheHasNot + `";`
 }
 
+const (
+	// halfPrefix begins the name of a file that is being written.
+	halfPrefix = ".new-"
+	// halfAge is when a file that nobody has completed is taken for one that was left
+	// by a process that was killed. Writing takes a fraction of a second.
+	halfAge = 10 * time.Minute
+)
+
+// forgetHalves removes the files of a directory that were never completed.
+func forgetHalves(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), halfPrefix) && time.Since(info.ModTime()) > halfAge {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
 // KeepNewest removes all but the n entries of a directory that were changed last,
 // among those that count. What can't be removed stays for the next time.
 func KeepNewest(dir string, n int, counts func(fs.DirEntry) bool) {

@@ -18,16 +18,9 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-const (
-	// keptInCache is how many images a user's cache holds at most, of this and of
-	// other programs; those that were used last stay.
-	keptInCache = 8
-	// halfAge is when a file that nobody has completed is taken for one that was left
-	// by a child that was killed. Writing takes a fraction of a second.
-	halfAge = 10 * time.Minute
-	// halfPrefix begins the name of a file that is being written.
-	halfPrefix = ".new-"
-)
+// keptInCache is how many images a user's cache holds at most, of this and of
+// other programs; those that were used last stay.
+const keptInCache = 8
 
 // KeepImage puts the image that this child was made from into the cache of its
 // user, $XDG_CACHE_HOME/mitosis or else ~/.cache/mitosis, so that the next child is
@@ -199,11 +192,5 @@ func forgetCached(base string) {
 		hash, _, dashed := strings.Cut(e.Name(), "-")
 		return dashed && len(hash) == 2*sha256.Size
 	})
-	entries, _ := os.ReadDir(base)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), halfPrefix) && time.Since(info.ModTime()) > halfAge {
-			_ = os.Remove(filepath.Join(base, e.Name()))
-		}
-	}
+	forgetHalves(base)
 }

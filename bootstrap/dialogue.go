@@ -18,10 +18,6 @@ import (
 const (
 	// causeTime is how long a carrier whose pipe has ended may take to say why.
 	causeTime = 3 * time.Second
-	// slowWay is how long an image may be under way before it is worth while to
-	// pack it better for the connects that follow: a tenth of that is about what
-	// better packing saves, each time.
-	slowWay = 700 * time.Millisecond
 	// maxEvents bounds the lines with a marker that are passed over in a row. A
 	// rung has at most a handful of places to say something about.
 	maxEvents = 64
@@ -46,9 +42,10 @@ type dialogue struct {
 	ack     func()          // told that a plan which was sent ahead has arrived; nil without one
 	asked   <-chan struct{} // closed when nobody asks whether it has; nil without one
 	lost    bool            // such a plan did not arrive
-	began   time.Time       // when the image was first on its way; zero before
-	room    int64           // bytes that an image takes; 0 before there is one
-	ownProc bool            // see ensureProc
+	image   *Image          // sent last, in codec; nil before
+	codec   Codec
+	room    int64 // bytes that an image takes; 0 before there is one
+	ownProc bool  // see ensureProc
 
 	phase atomic.Value // Phase; the sender moves it on
 	// givenUp is the phase in which ctx ended, nil before that. When c closes, a far
@@ -207,7 +204,7 @@ func (d *dialogue) awaitFacts() error {
 		}
 		switch e.verb {
 		case verbGo:
-			d.Abandon()
+			d.spoken()
 			d.nudge.end()
 			return nil
 		case verbHi:
@@ -215,7 +212,7 @@ func (d *dialogue) awaitFacts() error {
 			if err != nil {
 				continue // a line that was made to look like it
 			}
-			d.Abandon()
+			d.spoken()
 			d.nudge.end()
 			d.facts = &f
 			return nil
@@ -261,11 +258,6 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 		}
 	}()
 	d.rung = rungs[0]
-	defer func() {
-		if alive && d.slow() && codecFor(d.facts, image.Size, true) != XZ {
-			go image.Improve(p.codec)
-		}
-	}()
 	for {
 		d.send(p.line(rungs), data)
 		used, err := d.outcome(rungs, notes)
@@ -286,21 +278,26 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	codec := Raw
 	if !d.opts.Near {
-		if codec = codecFor(facts, image.Size, d.opts.Slow); codec != XZ {
-			usual.Store(uint32(codec))
+		codec = codecFor(facts)
+	}
+	if d.opts.Slow {
+		if err := image.Improve(d.ctx, codec, d.opts.Packed); err != nil {
+			d.opts.Log.Debug("the packed image can't be kept", "err", err)
 		}
 	}
-	enc, err := image.Encoded(codec)
+	data, err := image.Encoded(codec, d.opts.Packed)
 	if err != nil {
 		return nil, nil, err
 	}
-	if why := errors.Join(image.whole, enc.flat); why != nil {
-		d.opts.Log.Debug("the image is larger than it could be", "reason", why)
+	if image.whole != nil {
+		d.opts.Log.Debug("the image is larger than it could be", "reason", image.whole)
 	}
+	d.image, d.codec = image, codec
+	hash := hex.EncodeToString(image.Hash[:])
 	return &plan{
-		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hex.EncodeToString(image.Hash[:])),
-		hash: hex.EncodeToString(enc.Hash[:]), codec: codec, size: len(enc.Data),
-	}, enc.Data, nil
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash),
+		hash: hash, codec: codec, size: len(data),
+	}, data, nil
 }
 
 // outcome waits for the end of a plan, and notes for each rung what did not do.
@@ -360,9 +357,6 @@ func (d *dialogue) send(line string, data []byte) {
 func (d *dialogue) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
-	if len(data) > 0 && d.began.IsZero() {
-		d.began = time.Now()
-	}
 	go func() {
 		defer close(sent)
 		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
@@ -410,7 +404,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.phase.Store(PhaseHello)
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Slow: d.slow(), Lost: d.lost}
+	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec}
 	if d.facts != nil {
 		s.Facts = d.found()
 	}
@@ -430,16 +424,6 @@ func (d *dialogue) greet() (*Session, error) {
 	}
 	s.Link = l
 	return s, nil
-}
-
-// slow tells, when the child has spoken, whether its image was under way for long. One
-// that was packed better because of that is held to half the time.
-func (d *dialogue) slow() bool {
-	limit := slowWay
-	if d.opts.Slow {
-		limit /= 2
-	}
-	return !d.began.IsZero() && time.Since(d.began) > limit
 }
 
 // reasons are the rungs and why each did not do, those in a row together that have the

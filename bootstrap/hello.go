@@ -50,9 +50,10 @@ type Session struct {
 	// Sought says that the image was looked for in the cache; where the child was
 	// made from one all the same, it should keep it (KeepImage).
 	Sought bool
-	// Slow says that the image was under way for long. The next launch to that far side
-	// should know: see [Options].
-	Slow bool
+	// Image was sent, in Codec; nil and Raw where none was. It may be worth while to improve it
+	// for the next launch: see [Image.Improve].
+	Image *Image
+	Codec Codec
 	// Lost says that a plan which was sent early did not arrive: it should not be tried
 	// again with this far side.
 	Lost bool

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,14 +13,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mitosis-go/mitosis/bootstrap/internal/fold"
+	"compress/gzip"
+
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
 
-// encodedLife is how long a packed image is kept after its last use. It covers
-// a run of connects; after that a few megabytes are worth more than the tens of
-// milliseconds of packing again.
+// encodedLife is how long a packed image is kept in memory after its last use. It
+// covers a run of connects; after that a few megabytes are worth more than the tens
+// of milliseconds of packing again.
 const encodedLife = 30 * time.Second
 
 // An Image is an executable that children can be made of. It may be used by
@@ -33,27 +33,21 @@ type Image struct {
 	GOOS   string
 	GOARCH string
 	read   func() ([]byte, error) // the same bytes each time
-	whole  error                  // why it has what no child needs, if so
-	packed *Encoding              // its gzip form where that is at hand for good, or nil
+	whole  error                  // the reason why parts that no child needs are still in it; nil if they are not
+	packed []byte                 // its gzip form where that is at hand for good, or nil
 
-	fresh atomic.Pointer[[]byte] // what was read for the hash, until it is packed for the first time or a while has passed
+	fresh atomic.Pointer[[]byte] // the executable as it was read for the hash, until it is packed for the first time or a while has passed
 	forms [codecs]form
-}
-
-// An Encoding is an image on its way.
-type Encoding struct {
-	Data []byte   // must not be changed
-	Hash [32]byte // SHA-256 of what Data unpacks to, which is the image or unfolds itself to it: see package fold
-	flat error    // why it is not folded, if so
 }
 
 // A form is the image in one codec.
 type form struct {
-	mu    sync.Mutex // held while packing
-	enc   *Encoding  // nil until packed, and again when it has not been used for a while
-	best  bool       // it is as small as it can be, or is being made so
-	uses  uint64
-	timer *time.Timer
+	mu        sync.Mutex // held while packing fast
+	data      []byte     // nil until packed, and again when it has not been used for a while
+	best      bool       // data is as small as it can be
+	improving bool
+	uses      uint64
+	timer     *time.Timer
 }
 
 // A Source supplies the image for an operating system and architecture, by
@@ -130,8 +124,6 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 // UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
 // made it elsewhere. It is kept packed. packed must not change any more.
 func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
-	var sent [32]byte
-	var once sync.Once
 	image, err := newImage(goos, goarch, func() ([]byte, error) {
 		r, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {
@@ -141,8 +133,6 @@ func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, err
 		if err == nil && len(data) > maxImage {
 			err = fmt.Errorf("above %d bytes", maxImage)
 		}
-		once.Do(func() { sent = sha256.Sum256(data) })
-		fold.Unfold(data)
 		return data, err
 	})
 	if err != nil {
@@ -151,7 +141,7 @@ func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, err
 	if image.Hash != hash {
 		return nil, ErrImageHash
 	}
-	image.packed = &Encoding{Data: packed, Hash: sent}
+	image.packed = packed
 	return image, nil
 }
 
@@ -174,22 +164,41 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 	}, nil
 }
 
-// Encoded is the image in a codec. It is packed once, however many connects ask at
-// the same time, and in a hurry, because somebody waits; see Improve.
-func (i *Image) Encoded(c Codec) (*Encoding, error) {
+// Encoded is the image in a codec, which must not be changed. It is what kept has, or
+// else packed fast, because a connect waits; see Improve. However many connects ask at
+// the same time, it is packed once.
+func (i *Image) Encoded(c Codec, kept *PackedImages) ([]byte, error) {
 	if c >= codecs {
 		return nil, fmt.Errorf("image: unknown codec %d", c)
 	}
 	f := &i.forms[c]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.enc == nil {
-		enc, err := i.encode(c, true)
-		if err != nil {
-			return nil, fmt.Errorf("image %s/%s: packing as %v: %w", i.GOOS, i.GOARCH, c, err)
+	if f.data == nil {
+		data, isBest := i.known(c, kept)
+		if data == nil {
+			var err error
+			if data, err = i.encode(context.Background(), c, fast); err != nil {
+				return nil, err
+			}
 		}
-		f.enc = enc
+		f.data, f.best = data, isBest
 	}
+	f.useLocked()
+	return f.data, nil
+}
+
+// known is the image in a codec where it need not be packed.
+func (i *Image) known(c Codec, kept *PackedImages) (data []byte, isBest bool) {
+	if c == Gzip && i.packed != nil {
+		return i.packed, true
+	}
+	data = kept.load(i, c)
+	return data, data != nil
+}
+
+// useLocked lets the data go when it has not been used for encodedLife.
+func (f *form) useLocked() {
 	f.uses++
 	uses := f.uses
 	if f.timer != nil {
@@ -199,51 +208,52 @@ func (i *Image) Encoded(c Codec) (*Encoding, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.uses == uses {
-			f.enc, f.best, f.timer = nil, false, nil
+			f.data, f.best, f.timer = nil, false, nil
 		}
 	})
-	return f.enc, nil
 }
 
-// Improve replaces the image in a codec by one that is as small as it can be,
-// which takes a few hundred milliseconds of a processor for zstd, and two seconds for
-// gzip. It is for those who have seen that the way is slow and the image wanted; those
-// who ask meanwhile get what there is.
-func (i *Image) Improve(c Codec) {
+// Improve packs the image as small as it can be, unless that has been done, and puts
+// it into kept, where later programs find it too. It takes about half a second of one
+// processor. Connects that ask meanwhile get the form that there is.
+func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedImages) error {
+	if c == Raw {
+		return nil
+	}
 	f := &i.forms[c]
 	f.mu.Lock()
-	wanted := c != Raw && !f.best && f.enc != nil
-	f.best = f.best || wanted
+	wanted := !f.best && !f.improving
+	f.improving = f.improving || wanted
 	f.mu.Unlock()
 	if !wanted {
-		return
+		return nil
 	}
-	enc, err := i.encode(c, false)
+	data, isBest := i.known(c, kept)
+	var err error
+	if !isBest {
+		if data, err = i.encode(ctx, c, best); err == nil && kept != nil {
+			err = kept.store(i, c, data)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil && f.enc != nil {
-		f.enc = enc
+	f.improving = false
+	if data != nil {
+		f.data, f.best = data, true
+		f.useLocked()
 	}
+	return err
 }
 
-func (i *Image) encode(c Codec, hurry bool) (*Encoding, error) {
-	if c == Gzip && i.packed != nil {
-		return i.packed, nil
-	}
+func (i *Image) encode(ctx context.Context, c Codec, e effort) ([]byte, error) {
 	data, err := i.content()
+	if err == nil && c != Raw {
+		data, err = pack(ctx, c, e, data)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("image %s/%s: packing as %v: %w", i.GOOS, i.GOARCH, c, err)
 	}
-	if c == Raw {
-		return &Encoding{Data: data, Hash: i.Hash}, nil
-	}
-	folded := bytes.Clone(data)
-	e := &Encoding{flat: fold.Fold(folded)}
-	var hashing sync.WaitGroup
-	hashing.Go(func() { e.Hash = sha256.Sum256(folded) })
-	e.Data = pack(c, folded, hurry)
-	hashing.Wait()
-	return e, nil
+	return data, nil
 }
 
 // content is what was hashed.

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // Options say what to launch. The zero value sends the running executable, by
@@ -37,9 +36,14 @@ type Options struct {
 	// Near says that the pipe stays on this host, where an image takes less time
 	// on its way than in a packer.
 	Near bool
-	// Slow says that the way there is slow, so that time is well spent on packing and
-	// unpacking.
+	// Slow says that the link is a slow line, for which it is worth while to wait for
+	// the best packing.
 	Slow bool
+	// Likely is what other far sides were like, as a guess for one that is not known;
+	// nil if there were none.
+	Likely *Facts
+	// Packed keeps packed images from one program to the next; nil: nothing is kept.
+	Packed *PackedImages
 	// Probe is for a launch that is to find out how the rungs stand, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
@@ -61,13 +65,14 @@ type Options struct {
 // A Launch is one attempt to start a child. Its marker is its own, so each is
 // run once.
 type Launch struct {
-	opts   Options
-	marker string
-	packed sync.Once
-	look   sync.Once
-	wanted string        // hex SHA-256 of what is looked for in the cache; set by look
-	ready  chan struct{} // closed when the far side has spoken or was given up
-	isDone sync.Once     // closes ready
+	opts    Options
+	marker  string
+	packed  sync.Once
+	packing sync.WaitGroup // the goroutine of prefetch; a tenth of a second at most
+	look    sync.Once
+	wanted  string        // hex SHA-256 of what is looked for in the cache; set by look
+	ready   chan struct{} // closed when the far side has spoken or was given up
+	isDone  sync.Once     // closes ready
 }
 
 // NewLaunch prepares a launch.
@@ -82,29 +87,26 @@ func NewLaunch(o Options) *Launch {
 	return &Launch{opts: o, marker: newMarker(), ready: make(chan struct{})}
 }
 
-// usual is the codec that the last far side understood, on the guess that the
-// next is like it.
-var usual atomic.Uint32
-
-func init() { usual.Store(uint32(Zstd)) }
-
 // prefetch packs the image that is most probably wanted while the tool is still
 // busy with keys and passwords. Where it may be in the cache it is most probably not
-// wanted, and packing would only take the processors from the handshake.
+// wanted, and packing would only take the processor from the handshake.
 func (l *Launch) prefetch() {
-	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Probe || l.sought() != "" {
+	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Slow || l.opts.Probe || l.sought() != "" {
 		return
 	}
+	codec := Zstd
+	for _, facts := range []*Facts{l.opts.Likely, l.opts.Known} {
+		if facts != nil {
+			codec = codecFor(facts)
+		}
+	}
 	l.packed.Do(func() {
-		go func() {
+		l.packing.Go(func() {
 			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
-				codec := Codec(usual.Load())
-				if worthXZ(image.Size, l.opts.Slow) {
-					codec = XZ
-				}
-				image.Encoded(codec)
+				// What fails here fails again where it is reported.
+				_, _ = image.Encoded(codec, l.opts.Packed)
 			}
-		}()
+		})
 	})
 }
 
@@ -112,8 +114,14 @@ func (l *Launch) prefetch() {
 // and password; and at the latest when the launch has failed.
 func (l *Launch) Ready() <-chan struct{} { return l.ready }
 
-// Abandon closes Ready for a launch that will not be run.
-func (l *Launch) Abandon() { l.isDone.Do(func() { close(l.ready) }) }
+// Abandon ends a launch that will not be run, and closes Ready.
+func (l *Launch) Abandon() {
+	l.spoken()
+	l.packing.Wait()
+}
+
+// spoken closes Ready.
+func (l *Launch) spoken() { l.isDone.Do(func() { close(l.ready) }) }
 
 // Run brings a child to life at the far end of c, which must have been started
 // with Line, Argv or Exec, and returns when the child has said hello. ctx bounds

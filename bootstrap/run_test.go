@@ -67,7 +67,7 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 			if strings.Contains(name, "image") || name == "failing for ever" {
 				OwnImage() // packing is not what is timed here
 				image, _ := OwnImage()
-				image.Encoded(Gzip)
+				image.Encoded(Gzip, nil)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -154,7 +154,7 @@ func TestCancelAtAnyMoment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image.Encoded(Zstd)
+	image.Encoded(Zstd, nil)
 	for i := range 60 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the user has had enough")
@@ -380,50 +380,45 @@ func (w *weighing) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// A way on which the image took long is worth packing for: the next image goes by
-// xz, where the far side has that.
-func TestSlowWay(t *testing.T) {
+// That an image was under way for long says that something was busy, not that packing
+// it again would help: the next connect sends the same bytes at once.
+func TestSlowConnectIsFollowedByTheSameImage(t *testing.T) {
+	dir := tools(t, slices.Concat(basics, []string{"perl", "gzip"})...)
+	launch := func(delay time.Duration) int64 {
+		l := NewLaunch(opts())
+		c := &weighing{Carrier: &hesitating{start(t, l.in(dir, "")), delay}}
+		answers(t, born(t, l, c, ""))
+		return c.written.Load()
+	}
 	image, err := OwnImage()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if image.Size > largestXZ {
-		t.Skip("this test program is too large to be packed for a slow way")
+	packed, err := image.Encoded(Gzip, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, test := range map[string]struct {
-		has  []string
-		want Codec
-	}{
-		"xz":    {[]string{"xz", "gzip"}, XZ},
-		"no xz": {[]string{"gzip"}, Gzip},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := tools(t, slices.Concat(basics, []string{"perl"}, test.has)...)
-			launch := func(slow bool, delay time.Duration) (s *Session, sent int64) {
-				o := opts()
-				o.Slow = slow
-				l := NewLaunch(o)
-				c := &weighing{Carrier: &hesitating{start(t, l.in(dir, "")), delay}}
-				s = born(t, l, c, "")
-				answers(t, s)
-				return s, c.written.Load()
-			}
-			_, usual := launch(false, 0)
-			if s, _ := launch(false, slowWay); !s.Slow {
-				t.Error("a slow way was not noticed")
-			}
-			packed, err := image.Encoded(test.want)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, sent := launch(true, slowWay*6/10)
-			if more := sent - int64(len(packed.Data)); more < 0 || more > 8<<10 {
-				t.Errorf("%d bytes were sent, %d of them as %v; the usual way sends %d", sent, len(packed.Data), test.want, usual)
-			}
-			if !s.Slow {
-				t.Error("a way that is slow although the image is smaller was not noticed")
-			}
-		})
+	for i, delay := range []time.Duration{time.Second, 0, 0} {
+		if more := launch(delay) - int64(len(packed)); more < 0 || more > 8<<10 {
+			t.Errorf("connect %d sent %d bytes beside an image of %d, want the image and a plan below 8 KiB", i, more, len(packed))
+		}
+	}
+}
+
+// On a slow line the best packing is worth waiting for.
+func TestSlowLineGetsTheBestPacking(t *testing.T) {
+	dir := tools(t, slices.Concat(basics, []string{"perl", "gzip"})...)
+	o := opts()
+	o.Slow = true
+	o.Packed = NewPackedImages(filepath.Join(t.TempDir(), "packed"))
+	l := NewLaunch(o)
+	answers(t, born(t, l, start(t, l.in(dir, "")), ""))
+	image, err := OwnImage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Packed.load(image, Gzip) == nil {
+		t.Error("the best packing was not kept, want it made before the image was sent")
 	}
 }
 

@@ -188,7 +188,7 @@ func FuzzFacts(f *testing.F) {
 		facts.GOARCH()
 		facts.GOOS()
 		// What the far side says ends up in a plan only as quoted words.
-		p := &plan{marker: testMarker, facts: &facts, codec: codecFor(&facts, 1, len(line)%2 == 0), hash: strings.Repeat("0", 64)}
+		p := &plan{marker: testMarker, facts: &facts, codec: codecFor(&facts), hash: strings.Repeat("0", 64)}
 		for _, rung := range ladder {
 			if obstacle(rung, &facts, false) == "" && strings.Contains(p.line([]string{rung}), "\n") {
 				t.Errorf("a plan of two lines for %q", line)

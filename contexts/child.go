@@ -175,9 +175,9 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	_, remote := m.(connect.RemoteMethod)
 	options.Pace = remote
 	_, options.Slow = m.(connect.SlowMethod)
+	options.Likely, options.Packed = l.farSides.likely(), l.packed
 	if known := l.farSides.get(m.Label()); known != nil && !probe {
 		options.Known = &known.facts
-		options.Slow = options.Slow || known.slow
 		if remote {
 			options.Early = known.rung
 		}
@@ -210,6 +210,7 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 	if err != nil {
 		return nil, err
 	}
+	l.improve(session)
 	n, err := l.adopt(ctx, label, b, session, carrier)
 	if err != nil {
 		_ = carrier.Close()

@@ -46,6 +46,12 @@ type Config struct {
 	// is built where a Go toolchain and the sources are at hand, and kept in the
 	// user's cache directory for the next time this executable asks.
 	NoBuild bool
+	// PackedDir is where packed images are kept from one run of a program to the next,
+	// so that a connect need not pack. It must belong to this user, with mode
+	// 0700; it is made where it is missing, and holds at most 24 files of 2 to 3 MB.
+	// Nothing is kept where that is not so (os.DevNull, for example), or at the hosts
+	// of other contexts. Default: mitosis/packed in the user's cache directory.
+	PackedDir string
 
 	// ConnectTimeout bounds a Connect whose ctx has no deadline; on a line
 	// that is slow (connect.SlowMethod) the time of an image comes on top. Default: 2

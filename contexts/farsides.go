@@ -14,15 +14,15 @@ const maxFarSides = 1024
 // their labels, for as long as this context lives: the next connect to one of them
 // can start without asking. What is remembered may be wrong by then.
 type farSides struct {
-	mu  sync.Mutex
-	all map[string]*farSide
+	mu     sync.Mutex
+	all    map[string]*farSide
+	latest *bootstrap.Facts // of the last far side that was noted; nil before
 }
 
 // Immutable.
 type farSide struct {
 	facts bootstrap.Facts
 	rung  string // by which a child was started; "" where it is better to wait for the far side
-	slow  bool   // an image was under way for long
 }
 
 // get returns what is known, nil if nothing is.
@@ -30,6 +30,13 @@ func (f *farSides) get(label string) *farSide {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.all[label]
+}
+
+// likely returns what the last far side was like, nil if there was none.
+func (f *farSides) likely() *bootstrap.Facts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest
 }
 
 // note learns from a connect; without a session it has failed, and what was known
@@ -53,9 +60,10 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 			break
 		}
 	}
-	known := &farSide{facts: s.Facts, rung: s.Rung, slow: s.Slow}
+	known := &farSide{facts: s.Facts, rung: s.Rung}
 	if s.Lost {
 		known.rung = ""
 	}
 	f.all[label] = known
+	f.latest = &known.facts
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -137,6 +139,39 @@ func (l *local) supply(ctx context.Context, sys system) (*bootstrap.Image, error
 		ErrNoImage, sys, runtime.GOOS, runtime.GOARCH, sys.GOOS, sys.GOARCH, sys.file(), why)
 }
 
+// packedImages is where a master keeps packed images: Config.PackedDir, or a directory
+// in the user's cache directory; nil where there is none. Other contexts keep nothing,
+// because nothing is written to the disks of their hosts.
+func packedImages(cfg *Config) *bootstrap.PackedImages {
+	dir := cfg.PackedDir
+	if dir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil
+		}
+		dir = filepath.Join(base, "mitosis", "packed")
+	}
+	return bootstrap.NewPackedImages(dir)
+}
+
+// improve packs the image of a child as small as it can be, in the background, for
+// the connects and programs that come later.
+func (l *local) improve(session *bootstrap.Session) {
+	if l.packed == nil || session.Codec == bootstrap.Raw {
+		return
+	}
+	l.backgroundWG.Go(func() {
+		if err := l.packed.Prepare(); err != nil {
+			l.log.Debug("packed images are not kept", "err", err)
+			return
+		}
+		err := session.Image.Improve(l.ctx, session.Codec, l.packed)
+		if err != nil && l.ctx.Err() == nil {
+			l.log.Debug("the packed image is not kept", "err", err)
+		}
+	})
+}
+
 // imageConn sends an image: its SHA-256, the length of its gzip form, and that.
 // It calls itself in the parent, which a package variable could not.
 var imageConn *ConnFunc[system]
@@ -145,19 +180,20 @@ const imageHeader = 32 + 8 // bytes
 
 func init() {
 	imageConn = NewConnFunc("mitosis.image", func(ctx context.Context, conn net.Conn, sys system) error {
-		image, err := callOf(ctx).l.image(ctx, sys.GOOS, sys.GOARCH)
+		l := callOf(ctx).l
+		image, err := l.image(ctx, sys.GOOS, sys.GOARCH)
 		if err != nil {
 			return err
 		}
-		packed, err := image.Encoded(bootstrap.Gzip)
+		packed, err := image.Encoded(bootstrap.Gzip, l.packed)
 		if err != nil {
 			return err
 		}
-		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed.Data)))
+		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed)))
 		if _, err := conn.Write(header); err != nil {
 			return err
 		}
-		_, err = conn.Write(packed.Data)
+		_, err = conn.Write(packed)
 		return err
 	}, AllowDescendants)
 }

@@ -41,11 +41,12 @@ type local struct {
 	endSend context.CancelFunc
 
 	chainIDs  atomic.Uint64
-	logs      *logHub               // in the master: records of all other contexts
-	lastWords func(context.Context) // elsewhere: sends what was logged and printed so far
-	profiles  profiles              // environments for commands
-	images    imageStore            // for other systems
-	farSides  farSides              // at the end of hops from here
+	logs      *logHub                 // in the master: records of all other contexts
+	lastWords func(context.Context)   // elsewhere: sends what was logged and printed so far
+	profiles  profiles                // environments for commands
+	images    imageStore              // for other systems
+	packed    *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
+	farSides  farSides                // at the end of hops from here
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.
@@ -114,6 +115,9 @@ func newLocal(who identity, cfg Config) *local {
 		chains: make(map[chainKey]*chainState), chainCount: make(map[core.ID]int),
 		lost:      make(chan struct{}),
 		lastWords: func(context.Context) {},
+	}
+	if len(who.ancestors) == 0 || who.guest {
+		l.packed = packedImages(&l.cfg)
 	}
 	l.level.Set(cfg.LogLevel)
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())

@@ -164,7 +164,7 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 			f := newFamily(t, key)
 			before, children := holding(t), childProcesses(t)
 			log, _ := newJournal(t)
-			self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, CloseTimeout: 2 * time.Second})
+			self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, CloseTimeout: 2 * time.Second, PackedDir: nothingKept})
 			if err != nil {
 				t.Fatal(err)
 			}

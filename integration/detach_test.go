@@ -32,7 +32,7 @@ func TestDetachOverSSH(t *testing.T) {
 	before := look(web)
 	log, _ := newJournal(t)
 	master := func() *contexts.Node {
-		self, err := contexts.Start(t.Context(), &contexts.Config{Log: log})
+		self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, PackedDir: nothingKept})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestDetachOverSSH(t *testing.T) {
 	if _, err := attach.Attach(t.Context(), hop(second, "other"), d, nil); !errors.Is(err, attach.ErrOtherUser) {
 		t.Errorf("another user: %v", err)
 	}
-	owned, err := attach.Attach(t.Context(), hop(second, "deploy"), d, &contexts.Config{Log: log})
+	owned, err := attach.Attach(t.Context(), hop(second, "deploy"), d, &contexts.Config{Log: log, PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestDetachOverSSH(t *testing.T) {
 	third := master()
 	host := hop(third, "deploy")
 	eventually(t, patience, "it is attached again", func() bool {
-		owned, err = attach.Attach(t.Context(), host, d, &contexts.Config{Log: log})
+		owned, err = attach.Attach(t.Context(), host, d, &contexts.Config{Log: log, PackedDir: nothingKept})
 		if err != nil && !errors.Is(err, attach.ErrOwned) {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestDetachOverTheSSHProgram(t *testing.T) {
 		Name: "web1", Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
 	})
 	before := look(web)
-	self, err := contexts.Start(t.Context(), nil)
+	self, err := contexts.Start(t.Context(), &contexts.Config{PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func start(t *testing.T, h lab.Host) *lab.Running {
 	return lab.Start(t, h)
 }
 
+// nothingKept is the Config.PackedDir of tests: the user's own stays as it is.
+const nothingKept = os.DevNull
+
 // patience is how long anything may take here that has no limit of its own.
 const patience = 30 * time.Second
 
@@ -252,6 +255,9 @@ func master(t *testing.T, cfg *contexts.Config) *contexts.Node {
 	}
 	if c.Log == nil {
 		c.Log, _ = newJournal(t)
+	}
+	if c.PackedDir == "" {
+		c.PackedDir = nothingKept
 	}
 	self, err := contexts.Start(t.Context(), &c)
 	if err != nil {

@@ -184,7 +184,7 @@ func TestImageCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := image.Encoded(bootstrap.Zstd)
+	packed, err := image.Encoded(bootstrap.Zstd, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestImageCutShort(t *testing.T) {
 			before := look(host)
 			for _, percent := range []int{1, 50, 99} {
 				hop := withKey(reach(t, host, "root"), key)
-				hop.Through = breaking{int64(len(packed.Data) * percent / 100)}
+				hop.Through = breaking{int64(len(packed) * percent / 100)}
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				n, err := self.Connect(ctx, hop)
 				cancel()

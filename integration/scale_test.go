@@ -125,7 +125,7 @@ func everyone(t *testing.T, nodes []*contexts.Node) {
 func TestTwoHundredChildren(t *testing.T) {
 	before, children := holding(t), childProcesses(t)
 	log, _ := newJournal(t)
-	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log})
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}

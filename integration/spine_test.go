@@ -33,7 +33,7 @@ func TestSpine(t *testing.T) {
 	before := look(web)
 
 	log, logged := newJournal(t)
-	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log})
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}

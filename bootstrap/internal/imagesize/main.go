@@ -1,9 +1,10 @@
 // Command imagesize prints how large the executables that are its arguments
 // become on their way to a far side: a line for each, with their bytes as
-// built, slim, and slim in each codec, in a hurry and at best.
+// built, slim, and slim in each codec, packed fast and at best.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -33,17 +34,19 @@ func show(name string) error {
 	}
 	fmt.Printf("%s built %d slim %d", name, whole, len(exe))
 	image := bootstrap.NewImage(exe, runtime.GOOS, runtime.GOARCH)
-	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd, bootstrap.XZ} {
-		quick, err := image.Encoded(codec)
+	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd} {
+		quick, err := image.Encoded(codec, nil)
 		if err != nil {
 			return err
 		}
-		image.Improve(codec)
-		best, err := image.Encoded(codec)
+		if err := image.Improve(context.Background(), codec, nil); err != nil {
+			return err
+		}
+		best, err := image.Encoded(codec, nil)
 		if err != nil {
 			return err
 		}
-		fmt.Printf(" %v %d best %d", codec, len(quick.Data), len(best.Data))
+		fmt.Printf(" %v %d best %d", codec, len(quick), len(best))
 	}
 	fmt.Println()
 	return nil

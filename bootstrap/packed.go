@@ -1,0 +1,118 @@
+package bootstrap
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// keptPacked is how many packed images are kept: those of a few builds, each for a
+	// few systems. One takes 2 to 3 MB.
+	keptPacked = 24
+	// maxPackedFile bounds the file of a packed image, in bytes.
+	maxPackedFile = 256 << 20
+)
+
+// PackedImages is a directory in which packed images are kept for the programs of a
+// user that come later. It belongs to that user, with mode 0700. A file in it has
+// the name HASH-SUM.CODEC: the SHA-256 of the image, and that of the file, which is checked
+// when it is read. Files appear under their name when they are complete.
+//
+// The nil pointer keeps nothing.
+type PackedImages struct{ dir string }
+
+// NewPackedImages keeps packed images in a directory, which is made when it is
+// needed.
+func NewPackedImages(dir string) *PackedImages { return &PackedImages{dir} }
+
+func (p *PackedImages) prefix(i *Image) string { return hex.EncodeToString(i.Hash[:]) + "-" }
+
+// load returns the image in a codec, nil if it is not there. A file that is not as it
+// was written is removed.
+func (p *PackedImages) load(i *Image, c Codec) []byte {
+	if p == nil || c == Raw || p.check() != nil {
+		return nil
+	}
+	entries, _ := os.ReadDir(p.dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), p.prefix(i)) || !strings.HasSuffix(e.Name(), "."+c.String()) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxPackedFile {
+			continue
+		}
+		name := filepath.Join(p.dir, e.Name())
+		data, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		if e.Name() != p.name(i, c, data) {
+			_ = os.Remove(name)
+			continue
+		}
+		now := time.Now()
+		_ = os.Chtimes(name, now, now) // only the order in which others are forgotten
+		return data
+	}
+	return nil
+}
+
+func (p *PackedImages) name(i *Image, c Codec, data []byte) string {
+	sum := sha256.Sum256(data)
+	return p.prefix(i) + hex.EncodeToString(sum[:]) + "." + c.String()
+}
+
+// store keeps the image in a codec, and forgets those that were not used for the
+// longest time.
+func (p *PackedImages) store(i *Image, c Codec, data []byte) error {
+	if err := p.Prepare(); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(p.dir, halfPrefix)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(p.dir, p.name(i, c, data)))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	KeepNewest(p.dir, keptPacked, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), halfPrefix) })
+	forgetHalves(p.dir)
+	return nil
+}
+
+// Prepare makes the directory. An error means that nothing can be kept.
+func (p *PackedImages) Prepare() error {
+	if p == nil {
+		return errors.New("there is no directory for packed images")
+	}
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return err
+	}
+	return p.check()
+}
+
+// check reports an error where somebody else may have written into the directory: an
+// executable would come from there.
+func (p *PackedImages) check() error {
+	info, err := os.Lstat(p.dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || !ownedAndPrivate(info) {
+		return fmt.Errorf("%s is not a directory that belongs to this user alone", p.dir)
+	}
+	return nil
+}
