@@ -240,22 +240,26 @@ const flatHeap = 32 << 20
 
 func TestFloodsByAProcess(t *testing.T) {
 	for name, f := range floods {
-		t.Run(name, func(t *testing.T) {
-			var slowest float64
-			for range 5 {
-				// Others use the machine, too: what holds is what is seen once.
-				if slowest = runFlood(t, name, f); slowest <= 2 {
-					return
-				}
+		t.Run(name, func(t *testing.T) { runFlood(t, name, f) })
+	}
+}
+
+// BenchmarkCallsBesideAFlood prints how much longer calls of another child take.
+func BenchmarkCallsBesideAFlood(b *testing.B) {
+	for name, f := range floods {
+		b.Run(name, func(b *testing.B) {
+			var slower float64
+			for range b.N {
+				slower = runFlood(b, name, f)
 			}
-			t.Errorf("calls of another child take %.1f times as long", slowest)
+			b.ReportMetric(slower, "times")
 		})
 	}
 }
 
-// runFlood has a hostile process do its worst. It returns how much longer calls to
-// another child take meanwhile.
-func runFlood(t *testing.T, name string, f flood) (slower float64) {
+// runFlood has a hostile process do its worst, and holds what must not come of it. It
+// returns how much longer calls to another child take meanwhile.
+func runFlood(t testing.TB, name string, f flood) (slower float64) {
 	var log withoutSpam
 	limits := router.Limits{PartialBytes: 8 << 20, MessageBudget: 8 << 20, ChildQueue: 8 << 20}
 	self, err := Start(t.Context(), &Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Limits: limits, CloseTimeout: 100 * time.Millisecond})
@@ -302,32 +306,21 @@ func runFlood(t *testing.T, name string, f flood) (slower float64) {
 	slower = float64(busy[len(busy)/2]) / float64(quiet[len(quiet)/2])
 	t.Logf("%v and %v (%d) a call, %.1f times; %d KiB more", quiet[len(quiet)/2], busy[len(busy)/2], len(busy), slower, (max(most, before)-before)>>10)
 
-	timeout := time.NewTimer(10 * time.Second)
-	defer timeout.Stop()
 	if f.cut != "" {
 		select {
 		case <-evil.Done():
-		case <-timeout.C:
-			t.Error("it was not cut off")
+		case <-time.After(10 * time.Second):
+			t.Error("it was not cut off within 10 s")
 		}
 		if !errors.Is(evil.Err(), ErrGone) {
-			t.Errorf("its end: %v", evil.Err())
+			t.Errorf("its end is %v, want %v", evil.Err(), ErrGone)
 		}
-		if s := log.String(); !strings.Contains(s, `"a context is cut off" context=`+evil.String()) || !strings.Contains(s, f.cut) {
-			t.Errorf("the log does not say %q: %s", f.cut, s[max(0, len(s)-2000):])
-		}
+		logged(t, &log, `"a context is cut off" context=`+evil.String(), evil)
+		logged(t, &log, f.cut, evil)
 	} else if err := evil.Err(); err != nil {
-		t.Errorf("it was cut off: %v", err)
+		t.Errorf("it was cut off (%v), want what is too much refused; the log says %s", err, log.String())
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !strings.Contains(log.String(), f.told) {
-		select {
-		case <-tick.C: // what was dropped is told once a second
-		case <-timeout.C:
-			t.Fatalf("the log does not say %q", f.told)
-		}
-	}
+	logged(t, &log, f.told, evil) // what was dropped is told once a second
 	select {
 	case id := <-secretCalls:
 		t.Errorf("context %d called what is not offered", id)
@@ -335,4 +328,17 @@ func runFlood(t *testing.T, name string, f flood) (slower float64) {
 	}
 	ping()
 	return slower
+}
+
+// logged waits until the log says something about a context.
+func logged(t testing.TB, log *withoutSpam, want string, about *Node) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), want); <-tick.C {
+		if time.Now().After(deadline) {
+			s := log.String()
+			t.Fatalf("within 10 s the log does not say %q of a context whose end is %v: %s", want, about.Err(), s[max(0, len(s)-2000):])
+		}
+	}
 }
