@@ -138,8 +138,8 @@ func TestNothingIsLeftWhenTheLinkEnds(t *testing.T) {
 			began := time.Now()
 			c.Close()
 			gone(t, pids)
-			if took := time.Since(began); order == "" && took > time.Second {
-				t.Errorf("took %v", took)
+			if took := time.Since(began); order == "" && took > 5*time.Second {
+				t.Errorf("all were gone after %v, want at most 5 s", took)
 			}
 		})
 	}

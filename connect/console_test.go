@@ -96,8 +96,8 @@ func TestConsoleEndsAFirstStageThatWaits(t *testing.T) {
 	readUntil(t, c, "go\n")
 	begin := time.Now()
 	closeInTime(t, c)
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("it took %v", took)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("closing took %v, want at most 10 s", took)
 	}
 	c = open(t, f.console, far(`echo again`))
 	readUntil(t, c, "again\n")

@@ -180,8 +180,8 @@ func cancellation(t *testing.T, self, n *contexts.Node, host *lab.Running) {
 	if _, err := p.Wait(); !errors.Is(err, reason) {
 		t.Errorf("the error is %v", err)
 	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("Wait took %v", took)
+	if took := time.Since(start); took > soon {
+		t.Errorf("Wait took %v after the cancellation, want at most %v", took, soon)
 	}
 	board.await(t, "ended")
 	if slices.ContainsFunc(host.Processes(), func(p lab.Proc) bool { return p.PID == pid }) {
@@ -240,7 +240,7 @@ func deadlineTravels(t *testing.T, n *contexts.Node) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("it took %v", took)
+	if took := time.Since(start); took > soon {
+		t.Errorf("a call with a deadline of 200 ms took %v, want at most %v", took, soon)
 	}
 }
