@@ -1,17 +1,21 @@
 GO ?= go
-# Each fuzz target runs so long in "make test"; raise it for a real hunt.
+# Each fuzz target runs so long in "make test-long"; raise it for a real hunt.
 FUZZTIME ?= 3s
-# Tests of package integration that are about images and how they start.
+# Sweeps through very many cases have a short form, which "make test" runs.
+SHORT = -short
+# Tests that are run once more with programs as users build them: of how images start.
 RELEASED ?= Rung|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
 # A test that takes longer than this hangs.
 TIMEOUT ?= 25m
 
 # The race detector needs cgo, and would make every child wait a second at its
-# exit for reports of other threads.
-export CGO_ENABLED = 1
-export GORACE = atexit_sleep_ms=0
+# exit for reports of other threads. Everything else is built without cgo, and with the
+# same flags everywhere, so that the compiler does nothing twice.
+RACE = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
+export CGO_ENABLED = 0
+export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build test unit lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
+.PHONY: all build test test-long unit lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
 
 all: build
 
@@ -19,14 +23,19 @@ build:
 	$(GO) build ./...
 
 # Everything that has to hold before a change is taken.
-test: lab-packages format vet vet-all staticcheck unit fuzz
+test: lab-packages format vet vet-all staticcheck unit
 
-# What is built for the race detector is sent as it is (packages slim and fold), so
-# what depends on images is tested once more with programs as users build them.
+# The same with the long sweeps, the fuzzers, and the tests themselves on every system.
+test-long: SHORT =
+test-long: TESTS_TOO = yes
+test-long: test fuzz
+
+# What is built for the race detector is not sent as users' programs are (package
+# slim), so what depends on images is tested once more with programs as users build them.
 unit:
-	$(GO) test -race -timeout $(TIMEOUT) ./...
-	CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) ./bootstrap ./bootstrap/internal/guard
-	CGO_ENABLED=0 $(GO) test -timeout $(TIMEOUT) -run '$(RELEASED)' ./integration
+	$(RACE) $(GO) test -race $(SHORT) -timeout $(TIMEOUT) ./...
+	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'Rung|Image|Cache|Guard|Memory' ./bootstrap/...
+	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run '$(RELEASED)' ./integration
 
 # The tests against real sshd, sudo and shells need Debian packages. They are
 # installed where that can be done without asking; elsewhere the tests say so.
@@ -46,15 +55,18 @@ format:
 vet:
 	$(GO) vet ./...
 
-# What a child may run on, tests included, and without cgo, as images are built.
-# The compiler and the checks keep their results: the first time takes minutes,
-# later ones seconds.
+# What a child may run on, as images are built. Tests are left out, with what only they
+# import, unless TESTS_TOO is set.
 SYSTEMS ?= linux/arm64 linux/arm linux/386 linux/riscv64 darwin/arm64 freebsd/amd64 windows/amd64
 
 vet-all:
-	@set -e; for system in $(SYSTEMS); do \
+	@set -e; overlay="$$(mktemp)"; trap 'rm -f "$$overlay"' EXIT; \
+	{ printf '{"Replace":{"/nothing":""'; \
+		[ -n "$(TESTS_TOO)" ] || git ls-files '*_test.go' | sed "s|.*|,\"$$PWD/&\":\"\"|"; \
+		printf '}}'; } >"$$overlay"; \
+	for system in $(SYSTEMS); do \
 		echo "vet $$system"; \
-		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) vet ./...; \
+		GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) vet -overlay "$$overlay" ./...; \
 	done
 
 staticcheck:
@@ -79,13 +91,13 @@ fuzz:
 # No root, no sshd: the example brings its own.
 demo:
 	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/quickstart ./examples/quickstart
+	@$(GO) build -ldflags '-s -w' -o bin/quickstart ./examples/quickstart
 	@./bin/quickstart
 
 # The table of budgets. Fails where one is missed by more than half.
 bench: lab-packages
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/bench ./integration/bench
+	$(GO) build -ldflags '-s -w' -o bin/bench ./integration/bench
 	./bin/bench $(BENCHFLAGS)
 
 bench-peers: lab-packages

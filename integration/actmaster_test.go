@@ -39,7 +39,7 @@ func TestActAsMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	self, err := contexts.Start(ctx, nil)
+	self, err := contexts.Start(ctx, &contexts.Config{PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}

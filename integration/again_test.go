@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -48,6 +49,45 @@ func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 	}
 	if sum > first {
 		t.Errorf("five later connects took %v of the processor, want at most the %v of the first together", later, first)
+	}
+}
+
+// A program leaves the packed image to those that come later, where only its user
+// finds it.
+func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
+	o := newOffice(t, nil)
+	const cache = "/root/cache"
+	packed := func() string {
+		out, _ := o.desk.Exec(t.Context(), "sh", "-c", "stat -c '%a %U %s %n' "+cache+"/mitosis/packed "+cache+"/mitosis/packed/*")
+		return out
+	}
+	// It goes on until the image has been packed in the background.
+	const wait = `for i in $(seq 600); do [ -e go ] && exit; sleep .1; done; exit 1`
+	cmd := o.desk.Command(t.Context(), o.program, "run", o.path, "--", "sh", "-c", wait)
+	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "a packed image", func() bool { return strings.Contains(packed(), ".zstd") })
+	if out, err := o.web.Exec(t.Context(), "touch", "/home/deploy/go"); err != nil {
+		t.Fatal(err, out)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	first := packed()
+	if !strings.HasPrefix(first, "700 root ") {
+		t.Errorf("the directory and its files are %q, want mode 700 of the user", first)
+	}
+	cmd = o.desk.Command(t.Context(), o.program, "run", o.path, "--", "true")
+	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if second := packed(); second != first {
+		t.Errorf("after a second run the directory holds %q, want what it was: %q", second, first)
 	}
 }
 

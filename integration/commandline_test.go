@@ -72,6 +72,7 @@ func newOfficeOf(t *testing.T, host lab.Host) *office {
 	desk := lab.Start(t, lab.Host{
 		Name:  "desk",
 		Binds: []string{program + ":ro"},
+		Env:   map[string]string{"XDG_CACHE_HOME": nothingKept}, // what is not left at the desk either is seen to
 		Files: map[string]string{
 			"/root/.ssh/id_ed25519":  key.Private,
 			"/root/.ssh/known_hosts": web.KnownHosts(),

@@ -134,7 +134,7 @@ var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Cont
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}
 	master := func(f func(n *contexts.Node) error) error {
-		self, err := contexts.Start(ctx, nil)
+		self, err := contexts.Start(ctx, &contexts.Config{PackedDir: nothingKept})
 		if err != nil {
 			return err
 		}

@@ -50,13 +50,14 @@ UseDNS no
 PrintMotd no
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
-PidFile /run/sshd.pid
+PidFile ` + sshdPidFile + `
 LogLevel VERBOSE
 `
 
 const (
 	sshdConfigFile = "/etc/ssh/lab_sshd_config"
 	sshdLogFile    = "/run/sshd.log"
+	sshdPidFile    = "/run/sshd.pid"
 )
 
 // readyTimeout bounds each wait of a host's start. It is far above what a loaded
@@ -113,7 +114,14 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return err
 	}
-	return r.awaitPort(ctx, s.Port)
+	if err := r.awaitPort(ctx, s.Port); err != nil {
+		return err
+	}
+	// It writes this after it has begun to listen.
+	return r.await(ctx, "sshd has not written "+sshdPidFile, func() (bool, error) {
+		info, err := os.Stat(sshdPidFile)
+		return err == nil && info.Size() > 0, nil
+	})
 }
 
 // startDropbear is startSSHD for dropbear, which has its own format of keys.
@@ -142,20 +150,25 @@ func (r *Running) startDropbear(ctx context.Context, s SSHD) error {
 // awaitPort returns once something in the host listens on the port. It looks
 // instead of connecting, because sshd would count, log and fork for a connection.
 func (r *Running) awaitPort(ctx context.Context, port int) error {
+	return r.await(ctx, fmt.Sprintf("nothing listens on port %d", port), func() (bool, error) { return listensOn(port) })
+}
+
+// await returns once a condition holds in the host. Its error says what is missing.
+func (r *Running) await(ctx context.Context, missing string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		listening := false
+		ok := false
 		err := r.gate.do(func() (err error) {
-			listening, err = listensOn(port)
+			ok, err = holds()
 			return err
 		})
-		if err != nil || listening {
+		if err != nil || ok {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("nothing listens on port %d: %w (%s)", port, ctx.Err(), r.SSHDLog())
+			return fmt.Errorf("%s: %w (%s)", missing, ctx.Err(), r.SSHDLog())
 		case <-time.After(time.Millisecond):
 		}
 	}

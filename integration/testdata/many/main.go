@@ -30,7 +30,7 @@ func connectAll(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(os.Getenv("MITOSIS_TEST_ORDERS")), &orders); err != nil {
 		return err
 	}
-	self, err := contexts.Start(ctx, nil)
+	self, err := contexts.Start(ctx, &contexts.Config{PackedDir: os.DevNull})
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	self, err := contexts.Start(ctx, nil)
+	self, err := contexts.Start(ctx, &contexts.Config{PackedDir: os.DevNull})
 	if err != nil {
 		return err
 	}
