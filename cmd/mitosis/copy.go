@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,13 +31,16 @@ type copyFunc func(ctx context.Context, node *contexts.Node, from, to string, o 
 // copyTask is what "put" and "get" are to do.
 type copyTask struct {
 	do      copyFunc
-	jobs    []fromTo
+	plan    func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
 	options files.Options
 	json    bool
 }
 
-// fromTo are the source and the target of a copy.
-type fromTo struct{ from, to string }
+// fromTo are the source and the target of a copy, or why it can't be.
+type fromTo struct {
+	from, to string
+	err      error
+}
 
 // parsePut reads the arguments of "put".
 func parsePut(args []string) (job, error) { return parseCopyJob("put", args) }
@@ -54,69 +58,33 @@ func parseCopyJob(name string, args []string) (job, error) {
 
 // parseCopy reads the arguments of either command.
 func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
-	most := noLimit
-	if name == "get" {
-		most = 3
-	}
-	list, err := operands(t.flags(), args, 3, most)
+	replace, inPlace := false, false
+	flags := t.flags()
+	flags.BoolVar(&replace, "replace", false, "")
+	flags.BoolVar(&inPlace, "inplace", false, "")
+	list, err := operands(flags, args, 3, noLimit)
 	if err != nil {
 		return t, "", err
 	}
+	switch {
+	case replace && inPlace:
+		return t, "", errors.New("-replace and -inplace are two ways of doing the same")
+	case replace:
+		t.options.Overwrite = files.Replace
+	case inPlace:
+		t.options.Overwrite = files.InPlace
+	}
 	from, to := list[1:len(list)-1], list[len(list)-1]
 	if name == "put" {
-		t.do = files.Put
-		t.jobs, err = putJobs(from, to)
+		t.do, t.plan = files.Put, planPut(from, to)
 	} else {
-		t.do = files.Fetch
-		t.jobs, err = getJobs(from[0], to)
+		t.do, t.plan = fetchInto, planGet(from, to)
+	}
+	// What can be seen without the other host is said before any hop is made.
+	if name == "get" && !slices.ContainsFunc(from, hasPattern) || name == "put" && !hasPattern(to) {
+		_, err = t.plan(context.Background(), nil)
 	}
 	return t, list[0], err
-}
-
-// putJobs finds the targets of sources at this host.
-func putJobs(from []string, to string) (jobs []fromTo, err error) {
-	into := len(from) > 1 || isInto(to)
-	for _, f := range from {
-		target := to
-		if into {
-			abs, err := filepath.Abs(f) // . has a name, too
-			if err != nil {
-				return nil, err
-			}
-			name := filepath.Base(abs)
-			if name == string(filepath.Separator) {
-				return nil, noName(f)
-			}
-			target = strings.TrimSuffix(to, "/") + "/" + name
-		}
-		jobs = append(jobs, fromTo{f, target})
-	}
-	return jobs, nil
-}
-
-// getJobs finds the target of a source at the other host.
-func getJobs(from, to string) ([]fromTo, error) {
-	if to == "" {
-		return nil, errors.New("the target has no name")
-	}
-	if isInto(filepath.ToSlash(to)) {
-		name := path.Base(from)
-		if name == "." || name == ".." || name == "/" {
-			return nil, noName(from)
-		}
-		to = filepath.Join(to, name)
-	}
-	return []fromTo{{from, to}}, nil
-}
-
-func noName(source string) error {
-	return fmt.Errorf("%q has no name that a copy could get in a directory", source)
-}
-
-// isInto reports whether a target is a directory in which the copy is to be.
-func isInto(to string) bool {
-	base := to[strings.LastIndexByte(to, '/')+1:]
-	return base == "" && to != "" || base == "." || base == ".."
 }
 
 // flags are the options of both commands.
@@ -130,9 +98,11 @@ func (t *copyTask) flags() *flag.FlagSet {
 		t.options.Mode = fs.FileMode(mode)
 		return nil
 	})
+	flags.BoolVar(&t.options.Perm, "perm", false, "")
 	flags.BoolVar(&t.options.Times, "times", false, "")
 	flags.BoolVar(&t.options.Owner, "owner", false, "")
 	flags.BoolVar(&t.options.NoReplace, "noreplace", false, "")
+	flags.BoolVar(&t.options.NoSpecial, "nospecial", false, "")
 	flags.BoolVar(&t.options.Sync, "sync", false, "")
 	flags.BoolVar(&t.options.Resume, "resume", false, "")
 	flags.BoolVar(&t.json, "json", false, "")
@@ -154,9 +124,15 @@ func (t *copyTask) job(hop string) (job, error) {
 // run makes the copies one after the other. One that fails is no reason to leave
 // out the next, unless the hop is lost.
 func (t *copyTask) run(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
-	for _, j := range t.jobs {
-		o, end := t.options, func() {}
-		if f, ok := errOut.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	jobs, err := t.plan(ctx, node)
+	if err != nil {
+		return complain(errOut, err, failure(err))
+	}
+	for _, j := range jobs {
+		o, end, out := t.options, func() {}, out
+		if isOutput(j.to) {
+			out = errOut // the contents are what is asked for there
+		} else if f, ok := errOut.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			bar := newProgressBar(f, j.from)
 			o.Progress, end = bar.show, bar.clear
 		}
@@ -165,6 +141,9 @@ func (t *copyTask) run(ctx context.Context, node *contexts.Node, out, errOut io.
 		if err == nil {
 			for _, name := range res.Skipped {
 				_ = complain(errOut, fmt.Errorf("%s is no file, directory or symbolic link: skipped", printable(name)), 0)
+			}
+			for _, note := range res.Notes {
+				_ = complain(errOut, fmt.Errorf("%s %s", printable(path.Join(filepath.ToSlash(res.Target), note.Path)), note), 0)
 			}
 			err = t.report(out, &res)
 		}
@@ -190,6 +169,9 @@ func (t *copyTask) copy(ctx context.Context, node *contexts.Node, j fromTo, o *f
 		err error
 	}
 	ended := make(chan result, 1)
+	if j.err != nil {
+		return files.Result{}, j.err
+	}
 	go func() {
 		res, err := t.do(ctx, node, j.from, j.to, o)
 		ended <- result{res, err}
@@ -224,6 +206,10 @@ func (t *copyTask) report(out io.Writer, res *files.Result) error {
 		_, err := fmt.Fprintf(out, "%s %d %s\n", sum, res.Size, printable(res.Target))
 		return err
 	}
+	var notes []noted
+	for _, n := range res.Notes {
+		notes = append(notes, noted{n.Path, n.String()})
+	}
 	return json.NewEncoder(out).Encode(struct {
 		Source  string   `json:"source"`
 		Target  string   `json:"target"`
@@ -234,7 +220,14 @@ func (t *copyTask) report(out io.Writer, res *files.Result) error {
 		Sent    int64    `json:"sent"` // of them
 		SHA256  string   `json:"sha256,omitempty"`
 		Skipped []string `json:"skipped,omitempty"`
-	}{res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped})
+		Notes   []noted  `json:"notes,omitempty"`
+	}{res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped, notes})
+}
+
+// noted is a note in JSON.
+type noted struct {
+	Path string `json:"path"`
+	Note string `json:"note"`
 }
 
 // printable quotes a name that would not stay on its line.

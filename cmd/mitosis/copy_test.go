@@ -54,7 +54,13 @@ func TestTargetsOfCopies(t *testing.T) {
 		"get . dir/":         "!no name",
 		"get .. .":           "!no name",
 		"get / .":            "!no name",
-		"get a b c":          "!what is \"c\" for",
+		"get a b c":          "a>c/a b>c/b",
+		"get a /x/b c/":      "a>c/a /x/b>c/b",
+		"get a / c":          "!no name",
+		"put a ~":            "a>~/a",
+		"put a ~bob":         "a>~bob/a",
+		"put a ~/b":          "a>~/b",
+		"put a ~/":           "a>~/a",
 		"get a":              "!missing",
 	} {
 		fields := strings.Fields(line)
@@ -67,8 +73,12 @@ func TestTargetsOfCopies(t *testing.T) {
 		if hop != "local" && err == nil {
 			t.Errorf("%s: by %q", line, hop)
 		}
-		for _, j := range task.jobs {
-			got = append(got, j.from+">"+j.to)
+		if err == nil {
+			var jobs []fromTo
+			jobs, err = task.plan(t.Context(), nil)
+			for _, j := range jobs {
+				got = append(got, j.from+">"+j.to)
+			}
 		}
 		if text, fails := strings.CutPrefix(want, "!"); fails {
 			if err == nil || !strings.Contains(err.Error(), text) {
@@ -84,10 +94,17 @@ func TestTargetsOfCopies(t *testing.T) {
 }
 
 func TestOptionsOfCopies(t *testing.T) {
-	task, _, err := parseCopy("put", strings.Fields("-mode 0640 local -times a -owner b -sync -resume -noreplace -json"))
+	task, _, err := parseCopy("put", strings.Fields("-mode 0640 local -times a -owner b -sync -resume -noreplace -json -perm -nospecial -inplace"))
 	o := task.options
-	if err != nil || o.Mode != 0o640 || !o.Times || !o.Owner || !o.Sync || !o.Resume || !o.NoReplace || !task.json || len(task.jobs) != 1 {
-		t.Errorf("%+v, %v", task, err)
+	jobs, planErr := task.plan(t.Context(), nil)
+	if err != nil || planErr != nil || !o.Perm || !o.NoSpecial || o.Overwrite != files.InPlace || o.Mode != 0o640 || !o.Times || !o.Owner || !o.Sync || !o.Resume || !o.NoReplace || !task.json || len(jobs) != 1 {
+		t.Errorf("%+v, %v, %v", task, err, planErr)
+	}
+	if task, _, err := parseCopy("put", strings.Fields("-replace local a b")); err != nil || task.options.Overwrite != files.Replace {
+		t.Errorf("-replace: %+v, %v", task, err)
+	}
+	if _, _, err := parseCopy("put", strings.Fields("-replace -inplace local a b")); err == nil {
+		t.Error("both -replace and -inplace are taken")
 	}
 }
 
@@ -104,7 +121,9 @@ func TestStatusOfSeveralCopies(t *testing.T) {
 		exitError: {missing, nil},
 		exitHop:   {missing, fmt.Errorf("far: %w", contexts.ErrGone)},
 	} {
-		task := copyTask{jobs: []fromTo{{"a", "x"}, {"b", "y"}, {"c", "z"}}}
+		task := copyTask{plan: func(context.Context, *contexts.Node) ([]fromTo, error) {
+			return []fromTo{{from: "a", to: "x"}, {from: "b", to: "y"}, {from: "c", to: "z"}}, nil
+		}}
 		calls := 0
 		task.do = func(_ context.Context, _ *contexts.Node, _, to string, _ *files.Options) (files.Result, error) {
 			calls++

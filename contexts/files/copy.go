@@ -2,6 +2,8 @@ package files
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -16,7 +18,7 @@ type copyRequest struct {
 }
 
 var putConn = contexts.NewConnFunc("mitosis.files.put", func(_ context.Context, c net.Conn, q copyRequest) error {
-	_, err := receive(c.(stream), q.Path, q.Options)
+	_, err := receive(c.(stream), q.Path, q.Options, false)
 	return err
 })
 
@@ -82,7 +84,8 @@ func Fetch(ctx context.Context, n *contexts.Node, remote, local string, o *Optio
 		}
 	}
 	return converseWith(ctx, n, "fetch", fetchConn, remote, o, func(c conn, o Options) (Result, error) {
-		return receive(c, local, o)
+		// The descriptors of a process that was started for a context are nobody's.
+		return receive(c, local, o, n.Self().Via() == nil)
 	})
 }
 
@@ -101,9 +104,18 @@ func converseWith(ctx context.Context, n *contexts.Node, op string, f *contexts.
 	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
 	res, err := side(c, options)
 	if !stop() && err != nil {
-		err = context.Cause(ctx)
+		err = because(ctx, err)
 	}
 	return res, failedAt(n, op, err)
+}
+
+// because returns why a copy was given up, in place of the error that followed
+// from it.
+func because(ctx context.Context, err error) error {
+	if errors.Is(err, ErrIncomplete) {
+		return fmt.Errorf("%w; perhaps %w", context.Cause(ctx), ErrIncomplete)
+	}
+	return context.Cause(ctx)
 }
 
 // stream is what connections between contexts are.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/core"
 )
 
 // pipe is a connection whose Reset works like that of a stream.
@@ -22,18 +24,24 @@ type pipe struct {
 	net.Conn
 	mu   *sync.Mutex
 	err  *error
+	from **pipe // the end that was reset with it
 	peer *pipe
 	// budget is how many bytes may still be written to it before it breaks;
 	// negative: no bound.
 	budget *int
+	done   chan struct{} // closed by the first Reset of either end
 }
+
+func (p *pipe) Done() <-chan struct{} { return p.done }
 
 var errCut = errors.New("the connection was cut")
 
 func newPipe(budget int) (a, b *pipe) {
 	x, y := net.Pipe()
-	mu, err, left := new(sync.Mutex), new(error), &budget
-	a, b = &pipe{Conn: x, mu: mu, err: err, budget: left}, &pipe{Conn: y, mu: mu, err: err, budget: left}
+	one := pipe{mu: new(sync.Mutex), err: new(error), from: new(*pipe), budget: &budget, done: make(chan struct{})}
+	two := one
+	a, b = &one, &two
+	a.Conn, b.Conn = x, y
 	a.peer, b.peer = b, a
 	return a, b
 }
@@ -41,7 +49,8 @@ func newPipe(budget int) (a, b *pipe) {
 func (p *pipe) Reset(err error) {
 	p.mu.Lock()
 	if *p.err == nil {
-		*p.err = err
+		*p.err, *p.from = err, p
+		close(p.done)
 	}
 	p.mu.Unlock()
 	p.Conn.Close()
@@ -51,10 +60,13 @@ func (p *pipe) Reset(err error) {
 func (p *pipe) reason(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && *p.err != nil {
+	if err == nil || *p.err == nil {
+		return err
+	}
+	if *p.from == p || *p.err == errCut {
 		return *p.err
 	}
-	return err
+	return core.DecodeError(core.EncodeError(*p.err)) // as it travels
 }
 
 func (p *pipe) Read(b []byte) (int, error) {
@@ -88,7 +100,7 @@ func copyOver(t testing.TB, src *source, target string, o Options, budget int) (
 	remote.Progress = nil
 	go func() {
 		defer close(done)
-		got, getErr = receive(b, target, remote)
+		got, getErr = receive(b, target, remote, true)
 	}()
 	sent, sendErr = send(a, src, o)
 	<-done

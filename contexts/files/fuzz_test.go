@@ -13,6 +13,7 @@ type said struct{ io.Reader }
 
 func (said) Write(b []byte) (int, error) { return len(b), nil }
 func (said) Reset(error)                 {}
+func (said) Done() <-chan struct{}       { return nil }
 
 // FuzzReceive has a sender say anything. Nothing outside of the target may
 // change, and nothing but what is complete may be left.
@@ -53,7 +54,7 @@ func FuzzReceive(f *testing.F) {
 			t.Fatal(err)
 		}
 		target := filepath.Join(place, "target")
-		_, err := receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5})
+		_, err := receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5}, false)
 		if got, readErr := os.ReadFile(outside); readErr != nil || string(got) != "mine" || len(names(t, dir)) != 2 {
 			t.Fatalf("outside there is %q, %v", got, readErr)
 		}

@@ -29,6 +29,8 @@ func (c *closedConn) Read([]byte) (int, error) {
 
 func (c *closedConn) Reset(error) {}
 
+func (c *closedConn) Done() <-chan struct{} { return c.written }
+
 func TestTheReasonOfTheReceiverIsTheError(t *testing.T) {
 	src, err := sourceOf(strings.NewReader("content"))
 	if err != nil {

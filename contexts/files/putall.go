@@ -68,7 +68,7 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
 	outcomes, err := sendAll(c, src, q.Options)
 	if !stop() && err != nil {
-		err = context.Cause(ctx)
+		err = because(ctx, err)
 	}
 	for i := range results {
 		results[i].Err = fmt.Errorf("%w: no word of this copy", core.ErrProtocol)
@@ -153,6 +153,11 @@ type noConn struct{ err error }
 func (c noConn) Read([]byte) (int, error)  { return 0, c.err }
 func (c noConn) Write([]byte) (int, error) { return 0, c.err }
 func (c noConn) Reset(error)               {}
+func (c noConn) Done() <-chan struct{} {
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
 
 // direction is a child, or the context itself, and who is reached through it.
 type direction struct {

@@ -1,9 +1,11 @@
 package files
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -13,18 +15,22 @@ import (
 // owned by the goroutine that called receive.
 type receiver struct {
 	// Immutable.
-	target string // absolute
-	o      Options
-	in     *recordReader
-	out    *recordWriter
+	target      string // absolute
+	o           Options
+	conn        conn
+	in          *recordReader
+	out         *recordWriter
+	descriptors bool // those of this process are the user's, and may be a target
 
-	tree    bool    // the target is a directory; known from the first entry on
-	top     *dir    // the target itself, or the directory that it is in
-	entered place   // where the last entry is
-	written place   // where the last contents went
-	made    []entry // directories that get their attributes at the end
-	waiting []*file // announced, oldest first
-	unsaid  int     // verdicts that are not on their way
+	tree       bool    // the target is a directory; known from the first entry on
+	top        *dir    // the target itself, or the directory that it is in
+	entered    place   // where the last entry is
+	written    place   // where the last contents went
+	made       []entry // directories that get their attributes at the end
+	waiting    []*file // announced, oldest first
+	unsaid     int     // verdicts that are not on their way
+	descriptor int     // of this process, which is the target; -1: it is none
+	torn       *file   // is being written in place and not complete; nil: none
 
 	files   writers
 	sum     *checksum // nil until a file needs it
@@ -32,6 +38,10 @@ type receiver struct {
 	bytes   int64 // announced or come
 	res     Result
 	done    Progress
+
+	notesMu   sync.Mutex
+	notes     []Note // guarded by notesMu
+	notesSize int    // of their texts, in bytes; guarded by notesMu
 }
 
 // receive takes a copy from the sender at the other end of c and makes it
@@ -40,9 +50,9 @@ type receiver struct {
 // reset and which names the file.
 //
 // Where target is empty the copy gets a new name in the directory for
-// temporary files.
-func receive(c conn, target string, o Options) (Result, error) {
-	r := &receiver{o: o.withDefaults(), in: newRecordReader(c), out: newRecordWriter(c)}
+// temporary files. descriptors tells that names like /dev/stdout may be used.
+func receive(c conn, target string, o Options, descriptors bool) (Result, error) {
+	r := &receiver{o: o.withDefaults(), conn: c, in: newRecordReader(c), out: newRecordWriter(c), descriptors: descriptors, descriptor: -1}
 	err := r.locate(target)
 	if err == nil {
 		err = r.run()
@@ -54,11 +64,31 @@ func receive(c conn, target string, o Options) (Result, error) {
 		err = r.finish()
 	}
 	r.close()
+	err = r.whyInterrupted(err)
+	if err != nil && r.torn != nil {
+		err = r.incomplete(r.torn.Path, err)
+	}
 	if err != nil {
 		c.Reset(err)
 		return Result{}, err
 	}
 	return r.res, nil
+}
+
+// whyInterrupted finds the reason where something that waited for a device or a
+// pipe was told not to, as the connection has ended.
+func (r *receiver) whyInterrupted(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ENXIO) {
+		return err
+	}
+	select {
+	case <-r.conn.Done():
+		if _, why := r.conn.Write(nil); why != nil {
+			return why
+		}
+	default:
+	}
+	return err
 }
 
 func (r *receiver) locate(target string) (err error) {
@@ -164,6 +194,7 @@ func (r *receiver) finish() error {
 			return r.failure(r.made[i].Path, err)
 		}
 	}
+	r.res.Notes = r.notes
 	if err := r.out.value(recResult, r.res); err != nil {
 		return err
 	}
@@ -217,6 +248,9 @@ func (r *receiver) first(e *entry) (err error) {
 		r.tree = true
 		return r.openTarget(e)
 	case kindFile:
+		if n, ok := descriptorOf(r.target); ok {
+			r.descriptor = n
+		}
 		path, _ := filepath.Split(r.target)
 		root, err := os.OpenRoot(path)
 		if err != nil {
@@ -269,6 +303,14 @@ func (r *receiver) failure(path string, err error) error {
 		name = filepath.Join(name, filepath.FromSlash(path))
 	}
 	return pathError("write", name, reason(err))
+}
+
+// incomplete is the failure of a target that was being written in place.
+func (r *receiver) incomplete(path string, err error) error {
+	if !errors.Is(err, ErrIncomplete) {
+		err = fmt.Errorf("%w; %w", reason(err), ErrIncomplete)
+	}
+	return pathError("write", filepath.Join(r.target, filepath.FromSlash(path)), err)
 }
 
 func (r *receiver) tooMuch(path, format string, args ...any) error {

@@ -34,14 +34,14 @@ func (f *file) open(have int64) error {
 		return err
 	}
 	f.dir, f.base = d.hold(), base
-	if f.mayResume() {
+	if f.mayResume() && !f.want.Direct {
 		f.temp = openPartial(d, base, have)
 	}
 	if f.temp == nil && have > 0 {
 		return fmt.Errorf("%w: what was kept has changed", fs.ErrExist)
 	}
 	if f.temp == nil {
-		if f.temp, err = createTemp(d); err != nil {
+		if f.temp, err = f.openOutput(d, base); err != nil {
 			return err
 		}
 	}
@@ -85,6 +85,7 @@ func (f *file) data(size int) error {
 		return err
 	}
 	f.r.sum.add(b)
+	f.begun(f.temp)
 	_, err := f.temp.f.Write(b)
 	return f.fail(err)
 }
@@ -101,6 +102,7 @@ func (f *file) hole(size int) error {
 	if err := f.grow(n); err != nil {
 		return err
 	}
+	first := f.holes == 0
 	if f.holes += n; !f.Sparse && f.holes > maxHashedHoles {
 		return protocolError("more holes than the file was said to have")
 	}
@@ -110,6 +112,16 @@ func (f *file) hole(size int) error {
 		}
 	}
 	f.r.sum.hole(n)
+	f.begun(f.temp)
+	if f.temp.way == intoSpecial {
+		return f.fail(zeros(f.temp.f, n))
+	}
+	if first && f.temp.way == inPlace {
+		// What is there is no hole.
+		if err := f.temp.f.Truncate(f.at - n); err != nil {
+			return f.fail(err)
+		}
+	}
 	_, err = f.temp.f.Seek(n, io.SeekCurrent)
 	return f.fail(err)
 }
@@ -137,9 +149,10 @@ func (f *file) finish(size int) error {
 	if f.Size >= 0 && f.at != f.Size {
 		return protocolError("a file is shorter than announced")
 	}
+	f.sum = sum
 	f.r.count(f, sum)
 	if f.isSmall() {
-		return f.writeSmall(sum)
+		return f.writeSmall()
 	}
 	if f.temp == nil { // nothing came: it is empty
 		if err := f.open(0); err != nil {
@@ -150,14 +163,18 @@ func (f *file) finish(size int) error {
 		f.temp.kept = false
 		return f.fail(errChecksum)
 	}
-	// Behind the last data there may be a hole.
-	err = f.temp.f.Truncate(f.at)
+	f.begun(f.temp)
+	if f.temp.way != intoSpecial {
+		// Behind the last data there may be a hole, or what was there before.
+		err = f.temp.f.Truncate(f.at)
+	}
 	if err == nil {
-		err = f.commit(f.temp, f.base)
+		err = f.settle(f.temp, f.base)
 	}
 	if err != nil {
 		return f.fail(err)
 	}
+	f.r.torn = nil
 	f.temp = nil
 	f.dir.release()
 	return nil
@@ -165,12 +182,8 @@ func (f *file) finish(size int) error {
 
 const errChecksum = errText("the checksum is wrong")
 
-func (f *file) commit(t *temp, base string) error {
-	return t.commit(base, f.r.attributes(&f.entry), !f.r.o.NoReplace, f.r.o.Sync)
-}
-
 // writeSmall has a file written whose contents are all there.
-func (f *file) writeSmall(sum []byte) error {
+func (f *file) writeSmall() error {
 	d, base, err := f.r.written.enter(f.r, f.Path)
 	if err != nil {
 		return f.fail(err)
@@ -183,18 +196,24 @@ func (f *file) writeSmall(sum []byte) error {
 				smallBuffers.Put(f.memory)
 			}
 		}()
-		if !bytes.Equal(sum, smallSum(f.small, f.r.tree && f.want.Kind == needAll)) {
+		if !bytes.Equal(f.sum, smallSum(f.small, f.r.tree && f.want.Kind == needAll)) {
 			return f.fail(errChecksum)
 		}
-		t, err := createTemp(d)
+		t, err := f.openOutput(d, base)
 		if err != nil {
 			return f.fail(err)
 		}
-		if _, err = t.f.Write(f.small); err == nil {
-			err = f.commit(t, base)
+		if _, err = t.f.Write(f.small); err == nil && t.way == inPlace {
+			err = t.f.Truncate(f.at)
+		}
+		if err == nil {
+			err = f.settle(t, base)
 		}
 		if err != nil {
 			t.discard()
+		}
+		if err != nil && t.way != aside {
+			return f.r.incomplete(f.Path, err)
 		}
 		return f.fail(err)
 	})

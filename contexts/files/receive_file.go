@@ -3,9 +3,7 @@ package files
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 )
@@ -16,6 +14,10 @@ type file struct {
 	entry
 	r    *receiver
 	want verdict
+
+	old   *standing // what has its name; nil: nothing
+	stuck error     // why that can't be replaced, as far as it is known beforehand
+	sum   []byte    // of all of it, as the sender says; nil: not come yet
 
 	small  []byte           // contents, if the file is small
 	memory *[smallFile]byte // of small; nil: none has come
@@ -69,17 +71,25 @@ func (r *receiver) flush() error {
 
 // compare looks at what is there.
 func (f *file) compare(d *dir, base string) error {
-	info, err := d.root.Lstat(base)
+	if f.r.descriptor >= 0 {
+		f.want.Direct = true
+		return nil
+	}
+	old, err := f.r.find(d, base)
+	f.old = old
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return f.lookForPartial(d, base)
 	case err != nil:
 		return err
-	case info.IsDir():
-		return errIsDir
-	case f.r.o.NoReplace:
-		return fs.ErrExist
-	case !info.Mode().IsRegular() || f.Size <= 0 || info.Size() != f.Size:
+	case old == nil:
+		return f.lookForPartial(d, base)
+	case old.kind == standsSpecial:
+		f.want.Direct = true
+		return nil
+	case old.kind == standsFile:
+		f.stuck = mayMakeIn(d)
+		f.want.Direct = f.mustBeInPlace()
+	}
+	if old.kind != standsFile || f.Size <= 0 || old.info.Size() != f.Size {
 		return f.lookForPartial(d, base)
 	}
 	now, err := d.root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
@@ -92,9 +102,9 @@ func (f *file) compare(d *dir, base string) error {
 	case err != nil:
 		return f.lookForPartial(d, base) // somebody is writing it, or it is damaged
 	case f.Sum == nil:
-		f.want = verdict{Kind: needUnlessSame, Sum: sum}
+		f.want.Kind, f.want.Sum = needUnlessSame, sum
 	case bytes.Equal(sum, f.Sum):
-		f.want = verdict{Kind: needNothing, Sum: sum}
+		f.want.Kind, f.want.Sum = needNothing, sum
 	}
 	return nil
 }
@@ -127,7 +137,7 @@ func (f *file) mayResume() bool { return f.r.o.Resume && f.Size >= minPartial &&
 
 // lookForPartial looks for what came of the file earlier.
 func (f *file) lookForPartial(d *dir, base string) error {
-	if !f.mayResume() {
+	if !f.mayResume() || f.want.Direct {
 		return nil
 	}
 	t, info := findPartial(d, base)
@@ -141,7 +151,7 @@ func (f *file) lookForPartial(d *dir, base string) error {
 	}
 	sum, err := f.sumOf(t.f, have)
 	if err == nil {
-		f.want = verdict{Kind: needRest, Offset: have, Sum: sum}
+		f.want.Kind, f.want.Offset, f.want.Sum = needRest, have, sum
 	}
 	return nil
 }

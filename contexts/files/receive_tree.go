@@ -2,6 +2,7 @@ package files
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -140,6 +141,8 @@ func (r *receiver) makeLink(e *entry) error {
 func replaceByLink(d *dir, base, link string) error {
 	if info, err := d.root.Lstat(base); err == nil && info.IsDir() {
 		return errIsDir
+	} else if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink {
+		return fmt.Errorf("%w: it is %s", fs.ErrInvalid, specialName(info.Mode()))
 	}
 	name := tempName()
 	if err := d.root.Symlink(link, name); err != nil {
@@ -154,9 +157,9 @@ func replaceByLink(d *dir, base, link string) error {
 
 // attributes are what the options want of an entry's.
 func (r *receiver) attributes(e *entry) attributes {
-	a := attributes{mode: fileMode(e.Mode, r.o.Owner), uid: -1, gid: -1}
+	a := attributes{mode: fileMode(e.Mode, r.o.Owner), told: r.o.Owner || r.o.Perm, uid: -1, gid: -1}
 	if r.o.Mode != 0 && !r.tree {
-		a.mode = r.o.Mode
+		a.mode, a.told = r.o.Mode, true
 	}
 	if r.o.Times && e.MTime != noTime {
 		a.mtime = e.modTime()
@@ -167,8 +170,13 @@ func (r *receiver) attributes(e *entry) attributes {
 	return a
 }
 
-// complete gives a file that is there already the attributes that it lacks.
+// complete gives a file that is there already, with the right contents, the
+// attributes that it is to have and lacks.
 func (r *receiver) complete(e *entry, d *dir, base string) error {
+	a := r.attributes(e)
+	if !a.told && a.uid < 0 && a.mtime.IsZero() {
+		return nil
+	}
 	now, err := d.root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
 	if err != nil {
 		return err
@@ -178,16 +186,8 @@ func (r *receiver) complete(e *entry, d *dir, base string) error {
 	if err != nil {
 		return err
 	}
-	a := r.attributes(e)
-	if uid, gid := ownerOf(info); a.uid >= 0 && (uid != a.uid || gid != a.gid) {
-		if err := now.Chown(a.uid, a.gid); err != nil {
-			return err
-		}
-	}
-	if info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != a.mode {
-		if err := now.Chmod(a.mode); err != nil {
-			return err
-		}
+	if err := a.impose(now, info); err != nil {
+		return err
 	}
 	if a.mtime.IsZero() || a.mtime.Equal(info.ModTime()) {
 		return nil

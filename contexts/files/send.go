@@ -2,6 +2,7 @@ package files
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -38,6 +39,8 @@ type sender struct {
 	sum     *checksum // nil until a file needs it
 	small   []byte
 	sent    int64
+	direct  bool // data of the file under way go straight into the target
+	torn    bool // some have been sent
 	done    Progress
 }
 
@@ -84,6 +87,7 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	}
 	close(s.quit)
 	if err != nil {
+		err = s.doubt(err)
 		c.Reset(err)
 	}
 	<-ended
@@ -109,6 +113,15 @@ func (s *sender) lastWords(err error) error {
 			return err
 		}
 	}
+}
+
+// doubt adds to an error what it may mean for a target that was written in
+// place, where it is not the receiver's: that knows.
+func (s *sender) doubt(err error) error {
+	if _, told := errors.AsType[*core.RemoteError](err); told || !s.torn {
+		return err
+	}
+	return fmt.Errorf("%w; perhaps %w", err, ErrIncomplete)
 }
 
 // post passes an event on. It reports false when nobody wants it any more.

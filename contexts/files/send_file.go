@@ -32,6 +32,7 @@ func (s *sender) file(e *entry, v *verdict) error {
 		s.progress(e.Size)
 		return s.out.write(recSame, nil)
 	}
+	s.direct = v.Direct
 	r := s.src.reader
 	if s.src.root != nil {
 		f, err := s.opener.open(e)
@@ -128,6 +129,7 @@ func (s *sender) known(e *entry, v *verdict, f *os.File) (same bool, err error) 
 
 // data sends a block of a file, or a hole of n bytes.
 func (s *sender) data(b []byte, n int64) error {
+	s.torn = s.torn || s.direct
 	var err error
 	if b == nil {
 		err = s.out.number(recHole, n)

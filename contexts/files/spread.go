@@ -59,9 +59,9 @@ type record struct {
 // branch is one down at work.
 type branch struct {
 	down
-	records  chan record // capacity ahead; closed by spread
-	verdict  chan need   // capacity 1; closed without one if the branch has failed
-	outcomes []outcome   // set when its goroutine has ended
+	records  chan record  // capacity ahead; closed by spread
+	verdict  chan verdict // capacity 1; closed without one if the branch has failed
+	outcomes []outcome    // set when its goroutine has ended
 }
 
 // spread passes a copy of one file on to many receivers, none of whom can fail
@@ -72,7 +72,7 @@ func spread(up conn, downs []down) error {
 	branches := make([]*branch, len(downs))
 	var running sync.WaitGroup
 	for i, d := range downs {
-		b := &branch{down: d, records: make(chan record, ahead), verdict: make(chan need, 1)}
+		b := &branch{down: d, records: make(chan record, ahead), verdict: make(chan verdict, 1)}
 		branches[i] = b
 		running.Go(b.run)
 	}
@@ -124,8 +124,8 @@ func pass(in *recordReader, out *recordWriter, branches []*branch) error {
 		case recEntry:
 			want := verdict{Kind: needNothing}
 			for _, b := range branches {
-				if v, ok := <-b.verdict; ok && v != needNothing {
-					want.Kind = needAll
+				if v, ok := <-b.verdict; ok && v.Kind != needNothing {
+					want.Kind, want.Direct = needAll, want.Direct || v.Direct
 				}
 			}
 			if err := out.value(recVerdict, &want); err != nil {
@@ -202,7 +202,7 @@ func (b *branch) begin(in *recordReader, out *recordWriter) (same bool, err erro
 		err = protocolError("a part of the file is wanted")
 	}
 	if err == nil {
-		b.verdict <- v.Kind
+		b.verdict <- v
 	}
 	return v.Kind == needNothing, err
 }

@@ -8,19 +8,33 @@ import (
 	"time"
 )
 
-// temp is a file that is being written and does not have its name yet.
+// temp is a file that is being written: one that does not have its name yet, or
+// the target itself.
 type temp struct {
 	f    *os.File
 	d    *dir
 	name string // in d; "": none, the file vanishes when it is closed
 	kept bool   // what there is of it is kept when the copy fails
+	way  way
+
+	release func() // ends what was started with it; nil: nothing was
 }
+
+// way is where the contents of a file are written.
+type way uint8
+
+const (
+	aside       way = iota // to a file that gets the name afterwards
+	inPlace                // to the regular file that is there
+	intoSpecial            // to a device, a pipe, or a descriptor of this process
+)
 
 // attributes are what a file gets besides contents.
 type attributes struct {
 	mode     fs.FileMode
+	told     bool      // the mode holds for files that exist, too
 	mtime    time.Time // zero: now
-	uid, gid int       // -1: ours
+	uid, gid int       // -1: ours, or as it is
 }
 
 // noUnnamed has all files named from the beginning. Tests set it, to see what
@@ -39,19 +53,24 @@ func createTemp(d *dir) (*temp, error) {
 		}
 	}
 	name := tempName()
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	return &temp{f: f, d: d, name: name}, nil
 }
 
-// commit gives the file its attributes and its name, and closes it. If it
+// commit gives a new file its attributes and its name, and closes it. If it
 // fails the file is still to be discarded.
 func (t *temp) commit(base string, a attributes, replace, sync bool) error {
 	if err := t.setAttributes(a); err != nil {
 		return err
 	}
+	return t.appear(base, a, replace, sync)
+}
+
+// appear gives the file its time and its name, and closes it.
+func (t *temp) appear(base string, a attributes, replace, sync bool) error {
 	if sync {
 		if err := t.f.Sync(); err != nil {
 			return err
@@ -71,17 +90,16 @@ func (t *temp) setAttributes(a attributes) error {
 		}
 	}
 	// After the owner, whose change takes special bits away.
-	if err := t.f.Chmod(a.mode); err != nil {
-		return err
-	}
-	if t.name == "" && !a.mtime.IsZero() {
-		return setUnnamedTime(t.f, a.mtime)
-	}
-	return nil
+	return t.f.Chmod(a.mode)
 }
 
 func (t *temp) rename(base string, a attributes, replace bool) error {
 	if t.name == "" {
+		if !a.mtime.IsZero() {
+			if err := setUnnamedTime(t.f, a.mtime); err != nil {
+				return err
+			}
+		}
 		err := linkUnnamed(t.f, t.d, base)
 		if !replace || !errors.Is(err, fs.ErrExist) {
 			return errors.Join(err, t.f.Close())
@@ -123,9 +141,18 @@ func (t *temp) abandon() {
 	t.discard()
 }
 
+// close closes the file.
+func (t *temp) close() error {
+	if t.release != nil {
+		t.release()
+		t.release = nil
+	}
+	return t.f.Close()
+}
+
 // discard removes the file. After commit it does nothing.
 func (t *temp) discard() {
-	t.f.Close()
+	t.close()
 	if t.name != "" {
 		// Nothing can be done where this fails, and the error that led here
 		// says more.

@@ -170,7 +170,7 @@ func TestLimits(t *testing.T) {
 		a, b := newPipe(-1)
 		done := make(chan error)
 		go func() {
-			_, err := receive(b, filepath.Join(dir, what), o)
+			_, err := receive(b, filepath.Join(dir, what), o, false)
 			done <- err
 		}()
 		// The sender does not know of the limits.
@@ -187,7 +187,7 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 	a, b := newPipe(-1)
 	done := make(chan error)
 	go func() {
-		_, err := receive(b, target, Options{})
+		_, err := receive(b, target, Options{}, false)
 		b.Reset(errCut)
 		done <- err
 	}()

@@ -13,20 +13,31 @@ type conn interface {
 	Read(b []byte) (int, error)
 	Write(b []byte) (int, error)
 	Reset(err error)
+	// Done is closed when nothing can be written any more.
+	Done() <-chan struct{}
 }
 
-// Options say how to copy. The zero value copies contents and permissions.
+// Options say how to copy. The zero value copies contents, and gives files that
+// are new the permissions of the source.
 type Options struct {
-	// Mode is the permissions of a single file; 0 stands for those of the
-	// source, or 0600 where it has none (an io.Reader). It is not subject to a
-	// umask.
+	// Mode is the permissions of a single file. 0 stands for those of the
+	// target where it exists, else for those of the source, or 0600 where that
+	// has none (an io.Reader). It is not subject to a umask.
 	Mode fs.FileMode
+	// Perm gives files that exist the permissions of the source as well.
+	Perm bool
 	// Times gives the target the source's time of modification.
 	Times bool
 	// Owner gives the target the source's numeric owner and group, which in
-	// general takes root, and lets set-user-ID, set-group-ID and sticky bits
-	// through.
+	// general takes root, and its permissions with set-user-ID, set-group-ID and
+	// sticky bits.
 	Owner bool
+	// Overwrite says how a file that exists gets its new contents.
+	Overwrite Overwrite
+	// NoSpecial makes a target that is a device or a named pipe an error:
+	// fs.ErrInvalid. Else a single file is written into it. Below the target of
+	// a tree it is an error in any case.
+	NoSpecial bool
 	// NoReplace makes a target file that exists an error: fs.ErrExist.
 	NoReplace bool
 	// Sync waits until the target is on the disk.
@@ -48,6 +59,22 @@ type Options struct {
 	// holds up the copy as long as it runs.
 	Progress func(Progress) `cbor:"-"`
 }
+
+// Overwrite is a way in which a file that exists gets new contents.
+type Overwrite uint8
+
+const (
+	// ReplaceOrInPlace replaces the file. Where that is impossible, or would
+	// take its owner or access control list from it, the file is written in
+	// place, and the [Result] has a note of that.
+	ReplaceOrInPlace Overwrite = iota
+	// Replace puts a new file in the place of the old one, or fails.
+	Replace
+	// InPlace writes into the file that is there, which keeps its inode and so
+	// its other names. Its readers see it change, and a failure may leave it
+	// incomplete: the error then is [ErrIncomplete].
+	InPlace
+)
 
 const (
 	defaultMaxEntries = 1_000_000
@@ -90,6 +117,9 @@ type Result struct {
 	// Skipped names what of a tree is not a file, directory or symbolic link;
 	// at most 1000 of them.
 	Skipped []string
+
+	// Notes tell of targets that were not made in the usual way; of at most 100.
+	Notes []Note
 }
 
 const maxSkipped = 1000
@@ -129,6 +159,7 @@ type verdict struct {
 	Kind   need
 	Offset int64  // needRest: from where on
 	Sum    []byte // needUnlessSame: of what is there; needRest: of what lies before Offset
+	Direct bool   // contents go into the target as they come: a failure leaves it incomplete
 }
 
 type need uint8

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files"
+)
+
+// hasPattern reports whether a name at the other host is one that only that can
+// resolve.
+func hasPattern(name string) bool {
+	return strings.HasPrefix(name, "~") || strings.ContainsAny(name, `*?[\`)
+}
+
+// planPut finds the targets of sources at this host.
+func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+		into := len(from) > 1 || isInto(to) || isHome(to)
+		target := to
+		if node != nil && hasPattern(to) {
+			if target, err = files.Expand(ctx, node, to); err != nil {
+				return nil, err
+			}
+		}
+		for _, f := range from {
+			job := fromTo{from: f, to: target}
+			if into {
+				abs, err := filepath.Abs(f) // . has a name, too
+				if err != nil {
+					return nil, err
+				}
+				name := filepath.Base(abs)
+				if name == string(filepath.Separator) {
+					return nil, noName(f)
+				}
+				job.to = strings.TrimSuffix(target, "/") + "/" + name
+			}
+			jobs = append(jobs, job)
+		}
+		return jobs, nil
+	}
+}
+
+// planGet finds the targets of sources at the other host.
+func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+		if to == "" {
+			return nil, errors.New("the target has no name")
+		}
+		into := len(from) > 1 || isInto(filepath.ToSlash(to))
+		for _, pattern := range from {
+			names := []string{pattern}
+			if node != nil && hasPattern(pattern) {
+				if names, err = files.Glob(ctx, node, pattern); err != nil {
+					jobs = append(jobs, fromTo{from: pattern, err: err})
+				}
+			}
+			if len(names) > 1 && !into {
+				if info, err := os.Stat(to); err != nil || !info.IsDir() {
+					return nil, fmt.Errorf("%d files match %s: the target has to be a directory (write %s/)", len(names), printable(pattern), printable(to))
+				}
+				into = true
+			}
+			for _, name := range names {
+				job := fromTo{from: name, to: to}
+				if into {
+					base := path.Base(name)
+					if base == "." || base == ".." || base == "/" {
+						return nil, noName(name)
+					}
+					job.to = filepath.Join(to, base)
+				}
+				jobs = append(jobs, job)
+			}
+		}
+		return jobs, nil
+	}
+}
+
+func noName(source string) error {
+	return fmt.Errorf("%q has no name that a copy could get in a directory", source)
+}
+
+// isInto reports whether a target is a directory in which the copy is to be.
+func isInto(to string) bool {
+	base := to[strings.LastIndexByte(to, '/')+1:]
+	return base == "" && to != "" || base == "." || base == ".."
+}
+
+// isHome reports whether a name is that of a home directory.
+func isHome(name string) bool { return strings.HasPrefix(name, "~") && !strings.Contains(name, "/") }
+
+// isOutput reports whether a name stands for the standard output.
+func isOutput(name string) bool {
+	switch filepath.Clean(name) {
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return true
+	}
+	return false
+}
+
+// fetchInto is files.Fetch to a place whose directories are made. If the copy
+// fails they are removed.
+func fetchInto(ctx context.Context, node *contexts.Node, from, to string, o *files.Options) (files.Result, error) {
+	made, err := makeParents(to)
+	res := files.Result{}
+	if err == nil {
+		res, err = files.Fetch(ctx, node, from, to, o)
+	}
+	if err != nil {
+		for _, dir := range made {
+			_ = os.Remove(dir) // unless something is in it
+		}
+	}
+	return res, err
+}
+
+// makeParents makes the directories that a target is in, and returns those that
+// were not there, the innermost first.
+func makeParents(target string) (made []string, err error) {
+	var missing []string
+	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+			break // it is there, or the copy says why not
+		}
+		missing = append(missing, dir)
+	}
+	for i := len(missing) - 1; i >= 0; i-- {
+		if err := os.Mkdir(missing[i], 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+			return made, err
+		} else if err == nil {
+			made = append([]string{missing[i]}, made...)
+		}
+	}
+	return made, nil
+}
