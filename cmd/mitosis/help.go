@@ -23,7 +23,7 @@ func commands() []command {
 		{"run", "[OPTION]... HOP... -- PROGRAM [ARGUMENT]...", "run a program there", taskOptions + runOptions, parseRun},
 		{"shell", "[OPTION]... HOP...", "a login shell there", taskOptions, parseShell},
 		{"put", "[OPTION]... HOP LOCAL... REMOTE", "copy files and directories to there", copyOptionTexts + intoTexts, parsePut},
-		{"get", "[OPTION]... HOP REMOTE LOCAL", "copy a file or a directory from there", copyOptionTexts + intoTexts, parseGet},
+		{"get", "[OPTION]... HOP REMOTE... LOCAL", "copy files and directories from there", copyOptionTexts + intoTexts, parseGet},
 		{"forward", "HOP... (-L|-R|-D) FORWARDING...", "forward connections", forwardOptions, parseForward},
 		{"socks", "HOP [[BIND:]PORT]", "a SOCKS5 server here that connects from there", socksText, parseSocks},
 		{"ssh", "HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", "", parseSSH},
@@ -52,19 +52,36 @@ const (
 	runOptions = `  -l             the environment that the user has after login
   -t             a terminal
 `
-	copyOptionTexts = `  -mode MODE  the permissions of a single file, in octal; else those of the source
+	copyOptionTexts = `  -mode MODE  the permissions of a single file, in octal
+  -perm       give files that exist the permissions of the source, too
   -times      keep the times of modification
   -owner      keep the numeric owners and groups, and set-user-ID and the like
   -noreplace  fail where the target file exists
+  -replace    replace a file as a whole, or fail
+  -inplace    write into the file that exists, which so keeps its other names
+  -nospecial  fail where the target is a device or a named pipe
   -resume     keep what came of a large file when the copy is interrupted, and
               go on from there
   -sync       wait until the disk has it
   -json       tell of each copy as a JSON object on a line
 `
 	intoTexts = `
-A target that ends in a slash, or is . or .., is a directory in which the copy gets
-the name of its source, and so is the target of several sources. Otherwise it is
-the copy's own name. What is in a directory and not in its source stays there.
+A target that ends in a slash, or is . or .. or a home directory, is a directory in
+which the copy gets the name of its source, and so is the target of several sources.
+Otherwise it is the copy's own name. What is in a directory and not in its source
+stays there. "get" makes the directories that its target is in.
+
+A name at the other host may begin with ~ or ~USER, and have *, ? and [a-z] as in a
+shell; \ in front takes their meaning from them. The host resolves it, so quote it
+here. A pattern that nothing matches is an error, and one for a target must match
+one file.
+
+A file that exists is replaced at one moment, by one with its permissions, owner,
+group, access control list and attributes; a new file gets the permissions of the
+source. Where a file can't be replaced, or would lose its owner by that, it is
+written in place, and standard error says so: a failure may then leave it
+incomplete. A device or a named pipe is written into. A symbolic link to a file is
+replaced.
 `
 	forwardOptions = `  -L [BIND:]PORT:HOST:PORT  listen here, connect from there
   -R [BIND:]PORT:HOST:PORT  listen there, connect from here

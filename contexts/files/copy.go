@@ -39,8 +39,10 @@ var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Conte
 //
 // A file is there under its name when it is complete and checked, and not
 // before; whatever goes wrong, a file that was there stays as it was, and
-// nothing else is left. The package comment says what holds in detail, and what
-// of it for trees. What the far side has already is not sent again.
+// nothing else is left. Files that can only be written in place are the
+// exception, see Options.Overwrite. The package comment says what holds in
+// detail, and what of it for trees. What the far side has already is not sent
+// again.
 //
 // The error is a *contexts.Error with the path of n. It names the file, here or
 // there, and is recognised by errors.Is: fs.ErrNotExist, fs.ErrPermission,

@@ -3,8 +3,8 @@
 //
 // [Put] and [Fetch] copy a file or a tree, [PutAll] one file to many contexts
 // over each link once. What appears at the target is complete and checked.
-// [FS] is the file system of a context's host, for everything else that one
-// does with files. What the master offers with [Offer] all contexts of its tree
+// [Glob] finds names there. [FS] is the file system of a context's host, for
+// everything else that one does with files. What the master offers with [Offer] all contexts of its tree
 // can read with [Resources].
 //
 // It is a package of its own because what a program does not import, its copies
@@ -71,7 +71,40 @@
 // context ends; only a SIGKILL of the receiver, or a crash of its host, leaves
 // it. On Linux that is so for the two system calls by which an existing target
 // is replaced. A failure leaves an existing target as it was. A symbolic link
-// that is the target is replaced, not followed.
+// to a file is replaced, not followed.
+//
+// Some files can't be replaced: a mount point, as /etc/hosts in a container; one
+// in a directory that is read-only or not ours; one whose owner or access list a
+// new file could not get. [Options.Overwrite] says what happens then. By default
+// the file is written in place, and the [Result] has a note of it. In place the
+// promise is a smaller one: the contents are checked as they always are, and
+// there is room for them before the first is written, but readers see the file
+// change, and a failure on the way leaves it incomplete, with [ErrIncomplete].
+// Contents that could be put aside are complete and checked before the target is
+// touched; that is not so with [InPlace], nor where the directory takes no file,
+// but for contents of up to 64 KiB.
+//
+// A device or a named pipe that is the target of a single file is written into;
+// with [Options.NoSpecial], and in a tree, it is an error. Its permissions and
+// time are not changed. A pipe is waited for until somebody reads it. Names such as
+// /dev/stdout and /dev/fd/3 stand for descriptors of the process that calls
+// Fetch, if that is the master, and are an error elsewhere. A socket is an error,
+// and so are a directory, and a link to one.
+//
+// # What a file keeps
+//
+// A file that exists keeps its permissions, owner and group, and on Linux its
+// access control list and extended attributes, labels of SELinux among them,
+// unless [Options] say otherwise. The new file has mode 0600 and is ours until
+// it has all of these, so that nobody can read it at any time who could not read
+// the old one. Where the owner or the group can't be kept, nobody gets more
+// than before but the user that copies, and the Result has a note. Set-user-ID,
+// set-group-ID and sticky bits and capabilities are not kept, as they were given
+// to the old contents.
+//
+// In a directory with the sticky bit where anybody can make files, such as /tmp,
+// a file or a pipe of another user is not trusted: nothing is written into it,
+// and a file that takes its place is like one that is new.
 //
 // Nothing waits for the disk, as nothing does in cp: after a crash of the
 // receiving host the target may be the old one, or lack data on file systems
@@ -111,7 +144,8 @@
 // the body as a uvarint, and the body, at most 256 KiB. The sender announces
 // entries (E) in an order in which directories come before what they hold. For
 // each file the receiver says what it needs (V): all, or nothing if the
-// checksum is such, or what lies behind an offset. The sender answers these in
+// checksum is such, or what lies behind an offset; and whether contents go straight
+// into the target. The sender answers these in
 // their order: with data (D), holes (H) and a checksum (F), behind the
 // acceptance (P) of an offset; or by saying that the file is the same (S). It
 // announces up to 1024 files ahead, so that a tree of small files costs no
@@ -122,7 +156,8 @@
 //
 // A sender runs three: one announces, one reads what the receiver says, one
 // computes checksums beside the caller, who writes. A receiver has one for
-// checksums and a few that write small files, and who passes a copy on for
+// checksums, a few that write small files, and one that ends a wait for a pipe or a
+// device with the connection, and who passes a copy on for
 // PutAll has one for each direction. All have ended when the functions return.
 // Offer starts one that ends when the tree does; a context that asks its parent
 // for a resource has one until the answer is there.

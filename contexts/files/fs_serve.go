@@ -221,7 +221,7 @@ func readFile(t tree, name string) ([]byte, error) {
 }
 
 func writeFile(t tree, name string, b []byte, perm fs.FileMode) error {
-	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|noControl, perm)
 	if err != nil {
 		return err
 	}

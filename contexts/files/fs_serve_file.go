@@ -117,7 +117,7 @@ var fileConn = contexts.NewConnFunc("mitosis.files.file", func(_ context.Context
 	if err != nil {
 		return reason(err)
 	}
-	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags), q.Mode)
+	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags)|noControl, q.Mode)
 	done()
 	if err != nil {
 		return reason(err)

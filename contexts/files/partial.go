@@ -27,6 +27,10 @@ func partialName(base string) string {
 // something under that name.
 func findPartial(d *dir, base string) (*temp, fs.FileInfo) {
 	name := partialName(base)
+	// Devices do things when they are opened.
+	if info, err := d.root.Lstat(name); err != nil || !mayContinue(info) {
+		return nil, nil
+	}
 	f, err := d.root.OpenFile(name, os.O_RDWR|openCalmly, 0)
 	if err != nil {
 		return nil, nil

@@ -120,9 +120,17 @@ func findResource(ctx context.Context, self *contexts.Node, name string) (*resou
 	})
 }
 
+var errNotRegular = fmt.Errorf("%w: not a regular file", fs.ErrInvalid)
+
 func readResource(fsys fs.FS, name string) (*resource, error) {
 	if fsys == nil {
 		return nil, fs.ErrNotExist
+	}
+	if s, ok := fsys.(fs.StatFS); ok {
+		// Opening a named pipe would wait for somebody who writes to it.
+		if info, err := s.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+			return nil, errNotRegular
+		}
 	}
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -146,7 +154,7 @@ func readResource(fsys fs.FS, name string) (*resource, error) {
 		return r, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: not a regular file", fs.ErrInvalid)
+		return nil, errNotRegular
 	}
 	r.Data, err = io.ReadAll(io.LimitReader(f, maxResource+1))
 	if err == nil && len(r.Data) > maxResource {

@@ -79,7 +79,7 @@ func (s *source) hash() error {
 	case s.root != nil:
 		return s.failure("", syscall.EISDIR)
 	case !ok || !s.info.Mode().IsRegular():
-		return s.failure("", fmt.Errorf("%w: not a regular file", fs.ErrInvalid))
+		return s.failure("", errNotRegular)
 	}
 	c := newChecksum()
 	defer c.close()

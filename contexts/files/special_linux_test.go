@@ -283,3 +283,27 @@ func TestFilesOfOthersInATemporaryDirectory(t *testing.T) {
 		}
 	}
 }
+
+// Nobody who asks for a resource waits for whoever may write to a pipe.
+func TestAPipeIsNoResource(t *testing.T) {
+	dir := t.TempDir()
+	makeFifo(t, filepath.Join(dir, "pipe"))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	got := make(chan error, 1)
+	go func() {
+		_, err := readResource(root.FS(), "pipe")
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		if !errors.Is(err, fs.ErrInvalid) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for a writer")
+	}
+}
