@@ -23,7 +23,7 @@ import (
 var awkwardPlaces = lab.Host{
 	Files: map[string]string{
 		"/srv/hosts": "old\n", "/srv/below": "old\n", "/srv/ro/mounted": "old\n",
-		"/srv/theirs/mine": "old\n", "/srv/theirs/root's": "old\n",
+		"/srv/theirs/mine": "old\n", "/srv/theirs/root's": "old\n", "/srv/theirs/team": "old\n",
 		"/srv/mine/team": "old\n", "/srv/mine/secret": "old\n", "/srv/mine/listed": "old\n",
 		"/srv/secret": "old\n", "/srv/file": "old\n",
 	},
@@ -31,7 +31,7 @@ var awkwardPlaces = lab.Host{
 		"mknod -m 666 /srv/null c 1 3; mknod -m 666 /srv/full c 1 7; ln -s null /srv/linked; ln -s mine /srv/todir; ln -s file /srv/tofile; mkfifo -m 622 /srv/pipe",
 		"mount --bind /srv/below /srv/hosts",
 		"mount --bind /srv/ro /srv/ro; mount --bind /srv/below /srv/ro/mounted; mount -o remount,bind,ro /srv/ro",
-		"chown deploy /srv/theirs/mine; chown deploy /srv/mine",
+		"chown deploy /srv/theirs/mine; chown deploy /srv/mine; chown root:deploy /srv/theirs/team; chmod 660 /srv/theirs/team",
 		"cd /srv/mine; chown root:deploy team; chmod 660 team; chown root:app secret; chmod 640 secret; chmod 660 listed; setfacl -m u:deploy:rw listed",
 		"chown root:app /srv/secret; chmod 640 /srv/secret; setfacl -m u:deploy:r /srv/secret; setfattr -n user.note -v kept /srv/secret",
 	},
@@ -72,6 +72,9 @@ func TestPutOntoAwkwardTargets(t *testing.T) {
 		{[]string{"put", o.path, "/srv/tree/1", "/srv/theirs/mine"}, result{small + "/srv/theirs/mine\n", "written in place: permission denied", 0}, show + "/srv/theirs/mine", "644 deploy:root 1\n"},
 		{[]string{"put", o.path, "/srv/big", "/srv/theirs/mine"}, result{large + "/srv/theirs/mine\n", "written in place: permission denied", 0}, show + "/srv/theirs/mine", "644 deploy:root 1\n"},
 		{[]string{"put", o.path, "/srv/big", "/srv/theirs/root's"}, result{err: "root's: permission denied\n", status: 1}, "cat /srv/theirs/root*", "old\n"},
+		{[]string{"put", "-mode", "664", o.path, "/srv/big", "/srv/theirs/team"}, result{err: "team: permission denied; in place: operation not permitted\n", status: 1}, "cat /srv/theirs/team", "old\n"},
+		{[]string{"put", "-times", o.path, "/srv/tree/1", "/srv/theirs/team"}, result{err: "team: permission denied; in place: operation not permitted\n", status: 1}, "cat /srv/theirs/team", "old\n"},
+		{[]string{"put", o.path, "/srv/tree/1", "/srv/theirs/team"}, result{small + "/srv/theirs/team\n", "written in place: permission denied", 0}, show + "/srv/theirs/team", "660 root:deploy 1\n"},
 		{[]string{"put", o.path, "/srv/big", "/srv/mine/team"}, result{large + "/srv/mine/team\n", "written in place: operation not permitted", 0}, show + "/srv/mine/team", "660 root:deploy 1\n"},
 		{[]string{"put", "-replace", o.path, "/srv/tree/1", "/srv/mine/team"}, result{small + "/srv/mine/team\n", "could not keep its owner and group: operation not permitted", 0}, show + "/srv/mine/team", "660 deploy:deploy 1\n"},
 		{[]string{"put", o.path, "/srv/tree/1", "/srv/mine/secret"}, result{small + "/srv/mine/secret\n", "could not keep its owner and group", 0}, show + "/srv/mine/secret", "600 deploy:deploy 1\n"},

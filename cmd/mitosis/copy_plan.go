@@ -44,7 +44,7 @@ func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]
 			}
 			jobs = append(jobs, job)
 		}
-		return jobs, nil
+		return distinct(jobs), nil
 	}
 }
 
@@ -80,8 +80,22 @@ func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]
 				jobs = append(jobs, job)
 			}
 		}
-		return jobs, nil
+		return distinct(jobs), nil
 	}
+}
+
+// distinct makes errors of copies that would take the place of others of the same
+// command.
+func distinct(jobs []fromTo) []fromTo {
+	first := make(map[string]string)
+	for i, j := range jobs {
+		if other, taken := first[j.to]; taken && j.err == nil {
+			jobs[i].err = fmt.Errorf("%s and %s would both be %s", printable(other), printable(j.from), printable(j.to))
+		} else if j.err == nil {
+			first[j.to] = j.from
+		}
+	}
+	return jobs
 }
 
 func noName(source string) error {

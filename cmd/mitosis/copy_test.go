@@ -57,6 +57,8 @@ func TestTargetsOfCopies(t *testing.T) {
 		"get a b c":          "a>c/a b>c/b",
 		"get a /x/b c/":      "a>c/a /x/b>c/b",
 		"get a / c":          "!no name",
+		"get a /x/a c":       "!a and /x/a would both be c/a",
+		"put a x/b x/a /c":   "!a and x/a would both be /c/a",
 		"put a ~":            "a>~/a",
 		"put a ~bob":         "a>~bob/a",
 		"put a ~/b":          "a>~/b",
@@ -78,6 +80,7 @@ func TestTargetsOfCopies(t *testing.T) {
 			jobs, err = task.plan(t.Context(), nil)
 			for _, j := range jobs {
 				got = append(got, j.from+">"+j.to)
+				err = errors.Join(err, j.err)
 			}
 		}
 		if text, fails := strings.CutPrefix(want, "!"); fails {

@@ -118,10 +118,10 @@ func (a attributes) prepare(f *os.File, info fs.FileInfo) error {
 	if owner {
 		mode &= 0o700
 	}
-	if mode != now {
-		// Where only bits are in the way that writing takes away, and we are not
-		// the owner, there is nothing to be done.
-		if err := f.Chmod(mode); err != nil && mode != now.Perm() {
+	if mode != now || a.told && a.mode != now {
+		// It is known now whether we may set the mode. Where only bits are in the way
+		// that writing takes away, there is nothing to be done.
+		if err := f.Chmod(mode); err != nil && (a.told || mode != now.Perm()) {
 			return err
 		}
 	}

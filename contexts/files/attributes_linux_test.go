@@ -101,7 +101,11 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 			setXattr(t, to, "user.large", bytes.Repeat([]byte("y"), 2000))
 			return nil
 		},
-		"attributes of root": func(t *testing.T, to string) error { setXattr(t, to, "trusted.x", []byte("y")); return nil },
+		"attributes of root": func(t *testing.T, to string) error {
+			setXattr(t, to, "trusted.x", []byte("y"))
+			setXattr(t, to, "security.label", []byte("system_u:object_r:etc_t:s0\x00"))
+			return nil
+		},
 	} {
 		for _, size := range inPlaceSizes {
 			for _, o := range []Options{{}, {Overwrite: Replace}, {Overwrite: InPlace}, {Resume: true, Times: true}} {

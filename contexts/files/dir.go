@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 )
 
@@ -16,6 +17,10 @@ type dir struct {
 	path string   // absolute, for messages
 	made bool     // it was made by this copy and held nothing
 
+	// stuck returns why no file in it can be replaced, as far as that can be told
+	// beforehand.
+	stuck func() error
+
 	holders atomic.Int32
 }
 
@@ -27,6 +32,7 @@ func newDir(root *os.Root, path string, made bool) (*dir, error) {
 		return nil, err
 	}
 	d := &dir{root: root, file: f, path: path, made: made}
+	d.stuck = sync.OnceValue(func() error { return mayMakeIn(d) })
 	d.holders.Store(1)
 	return d, nil
 }

@@ -27,12 +27,12 @@ func (r *receiver) mayBeInPlace(old *standing) bool {
 
 // mustBeInPlace reports whether contents have to go into the file that is there
 // as they come: there is no place to put them aside.
-func (f *file) mustBeInPlace() bool {
+func (f *file) mustBeInPlace(d *dir) bool {
 	if f.r.o.Overwrite == InPlace {
 		// Resume has its own file beside the target.
-		return !f.mayResume() || f.stuck != nil
+		return !f.mayResume() || d.stuck() != nil
 	}
-	return f.r.mayBeInPlace(f.old) && f.stuck != nil
+	return f.r.mayBeInPlace(f.old) && d.stuck() != nil
 }
 
 // openOutput opens what the contents are written to, where that is not a file
@@ -48,7 +48,7 @@ func (f *file) openOutput(d *dir, base string) (*temp, error) {
 	case f.r.o.Overwrite == InPlace:
 		return f.openInPlace(d, base, f.old)
 	}
-	err := f.stuck
+	err := d.stuck()
 	if err == nil {
 		var t *temp
 		if t, err = createTemp(d); err == nil {
@@ -94,6 +94,10 @@ func (f *file) openInPlace(d *dir, base string, old *standing) (*temp, error) {
 		err = reserve(now, f.Size)
 	}
 	a := f.r.attributes(&f.entry)
+	if err == nil && !a.mtime.IsZero() {
+		// It is known now whether we may.
+		err = d.root.Chtimes(base, time.Time{}, info.ModTime())
+	}
 	if err == nil {
 		err = a.prepare(now, info)
 	}
@@ -205,7 +209,7 @@ func (f *file) contentsInto(t *temp, to *os.File) error {
 		if _, err := to.Write(f.small); err != nil {
 			return err
 		}
-		return to.Truncate(f.at)
+		return f.cut(to)
 	}
 	from := t.f
 	if t.name != "" {
@@ -246,6 +250,17 @@ func (f *file) contentsInto(t *temp, to *os.File) error {
 	}
 	if err != nil {
 		return err
+	}
+	return f.cut(to)
+}
+
+// cut gives a file that was written its length. Behind the last data there may be
+// a hole, or what was there before. Files of /proc have no length that could be set.
+func (f *file) cut(to *os.File) error {
+	if f.holes == 0 {
+		if info, err := to.Stat(); err == nil && info.Size() <= f.at {
+			return nil
+		}
 	}
 	return to.Truncate(f.at)
 }

@@ -136,3 +136,34 @@ func TestPutAllFailsForSome(t *testing.T) {
 		}
 	}
 }
+
+// What is written in place at many contexts is told of each.
+func TestPutAllInPlace(t *testing.T) {
+	self := start(t, nil)
+	hop := child(t, self)
+	nodes := []*contexts.Node{hop, child(t, hop), child(t, hop)}
+	for _, size := range []int{10, 3 << 20} {
+		from := filepath.Join(t.TempDir(), "from")
+		writeFile(t, from, pattern(size))
+		var dirs []string
+		for _, n := range nodes {
+			dir := t.TempDir()
+			dirs = append(dirs, dir)
+			writeFile(t, filepath.Join(dir, "target"), []byte("old"))
+			if err := os.Link(filepath.Join(dir, "target"), filepath.Join(dir, "other")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := workIn.Call(t.Context(), n, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, r := range files.PutAll(t.Context(), nodes, from, "target", &files.Options{Overwrite: files.InPlace}) {
+			if r.Err != nil || r.Value.SHA256 != sha256.Sum256(pattern(size)) {
+				t.Errorf("%v: %+v, %v", nodes[i], r.Value, r.Err)
+			}
+			if b, err := os.ReadFile(filepath.Join(dirs[i], "other")); err != nil || !bytes.Equal(b, pattern(size)) {
+				t.Errorf("%v: by its other name there are %d bytes, %v", nodes[i], len(b), err)
+			}
+		}
+	}
+}

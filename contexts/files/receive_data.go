@@ -165,8 +165,7 @@ func (f *file) finish(size int) error {
 	}
 	f.begun(f.temp)
 	if f.temp.way != intoSpecial {
-		// Behind the last data there may be a hole, or what was there before.
-		err = f.temp.f.Truncate(f.at)
+		err = f.cut(f.temp.f)
 	}
 	if err == nil {
 		err = f.settle(f.temp, f.base)
@@ -204,7 +203,7 @@ func (f *file) writeSmall() error {
 			return f.fail(err)
 		}
 		if _, err = t.f.Write(f.small); err == nil && t.way == inPlace {
-			err = t.f.Truncate(f.at)
+			err = f.cut(t.f)
 		}
 		if err == nil {
 			err = f.settle(t, base)

@@ -15,9 +15,8 @@ type file struct {
 	r    *receiver
 	want verdict
 
-	old   *standing // what has its name; nil: nothing
-	stuck error     // why that can't be replaced, as far as it is known beforehand
-	sum   []byte    // of all of it, as the sender says; nil: not come yet
+	old *standing // what has its name; nil: nothing
+	sum []byte    // of all of it, as the sender says; nil: not come yet
 
 	small  []byte           // contents, if the file is small
 	memory *[smallFile]byte // of small; nil: none has come
@@ -86,8 +85,7 @@ func (f *file) compare(d *dir, base string) error {
 		f.want.Direct = true
 		return nil
 	case old.kind == standsFile:
-		f.stuck = mayMakeIn(d)
-		f.want.Direct = f.mustBeInPlace()
+		f.want.Direct = f.mustBeInPlace(d)
 	}
 	if old.kind != standsFile || f.Size <= 0 || old.info.Size() != f.Size {
 		return f.lookForPartial(d, base)

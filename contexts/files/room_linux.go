@@ -11,8 +11,9 @@ import (
 // as far as that can be told beforehand.
 func mayMakeIn(d *dir) error {
 	fd := int(d.file.Fd())
+	const kept = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND
 	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &st); err == nil && st.Attributes&unix.STATX_ATTR_APPEND != 0 {
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &st); err == nil && st.Attributes&kept != 0 {
 		return unix.EPERM
 	}
 	return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
