@@ -177,7 +177,7 @@ func (f *Dir) Remove(name string) error { return f.just(fsRemove, fsRequest{Name
 // RemoveAll is os.RemoveAll. The root itself is never removed.
 func (f *Dir) RemoveAll(name string) error { return f.just(fsRemoveAll, fsRequest{Name: name}) }
 
-// Rename is os.Rename.
+// Rename is os.Rename: what has the new name is replaced, whatever it is.
 func (f *Dir) Rename(oldname, newname string) error {
 	return f.just(fsRename, fsRequest{Name: oldname, Other: newname})
 }

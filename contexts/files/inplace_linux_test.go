@@ -18,6 +18,9 @@ import (
 // inPlaceSizes are contents that are gathered in memory, and that are not.
 var inPlaceSizes = []int{0, 10, smallFile + 1, 3*blockSize + 5}
 
+// longer is more than the smallest of them.
+const longer = "what was there, and is longer than ten bytes"
+
 func inode(t *testing.T, path string) uint64 {
 	t.Helper()
 	var st unix.Stat_t
@@ -74,12 +77,12 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 	for what, prepare := range map[string]func(t *testing.T, dir, to string){
 		"a mount point": func(t *testing.T, dir, to string) {
 			below := filepath.Join(t.TempDir(), "below")
-			write(t, below, []byte("what was there, and is longer than ten bytes"))
+			write(t, below, []byte(longer))
 			mountOver(t, below, to)
 		},
 		"a read-only directory": func(t *testing.T, dir, to string) {
 			below := filepath.Join(t.TempDir(), "below")
-			write(t, below, []byte("what was there, and is longer than ten bytes"))
+			write(t, below, []byte(longer))
 			mountOver(t, below, to)
 			if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
 				t.Fatal(err)
@@ -97,14 +100,14 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					}
 					from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(dir, "to")
 					write(t, from, noise(size))
-					write(t, to, []byte("what was there, and is longer than ten bytes"))
+					write(t, to, []byte(longer))
 					prepare(t, dir, to)
 					before := inode(t, to)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: Replace, Resume: resume}, -1)
 					if !cannotReplace(err) || !cannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
 						t.Errorf("it was to be replaced, which is impossible: %v; %v", err, getErr)
 					}
-					if b, err := os.ReadFile(to); err != nil || string(b) != "what was there, and is longer than ten bytes" {
+					if b, err := os.ReadFile(to); err != nil || string(b) != longer {
 						t.Errorf("it has changed all the same: %d bytes, %v", len(b), err)
 					}
 					then := time.Unix(1_000_000_000, 0)

@@ -126,6 +126,21 @@ func TestATreeArrives(t *testing.T) {
 	}
 }
 
+// However long the names of what is skipped are, the copy tells some and ends well.
+func TestManyAreSkipped(t *testing.T) {
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from", strings.Repeat("d", 200), strings.Repeat("e", 200))
+	write(t, filepath.Join(from, "f"), noise(10))
+	const many = 700
+	for i := range many {
+		makeFifo(t, filepath.Join(from, fmt.Sprint(strings.Repeat("p", 200), i)))
+	}
+	res := mustCopy(t, filepath.Join(dir, "from"), filepath.Join(dir, "to"), Options{})
+	if n := len(res.Skipped); n < 100 || n >= many {
+		t.Errorf("%d are told of", n)
+	}
+}
+
 func TestATreeInTheWayOfAnother(t *testing.T) {
 	for what, c := range map[string]struct {
 		make func(to string) error

@@ -122,7 +122,11 @@ type Result struct {
 	Notes []Note
 }
 
-const maxSkipped = 1000
+// The bounds of what is told of skipped files, which travels in one record.
+const (
+	maxSkipped     = 1000
+	maxSkippedSize = 128 << 10 // bytes
+)
 
 // entry announces one file, directory or symbolic link.
 type entry struct {

@@ -17,6 +17,7 @@ type walker struct {
 	o       Options
 	emit    func(*entry) bool // false: enough
 	skipped []string
+	size    int // of skipped, in bytes
 	entries int
 }
 
@@ -70,8 +71,9 @@ func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
 			return w.src.failure(path, err)
 		}
 	default:
-		if len(w.skipped) < maxSkipped {
+		if len(w.skipped) < maxSkipped && w.size+len(path) <= maxSkippedSize {
 			w.skipped = append(w.skipped, path)
+			w.size += len(path)
 		}
 		return nil
 	}
