@@ -107,43 +107,42 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 			return nil
 		},
 	} {
-		for _, size := range inPlaceSizes {
+		for _, size := range []int{10, minPartial + 5} {
 			for _, o := range []Options{{}, {Overwrite: Replace}, {Overwrite: InPlace}, {Resume: true, Times: true}} {
-				for _, named := range []bool{false, true} {
-					for _, tree := range []bool{false, true} {
-						t.Run(fmt.Sprint(what, size, o.Overwrite, o.Resume, named, tree), func(t *testing.T) {
-							noUnnamed.Store(named)
-							defer noUnnamed.Store(false)
-							from, dir := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "there")
-							target := filepath.Join(dir, "to")
-							write(t, filepath.Join(from, "to"), noise(size))
-							write(t, target, []byte("old"))
-							// A list that the directory gives to new files is none of the target's.
-							setXattr(t, dir, "system.posix_acl_default", guestList(7))
-							if err := prepare(t, target); err != nil {
-								t.Fatal(err)
-							}
-							if err := errors.Join(os.Chown(dir, 9, 10), os.Chmod(dir, 0o711)); err != nil {
-								t.Fatal(err)
-							}
-							before, dirBefore := described(t, target), described(t, dir)
-							var res Result
-							if tree {
-								res = mustCopy(t, from, dir, o)
-							} else {
-								res = mustCopy(t, filepath.Join(from, "to"), target, o)
-							}
-							if after := described(t, target); after != before || len(res.Notes) != 0 {
-								t.Errorf("it is\n%s and was\n%s; %+v", after, before, res.Notes)
-							}
-							if after := described(t, dir); after != dirBefore {
-								t.Errorf("the directory is\n%s and was\n%s", after, dirBefore)
-							}
-							if b, err := os.ReadFile(target); err != nil || !bytes.Equal(b, noise(size)) {
-								t.Errorf("%d bytes, %v", len(b), err)
-							}
-						})
-					}
+				for _, how := range []string{"", "named", "tree"} {
+					named, tree := how == "named", how == "tree"
+					t.Run(fmt.Sprint(what, size, o.Overwrite, o.Resume, how), func(t *testing.T) {
+						noUnnamed.Store(named)
+						defer noUnnamed.Store(false)
+						from, dir := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "there")
+						target := filepath.Join(dir, "to")
+						write(t, filepath.Join(from, "to"), noise(size))
+						write(t, target, []byte("old"))
+						// A list that the directory gives to new files is none of the target's.
+						setXattr(t, dir, "system.posix_acl_default", guestList(7))
+						if err := prepare(t, target); err != nil {
+							t.Fatal(err)
+						}
+						if err := errors.Join(os.Chown(dir, 9, 10), os.Chmod(dir, 0o711)); err != nil {
+							t.Fatal(err)
+						}
+						before, dirBefore := described(t, target), described(t, dir)
+						var res Result
+						if tree {
+							res = mustCopy(t, from, dir, o)
+						} else {
+							res = mustCopy(t, filepath.Join(from, "to"), target, o)
+						}
+						if after := described(t, target); after != before || len(res.Notes) != 0 {
+							t.Errorf("it is\n%s and was\n%s; %+v", after, before, res.Notes)
+						}
+						if after := described(t, dir); after != dirBefore {
+							t.Errorf("the directory is\n%s and was\n%s", after, dirBefore)
+						}
+						if b, err := os.ReadFile(target); err != nil || !bytes.Equal(b, noise(size)) {
+							t.Errorf("%d bytes, %v", len(b), err)
+						}
+					})
 				}
 			}
 		}
@@ -256,7 +255,7 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 	asRoot(t)
 	dir := filepath.Join(t.TempDir(), "d")
 	from := [2]string{filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "from")}
-	for i, size := range []int{1000, blockSize + 1} {
+	for i, size := range []int{1000, minPartial + 1} {
 		write(t, from[i], noise(size))
 		if err := os.Chmod(from[i], 0o644); err != nil {
 			t.Fatal(err)
@@ -314,7 +313,7 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 			}
 		}
 	}()
-	for i := range 400 {
+	for i := range 200 {
 		noUnnamed.Store(i%4 < 2)
 		o := Options{}
 		switch i % 8 {

@@ -48,13 +48,16 @@ func newPipe(budget int) (a, b *pipe) {
 
 func (p *pipe) Reset(err error) {
 	p.mu.Lock()
-	if *p.err == nil {
+	first := *p.err == nil
+	if first {
 		*p.err, *p.from = err, p
-		close(p.done)
 	}
 	p.mu.Unlock()
 	p.Conn.Close()
 	p.peer.Conn.Close()
+	if first {
+		close(p.done) // now that nothing can be written
+	}
 }
 
 func (p *pipe) reason(err error) error {

@@ -29,8 +29,7 @@ func (r *receiver) mayBeInPlace(old *standing) bool {
 // as they come: there is no place to put them aside.
 func (f *file) mustBeInPlace(d *dir) bool {
 	if f.r.o.Overwrite == InPlace {
-		// Resume has its own file beside the target.
-		return !f.mayResume() || d.stuck() != nil
+		return !f.mayResume(d) // which has its own file beside the target
 	}
 	return f.r.mayBeInPlace(f.old) && d.stuck() != nil
 }

@@ -34,7 +34,7 @@ func (f *file) open(have int64) error {
 		return err
 	}
 	f.dir, f.base = d.hold(), base
-	if f.mayResume() && !f.want.Direct {
+	if f.mayResume(d) {
 		f.temp = openPartial(d, base, have)
 	}
 	if f.temp == nil && have > 0 {

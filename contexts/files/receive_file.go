@@ -131,11 +131,13 @@ func (r *receiver) checksum(sparse bool) *checksum {
 
 // mayResume reports whether what comes of the file is kept if it is
 // interrupted.
-func (f *file) mayResume() bool { return f.r.o.Resume && f.Size >= minPartial && !f.Sparse }
+func (f *file) mayResume(d *dir) bool {
+	return f.r.o.Resume && f.Size >= minPartial && !f.Sparse && !f.want.Direct && d.stuck() == nil
+}
 
 // lookForPartial looks for what came of the file earlier.
 func (f *file) lookForPartial(d *dir, base string) error {
-	if !f.mayResume() || f.want.Direct {
+	if !f.mayResume(d) {
 		return nil
 	}
 	t, info := findPartial(d, base)
