@@ -2,10 +2,14 @@
 // clients of it, for programs that are written for github.com/pkg/sftp and for
 // tools that speak the protocol.
 //
+// The server speaks version 3 with the extensions of OpenSSH 9.2, and answers as
+// that does. Requests take effect one after the other, in the order in which they
+// were sent.
+//
 // It is a package of its own because it makes the image larger: a program that
-// does not import it does not carry it. Where nothing asks for SFTP itself, Put,
-// Fetch and FS of [contexts.Node] do more: they check what they copy, replace
-// files as a whole and keep the meaning of errors.
+// does not import it does not carry it. Where nothing asks for SFTP itself,
+// package contexts/files does more: it checks what it copies, replaces files as
+// a whole and keeps the meaning of errors.
 //
 //	client, err := sftp.NewClient(ctx, node)
 //	if err != nil {
@@ -21,7 +25,6 @@ package sftp
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 
 	"github.com/pkg/sftp"
@@ -41,30 +44,6 @@ type Options struct {
 var serve = contexts.NewConnFunc("mitosis.sftp", func(_ context.Context, conn net.Conn, o Options) error {
 	return Serve(conn, o)
 })
-
-// Serve serves SFTP on a connection until its other side closes it. It is for
-// programs that get the connection elsewhere, such as an ssh server's
-// subsystem.
-func Serve(conn io.ReadWriteCloser, o Options) error {
-	var options []sftp.ServerOption
-	if o.ReadOnly {
-		options = append(options, sftp.ReadOnly())
-	}
-	if o.Dir != "" {
-		options = append(options, sftp.WithServerWorkingDirectory(o.Dir))
-	}
-	if !o.ReadOnly {
-		conn = newAmender(conn, o.Dir)
-	}
-	server, err := sftp.NewServer(conn, options...)
-	if err != nil {
-		return err
-	}
-	if err := server.Serve(); !errors.Is(err, io.EOF) {
-		return err
-	}
-	return nil
-}
 
 // Dial returns a connection to a server that is started in the context, for
 // clients that speak the protocol themselves. ctx bounds the opening.

@@ -3,13 +3,11 @@ package sftp_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	pkgsftp "github.com/pkg/sftp"
@@ -67,30 +65,6 @@ func TestAClientThroughANode(t *testing.T) {
 	}
 }
 
-func TestReadOnly(t *testing.T) {
-	n := child(t)
-	dir := t.TempDir()
-	conn, err := sftp.Dial(t.Context(), n, sftp.Options{ReadOnly: true, Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	client, err := pkgsftp.NewClientPipe(conn, conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if wd, err := client.Getwd(); err != nil || wd != dir {
-		t.Errorf("%q, %v", wd, err)
-	}
-	if err := client.Mkdir(filepath.Join(dir, "x")); err == nil {
-		t.Error("a directory was made")
-	}
-	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
-		t.Errorf("%v, %v", list, err)
-	}
-}
-
 func TestAContextThatIsGone(t *testing.T) {
 	n := child(t)
 	if err := n.Close(); err != nil {
@@ -143,51 +117,5 @@ func TestWhatALinkHoldsIsKept(t *testing.T) {
 	}
 	if err := client.Symlink("", "empty"); err == nil {
 		t.Error("a link that holds nothing was made")
-	}
-}
-
-// The mode of a directory that a request asks for is its mode from the
-// beginning, with the umask off, and a request for none gets all else.
-func TestTheModeOfADirectory(t *testing.T) {
-	dir := t.TempDir()
-	conn, err := sftp.Dial(t.Context(), child(t), sftp.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	const mkdir = "\x0e\x00\x00\x00\x07\x00\x00\x00\x01"
-	const ok, failure = 0, 4
-	for _, c := range []struct {
-		attrs  string
-		mode   fs.FileMode
-		status byte
-	}{
-		{"\x00\x00\x00\x04\x00\x00\x41\xc0", fs.ModeDir | 0o700, ok},
-		{"\x00\x00\x00\x07" + strings.Repeat("\x00", 16) + "\x00\x00\x03\xc0", fs.ModeDir | fs.ModeSticky | 0o700, ok},
-		{"\x00\x00\x00\x00", fs.ModeDir | 0o755, ok},
-		{"\x00\x00\x00\x00", fs.ModeDir | 0o755, failure},     // it is there
-		{"\x00\x00\x00\x04\x00", fs.ModeDir | 0o755, failure}, // cut off
-	} {
-		name := filepath.Join(dir, "d")
-		if c.status == ok {
-			_ = os.Remove(name)
-		}
-		request := mkdir + "d" + c.attrs
-		if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)); err != nil {
-			t.Fatal(err)
-		}
-		answer := make([]byte, 4+1+4+4)
-		if _, err := io.ReadFull(conn, answer); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(answer))+4-int64(len(answer))); err != nil {
-			t.Fatal(err)
-		}
-		if answer[4] != 101 || answer[8] != 7 || answer[12] != c.status {
-			t.Errorf("%q: % x", c.attrs, answer)
-		}
-		if s, err := os.Stat(name); err != nil || s.Mode() != c.mode {
-			t.Errorf("%q: %v, %v", c.attrs, s.Mode(), err)
-		}
 	}
 }

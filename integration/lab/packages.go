@@ -23,6 +23,7 @@ const PostgreSQL = "/usr/lib/postgresql/*/bin/postgres"
 var Packages = []Package{
 	{"openssh-server", "sshd"},
 	{"openssh-client", "ssh"},
+	{"openssh-sftp-server", "/usr/lib/openssh/sftp-server"},
 	{"dropbear-bin", "dropbear"},
 	{"sudo", "sudo"},
 	{"opendoas", "doas"},
