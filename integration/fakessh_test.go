@@ -5,6 +5,8 @@ package integration
 import (
 	"context"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,9 +84,9 @@ func TestToolsThatSpeakSSH(t *testing.T) {
 	scenes := []scene{look(o.desk), look(o.web)}
 	t.Run("at once", func(t *testing.T) {
 		for _, a := range bothAccounts {
-			for _, tool := range tools {
+			for _, tool := range slices.Concat(tools, fileTools) {
 				t.Run(tool.name+" by "+a.name, func(t *testing.T) {
-					if tool.name == "sshfs" {
+					if strings.HasPrefix(tool.name, "sshfs") {
 						requireFUSE(t)
 					}
 					t.Parallel()
