@@ -6,7 +6,12 @@ import (
 	"errors"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
+
+// faceNames are the names under which this program is somebody else: all under which
+// OpenSSH has its ssh, or what runs it.
+var faceNames = [...]string{"ssh", "slogin", "scp", "sftp"}
 
 // Cmd is a local command whose calls of ssh reach contexts. It is used as an
 // exec.Cmd is; fields are to be set before Start, and where Env is, [Proxy.Environ]
@@ -32,7 +37,7 @@ func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd 
 		return &Cmd{Cmd: exec.CommandContext(ctx, name, arg...), err: err}
 	}
 	path := name
-	if name == "ssh" || name == "scp" || name == "sftp" {
+	if slices.Contains(faceNames[:], name) {
 		path = filepath.Join(filepath.Dir(proxy.Path()), name)
 	}
 	cmd := exec.CommandContext(ctx, path, arg...)

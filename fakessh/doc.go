@@ -18,7 +18,7 @@
 // # How
 //
 // A [Proxy] listens on a socket in a private directory, in memory, beside links to
-// this executable that are called ssh, scp and sftp. Under such a name, and with
+// this executable that are called ssh, slogin, scp and sftp. Under such a name, and with
 // the environment that the proxy makes, contexts.Init turns the process into a
 // shim. It passes its arguments and its descriptors to the proxy, and tells it of
 // signals; the proxy reads the command line, runs the command in the context,
@@ -31,9 +31,15 @@
 // A shim that dies takes its command at the far side with it. When the program
 // dies, or closes the proxy, the shims end with status 255; a command that the
 // program has started with [Command] gets SIGTERM when the program dies, where
-// the kernel does that. The directory is removed by Close; after a kill by a shim
-// that was there, or by the next proxy of this user. Only this user and root are
-// served.
+// the kernel does that. Only this user and root are served.
+//
+// What a tool has left running may call ssh later. It gets status 255 and a
+// sentence, not the real ssh: behind the private directory there is another in
+// PATH, which stays for good and is the same for all programs of the user. It is in
+// XDG_DATA_HOME, or ~/.local/share, or in memory where neither can be written to,
+// and has four scripts of a few lines in it. The private directory is removed by
+// Close; after a kill, and where a process still has it in its environment, by the
+// next proxy of this user that finds no such process.
 //
 // # The far side
 //

@@ -14,14 +14,20 @@ import (
 // The environment that leads a shim to its program: the path of a socket.
 const socketVariable = "MITOSIS_SSH"
 
-// The names in the private directory.
+// The names of the private directory, of the one that is behind it in PATH, and of
+// the socket.
 const (
-	dirPrefix  = "mitosis-ssh-"
-	socketName = "socket"
+	dirPrefix   = "mitosis-ssh-"
+	endedPrefix = "mitosis-ended-"
+	socketName  = "socket"
 )
 
-// faces are the names under which this program is somebody else.
-var faces = [...]string{"ssh", "scp", "sftp"}
+// isOurDir reports whether a directory is one that some program has in PATH for
+// its shim.
+func isOurDir(dir string) bool {
+	base := filepath.Base(dir)
+	return strings.HasPrefix(base, dirPrefix) || strings.HasPrefix(base, endedPrefix)
+}
 
 func init() { contexts.BeforeInit(face) }
 
@@ -30,18 +36,21 @@ func init() { contexts.BeforeInit(face) }
 // ssh.
 func face() {
 	name := filepath.Base(os.Args[0])
-	if !slices.Contains(faces[:], name) {
+	if !slices.Contains(faceNames[:], name) {
 		return
 	}
 	socket := os.Getenv(socketVariable)
-	if dir := filepath.Dir(os.Args[0]); socket == "" && strings.HasPrefix(filepath.Base(dir), dirPrefix) {
-		socket = filepath.Join(dir, socketName) // the environment was cleared on the way
+	if socket == "" {
+		// The environment was cleared on the way.
+		if dir := filepath.Dir(executedAs()); isOurDir(dir) {
+			socket = filepath.Join(dir, socketName)
+		}
 	}
 	if socket == "" {
 		return
 	}
-	if name == "ssh" {
-		os.Exit(runShim(socket, os.Args[1:]))
+	if name == "scp" || name == "sftp" {
+		os.Exit(runWrapped(name, socket, os.Args[1:]))
 	}
-	os.Exit(runWrapped(name, filepath.Join(filepath.Dir(socket), "ssh"), os.Args[1:]))
+	os.Exit(runShim(socket, os.Args[1:]))
 }

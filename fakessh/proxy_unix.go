@@ -21,10 +21,11 @@ import (
 
 // Proxy is the half that lives in the program. It listens on a socket in a
 // directory that only this user can enter, in memory where there is such a
-// place, along with links to this program that are called ssh, scp and sftp.
+// place, along with links to this program that are called ssh, scp and the like.
 type Proxy struct {
 	// Immutable.
 	dir    string
+	ended  string // the directory behind it in PATH: see endedDir
 	hosts  Hosts
 	ln     *net.UnixListener
 	ctx    context.Context
@@ -37,12 +38,16 @@ type Proxy struct {
 // Open makes a proxy, for tools that are started with its [Proxy.Environ]. The
 // commands that run for them end with ctx or Close.
 func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
+	self := selfPath()
+	ended, err := endedDir(self)
+	if err != nil {
+		return nil, fmt.Errorf("fakessh: no place for the ssh that is found when this program has ended: %w", err)
+	}
 	dir, err := makeDir()
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: no place for the shim: %w", err)
 	}
-	self := selfPath()
-	for _, name := range faces {
+	for _, name := range faceNames {
 		err = errors.Join(err, os.Symlink(self, filepath.Join(dir, name)))
 	}
 	var ln *net.UnixListener
@@ -52,7 +57,7 @@ func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: %w", errors.Join(err, removeDir(dir)))
 	}
-	p := &Proxy{dir: dir, hosts: hosts, ln: ln}
+	p := &Proxy{dir: dir, ended: ended, hosts: hosts, ln: ln}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	p.calls.Go(p.accept)
 	context.AfterFunc(p.ctx, func() { p.ln.Close() })
@@ -60,19 +65,20 @@ func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 }
 
 // Close ends all commands that run for shims, which end with status 255, and
-// removes the directory.
+// removes the directory. From then on an ssh that is started with the environment
+// does no more than say so, with status 255 as well.
 func (p *Proxy) Close() error {
 	p.once.Do(func() {
 		p.cancel()
 		p.ln.Close()
 		p.calls.Wait()
-		p.err = removeDir(p.dir)
+		p.err = retire(p.dir, p.ended)
 	})
 	return p.err
 }
 
 // Path returns the path of the shim, for tools that want it as an option.
-func (p *Proxy) Path() string { return filepath.Join(p.dir, faces[0]) }
+func (p *Proxy) Path() string { return filepath.Join(p.dir, faceNames[0]) }
 
 // Environ returns the variables with which tools find the shim, added to an
 // environment: PATH, so that whoever runs ssh, scp or sftp gets it, and those of
@@ -84,8 +90,8 @@ func (p *Proxy) Environ(env []string) []string {
 			path = v
 		}
 	}
-	env = append(env[:len(env):len(env)], socketVariable+"="+filepath.Join(p.dir, socketName), "PATH="+p.dir+":"+path, "GIT_SSH_VARIANT=ssh")
-	for _, name := range []string{"GIT_SSH", "GIT_SSH_COMMAND", "RSYNC_RSH", "SVN_SSH", "CVS_RSH", "BORG_RSH", "ANSIBLE_SSH_EXECUTABLE"} {
+	env = append(env[:len(env):len(env)], socketVariable+"="+filepath.Join(p.dir, socketName), "PATH="+p.dir+":"+p.ended+":"+path, "GIT_SSH_VARIANT=ssh")
+	for _, name := range []string{"GIT_SSH", "GIT_SSH_COMMAND", "RSYNC_RSH", "SVN_SSH", "CVS_RSH", "BORG_RSH", "AUTOSSH_PATH", "ANSIBLE_SSH_EXECUTABLE"} {
 		env = append(env, name+"="+p.Path())
 	}
 	return append(env, "ANSIBLE_SCP_EXECUTABLE="+filepath.Join(p.dir, "scp"), "ANSIBLE_SFTP_EXECUTABLE="+filepath.Join(p.dir, "sftp"))
@@ -225,16 +231,11 @@ func (r *rightsReader) close() {
 func makeDir() (string, error) {
 	var errs []error
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()} {
-		// The path becomes part of commands that a shell reads, and of PATH.
-		if !filepath.IsAbs(base) || strings.ContainsFunc(base, func(r rune) bool {
-			return !strings.ContainsRune("/-._+@", r) && (r < '0' || r > '9') && (r|32 < 'a' || r|32 > 'z')
-		}) {
+		if !isPlain(base) {
 			continue
 		}
 		left, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
-		for _, dir := range left {
-			sweep(dir)
-		}
+		sweep(left)
 		dir, err := os.MkdirTemp(base, dirPrefix)
 		if err == nil {
 			return dir, nil
@@ -244,42 +245,10 @@ func makeDir() (string, error) {
 	return "", errors.Join(errs...)
 }
 
-// sweep removes the directory of a program that is not there any more. One that
-// is being made has no socket, or one that nobody has refused yet.
-func sweep(dir string) {
-	s, err := os.Lstat(dir)
-	if err != nil || !s.IsDir() || !strings.HasPrefix(s.Name(), dirPrefix) {
-		return
-	}
-	if st, ok := s.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {
-		return
-	}
-	conn, err := net.Dial("unix", filepath.Join(dir, socketName))
-	if err == nil {
-		conn.Close()
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
-		_ = removeDir(dir)
-	}
-}
-
-// sweepAfter is sweep when the program has just closed a connection: if that is
-// because it is dying, the listener is closed next.
-func sweepAfter(dir string) {
-	for end := time.Now().Add(dying); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		sweep(dir)
-		if _, err := os.Lstat(dir); err != nil {
-			return
-		}
-	}
-}
-
-// dying is how long the kernel may take to close what a process had open.
-const dying = 200 * time.Millisecond
-
 // removeDir removes what Open made, and nothing else.
 func removeDir(dir string) error {
 	var errs []error
-	for _, name := range append(faces[:], socketName) {
+	for _, name := range append(faceNames[:], socketName) {
 		if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

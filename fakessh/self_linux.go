@@ -1,21 +1,71 @@
 package fakessh
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
+
+const ownLink = "/proc/self/exe"
 
 // selfPath is the path of this program: its name where that still is this
 // program, and else, as in memory, one that is good for as long as it runs.
-func selfPath() string {
-	const exe = "/proc/self/exe"
-	path, err := os.Readlink(exe)
+var selfPath = sync.OnceValue(func() string {
+	path, err := os.Readlink(ownLink)
 	if err == nil {
 		named, namedErr := os.Stat(path)
-		own, ownErr := os.Stat(exe)
+		own, ownErr := os.Stat(ownLink)
 		if namedErr == nil && ownErr == nil && os.SameFile(named, own) {
 			return path
 		}
 	}
-	return fmt.Sprintf("/proc/%d/exe", os.Getpid())
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ownDescriptor())
+})
+
+// unusual is a number that hardly any descriptor has. Process IDs are given out
+// anew: /proc/PID/exe would be another program then, which is not to be executed
+// by those who look for ssh.
+const unusual = 911
+
+// ownDescriptor opens this executable, for good.
+func ownDescriptor() int {
+	fd, err := unix.Open(ownLink, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, unusual)
+	if err != nil {
+		return fd // so few may be open here
+	}
+	unix.Close(fd)
+	return high
+}
+
+// executedAs is the path by which this program was executed, which the kernel puts
+// into its memory. The name in the arguments has no directory if it was found in PATH.
+func executedAs() string {
+	auxiliary, err := unix.Auxv()
+	if err != nil {
+		return os.Args[0]
+	}
+	const pathOfExec = 31 // AT_EXECFN
+	for _, a := range auxiliary {
+		if a[0] != pathOfExec {
+			continue
+		}
+		mem, err := os.Open("/proc/self/mem")
+		if err != nil {
+			break
+		}
+		defer mem.Close()
+		b := make([]byte, unix.PathMax)
+		n, _ := mem.ReadAt(b, int64(a[1])) // less where the memory ends
+		if path, _, ok := bytes.Cut(b[:n], []byte{0}); ok {
+			return string(path)
+		}
+	}
+	return os.Args[0]
 }

@@ -8,3 +8,7 @@ func selfPath() string {
 	path, _ := os.Executable()
 	return path
 }
+
+// executedAs is the path by which this program was executed, if whoever did so has
+// said it.
+func executedAs() string { return os.Args[0] }

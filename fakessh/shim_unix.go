@@ -44,10 +44,9 @@ func runShim(socket string, args []string) int {
 			signal.Notify(signals, s)
 		}
 	}
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	conn, err := dialProgram(socket)
 	if err != nil {
-		sweep(filepath.Dir(socket))
-		return failed(fmt.Errorf("%w: %w", errProgramGone, err))
+		return failed(err)
 	}
 	defer conn.Close()
 	s := &shim{conn: conn, orders: &sender{w: conn}, restore: func() {}}
@@ -61,16 +60,30 @@ func runShim(socket string, args []string) int {
 	case err == nil:
 		return status
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		sweepAfter(filepath.Dir(socket))
-		err = errProgramGone
+		err = errProgramEnded
 	}
 	return failed(err)
 }
 
-var errProgramGone = errors.New("the program that the way to the hosts leads through is gone")
+// dialProgram connects to the program that a shim belongs to.
+func dialProgram(socket string) (*net.UnixConn, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil && isNobody(err) {
+		err = errProgramEnded
+	}
+	return conn, err
+}
+
+// isNobody reports whether nobody listens on a socket: its program has ended, or
+// was killed.
+func isNobody(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+}
+
+var errProgramEnded = errors.New(endedText)
 
 func failed(err error) int {
-	fmt.Fprintf(os.Stderr, "ssh: %v\r\n", err)
+	fmt.Fprintf(os.Stderr, "%s: %v\r\n", filepath.Base(os.Args[0]), err)
 	return exitFailed
 }
 
@@ -200,10 +213,14 @@ func show(n news) {
 
 // runWrapped becomes scp or sftp, which look for ssh at a place of their own
 // unless they are told another.
-func runWrapped(name, ssh string, args []string) int {
-	status, err := passOn(name, append([]string{"-S", ssh}, args...))
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-	return status
+func runWrapped(name, socket string, args []string) int {
+	conn, err := dialProgram(socket)
+	if err == nil {
+		conn.Close()
+		ssh := filepath.Join(filepath.Dir(socket), "ssh")
+		_, err = passOn(name, append([]string{"-S", ssh}, args...))
+	}
+	return failed(err)
 }
 
 // passOn becomes the real program of a name. It returns only if that can't be.
@@ -226,7 +243,7 @@ func realProgram(name string) (string, error) {
 		path := filepath.Join(dir, name)
 		s, err := os.Stat(path)
 		switch {
-		case !filepath.IsAbs(dir), strings.HasPrefix(filepath.Base(dir), dirPrefix), err != nil:
+		case !filepath.IsAbs(dir), isOurDir(dir), err != nil:
 		case !s.Mode().IsRegular(), unix.Access(path, unix.X_OK) != nil, os.SameFile(s, self):
 		default:
 			return path, nil

@@ -1,0 +1,234 @@
+//go:build unix
+
+package fakessh
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// PATH is searched anew at each call, also by processes that outlive the program
+// whose shim they have in it: a script in the background, a daemon, a server of
+// tmux. They must not find the real ssh, which would go to whatever host has the
+// name, with the keys of the user. Nothing tells when the last of them has ended,
+// since daemons close what they have inherited. So behind the private directory
+// there is one in PATH that stays for good, where ssh is a script which says that
+// its program has ended. It is the same for all programs of the user.
+
+// endedText is said by every ssh whose program has ended.
+const endedText = "the program that this ssh belonged to has ended: the way to its hosts is gone"
+
+// endedScript is that ssh.
+const endedScript = `#!/bin/sh
+# Programs that use github.com/mitosis-go/mitosis/fakessh have this in the PATH of
+# their tools, behind their own ssh. Without it, a tool that outlives its program
+# would find the real ssh, and go to another host than it should.
+printf '%s: ` + endedText + `\r\n' "${0##*/}" >&2
+exit 255
+`
+
+// endedDir returns the directory with those scripts, and makes it where it is not
+// there or not as it should be. Where scripts can't be executed, links to self are
+// as good for as long as that has its name.
+func endedDir(self string) (string, error) {
+	places := []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()}
+	if home := os.Getenv("HOME"); home != "" {
+		places = append([]string{filepath.Join(home, ".local/share")}, places...)
+	}
+	// Only what is in a home is there after the user has logged out.
+	if data := os.Getenv("XDG_DATA_HOME"); data != "" {
+		places = append([]string{data}, places...)
+	}
+	var errs []error
+	try := func(content string, makeFace func(path string) error) string {
+		sum := sha256.Sum256([]byte(content))
+		for _, base := range places {
+			if !isPlain(base) {
+				continue
+			}
+			dir := filepath.Join(base, fmt.Sprintf("%s%x", endedPrefix, sum[:4]))
+			err := makeOwnDir(dir)
+			for _, name := range faceNames {
+				if err == nil {
+					err = makeFace(filepath.Join(dir, name))
+				}
+			}
+			if err == nil {
+				return dir
+			}
+			_ = os.Remove(dir) // if it was made for nothing
+			errs = append(errs, err)
+		}
+		return ""
+	}
+	dir := try(endedScript, makeEndedScript)
+	if dir == "" && !strings.HasPrefix(self, "/proc/") {
+		dir = try(self, func(path string) error { return makeLink(self, path) })
+	}
+	if dir == "" {
+		return "", errors.Join(errs...)
+	}
+	return dir, nil
+}
+
+// makeOwnDir makes a directory which nobody else can write to. It does not make
+// one below what is somebody else's: root, with the HOME of another user, leaves
+// that as it is.
+func makeOwnDir(dir string) error {
+	refused := func(path string) error {
+		return &os.PathError{Op: "use", Path: path, Err: errors.New("others can write there")}
+	}
+	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+		s, err := os.Stat(above)
+		if err != nil && above != "/" {
+			continue
+		}
+		if err != nil || s.Mode()&fs.ModeSticky == 0 && (!isThisUsers(s) || s.Mode().Perm()&0o002 != 0) {
+			return refused(above)
+		}
+		break
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	s, err := os.Lstat(dir)
+	if err == nil && (!s.IsDir() || !isThisUsers(s) || s.Mode().Perm()&0o022 != 0) {
+		err = refused(dir)
+	}
+	return err
+}
+
+func isThisUsers(s os.FileInfo) bool {
+	st, ok := s.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
+// makeEndedScript makes one of the scripts. An error says that it can't be, or that it
+// can't be executed there.
+func makeEndedScript(path string) error {
+	s, err := os.Lstat(path)
+	if err == nil && s.Mode().IsRegular() && isThisUsers(s) && s.Mode().Perm() == 0o755 {
+		if have, err := os.ReadFile(path); err == nil && string(have) == endedScript {
+			return mayExecute(path)
+		}
+	}
+	return replace(path, func(draft string) error {
+		// A process that another goroutine starts meanwhile must not have it open for
+		// writing: it could not be executed.
+		syscall.ForkLock.RLock()
+		err := os.WriteFile(draft, []byte(endedScript), 0o755)
+		syscall.ForkLock.RUnlock()
+		if err == nil {
+			err = os.Chmod(draft, 0o755) // whatever the umask is
+		}
+		if err == nil {
+			err = mayExecute(draft)
+		}
+		return err
+	})
+}
+
+// mayExecute fails for a script that is on a file system without execution, and
+// where there is no shell.
+func mayExecute(path string) error {
+	for _, p := range []string{path, "/bin/sh"} {
+		if err := unix.Access(p, unix.X_OK); err != nil {
+			return &os.PathError{Op: "execute", Path: p, Err: err}
+		}
+	}
+	return nil
+}
+
+// makeLink makes a symbolic link, in place of what is there.
+func makeLink(target, path string) error {
+	if have, err := os.Readlink(path); err == nil && have == target {
+		return nil
+	}
+	return replace(path, func(draft string) error { return os.Symlink(target, draft) })
+}
+
+// replace puts into the place of path what makeDraft makes under another name.
+func replace(path string, makeDraft func(draft string) error) error {
+	draft := fmt.Sprintf("%s.%d", path, os.Getpid())
+	_ = os.Remove(draft) // of a process that had our number
+	err := makeDraft(draft)
+	if err == nil {
+		err = os.Rename(draft, path)
+	}
+	if err != nil {
+		_ = os.Remove(draft)
+	}
+	return err
+}
+
+// isPlain reports whether a path can be part of PATH and of commands that a shell
+// reads.
+func isPlain(path string) bool {
+	return filepath.IsAbs(path) && !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/-._+@", r) && (r < '0' || r > '9') && (r|32 < 'a' || r|32 > 'z')
+	})
+}
+
+// retire removes the directory of a program that ends. Where it is known to some
+// process, which may call what is in it by its path, that says what the scripts say.
+func retire(dir, ended string) error {
+	if !areKnown([]string{dir})[dir] {
+		return removeDir(dir)
+	}
+	var err error
+	for _, name := range faceNames {
+		err = errors.Join(err, makeLink(filepath.Join(ended, name), filepath.Join(dir, name)))
+	}
+	if removeErr := os.Remove(filepath.Join(dir, socketName)); !errors.Is(removeErr, fs.ErrNotExist) {
+		err = errors.Join(err, removeErr)
+	}
+	return err
+}
+
+// sweep removes those directories whose programs have ended, unless some process
+// knows them.
+func sweep(dirs []string) {
+	var over []string
+	for _, dir := range dirs {
+		if isOver(dir) {
+			over = append(over, dir)
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	known := areKnown(over)
+	for _, dir := range over {
+		if !known[dir] {
+			_ = removeDir(dir)
+		}
+	}
+}
+
+// isOver reports whether a directory belongs to a program that has ended. One that
+// is being made has no socket, or one that nobody has refused yet.
+func isOver(dir string) bool {
+	s, err := os.Lstat(dir)
+	if err != nil || !s.IsDir() || !isThisUsers(s) {
+		return false
+	}
+	conn, err := net.Dial("unix", filepath.Join(dir, socketName))
+	if err == nil {
+		conn.Close()
+		return false
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return true
+	}
+	target, err := os.Readlink(filepath.Join(dir, faceNames[0]))
+	return err == nil && strings.HasPrefix(filepath.Base(filepath.Dir(target)), endedPrefix)
+}
