@@ -127,6 +127,21 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	return guard.KillDescendants(ctx, grace)
 }
 
+// KeepJobs has processes outlive this context that are left running by a command
+// which was started without the context's mark: see Unmarked.
+func KeepJobs() error { return guard.KeepJobs() }
+
+// Unmarked is an environment without the mark by which a context knows what was
+// started in it.
+func Unmarked(env []string) []string { return guard.Unmarked(env) }
+
+// LeftRunning lists the processes that were left running by those who started them,
+// and that KillDescendants would end.
+func LeftRunning() []Left { return guard.LeftRunning() }
+
+// A Left is a process that somebody has left running.
+type Left = guard.Left
+
 // childLink is the link as the child has it: two descriptors, which may be one
 // socket or terminal.
 type childLink struct {

@@ -42,6 +42,8 @@ import (
 // KillDelay, SIGKILL. What a command leaves running when it ends by itself, a
 // daemon, goes on until the context ends.
 //
+// KeepJobs has it go on for as long as it likes.
+//
 // A daemon that holds the command's output open does not hold up Wait: see
 // WaitDelay.
 //
@@ -110,6 +112,14 @@ type Command struct {
 	KillDelay time.Duration
 	// IdleTimeout, if not 0, is how long the command may go without output.
 	IdleTimeout time.Duration
+	// KeepJobs has that live on which the command leaves running when it ends by
+	// itself, as sshd does: nohup, setsid, a server of tmux, whatever is in the
+	// background. Neither the end of the context nor that of the master, by whatever
+	// cause, ends it then. The command itself still ends with ctx, with its process
+	// group. Once a context has run such a command, a daemon of any other that has
+	// cleared its environment is taken for one of these. On Windows, Start fails with
+	// errors.ErrUnsupported.
+	KeepJobs bool
 
 	// Pid is the process ID at the far side, set by Start.
 	Pid int

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
 // environment is what the process will have.
@@ -44,6 +46,9 @@ func (p *commandProcess) environment() ([]string, error) {
 	}
 	for _, e := range q.Env {
 		env = append(env, string(e))
+	}
+	if q.Flags&commandKeepJobs != 0 {
+		env = bootstrap.Unmarked(env)
 	}
 	return env, nil
 }

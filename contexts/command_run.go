@@ -93,7 +93,12 @@ func (c *Command) start() (*commandRun, error) {
 		r.abandon(err)
 		return nil, err
 	}
+	told := c.tellOfJobs()
 	conn, err := commandConn.Dial(c.ctx, c.node, q)
+	if toldErr := told(); err == nil && toldErr != nil {
+		conn.Close() // which ends the command
+		err = toldErr
+	}
 	if err != nil {
 		r.abandon(err)
 		return nil, err

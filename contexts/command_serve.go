@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -218,14 +219,20 @@ func (p *commandProcess) addOutput(src *os.File, h core.Handle) error {
 }
 
 // start starts the process in a goroutine that goes on to reap it. In a process
-// that has no guard to clean up behind it, as the master's, the kernel kills the
-// command when we die. It does that when the thread that started it ends, so
+// that has no guard to clean up behind it, as the master's, or whose guard would take
+// the command for a job, the kernel kills the command when we die. It does that when the thread that started it ends, so
 // that thread is kept.
 func (p *commandProcess) start() error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
 	}
-	tied := !p.call.l.ownsProcess()
+	keepJobs := p.q.Flags&commandKeepJobs != 0
+	if keepJobs && p.call.l.ownsProcess() {
+		if err := bootstrap.KeepJobs(); err != nil {
+			return fmt.Errorf("what the command leaves running can't be kept: %w", err)
+		}
+	}
+	tied := keepJobs || !p.call.l.ownsProcess()
 	ownSession(p.cmd, p.tty != nil, tied)
 	started := make(chan error)
 	go func() {

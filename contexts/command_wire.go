@@ -49,6 +49,7 @@ const (
 	commandLoginEnv
 	commandMerged // standard error is standard output
 	commandShell  // the program is the user's login shell
+	commandKeepJobs
 )
 
 type wirePty struct {
@@ -166,6 +167,9 @@ func (c *Command) newCommandRequest() (commandRequest, error) {
 	}
 	if c.Stderr != nil && sameWriter(c.Stdout, c.Stderr) {
 		q.Flags |= commandMerged
+	}
+	if c.KeepJobs {
+		q.Flags |= commandKeepJobs
 	}
 	orDefault := func(d, def time.Duration) time.Duration {
 		if d == 0 {

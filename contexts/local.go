@@ -74,6 +74,7 @@ type local struct {
 
 	listeners listeners // of others, at this host
 	mailboxes mailboxes
+	sparing   sync.Map // of core.ID: contexts below that were told to spare jobs
 	leftovers leftovers
 
 	keeping sync.WaitGroup // in a child: until its image is in the cache; orderly ends wait for it
@@ -238,6 +239,7 @@ func (l *local) nodeLost(id core.ID, err error) {
 		close(n.life.done)
 	}
 	l.nodeMu.Unlock()
+	l.sparing.Delete(id)
 	l.cancelCalls(id, ErrGone)
 	l.dropChains(id)
 	if l.logs != nil {
@@ -319,6 +321,7 @@ func (l *local) shutdown(budget time.Duration) []Survivor {
 		// The processes of the master, and of a guest, are the user's.
 		return survivors
 	}
+	l.tellOfLeft()
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {

@@ -24,6 +24,10 @@ type Hosts struct {
 	// PassOn has the real ssh do what is for a host that is not known, if
 	// there is no Default.
 	PassOn bool
+	// KeepJobs has that live on which a command leaves running when it ends by
+	// itself, also when the program ends: see [contexts.Command]. With ssh it is so.
+	// Otherwise it ends with the context.
+	KeepJobs bool
 }
 
 // Destination is what a tool wants to reach.

@@ -60,6 +60,10 @@ func TestEndsOfShims(t *testing.T) {
 	for _, a := range bothAccounts {
 		t.Run("the program is killed, "+a.name, func(t *testing.T) { endOfTheProgram(t, o, a) })
 	}
+	// The next program removes what the killed ones have left.
+	if got := finish(t, o.with(t.Context(), behindSudo, "true", "")); got != (result{}) {
+		t.Errorf("%+v", got)
+	}
 	for _, s := range scenes {
 		s.restored(t, 5*time.Second, toolTraces...)
 	}

@@ -26,8 +26,8 @@ func commands() []command {
 		{"get", "[OPTION]... HOP REMOTE... LOCAL", "copy files and directories from there", copyOptionTexts + intoTexts, parseGet},
 		{"forward", "HOP... (-L|-R|-D) FORWARDING...", "forward connections", forwardOptions, parseForward},
 		{"socks", "HOP [[BIND:]PORT]", "a SOCKS5 server here that connects from there", socksText, parseSocks},
-		{"ssh", "HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", "", parseSSH},
-		{"with", "[NAME=]HOPS... -- PROGRAM [ARGUMENT]...", "a local program whose ssh leads there", "", parseWith},
+		{"ssh", "[OPTION] HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", keptJobs, parseSSH},
+		{"with", "[OPTION] [NAME=]HOPS... -- PROGRAM [ARG]...", "a local program whose ssh leads there", keptJobs, parseWith},
 		{"probe", "HOP...", "how a copy would be started there, and what else a host lacks", "", parseProbe},
 		{"version", "", "print the version", "", parseVersion},
 		{"help", "[COMMAND]", "tell about the commands, or one of them", "", parseHelp},
@@ -48,6 +48,12 @@ const (
 	taskOptions = `  -C DIR         the working directory
   -e NAME=VALUE  a variable of the environment; may be given several times
   -s FILE        the environment that a file of shell commands makes
+  --keep-jobs    let live on what the program leaves running; else it ends with it
+`
+	keptJobs = `  --keep-jobs=false  end with the connection what commands leave running there
+
+As with ssh, what a command leaves running when it ends by itself lives on: nohup,
+setsid, a server of tmux, a daemon. What still runs when its ssh ends is killed.
 `
 	runOptions = `  -l             the environment that the user has after login
   -t             a terminal

@@ -31,6 +31,7 @@ type task struct {
 	source   string
 	login    bool
 	terminal bool
+	keepJobs *bool
 }
 
 // parseRun reads the arguments of "run".
@@ -62,7 +63,8 @@ func parseShell(args []string) (job, error) {
 
 // flags are the options that both commands have.
 func (t *task) flags() *flag.FlagSet {
-	flags := newFlags()
+	flags, keep := jobFlags(false)
+	t.keepJobs = keep
 	flags.StringVar(&t.dir, "C", "", "")
 	flags.Var(&t.env, "e", "")
 	flags.StringVar(&t.source, "s", "", "")
@@ -148,6 +150,7 @@ func (t *task) command(ctx context.Context, node *contexts.Node) *contexts.Comma
 		cmd = node.LoginShell(ctx)
 	}
 	cmd.Dir, cmd.Env, cmd.SourceEnv, cmd.LoginEnv = t.dir, t.env, t.source, t.login
+	cmd.KeepJobs = *t.keepJobs
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// A shell has a terminal where its user has one.
 	if t.terminal || len(t.argv) == 0 && term.IsTerminal(int(os.Stdin.Fd())) {

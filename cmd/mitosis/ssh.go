@@ -2,20 +2,20 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"io"
 
 	"github.com/mitosis-go/mitosis/connect"
 )
 
 // parseSSH reads what ssh takes, with a hop path in place of the destination: its
-// options and the command come behind that.
+// options and the command come behind that, ours before.
 func parseSSH(args []string) (job, error) {
-	if len(args) == 0 {
-		return nil, errors.New("what is wanted is HOPS and what ssh takes behind a host")
+	flags, keep := jobFlags(true)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
 	}
-	if args[0] == "-h" || args[0] == "--help" {
-		return nil, flag.ErrHelp
+	if args = flags.Args(); len(args) == 0 {
+		return nil, errors.New("what is wanted is HOPS and what ssh takes behind a host")
 	}
 	hops, err := connect.ParsePath(args[0])
 	if err != nil {
@@ -23,6 +23,6 @@ func parseSSH(args []string) (job, error) {
 	}
 	argv := append([]string{"ssh"}, args...)
 	return func(_, errOut io.Writer) int {
-		return runLedTo(map[string][]connect.Method{"": hops}, argv, errOut)
+		return runLedTo(map[string][]connect.Method{"": hops}, *keep, argv, errOut)
 	}, nil
 }

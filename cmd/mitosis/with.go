@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -21,13 +21,17 @@ import (
 //	with HOP... -- rsync -a site/ any:/srv
 //	with web=ssh:web1/sudo db=ssh:db1 -- scp -3 web:/a db:/b
 func parseWith(args []string) (job, error) {
-	i := slices.Index(args, "--")
-	if i < 1 || i+1 == len(args) {
+	flags, keep := jobFlags(true)
+	operands, argv, err := parseArguments(flags, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(operands) == 0 || len(argv) == 0 {
 		return nil, errors.New("what is wanted is HOP... -- PROGRAM and its arguments")
 	}
 	var unnamed []string
 	paths := make(map[string]string)
-	for _, a := range args[:i] {
+	for _, a := range operands {
 		if name, path, named := strings.Cut(a, "="); named {
 			paths[name] = path
 		} else {
@@ -45,12 +49,19 @@ func parseWith(args []string) (job, error) {
 		}
 		ways[name] = hops
 	}
-	return func(_, errOut io.Writer) int { return runLedTo(ways, args[i+1:], errOut) }, nil
+	return func(_, errOut io.Writer) int { return runLedTo(ways, *keep, argv, errOut) }, nil
+}
+
+// jobFlags are those of the commands that can let live what commands leave running,
+// and whether they do.
+func jobFlags(byDefault bool) (*flag.FlagSet, *bool) {
+	flags := newFlags()
+	return flags, flags.Bool("keep-jobs", byDefault, "")
 }
 
 // runLedTo runs a program whose calls of ssh lead to the ends of paths, by name;
 // "" is meant by names that are not there.
-func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer) int {
+func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	// What a terminal sends, all get; a signal to this process alone is handed
@@ -82,7 +93,7 @@ func runLedTo(paths map[string][]connect.Method, argv []string, errOut io.Writer
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
 	defer self.Close()
-	hosts := fakessh.Hosts{Names: make(map[string]*contexts.Node)}
+	hosts := fakessh.Hosts{Names: make(map[string]*contexts.Node), KeepJobs: keepJobs}
 	for name, hops := range paths {
 		node, err := reach(ctx, self, hops)
 		if err != nil {

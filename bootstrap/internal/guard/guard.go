@@ -48,6 +48,23 @@ const (
 // gives the orphans among them to init, and nothing else tells them apart then.
 const markVariable = "MITOSIS_CONTEXT="
 
+// Unmarked is an environment without the mark.
+func Unmarked(env []string) []string {
+	out := make([]string, 0, len(env)+1)
+	for _, entry := range env {
+		if !strings.HasPrefix(entry, markVariable) {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// A Left is a process that somebody has left running.
+type Left struct {
+	PID  int
+	Name string // of its program, as ps shows it
+}
+
 // The descriptors with which a worker starts, besides 0 (nothing to read) and
 // 1 and 2 (the log pipe).
 const (

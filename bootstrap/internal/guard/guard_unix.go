@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -92,7 +91,7 @@ loop:
 	// From here on the parent's writes must fail, and not wait for what
 	// follows.
 	unix.Close(w.link)
-	killLeft(w.pid, marker, reapBudget)
+	killLeft(w.pid, newJobs(marker, keepsJobs(w.lease)), reapBudget)
 	if !gone {
 		w.lastWords()
 	}
@@ -182,13 +181,7 @@ func startWorker(self, marker string, args []string) (*worker, error) {
 // marked is an environment with a worker's mark instead of that of the context
 // which started it.
 func marked(env []string, marker string) []string {
-	out := make([]string, 0, len(env)+1)
-	for _, entry := range env {
-		if !strings.HasPrefix(entry, markVariable) {
-			out = append(out, entry)
-		}
-	}
-	return append(out, markVariable+marker)
+	return append(Unmarked(env), markVariable+marker)
 }
 
 func dup(fd int) (int, error) {

@@ -16,19 +16,25 @@ import (
 // On Linux every descendant whose parent died is a child of ours. "No child
 // left" therefore means "no descendant left", whatever the process table said
 // while things were moving, and a process that forks between the look at the
-// table and the signal is found in the next round.
-func killLeft(worker int, marker string, budget time.Duration) {
+// table and the signal is found in the next round. Where there are jobs, two looks
+// in which there is nothing else have to do.
+func killLeft(worker int, spared *jobs, budget time.Duration) {
 	end := time.Now().Add(budget)
+	nothing := 0
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if noChildren() {
 			break
 		}
 		self := os.Getpid()
-		for _, pid := range descendants(table(self), self) {
+		left := spared.others(table(self), self, true)
+		for _, pid := range left {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		syscall.Kill(-worker, syscall.SIGKILL)
-		if time.Now().After(end) {
+		if len(left) == 0 && spared.keep {
+			nothing++
+		}
+		if nothing == 2 || time.Now().After(end) {
 			break
 		}
 		time.Sleep(pause)
@@ -37,7 +43,7 @@ func killLeft(worker int, marker string, budget time.Duration) {
 	// those that have left it. The latter are found if they kept their environment.
 	syscall.Kill(-worker, syscall.SIGKILL)
 	for !getsOrphans() && time.Now().Before(end) {
-		left := strays(marker, os.Getpid())
+		left := strays(spared.marker, os.Getpid())
 		if len(left) == 0 {
 			break
 		}
@@ -72,14 +78,15 @@ func Wake() {
 //
 // In a worker this includes daemons that have left their session and whose
 // parents are dead, since those are children of the guard; where the guard was
-// killed, those of them that kept their environment. Zombies don't count, and
-// none is reaped: that is their parent's right.
+// killed, those of them that kept their environment. Jobs are spared. Zombies don't
+// count, and none is reaped: that is their parent's right.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	self := os.Getpid()
+	spared := newJobs(Marker, Marker != "" && keepsJobs(WorkerLease))
 	list := func() []int {
 		for {
 			root := top(self)
-			left := descendants(table(root), root, self)
+			left := spared.others(table(root), root, root != self, self)
 			if root == self && Marker != "" {
 				left = append(left, strays(Marker, self)...)
 			}

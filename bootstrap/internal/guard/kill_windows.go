@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -11,3 +12,9 @@ func Wake() {}
 // KillDescendants does nothing here: on Windows a job object of the carrier
 // ends what a child started.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) { return 0 }
+
+// KeepJobs fails: who is in a job object can't leave it.
+func KeepJobs() error { return errors.ErrUnsupported }
+
+// LeftRunning is unknown: there are no orphans here.
+func LeftRunning() []Left { return nil }

@@ -1,0 +1,200 @@
+//go:build linux
+
+package contexts_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// quietly is where a job has its descriptors, as if it were started by hand.
+const quietly = " </dev/null >/dev/null 2>&1"
+
+// jobsOf are commands that leave a process running and print its number.
+var jobsOf = map[string]string{
+	"in the background":   "sleep 86400" + quietly + " & echo $!",
+	"nohup":               "nohup sleep 86400" + quietly + " & echo $!",
+	"setsid":              "setsid sleep 86400" + quietly + " & echo $!",
+	"without environment": "env -i sleep 86400" + quietly + " & echo $!",
+	"a daemon": `setsid sh -c '(env -i sh -c "echo \$\$ >$0.n; mv $0.n $0; cd /; exec sleep 86400" &)' "$1/daemon"` + quietly + `
+		until test -e "$1/daemon"; do sleep 0.01; done; cat "$1/daemon"`,
+	"one that starts others": "sh -c 'while :; do sleep 0.01; done'" + quietly + " & echo $!",
+}
+
+// leave runs a command and returns the process that it leaves running.
+func leave(t *testing.T, n *contexts.Node, keep bool, script, dir string) int {
+	t.Helper()
+	c := shell(t, n, script, dir)
+	c.KeepJobs = keep
+	out, err := c.Output()
+	pid, convErr := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || convErr != nil {
+		t.Fatalf("%q, %v, %v", out, err, convErr)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	return pid
+}
+
+// lives reports whether a process is there and not only to be taken note of.
+func lives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(rest, "Z")
+}
+
+// parentOf returns 0 for a process that is not there.
+func parentOf(pid int) (parent int) {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if words := strings.Fields(rest); len(words) > 1 {
+		parent, _ = strconv.Atoi(words[1])
+	}
+	return parent
+}
+
+// awaitEnd waits until none of some processes lives.
+func awaitEnd(t *testing.T, why string, pids ...int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); slices.ContainsFunc(pids, lives); <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: of %v some live on", why, pids)
+		}
+	}
+}
+
+// Jobs outlive their context, the contexts above on the same host and the master,
+// whatever ends them. What is no job does not.
+func TestJobsThatAreKept(t *testing.T) {
+	kill := func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+	for _, end := range []struct {
+		name string
+		do   func(upper, lower int) // the workers
+	}{
+		{"in order", func(upper, lower int) {}},
+		{"the worker is killed", func(upper, lower int) { kill(lower) }},
+		{"the guard is killed", func(upper, lower int) { kill(parentOf(lower)) }},
+		{"both are killed", func(upper, lower int) { kill(parentOf(lower)); kill(lower) }},
+		{"the worker above is killed", func(upper, lower int) { kill(upper) }},
+		{"the guard above is killed", func(upper, lower int) { kill(parentOf(upper)) }},
+		{"a worker is stopped", func(upper, lower int) { _ = syscall.Kill(lower, syscall.SIGSTOP); kill(upper) }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			t.Parallel()
+			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 2 * time.Second})
+			upper := child(t, self)
+			lower := child(t, upper)
+			workers := make([]int, 2)
+			for i, n := range []*contexts.Node{upper, lower} {
+				var err error
+				if workers[i], err = pid.Call(t.Context(), n, struct{}{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			guards := []int{parentOf(workers[0]), parentOf(workers[1])}
+			kept := make(map[string]int)
+			for name, script := range jobsOf {
+				kept[name] = leave(t, lower, true, script, t.TempDir())
+			}
+			notKept := leave(t, lower, false, jobsOf["setsid"], "")
+			running := shell(t, lower, "echo $$; sleep 86400")
+			running.KeepJobs = true
+			out, err := running.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := running.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fscan(out, new(int)); err != nil {
+				t.Fatal(err)
+			}
+			end.do(workers[0], workers[1])
+			_ = self.Close() // it may tell that it did not find all as it should be
+			_ = running.Wait()
+			awaitEnd(t, "workers and guards", slices.Concat(workers, guards)...)
+			awaitEnd(t, "a process that is not kept, and the running command", notKept, running.Pid)
+			for _, name := range slices.Sorted(maps.Keys(kept)) {
+				checkJob(t, name, kept[name])
+			}
+		})
+	}
+}
+
+// checkJob makes sure that a process lives, and holds nothing of a context.
+func checkJob(t *testing.T, name string, pid int) {
+	t.Helper()
+	if !lives(pid) {
+		t.Errorf("%s: process %d has ended", name, pid)
+		return
+	}
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if file, _ := os.Readlink(fd); file != os.DevNull {
+			t.Errorf("%s: it holds %s", name, file)
+		}
+	}
+	self, _ := os.Executable()
+	if maps, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); strings.Contains(string(maps), self) || strings.Contains(string(maps), "memfd") {
+		t.Errorf("%s: it holds the executable", name)
+	}
+	if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), "MITOSIS_") {
+		t.Errorf("%s: it has the mark of a context", name)
+	}
+}
+
+// A command that is to keep jobs ends with its ctx like any other, with its group.
+func TestKeepingJobsKeepsNoCommand(t *testing.T) {
+	n := child(t, child(t, start(t, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	c := n.Command(ctx, "sh", "-c", family)
+	c.KeepJobs = true
+	group := startFamily(t, c)
+	cancel()
+	if err := c.Wait(); err == nil {
+		t.Error("it ended by itself")
+	}
+	isGone(t, group, 5*time.Second)
+}
+
+// One line says what ends with a context that was left running, and how that can be
+// kept; nothing is said of what is kept.
+func TestEndOfJobsIsTold(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	self := start(t, &contexts.Config{Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	n := child(t, self)
+	kept := leave(t, n, true, jobsOf["nohup"], "")
+	ended := leave(t, n, false, jobsOf["in the background"], "")
+	for name := ""; name != "sleep\n"; <-time.After(time.Millisecond) { // it is the shell's until the exec
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", ended))
+		if name = string(comm); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	awaitEnd(t, "what is not kept", ended)
+	mu.Lock()
+	defer mu.Unlock()
+	want := fmt.Sprintf(`processes="sleep (%d)"`, ended)
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || !strings.Contains(got, "KeepJobs") || !strings.Contains(got, "context=local") {
+		t.Errorf("one line is to have %s and KeepJobs: %s", want, got)
+	}
+	if !lives(kept) {
+		t.Error("what is kept has ended")
+	}
+}
