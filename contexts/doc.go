@@ -78,7 +78,7 @@
 // context also ends when its parent does, however that happened: by end of
 // file, by heartbeat where the network is silent, by a small guard process
 // where the context itself is stopped or spins. Processes that it started die
-// with it, daemons included. Done and Err of a Node tell about its end. Only what
+// with it, daemons included, but for those of a [Command] with KeepJobs. Done and Err of a Node tell about its end. Only what
 // was detached with package contexts/attach goes on without a parent, for a time.
 //
 // # Goroutines

@@ -47,5 +47,6 @@
 // directory, and a login shell where there is none; an account whose shell is
 // nologin has /bin/sh. Its environment is that of the context, with USER, LOGNAME,
 // HOME and SHELL set. The exit status is that of the command, or 255 if it died
-// by a signal or something failed on the way.
+// by a signal or something failed on the way. What a command leaves running ends with
+// the context, unless [Hosts] says otherwise.
 package fakessh

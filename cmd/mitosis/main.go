@@ -28,7 +28,14 @@
 //
 // The signals INT, TERM, HUP and QUIT go to the process group at the far side;
 // the third of a kind kills it. When this program ends, however it does, all
-// that it started there is killed.
+// that it started there is killed, and a warning tells of what a program had left
+// running; with --keep-jobs that lives on.
+//
+// # Ssh and with
+//
+// Both have a local program, which for "ssh" is ssh, find the far side by its calls of
+// ssh: see package fakessh. As with ssh, what a command leaves running there when it
+// ends by itself lives on, unless --keep-jobs=false is given ahead of the hops.
 //
 // # Put and get
 //
