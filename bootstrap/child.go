@@ -139,6 +139,13 @@ func Unmarked(env []string) []string { return guard.Unmarked(env) }
 // and that KillDescendants would end.
 func LeftRunning() []Left { return guard.LeftRunning() }
 
+// HeedsHangup reports whether a process is known not to ignore SIGHUP.
+func HeedsHangup(pid int) bool { return guard.HeedsHangup(pid) }
+
+// GroupThatHeedsHangup lists the live members of a process group that don't ignore
+// SIGHUP.
+func GroupThatHeedsHangup(group int) []int { return guard.GroupThatHeedsHangup(group) }
+
 // A Left is a process that somebody has left running.
 type Left = guard.Left
 

@@ -116,7 +116,7 @@ type Command struct {
 	// itself, as sshd does: nohup, setsid, a server of tmux, whatever is in the
 	// background. Neither the end of the context nor that of the master, by whatever
 	// cause, ends it then. The command itself still ends with ctx, with its process
-	// group. Once a context has run such a command, a daemon of any other that has
+	// group but for what it had started with nohup (Linux). Once a context has run such a command, a daemon of any other that has
 	// cleared its environment is taken for one of these. On Windows, Start fails with
 	// errors.ErrUnsupported.
 	KeepJobs bool

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -40,6 +41,8 @@ const (
 // terminate ends the process and its group: SIGTERM, KillDelay, SIGKILL. It
 // reports whether the process ended.
 func (p *commandProcess) terminate() bool {
+	// What was started with nohup by one that was not is a job.
+	p.sparesNohup = p.q.Flags&commandKeepJobs != 0 && bootstrap.HeedsHangup(p.cmd.Process.Pid)
 	delay := p.q.KillDelay
 	if p.call.ctx.Err() != nil {
 		delay = min(delay, killGrace) // the context itself may be at its end

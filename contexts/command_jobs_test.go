@@ -155,6 +155,80 @@ func checkJob(t *testing.T, name string, pid int) {
 	}
 }
 
+// What a command has started for the time after lives on also if the command is cut
+// off: with nohup, or in a session of its own.
+func TestJobsOfACommandThatIsCutOff(t *testing.T) {
+	for _, end := range []string{"its ctx ends", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 2 * time.Second})
+			upper := child(t, self)
+			lower := child(t, upper)
+			var workers [2]int
+			for i, n := range []*contexts.Node{upper, lower} {
+				var err error
+				if workers[i], err = pid.Call(t.Context(), n, struct{}{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := thatStartsOthers(ctx, lower)
+			out, err := c.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var nohup, setsid, plain int
+			if _, err := fmt.Fscan(out, &nohup, &setsid, &plain); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				for _, pid := range []int{nohup, setsid, plain} {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
+			switch end {
+			case "its ctx ends":
+				cancel()
+				_ = c.Wait()
+			case "the worker is killed":
+				_ = syscall.Kill(workers[1], syscall.SIGKILL)
+			case "both workers are killed":
+				_ = syscall.Kill(workers[1], syscall.SIGKILL)
+				_ = syscall.Kill(workers[0], syscall.SIGKILL)
+			case "the guard above is killed":
+				_ = syscall.Kill(parentOf(workers[0]), syscall.SIGKILL)
+			}
+			ended := []int{c.Pid, workers[0], workers[1]}
+			if end == "its ctx ends" {
+				awaitEnd(t, "the command and its group", c.Pid, plain)
+			}
+			_ = self.Close()
+			if !strings.Contains(end, "killed") {
+				ended = append(ended, plain) // a worker that was killed can't tell it from a job
+			}
+			awaitEnd(t, "the command and what is no job", ended...)
+			checkJob(t, "nohup", nohup)
+			checkJob(t, "setsid", setsid)
+		})
+	}
+}
+
+// thatStartsOthers is a command that goes on when it has started others.
+func thatStartsOthers(ctx context.Context, n *contexts.Node) *contexts.Command {
+	c := n.Command(ctx, "sh", "-c", `
+		nohup sleep 86400 </dev/null >/dev/null 2>&1 & a=$!
+		setsid sleep 86400 </dev/null >/dev/null 2>&1 & b=$!
+		sleep 86400 </dev/null >/dev/null 2>&1 & c=$!
+		until grep -qx sleep /proc/$a/comm && grep -qx sleep /proc/$b/comm; do :; done
+		echo $a $b $c; sleep 86400; wait`)
+	c.KeepJobs = true
+	return c
+}
+
 // A command that is to keep jobs ends with its ctx like any other, with its group.
 func TestKeepingJobsKeepsNoCommand(t *testing.T) {
 	n := child(t, child(t, start(t, nil)))

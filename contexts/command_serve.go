@@ -60,6 +60,8 @@ type commandProcess struct {
 	cancel context.CancelCauseFunc
 
 	exited chan struct{} // closed by run, when the process was reaped
+
+	sparesNohup bool // owned by await: of the group, who ignores SIGHUP is not to end
 }
 
 // errIdle says for how long there was no output.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
 // signalName returns "" for a signal that has no name.
@@ -39,9 +41,30 @@ func (p *commandProcess) signalGroup(s syscall.Signal) error {
 	return syscall.Kill(-p.cmd.Process.Pid, s)
 }
 
-// groupLives reports whether the group has members, zombies included.
+// groupLives reports whether the group has members that are to end, zombies included.
 func (p *commandProcess) groupLives() bool {
+	if p.sparesNohup {
+		return len(bootstrap.GroupThatHeedsHangup(p.cmd.Process.Pid)) > 0
+	}
 	return !errors.Is(p.signalGroup(0), syscall.ESRCH)
+}
+
+// signalEnding sends a signal to those of the group that are to end. Who forks
+// meanwhile has a child that is found the next time.
+func (p *commandProcess) signalEnding(s syscall.Signal) {
+	if !p.sparesNohup {
+		_ = p.signalGroup(s)
+		return
+	}
+	for range 5 {
+		pids := bootstrap.GroupThatHeedsHangup(p.cmd.Process.Pid)
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, s)
+		}
+		if len(pids) == 0 || s != syscall.SIGKILL {
+			return
+		}
+	}
 }
 
 // hangUp asks the process and its group to end; on a terminal, also the group
@@ -53,14 +76,14 @@ func (p *commandProcess) hangUp() {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	for _, s := range signals {
-		_ = p.signalGroup(s)
+		p.signalEnding(s)
 		p.signalForeground(s)
 	}
 }
 
 func (p *commandProcess) killGroup() {
 	p.signalForeground(syscall.SIGKILL)
-	_ = p.signalGroup(syscall.SIGKILL)
+	p.signalEnding(syscall.SIGKILL)
 }
 
 func (p *commandProcess) signalForeground(s syscall.Signal) {

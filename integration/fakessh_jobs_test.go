@@ -81,6 +81,12 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	for i := range sshJobs {
 		script += "ssh -n web \"$(cat <<'outer'\n" + line("kill-", i) + "\nouter\n)\"\n"
 	}
+	// And one whose ssh is killed while it runs.
+	cut := `nohup sh -c '>/tmp/up.a; exec ` + laterJob("cut-nohup") + `' >/dev/null 2>&1 </dev/null &
+		setsid sh -c '>/tmp/up.b; exec ` + laterJob("cut-setsid") + `' >/dev/null 2>&1 </dev/null &
+		until test -e /tmp/up.a -a -e /tmp/up.b; do sleep 0.01; done; echo ready; sleep 86400`
+	cut = strings.NewReplacer(`exec sh -c '`, "", `''`, `'`).Replace(cut)
+	script += "mkfifo /tmp/cut; ssh -n web \"$(cat <<'outer'\n" + cut + "\nouter\n)\" >/tmp/cut & p=$!; read word </tmp/cut; rm /tmp/cut; kill -KILL $p\n"
 	killed := o.with(t.Context(), behindSudo, "sh", script+"kill -KILL $PPID; sleep 60")
 	if got := finish(t, killed); got.status != 137 || got.err != "" {
 		t.Errorf("%+v", got)
@@ -93,7 +99,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	if _, err := o.web.Shell("touch /tmp/go"); err != nil {
 		t.Fatal(err)
 	}
-	want := append(jobsAwaited("ssh-", "one-", "two-", "kill-"), "terminal")
+	want := append(jobsAwaited("ssh-", "one-", "two-", "kill-"), "terminal", "cut-nohup", "cut-setsid")
 	slices.Sort(want)
 	var got []string
 	done := func() bool {

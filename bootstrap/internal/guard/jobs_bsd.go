@@ -10,7 +10,15 @@ func keepsJobs(int) bool { return false }
 // LeftRunning is unknown, since orphans are given to init.
 func LeftRunning() []Left { return nil }
 
-func isMarked(int) bool  { return false }
-func isContext(int) bool { return false }
-func isGuard(int) bool   { return false }
-func session(int) int    { return 0 }
+// HeedsHangup is not known here, so that no process is spared for it.
+func HeedsHangup(int) bool { return false }
+
+// GroupThatHeedsHangup is of no use where that is not known.
+func GroupThatHeedsHangup(int) []int { return nil }
+
+func isMarked(int) bool      { return false }
+func hasNoMark(int) bool     { return false }
+func ignoresHangup(int) bool { return false }
+func isContext(int) bool     { return false }
+func isGuard(int) bool       { return false }
+func session(int) int        { return 0 }

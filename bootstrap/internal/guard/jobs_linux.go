@@ -60,6 +60,36 @@ func isMarked(pid int) bool {
 	return err == nil && (bytes.HasPrefix(env, []byte(markVariable)) || bytes.Contains(env, []byte("\x00"+markVariable)))
 }
 
+// hasNoMark reports whether it can be seen that a process has none.
+func hasNoMark(pid int) bool {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && len(env) > 0 && !isMarked(pid)
+}
+
+// ignoresHangup reports whether a process ignores SIGHUP.
+func ignoresHangup(pid int) bool {
+	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	_, rest, _ := bytes.Cut(status, []byte("\nSigIgn:\t"))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	mask, err := strconv.ParseUint(string(line), 16, 64)
+	return err == nil && mask&(1<<(unix.SIGHUP-1)) != 0
+}
+
+// HeedsHangup reports whether a process does not ignore SIGHUP.
+func HeedsHangup(pid int) bool { return !ignoresHangup(pid) }
+
+// GroupThatHeedsHangup lists the live members of a process group that don't ignore
+// SIGHUP.
+func GroupThatHeedsHangup(group int) []int {
+	var pids []int
+	for _, p := range readAll("/proc") {
+		if pgid, err := unix.Getpgid(p.PID); err == nil && pgid == group && !p.Dead && !ignoresHangup(p.PID) {
+			pids = append(pids, p.PID)
+		}
+	}
+	return pids
+}
+
 // isContext reports whether a process is a guard or a worker, which see to their own
 // end.
 func isContext(pid int) bool {

@@ -12,6 +12,10 @@ import "slices"
 // their parents: sessions, descriptors, and often the environment. Only who has said
 // KeepJobs has any. Those of contexts below are found below the guards of these, which
 // may be killed before they have come to their own end.
+//
+// Where such a command is cut off while it runs, what it has started for the time
+// after is told by what it did to be left alone: a session of its own, or ignoring the
+// hang-up, as nohup has it.
 
 // jobs are what is to be spared while the rest is killed. They are told at the first
 // look: who becomes an orphan later may be one because its parent was killed.
@@ -37,18 +41,28 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 		return all
 	}
 	guards := map[int]bool{root: adopts}
+	parents, contexts := make(map[int]int), make(map[int]bool)
 	if !j.looked {
+		contexts[root] = isContext(root)
+		for _, p := range table {
+			parents[p.PID] = p.Parent
+			contexts[p.PID] = isContext(p.PID)
+		}
 		for _, pid := range all {
-			guards[pid] = isGuard(pid)
+			guards[pid] = contexts[pid] && isGuard(pid)
 		}
 	}
 	for _, p := range table {
-		if !guards[p.Parent] || p.Dead || slices.Contains(except, p.PID) {
+		if p.Dead || slices.Contains(except, p.PID) {
 			continue
 		}
 		is := j.pids[p.PID]
-		if !is && (!j.looked || j.sessions[session(p.PID)]) {
-			is = !isMarked(p.PID) && !isContext(p.PID)
+		switch {
+		case is:
+		case guards[p.Parent]:
+			is = (!j.looked || j.sessions[session(p.PID)]) && !isMarked(p.PID) && !isContext(p.PID)
+		case !j.looked:
+			is = isLeftAlone(p.PID, parents, contexts)
 		}
 		if is {
 			for _, pid := range append(descendants(table, p.PID), p.PID) {
@@ -59,4 +73,25 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 	}
 	j.looked = true
 	return slices.DeleteFunc(all, func(pid int) bool { return j.pids[pid] })
+}
+
+// isLeftAlone reports whether a process that is below a command without the mark has
+// left its session or ignores the hang-up, and the command has and does not.
+func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
+	command := 0
+	for p := pid; ; p = parents[p] {
+		above, known := parents[p]
+		if !known {
+			return false // what is above everything is no worker
+		}
+		if contexts[p] {
+			return false
+		}
+		if contexts[above] {
+			command = p
+			break
+		}
+	}
+	return command != pid && hasNoMark(command) && !isMarked(pid) &&
+		(session(pid) != session(command) || ignoresHangup(pid) && !ignoresHangup(command))
 }

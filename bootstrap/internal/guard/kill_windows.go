@@ -16,5 +16,11 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 // KeepJobs fails: who is in a job object can't leave it.
 func KeepJobs() error { return errors.ErrUnsupported }
 
+// HeedsHangup: there is none.
+func HeedsHangup(int) bool { return false }
+
+// GroupThatHeedsHangup: there is none.
+func GroupThatHeedsHangup(int) []int { return nil }
+
 // LeftRunning is unknown: there are no orphans here.
 func LeftRunning() []Left { return nil }
