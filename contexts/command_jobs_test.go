@@ -158,7 +158,7 @@ func checkJob(t *testing.T, name string, pid int) {
 // What a command has started for the time after lives on also if the command is cut
 // off: with nohup, or in a session of its own.
 func TestJobsOfACommandThatIsCutOff(t *testing.T) {
-	for _, end := range []string{"its ctx ends", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
+	for _, end := range []string{"its ctx ends", "its ctx ends, and then the tree", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
 			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 2 * time.Second})
@@ -194,6 +194,8 @@ func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 			case "its ctx ends":
 				cancel()
 				_ = c.Wait()
+			case "its ctx ends, and then the tree":
+				cancel()
 			case "the worker is killed":
 				_ = syscall.Kill(workers[1], syscall.SIGKILL)
 			case "both workers are killed":

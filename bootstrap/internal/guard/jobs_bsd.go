@@ -18,6 +18,7 @@ func GroupThatHeedsHangup(int) []int { return nil }
 
 func isMarked(int) bool      { return false }
 func hasNoMark(int) bool     { return false }
+func isGone(int) bool        { return false }
 func ignoresHangup(int) bool { return false }
 func isContext(int) bool     { return false }
 func isGuard(int) bool       { return false }

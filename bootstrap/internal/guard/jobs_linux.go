@@ -66,6 +66,12 @@ func hasNoMark(pid int) bool {
 	return err == nil && len(env) > 0 && !isMarked(pid)
 }
 
+// isGone reports whether a process has ended.
+func isGone(pid int) bool {
+	p, ok := readStat("/proc", pid)
+	return !ok || p.Dead
+}
+
 // ignoresHangup reports whether a process ignores SIGHUP.
 func ignoresHangup(pid int) bool {
 	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")

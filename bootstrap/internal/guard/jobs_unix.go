@@ -92,6 +92,11 @@ func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
 			break
 		}
 	}
-	return command != pid && hasNoMark(command) && !isMarked(pid) &&
-		(session(pid) != session(command) || ignoresHangup(pid) && !ignoresHangup(command))
+	if command == pid || isMarked(pid) {
+		return false
+	}
+	apart := session(pid) != session(command) || ignoresHangup(pid) && !ignoresHangup(command)
+	unmarked := hasNoMark(command)
+	// It may have ended since the table was read. Then this is an orphan.
+	return isGone(command) || apart && unmarked
 }
