@@ -2,7 +2,10 @@
 
 package guard
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Nothing that was started in a context outlives it, but for jobs: processes that a
 // command has left running whose caller wants it so (KeepJobs). Such a command is
@@ -17,20 +20,40 @@ import "slices"
 // after is told by what it did to be left alone: a session of its own, or ignoring the
 // hang-up, as nohup has it.
 
-// jobs are what is to be spared while the rest is killed. They are told at the first
-// look: who becomes an orphan later may be one because its parent was killed.
+// jobs are what is to be spared while the rest is killed. They are told before that:
+// who becomes an orphan later may be one because its parent was killed.
 type jobs struct {
 	// Immutable.
 	marker string
 	keep   bool // there may be some
 
-	looked   bool
+	looked   bool // all are known
 	pids     map[int]bool
 	sessions map[int]bool // in which a job goes on when it forks and ends
 }
 
 func newJobs(marker string, keep bool) *jobs {
 	return &jobs{marker: marker, keep: keep, pids: make(map[int]bool), sessions: make(map[int]bool)}
+}
+
+// find finds them, if that was not done before. While the process table is read a
+// parent may end, and its child be found neither below it nor as an orphan; so it is
+// read until it does not change any more.
+func (j *jobs) find(root int, adopts bool, except ...int) {
+	var before map[int]int
+	for i := 0; i < 10 && j.keep && !j.looked; i++ {
+		now := make(map[int]int)
+		list := table(root)
+		for _, p := range list {
+			now[p.PID] = p.Parent
+		}
+		j.others(list, root, adopts, except...)
+		if maps.Equal(before, now) {
+			break
+		}
+		before = now
+	}
+	j.looked = true
 }
 
 // others returns every live process below root but jobs and what is below them, and
@@ -71,7 +94,6 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 			}
 		}
 	}
-	j.looked = true
 	return slices.DeleteFunc(all, func(pid int) bool { return j.pids[pid] })
 }
 

@@ -21,6 +21,7 @@ import (
 func killLeft(worker int, spared *jobs, budget time.Duration) {
 	end := time.Now().Add(budget)
 	nothing := 0
+	spared.find(os.Getpid(), true)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if noChildren() {
 			break
@@ -86,6 +87,7 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	list := func() []int {
 		for {
 			root := top(self)
+			spared.find(root, root != self, self)
 			left := spared.others(table(root), root, root != self, self)
 			if root == self && Marker != "" {
 				left = append(left, strays(Marker, self)...)
