@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"net"
 	"sync"
@@ -18,7 +19,8 @@ import (
 // Listen opens a port, or a socket in the file system, at the context's host
 // and accepts its connections here. Networks are "tcp", "tcp4", "tcp6" and
 // "unix". Addr of the listener is the address that was bound, with the port
-// that ":0" became.
+// that ":0" became. The name localhost means both 127.0.0.1 and ::1, and a socket
+// has mode 0600: [ListenConfig] says it in full, and can change it.
 //
 // ctx bounds the opening and not the listener. That ends with Close, with the
 // context, and with this process; what has not been accepted by then is
@@ -30,6 +32,11 @@ import (
 // descendants; the reverse takes a function that does it for them. For datagrams
 // see [Node.ListenPacket].
 func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	return new(ListenConfig).ListenAt(ctx, n, network, addr)
+}
+
+// ListenAt is [Node.Listen] in the way of this configuration.
+func (c *ListenConfig) ListenAt(ctx context.Context, n *Node, network, addr string) (net.Listener, error) {
 	fail := func(err error) (net.Listener, error) { return nil, netError("listen", n, network, addr, err) }
 	if !forwardable(network) || datagrams(network) {
 		return fail(net.UnknownNetworkError(network))
@@ -39,7 +46,7 @@ func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, 
 	}
 	life, cancel := context.WithCancelCause(n.self.ctx)
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	next, end := iter.Pull2(listenSeq.Call(life, n, listenRequest{Network: network, Addr: addr}))
+	next, end := iter.Pull2(listenSeq.Call(life, n, listenRequest{Network: network, Addr: addr, SocketMode: c.SocketMode, Unlink: c.Unlink}))
 	first, err, _ := next()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -48,6 +55,11 @@ func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, 
 		end()
 		cancel(nil)
 		return fail(reasonWithoutCall(err))
+	}
+	if c.Skipped != nil {
+		for _, s := range first.Skipped {
+			c.Skipped(s.Addr, netError("listen", n, network, s.Addr, errors.New(s.Reason)))
+		}
 	}
 	ln := &listener{
 		n: n, network: network, addr: first.Local.addr(), id: first.Conn, cancel: cancel,
@@ -63,7 +75,11 @@ func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, 
 // listenBacklog bounds the connections that a listener holds.
 const listenBacklog = 128
 
-type listenRequest struct{ Network, Addr string }
+type listenRequest struct {
+	Network, Addr string
+	SocketMode    fs.FileMode
+	Unlink        bool
+}
 
 // announced tells of a connection that came in, and the first of the listener
 // itself.
@@ -71,6 +87,13 @@ type announced struct {
 	_             struct{} `cbor:",toarray"`
 	Conn          uint64   // its number; in the first, that of the listener
 	Local, Remote wireAddr
+	Skipped       []skippedAddr // only in the first
+}
+
+// skippedAddr is an address that could not be listened on, where others could.
+type skippedAddr struct {
+	_            struct{} `cbor:",toarray"`
+	Addr, Reason string
 }
 
 // listener is the near end.
@@ -278,7 +301,11 @@ func (t *listeners) claim(owner core.ID, q acceptRequest) (net.Conn, error) {
 var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenRequest) iter.Seq2[announced, error] {
 	return func(yield func(announced, error) bool) {
 		call := callOf(ctx)
-		ln, err := new(net.ListenConfig).Listen(ctx, q.Network, q.Addr)
+		var skipped []skippedAddr
+		cfg := ListenConfig{SocketMode: q.SocketMode, Unlink: q.Unlink, Skipped: func(addr string, err error) {
+			skipped = append(skipped, skippedAddr{Addr: addr, Reason: netFailure(err).Error()})
+		}}
+		ln, err := cfg.Listen(ctx, q.Network, q.Addr)
 		if err != nil {
 			yield(announced{}, netFailure(err))
 			return
@@ -293,7 +320,7 @@ var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenR
 		t := &call.l.listeners
 		id, held := t.add(call.m.Src, ln)
 		defer t.remove(id)
-		if !yield(announced{Conn: id, Local: toWire(ln.Addr())}, nil) {
+		if !yield(announced{Conn: id, Local: toWire(ln.Addr()), Skipped: skipped}, nil) {
 			return
 		}
 		for {

@@ -16,7 +16,7 @@ import (
 )
 
 // ListenPacket opens a socket for datagrams at the context's host: networks are
-// "udp", "udp4", "udp6" and "unixgram". LocalAddr is the address that was bound.
+// "udp", "udp4", "udp6" and "unixgram", whose sockets have mode 0600. LocalAddr is the address that was bound.
 // ReadFrom returns one datagram and who sent it; WriteTo sends one of at most
 // 65507 bytes, to an address as ReadFrom returned it or to a *net.UDPAddr or
 // *net.UnixAddr as that host understands it. As with all datagrams, what can't be
@@ -137,7 +137,7 @@ func decodePeer(network string, b []byte) (net.Addr, error) {
 // bound comes first.
 var packetConn = NewConnFunc("mitosis.listenpacket", func(ctx context.Context, conn net.Conn, q listenRequest) error {
 	call, s := callOf(ctx), conn.(*router.Stream)
-	c, err := new(net.ListenConfig).ListenPacket(ctx, q.Network, q.Addr)
+	c, err := listenDatagrams(ctx, q.Network, q.Addr)
 	if err != nil {
 		return netFailure(err)
 	}

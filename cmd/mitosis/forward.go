@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +19,7 @@ import (
 // forwardTask is what "forward" and "socks" are to do.
 type forwardTask struct {
 	wanted []forwarding
+	listen contexts.ListenConfig
 }
 
 // parseForward reads the arguments of "forward".
@@ -30,6 +33,15 @@ func parseForward(args []string) (job, error) {
 			return err
 		})
 	}
+	flags.Func("mode", "", func(s string) error {
+		mode, err := strconv.ParseUint(s, 8, 32)
+		if err != nil || mode > 0o777 {
+			return fmt.Errorf("%q is no mode: permissions in octal are wanted", s)
+		}
+		t.listen.SocketMode = fs.ModeSocket | fs.FileMode(mode)
+		return nil
+	})
+	flags.BoolVar(&t.listen.Unlink, "unlink", false, "")
 	path, err := operands(flags, args, 1, noLimit)
 	if err != nil {
 		return nil, err
@@ -81,8 +93,16 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 		}
 	}()
 	messages := &lockedWriter{w: errOut}
+	log, _, err := newLog(messages)
+	if err != nil {
+		return complain(errOut, err, exitError)
+	}
 	for _, f := range t.wanted {
-		r, err := openRelay(ctx, node, f, messages)
+		listen := t.listen
+		listen.Skipped = func(addr string, err error) {
+			log.Debug("an address is not listened on", "forwarding", f.String(), "address", addr, "err", err)
+		}
+		r, err := openRelay(ctx, node, f, &listen, messages)
 		if err != nil {
 			return caughtOr(ctx, complain(errOut, err, failure(err)))
 		}
@@ -127,14 +147,14 @@ type relay struct {
 }
 
 // openRelay listens.
-func openRelay(ctx context.Context, node *contexts.Node, f forwarding, messages io.Writer) (*relay, error) {
+func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *contexts.ListenConfig, messages io.Writer) (*relay, error) {
 	r := &relay{forwarding: f, messages: messages, dial: node.DialContext}
 	var err error
 	if f.option == 'R' {
 		r.dial = new(net.Dialer).DialContext
-		r.ln, err = node.Listen(ctx, f.listen.network, f.listen.addr)
+		r.ln, err = listen.ListenAt(ctx, node, f.listen.network, f.listen.addr)
 	} else {
-		r.ln, err = new(net.ListenConfig).Listen(ctx, f.listen.network, f.listen.addr)
+		r.ln, err = listen.Listen(ctx, f.listen.network, f.listen.addr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", &f, err)

@@ -15,7 +15,7 @@ type endpoint struct{ network, addr string }
 type forwarding struct {
 	option byte // L, R or D
 	listen endpoint
-	target endpoint // none: the client names it, in SOCKS5
+	target endpoint // none: the client names it, by SOCKS
 }
 
 func (f *forwarding) String() string {

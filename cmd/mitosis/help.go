@@ -25,7 +25,7 @@ func commands() []command {
 		{"put", "[OPTION]... HOP LOCAL... REMOTE", "copy files and directories to there", copyOptionTexts + intoTexts, parsePut},
 		{"get", "[OPTION]... HOP REMOTE... LOCAL", "copy files and directories from there", copyOptionTexts + intoTexts, parseGet},
 		{"forward", "HOP... (-L|-R|-D) FORWARDING...", "forward connections", forwardOptions, parseForward},
-		{"socks", "HOP [[BIND:]PORT]", "a SOCKS5 server here that connects from there", socksText, parseSocks},
+		{"socks", "HOP [[BIND:]PORT]", "a SOCKS server here that connects from there", socksText, parseSocks},
 		{"ssh", "[OPTION] HOPS [OPTION OF SSH]... [COMMAND]", "ssh to there", keptJobs, parseSSH},
 		{"with", "[OPTION] [NAME=]HOPS... -- PROGRAM [ARG]...", "a local program whose ssh leads there", keptJobs, parseWith},
 		{"probe", "HOP...", "how a copy would be started there, and what else a host lacks", "", parseProbe},
@@ -91,13 +91,16 @@ replaced.
 `
 	forwardOptions = `  -L [BIND:]PORT:HOST:PORT  listen here, connect from there
   -R [BIND:]PORT:HOST:PORT  listen there, connect from here
-  -D [BIND:]PORT            listen here as a SOCKS5 server, connect from there
-  -R [BIND:]PORT            listen there as a SOCKS5 server, connect from here
+  -D [BIND:]PORT            listen here as a SOCKS server, connect from there
+  -R [BIND:]PORT            listen there as a SOCKS server, connect from here
+  -mode MODE                the permissions of sockets in the file system, in
+                            octal; else 600
+  -unlink                   remove a socket that stands in the way
 
-Each may be given several times. A socket in the file system, as an absolute path,
-may stand in place of [BIND:]PORT and of HOST:PORT. BIND is localhost unless given;
-* is all addresses. An IPv6 address is written in brackets. PORT 0 is one that is
-free.
+-L, -R and -D may be given several times. A socket in the file system, as an
+absolute path, may stand in place of [BIND:]PORT and of HOST:PORT. BIND is localhost
+unless given, which is 127.0.0.1 and ::1; * is all addresses. An IPv6 address is
+written in brackets. PORT 0 is one that is free. SOCKS is 4, 4a and 5.
 `
 	socksText = `
 Names are resolved there. BIND is localhost unless given, PORT 1080.

@@ -27,16 +27,24 @@ const (
 // startTree makes this process a master. Errors say what tools said, so by
 // default the log has only what has no error to go with.
 func startTree(ctx context.Context) (*contexts.Node, error) {
+	log, level, err := newLog(os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return contexts.Start(ctx, &contexts.Config{
+		Prompt: ask, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
+	})
+}
+
+// newLog returns a log of the level that the environment says.
+func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 	level := slog.LevelWarn
 	if text := os.Getenv(logVariable); text != "" {
 		if err := level.UnmarshalText([]byte(text)); err != nil {
-			return nil, fmt.Errorf("%s: %q is none of debug, info, warn, error", logVariable, text)
+			return nil, 0, fmt.Errorf("%s: %q is none of debug, info, warn, error", logVariable, text)
 		}
 	}
-	return contexts.Start(ctx, &contexts.Config{
-		Prompt: ask, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "",
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-	})
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level, nil
 }
 
 // ask asks at the terminal, if there is one. What is typed is shown where the
