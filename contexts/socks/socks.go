@@ -1,5 +1,5 @@
-// Package socks serves SOCKS 5 (RFC 1928), so that what speaks it reaches whatever a
-// context can dial. Names are left to the host that dials.
+// Package socks serves SOCKS 5 (RFC 1928), 4 and 4a, so that what speaks one of them
+// reaches whatever a context can dial. Names are left to the host that dials.
 //
 //	conn, err := ln.Accept()
 //	...
@@ -13,6 +13,7 @@
 package socks
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -37,6 +38,24 @@ const handshake = 30 * time.Second
 // target could not be dialled; the client has been told, then. What goes wrong
 // later the two sides learn, and nobody else. ctx bounds the dialling.
 func Serve(ctx context.Context, near net.Conn, dial DialFunc) error {
+	_ = near.SetDeadline(time.Now().Add(handshake))
+	r := bufio.NewReader(near)
+	version, err := r.Peek(1)
+	switch {
+	case err != nil:
+		_ = near.Close()
+		if errors.Is(err, io.EOF) {
+			return nil // it wanted nothing
+		}
+		return err
+	case version[0] == version4:
+		return serve4(ctx, near, r, dial)
+	}
+	return serve5(ctx, readAhead{near, r}, dial)
+}
+
+// serve5 serves a client of SOCKS 5.
+func serve5(ctx context.Context, near net.Conn, dial DialFunc) error {
 	var failed error // of the target
 	server := socks5.NewServer(
 		socks5.WithResolver(notHere{}),
@@ -49,7 +68,6 @@ func Serve(ctx context.Context, near net.Conn, dial DialFunc) error {
 			return socks5.SendReply(w, statute.RepCommandNotSupported, nil)
 		}),
 	)
-	_ = near.SetDeadline(time.Now().Add(handshake))
 	if err := server.ServeConn(near); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

@@ -123,14 +123,14 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%q: %v, not %v", c.request, err, c.dial)
 		}
 	}
-	for _, hello := range []string{"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", "\x05\x01\x02", "GET / HTTP/1.0\r\n\r\n"} {
+	for _, hello := range []string{"\x03\x01\x00\x50\x7f\x00\x00\x01\x00", "\x05\x01\x02", "GET / HTTP/1.0\r\n\r\n"} {
 		client, served := newClient(t, nil)
 		if _, err := client.Write([]byte(hello)); err != nil {
 			t.Fatal(err)
 		}
 		_ = client.CloseWrite()
 		if err := <-served; err == nil {
-			t.Errorf("%q is taken for SOCKS5 without a password", hello)
+			t.Errorf("%q is taken for SOCKS without a password", hello)
 		}
 	}
 }

@@ -1,0 +1,101 @@
+package socks
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// The numbers of SOCKS 4 (https://www.openssh.com/txt/socks4.protocol) and 4a.
+const (
+	version4  = 4
+	connect4  = 1
+	granted4  = 90
+	rejected4 = 91
+)
+
+// maxText4 is how long the user and the name may be that a client of SOCKS 4 sends,
+// in bytes; a host's name has at most 255.
+const maxText4 = 255
+
+// serve4 serves a client of SOCKS 4 or 4a; r is at its first byte.
+func serve4(ctx context.Context, near net.Conn, r *bufio.Reader, dial DialFunc) error {
+	defer near.Close()
+	addr, err := request4(r)
+	if err != nil {
+		_ = reply4(near, rejected4)
+		return err
+	}
+	_ = near.SetDeadline(time.Time{})
+	far, err := dial(ctx, "tcp", addr)
+	if err != nil {
+		_ = reply4(near, rejected4)
+		return err
+	}
+	if err := reply4(near, granted4); err != nil {
+		_ = far.Close()
+		return nil // the client has gone
+	}
+	_ = contexts.Join(readAhead{near, r}, far)
+	return nil
+}
+
+// request4 reads what the client wants: version, command, port, address, a user, which
+// means nothing here, and in 4a a name.
+func request4(r *bufio.Reader) (addr string, err error) {
+	var head [8]byte
+	for i := range head {
+		if head[i], err = r.ReadByte(); err != nil {
+			return "", err
+		}
+	}
+	if head[1] != connect4 {
+		return "", fmt.Errorf("socks 4: there is no command %d", head[1])
+	}
+	if _, err := text4(r); err != nil {
+		return "", err
+	}
+	ip := netip.AddrFrom4([4]byte(head[4:]))
+	host := ip.String()
+	if strings.HasPrefix(host, "0.0.0.") && host != "0.0.0.0" {
+		if host, err = text4(r); err != nil {
+			return "", err
+		}
+		if host == "" {
+			return "", errors.New("socks 4a: the name is empty")
+		}
+	}
+	port := binary.BigEndian.Uint16(head[2:])
+	return net.JoinHostPort(host, strconv.Itoa(int(port))), nil
+}
+
+// text4 reads a text that ends in a zero byte.
+func text4(r *bufio.Reader) (string, error) {
+	var b []byte
+	for len(b) <= maxText4 {
+		c, err := r.ReadByte()
+		if err != nil {
+			return "", err
+		}
+		if c == 0 {
+			return string(b), nil
+		}
+		b = append(b, c)
+	}
+	return "", fmt.Errorf("socks 4: a text of more than %d bytes", maxText4)
+}
+
+// reply4 tells the client; the address in it means nothing for connections.
+func reply4(near net.Conn, code byte) error {
+	_, err := near.Write([]byte{0, code, 0, 0, 0, 0, 0, 0})
+	return err
+}
