@@ -131,7 +131,7 @@ func TestBannersAreNotPrompts(t *testing.T) {
 		k := startTalk(t, script{recognise: tokenPrompt("TOK"), password: "secret"}, nil)
 		defer k.end()
 		k.shows("Your password:\r\nEnter password: \nTOK password:\r", true, day)
-		k.shows("The password: ", false, day)
+		k.shows("The password: ", false, promptSettle)
 		k.typed("")
 		if err := k.fails(); err != nil {
 			t.Error(err)

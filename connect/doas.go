@@ -41,18 +41,21 @@ func (d Doas) plan(e *Env, _ string) (*tool, error) {
 	return &tool{
 		program: programOr(d.Path, "doas"), name: "doas",
 		args:    append([]string{"-u", d.LocalUser(), "--"}, e.Argv...),
-		script:  script{recognise: doasPrompt, password: d.Password},
+		script:  script{recognise: doasPrompt, password: d.Password, repeats: repeatsNever},
+		tells:   true,
 		explain: explainDoas,
 	}, nil
 }
 
-// doasPrompt recognises "doas (user@host) password:", which is not translated
-// (doas.c); what PAM makes up beside it is for a person.
+// doasPrompt recognises "doas (user@host) password:", which is not translated, and
+// which doas puts in place of PAM's "Password:" only (doas.c).
 func doasPrompt(line string) question {
-	if strings.HasPrefix(line, "doas (") && passwordPrompt(line) {
-		return question{asksPassword, line, "password"}
+	q := accountPrompt(line)
+	q.key = line
+	if strings.HasPrefix(line, "doas (") {
+		q.vague = false
 	}
-	return question{}
+	return q
 }
 
 // explainDoas finds the class of a failure. doas ends with 1 where it fails

@@ -48,10 +48,10 @@ func stub(words []string) int {
 	}
 	args := os.Args[1:]
 	prompt, command := "Password: ", args
+	if own := os.Getenv("SUDO_PROMPT"); own != "" {
+		prompt = strings.ReplaceAll(own, "%p", "alice")
+	}
 	for i, arg := range args {
-		if arg == "-p" {
-			prompt = strings.ReplaceAll(args[i+1], "%p", "alice")
-		}
 		if arg == "--" {
 			command = args[i+1:]
 			break

@@ -78,6 +78,9 @@ type Env struct {
 	// Prompt asks the person at the master. It is nil where nobody can be
 	// asked.
 	Prompt func(context.Context, Prompt) (string, error)
+	// Notify shows the person at the master what is told and not asked: "touch
+	// your key". It returns soon. Where it is nil such texts go to Log.
+	Notify func(context.Context, Notice)
 	// Dial opens network connections of a hop that has no Dialer of its own;
 	// never nil when a method is opened by package contexts.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -111,6 +114,12 @@ type Prompt struct {
 	Text    string // the question as the tool put it
 	Attempt int    // 1 for the first time, 2 after one wrong answer
 	Echo    bool   // whether the answer may be shown while it is typed
+}
+
+// Notice is something that a tool or a server tells the person at the master.
+type Notice struct {
+	Path string // the hop that tells it
+	Text string // one line, without control characters
 }
 
 // Secret is a password or passphrase. It prints as *** whatever the verb, and

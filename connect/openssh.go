@@ -104,6 +104,7 @@ func (o OpenSSH) plan(e *Env, _ string) (*tool, error) {
 			recognise: sshPrompt, password: o.Password, passphrase: o.Passphrase, skipPassphrase: true,
 			confirm: sshConfirm(o, options),
 		},
+		tells:    o.Verbose <= 0, // else it is for whoever reads the log
 		isClient: true,
 		explain:  explainSSH(o.Password != "" || e.Prompt != nil),
 	}, nil

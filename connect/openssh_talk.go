@@ -18,23 +18,32 @@ func sshPrompt(line string) question {
 	case strings.HasSuffix(bare, "continue connecting (yes/no)?"),
 		strings.HasSuffix(bare, "continue connecting (yes/no/[fingerprint])?"),
 		strings.HasPrefix(bare, "Please type 'yes'") && strings.HasSuffix(bare, ":"):
-		return question{asksHostKey, line, "host key"}
+		return question{asks: asksHostKey, text: line, key: "host key"}
 	case strings.HasPrefix(bare, "Enter passphrase for ") && strings.HasSuffix(bare, ":"):
-		return question{asksPassphrase, line, line}
+		return question{asks: asksPassphrase, text: line, key: line}
 	}
 	if account, ok := strings.CutSuffix(bare, "'s password:"); ok && isAccount(account) {
-		return question{asksPassword, line, account}
+		return question{asks: asksPassword, text: line, key: account}
 	}
 	if rest, ok := strings.CutPrefix(line, "("); ok {
 		if account, text, ok := strings.Cut(rest, ") "); ok && isAccount(account) {
-			if passwordPrompt(text) {
-				return question{asksPassword, line, account}
+			q := accountPrompt(text)
+			if q.asks == asksNothing {
+				return question{asks: asksOther, text: line, key: line}
 			}
-			return question{asksOther, line, line}
+			q.text, q.key, q.vague = line, account, false
+			if q.other {
+				q.key = line
+			}
+			return q
 		}
 	}
-	if passwordPrompt(line) && !strings.Contains(line, "@") {
-		return question{asksPassword, line, ""} // keyboard-interactive before 8.4
+	if q := accountPrompt(line); !strings.Contains(line, "@") {
+		// keyboard-interactive before 8.4, and of a text with several lines the last
+		if q.vague = false; !q.other {
+			q.key = ""
+		}
+		return q
 	}
 	return question{}
 }
@@ -137,7 +146,7 @@ func sshClass(class error, how ending, line string, answers bool) error {
 		methods := line[strings.LastIndexByte(line, '('):]
 		takesPassword := containsAny(methods, "password", "keyboard-interactive")
 		switch {
-		case how.tally.passwords > 0:
+		case how.tally.passwords > 0, how.tally.other != "":
 			return ErrPassword
 		case how.tally.skipped:
 			return fmt.Errorf("%w: a key is encrypted and there is no passphrase", ErrPasswordRequired)

@@ -122,6 +122,7 @@ func (p *process) start(ctx context.Context, e *Env) error {
 	}
 	theirs, err := p.connect()
 	defer closeAll(theirs)
+	p.prepareDialogue(e, hidden)
 	if err == nil {
 		err = startOnThread(p.cmd)
 	}
@@ -130,7 +131,7 @@ func (p *process) start(ctx context.Context, e *Env) error {
 		p.hangUp()
 		return classify(ErrStart, err)
 	}
-	p.run(ctx, e, hidden)
+	p.run(ctx)
 	return nil
 }
 
@@ -185,8 +186,24 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// prepareDialogue makes what answers questions, if there is a terminal for them.
+func (p *process) prepareDialogue(e *Env, hidden *secrets) {
+	if p.term == nil {
+		return
+	}
+	if p.tool.script.recognise == nil {
+		p.tool.script.recognise = anyPrompt
+	}
+	p.dialogue = newDialogue(e, p.tool.hop, p.tool.script, p.term, hidden, p.fail)
+	p.dialogue.busy = func() bool { return isBusy(p.cmd.Process.Pid) }
+	p.dialogue.quiet = p.tool.terminal == TerminalOnly
+	if p.tool.tells {
+		p.stderr.tell = p.dialogue.note
+	}
+}
+
 // run starts the goroutines.
-func (p *process) run(ctx context.Context, e *Env, hidden *secrets) {
+func (p *process) run(ctx context.Context) {
 	// The opening may end long before the asking does; what ends the
 	// asking is Close, or the end of the tool.
 	asking, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -195,10 +212,6 @@ func (p *process) run(ctx context.Context, e *Env, hidden *secrets) {
 	if p.term == nil {
 		close(listening)
 	} else {
-		if p.tool.script.recognise == nil {
-			p.tool.script.recognise = anyPrompt
-		}
-		p.dialogue = newDialogue(e, p.tool.hop, p.tool.script, p.term, hidden, p.fail)
 		p.tasks.Go(func() { p.dialogue.run(asking) })
 		if p.tool.terminal == TerminalOnly {
 			close(listening)
@@ -469,6 +482,9 @@ func (p *process) explain() verdict {
 			how.tally = p.dialogue.count()
 		}
 		if v := p.tool.explain(how); v.class != nil {
+			if v.class == ErrPassword && how.tally.passwords > 0 && how.tally.other != "" {
+				v.class = incorrectAnswer(how.tally.other)
+			}
 			return v
 		}
 	}

@@ -20,10 +20,18 @@ const (
 type question struct {
 	asks askFor
 	text string // for a person
-	// key tells whether it is the same question again, which means that the
-	// answer before was wrong.
+	// key tells whether it is the same question again.
 	key string
+	// vague: by its words it asks for a password, which other lines could have as
+	// well.
+	vague bool
+	// other: it asks for a password, but not for that of the account: for a new
+	// one, say.
+	other bool
 }
+
+// maxNotices bounds the lines that are kept for a person to read.
+const maxNotices = 100
 
 // maxPrompt bounds the line that is looked at, in bytes. The end is kept.
 const maxPrompt = 4 << 10
@@ -35,15 +43,29 @@ const maxPrompt = 4 << 10
 type promptLine struct {
 	line  []byte
 	above []byte // complete lines since the last answer, for a person to read
+	// echo is an answer that the terminal shows while it is typed: not the tool's
+	// words. "" where it shows none, or has shown it.
+	echo string
+
+	held  string   // a line behind a carriage return, which the next byte may paint over
+	ended []string // complete lines that were not taken; see take
 }
 
 func (l *promptLine) feed(b []byte) {
 	for _, c := range b {
+		if c != '\n' && c != '\r' {
+			l.held = ""
+		}
 		switch c {
 		case '\n', '\r':
 			if len(l.line) > 0 {
-				l.above = append(append(l.above, l.line...), '\n')
-				l.above = l.above[max(0, len(l.above)-maxPrompt):]
+				l.endLine()
+			}
+			if c == '\n' && l.held != "" {
+				if len(l.ended) < maxNotices {
+					l.ended = append(l.ended, l.held)
+				}
+				l.held = ""
 			}
 			l.line = l.line[:0]
 		case '\b':
@@ -59,6 +81,28 @@ func (l *promptLine) feed(b []byte) {
 			l.line = append(l.line, c)
 		}
 	}
+}
+
+// endLine keeps a line that has ended, unless it is the echo of an answer.
+func (l *promptLine) endLine() {
+	text := strings.TrimSpace(cleanLine(string(l.line)))
+	if l.echo != "" && text == strings.TrimSpace(cleanLine(l.echo)) {
+		l.echo = ""
+		return
+	}
+	l.above = append(append(l.above, l.line...), '\n')
+	l.above = l.above[max(0, len(l.above)-maxPrompt):]
+	if strings.Trim(text, "*") != "" {
+		l.held = text
+	}
+}
+
+// take returns the complete lines that came since the last time, for a person to
+// read as they come.
+func (l *promptLine) take() []string {
+	lines := l.ended
+	l.ended = nil
+	return lines
 }
 
 // text is the line as a person would see it, "" where nothing stands there.
@@ -147,12 +191,27 @@ var passwordWords = []string{
 	"അടയാളവാക്ക്", "సంకేతపదము", "கடவுச்சொல்", "රහස්පදය", "ពាក្យសម្ងាត់", "ཆོག་ཡིག་",
 }
 
+// onceWords are those of prompts for a password that is good for one time, as OATH
+// and OPIE have them: it is not the account's.
+var onceWords = []string{"one-time", "one time", "onetime", "otp", "oath", "passcode", "token", "verification", "einmal"}
+
+// newWords are those of prompts for a password that is to be.
+var newPasswordWords = []string{"new ", "new_", "retype", "re-enter", "repeat", "neues", "nouveau", "nueva", "nuova", "nova ", "новый"}
+
+// accountPrompt recognises the prompt for a password of an account by its words.
+func accountPrompt(line string) question {
+	lower := strings.ToLower(line)
+	if !passwordPrompt(line) || containsAny(lower, onceWords...) {
+		return question{}
+	}
+	return question{asks: asksPassword, text: line, key: "password", vague: true, other: containsAny(lower, newPasswordWords...)}
+}
+
 // anyPrompt is the table for tools of which nothing is known.
 func anyPrompt(line string) question {
-	if passwordPrompt(line) {
-		return question{asksPassword, line, "password"}
-	}
-	return question{}
+	q := accountPrompt(line)
+	q.vague = false // such a tool has no better prompt to wait for
+	return q
 }
 
 // tokenPrompt recognises only prompts that hold the token, which nothing but
@@ -166,6 +225,6 @@ func tokenPrompt(token string) func(line string) question {
 		if text == "" {
 			text = "password:"
 		}
-		return question{asksPassword, text, "password"}
+		return question{asks: asksPassword, text: text, key: "password"}
 	}
 }

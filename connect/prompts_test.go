@@ -70,7 +70,7 @@ func TestTokens(t *testing.T) {
 	for line, want := range map[string]string{
 		"[mitosis-TOK] password for alice: ":                    "[sudo] password for alice:",
 		"Rest of a line [mitosis-TOK] password for alice: ":     "[sudo] password for alice:",
-		"[sudo: [mitosis-TOK] password for alice: ] Password: ": "[sudo] password for alice: ] Password:",
+		"[sudo: [mitosis-TOK] password for alice: ] Password: ": "[sudo: [sudo] password for alice: ] Password: ",
 		"[sudo: authenticate] Password: ":                       "[sudo: authenticate] Password: ",
 		"[mitosis-TOK] password for ali":                        "",
 		"[mitosis-TO":                                           "",
@@ -79,12 +79,62 @@ func TestTokens(t *testing.T) {
 		"[sudo: authenticate] ":                                 "",
 		"This is [sudo: a banner] about the password: ":         "",
 	} {
-		if q := recognise(line); (q.asks == asksPassword) != (want != "") || q.text != want {
+		q := recognise(line)
+		if q.vague {
+			q = question{} // not for certain
+		}
+		if (q.asks == asksPassword) != (want != "") || q.text != want {
 			t.Errorf("%q: %+v", line, q)
 		}
 	}
 	if q := tokenPrompt("PW-77:")("PW-77: "); q.asks != asksPassword || q.text != "password:" {
 		t.Errorf("%+v", q)
+	}
+}
+
+// A password that is not the account's is not typed, though the word is there.
+func TestOtherPasswords(t *testing.T) {
+	for line, want := range map[string]question{
+		"One-time password (OATH) for `alice': ": {},
+		"OTP password: ":                         {},
+		"Enter your token password: ":            {},
+		"New password: ":                         {asks: asksPassword, other: true},
+		"Retype new password: ":                  {asks: asksPassword, other: true},
+		"Neues Passwort: ":                       {asks: asksPassword, other: true},
+		"LDAP Password: ":                        {asks: asksPassword},
+		"Password for alice@EXAMPLE.ORG: ":       {asks: asksPassword},
+	} {
+		if q := accountPrompt(line); q.asks != want.asks || q.other != want.other {
+			t.Errorf("%q is taken for %+v", line, q)
+		}
+	}
+}
+
+// Lines for a person to read are told once, whole, and without what was typed.
+func TestLinesThatAreTold(t *testing.T) {
+	for in, want := range map[string]string{
+		"one\ntwo\r\nthr":               "one|two",
+		"10%\r20%\r30%\r\n":             "30%",
+		"lost\rfound\n":                 "found",
+		"\x1b[1mbold\x1b[0m\n\n***\n":   "bold",
+		"Code: \n":                      "Code:",
+		"Pa":                            "",
+		"**\b \b\b \b\nPush sent.\r\n": "Push sent.",
+	} {
+		l := show(in)
+		if got := strings.Join(l.take(), "|"); got != want {
+			t.Errorf("%q tells %q, not %q", in, got, want)
+		}
+		if again := l.take(); again != nil {
+			t.Errorf("%q tells %q twice", in, again)
+		}
+	}
+	l := show("Choose (1-2): ")
+	l.answered()
+	l.echo = "1"
+	l.feed([]byte("1\nPushed to your phone\n1\n"))
+	if got := strings.Join(l.take(), "|"); got != "Pushed to your phone|1" || strings.HasPrefix(l.context(), "1") {
+		t.Errorf("with an echo it tells %q", got)
 	}
 }
 

@@ -66,7 +66,8 @@ func (s Su) plan(e *Env, _ string) (*tool, error) {
 		// Behind the user -c is su's own in some, and handed to the shell by
 		// others, among them those in which it means a login class in front.
 		args:    append(args, s.LocalUser(), "-c", e.besideTerminal().Line),
-		script:  script{recognise: suPrompt, password: s.Password, confirm: firstPrompt()},
+		script:  script{recognise: suPrompt, password: s.Password, repeats: repeatsNever},
+		tells:   true,
 		explain: explainSu,
 	}, nil
 }
@@ -79,25 +80,12 @@ func suPrompt(line string) question {
 	return q
 }
 
-// firstPrompt lets a password be typed at one prompt only, however often that is
-// put: su asks once, so a second one ("New password:") wants something else.
-func firstPrompt() func(context.Context, question) question {
-	first := ""
-	return func(_ context.Context, q question) question {
-		first = cmp.Or(first, q.text)
-		if q.text != first {
-			q.asks = asksOther
-		}
-		return q
-	}
-}
-
 // explainSu finds the class of a failure. su ends with 1 where it fails itself,
 // in a language that PAM chooses; in English its text comes in two parts, "su: "
 // and, some seconds later, the rest.
 func explainSu(how ending) verdict {
 	v := meaning(how.said, suSays)
-	asked := how.tally.passwords > 0
+	asked := how.tally.passwords > 0 || how.tally.other != ""
 	switch {
 	case v.class == ErrPassword && !asked:
 		v.class = ErrPermission // none was asked for, so none can be wrong

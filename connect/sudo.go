@@ -16,12 +16,15 @@ import (
 // over a pipe beside it: requiretty, use_pty and interactive passwords work,
 // and the link is not slowed by a terminal.
 //
-// Prompts are recognised by a token that we give sudo to print, in whatever
+// Its prompt is recognised by a token that we give sudo to print, in whatever
 // language it speaks, and answered once it has switched the echo off; the
-// user's own locale stays as it is, since the far side inherits it. What sudo
+// user's own locale stays as it is, since the far side inherits it. What PAM
 // asks beside the password (a code, a new password in place of an expired
-// one) is asked through Env.Prompt. A password that is asked for again was
-// wrong.
+// one) is asked through Env.Prompt, in PAM's words, and what it tells is shown through
+// Env.Notify. A password that is asked for again after a word of regret was wrong.
+// Where sudoers has passprompt_override, sudo puts its own prompt in place of PAM's:
+// then a second question can't be told from the first by its text, but by there having
+// been no such word.
 //
 // Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where the
 // rules do not allow it or the account is locked, [ErrTimeout] where sudo gave
@@ -64,8 +67,10 @@ func (s Sudo) plan(e *Env, token string) (*tool, error) {
 		return nil, err
 	}
 	return &tool{
-		program: programOr(s.Path, "sudo"), name: "sudo", args: append(s.flags(token), s.command(e)...),
-		script:  script{recognise: sudoPrompt(token), password: s.Password},
+		program: programOr(s.Path, "sudo"), name: "sudo", args: append(s.flags(), s.command(e.withBeginning(dropPrompt))...),
+		environ: []string{"SUDO_PROMPT=" + sudoAsks(token)},
+		script:  script{recognise: sudoPrompt(token), password: s.Password, repeats: repeatsWithWord},
+		tells:   true,
 		explain: s.explain,
 		token:   token, instead: "sudo",
 	}, nil
@@ -95,11 +100,20 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
+// sudoAsks is the prompt that we want. %p is the user whose password is wanted,
+// which with targetpw, rootpw and runaspw is not the one who calls.
+//
+// It is in the environment because -p would have it in place of every prompt of PAM,
+// that for a second factor included; like this it stands for PAM's own "Password:" in
+// the language of the user, and other questions come in PAM's words (sudoers(5),
+// passprompt_override). The far side does without it.
+func sudoAsks(token string) string { return "[" + token + "] password for %p: " }
+
+const dropPrompt = "unset SUDO_PROMPT;"
+
 // flags are sudo's own arguments.
-func (s Sudo) flags(token string) []string {
-	// %p is the user whose password is wanted, which with targetpw, rootpw and
-	// runaspw is not the one who calls.
-	flags := []string{"-p", "[" + token + "] password for %p: ", "-u", s.user()}
+func (s Sudo) flags() []string {
+	flags := []string{"-u", s.user()}
 	for _, o := range []struct {
 		set  bool
 		flag string
@@ -130,19 +144,26 @@ func (s Sudo) command(e *Env) []string {
 	return argvWithoutDollars(e)
 }
 
-// sudoPrompt recognises our own prompt, and that of a sudo-rs which does not
-// know the option for it.
+// sudoPrompt recognises our own prompt; that of a sudo-rs, which puts its own in
+// front of PAM's; and by its words one that PAM makes up for the password.
 func sudoPrompt(token string) func(line string) question {
 	ours := tokenPrompt(token)
 	return func(line string) question {
+		if rest, isRust := strings.CutPrefix(line, "[sudo: "); isRust {
+			text := rest[strings.LastIndex(rest, "] ")+1:]
+			q := accountPrompt(text)
+			if q.vague = false; q.asks != asksNothing {
+				q.text = strings.ReplaceAll(line, token, "sudo")
+			}
+			return q
+		}
 		if q := ours(line); q.asks != asksNothing {
 			q.text = "[sudo" + q.text
 			return q
 		}
-		if strings.HasPrefix(line, "[sudo: ") && passwordPrompt(line) {
-			return question{asksPassword, line, "password"}
-		}
-		return question{}
+		q := accountPrompt(line)
+		q.key = line
+		return q
 	}
 }
 

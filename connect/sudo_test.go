@@ -62,8 +62,9 @@ func TestSudoDialogue(t *testing.T) {
 		{stub: "rs", password: right},
 		{stub: "oldrs", password: right},
 		{stub: "colour", password: right},
-		{stub: "translated", answers: []string{right}}, // the token was ignored: a person decides
-		{stub: "translated", password: right, want: ErrPasswordRequired, text: "Mot de passe"},
+		{stub: "translated", answers: []string{right}}, // PAM's words, not ours
+		{stub: "translated", password: right},
+		{stub: "translated", want: ErrPasswordRequired, text: "Mot de passe"},
 		{stub: "odd", answers: []string{right}},
 		{stub: "odd", want: ErrPasswordRequired, text: "Say friend"},
 		{stub: "otp", password: right, answers: []string{"123456"}},
@@ -160,16 +161,15 @@ func TestSudoArguments(t *testing.T) {
 		m    Sudo
 		want string
 	}{
-		{Sudo{}, "-p P -u root -- /bin/sh -c x"},
-		{Sudo{User: "app", PreserveEnv: true, SetHome: true, Group: "#12"}, "-p P -u app -E -H -g #12 -- /bin/sh -c x"},
-		{Sudo{User: "#1000", Login: true, Role: "sysadm_r", Type: "sysadm_t"}, "-p P -u #1000 -i -r sysadm_r -t sysadm_t -- /bin/sh -c eval \"`printf %b 'x'`\""},
-		{Sudo{KeepEnv: []string{"A", "B"}}, "-p P -u root --preserve-env=A,B -- /bin/sh -c x"},
+		{Sudo{}, "-u root -- /bin/sh -c unset SUDO_PROMPT;x"},
+		{Sudo{User: "app", PreserveEnv: true, SetHome: true, Group: "#12"}, "-u app -E -H -g #12 -- /bin/sh -c unset SUDO_PROMPT;x"},
+		{Sudo{User: "#1000", Login: true, Role: "sysadm_r", Type: "sysadm_t"}, "-u #1000 -i -r sysadm_r -t sysadm_t -- /bin/sh -c eval \"`printf %b 'unset SUDO_PROMPT;x'`\""},
+		{Sudo{KeepEnv: []string{"A", "B"}}, "-u root --preserve-env=A,B -- /bin/sh -c unset SUDO_PROMPT;x"},
 	} {
 		if err := c.m.check(); err != nil {
 			t.Error(err)
 		}
-		args := append(c.m.flags("T"), c.m.command(e)...)
-		args[1] = "P"
+		args := append(c.m.flags(), c.m.command(e.withBeginning(dropPrompt))...)
 		if got := strings.Join(args, " "); got != c.want {
 			t.Errorf("%+v: %s", c.m, got)
 		}

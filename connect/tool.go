@@ -22,6 +22,8 @@ type tool struct {
 
 	terminal Terminal
 	script   script
+	// tells: its standard error is for a person to read as well as its terminal.
+	tells bool
 
 	// token, where the tool prints one for us, is shown as instead.
 	token, instead string
@@ -73,14 +75,16 @@ const (
 // The descriptors of the payload where the terminal has the standard ones.
 const takePayload = "exec <&3 >&4 3<&- 4>&-;"
 
-// besideTerminal is the same first stage for TerminalStdio: its script gets a
-// beginning.
-func (e *Env) besideTerminal() *Env {
+// besideTerminal is the same first stage for TerminalStdio.
+func (e *Env) besideTerminal() *Env { return e.withBeginning(takePayload) }
+
+// withBeginning is the same first stage with commands in front of its script.
+func (e *Env) withBeginning(commands string) *Env {
 	moved := *e
 	if last := len(e.Argv) - 1; last >= 0 {
-		moved.Argv = append(e.Argv[:last:last], takePayload+e.Argv[last])
+		moved.Argv = append(e.Argv[:last:last], commands+e.Argv[last])
 	}
-	moved.Line = strings.Replace(e.Line, "'", "'"+takePayload, 1)
+	moved.Line = strings.Replace(e.Line, "'", "'"+commands, 1)
 	return &moved
 }
 

@@ -43,6 +43,7 @@ func (s *secrets) hide(text string) string {
 type words struct {
 	secrets *secrets
 	last    *lastWords
+	tell    func(line string) // gets complete lines; nil if nobody wants them; must not block
 
 	mu   sync.Mutex
 	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
@@ -62,7 +63,15 @@ func (w *words) Write(p []byte) (int, error) {
 		end = len(w.line)
 	}
 	if end > 0 {
-		_, _ = w.last.Write([]byte(w.secrets.hide(string(w.line[:end]))))
+		said := w.secrets.hide(string(w.line[:end]))
+		_, _ = w.last.Write([]byte(said))
+		if w.tell != nil {
+			for line := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == '\n' || r == '\r' }) {
+				if line = strings.TrimSpace(cleanLine(line)); line != "" {
+					w.tell(line)
+				}
+			}
+		}
 		w.line = append(w.line[:0], w.line[end:]...)
 	}
 	return len(p), nil

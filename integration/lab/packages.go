@@ -51,6 +51,8 @@ var Packages = []Package{
 	{"tmux", "tmux"},
 	{"vim-tiny", "vi"},
 	{"nano", "nano"},
+	{"gcc", "gcc"},
+	{"libpam0g-dev", "/usr/include/security/pam_ext.h"},
 	{"postgresql", PostgreSQL},
 	{"lxc", "lxc-attach"},
 	{"runc", "runc"},

@@ -1,0 +1,232 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// pamModule is where hosts have the module of testdata/pam.
+const pamModule = "/opt/lab/pam_lab.so"
+
+// compiledPAM is that module.
+var compiledPAM = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "pam")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "lab.so")
+	out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", file, "testdata/pam/lab.c", "-lpam").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	module, err := os.ReadFile(file)
+	return string(module), err
+})
+
+// withPAM gives services of a host an authentication of their own: lines of
+// pam.conf(5) in which LAB is the module of testdata/pam.
+func withPAM(t *testing.T, h lab.Host, lines string, services ...string) lab.Host {
+	t.Helper()
+	lab.Require(t)
+	module, err := compiledPAM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{pamModule: module}
+	for path, content := range h.Files {
+		files[path] = content
+	}
+	lines = strings.ReplaceAll(lines, "UNIX", "pam_unix.so nodelay")
+	lines = strings.ReplaceAll(lines, "LAB", pamModule)
+	for _, service := range services {
+		files["/etc/pam.d/"+service] = lines + "account required pam_permit.so\nsession required pam_permit.so\n"
+	}
+	h.Files = files
+	return h
+}
+
+// A factor is a question of PAM and its answer.
+type factor struct {
+	line   string // of pam.conf
+	text   string // of the question; "" for the password
+	echo   bool
+	answer string
+}
+
+var (
+	passwordFactor = factor{line: "auth required UNIX"}
+	codeFactor     = factor{"auth required LAB [hidden=Verification code: ] want=424242", "Verification code: ", false, "424242"}
+	duoFactor      = factor{"auth required LAB [info=Duo two-factor login for deploy] [info= 1. Duo Push] [echo=Passcode or option (1-2): ] want=1",
+		"Passcode or option (1-2): ", true, "1"}
+	pinFactor = factor{"auth required LAB hidden=PIN> want=0815", "PIN>", false, "0815"}
+)
+
+// factorCases are orders of one to four questions.
+var factorCases = [][]factor{
+	{passwordFactor},
+	{codeFactor},
+	{duoFactor},
+	{passwordFactor, codeFactor},
+	{passwordFactor, duoFactor},
+	{codeFactor, passwordFactor},
+	{duoFactor, passwordFactor},
+	{passwordFactor, duoFactor, codeFactor},
+	{duoFactor, codeFactor, passwordFactor},
+	{pinFactor, passwordFactor, duoFactor, codeFactor},
+	{passwordFactor, codeFactor, pinFactor, duoFactor},
+}
+
+// A pamWay is a hop of somebody called deploy that goes by PAM.
+type pamWay struct {
+	name    string
+	service string
+	hop     func(t *testing.T, host *lab.Running, password string) (parent func(*contexts.Config) *contexts.Node, m connect.Method)
+}
+
+func fromInside(m func(password connect.Secret) connect.Method) func(*testing.T, *lab.Running, string) (func(*contexts.Config) *contexts.Node, connect.Method) {
+	return func(t *testing.T, host *lab.Running, password string) (func(*contexts.Config) *contexts.Node, connect.Method) {
+		return func(cfg *contexts.Config) *contexts.Node { return enter(t, master(t, cfg), host, "deploy") }, m(connect.Secret(password))
+	}
+}
+
+var pamWays = []pamWay{
+	{"sudo", "sudo", fromInside(func(p connect.Secret) connect.Method { return connect.Sudo{Password: p} })},
+	{"su", "su", fromInside(func(p connect.Secret) connect.Method { return connect.Su{User: "deploy", Password: p} })},
+	{"doas", "doas", fromInside(func(p connect.Secret) connect.Method { return connect.Doas{Password: p} })},
+	{"ssh", "sshd", func(t *testing.T, host *lab.Running, password string) (func(*contexts.Config) *contexts.Node, connect.Method) {
+		return func(cfg *contexts.Config) *contexts.Node { return master(t, cfg) },
+			withPassword(reach(t, host, "deploy"), connect.Secret(password))
+	}},
+	{"openssh", "sshd", func(t *testing.T, host *lab.Running, password string) (func(*contexts.Config) *contexts.Node, connect.Method) {
+		return func(cfg *contexts.Config) *contexts.Node { return enter(t, master(t, cfg), host, "carol") },
+			connect.OpenSSH{Host: "127.0.0.1", User: "deploy", Password: connect.Secret(password),
+				HostKeys: connect.InsecureIgnoreHostKeys, ConfigFile: "/dev/null", Options: []string{"PubkeyAuthentication=no"}}
+	}},
+}
+
+// pamHost is a host on which deploy's pamWays go by the factors.
+func pamHost(t *testing.T, factors []factor) *lab.Running {
+	t.Helper()
+	var lines strings.Builder
+	for _, f := range factors {
+		fmt.Fprintln(&lines, f.line)
+	}
+	return start(t, withPAM(t, pamPlain(), lines.String(), "sudo", "su", "doas", "sshd"))
+}
+
+func pamPlain() lab.Host {
+	return lab.Host{
+		Users: []lab.User{{Name: "deploy", Password: rightPassword}, {Name: "carol", Password: rightPassword}, {Name: "root", Password: rootPassword}},
+		Files: map[string]string{"/etc/doas.conf": "permit deploy\n"}, Sudoers: "deploy ALL=(ALL) ALL",
+		SSHD: &lab.SSHD{Config: []string{"KbdInteractiveAuthentication yes", "PasswordAuthentication no"}},
+	}
+}
+
+// answering is a person who knows the answers to the factors.
+type answering struct {
+	factors  []factor
+	password string // "" if the program has it
+
+	mu    sync.Mutex
+	asked []connect.Prompt
+}
+
+func (a *answering) ask(_ context.Context, q connect.Prompt) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, q)
+	for _, f := range a.factors {
+		if f.text != "" && strings.HasSuffix(strings.TrimSpace(q.Text), strings.TrimSpace(f.text)) {
+			return f.answer, nil
+		}
+	}
+	if q.Kind == connect.PromptPassword && a.password != "" {
+		return a.password, nil
+	}
+	return "", errWalkedAway
+}
+
+// Whatever PAM asks, in whatever order and whether what is typed is shown or not, a
+// person is asked it in PAM's words, once, and not told that an answer was wrong.
+// The password of the program goes to the question for it and no other.
+func TestEachQuestionOfPAMIsAsked(t *testing.T) {
+	for _, factors := range factorCases {
+		var names []string
+		for _, f := range factors {
+			names = append(names, strings.Trim(f.text, " :>")+map[bool]string{true: "password"}[f.text == ""])
+		}
+		t.Run(strings.Join(names, ","), func(t *testing.T) {
+			t.Parallel()
+			host := pamHost(t, factors)
+			for _, w := range pamWays {
+				for _, given := range []string{rightPassword, ""} {
+					t.Run(fmt.Sprintf("%s, password given: %v", w.name, given != ""), func(t *testing.T) {
+						a := &answering{factors: factors}
+						if given == "" {
+							a.password = rightPassword
+						}
+						parent, m := w.hop(t, host, given)
+						who(t, child(t, parent(&contexts.Config{Prompt: a.ask}), m))
+						var want []factor
+						for _, f := range factors {
+							if f.text != "" || given == "" {
+								want = append(want, f)
+							}
+						}
+						if len(a.asked) != len(want) {
+							t.Fatalf("asked %+v, not %+v", a.asked, want)
+						}
+						for i, q := range a.asked {
+							if q.Attempt != 1 || q.Echo != want[i].echo || !strings.Contains(q.Text, strings.TrimSpace(want[i].text)) ||
+								(q.Kind == connect.PromptPassword) != (want[i].text == "") {
+								t.Errorf("question %d: %+v, not %+v", i+1, q, want[i])
+							}
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// Where nobody can answer a second question, the right password is not called
+// wrong, the question is named, and there is one try only: several would lock the
+// account.
+func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
+	for _, f := range []factor{codeFactor, duoFactor, pinFactor} {
+		t.Run(strings.Trim(f.text, " :>"), func(t *testing.T) {
+			t.Parallel()
+			first := "auth required LAB note=/run/tries\nauth required UNIX\n"
+			host := start(t, withPAM(t, pamPlain(), first+f.line+"\n", "sudo", "su", "doas", "sshd"))
+			for _, w := range pamWays {
+				t.Run(w.name, func(t *testing.T) {
+					_, _ = host.Exec(t.Context(), "rm", "-f", "/run/tries")
+					parent, m := w.hop(t, host, rightPassword)
+					err := refused(t, parent(nil), m, connect.ErrPasswordRequired, 20*time.Second)
+					if errors.Is(err, connect.ErrPassword) || !strings.Contains(err.Error(), strings.TrimSpace(f.text)) {
+						t.Errorf("the error does not name the question: %v", err)
+					}
+					withholds(t, rightPassword, err.Error())
+					if tries, err := host.Exec(t.Context(), "cat", "/run/tries"); err != nil || tries != "called\n" {
+						t.Errorf("tried %q, %v", tries, err)
+					}
+				})
+			}
+		})
+	}
+}
