@@ -22,6 +22,8 @@ const (
 	// of another user reads, so time is the last resort: a question that turns
 	// out to be none is withdrawn once the line changes.
 	promptSettle = 1500 * time.Millisecond
+	// hiddenSettle is the same for a person, on a terminal without echo.
+	hiddenSettle = 300 * time.Millisecond
 	// echoPatience is how long a password prompt may stand on a terminal that
 	// would show what is typed. Some tools print first and switch echo off
 	// then; one that never does is not given a password. It is as well how long
@@ -215,7 +217,10 @@ func (d *dialogue) judge(line string, age time.Duration) (question, bool) {
 		return q, hidden || age >= promptSettle // with echo it could be the beginning of a line
 	}
 	patience := promptSettle
-	if !hidden && d.ask == nil {
+	switch {
+	case hidden && d.ask != nil:
+		patience = hiddenSettle
+	case !hidden && d.ask == nil:
 		patience = echoPatience
 	}
 	q = question{asks: asksOther, text: line, key: line}

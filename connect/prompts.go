@@ -2,6 +2,7 @@ package connect
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -193,18 +194,39 @@ var passwordWords = []string{
 
 // onceWords are those of prompts for a password that is good for one time, as OATH
 // and OPIE have them: it is not the account's.
-var onceWords = []string{"one-time", "one time", "onetime", "otp", "oath", "passcode", "token", "verification", "einmal"}
+var onceWords = []string{"one-time", "one time", "onetime", "otp", "totp", "hotp", "oath", "passcode", "token", "verification", "einmalpasswort"}
 
-// newWords are those of prompts for a password that is to be.
-var newPasswordWords = []string{"new ", "new_", "retype", "re-enter", "repeat", "neues", "nouveau", "nueva", "nuova", "nova ", "новый"}
+// freshWords are those of prompts for a password that is to be.
+var freshWords = []string{"new", "new_password", "retype", "re-enter", "repeat", "neues", "nouveau", "nueva", "nuova", "nova", "новый"}
 
 // accountPrompt recognises the prompt for a password of an account by its words.
 func accountPrompt(line string) question {
-	lower := strings.ToLower(line)
-	if !passwordPrompt(line) || containsAny(lower, onceWords...) {
+	if !passwordPrompt(line) || hasWord(line, onceWords) {
 		return question{}
 	}
-	return question{asks: asksPassword, text: line, key: "password", vague: true, other: containsAny(lower, newPasswordWords...)}
+	return question{asks: asksPassword, text: line, key: "password", vague: true, other: hasWord(line, freshWords)}
+}
+
+// hasWord reports whether one of the words stands in s, and not as part of another: a
+// user may be called chopin.
+func hasWord(s string, words []string) bool {
+	s = strings.ToLower(s)
+	isPart := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for _, word := range words {
+		for rest := s; ; {
+			before, after, found := strings.Cut(rest, word)
+			if !found {
+				break
+			}
+			left, _ := utf8.DecodeLastRuneInString(before)
+			right, _ := utf8.DecodeRuneInString(after)
+			if !isPart(left) && !isPart(right) {
+				return true
+			}
+			rest = after
+		}
+	}
+	return false
 }
 
 // anyPrompt is the table for tools of which nothing is known.

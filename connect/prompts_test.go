@@ -101,6 +101,8 @@ func TestOtherPasswords(t *testing.T) {
 		"New password: ":                         {asks: asksPassword, other: true},
 		"Retype new password: ":                  {asks: asksPassword, other: true},
 		"Neues Passwort: ":                       {asks: asksPassword, other: true},
+		"Password for chopin@renewed.org: ":      {asks: asksPassword},
+		"hotpot's password: ":                    {asks: asksPassword},
 		"LDAP Password: ":                        {asks: asksPassword},
 		"Password for alice@EXAMPLE.ORG: ":       {asks: asksPassword},
 	} {
@@ -113,12 +115,12 @@ func TestOtherPasswords(t *testing.T) {
 // Lines for a person to read are told once, whole, and without what was typed.
 func TestLinesThatAreTold(t *testing.T) {
 	for in, want := range map[string]string{
-		"one\ntwo\r\nthr":               "one|two",
-		"10%\r20%\r30%\r\n":             "30%",
-		"lost\rfound\n":                 "found",
-		"\x1b[1mbold\x1b[0m\n\n***\n":   "bold",
-		"Code: \n":                      "Code:",
-		"Pa":                            "",
+		"one\ntwo\r\nthr":              "one|two",
+		"10%\r20%\r30%\r\n":            "30%",
+		"lost\rfound\n":                "found",
+		"\x1b[1mbold\x1b[0m\n\n***\n":  "bold",
+		"Code: \n":                     "Code:",
+		"Pa":                           "",
 		"**\b \b\b \b\nPush sent.\r\n": "Push sent.",
 	} {
 		l := show(in)

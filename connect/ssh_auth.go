@@ -41,15 +41,25 @@ type authenticator struct {
 	agent     net.Conn
 	agentStop func() bool
 
+	// The current attempt at keyboard-interactive or a password.
+	answered bool // something was answered
+	asking   bool // a person was asked
+	lacking  bool // there was no answer to a question
+
+	// Until the server accepts a method and wants more.
+	attempts int            // in which a person was asked
+	asked    map[string]int // how often a person was asked what
+	hasTried bool           // keyboard-interactive
+	silent   bool           // keyboard-interactive failed without anything that we answered
+
 	// The whole Open.
 	tried        []string
 	refused      map[string]bool // keys, by their encoding
-	prompts      int             // questions that were put to a person for a password
+	questions    int             // that were put to a person
+	told         int             // lines that were told to a person
 	passwordSent bool            // the given password went out
-	answered     bool            // a password went out in the current attempt
 	badPassword  bool            // one was refused
 	unanswered   string          // a question that nobody could be asked
-	silent       bool            // keyboard-interactive failed without asking anything that we answered
 	troubles     int             // of keys.troubles, those that were noted
 	fatal        error           // a person said no
 	final        error           // what next ended with
@@ -64,8 +74,12 @@ type attempt struct {
 
 func (a *authenticator) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if !slices.Contains(a.tried, text) {
-		a.tried = append(a.tried, text)
+	if slices.Contains(a.tried, text) {
+		return
+	}
+	a.tried = append(a.tried, text)
+	if a.env.Log != nil {
+		a.env.Log.Debug("ssh authentication", "hop", a.label, "user", a.set.user, "tried", text)
 	}
 }
 
@@ -100,12 +114,12 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		a.partials = len(c.PartialSuccessMethods)
 		a.note("%s (accepted, but not enough)", a.current.name)
 		a.current = attempt{}
-		a.prompts, a.silent = 0, false
+		a.attempts, a.asked, a.hasTried, a.silent = 0, nil, false, false
 	} else {
 		a.settle()
 	}
 	if a.fatal != nil {
-		return nil, a.fatal
+		return nil, fmt.Errorf("%w; %s", a.fatal, a.account(c.AllowedMethods))
 	}
 	for _, name := range []string{"publickey", "keyboard-interactive", "password"} {
 		if !slices.Contains(c.AllowedMethods, name) {
@@ -142,11 +156,9 @@ func (a *authenticator) settle() {
 			return
 		}
 	case "keyboard-interactive":
-		if !a.answered {
-			a.silent = true
-			if a.unanswered != "" {
-				return
-			}
+		a.silent = a.silent || a.lacking || !a.answered
+		if a.lacking {
+			return // what was answered may be right; account tells of the question
 		}
 		a.badPassword = a.badPassword || a.answered
 	case "password":
@@ -185,29 +197,36 @@ func (a *authenticator) publicKey() ssh.AuthMethod {
 // person reports whether somebody may still be asked for a password. Whoever
 // gave one in the program and got it wrong is told so instead.
 func (a *authenticator) person() bool {
-	return a.env.Prompt != nil && a.prompts < maxPrompts && (a.method.Password == "" || !a.badPassword)
+	return a.env.Prompt != nil && a.attempts < maxPrompts && (a.method.Password == "" || !a.badPassword)
 }
 
 // unsent reports whether the password that was given has not been used.
 func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.passwordSent }
 
+// begins starts an attempt at something that may want answers.
+func (a *authenticator) begins(name string) {
+	a.current = attempt{method: name, name: name}
+	a.answered, a.asking, a.lacking = false, false, false
+}
+
+// keyboard is tried once where nothing is at hand and nobody can be asked, too: a
+// server that has waived its second factor asks nothing, and one that asks lets us
+// say what.
 func (a *authenticator) keyboard() ssh.AuthMethod {
 	if a.silent {
 		return nil
 	}
-	if !a.unsent() && !a.person() {
+	if !a.unsent() && !a.person() && a.hasTried {
 		a.wanted("keyboard-interactive")
 		return nil
 	}
-	a.current = attempt{method: "keyboard-interactive", name: "keyboard-interactive"}
-	a.answered = false
+	a.hasTried = true
+	a.begins("keyboard-interactive")
 	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
-		if text := strings.TrimSpace(cleanText(name + " " + instruction)); text != "" && a.env.Log != nil {
-			a.env.Log.Info("ssh server says", "hop", a.label, "text", text)
-		}
+		a.tell(name + "\n" + instruction)
 		answers := make([]string, len(questions))
 		for i, question := range questions {
-			answer, err := a.answer(cleanText(question), echos[i], len(questions) == 1)
+			answer, err := a.answer(question, echos[i], len(questions) == 1)
 			if err != nil {
 				return nil, err
 			}
@@ -220,31 +239,65 @@ func (a *authenticator) keyboard() ssh.AuthMethod {
 
 // answer answers one question of keyboard-interactive. The password goes to a
 // question that hides what is typed: to the one that says so, else, where
-// nobody can be asked, to the only one.
+// nobody can be asked, to the only one, unless that says something else. What stands
+// above the last line of a question is told, and not asked.
 func (a *authenticator) answer(question string, echo, only bool) (string, error) {
-	isPassword := !echo && asksForPassword(question)
-	if a.method.Password != "" && !a.passwordSent && !echo && (isPassword || (only && a.env.Prompt == nil)) {
+	lines := textLines(question)
+	text := ""
+	if len(lines) > 0 {
+		text = lines[len(lines)-1]
+	}
+	isPassword := !echo && isAccountPassword(text)
+	if a.unsent() && !echo && (isPassword || only && a.env.Prompt == nil && !isOtherFactor(text)) {
+		a.tell(strings.Join(lines[:max(0, len(lines)-1)], "\n"))
 		a.passwordSent = true
 		return a.method.Password.reveal(), nil
 	}
 	if a.env.Prompt == nil {
-		a.unanswered = question
-		return "", fmt.Errorf("%w: the server asks %q", ErrPasswordRequired, question)
+		a.unanswered, a.lacking = text, true
+		return "", fmt.Errorf("%w: the server asks %q", ErrPasswordRequired, text)
 	}
-	kind := PromptOther
+	kind, key := PromptOther, text
 	if isPassword {
-		kind = PromptPassword
+		kind, key = PromptPassword, "password"
 	}
-	return a.ask(kind, question, echo)
+	if a.env.Notify != nil && len(lines) > 1 {
+		a.tell(strings.Join(lines[:len(lines)-1], "\n"))
+		return a.ask(kind, key, text, echo)
+	}
+	return a.ask(kind, key, strings.Join(lines, "\n"), echo)
 }
 
-func (a *authenticator) ask(kind PromptKind, text string, echo bool) (string, error) {
-	a.prompts++
-	answer, err := askPerson(a.ctx, a.env.Prompt, Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.prompts, Echo: echo})
+// ask asks a person. The key tells whether it is the same question again, which means
+// that the answer before was wrong.
+func (a *authenticator) ask(kind PromptKind, key, text string, echo bool) (string, error) {
+	if !a.asking {
+		a.asking = true
+		a.attempts++
+	}
+	if a.asked == nil {
+		a.asked = map[string]int{}
+	}
+	a.asked[key]++
+	if a.questions++; a.questions > maxQuestions {
+		a.fatal = fmt.Errorf("%w: the server asks %q, after %d other questions", ErrPermission, text, maxQuestions)
+		return "", a.fatal
+	}
+	answer, err := askPerson(a.ctx, a.env.Prompt, Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.asked[key], Echo: echo})
 	if err != nil {
 		a.fatal = err
 	}
 	return answer, err
+}
+
+// tell shows a person what the server says. Beyond a bound it is passed over: nothing
+// else bounds a server.
+func (a *authenticator) tell(text string) {
+	for _, line := range textLines(text) {
+		if a.told++; a.told <= maxNotices {
+			tellPerson(a.ctx, a.env.Notify, a.env.Log, Notice{Path: a.label, Text: line})
+		}
+	}
 }
 
 func (a *authenticator) password() ssh.AuthMethod {
@@ -252,13 +305,13 @@ func (a *authenticator) password() ssh.AuthMethod {
 		a.wanted("password")
 		return nil
 	}
-	a.current = attempt{method: "password", name: "password"}
+	a.begins("password")
 	return ssh.PasswordCallback(func() (string, error) {
 		if a.method.Password != "" {
 			a.passwordSent = true
 			return a.method.Password.reveal(), nil
 		}
-		return a.ask(PromptPassword, a.set.user+"@"+a.set.host+"'s password: ", false)
+		return a.ask(PromptPassword, "password", a.set.user+"@"+a.set.host+"'s password: ", false)
 	})
 }
 
@@ -320,33 +373,48 @@ func (a *authenticator) denied(allowed []string) error {
 		class = ErrPassword
 	case errors.Is(a.keys.trouble, ErrPasswordRequired):
 		class = ErrPasswordRequired
-	case a.unanswered != "" && (!explicit || a.partials > 0):
+	case a.unanswered != "" && (!explicit || a.partials > 0 || a.passwordSent):
 		class = ErrPasswordRequired
 	}
-	tried := "nothing"
-	if len(a.tried) > 0 {
-		tried = strings.Join(a.tried, ", ")
-	}
-	if a.unanswered != "" && a.unanswered != "password" && a.unanswered != "keyboard-interactive" {
-		tried += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
-	}
-	takes := ""
-	if len(allowed) > 0 {
-		takes = "; the server takes " + strings.Join(allowed, ", ")
-	}
-	return fmt.Errorf("%w: user %s: tried %s%s", class, a.set.user, tried, takes)
+	return fmt.Errorf("%w: %s", class, a.account(allowed))
 }
 
-// asksForPassword recognises the usual wording. It decides only between the
-// password at hand and asking a person.
-func asksForPassword(question string) bool {
-	question = strings.ToLower(question)
-	for _, word := range []string{"password", "passwort", "kennwort", "mot de passe", "contraseña", "senha", "пароль", "parola", "wachtwoord", "hasło", "heslo", "lösenord", "密码", "密碼", "パスワード", "암호"} {
-		if strings.Contains(question, word) {
-			return true
+// account tells what was tried and what came of it.
+func (a *authenticator) account(allowed []string) string {
+	text := "user " + a.set.user + ": tried nothing"
+	if len(a.tried) > 0 {
+		text = "user " + a.set.user + ": tried " + strings.Join(a.tried, ", ")
+	}
+	if a.unanswered != "" && a.unanswered != "password" && a.unanswered != "keyboard-interactive" {
+		text += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
+	}
+	if len(allowed) > 0 {
+		text += "; the server takes " + strings.Join(allowed, ", ")
+	}
+	return text
+}
+
+// isAccountPassword reports whether a question that hides what is typed wants the
+// password of the account.
+func isAccountPassword(question string) bool {
+	return hasPasswordWord(question) && !hasWord(question, onceWords) && !hasWord(question, freshWords)
+}
+
+// isOtherFactor reports whether a question says that it wants something else than a
+// password.
+func isOtherFactor(question string) bool {
+	return containsAny(strings.ToLower(question), append([]string{"code", "pin", "código", "код", "challenge", "response", "factor"}, onceWords...)...)
+}
+
+// textLines are the lines of a text of the server's, safe to show.
+func textLines(text string) []string {
+	var lines []string
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = strings.TrimRight(cleanLine(line), " "); strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
 		}
 	}
-	return false
+	return lines
 }
 
 // cleanText takes out what a hostile server could use to paint over a terminal.

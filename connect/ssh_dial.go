@@ -222,9 +222,7 @@ func (d *sshDial) clientConfig(s *SSH, set *sshSettings, verifier *hostVerifier,
 		AuthCallback:    auth.next,
 		HostKeyCallback: verifier.check,
 		BannerCallback: func(message string) error {
-			if d.env.Log != nil {
-				d.env.Log.Info("ssh server says", "hop", d.label, "text", cleanText(message))
-			}
+			auth.tell(message)
 			return nil
 		},
 		HostKeyAlgorithms: verifier.record.hostKeyAlgorithms(verifier.bare),

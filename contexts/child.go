@@ -79,6 +79,7 @@ type extra struct {
 	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // the ancestor with a bound for the child, too; 0: none
 	Cache          bool          `cbor:"12,keyasint,omitempty"`
 	Keep           bool          `cbor:"13,keyasint,omitempty"` // the child's image belongs in the cache
+	Notify         bool          `cbor:"14,keyasint,omitempty"` // somebody at the master can be told
 }
 
 // reserve takes a place for one more child.
@@ -185,7 +186,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: l.prompter(path), Dial: new(net.Dialer).DialContext,
+		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
@@ -227,7 +228,7 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	}
 	x, err := core.Marshal(extra{
 		LogLevel: int(l.level.Level()), ConnectTimeout: l.cfg.ConnectTimeout, CloseTimeout: l.cfg.CloseTimeout,
-		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil,
+		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil, Notify: l.cfg.Notify != nil,
 		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
 		MaxContexts: b.Contexts, Budget: l.budgetOfChildren(),
 		Cache: l.cfg.Cache, Keep: session.Sought && session.Hello.ImageHash != [32]byte{},

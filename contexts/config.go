@@ -31,6 +31,11 @@ type Config struct {
 	// at once. Where it is nil, a missing secret is an error that matches
 	// connect.ErrPasswordRequired.
 	Prompt func(ctx context.Context, p connect.Prompt) (string, error)
+	// Notify shows that person what a hop tells on the way and does not ask: a login
+	// request that was pushed to a telephone, a key that wants to be touched, the
+	// banner of a server. It may be called by several goroutines at once, and should
+	// return soon. Where it is nil such texts are records of Log.
+	Notify func(ctx context.Context, n connect.Notice)
 
 	// Images are executables of this program for other systems, in files that
 	// are named by the Go names of operating system and architecture:

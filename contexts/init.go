@@ -105,6 +105,9 @@ func serveChild() int {
 	if x.Prompt {
 		l.cfg.Prompt = l.promptMaster
 	}
+	if x.Notify {
+		l.cfg.Notify = l.notifyMaster
+	}
 	sender.start(l)
 	l.lastWords = forwardOutput(birth.Output, sender).end
 	if x.Keep {

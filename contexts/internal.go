@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
@@ -173,10 +174,12 @@ var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.P
 	if !asked || l.cfg.Prompt == nil || l.id != core.Master {
 		return "", ErrRefused
 	}
-	caller := l.pathOf(c.m.Src)
-	if len(p.Path) <= len(caller) || p.Path[:len(caller)] != caller {
-		p.Path = caller
+	p.Path = l.pathWithin(c.m.Src, p.Path)
+	lines := strings.Split(p.Text, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
 	}
+	p.Text = strings.Join(lines, "\n")
 	answer, err := l.cfg.Prompt(ctx, p)
 	return connect.Secret(answer), err
 }, AllowDescendants)

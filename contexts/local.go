@@ -47,6 +47,7 @@ type local struct {
 	images    imageStore              // for other systems
 	packed    *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
 	farSides  farSides                // at the end of hops from here
+	notices   noticeMeter             // in the master: what descendants had shown
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
-	"time"
 
-	"golang.org/x/term"
-
-	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -31,9 +24,14 @@ func startTree(ctx context.Context) (*contexts.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return contexts.Start(ctx, &contexts.Config{
-		Prompt: ask, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
-	})
+	cfg := &contexts.Config{
+		Notify: tell, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
+	}
+	if tty, err := openTTY(); err == nil {
+		_ = tty.Close()
+		cfg.Prompt = ask // else hops know that nobody can be asked, and tell what they have tried
+	}
+	return contexts.Start(ctx, cfg)
 }
 
 // newLog returns a log of the level that the environment says.
@@ -46,55 +44,3 @@ func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level, nil
 }
-
-// ask asks at the terminal, if there is one. What is typed is shown where the
-// question allows it, and otherwise hidden before the question stands there.
-// When ctx ends meanwhile the terminal is as it was before; the answer is waited
-// for no longer than the program lives.
-func ask(ctx context.Context, p connect.Prompt) (string, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return "", fmt.Errorf("nobody can be asked: %w", err)
-	}
-	defer tty.Close()
-	if p.Attempt > 1 {
-		fmt.Fprintln(tty, "that was wrong")
-	}
-	text := p.Path + ": " + strings.TrimSpace(p.Text) + " "
-	if p.Echo {
-		fmt.Fprint(tty, text)
-		answer, err := bufio.NewReader(tty).ReadString('\n')
-		return strings.TrimRight(answer, "\r\n"), err
-	}
-	fd := int(tty.Fd())
-	before, err := term.MakeRaw(fd)
-	if err != nil {
-		return "", fmt.Errorf("nobody can be asked without showing the answer: %w", err)
-	}
-	restore := func() { _ = term.Restore(fd, before) }
-	defer restore()
-	defer context.AfterFunc(ctx, restore)()
-	question := strings.LastIndexByte(text, '\n') + 1
-	fmt.Fprint(tty, strings.ReplaceAll(text[:question], "\n", "\r\n"))
-	answer, err := term.NewTerminal(tty, "").ReadPassword(text[question:])
-	if err == io.EOF {
-		restore()
-		err = interrupted(ctx)
-	}
-	return answer, err
-}
-
-// interrupted does what Ctrl-C does elsewhere; at a hidden question the terminal
-// hands it over as a key.
-func interrupted(ctx context.Context) error {
-	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(os.Interrupt) == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second): // the signal is ignored
-		}
-	}
-	return errInterrupted
-}
-
-// errInterrupted is a question that somebody did not want to answer.
-var errInterrupted = errors.New("interrupted at the terminal")
