@@ -282,7 +282,7 @@ func (d *dialogue) isRepeated(q question) bool {
 func (d *dialogue) secretFor(ctx context.Context, q *question) Secret {
 	var secret Secret
 	switch {
-	case q.asks == asksPassphrase:
+	case q.asks == asksPassphrase && !q.other:
 		secret = d.script.passphrase
 	case q.asks == asksPassword && !q.other:
 		secret = d.script.password
@@ -400,10 +400,10 @@ const minSecret = 4
 // question is how the person at the master is asked for an answer.
 func (d *dialogue) question(q question, n int, hidden bool) Prompt {
 	p := Prompt{Kind: PromptOther, Path: d.hop, Text: q.text, Attempt: n, Echo: !hidden}
-	switch q.asks {
-	case asksPassword:
+	switch {
+	case q.asks == asksPassword:
 		p.Kind = PromptPassword
-	case asksPassphrase:
+	case q.asks == asksPassphrase && !q.other:
 		p.Kind = PromptPassphrase
 	default:
 		if d.notify != nil {

@@ -31,7 +31,7 @@ var dryRuns = []struct {
 	{Command{Argv: []string{"login"}, Terminal: TerminalStdio}, "login /bin/sh -c [exec <&3 >&4 3<&- 4>&-;...]"},
 	{Sudo{Password: "hidden"}, "sudo -u root -- /bin/sh -c [unset SUDO_PROMPT;...]"},
 	{OpenSSH{Host: "web1", Keepalive: -1, Password: "hidden"}, "ssh -o LogLevel=INFO -o NumberOfPasswordPrompts=1 -T -- web1 [exec /bin/sh -c '...']"},
-	{OpenSSH{Host: "web1", Keepalive: -1, Args: []string{"-tt"}}, "ssh -tt -o LogLevel=INFO -o BatchMode=yes -T -- web1 [exec /bin/sh -c '...']"},
+	{OpenSSH{Host: "web1", Keepalive: -1, Args: []string{"-tt"}}, "ssh -tt -o LogLevel=INFO -o NumberOfPasswordPrompts=1 -T -- web1 [exec /bin/sh -c '...']"},
 	{Su{Password: "hidden"}, "su root -c [exec /bin/sh -c 'exec <&3 >&4 3<&- 4>&-;...']"},
 	{Su{User: "app", Login: true, PreserveEnv: true, Shell: "/bin/sh", Path: "/opt/su"},
 		"/opt/su -l -m -s /bin/sh app -c [exec /bin/sh -c 'exec <&3 >&4 3<&- 4>&-;...']"},

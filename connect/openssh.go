@@ -32,8 +32,9 @@ type OpenSSH struct {
 	User string
 	Port int
 
-	// What is not given is asked through Env.Prompt. Where nobody can be
-	// asked and neither is given, ssh runs in BatchMode.
+	// What is not given is asked through Env.Prompt. Where nobody can be asked, a key
+	// that wants a passphrase or a PIN is passed over, and a question for a password
+	// ends the hop.
 	Password       Secret
 	Passphrase     Secret // of key files that are encrypted
 	IdentityFiles  []string
@@ -176,14 +177,13 @@ func (o OpenSSH) options(person bool) []string {
 	} else {
 		set("LogLevel=INFO") // quieter, and it would not say why it fails
 	}
-	switch {
-	case o.Password == "" && o.Passphrase == "" && !person:
-		set("BatchMode=yes")
-	case o.Password != "" || !person:
-		set("NumberOfPasswordPrompts=1")
-	default:
-		set("NumberOfPasswordPrompts=" + strconv.Itoa(maxAttempts))
+	// BatchMode would leave out keyboard-interactive, which asks nothing where a
+	// second factor is waived.
+	prompts := 1
+	if o.Password == "" && person {
+		prompts = maxAttempts
 	}
+	set("NumberOfPasswordPrompts=" + strconv.Itoa(prompts))
 	if o.Keepalive >= 0 {
 		seconds, count := 15, 3
 		if o.Keepalive > 0 {

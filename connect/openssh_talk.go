@@ -21,6 +21,8 @@ func sshPrompt(line string) question {
 		return question{asks: asksHostKey, text: line, key: "host key"}
 	case strings.HasPrefix(bare, "Enter passphrase for ") && strings.HasSuffix(bare, ":"):
 		return question{asks: asksPassphrase, text: line, key: line}
+	case strings.HasPrefix(bare, "Enter PIN for ") && strings.HasSuffix(bare, ":"):
+		return question{asks: asksPassphrase, text: line, key: line, other: true} // of a token, which few wrong ones lock
 	}
 	if account, ok := strings.CutSuffix(bare, "'s password:"); ok && isAccount(account) {
 		return question{asks: asksPassword, text: line, key: account}
@@ -131,7 +133,6 @@ func sshClass(class error, how ending, line string, answers bool) error {
 	switch class {
 	case ErrHostKey:
 		// The last line is the same for all, and those before tell them apart.
-		// In BatchMode none comes before where the key is not known.
 		class = ErrHostKeyUnknown
 		for _, said := range how.said {
 			switch {

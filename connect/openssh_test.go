@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -94,7 +95,7 @@ func TestOpenSSHDialogue(t *testing.T) {
 		{name: "nothing asked"},
 		{name: "password", server: takes("secret"), method: func(_ *testing.T, o *OpenSSH) { o.Password = "secret" }},
 		{name: "wrong password", server: takes("secret"), method: func(_ *testing.T, o *OpenSSH) { o.Password = "wrong" }, want: ErrPassword, text: "Permission denied"},
-		{name: "no password", server: takes("secret"), want: ErrPasswordRequired, text: "Permission denied"},
+		{name: "no password", server: takes("secret"), want: ErrPasswordRequired, text: "me@127.0.0.1's password"},
 		{name: "a person", server: takes("secret"), answers: []string{"no", "secret"}},
 		{name: "a person thrice wrong", server: takes("secret"), answers: []string{"x", "y", "z"}, want: ErrPassword},
 		{name: "nobody at home", server: takes("secret"), answers: []string{}, want: ErrPasswordRequired, text: "nobody is at home"},
@@ -102,6 +103,8 @@ func TestOpenSSHDialogue(t *testing.T) {
 		{name: "interactive in French", server: asks("Mot de passe : "), method: func(_ *testing.T, o *OpenSSH) { o.Password = "secret" }},
 		{name: "interactive wrong", server: asks("Password: "), method: func(_ *testing.T, o *OpenSSH) { o.Password = "wrong" }, want: ErrPassword},
 		{name: "second factor", server: asks("Password: ", "Code: "), method: func(_ *testing.T, o *OpenSSH) { o.Password = "secret" }, answers: []string{"123456"}},
+		{name: "second factor, nobody there", server: asks("Password: ", "Code: "), method: func(_ *testing.T, o *OpenSSH) { o.Password = "secret" }, want: ErrPasswordRequired, text: "Code: "},
+		{name: "interactive that asks nothing", server: asks()},
 		{name: "passphrase", server: takesKey, method: func(_ *testing.T, o *OpenSSH) { o.IdentityFiles = []string{locked}; o.Passphrase = "open" }},
 		{name: "wrong passphrase", server: takesKey, method: func(_ *testing.T, o *OpenSSH) {
 			o.IdentityFiles = []string{locked}
@@ -110,7 +113,7 @@ func TestOpenSSHDialogue(t *testing.T) {
 		}, want: ErrPassword, text: "locked"},
 		{name: "no passphrase", server: takesKey, method: func(_ *testing.T, o *OpenSSH) { o.IdentityFiles = []string{locked}; o.Password = "x" }, want: ErrPasswordRequired},
 		{name: "denied key", server: takesKey, method: func(_ *testing.T, o *OpenSSH) { o.IdentityFiles = []string{stranger}; o.IdentitiesOnly = true }, want: ErrPermission, text: "publickey"},
-		{name: "unknown key", method: func(_ *testing.T, o *OpenSSH) { o.KnownHostsFiles = []string{unknown} }, want: ErrHostKeyUnknown, text: "Host key verification failed"},
+		{name: "unknown key", method: func(_ *testing.T, o *OpenSSH) { o.KnownHostsFiles = []string{unknown} }, want: ErrHostKeyUnknown, text: "fingerprint is SHA256:"},
 		{name: "unknown key, somebody there", method: func(_ *testing.T, o *OpenSSH) { o.KnownHostsFiles = []string{unknown} }, answers: []string{"yes"}, want: ErrHostKeyUnknown, text: "fingerprint is SHA256:"},
 		{name: "unknown key accepted", method: func(_ *testing.T, o *OpenSSH) {
 			o.KnownHostsFiles = []string{filepath.Join(dir, "new")}
@@ -228,7 +231,7 @@ func TestOpenSSHPrompts(t *testing.T) {
 		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ":                 asksHostKey,
 		"Are you sure you want to continue connecting (yes/no)? ":                               asksHostKey,
 		"Please type 'yes', 'no' or the fingerprint: ":                                          asksHostKey,
-		"Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: ":                                    asksNothing, // the settling time makes it another question
+		"Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: ":                                    asksPassphrase,
 		"Enter deploy@web1's old password: ":                                                    asksNothing,
 		"welcome to password:land":                                                              asksNothing,
 		"(deploy@web1) Enter passphrase for key '/home/me/.ssh/id_rsa': ":                       asksOther, // a server's trick
@@ -238,6 +241,19 @@ func TestOpenSSHPrompts(t *testing.T) {
 			t.Errorf("%q: %v", line, got)
 		}
 	}
+}
+
+// The passphrase of a key is not tried as the PIN of a token.
+func TestPINsAreNotPassphrases(t *testing.T) {
+	if q := sshPrompt("Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: "); !q.other {
+		t.Errorf("%+v", q)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		k := startTalk(t, script{recognise: sshPrompt, passphrase: "open", skipPassphrase: true}, nil)
+		defer k.end()
+		k.shows("Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: ", true, time.Second)
+		k.typed("\n")
+	})
 }
 
 func TestAccountsInPrompts(t *testing.T) {

@@ -26,8 +26,8 @@ type question struct {
 	// vague: by its words it asks for a password, which other lines could have as
 	// well.
 	vague bool
-	// other: it asks for a password, but not for that of the account: for a new
-	// one, say.
+	// other: it asks for something of the kind, but not for the secret that is at
+	// hand: for a new password, say, or the PIN of a token.
 	other bool
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -72,7 +73,14 @@ type attempt struct {
 	key    string
 }
 
+// note keeps what was tried and what came of it. The path of a file is in front of it
+// already.
 func (a *authenticator) note(format string, args ...any) {
+	for i := range args {
+		if e, ok := args[i].(*fs.PathError); ok {
+			args[i] = e.Err
+		}
+	}
 	text := fmt.Sprintf(format, args...)
 	if slices.Contains(a.tried, text) {
 		return
@@ -155,6 +163,12 @@ func (a *authenticator) settle() {
 			a.note("%v", a.keys.trouble)
 			return
 		}
+	case "keyboard-interactive", "password":
+		if a.fatal != nil {
+			return // nothing was sent
+		}
+	}
+	switch current.method {
 	case "keyboard-interactive":
 		a.silent = a.silent || a.lacking || !a.answered
 		if a.lacking {
@@ -385,7 +399,11 @@ func (a *authenticator) account(allowed []string) string {
 	if len(a.tried) > 0 {
 		text = "user " + a.set.user + ": tried " + strings.Join(a.tried, ", ")
 	}
-	if a.unanswered != "" && a.unanswered != "password" && a.unanswered != "keyboard-interactive" {
+	switch a.unanswered {
+	case "":
+	case "password", "keyboard-interactive":
+		text += "; nobody could be asked"
+	default:
 		text += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
 	}
 	if len(allowed) > 0 {

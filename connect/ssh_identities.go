@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,13 +61,22 @@ func (a *authenticator) identities() []identity {
 			ordered = append(ordered, id)
 		}
 	}
+	isHeld := func(id identity) bool {
+		for i := range inAgent {
+			if id.public != nil && inAgent[i].is(id.public) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, id := range files {
+		if id.signer == nil && !isHeld(id) {
+			a.note("%s: %v", id.name, cmp.Or(id.lacks, errOnlyPublic))
+		}
+	}
 	onlyInFiles := func(explicit bool) {
 		for _, id := range files {
-			held := false
-			for i := range inAgent {
-				held = held || (id.public != nil && inAgent[i].is(id.public))
-			}
-			if !held && id.signer != nil && id.explicit == explicit {
+			if !isHeld(id) && id.signer != nil && id.explicit == explicit {
 				ordered = append(ordered, id)
 			}
 		}
@@ -82,6 +92,9 @@ func (a *authenticator) identities() []identity {
 	onlyInFiles(false)
 	return ordered
 }
+
+// errOnlyPublic is a key of which only one half is at hand.
+var errOnlyPublic = errors.New("only its public half is here, and no agent has the other")
 
 // certificates pairs every certificate with its private key.
 func (a *authenticator) certificates(files, inAgent []identity) []identity {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,8 @@ type identity struct {
 	// not known it asks for the passphrase. It is nil for a file that
 	// holds only the public half of a key of the agent.
 	signer   func() (ssh.Signer, error)
-	explicit bool // named in the method or in the configuration
+	explicit bool  // named in the method or in the configuration
+	lacks    error // why there is no signer; nil if only the public half is known
 }
 
 func (i *identity) is(key ssh.PublicKey) bool {
@@ -67,6 +69,9 @@ func (k *keyring) fromFile(file identityFile) (identity, error) {
 		return id, nil
 	}
 	err = k.load(&id, text, func() ssh.PublicKey { return readPublicKey(file.path + ".pub") })
+	if errors.Is(err, errNoPrivateHalf) {
+		id.lacks, err = err, nil // the agent may have it
+	}
 	return id, err
 }
 
@@ -80,19 +85,25 @@ func (k *keyring) fromPEM(name string, text Secret) (identity, error) {
 // load parses a private key. One that is encrypted is opened only when the
 // server has said that it would take it, so that nobody is asked for a passphrase in vain.
 func (k *keyring) load(id *identity, text []byte, beside func() ssh.PublicKey) error {
+	public, err := lookAtKey(text)
+	if err != nil {
+		id.public = public
+		return err
+	}
 	signer, err := ssh.ParsePrivateKey(text)
 	if err == nil {
 		id.public = signer.PublicKey()
 		id.signer = func() (ssh.Signer, error) { return signer, nil }
 		return nil
 	}
-	var locked *ssh.PassphraseMissingError
-	if !errors.As(err, &locked) {
-		return err
+	if block, _ := pem.Decode(text); block == nil || block.Type != pkcs8Key {
+		if _, isLocked := errors.AsType[*ssh.PassphraseMissingError](err); !isLocked {
+			return err
+		}
 	}
 	name := id.name
 	open := func() (ssh.Signer, error) { return k.unlock(name, text) }
-	if id.public = locked.PublicKey; id.public == nil {
+	if id.public = public; id.public == nil {
 		id.public = beside()
 	}
 	if id.public == nil {
@@ -107,8 +118,8 @@ func (k *keyring) load(id *identity, text []byte, beside func() ssh.PublicKey) e
 // unlock decrypts a key by the passphrase that was given, or asks for it.
 func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 	if k.passphrase != "" {
-		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(k.passphrase.reveal()))
-		if !errors.Is(err, x509.IncorrectPasswordError) {
+		signer, wrong, err := k.try(name, text, k.passphrase)
+		if !wrong {
 			return signer, err
 		}
 		if k.env.Prompt == nil {
@@ -122,14 +133,25 @@ func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 		answer, err := askPerson(k.ctx, k.env.Prompt, Prompt{Kind: PromptPassphrase, Path: k.label,
 			Text: "Enter passphrase for key '" + name + "': ", Attempt: attempt})
 		if err != nil {
-			return nil, k.fail(err)
+			return nil, k.fail(fmt.Errorf("%s: %w", name, err))
 		}
-		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(answer))
-		if !errors.Is(err, x509.IncorrectPasswordError) {
+		if signer, wrong, err := k.try(name, text, Secret(answer)); !wrong {
 			return signer, err
 		}
 	}
 	return nil, k.fail(fmt.Errorf("%w: no passphrase that was given opens %s", ErrPassword, name))
+}
+
+// try reports whether the passphrase is wrong, apart from other errors.
+func (k *keyring) try(name string, text []byte, passphrase Secret) (signer ssh.Signer, wrong bool, err error) {
+	signer, err = unlockKey(text, []byte(passphrase.reveal()))
+	switch {
+	case errors.Is(err, x509.IncorrectPasswordError):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, k.fail(fmt.Errorf("%s: %w", name, err))
+	}
+	return signer, false, nil
 }
 
 func (k *keyring) fail(err error) error {
@@ -186,14 +208,14 @@ func readKeyFile(path string, private bool) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, errors.New("not a regular file")
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
 		return nil, err
 	}
 	if private && exposed(info) && bytes.Contains(text, []byte("PRIVATE KEY")) {
-		return nil, fmt.Errorf("%s has mode %#o, others can read it: refused", path, info.Mode().Perm())
+		return nil, fmt.Errorf("it has mode %#o, others can read it: refused", info.Mode().Perm())
 	}
 	return text, nil
 }
