@@ -69,7 +69,7 @@ func TestALineThatStandsStillWhereNobodyCanBeAsked(t *testing.T) {
 		if err := k.fails(); err != nil {
 			t.Errorf("too early: %v", err)
 		}
-		k.passes(2*time.Second)
+		k.passes(2 * time.Second)
 		if err := k.fails(); !errors.Is(err, ErrPasswordRequired) || !strings.Contains(err.Error(), "Passcode or option (1-2)") {
 			t.Error(err)
 		}

@@ -10,7 +10,8 @@ import (
 
 // Doas continues as another user of the same host, by the rules of doas.conf.
 // doas asks on /dev/tty, which is a terminal of its own; the link runs over a pipe
-// beside it.
+// beside it. What PAM only tells is lost, but for errors: doas has it in a buffer of
+// its standard output when it gives its place to the far side.
 //
 // Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where no rule
 // allows it, [ErrBadName] for a user that does not exist, [ErrStart] where there is

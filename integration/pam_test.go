@@ -230,3 +230,93 @@ func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
 		})
 	}
 }
+
+// reader is a person who reads what hops tell.
+type reader struct {
+	mu   sync.Mutex
+	seen []connect.Notice // guarded by mu
+}
+
+func (r *reader) notify(_ context.Context, n connect.Notice) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, n)
+}
+
+// has reports whether a text was told by a hop whose path ends like this.
+func (r *reader) has(text, path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.seen {
+		if strings.Contains(n.Text, text) && strings.HasSuffix(n.Path, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// What PAM tells and does not ask is there while the hop still waits, and so is a word
+// that comes right before the far side begins.
+func TestAPersonSeesWhatPAMTells(t *testing.T) {
+	const lines = `auth required UNIX
+auth required LAB [info=Pushed a login request to your telephone] [err=Please touch the device] [hidden=Verification code: ] want=424242
+account required LAB [info=Your account expires in 3 days]
+`
+	host := start(t, withPAM(t, pamPlain(), lines, "sudo", "su", "doas", "sshd"))
+	for _, w := range pamWays {
+		if w.name == "doas" {
+			continue // it keeps what PAM tells in the buffer of a pipe, and loses it
+		}
+		t.Run(w.name, func(t *testing.T) {
+			seen := new(reader)
+			parent, m := w.hop(t, host, rightPassword)
+			path := m.Label()
+			node := parent(&contexts.Config{Notify: seen.notify, Prompt: func(_ context.Context, q connect.Prompt) (string, error) {
+				for _, text := range []string{"Pushed a login request", "touch the device"} {
+					if !seen.has(text, path) {
+						t.Errorf("%q was not told before the code was asked", text)
+					}
+				}
+				if strings.Contains(q.Text, "Pushed") {
+					t.Errorf("the question has what was told: %q", q.Text)
+				}
+				return "424242", nil
+			}})
+			who(t, child(t, node, m))
+			eventually(t, patience, "the word about the account", func() bool { return seen.has("expires in 3 days", path) })
+			withholds(t, rightPassword, fmt.Sprint(seen.seen))
+		})
+	}
+}
+
+// Where nobody reads it is in the log, and with the question.
+func TestWhatPAMTellsIsLogged(t *testing.T) {
+	host := pamHost(t, []factor{passwordFactor, duoFactor})
+	log, logged := newJournal(t)
+	a := &answering{factors: []factor{duoFactor}}
+	node := enter(t, master(t, &contexts.Config{Log: log, Prompt: a.ask}), host, "deploy")
+	who(t, child(t, node, connect.Su{User: "deploy", Password: connect.Secret(rightPassword)}))
+	if len(a.asked) != 1 || !strings.Contains(a.asked[0].Text, "1. Duo Push\nPasscode") {
+		t.Errorf("asked %+v", a.asked)
+	}
+	eventually(t, patience, "a record", func() bool {
+		return strings.Contains(logged.String(), `text="Duo two-factor login for deploy"`)
+	})
+}
+
+// The environment that sudo asks by does not reach the far side.
+func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
+	host := start(t, sudoHost("deploy ALL=(ALL) SETENV: NOPASSWD: ALL", ""))
+	node := enter(t, master(t, nil), host, "deploy")
+	for _, m := range []connect.Sudo{{PreserveEnv: true}, {}, {Login: true}} {
+		env, err := environ.Call(t.Context(), child(t, node, m), struct{}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range env {
+			if strings.HasPrefix(v, "SUDO_PROMPT=") {
+				t.Errorf("%+v: %s", m, v)
+			}
+		}
+	}
+}
