@@ -39,7 +39,7 @@ type Command struct {
 
 	// Terminal is what the command has to ask on. Password is typed at the
 	// first prompt for a password; what else it asks, and a password that is
-	// not given, is asked through Env.Prompt. A prompt is an unfinished line that
+	// not given, is asked through Env.Prompt. Such a prompt is an unfinished line that
 	// ends with a colon, on a terminal without echo, with the word "password" in one of
 	// some seventy languages; where the tool's prompt can be chosen, put a word that nothing
 	// else prints into it, and into PromptToken; the prompt has to end with a colon.

@@ -12,7 +12,8 @@
 // A method is sent, as data, to the context that is to connect, which may be far
 // away, and is opened there; so it has to be registered in every copy of the
 // program ([Register]). Passwords travel with it, inside the link and nowhere
-// else. What it was not given is asked of the person at the master ([Prompt]).
+// else. What it was not given is asked of the person at the master ([Prompt]), who
+// is also shown what is told on the way ([Notice]).
 //
 // SSH speaks the protocol itself, and Console uses a line; all others run a program, whose command line
 // [DryRun] shows:
@@ -32,11 +33,12 @@
 // at the speed of a pipe. One that asks on its standard input, as su does, gets the
 // terminal there, and the pipes at descriptors 3 and 4 ([TerminalStdio]).
 //
-// A prompt is an unfinished line on that terminal. It is answered if it is
-// recognised (by a token that the program was told to print, or by a table) and if
-// echo is off. A prompt that comes again means that the answer was wrong. A line
-// that nobody knows, standing on a terminal without echo, is put to a person,
-// and never answered with a password that is at hand. When the far side has
+// A prompt is an unfinished line on that terminal. One for a password is answered if
+// it is recognised (by a token that the program was told to print, or by a table) and if
+// echo is off. The same prompt again means that the answer was wrong, except where it
+// is known to be another question. A line that nobody knows and that stands still is
+// put to a person as it stands, and never answered with a password that is at hand. What
+// the program tells and does not ask goes to Env.Notify. When the far side has
 // spoken, nothing is answered any more.
 //
 // # Life

@@ -22,8 +22,9 @@ var (
 	ErrRefused = errors.New("connection refused")
 	// ErrPassword: a password or passphrase was wrong.
 	ErrPassword = errors.New("incorrect password")
-	// ErrPasswordRequired: one is asked for, none was given, and nobody could
-	// be asked, or would answer.
+	// ErrPasswordRequired: one is asked for, or something else such as a code, none
+	// was given, and nobody could be asked, or would answer. A password that went out
+	// before was not called wrong.
 	ErrPasswordRequired = errors.New("a password is required and none is at hand")
 	// ErrPermission: we are known, and not let in.
 	ErrPermission = errors.New("permission denied")

@@ -49,7 +49,8 @@ type SSH struct {
 	// set); then keyboard-interactive, then the password.
 	//
 	// A password that is not given is asked through Env.Prompt, and so
-	// is the passphrase of a key, once the server has agreed to the key.
+	// is the passphrase of a key, once the server has agreed to the key, and whatever
+	// the server asks beside them.
 	Password       Secret
 	Passphrase     Secret   // of the key files and Keys that are encrypted
 	IdentityFiles  []string // "~/" is the user's home

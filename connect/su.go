@@ -16,7 +16,8 @@ import (
 //
 // The command is run by the user's login shell. su asks for the password once,
 // in whatever language, and anything else that it asks (a code, a new password in
-// place of an expired one) is asked through Env.Prompt. It takes 2 to 3 s to
+// place of an expired one) is asked through Env.Prompt; what it tells is shown through
+// Env.Notify. It takes 2 to 3 s to
 // tell that a password is wrong.
 //
 // Errors: [ErrPassword], [ErrPasswordRequired], [ErrPermission] where PAM does

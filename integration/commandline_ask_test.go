@@ -6,9 +6,10 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
 // The command line asks at the terminal, hides what is typed before the
@@ -62,9 +63,71 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 		cmd := o.command(t.Context(), "run", hop, "--", "true")
 		cmd.SysProcAttr.Setsid = true
 		cmd.Stderr = &stderr
-		from := time.Now()
-		if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), `asking "`+question+`": nobody can be asked`) {
-			t.Errorf("%v after %v: %s", err, time.Since(from), stderr.String())
+		err := cmd.Run()
+		for _, text := range []string{"a password is required", "/root/.ssh/id_ed25519 (refused)", "nobody could be asked", "the server takes publickey, password"} {
+			if err == nil || !strings.Contains(stderr.String(), text) {
+				t.Errorf("%v, without %q: %s", err, text, stderr.String())
+			}
 		}
 	})
+}
+
+// What a module of PAM tells is shown at once, and its questions as it put them, with
+// what is typed shown where it says so. An answer that nobody waits for any more is
+// not asked for any further.
+func TestCommandLineShowsWhatPAMTells(t *testing.T) {
+	o := newOfficeOf(t, withPAM(t, lab.Host{}, `auth required LAB [info=Pushed a login request] wait=1000
+auth required LAB [info= 1. Duo Push] [echo=Passcode or option (1-2): ] want=1
+auth required LAB [hidden=Verification code: ] want=424242
+account required LAB [info=Your account expires soon]
+`, "su"))
+	hop := o.path + "/su:app"
+	s := sit(t, o.command(t.Context(), "run", hop, "--", "id", "-un"))
+	eventually(t, patience, "what was told", func() bool { return strings.Contains(s.shown.String(), "su:app] Pushed a login request\r\n") })
+	if strings.Contains(s.shown.String(), "Passcode") {
+		t.Error("it was told with the question only")
+	}
+	eventually(t, patience, "the open question", func() bool {
+		return strings.HasSuffix(s.shown.String(), "su:app: Passcode or option (1-2): ") && s.echoes(t)
+	})
+	if _, err := s.terminal.WriteString("1\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.answer(t, "Verification code: ", "424242\r")
+	status, shown := s.end()
+	for _, text := range []string{"su:app] 1. Duo Push\r\n", "su:app] Your account expires soon\r\n", "app\r\n"} {
+		if !strings.Contains(shown, text) {
+			t.Errorf("%q is missing", text)
+		}
+	}
+	if status != 0 || strings.Contains(shown, "424242") || strings.Contains(shown, "was wrong") || strings.Count(shown, "Duo Push") != 1 {
+		t.Errorf("status %d:\n%s", status, shown)
+	}
+}
+
+// A question that is withdrawn leaves the terminal to the next one.
+func TestCommandLineWithdrawsAQuestion(t *testing.T) {
+	script := `#!/bin/sh
+printf 'Contacting the server... ' >/dev/tty
+until test -e /tmp/go-on; do sleep 0.05; done
+printf 'done.\nCode? ' >/dev/tty
+read -r code </dev/tty
+test "$code" = 4711 && exec /bin/sh -c "$5"
+exit 1
+`
+	o := newOfficeOf(t, lab.Host{Files: map[string]string{"/usr/local/bin/doas": script}})
+	s := sit(t, o.command(t.Context(), "run", o.path+"/doas:app", "--", "echo", "it works"))
+	eventually(t, patience, "what looks like a question", func() bool {
+		return strings.HasSuffix(s.shown.String(), "doas:app: Contacting the server... ")
+	})
+	if _, err := o.web.Shell("touch /tmp/go-on"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the true question", func() bool { return strings.HasSuffix(s.shown.String(), "doas:app: Code? ") })
+	if _, err := s.terminal.WriteString("4711\n"); err != nil {
+		t.Fatal(err)
+	}
+	if status, shown := s.end(); status != 0 || !strings.Contains(shown, "it works") {
+		t.Errorf("status %d:\n%s", status, shown)
+	}
 }

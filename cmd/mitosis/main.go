@@ -53,6 +53,13 @@
 // listened on, and where that leads to. INT and TERM end both commands, in
 // order and with status 0.
 //
+// # Questions
+//
+// Passwords, codes and passphrases are asked for at the terminal, in the words of
+// whoever wants them. What a server or a module of PAM tells on the way is shown on
+// standard error, behind the path of the hop. Without a terminal nobody is asked, and
+// the error lists what was tried.
+//
 // # Exit status
 //
 // That of the program at the far side, or 128 and the number of the signal that

@@ -88,7 +88,7 @@ func main() {
 }
 
 func run(ctx context.Context, ssh connect.SSH, sudo connect.Sudo, file string) error {
-	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask})
+	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask, Notify: tell})
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,11 @@ func run(ctx context.Context, ssh connect.SSH, sudo connect.Sudo, file string) e
 
 // input has what was typed ahead, where it is not a terminal.
 var input = bufio.NewReader(os.Stdin)
+
+// tell shows what a hop says and does not ask.
+func tell(_ context.Context, n connect.Notice) {
+	fmt.Fprintf(os.Stderr, "[%s] %s\n", n.Path, n.Text)
+}
 
 // ask asks the person at the terminal. It is called for one question at a time
 // here, because the hops are made one after the other.
