@@ -67,8 +67,11 @@ const (
 // screen is the terminal as the dialogue sees it.
 type screen interface {
 	Write([]byte) (int, error)
-	// hidden reports whether what is typed is not shown.
+	// hidden reports whether what is typed is not shown, and inLines whether it is
+	// handed over by lines. A tool that reads a secret wants both; one that passes a
+	// terminal on, as ssh does, only the first.
 	hidden() bool
+	inLines() bool
 }
 
 // dialogue answers the prompts of one tool. Whoever reads the terminal hands
@@ -162,7 +165,7 @@ func (d *dialogue) run(ctx context.Context) {
 			return
 		}
 		d.mu.Lock()
-		line, age := d.line.text(), time.Since(d.since)
+		line, age := d.standing(), time.Since(d.since)
 		due := d.notices.due(time.Now())
 		d.mu.Unlock()
 		timer.Stop()
@@ -198,10 +201,27 @@ func (d *dialogue) run(ctx context.Context) {
 	}
 }
 
+// standing is the line that may be a question: the unfinished one, or the last one of
+// all, where it ended with a line feed. The caller holds mu.
+func (d *dialogue) standing() string {
+	if line := d.line.text(); line != "" || d.line.last == "" {
+		return line
+	}
+	return d.line.last + "\n"
+}
+
 // judge decides whether it is time to answer.
 func (d *dialogue) judge(line string, age time.Duration) (question, bool) {
-	q := d.script.recognise(line)
 	hidden := d.screen.hidden()
+	if text, isWhole := strings.CutSuffix(line, "\n"); isWhole {
+		q := question{asks: asksOther, text: text, key: text}
+		patience := promptSettle
+		if d.ask == nil {
+			patience = echoPatience // there are tools that leave the echo off
+		}
+		return q, hidden && age >= patience && d.screen.inLines()
+	}
+	q := d.script.recognise(line)
 	switch q.asks {
 	case asksHostKey:
 		return q, true
@@ -259,6 +279,8 @@ func (d *dialogue) answer(ctx context.Context, q question, line string) error {
 		d.mu.Lock()
 		d.tally.skipped = true
 		d.mu.Unlock()
+	case d.typed[q.key] > 0:
+		return fmt.Errorf("%w: the tool has taken an answer to %q and asks something else in the same words", ErrPasswordRequired, q.text)
 	default:
 		return fmt.Errorf("%w: the tool asks %q", ErrPasswordRequired, q.text)
 	}
@@ -327,7 +349,7 @@ func (d *dialogue) askWhileItStands(ctx context.Context, p Prompt, line string, 
 	stands := func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return d.line.text() == line
+		return d.standing() == line
 	}
 	var answer string
 	var err error

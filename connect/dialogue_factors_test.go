@@ -77,6 +77,27 @@ func TestALineThatStandsStillWhereNobodyCanBeAsked(t *testing.T) {
 	})
 }
 
+// A prompt may end with a line feed. Without echo it is one all the same.
+func TestAPromptThatEndsItsLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{knows: map[string]string{"Enter PASSCODE:": "1"}}
+		k := startTalk(t, script{recognise: suPrompt, password: "secret", repeats: repeatsNever}, a.prompt)
+		defer k.end()
+		k.shows("Some word:\n", false, time.Hour)
+		if len(a.all) != 0 {
+			t.Errorf("with echo it is asked: %+v", a.all)
+		}
+		k.shows("Enter PASSCODE:\n", true, promptSettle+time.Second)
+		k.typed("1\n")
+		k.shows("\n", true, time.Hour)
+		k.shows("Password: ", true, time.Second)
+		k.typed("1\nsecret\n")
+		if len(a.all) != 1 {
+			t.Errorf("asked %+v", a.all)
+		}
+	})
+}
+
 // What looked like a question and was none is withdrawn, and the dialogue goes on.
 func TestAQuestionIsWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

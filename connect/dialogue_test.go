@@ -24,6 +24,8 @@ func (s *fakeScreen) hidden() bool {
 	return s.quiet
 }
 
+func (s *fakeScreen) inLines() bool { return true }
+
 func (s *fakeScreen) setHidden(hidden bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +132,8 @@ func TestBannersAreNotPrompts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := startTalk(t, script{recognise: tokenPrompt("TOK"), password: "secret"}, nil)
 		defer k.end()
-		k.shows("Your password:\r\nEnter password: \nTOK password:\r", true, day)
+		k.shows("Your password:\r\nEnter password: \nTOK password:\r", true, promptSettle)
+		k.shows("", false, day)
 		k.shows("The password: ", false, promptSettle)
 		k.typed("")
 		if err := k.fails(); err != nil {

@@ -48,6 +48,7 @@ type promptLine struct {
 	// words. "" where it shows none, or has shown it.
 	echo string
 
+	last  string   // the last complete line since the last answer
 	held  string   // a line behind a carriage return, which the next byte may paint over
 	ended []string // complete lines that were not taken; see take
 }
@@ -94,7 +95,7 @@ func (l *promptLine) endLine() {
 	l.above = append(append(l.above, l.line...), '\n')
 	l.above = l.above[max(0, len(l.above)-maxPrompt):]
 	if strings.Trim(text, "*") != "" {
-		l.held = text
+		l.held, l.last = text, text
 	}
 }
 
@@ -128,7 +129,7 @@ func (l *promptLine) context() string {
 }
 
 // answered forgets all of it, so that no prompt is answered twice.
-func (l *promptLine) answered() { l.line, l.above = l.line[:0], l.above[:0] }
+func (l *promptLine) answered() { l.line, l.above, l.last = l.line[:0], l.above[:0], "" }
 
 // cleanLine takes out escape sequences as well as what cleanText takes out:
 // tools colour their prompts.

@@ -103,15 +103,25 @@ func (t *terminal) raw() error {
 // hidden reports whether what is typed is not shown. It is false where that
 // can't be found out.
 func (t *terminal) hidden() bool {
-	hidden := false
-	err := control(t.outer, func(fd int) error {
+	modes, err := t.modes()
+	return err == nil && modes&unix.ECHO == 0
+}
+
+// inLines reports whether what is typed is handed over by lines.
+func (t *terminal) inLines() bool {
+	modes, err := t.modes()
+	return err == nil && modes&unix.ICANON != 0
+}
+
+func (t *terminal) modes() (modes uint64, err error) {
+	err = control(t.outer, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, getTermios)
 		if err == nil {
-			hidden = m.Lflag&unix.ECHO == 0
+			modes = uint64(m.Lflag)
 		}
 		return err
 	})
-	return err == nil && hidden
+	return modes, err
 }
 
 func (t *terminal) Read(b []byte) (int, error)  { return t.outer.Read(b) }

@@ -1,0 +1,102 @@
+//go:build linux
+
+package integration
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Odd modules and settings of real systems: the password goes to the right question and
+// none is typed twice, a person is asked what is left, and the class of the error says what
+// was wrong.
+func TestOddQuestionsOfPAM(t *testing.T) {
+	code := "auth required LAB [hidden=Verification code: ] want=424242\n"
+	for i, c := range []struct {
+		name, pam, service, sudoers, lang string
+		reason                            error // nil: it works
+		tries                             int   // of the whole stack; each may count against the account
+		asked                             string
+		given                             string
+		m                                 func(p connect.Secret) connect.Method
+		person                            map[string]string
+	}{
+		{name: "override, code, person", tries: 1, asked: "[sudo] password for deploy:", pam: "auth required UNIX\n" + code, service: "sudo", sudoers: "Defaults passprompt_override\ndeploy ALL=(ALL) ALL", given: rightPassword, person: map[string]string{"password for deploy": "424242"}},
+		{name: "override, code, nobody", tries: 1, reason: connect.ErrPasswordRequired, pam: "auth required UNIX\n" + code, service: "sudo", sudoers: "Defaults passprompt_override\ndeploy ALL=(ALL) ALL", given: rightPassword},
+		{name: "override, wrong password", tries: 2, reason: connect.ErrPassword, pam: "auth requisite UNIX\n" + code, service: "sudo", sudoers: "Defaults passprompt_override\ndeploy ALL=(ALL) ALL", given: wrongPassword},
+		{name: "wrong password, requisite", tries: 2, reason: connect.ErrPassword, pam: "auth requisite UNIX\n" + code, service: "sudo", given: wrongPassword, person: map[string]string{"code": "424242"}},
+		{name: "wrong password, required, code of a person", tries: 2, reason: connect.ErrPassword, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", given: wrongPassword, person: map[string]string{"code": "424242"}},
+		{name: "right password, wrong code of a person", tries: 2, reason: connect.ErrPassword, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", given: rightPassword, person: map[string]string{"code": "1"}},
+		{name: "pwfeedback and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", sudoers: "Defaults pwfeedback\ndeploy ALL=(ALL) ALL", given: rightPassword, person: map[string]string{"code": "424242"}},
+		{name: "login shell and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo-i", given: rightPassword, person: map[string]string{"code": "424242"},
+			m: func(p connect.Secret) connect.Method { return connect.Sudo{Login: true, Password: p} }},
+		{name: "German and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", lang: "de_DE.UTF-8", given: rightPassword, person: map[string]string{"code": "424242"}},
+		{name: "LDAP prompt", tries: 1, pam: "auth required LAB [hidden=LDAP Password: ] want=" + rightPassword + "\n", service: "sudo", given: rightPassword},
+		{name: "OATH first", tries: 1, asked: "One-time password (OATH) for `deploy': ", pam: "auth required LAB [hidden=One-time password (OATH) for `deploy': ] want=424242\nauth required UNIX\n", service: "sudo", given: rightPassword, person: map[string]string{"OATH": "424242"}},
+		{name: "OATH first, su", tries: 1, asked: "One-time password (OATH) for `deploy': ", pam: "auth required LAB [hidden=One-time password (OATH) for `deploy': ] want=424242\nauth required UNIX\n", service: "su", given: rightPassword, person: map[string]string{"OATH": "424242"},
+			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+		{name: "two Passwords, su", tries: 1, asked: "Password: ", pam: "auth required UNIX\nauth required LAB [hidden=Password: ] want=424242\n", service: "su", given: rightPassword, person: map[string]string{"Password": "424242"},
+			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+		{name: "two Passwords, sudo", tries: 1, asked: "[sudo] password for deploy:", pam: "auth required UNIX\nauth required LAB [hidden=Password: ] want=424242\n", service: "sudo", given: rightPassword, person: map[string]string{"assword": "424242"}},
+		{name: "code of a person, su, wrong", tries: 1, reason: connect.ErrPassword, asked: "Verification code: ", pam: code, service: "su", person: map[string]string{"code": "1"},
+			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+		{name: "empty answer", tries: 1, asked: "Touch and press Enter: ", pam: "auth required LAB [hidden=Touch and press Enter: ] want=\n", service: "sudo", person: map[string]string{"Enter": ""}},
+		{name: "colours", tries: 1, asked: "Option> ", pam: "auth required LAB [echo=\x1b[1mOption\x1b[0m> ] want=2\n", service: "sudo", person: map[string]string{"Option>": "2"}},
+		{name: "long wait without a word", tries: 1, pam: "auth required UNIX\nauth required LAB wait=4000\n", service: "sudo", given: rightPassword},
+		{name: "an unfinished word, su", tries: 1, asked: "Choose", pam: "auth required UNIX\nauth required LAB [echo=Choose] want=2\n", service: "su", given: rightPassword, person: map[string]string{"Choose": "2"},
+			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+	} {
+		if testing.Short() && i >= 5 {
+			break
+		}
+		t.Run(c.name, func(t *testing.T) {
+			h := becomeHost("")
+			h.Lang, h.Sudoers = c.lang, cmp.Or(c.sudoers, "deploy ALL=(ALL) ALL")
+			host := start(t, withPAM(t, h, "auth required LAB note=/run/tries\n"+c.pam, c.service))
+			var asked []string
+			cfg := new(contexts.Config)
+			if c.person != nil {
+				cfg.Prompt = func(_ context.Context, p connect.Prompt) (string, error) {
+					asked = append(asked, p.Text)
+					if p.Attempt != 1 {
+						t.Errorf("an answer is called wrong: %+v", p)
+					}
+					for words, answer := range c.person {
+						if strings.Contains(p.Text, words) {
+							return answer, nil
+						}
+					}
+					return "", errWalkedAway
+				}
+			}
+			var m connect.Method = connect.Sudo{Password: connect.Secret(c.given)}
+			if c.m != nil {
+				m = c.m(connect.Secret(c.given))
+			}
+			node := enter(t, master(t, cfg), host, "deploy")
+			if c.reason == nil {
+				who(t, child(t, node, m))
+			} else {
+				err := refused(t, node, m, c.reason, patience)
+				for _, other := range []error{connect.ErrPassword, connect.ErrPasswordRequired} {
+					if other != c.reason && errors.Is(err, other) {
+						t.Errorf("%v is also %v", err, other)
+					}
+				}
+				withholds(t, rightPassword, err.Error())
+			}
+			if got := strings.Join(asked, "|"); got != c.asked {
+				t.Errorf("asked %q, not %q", got, c.asked)
+			}
+			if tries, err := host.Exec(t.Context(), "cat", "/run/tries"); err != nil || strings.Count(tries, "called") != c.tries {
+				t.Errorf("%d tries, not %d, %v", strings.Count(tries, "called"), c.tries, err)
+			}
+		})
+	}
+}
