@@ -84,6 +84,9 @@ type Env struct {
 	// Dial opens network connections of a hop that has no Dialer of its own;
 	// never nil when a method is opened by package contexts.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Where is the path of the context that makes the hop, for messages about its
+	// files; "" at the master.
+	Where string
 	// Ready is closed once the far side has answered, that is, after
 	// authentication: no prompt is expected from then on, and a slot that
 	// paces handshakes may be given back. It is closed on failure too.

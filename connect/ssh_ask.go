@@ -144,8 +144,8 @@ func (q sshQuestion) run(ctx context.Context) (map[string][]string, error) {
 	return parseAnswer(out.String()), nil
 }
 
-// parseAnswer reads the lines "keyword value". Of those that we honour only
-// IdentityFile and CertificateFile come more than once.
+// parseAnswer reads the lines "keyword value". IdentityFile, SendEnv and their like
+// come more than once.
 func parseAnswer(text string) map[string][]string {
 	values := map[string][]string{}
 	for line := range strings.Lines(text) {
@@ -155,7 +155,7 @@ func parseAnswer(text string) map[string][]string {
 		}
 		keyword = strings.ToLower(keyword)
 		switch keyword {
-		case "userknownhostsfile", "globalknownhostsfile":
+		case "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys":
 			values[keyword] = splitPaths(value)
 		default:
 			values[keyword] = append(values[keyword], value)

@@ -129,7 +129,7 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if a.fatal != nil {
 		return nil, fmt.Errorf("%w; %s", a.fatal, a.account(c.AllowedMethods))
 	}
-	for _, name := range []string{"publickey", "keyboard-interactive", "password"} {
+	for _, name := range a.set.methods {
 		if !slices.Contains(c.AllowedMethods, name) {
 			continue
 		}
@@ -193,6 +193,9 @@ func (a *authenticator) publicKey() ssh.AuthMethod {
 			continue
 		}
 		signer, err := id.signer()
+		if err == nil {
+			signer, err = a.set.restrict(signer)
+		}
 		if err != nil {
 			a.note("%s: %v", id.name, err)
 			continue
@@ -211,7 +214,7 @@ func (a *authenticator) publicKey() ssh.AuthMethod {
 // person reports whether somebody may still be asked for a password. Whoever
 // gave one in the program and got it wrong is told so instead.
 func (a *authenticator) person() bool {
-	return a.env.Prompt != nil && a.attempts < maxPrompts && (a.method.Password == "" || !a.badPassword)
+	return a.env.Prompt != nil && a.attempts < a.set.maxPrompts() && (a.method.Password == "" || !a.badPassword)
 }
 
 // unsent reports whether the password that was given has not been used.
@@ -407,7 +410,7 @@ func (a *authenticator) account(allowed []string) string {
 		text += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
 	}
 	if len(allowed) > 0 {
-		text += "; the server takes " + strings.Join(allowed, ", ")
+		text += "; the server takes " + strings.Join(allowed, ", ") + a.set.notTaken(allowed)
 	}
 	return text
 }

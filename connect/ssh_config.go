@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,18 +28,10 @@ type sshConfig struct {
 	user   string // the user as given outside of the configuration, or ""
 
 	values     map[string][]string // by keyword in lower case; the first value wins, files add up
+	mentioned  map[string]bool     // keywords that stand in any block, be it another host's
 	relevant   bool                // some setting for this host concerns us
 	unresolved error               // the first thing that only ssh itself can evaluate
 	digest     maphash.Hash        // of all that was read
-}
-
-// The settings that an SSH method honours. HashKnownHosts is not among
-// those for which it is worth asking: it has no effect but on a line we
-// may add, and it is in every Debian.
-var honouredSettings = []string{
-	"hostname", "user", "port", "identityfile", "certificatefile", "identitiesonly", "identityagent",
-	"userknownhostsfile", "globalknownhostsfile", "hostkeyalias", "stricthostkeychecking",
-	"proxyjump", "proxycommand", "connecttimeout", "serveraliveinterval", "serveralivecountmax",
 }
 
 const (
@@ -51,7 +44,7 @@ const (
 var configSeed = maphash.MakeSeed()
 
 func newSSHConfig(places sshPlaces, alias, user string) *sshConfig {
-	c := &sshConfig{places: places, alias: alias, user: user, values: map[string][]string{}}
+	c := &sshConfig{places: places, alias: alias, user: user, values: map[string][]string{}, mentioned: map[string]bool{}}
 	c.digest.SetSeed(configSeed)
 	return c
 }
@@ -107,8 +100,21 @@ func (c *sshConfig) readFile(name string, system, active bool, depth int) error 
 }
 
 func (c *sshConfig) setting(keyword, rest string, system, outer bool, active *bool, depth int) error {
-	if keyword == "proxycommand" {
-		// The only value that is a line and not words.
+	keyword = canonicalKeyword(keyword)
+	use := sshKeywords[keyword]
+	if use == 0 {
+		if !matchAny(c.values["ignoreunknown"], keyword) {
+			// It may be new, or misspelt: a restriction that was meant must
+			// not be passed over.
+			c.onlySSH("the keyword " + keyword)
+		}
+		return nil
+	}
+	c.mentioned[keyword] = true
+	if slices.Contains(lineKeywords, keyword) {
+		if rest == "" {
+			return fmt.Errorf("%s without a value", keyword)
+		}
 		c.set(keyword, []string{rest}, *active)
 		return nil
 	}
@@ -137,18 +143,15 @@ func (c *sshConfig) setting(keyword, rest string, system, outer bool, active *bo
 }
 
 func (c *sshConfig) set(keyword string, words []string, active bool) {
-	if !active {
+	use := sshKeywords[keyword]
+	if !active || !use.read() {
 		return
 	}
-	honoured := slices.Contains(honouredSettings, keyword)
-	if !honoured && keyword != "hashknownhosts" {
-		return
-	}
-	c.relevant = c.relevant || honoured
-	switch keyword {
-	case "identityfile", "certificatefile":
-		c.values[keyword] = append(c.values[keyword], words[0])
-	case "proxyjump", "proxycommand":
+	c.relevant = c.relevant || use == useAsked
+	switch {
+	case slices.Contains(gatheredKeywords, keyword):
+		c.values[keyword] = append(c.values[keyword], words...)
+	case keyword == "proxyjump" || keyword == "proxycommand":
 		// The two exclude each other: whichever is set first.
 		if c.values["proxyjump"] == nil && c.values["proxycommand"] == nil {
 			c.values[keyword] = words
@@ -160,11 +163,31 @@ func (c *sshConfig) set(keyword string, words []string, active bool) {
 	}
 }
 
+// settle makes the answer of an ssh program fit for this client: where the files
+// say nothing about a list of algorithms, the answer has the program's default,
+// and where they do, the parser has what they add to or take from a default.
+func (c *sshConfig) settle(answer map[string][]string) map[string][]string {
+	settled := maps.Clone(answer)
+	for _, keyword := range algorithmKeywords {
+		switch {
+		case c.unresolved == nil && c.values[keyword] != nil:
+			settled[keyword] = c.values[keyword]
+		case c.unresolved == nil, !c.mentioned[keyword]:
+			delete(settled, keyword)
+		}
+	}
+	return settled
+}
+
 func (c *sshConfig) include(words []string, system, active bool, depth int) error {
 	for _, word := range words {
+		tokens := sshTokens{alias: c.alias, host: c.alias, port: 22, user: first(c.user, c.places.user),
+			localUser: c.places.user, localHome: c.places.home}
+		word, err := tokens.expand(word)
+		if err != nil {
+			return fmt.Errorf("include: %w", err)
+		}
 		switch {
-		case strings.HasPrefix(word, "~/"):
-			word = filepath.Join(c.places.home, word[2:])
 		case filepath.IsAbs(word):
 		case system:
 			word = filepath.Join(filepath.Dir(c.places.systemConfig), word)
@@ -235,6 +258,11 @@ func (c *sshConfig) onlySSH(what string) {
 	if c.unresolved == nil {
 		c.unresolved = fmt.Errorf("%w: %s can be evaluated by an ssh program only", errors.ErrUnsupported, what)
 	}
+}
+
+// matchAny reports whether one of several pattern lists covers the name.
+func matchAny(lists []string, name string) bool {
+	return slices.ContainsFunc(lists, func(list string) bool { return matchPatternList(list, name) })
 }
 
 // matchHostWords is the rule of a Host line: a negated pattern that matches

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ type sshClient struct {
 
 	served sync.WaitGroup // the goroutines that turn away what the server asks of us
 	once   sync.Once
+
+	agentAsked atomic.Bool  // the server may open channels to the agent
+	agentUsers atomic.Int32 // channels to it that are open
 }
 
 // open connects to one host, through via if that is not nil. It closes via when
@@ -71,14 +75,21 @@ func (d *sshDial) open(ctx context.Context, s SSH, via *sshClient, depth int) (c
 	if err != nil {
 		return nil, d.fail(phaseDial, err)
 	}
+	d.warn(set)
 	if via == nil && len(set.jumps) > 0 {
 		if via, err = d.jumps(ctx, &s, set, depth); err != nil {
 			return nil, err
 		}
 	}
 
-	auth := &authenticator{ctx: ctx, env: d.env, label: d.label, method: &s, set: set,
-		keys: &keyring{ctx: ctx, env: d.env, label: d.label, passphrase: s.Passphrase}}
+	env := d.env
+	if set.batch {
+		silent := *env
+		silent.Prompt = nil
+		env = &silent
+	}
+	auth := &authenticator{ctx: ctx, env: env, label: d.label, method: &s, set: set,
+		keys: &keyring{ctx: ctx, env: env, label: d.label, passphrase: s.Passphrase}}
 	defer auth.closeAgent()
 
 	pause := firstPause
@@ -129,6 +140,9 @@ func (d *sshDial) jumps(ctx context.Context, s *SSH, set *sshSettings, depth int
 		if jump.KnownHostsFiles == nil {
 			jump.KnownHostsFiles = s.KnownHostsFiles
 		}
+		if jump.RevokedHostKeys == nil {
+			jump.RevokedHostKeys = s.RevokedHostKeys
+		}
 		if i == 0 && jump.Through == nil {
 			jump.Through = s.Through
 		}
@@ -157,10 +171,12 @@ const (
 
 // attempt makes one connection and authenticates.
 func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *sshClient, auth *authenticator) (*sshClient, again, error) {
-	verifier, err := newHostVerifier(set)
+	verifier, err := newHostVerifier(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
 	}
+	verifier.direct = via == nil && set.proxyCommand == "" && s.Through == nil
+	verifier.whose, verifier.log = d.env.Where, d.env.Log
 	release, err := d.wait(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
@@ -216,8 +232,21 @@ func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *ss
 }
 
 func (d *sshDial) clientConfig(s *SSH, set *sshSettings, verifier *hostVerifier, auth *authenticator) *ssh.ClientConfig {
-	config := &ssh.ClientConfig{
-		Config:          ssh.Config{KeyExchanges: s.KeyExchanges, Ciphers: s.Ciphers, MACs: s.MACs},
+	pick := func(lists ...[]string) []string {
+		for _, list := range lists {
+			if len(list) > 0 {
+				return list
+			}
+		}
+		return nil
+	}
+	return &ssh.ClientConfig{
+		Config: ssh.Config{
+			KeyExchanges:   pick(s.KeyExchanges, set.kex, kexNames.usual),
+			Ciphers:        pick(s.Ciphers, set.ciphers, cipherNames.usual),
+			MACs:           pick(s.MACs, set.macs, macNames.usual),
+			RekeyThreshold: set.rekeyBytes,
+		},
 		User:            set.user,
 		AuthCallback:    auth.next,
 		HostKeyCallback: verifier.check,
@@ -225,12 +254,18 @@ func (d *sshDial) clientConfig(s *SSH, set *sshSettings, verifier *hostVerifier,
 			auth.tell(message)
 			return nil
 		},
-		HostKeyAlgorithms: verifier.record.hostKeyAlgorithms(verifier.bare),
+		HostKeyAlgorithms: pick(s.HostKeyAlgorithms, set.offers(verifier.record.hostKeyAlgorithms(verifier.bare))),
 	}
-	if len(s.HostKeyAlgorithms) > 0 {
-		config.HostKeyAlgorithms = s.HostKeyAlgorithms
+}
+
+// warn says which settings have no effect, and what has.
+func (d *sshDial) warn(set *sshSettings) {
+	if d.env.Log == nil {
+		return
 	}
-	return config
+	for _, text := range set.without {
+		d.env.Log.Warn("a setting of ssh_config has no effect", "hop", d.label, "setting", text)
+	}
 }
 
 // explain finds the reason for a failed handshake, the most telling first.
@@ -284,11 +319,14 @@ func contextError(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// serve refuses what a server might want of us: channels (forwardings, agents)
-// and global requests. Both goroutines end with the connection.
+// serve refuses what a server might want of us: channels other than to an agent that
+// is forwarded, and global requests. Both goroutines end with the connection.
 func (c *sshClient) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.served.Go(func() {
 		for channel := range channels {
+			if channel.ChannelType() == agentChannel && c.acceptAgent(channel) {
+				continue
+			}
 			channel.Reject(ssh.Prohibited, "not asked for")
 		}
 	})

@@ -2,11 +2,15 @@ package connect
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,23 +28,31 @@ const (
 	// HostKeysAcceptNew adds a host that was never seen to the first
 	// known_hosts file, and refuses one whose key has changed.
 	HostKeysAcceptNew
-	// InsecureIgnoreHostKeys accepts every key and remembers none. Whoever
-	// sits in between can then read and change all that passes.
+	// InsecureIgnoreHostKeys accepts every key but those of RevokedHostKeys, and
+	// remembers none. Whoever sits in between can then read and change all that passes.
 	InsecureIgnoreHostKeys
 )
 
 // hostVerifier judges the key of one server. Its callback runs on a goroutine
 // of the handshake, again whenever keys are renegotiated, never concurrently.
 type hostVerifier struct {
-	// Immutable.
+	// Immutable after newHostVerifier.
+	ctx    context.Context
+	set    *sshSettings
 	policy HostKeyPolicy
 	host   string // the name in known_hosts: HostKeyAlias or the host that is dialled
 	port   int
 	files  []string
 	add    string // the file that new hosts are added to, "" for none
 	hashed bool   // whether new hosts are added hashed
+	lines  knownHosts
 	record hostRecord
 	bare   []knownKey
+
+	// Set before the handshake.
+	direct bool   // the address of the connection is the server's own
+	whose  string // the context whose files are read; "" for the master
+	log    *slog.Logger
 	accept func() // told once a key was accepted
 
 	// Owned by the callback.
@@ -51,8 +63,8 @@ type hostVerifier struct {
 	err error
 }
 
-func newHostVerifier(set *sshSettings) (*hostVerifier, error) {
-	v := &hostVerifier{policy: set.hostKeys, host: set.host, port: set.port, hashed: set.hashKnownHosts}
+func newHostVerifier(ctx context.Context, set *sshSettings) (*hostVerifier, error) {
+	v := &hostVerifier{ctx: ctx, set: set, policy: set.hostKeys, host: set.host, port: set.port, hashed: set.hashKnownHosts}
 	if set.hostKeyAlias != "" {
 		// An alias stands for host and port (ssh_config(5), HostKeyAlias).
 		v.host, v.port = set.hostKeyAlias, 22
@@ -68,9 +80,17 @@ func newHostVerifier(set *sshSettings) (*hostVerifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.record, v.bare = lines.lookup(v.host, v.port)
+	more, err := set.commandedHosts(ctx, "ORDER", v.name(), nil)
+	if err != nil {
+		return nil, err
+	}
+	v.lines = lines
+	v.record, v.bare = slices.Concat(lines, more).lookup(v.host, v.port)
 	return v, nil
 }
+
+// name is the host's name in known_hosts.
+func (v *hostVerifier) name() string { return knownHostName(v.host, v.port) }
 
 // failure is why the key was refused, nil if it was not.
 func (v *hostVerifier) failure() error {
@@ -100,15 +120,61 @@ func (v *hostVerifier) check(_ string, remote net.Addr, key ssh.PublicKey) error
 	return nil
 }
 
+// judge asks in ssh's order: whether the key is revoked, which no policy
+// outweighs; whether a certificate does; whether the key itself is known.
 func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
+	if err := v.checkRevoked(key); err != nil {
+		return err
+	}
 	if v.policy == InsecureIgnoreHostKeys {
 		return nil
 	}
-	if cert, ok := key.(*ssh.Certificate); ok {
-		return v.judgeCertificate(remote, cert)
+	plain := key
+	cert, certified := key.(*ssh.Certificate)
+	if certified {
+		plain = cert.Key
 	}
+	if err := v.set.checkRSASize(plain); err != nil {
+		return v.refuse(ErrHostKey, "%v", err)
+	}
+	if v.set.trustLoopback && v.set.hostKeyAlias == "" && v.direct && isLoopback(remote) {
+		return nil
+	}
+	if v.set.knownHostsCommand != "" {
+		more, err := v.set.commandedHosts(v.ctx, "HOSTNAME", v.name(), key)
+		if err != nil {
+			return v.refuse(ErrHostKey, "%v", err)
+		}
+		v.record, v.bare = slices.Concat(v.lines, more).lookup(v.host, v.port)
+	}
+	if err := v.judgeAddress(remote, plain); err != nil {
+		return err
+	}
+	if !certified {
+		return v.judgeKey(plain)
+	}
+	err := v.judgeCertificate(cert)
+	if err == nil || errors.Is(err, ErrHostKeyRevoked) {
+		return err
+	}
+	// A certificate that does not do is no worse than none.
+	plainErr := v.judgeKey(plain)
+	switch {
+	case plainErr == nil:
+		if v.log != nil {
+			v.log.Debug("the host's certificate does not do, its plain key is known", "host", v.name(), "error", err)
+		}
+		return nil
+	case errors.Is(plainErr, ErrHostKeyUnknown) && len(v.record.authorities) > 0:
+		return err
+	}
+	return plainErr
+}
+
+// judgeKey looks a plain key up.
+func (v *hostVerifier) judgeKey(key ssh.PublicKey) error {
 	if containsKey(v.record.revoked, key) {
-		return v.refuse(ErrHostKeyChanged, "the key %s is marked @revoked at %s", describeKey(key), whereKey(v.record.revoked, key))
+		return v.refuse(ErrHostKeyRevoked, "the key %s is marked @revoked at %s", describeKey(key), v.where(v.record.revoked, key))
 	}
 	if containsKey(v.record.keys, key) || containsKey(v.bare, key) {
 		return nil
@@ -120,25 +186,30 @@ func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
 		return v.remember(key)
 	}
 	return v.refuse(ErrHostKeyUnknown, "its key %s is not in %s; compare the fingerprint with the host's own "+
-		"(ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there) and add it by ssh-keyscan, or use HostKeysAcceptNew",
-		describeKey(key), listFiles(v.files))
+		"(ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there) and add it by ssh-keyscan, or use HostKeysAcceptNew%s",
+		describeKey(key), v.listFiles(), v.set.dnsHint())
 }
 
-func (v *hostVerifier) judgeCertificate(remote net.Addr, cert *ssh.Certificate) error {
-	checker := ssh.CertChecker{
-		IsHostAuthority: func(auth ssh.PublicKey, _ string) bool { return containsKey(v.record.authorities, auth) },
-		IsRevoked: func(c *ssh.Certificate) bool {
-			return containsKey(v.record.revoked, c.Key) || containsKey(v.record.revoked, c.SignatureKey)
-		},
+// judgeAddress is CheckHostIP: the address must not be known with another key. As
+// with ssh, it does not count for loopback, behind which any host may be forwarded.
+func (v *hostVerifier) judgeAddress(remote net.Addr, key ssh.PublicKey) error {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !v.set.checkHostIP || v.set.hostKeyAlias != "" || !v.direct || !ok || tcp.IP.IsLoopback() || tcp.IP.String() == v.host {
+		return nil
 	}
-	if err := checker.CheckHostKey(hostPort(v.host, v.port), remote, cert); err != nil {
-		if !containsKey(v.record.authorities, cert.SignatureKey) {
-			return v.refuse(ErrHostKeyUnknown, "its certificate is signed by %s, which is no @cert-authority for it in %s",
-				describeKey(cert.SignatureKey), listFiles(v.files))
-		}
-		return v.refuse(ErrHostKeyChanged, "its certificate %q is not valid: %v", cert.KeyId, err)
+	record := v.lines.match(knownHostName(tcp.IP.String(), v.port))
+	if containsKey(record.revoked, key) {
+		return v.refuse(ErrHostKeyRevoked, "the key %s is marked @revoked for its address at %s", describeKey(key), v.where(record.revoked, key))
+	}
+	if len(record.keys) > 0 && !containsKey(record.keys, key) {
+		return v.changed(record.keys, key)
 	}
 	return nil
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // changed is also the verdict on a key of another type than those that are known:
@@ -146,14 +217,14 @@ func (v *hostVerifier) judgeCertificate(remote net.Addr, cert *ssh.Certificate) 
 func (v *hostVerifier) changed(known []knownKey, key ssh.PublicKey) error {
 	var lines []string
 	for _, k := range known {
-		lines = append(lines, describeKey(k)+" at "+k.where())
+		lines = append(lines, describeKey(k)+" at "+v.of(k.where()))
 	}
 	return v.refuse(ErrHostKeyChanged, "it shows %s, but known is %s; somebody may be in between, or the host was "+
 		"installed anew: if that is so, remove the line and connect again", describeKey(key), strings.Join(lines, ", "))
 }
 
 func (v *hostVerifier) refuse(class error, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %s", class, knownHostName(v.host, v.port), fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s: %s", class, v.name(), fmt.Sprintf(format, args...))
 }
 
 // remember adds the key to known_hosts. Other connections, of this process and
@@ -179,7 +250,7 @@ func (v *hostVerifier) remember(key ssh.PublicKey) error {
 	if err != nil {
 		return v.refuse(ErrHostKeyUnknown, "its key %s can't be remembered: %v", describeKey(key), err)
 	}
-	now := lines.match(knownHostName(v.host, v.port))
+	now := lines.match(v.name())
 	if containsKey(now.keys, key) {
 		return nil
 	}
@@ -187,7 +258,7 @@ func (v *hostVerifier) remember(key ssh.PublicKey) error {
 		return v.changed(now.keys, key)
 	}
 
-	text := knownHostLine(knownHostName(v.host, v.port), key, v.hashed)
+	text := knownHostLine(v.name(), key, v.hashed)
 	if end, err := f.Seek(0, io.SeekEnd); err == nil && end > 0 {
 		last := make([]byte, 1)
 		if _, err := f.ReadAt(last, end-1); err == nil && last[0] != '\n' {
@@ -205,18 +276,28 @@ func describeKey(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 
-func whereKey(keys []knownKey, key ssh.PublicKey) string {
+// where is the line that a key stands in.
+func (v *hostVerifier) where(keys []knownKey, key ssh.PublicKey) string {
 	for _, k := range keys {
 		if containsKey([]knownKey{k}, key) {
-			return k.where()
+			return v.of(k.where())
 		}
 	}
 	return ""
 }
 
-func listFiles(files []string) string {
-	if len(files) == 0 {
-		return "any known_hosts file (none is configured)"
+// of says on whose host a file is: a hop that is made by another context goes by
+// the files there.
+func (v *hostVerifier) of(file string) string {
+	if v.whose == "" {
+		return file
 	}
-	return strings.Join(files, ", ")
+	return file + " of " + v.whose
+}
+
+func (v *hostVerifier) listFiles() string {
+	if len(v.files) == 0 {
+		return v.of("any known_hosts file (none is configured)")
+	}
+	return v.of(strings.Join(v.files, ", "))
 }

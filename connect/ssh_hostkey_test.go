@@ -109,7 +109,7 @@ func TestSSHHostKeyLines(t *testing.T) {
 		{"bare name", line("", "127.0.0.1", key), "", nil},
 		{"bare name with another key", line("", "127.0.0.1", other.PublicKey()), "", ErrHostKeyUnknown},
 		{"several keys", line("", "127.0.0.1", other.PublicKey()) + line("", "127.0.0.1", key), "", nil},
-		{"revoked", line("", "[127.0.0.1]:*", key) + line("@revoked", "*", key), "", ErrHostKeyChanged},
+		{"revoked", line("", "[127.0.0.1]:*", key) + line("@revoked", "*", key), "", ErrHostKeyRevoked},
 		{"alias", line("", "web", key), "web", nil},
 		{"alias that is unknown", line("", "127.0.0.1", key), "web", ErrHostKeyUnknown},
 		{"authority only", line("@cert-authority", "*", other.PublicKey()), "", ErrHostKeyUnknown},
@@ -147,45 +147,34 @@ func TestSSHAsksForTheKnownKindOfKey(t *testing.T) {
 	}
 }
 
-func TestSSHHostCertificate(t *testing.T) {
-	checkLeaks(t)
-	authority, _ := newKey(t)
+// CheckHostIP: the address of a host must not be known with another key.
+func TestAddressOfAHostIsChecked(t *testing.T) {
+	key, _ := newKey(t)
 	other, _ := newKey(t)
+	own := knownHostLine("web", key.PublicKey(), false)
 	for _, c := range []struct {
-		name      string
-		principal string
-		signer    ssh.Signer
-		before    uint64
-		revoked   bool
-		want      error
+		name, more, address string
+		off                 bool
+		want                error
 	}{
-		{"good", "127.0.0.1", authority, ssh.CertTimeInfinity, false, nil},
-		{"for another host", "web2", authority, ssh.CertTimeInfinity, false, ErrHostKeyChanged},
-		{"expired", "127.0.0.1", authority, 1000, false, ErrHostKeyChanged},
-		{"revoked", "127.0.0.1", authority, ssh.CertTimeInfinity, true, ErrHostKeyChanged},
-		{"of another authority", "127.0.0.1", other, ssh.CertTimeInfinity, false, ErrHostKeyUnknown},
+		{"nothing is known of the address", "", "192.0.2.1", false, nil},
+		{"the same key", knownHostLine("192.0.2.1", key.PublicKey(), true), "192.0.2.1", false, nil},
+		{"another key", knownHostLine("192.0.2.1", other.PublicKey(), true), "192.0.2.1", false, ErrHostKeyChanged},
+		{"revoked", "@revoked " + knownHostLine("192.0.2.1", key.PublicKey(), false), "192.0.2.1", false, ErrHostKeyRevoked},
+		{"another key, and it is not checked", knownHostLine("192.0.2.1", other.PublicKey(), true), "192.0.2.1", true, nil},
+		{"loopback", knownHostLine("127.0.0.1", other.PublicKey(), true), "127.0.0.1", false, nil},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			server := startServer(t, func(s *sshServer) {
-				cert := &ssh.Certificate{Key: s.host.PublicKey(), CertType: ssh.HostCert, KeyId: "host",
-					ValidPrincipals: []string{c.principal}, ValidBefore: c.before}
-				if err := cert.SignCert(rand.Reader, c.signer); err != nil {
-					t.Fatal(err)
-				}
-				s.host, _ = ssh.NewCertSigner(cert, s.host)
-			})
-			lines := "@cert-authority * " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey()))) + "\n"
-			if c.revoked {
-				lines += "@revoked * " + string(ssh.MarshalAuthorizedKey(authority.PublicKey()))
-			}
-			s := server.method(t)
-			s.KnownHostsFiles = []string{writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), lines, 0o600)}
-			if c.want == nil {
-				mustRun(t, s, nil)
-			} else if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, c.want) {
-				t.Fatal(err)
-			}
-		})
+		name := writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), own+c.more, 0o600)
+		set := &sshSettings{host: "web", port: 22, userKnownHosts: []string{name}}
+		set.checkHostIP = !c.off
+		v, err := newHostVerifier(t.Context(), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.direct = true
+		if err := v.check("", &net.TCPAddr{IP: net.ParseIP(c.address), Port: 22}, key.PublicKey()); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, wanted %v", c.name, err, c.want)
+		}
 	}
 }
 
@@ -197,7 +186,7 @@ func TestKnownHostsIsAppendedToByMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
-			v, err := newHostVerifier(&sshSettings{host: fmt.Sprintf("web%d", i%8), port: 22, hostKeys: HostKeysAcceptNew, userKnownHosts: []string{name}})
+			v, err := newHostVerifier(t.Context(), &sshSettings{host: fmt.Sprintf("web%d", i%8), port: 22, hostKeys: HostKeysAcceptNew, userKnownHosts: []string{name}})
 			if err == nil {
 				err = v.check("", nil, signer.PublicKey())
 			}
@@ -274,7 +263,7 @@ func FuzzKnownHosts(f *testing.F) {
 		if err != nil {
 			return
 		}
-		verifier, err := newHostVerifier(&sshSettings{host: host, port: 22, userKnownHosts: []string{name}})
+		verifier, err := newHostVerifier(t.Context(), &sshSettings{host: host, port: 22, userKnownHosts: []string{name}})
 		if err != nil {
 			t.Fatal(err)
 		}

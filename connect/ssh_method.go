@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -26,13 +27,12 @@ type Dialer interface {
 // counts), the agent and the usual key files are tried, the host must be in
 // known_hosts. What is set here comes before the configuration.
 //
-// From ssh_config(5) these are honoured: HostName, User, Port, IdentityFile,
-// CertificateFile, IdentitiesOnly, IdentityAgent, UserKnownHostsFile,
-// GlobalKnownHostsFile, HostKeyAlias, HashKnownHosts, StrictHostKeyChecking,
-// ProxyJump, ProxyCommand, ConnectTimeout, ServerAliveInterval and
-// ServerAliveCountMax. For everything else there is [OpenSSH].
+// docs/ssh_config.md lists every keyword of ssh_config(5): most are honoured, some
+// mean nothing for a hop, and the few others lead to an error or to a line in the
+// log. For those there is [OpenSSH].
 //
-// Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrPassword],
+// Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrHostKeyRevoked],
+// [ErrHostCertificate] and its kinds, [ErrPassword],
 // [ErrPasswordRequired], [ErrPermission] with the list of what was tried,
 // [ErrRefused], [ErrTimeout] with the phase, [ErrStart], [ErrEOF], [ErrBadName].
 type SSH struct {
@@ -59,18 +59,24 @@ type SSH struct {
 	IdentitiesOnly bool     // offer no agent key but those named here or in the configuration
 	AgentSocket    string   // instead of IdentityAgent and $SSH_AUTH_SOCK
 	NoAgent        bool
+	// ForwardAgent lets programs at the far side use our agent for as long as the
+	// hop lives. Whoever is root there can use it, too.
+	ForwardAgent bool
 
 	// Who they are. KnownHostsFiles replaces the user's and the system's
 	// files; new hosts are added to the first. HostKeyAlias is the name
-	// to look up instead of the host's.
+	// to look up instead of the host's. RevokedHostKeys are files of public keys,
+	// or key revocation lists of ssh-keygen -k, whose keys are refused whatever the
+	// policy; so is every host where one can't be read.
 	HostKeys        HostKeyPolicy
 	KnownHostsFiles []string
 	HostKeyAlias    string
+	RevokedHostKeys []string
 
 	// How to get there. Every entry of ProxyJump is reached through the one
 	// before it, with its own user, port, keys and known hosts; its
-	// encryption ends there, ours does not. ConfigFile, NoConfig and
-	// KnownHostsFiles are ours where it has none. ProxyCommand is a shell command
+	// encryption ends there, ours does not. ConfigFile, NoConfig, KnownHostsFiles and
+	// RevokedHostKeys are ours where it has none. ProxyCommand is a shell command
 	// whose standard input and output lead to the server; "none"
 	// switches off the configuration's ProxyJump and ProxyCommand.
 	// Through opens the first connection, and with it the configuration's
@@ -97,8 +103,8 @@ type SSH struct {
 	NoConfig   bool
 
 	// Algorithms in order of preference, by their names in the protocol;
-	// empty means the defaults of golang.org/x/crypto/ssh, which exclude
-	// what is broken. There is no compression.
+	// empty means the configuration's or, of those that OpenSSH offers, all that
+	// golang.org/x/crypto/ssh has. There is no compression.
 	KeyExchanges      []string
 	Ciphers           []string
 	MACs              []string
@@ -150,14 +156,19 @@ func (s SSH) openFrom(ctx context.Context, e *Env, places sshPlaces) (bootstrap.
 }
 
 // parseJumps reads the value of the configuration's ProxyJump:
-// [user@]host[:port] or ssh://[user@]host[:port], separated by commas.
-func parseJumps(list string) ([]SSH, error) {
+// [user@]host[:port] or ssh://[user@]host[:port], separated by commas. The tokens
+// in it stand for the host that is reached through them.
+func parseJumps(list string, tokens *sshTokens) ([]SSH, error) {
 	if list == "" || strings.EqualFold(list, "none") {
 		return nil, nil
 	}
 	var jumps []SSH
 	for text := range strings.SplitSeq(list, ",") {
-		jump, err := parseDestination(strings.TrimSpace(text))
+		text, err := tokens.expandJump(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("ProxyJump: %w", err)
+		}
+		jump, err := parseDestination(text)
 		if err != nil {
 			return nil, err
 		}

@@ -75,6 +75,9 @@ func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
 		defer close(c.heard)
 		io.Copy(c.words, channel.Stderr())
 	})
+	if err := c.prepare(client.set); err != nil {
+		return nil, err
+	}
 	command := ssh.Marshal(&struct{ Command string }{line})
 	if d.env.Early {
 		return c, c.execEarly(command)

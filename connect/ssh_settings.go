@@ -47,6 +47,9 @@ type sshSettings struct {
 	connectTimeout time.Duration // 0 for none
 	keepalive      time.Duration // 0 for none
 	keepaliveCount int
+
+	sshPolicy
+	tokens sshTokens
 }
 
 // An identityFile is a private key, or only the public half of one that an
@@ -84,9 +87,9 @@ func (s *SSH) configuration(ctx context.Context, places sshPlaces) (map[string][
 	if s.NoConfig || strings.EqualFold(s.ConfigFile, "none") {
 		return nil, nil
 	}
-	file := s.ConfigFile
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		file = filepath.Join(places.home, rest)
+	file, err := expandHome(s.ConfigFile, places.home)
+	if err != nil {
+		return nil, fmt.Errorf("ssh configuration: %w", err)
 	}
 	config := newSSHConfig(places, s.Host, s.User)
 	readErr := config.readAll(file)
@@ -102,7 +105,7 @@ func (s *SSH) configuration(ctx context.Context, places sshPlaces) (map[string][
 		if config.unresolved != nil {
 			return nil, fmt.Errorf("ssh configuration: %w; set NoConfig and the fields themselves", config.unresolved)
 		}
-		return config.expandHostName()
+		return config.expandNames()
 	}
 	// ssh also gives the better message where the files can't be read.
 	question := sshQuestion{program: program, file: file, user: s.User, port: s.Port, host: s.Host,
@@ -111,10 +114,11 @@ func (s *SSH) configuration(ctx context.Context, places sshPlaces) (map[string][
 	if err != nil {
 		return nil, fmt.Errorf("ssh configuration: %w", err)
 	}
-	return values, nil
+	return config.settle(values), nil
 }
 
-func (c *sshConfig) expandHostName() (map[string][]string, error) {
+// expandNames expands the tokens of HostName, which `ssh -G` has done already.
+func (c *sshConfig) expandNames() (map[string][]string, error) {
 	if name := c.values["hostname"]; name != nil {
 		tokens := sshTokens{host: c.alias}
 		expanded, err := tokens.replace(name[0], "h")
@@ -142,7 +146,7 @@ func (s *SSH) settings(values map[string][]string, places sshPlaces) (*sshSettin
 	set := &sshSettings{
 		alias:          s.Host,
 		host:           first(get("hostname"), s.Host),
-		user:           first(s.User, get("user"), places.user),
+		user:           first(s.User, expandUser(get("user"), s, places), places.user),
 		port:           s.Port,
 		identitiesOnly: s.IdentitiesOnly || yes("identitiesonly"),
 		hostKeyAlias:   first(s.HostKeyAlias, get("hostkeyalias")),
@@ -158,12 +162,16 @@ func (s *SSH) settings(values map[string][]string, places sshPlaces) (*sshSettin
 	if err := checkNames(set.host, set.user); err != nil {
 		return nil, err
 	}
-	if err := s.proxies(set, get("proxyjump"), strings.Join(values["proxycommand"], " ")); err != nil {
-		return nil, err
-	}
 
 	tokens := sshTokens{alias: s.Host, host: set.host, port: set.port, user: set.user, localUser: places.user,
 		localHome: places.home, hostKeyAlias: set.hostKeyAlias, jump: get("proxyjump")}
+	if err := s.proxies(set, get("proxyjump"), strings.Join(values["proxycommand"], " "), &tokens); err != nil {
+		return nil, err
+	}
+	var err error
+	if set.sshPolicy, err = s.policy(values, &tokens); err != nil {
+		return nil, err
+	}
 	if err := s.identities(set, values, &tokens, places); err != nil {
 		return nil, err
 	}
@@ -173,10 +181,21 @@ func (s *SSH) settings(values map[string][]string, places sshPlaces) (*sshSettin
 	if err := s.knownHosts(set, values, &tokens, places); err != nil {
 		return nil, err
 	}
+	set.tokens = tokens
 	return set, s.times(set, get)
 }
 
-func (s *SSH) proxies(set *sshSettings, jump, command string) error {
+// expandUser expands the tokens that User may have since OpenSSH 10. In older
+// files a % stands for itself.
+func expandUser(user string, s *SSH, places sshPlaces) string {
+	tokens := sshTokens{alias: s.Host, host: s.Host, port: s.Port, localUser: places.user, localHome: places.home}
+	if expanded, err := tokens.expandValue(user); err == nil {
+		return expanded
+	}
+	return user
+}
+
+func (s *SSH) proxies(set *sshSettings, jump, command string, tokens *sshTokens) error {
 	none := func(v string) bool { return v == "" || strings.EqualFold(v, "none") }
 	if s.ProxyCommand != "" && !none(s.ProxyCommand) && (len(s.ProxyJump) > 0 || s.Through != nil) {
 		return classify(ErrStart, errors.New("ProxyCommand excludes ProxyJump and Through"))
@@ -190,13 +209,13 @@ func (s *SSH) proxies(set *sshSettings, jump, command string) error {
 		}
 	case s.Through != nil:
 	case !none(jump):
-		jumps, err := parseJumps(jump)
+		jumps, err := parseJumps(jump, tokens)
 		if err != nil {
 			return err
 		}
 		for i := range jumps {
 			jumps[i].ConfigFile, jumps[i].NoConfig = s.ConfigFile, s.NoConfig
-			jumps[i].KnownHostsFiles = s.KnownHostsFiles
+			jumps[i].KnownHostsFiles, jumps[i].RevokedHostKeys = s.KnownHostsFiles, s.RevokedHostKeys
 		}
 		set.jumps = jumps
 	case !none(command):
@@ -207,10 +226,10 @@ func (s *SSH) proxies(set *sshSettings, jump, command string) error {
 
 func (s *SSH) identities(set *sshSettings, values map[string][]string, tokens *sshTokens, places sshPlaces) error {
 	inHome := func(path string) string {
-		if rest, ok := strings.CutPrefix(path, "~/"); ok {
-			return filepath.Join(places.home, rest)
+		if expanded, err := expandHome(path, places.home); err == nil {
+			return expanded
 		}
-		return path
+		return path // whoever opens it says so
 	}
 	for _, path := range s.IdentityFiles {
 		set.identityFiles = append(set.identityFiles, identityFile{inHome(path), true})
@@ -291,8 +310,9 @@ func (s *SSH) knownHosts(set *sshSettings, values map[string][]string, tokens *s
 	}
 	if s.KnownHostsFiles != nil {
 		for _, path := range s.KnownHostsFiles {
-			if rest, ok := strings.CutPrefix(path, "~/"); ok {
-				path = filepath.Join(places.home, rest)
+			path, err := expandHome(path, places.home)
+			if err != nil {
+				return fmt.Errorf("KnownHostsFiles: %w", err)
 			}
 			set.userKnownHosts = append(set.userKnownHosts, path)
 		}

@@ -24,7 +24,6 @@ import (
 // touching the machine's configuration. It takes one key, which method has.
 func startSSHD(t testing.TB, more string) (s SSH, keyFile string) {
 	t.Helper()
-	sshd := "/usr/sbin/sshd"
 	if _, err := os.Stat(sshd); err != nil || os.Getuid() != 0 {
 		t.Skip("needs root and OpenSSH's server")
 	}
@@ -37,8 +36,7 @@ func startSSHD(t testing.TB, more string) (s SSH, keyFile string) {
 	writeFile(t, filepath.Join(dir, "host"), pemKey(t, hostPrivate, ""), 0o600)
 	writeFile(t, filepath.Join(dir, "authorized"), string(ssh.MarshalAuthorizedKey(signer.PublicKey())), 0o644)
 	port := closedPort(t)
-	config := writeFile(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf(`
-ListenAddress 127.0.0.1:%d
+	config := fmt.Sprintf(`
 HostKey %s/host
 AuthorizedKeysFile %s/authorized
 PidFile none
@@ -47,10 +45,22 @@ PermitRootLogin yes
 UsePAM no
 PrintMotd no
 %s
-`, port, dir, dir, more), 0o600)
+`, dir, dir, more)
+	runSSHD(t, port, config)
+	known := writeFile(t, filepath.Join(dir, "known_hosts"), knownHostLine(knownHostName("127.0.0.1", port), host.PublicKey(), true), 0o600)
+	return SSH{Host: "127.0.0.1", Port: port, User: "root", NoConfig: true, NoAgent: true,
+		KnownHostsFiles: []string{known}, IdentityFiles: []string{keyFile}}, keyFile
+}
+
+const sshd = "/usr/sbin/sshd"
+
+// runSSHD runs a server until the test ends.
+func runSSHD(t testing.TB, port int, config string) {
+	t.Helper()
+	file := writeFile(t, filepath.Join(t.TempDir(), "sshd_config"), fmt.Sprintf("ListenAddress 127.0.0.1:%d\n%s", port, config), 0o600)
 	// The privilege separation directory that the service manager would make.
 	os.Mkdir("/run/sshd", 0o755)
-	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
+	cmd := exec.Command(sshd, "-D", "-e", "-f", file)
 	var log strings.Builder
 	cmd.Stderr = &log
 	cmd.WaitDelay = time.Second
@@ -72,9 +82,6 @@ PrintMotd no
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	known := writeFile(t, filepath.Join(dir, "known_hosts"), knownHostLine(knownHostName("127.0.0.1", port), host.PublicKey(), true), 0o600)
-	return SSH{Host: "127.0.0.1", Port: port, User: "root", NoConfig: true, NoAgent: true,
-		KnownHostsFiles: []string{known}, IdentityFiles: []string{keyFile}}, keyFile
 }
 
 func TestSSHToOpenSSH(t *testing.T) {

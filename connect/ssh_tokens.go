@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,29 +13,57 @@ import (
 
 // sshTokens are the values of the %-tokens of ssh_config(5).
 type sshTokens struct {
-	alias        string // %n: the host as it was given
-	host         string // %h: the host that is dialled
-	port         int    // %p
-	user         string // %r: the remote user
-	localUser    string // %u
-	localHome    string // %d
-	hostKeyAlias string // %k
-	jump         string // %j
+	alias        string          // %n: the host as it was given
+	host         string          // %h: the host that is dialled
+	port         int             // %p
+	user         string          // %r: the remote user
+	localUser    string          // %u
+	localHome    string          // %d
+	hostKeyAlias string          // %k
+	jump         string          // %j
+	lookup       map[byte]string // those of KnownHostsCommand: %f, %H, %I, %K and %t
 }
 
+// fileTokens are those that the names of files, and most other values, may have.
+const fileTokens = "CdhijkLlnpru"
+
 // expand replaces the tokens and ${NAME} in a file name of the
-// configuration, and a leading "~". An unknown token is an error, as in ssh.
+// configuration, and a leading "~" or "~user". An unknown token is an error, as in ssh.
 func (t *sshTokens) expand(text string) (string, error) {
-	if rest, ok := strings.CutPrefix(text, "~/"); ok {
-		text = filepath.Join(t.localHome, rest)
-	} else if text == "~" {
-		text = t.localHome
+	text, err := expandHome(text, t.localHome)
+	if err != nil {
+		return "", err
 	}
+	return t.expandValue(text)
+}
+
+// expandValue is expand for a value that is no file.
+func (t *sshTokens) expandValue(text string) (string, error) {
 	text, err := expandVariables(text)
 	if err != nil {
 		return "", err
 	}
-	return t.replace(text, "CdhijkLlnpru")
+	return t.replace(text, fileTokens)
+}
+
+// expandJump replaces the tokens of one element of ProxyJump.
+func (t *sshTokens) expandJump(text string) (string, error) { return t.replace(text, "hnpr") }
+
+// expandHome replaces a leading "~" by our home, and "~user" by that user's.
+func expandHome(text, home string) (string, error) {
+	rest, tilde := strings.CutPrefix(text, "~")
+	if !tilde {
+		return text, nil
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	if name != "" {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", text, err)
+		}
+		home = u.HomeDir
+	}
+	return filepath.Join(home, rest), nil
 }
 
 // expandCommand replaces the tokens that a ProxyCommand may have. The result is
@@ -106,7 +135,7 @@ func (t *sshTokens) value(token byte) string {
 	case 'u':
 		return t.localUser
 	}
-	return ""
+	return t.lookup[token]
 }
 
 // expandVariables replaces ${NAME}. One that is not set is an error, as in ssh.

@@ -21,21 +21,13 @@ func (d *sshDial) transport(ctx context.Context, s *SSH, set *sshSettings, via *
 	case via != nil:
 		return via.dial(ctx, set.host, set.port)
 	case set.proxyCommand != "":
-		tokens := sshTokens{alias: set.alias, host: set.host, port: set.port, user: set.user}
-		command, err := tokens.expandCommand(set.proxyCommand)
+		command, err := set.tokens.expandCommand(set.proxyCommand)
 		if err != nil {
 			return nil, err
 		}
 		return startProxy(d.env, command)
 	}
-	dial := d.env.Dial
-	switch {
-	case s.Through != nil:
-		dial = s.Through.DialContext
-	case dial == nil:
-		dial = (&net.Dialer{}).DialContext
-	}
-	conn, err := dial(ctx, "tcp", hostPort(set.host, set.port))
+	conn, err := d.dialServer(ctx, s, set)
 	if err != nil {
 		return nil, dialError(err)
 	}

@@ -186,7 +186,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext, Where: l.selfNode.path,
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
