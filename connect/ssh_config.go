@@ -165,9 +165,14 @@ func (c *sshConfig) set(keyword string, words []string, active bool) {
 
 // settle makes the answer of an ssh program fit for this client: where the files
 // say nothing about a list of algorithms, the answer has the program's default,
-// and where they do, the parser has what they add to or take from a default.
+// and where they do, the parser has what they add to or take from a default. In
+// names of known_hosts files the program has replaced tokens, and must not leave one that
+// a second time would find.
 func (c *sshConfig) settle(answer map[string][]string) map[string][]string {
 	settled := maps.Clone(answer)
+	if files := c.values["userknownhostsfile"]; files != nil && c.unresolved == nil {
+		settled["userknownhostsfile"] = files
+	}
 	for _, keyword := range algorithmKeywords {
 		switch {
 		case c.unresolved == nil && c.values[keyword] != nil:

@@ -3,11 +3,14 @@
 package connect
 
 import (
+	"crypto/sha1"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +79,51 @@ func TestSSHConfiguration(t *testing.T) {
 				}
 				return append(out, s.proxyCommand)
 			}, []string{"u@a:23", "[::1]:24", "b", ""}},
+		{"tokens of jumps", "ProxyJump %r@jump-%n,%h.inner:23\nUser u\nHostName %h.example\n", SSH{},
+			func(s *sshSettings) any {
+				var out []string
+				for _, j := range s.jumps {
+					out = append(out, j.destination())
+				}
+				return out
+			}, []string{"u@jump-web", "web.example.inner:23"}},
+		{"tokens of files", "UserKnownHostsFile /k/%k-%n-%h-%p-%r-%u-%i-%d-%%\nUser u\nHostKeyAlias al\n", SSH{},
+			func(s *sshSettings) any { return s.userKnownHosts },
+			[]string{fmt.Sprintf("/k/al-web-web-22-u-local-%d-/home/local-%%", os.Getuid())}},
+		{"tokens of host and local names", "UserKnownHostsFile /k/%l-%L-%C\nUser u\n", SSH{},
+			func(s *sshSettings) any { return s.userKnownHosts }, []string{"/k/" + hostTokens()}},
+		{"homes of others", "IdentityFile ~root/../keys/%r\nCertificateFile ~root/../cert\nUser u\n", SSH{},
+			func(s *sshSettings) any { return []any{s.identityFiles, s.certificateFiles} },
+			[]any{[]identityFile{{"/keys/u", true}}, []string{"/cert"}}},
+		{"agent to forward", "ForwardAgent /run/agent-%r\nUser u\n", SSH{}, func(s *sshSettings) any { return s.forwardAgent }, "/run/agent-u"},
+		{"agent to forward by variable", "ForwardAgent $KEYDIR\n", SSH{}, func(s *sshSettings) any { return s.forwardAgent }, "/keys"},
+		{"agent that stays", "ForwardAgent no\n", SSH{}, func(s *sshSettings) any { return s.forwardAgent }, ""},
+		{"key exchanges added", "KexAlgorithms +diffie-hellman-group14-sha1\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return s.kex }, slices.Concat(kexNames.usual, []string{"diffie-hellman-group14-sha1"})},
+		{"key exchanges at the head", "KexAlgorithms ^ecdh-sha2-nistp521\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return []any{s.kex[0], len(s.kex)} }, []any{"ecdh-sha2-nistp521", len(kexNames.usual)}},
+		{"ciphers taken away", "Ciphers -*gcm*,chacha*\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return s.ciphers }, []string{"aes128-ctr", "aes192-ctr", "aes256-ctr"}},
+		{"ciphers of another host", "Host other\nCiphers aes128-ctr\nHost *\nPort 23\n", SSH{}, func(s *sshSettings) any { return len(s.ciphers) }, 0},
+		{"ciphers that are named", "Ciphers aes256-ctr,aes192-cbc,aes128-gcm@openssh.com\n", SSH{},
+			func(s *sshSettings) any { return s.ciphers }, []string{"aes256-ctr", "aes128-gcm@openssh.com"}},
+		{"host keys are taken by kind", "HostKeyAlgorithms -ssh-rsa*,ecdsa*\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return s.offers([]string{"ecdsa-sha2-nistp256", "ssh-ed25519"})[0] }, "ssh-ed25519"},
+		{"methods", "PreferredAuthentications hostbased,password,publickey\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return s.methods }, []string{"password", "publickey"}},
+		{"a method that is forbidden", "PasswordAuthentication no\nChallengeResponseAuthentication no\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return s.methods }, []string{"publickey"}},
+		{"prompts", "NumberOfPasswordPrompts 1\nBatchMode yes\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return []any{s.maxPrompts(), s.batch} }, []any{1, true}},
+		{"rekeying", "RekeyLimit 64M 1h\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return []any{s.rekeyBytes, len(s.without)} }, []any{uint64(64 << 20), 1}},
+		{"without effect", "LocalForward 1 h:2\nPermitLocalCommand yes\nLocalCommand echo a\nPKCS11Provider /p.so\nForwardX11 yes\nPort 23\n", SSH{},
+			func(s *sshSettings) any { return len(s.without) }, 4},
+		{"the way there", "AddressFamily inet6\nBindAddress ::1\nConnectionAttempts 3\n", SSH{},
+			func(s *sshSettings) any { return []any{s.network, s.bindAddress, s.attempts} }, []any{"tcp6", "::1", 3}},
+		{"revoked", "RevokedHostKeys ~/revoked\n", SSH{}, func(s *sshSettings) any { return s.revoked }, []string{"/home/local/revoked"}},
+		{"revoked by the method", "RevokedHostKeys /etc/revoked\n", SSH{RevokedHostKeys: []string{"/mine"}},
+			func(s *sshSettings) any { return s.revoked }, []string{"/mine"}},
 		{"proxy command", "ProxyCommand = nc -X \"5\" %h %p # x\nProxyJump a\n", SSH{},
 			func(s *sshSettings) any { return []any{len(s.jumps), s.proxyCommand} }, []any{0, "nc -X \"5\" %h %p # x"}},
 		{"proxies switched off", "ProxyJump a\n", SSH{ProxyCommand: "none"}, func(s *sshSettings) any { return len(s.jumps) }, 0},
@@ -103,6 +151,31 @@ func TestSSHConfiguration(t *testing.T) {
 	}
 }
 
+// hostTokens are %l-%L-%C for user u on web, whose hash `ssh -G` can't be asked for.
+func hostTokens() string {
+	local, _ := os.Hostname()
+	short, _, _ := strings.Cut(local, ".")
+	return fmt.Sprintf("%s-%s-%x", local, short, sha1.Sum([]byte(local+"web22u")))
+}
+
+func TestIncludeOfAnothersHome(t *testing.T) {
+	dir := t.TempDir()
+	for _, program := range []string{"ssh", ""} {
+		writeFile(t, filepath.Join(dir, "web.conf"), "Port 4711\n", 0o600)
+		set, err := resolveWith(t, SSH{Host: "web"}, "Include ~root/.."+dir+"/*.conf\n", program)
+		if err != nil || set.port != 4711 {
+			t.Errorf("by %q: %+v, %v", program, set, err)
+		}
+	}
+	// Since OpenSSH 9.9 it may have tokens.
+	if set, err := resolveWith(t, SSH{Host: "web"}, "Include "+dir+"/%h.conf\n", ""); err != nil || set.port != 4711 {
+		t.Errorf("%+v, %v", set, err)
+	}
+	if _, err := resolveWith(t, SSH{Host: "web"}, "Include ~nosuchuser/x\n", ""); err == nil {
+		t.Error("a home that does not exist was passed over")
+	}
+}
+
 func TestSSHConfigurationErrors(t *testing.T) {
 	for _, c := range []struct{ config, program, want string }{
 		{"Match exec true\nPort 5\n", "", "Match exec"},
@@ -113,6 +186,12 @@ func TestSSHConfigurationErrors(t *testing.T) {
 		{"IdentityFile /k/${MITOSIS_NOT_SET}\n", "", "MITOSIS_NOT_SET"},
 		{"Port 99999\n", "", "Port"},
 		{"ProxyJump a:b:c@d:x\n", "", "a:b:c@d:x"},
+		{"ProxyJump %z@jump\n", "", "unknown token"},
+		{"IdentityFile ~nosuchuser/k\n", "", "nosuchuser"},
+		{"Ciphers aes192-cbc\n", "", "has none of"},
+		{"ProxyCommand x\nProxyUseFdpass yes\n", "ssh", "openssh hop"},
+		{"RefuseConnection \"not from here\"\n", "", "not from here"},
+		{"SetEnv FOO\n", "", "NAME=value"},
 		{"NoSuchKeyword x\nPort 7\n", "ssh", "nosuchkeyword"},
 	} {
 		_, err := resolveWith(t, SSH{Host: "web"}, c.config, c.program)
@@ -146,6 +225,9 @@ func TestSSHConfigurationIsNotAskedForInVain(t *testing.T) {
 	writeFile(t, user, "Host db\n  HostName db.example\n", 0o600)
 	if set, err = (&SSH{Host: "web"}).resolve(testContext(t), places); err != nil || !set.hashKnownHosts {
 		t.Fatal(set, err)
+	}
+	if !slices.Equal(set.ciphers, []string{"aes256-gcm@openssh.com"}) {
+		t.Fatalf("the ciphers of the policy are %q", set.ciphers)
 	}
 	if _, err = (&SSH{Host: "db"}).resolve(testContext(t), places); err == nil {
 		t.Fatal("the configuration for this host was not asked for")

@@ -134,11 +134,14 @@ func TestSettingsThatForbidDoSoAsWithSSH(t *testing.T) {
 		{"BindInterface lo\nAddressFamily inet", true},
 		{"BindInterface nosuch0", false},
 		{"ProxyCommand nc 127.0.0.1 PORT\nProxyUseFdpass yes", false},
+		{"Host web\nProxyJump %r@127.0.0.1:PORT\nHost *", true},
+		{"Host web\nUser nosuchuser\nProxyJump %r@127.0.0.1:PORT\nHost *", false},
 		{"RekeyLimit 1K", true},
 		{"StrictHostKeyCheking yes", false},
 		{"CheckHostIP perhaps", false},
 	} {
-		t.Run(c.config, func(t *testing.T) { b.verdict(t, c.config, c.want, strings.Contains(c.config, "Cheking")) })
+		// ssh puts its -F into a ProxyCommand, in which a % means something.
+		t.Run(strings.ReplaceAll(c.config, "%", "_"), func(t *testing.T) { b.verdict(t, c.config, c.want, strings.Contains(c.config, "Cheking")) })
 	}
 	t.Run("Match", func(t *testing.T) {
 		b.verdict(t, "Match exec \"true\"\nRevokedHostKeys DIR/revoked\nMatch all\n", false, true)
