@@ -65,7 +65,11 @@ func init() { Register[OpenSSH]("openssh") }
 
 // Label implements Method.
 func (o OpenSSH) Label() string {
-	return "open" + SSH{Host: o.Host, User: o.User, Port: o.Port}.Label()
+	label := "openssh:"
+	if o.ProxyJump != "" {
+		label += o.ProxyJump + ","
+	}
+	return label + SSH{Host: o.Host, User: o.User, Port: o.Port}.destination()
 }
 
 // Remote implements [RemoteMethod]: ssh asks on its terminal, and reads the pipe

@@ -44,7 +44,7 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 //
 // Each is the name of a method and, behind a colon, what that makes of the rest:
 //
-//	ssh:[USER@]HOST[:PORT]   openssh:[USER@]HOST[:PORT]
+//	ssh:[JUMP,...][USER@]HOST[:PORT]   and so openssh
 //	sudo[:USER]              su[:USER]   doas[:USER]
 //	local                    unshare
 //	docker:CONTAINER         and so podman, buildah, lxc
@@ -58,9 +58,20 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock]. A program
 // knows them if it imports package connect/console.
 //
-// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop,
-// and a comma is as good as a slash: a list of hosts as ssh takes it behind -J is
-// a hop path, too.
+// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop.
+//
+// A slash and a comma between hosts are not the same. In
+//
+//	ssh:bastion/ssh:web1
+//
+// the program runs on bastion and connects from there: with the keys, the agent and
+// the known_hosts of the user there. In
+//
+//	ssh:bastion,web1     openssh:bastion,web1     bastion,web1
+//
+// bastion only passes the connection on, as with `ssh -J bastion web1`: keys, agent and
+// known_hosts are those of where the hop starts, and bastion sees ciphertext. There may
+// be several jump hosts, each as [USER@]HOST[:PORT].
 //
 // The error matches [ErrBadName].
 func ParsePath(path string) ([]Method, error) {
@@ -83,7 +94,7 @@ func splitPath(path string) (elements []string) {
 		switch path[i] {
 		case '[', ']':
 			bracket = strings.HasPrefix(path[i:], "[/")
-		case '/', ',':
+		case '/':
 			if bracket {
 				continue
 			}
@@ -108,6 +119,9 @@ func parseElement(element string) (Method, error) {
 	names := slices.Sorted(maps.Keys(syntaxes.byName))
 	syntaxes.mu.RUnlock()
 	if parse != nil {
+		if name != "ssh" && name != "openssh" && strings.Contains(withoutBrackets(arg), ",") {
+			return nil, fmt.Errorf("%w: a comma goes between the hosts of one ssh hop, a slash between hops", ErrBadName)
+		}
 		return parse(arg)
 	}
 	m, err := ssh(element)
@@ -115,6 +129,32 @@ func parseElement(element string) (Method, error) {
 		err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
 	}
 	return m, err
+}
+
+// withoutBrackets takes out a path in brackets, in which a comma separates nothing.
+func withoutBrackets(arg string) string {
+	before, rest, found := strings.Cut(arg, "[/")
+	if !found {
+		return arg
+	}
+	_, after, _ := strings.Cut(rest, "]")
+	return before + after
+}
+
+// parseJumped takes a list of hosts apart, of which all but the last are jump hosts.
+func parseJumped(list string) (jumps []SSH, to SSH, err error) {
+	for host := range strings.SplitSeq(list, ",") {
+		jumps = append(jumps, to)
+		user, name, port, err := parseAddress(host)
+		if err != nil {
+			return nil, SSH{}, err
+		}
+		to = SSH{Host: name, User: user, Port: port}
+	}
+	if jumps = jumps[1:]; len(jumps) == 0 {
+		jumps = nil
+	}
+	return jumps, to, nil
 }
 
 // parseAddress takes [USER@]HOST[:PORT] apart. An IPv6 address with a port is in

@@ -12,12 +12,13 @@ import (
 // one thing that they can't do without; the rest is what their zero values say.
 func init() {
 	RegisterSyntax("ssh", func(arg string) (Method, error) {
-		user, host, port, err := parseAddress(arg)
-		return SSH{Host: host, User: user, Port: port}, err
+		jumps, to, err := parseJumped(arg)
+		to.ProxyJump = jumps
+		return to, err
 	})
 	RegisterSyntax("openssh", func(arg string) (Method, error) {
-		user, host, port, err := parseAddress(arg)
-		return OpenSSH{Host: host, User: user, Port: port}, err
+		jumps, to, err := parseJumped(arg)
+		return OpenSSH{Host: to.Host, User: to.User, Port: to.Port, ProxyJump: destinations(jumps)}, err
 	})
 
 	RegisterSyntax("sudo", func(arg string) (Method, error) { return Sudo{User: arg}, checkOptional("user", arg) })

@@ -402,6 +402,9 @@ func (a *authenticator) account(allowed []string) string {
 	if len(a.tried) > 0 {
 		text = "user " + a.set.user + ": tried " + strings.Join(a.tried, ", ")
 	}
+	if a.env.Where != "" {
+		text += " (with the keys and the agent of " + a.env.Where + ")"
+	}
 	switch a.unanswered {
 	case "":
 	case "password", "keyboard-interactive":

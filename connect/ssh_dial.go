@@ -48,6 +48,7 @@ type sshClient struct {
 	wire *sshWire
 	via  *sshClient // the jump host, or nil
 	name string     // user@host:port for messages
+	path string     // the hop path by which a context would get to the host
 	set  *sshSettings
 
 	served sync.WaitGroup // the goroutines that turn away what the server asks of us
@@ -220,7 +221,11 @@ func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *ss
 		again, err := d.explain(early, wire, verifier, auth, err)
 		return nil, again, err
 	}
-	client := &sshClient{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + hostPort(set.host, set.port)}
+	client := &sshClient{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + hostPort(set.host, set.port),
+		path: "ssh:" + s.destination()}
+	if via != nil {
+		client.path = via.path + "/" + client.path
+	}
 	client.serve(channels, requests)
 	if !unwatch() {
 		// Cancelled at the last moment: the transport is being closed.

@@ -113,8 +113,27 @@ type SSH struct {
 
 func init() { Register[SSH]("ssh") }
 
-// Label is "ssh:user@host:port" without the parts that are not set.
-func (s SSH) Label() string { return "ssh:" + s.destination() }
+// Label is "ssh:user@host:port" without the parts that are not set, and with the jump
+// hosts of ProxyJump in front, a comma behind each.
+func (s SSH) Label() string { return "ssh:" + destinations(append(s.allJumps(0), s)) }
+
+// allJumps are the jump hosts in the order in which they are passed. The first may
+// have some of its own.
+func (s SSH) allJumps(depth int) []SSH {
+	if len(s.ProxyJump) == 0 || depth > maxJumpDepth {
+		return nil
+	}
+	return append(s.ProxyJump[0].allJumps(depth+1), s.ProxyJump...)
+}
+
+// destinations is a list as ssh takes it behind -J.
+func destinations(hosts []SSH) string {
+	var names []string
+	for _, host := range hosts {
+		names = append(names, host.destination())
+	}
+	return strings.Join(names, ",")
+}
 
 func (s SSH) destination() string {
 	var b strings.Builder

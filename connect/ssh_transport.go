@@ -19,7 +19,12 @@ import (
 func (d *sshDial) transport(ctx context.Context, s *SSH, set *sshSettings, via *sshClient) (net.Conn, error) {
 	switch {
 	case via != nil:
-		return via.dial(ctx, set.host, set.port)
+		conn, err := via.dial(ctx, set.host, set.port)
+		if errors.Is(err, ErrPermission) {
+			err = fmt.Errorf("%w; where a jump host forwards nothing (AllowTcpForwarding), a context on it can make the hop: %s/ssh:%s",
+				err, via.path, s.destination())
+		}
+		return conn, err
 	case set.proxyCommand != "":
 		command, err := set.tokens.expandCommand(set.proxyCommand)
 		if err != nil {

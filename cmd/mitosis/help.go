@@ -39,7 +39,9 @@ A hop is ssh:[USER@]HOST[:PORT], openssh:[USER@]HOST[:PORT], sudo[:USER], su[:US
 doas[:USER], docker:CONTAINER (and so podman, buildah, lxc, lxd, incus, jail and
 machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare, local, or
 console:[USER@]DEVICE[:BAUD], a login on a serial line; a path of hops is written
-ssh:web1/sudo, or as several arguments where HOP... is written. In the environment,
+ssh:web1/sudo, or as several arguments where HOP... is written. ssh:jump,web1 passes
+through jump as ssh -J does, with the keys and known_hosts of here; ssh:jump/ssh:web1
+runs on jump and goes on with those of there. In the environment,
 MITOSIS_LOG=debug shows what happens on the way, and MITOSIS_CACHE=yes keeps the
 program at the hosts for the next time.
 `

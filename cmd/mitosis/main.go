@@ -15,7 +15,8 @@
 //	mitosis version
 //
 // A hop path lists the hops from here to there, with slashes between them, or,
-// where nothing else follows, as several arguments: see connect.ParsePath.
+// where nothing else follows, as several arguments: see connect.ParsePath. A comma
+// between two hosts passes through the first one as ssh -J does.
 // Options may come before and after the operands; what is behind "--" is none.
 // "mitosis help COMMAND" tells what a command has.
 //

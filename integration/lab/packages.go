@@ -59,6 +59,8 @@ var Packages = []Package{
 	{"podman", "podman"},
 	{"docker.io", "dockerd"},
 	{"qemu-user-static", "qemu-aarch64-static"},
+	{"gcc", "gcc"},
+	{"libc6-dev", "/usr/include/nss.h"},
 }
 
 // MissingPackages returns the names of the packages that are not installed.
