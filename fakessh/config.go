@@ -22,6 +22,7 @@ func (l *Line) config(me string) string {
 	say("port", cmp.Or(l.Port, 22))
 	say("clearallforwardings", yes(l.clear))
 	say("exitonforwardfailure", yes(l.ExitOnForwardFailure))
+	say("forwardagent", cmp.Or(l.ForwardAgent, "no"))
 	say("gatewayports", yes(l.GatewayPorts))
 	say("requesttty", l.TTY)
 	say("sessiontype", l.Session)

@@ -12,7 +12,7 @@ var ignoredKeywords = strings.Fields(`
 	canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames
 	casignaturealgorithms certificatefile challengeresponseauthentication checkhostip cipher ciphers compression
 	compressionlevel connectionattempts connecttimeout controlmaster controlpath controlpersist dsaauthentication
-	enableescapecommandline enablesshkeysign escapechar fallbacktorsh fingerprinthash forwardagent forwardx11
+	enableescapecommandline enablesshkeysign escapechar fallbacktorsh fingerprinthash forwardx11
 	forwardx11timeout forwardx11trusted globalknownhostsfile globalknownhostsfile2 gssapiauthentication
 	gssapiclientidentity gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey
 	gssapiserveridentity gssapitrustdns hashknownhosts host hostbasedacceptedalgorithms hostbasedauthentication
@@ -161,6 +161,16 @@ func init() {
 			}
 			return nil
 		},
+		"forwardagent": one(func(l *Line, v string) error {
+			switch {
+			case !l.first("forwardagent"), strings.EqualFold(v, "no"), strings.EqualFold(v, "false"):
+			case strings.EqualFold(v, "true"):
+				l.ForwardAgent = "yes"
+			default:
+				l.ForwardAgent = v // "yes", a socket, or a variable that names one
+			}
+			return nil
+		}),
 		"setenv": func(l *Line, name string, w []string) error {
 			if !l.first(name) {
 				return nil

@@ -27,6 +27,7 @@ type Line struct {
 	Stdio                  *Forward // -W: what standard input and output are connected to
 	Env                    []string // SetEnv: NAME=VALUE
 	SendEnv                []string // patterns of names; '*' and '?' as in file names
+	ForwardAgent           string   // -A: "yes", a socket, or $ and the variable that names one
 
 	Action  Action
 	Control string // -O: the word

@@ -96,7 +96,7 @@ func configured(out string) []string {
 		switch key {
 		case "user", "port", "requesttty", "sessiontype", "stdinnull", "forkafterauthentication", "loglevel",
 			"exitonforwardfailure", "gatewayports", "clearallforwardings", "localforward", "remoteforward",
-			"dynamicforward", "setenv", "sendenv", "remotecommand", "hostname":
+			"dynamicforward", "setenv", "sendenv", "remotecommand", "hostname", "forwardagent":
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}

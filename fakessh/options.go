@@ -17,9 +17,12 @@ var options map[byte]option
 func init() {
 	options = map[byte]option{
 		'1': {do: func(*Line, string) error { return refuse("SSH protocol v.1 is no longer supported") }},
-		'2': {}, '4': {}, '6': {}, 'A': {}, 'a': {}, 'C': {}, 'K': {}, 'k': {}, 'M': {}, 'P': {}, 'X': {}, 'x': {}, 'Y': {}, 'y': {},
+		'2': {}, '4': {}, '6': {}, 'C': {}, 'K': {}, 'k': {}, 'M': {}, 'P': {}, 'X': {}, 'x': {}, 'Y': {}, 'y': {},
 		'B': {valued: true}, 'b': {valued: true}, 'c': {valued: true}, 'F': {valued: true}, 'I': {valued: true},
 		'i': {valued: true}, 'm': {valued: true}, 'S': {valued: true},
+
+		'A': {do: func(l *Line, _ string) error { l.ForwardAgent = "yes"; l.first("forwardagent"); return nil }},
+		'a': {do: func(l *Line, _ string) error { l.ForwardAgent = ""; l.first("forwardagent"); return nil }},
 
 		'D': {valued: true, do: func(l *Line, v string) error {
 			return addForward(&l.Dynamic, v, true, false, "dynamic forwarding specification")

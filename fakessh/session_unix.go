@@ -23,7 +23,9 @@ func (c *call) runCommand() (int, error) {
 	if l.Command != "" {
 		cmd = c.node.LoginShell(c.ctx, "-c", l.Command)
 	}
-	cmd.Env, cmd.KeepJobs = c.sent(), c.p.hosts.KeepJobs
+	agent, end := c.forwardAgent()
+	defer end()
+	cmd.Env, cmd.KeepJobs = append(c.sent(), agent...), c.p.hosts.KeepJobs
 	stdout, stderr := newOutput(c.fds[1], c.wake), newOutput(c.fds[2], c.wake)
 	defer stdout.release()
 	defer stderr.release()
