@@ -186,11 +186,12 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext, Where: l.selfNode.path,
+		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
 	}
+	env.Where = l.selfNode.path
 	carrier, err := m.Open(ctx, env)
 	if err != nil {
 		launch.Abandon()
