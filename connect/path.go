@@ -143,7 +143,7 @@ func withoutBrackets(arg string) string {
 
 // parseJumped takes a list of hosts apart, of which all but the last are jump hosts.
 func parseJumped(list string) (jumps []SSH, to SSH, err error) {
-	for host := range strings.SplitSeq(list, ",") {
+	for _, host := range strings.Split(list, ",") {
 		jumps = append(jumps, to)
 		user, name, port, err := parseAddress(host)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// algorithmNames are the algorithms of one kind.
+// algorithmNames are the algorithms of one kind, as lists with commas in between.
 //
 // usual is offered where nobody says otherwise: what OpenSSH offers, in its order,
 // as far as x/crypto/ssh has it. The order differs where it would cost: AES-GCM
@@ -17,87 +17,90 @@ import (
 //
 // onRequest is what OpenSSH has dropped from its defaults. A server that has nothing
 // better is refused, unless the configuration or the program names it.
-type algorithmNames struct {
-	usual, onRequest []string
-}
+type algorithmNames struct{ usual, onRequest string }
+
+const (
+	plainSignatures = ssh.KeyAlgoED25519 + "," + ssh.KeyAlgoECDSA256 + "," + ssh.KeyAlgoECDSA384 + "," + ssh.KeyAlgoECDSA521 + "," +
+		ssh.KeyAlgoSKED25519 + "," + ssh.KeyAlgoSKECDSA256 + "," + ssh.KeyAlgoRSASHA512 + "," + ssh.KeyAlgoRSASHA256 + "," +
+		ssh.KeyAlgoMLDSA44 + "," + ssh.KeyAlgoMLDSA65 + "," + ssh.KeyAlgoMLDSA87
+	hostCertificates = ssh.CertAlgoED25519v01 + "," + ssh.CertAlgoECDSA256v01 + "," + ssh.CertAlgoECDSA384v01 + "," +
+		ssh.CertAlgoECDSA521v01 + "," + ssh.CertAlgoRSASHA512v01 + "," + ssh.CertAlgoRSASHA256v01
+	userCertificates = hostCertificates + "," + ssh.CertAlgoSKED25519v01 + "," + ssh.CertAlgoSKECDSA256v01
+)
 
 var (
 	kexNames = algorithmNames{
-		usual: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519, ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384,
-			ssh.KeyExchangeECDHP521, ssh.KeyExchangeDHGEXSHA256, ssh.KeyExchangeDH16SHA512, ssh.KeyExchangeDH14SHA256},
-		onRequest: ssh.InsecureAlgorithms().KeyExchanges,
+		usual: ssh.KeyExchangeMLKEM768X25519 + "," + ssh.KeyExchangeCurve25519 + "," + ssh.KeyExchangeECDHP256 + "," +
+			ssh.KeyExchangeECDHP384 + "," + ssh.KeyExchangeECDHP521 + "," + ssh.KeyExchangeDHGEXSHA256 + "," +
+			ssh.KeyExchangeDH16SHA512 + "," + ssh.KeyExchangeDH14SHA256,
+		onRequest: ssh.InsecureKeyExchangeDH14SHA1 + "," + ssh.InsecureKeyExchangeDHGEXSHA1 + "," + ssh.InsecureKeyExchangeDH1SHA1,
 	}
 	cipherNames = algorithmNames{
-		usual: []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305,
-			ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR},
-		onRequest: ssh.InsecureAlgorithms().Ciphers,
+		usual: ssh.CipherAES128GCM + "," + ssh.CipherAES256GCM + "," + ssh.CipherChaCha20Poly1305 + "," +
+			ssh.CipherAES128CTR + "," + ssh.CipherAES192CTR + "," + ssh.CipherAES256CTR,
+		onRequest: ssh.InsecureCipherAES128CBC + "," + ssh.InsecureCipherTripleDESCBC + "," + ssh.InsecureCipherRC4256 + "," +
+			ssh.InsecureCipherRC4128 + "," + ssh.InsecureCipherRC4,
 	}
 	macNames = algorithmNames{
-		usual:     []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512, ssh.HMACSHA1},
-		onRequest: ssh.InsecureAlgorithms().MACs,
+		usual:     ssh.HMACSHA256ETM + "," + ssh.HMACSHA512ETM + "," + ssh.HMACSHA256 + "," + ssh.HMACSHA512 + "," + ssh.HMACSHA1,
+		onRequest: ssh.InsecureHMACSHA196,
 	}
 	hostKeyNames = algorithmNames{
-		usual: withOthers(ssh.SupportedAlgorithms().HostKeys, ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-			ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
-			ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
-			ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256),
-		onRequest: ssh.InsecureAlgorithms().HostKeys,
+		usual: hostCertificates + "," + ssh.KeyAlgoED25519 + "," + ssh.KeyAlgoECDSA256 + "," + ssh.KeyAlgoECDSA384 + "," +
+			ssh.KeyAlgoECDSA521 + "," + ssh.KeyAlgoRSASHA512 + "," + ssh.KeyAlgoRSASHA256,
+		onRequest: ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA + "," + ssh.CertAlgoRSAv01 + "," + ssh.InsecureCertAlgoDSAv01,
 	}
 	// signatureNames are those by which an authority may sign a host's certificate.
-	signatureNames = algorithmNames{
-		usual: withOthers(ssh.SupportedAlgorithms().PublicKeyAuths, ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384,
-			ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256),
-		onRequest: []string{ssh.KeyAlgoRSA, ssh.InsecureKeyAlgoDSA},
-	}
+	signatureNames = algorithmNames{plainSignatures, ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA}
 	// userKeyNames are those of our keys; a certificate has names of its own.
 	userKeyNames = algorithmNames{
-		usual:     slices.Concat(certificateNames(signatureNames.usual), signatureNames.usual),
-		onRequest: slices.Concat(certificateNames(signatureNames.onRequest), signatureNames.onRequest),
+		usual:     userCertificates + "," + plainSignatures,
+		onRequest: ssh.CertAlgoRSAv01 + "," + ssh.InsecureCertAlgoDSAv01 + "," + ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA,
 	}
 )
 
-// withOthers puts names that OpenSSH has no place for behind those that it has.
-func withOthers(others []string, names ...string) []string {
-	for _, name := range others {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
+// defaults are the usual ones, in order.
+func (a algorithmNames) defaults() []string { return strings.Split(a.usual, ",") }
 
 // choose reads a list of the configuration: names and wildcards in order, or, behind
 // a +, - or ^, what is added to the usual ones, taken from them, or put at their head.
 // Names that this client does not have are passed over.
 func (a algorithmNames) choose(list string) ([]string, error) {
-	known := slices.Concat(a.usual, a.onRequest)
-	how := byte(0)
-	if list != "" && strings.IndexByte("+-^", list[0]) >= 0 {
-		how, list = list[0], list[1:]
-	}
+	patterns := strings.TrimLeft(list, "+-^")
 	var named []string
-	for pattern := range strings.SplitSeq(list, ",") {
-		for _, name := range known {
+	for _, pattern := range strings.Split(patterns, ",") {
+		for _, name := range strings.Split(a.usual+","+a.onRequest, ",") {
 			if matchWildcard(strings.TrimSpace(pattern), name) && !slices.Contains(named, name) {
 				named = append(named, name)
 			}
 		}
 	}
-	others := slices.DeleteFunc(slices.Clone(a.usual), func(name string) bool { return slices.Contains(named, name) })
-	chosen := named
-	switch how {
-	case '+':
-		named = slices.DeleteFunc(named, func(name string) bool { return slices.Contains(a.usual, name) })
-		chosen = slices.Concat(a.usual, named)
-	case '-':
-		chosen = others
-	case '^':
-		chosen = slices.Concat(named, others)
+	usual := a.defaults()
+	var chosen []string
+	switch {
+	case patterns == list:
+		chosen = named
+	case list[0] == '+':
+		chosen = append(usual, without(named, usual)...)
+	case list[0] == '-':
+		chosen = without(usual, named)
+	default:
+		chosen = append(named, without(usual, named)...)
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("this client has none of %q; it has %s. An openssh hop has what ssh has", list, strings.Join(known, ","))
+		return nil, fmt.Errorf("this client has none of %q; it has %s,%s. An openssh hop has what ssh has", list, a.usual, a.onRequest)
 	}
 	return chosen, nil
+}
+
+// without are the names that are not among others.
+func without(names, others []string) (rest []string) {
+	for _, name := range names {
+		if !slices.Contains(others, name) {
+			rest = append(rest, name)
+		}
+	}
+	return rest
 }
 
 // signatureAlgorithms are the algorithms by which a key of a type can sign, the best first.
@@ -112,14 +115,6 @@ func signatureAlgorithms(keyType string) []string {
 func certificateName(algorithm string) string {
 	base, _ := strings.CutSuffix(algorithm, "@openssh.com")
 	return base + "-cert-v01@openssh.com"
-}
-
-func certificateNames(algorithms []string) []string {
-	var names []string
-	for _, name := range algorithms {
-		names = append(names, certificateName(name))
-	}
-	return names
 }
 
 // checkRSASize is RequiredRSASize, for the server's key and for ours.
@@ -146,7 +141,7 @@ func (p *sshPolicy) offers(usual []string) []string {
 	case p.hostKeysAsListed:
 		return p.hostKeyAlgorithms
 	}
-	allowed := slices.DeleteFunc(slices.Clone(usual), func(name string) bool { return !slices.Contains(p.hostKeyAlgorithms, name) })
-	rest := slices.DeleteFunc(slices.Clone(p.hostKeyAlgorithms), func(name string) bool { return slices.Contains(allowed, name) })
-	return slices.Concat(allowed, rest)
+	refused := without(usual, p.hostKeyAlgorithms)
+	allowed := without(usual, refused)
+	return append(allowed, without(p.hostKeyAlgorithms, allowed)...)
 }

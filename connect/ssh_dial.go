@@ -247,9 +247,9 @@ func (d *sshDial) clientConfig(s *SSH, set *sshSettings, verifier *hostVerifier,
 	}
 	return &ssh.ClientConfig{
 		Config: ssh.Config{
-			KeyExchanges:   pick(s.KeyExchanges, set.kex, kexNames.usual),
-			Ciphers:        pick(s.Ciphers, set.ciphers, cipherNames.usual),
-			MACs:           pick(s.MACs, set.macs, macNames.usual),
+			KeyExchanges:   pick(s.KeyExchanges, set.kex, kexNames.defaults()),
+			Ciphers:        pick(s.Ciphers, set.ciphers, cipherNames.defaults()),
+			MACs:           pick(s.MACs, set.macs, macNames.defaults()),
 			RekeyThreshold: set.rekeyBytes,
 		},
 		User:            set.user,

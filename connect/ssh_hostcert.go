@@ -53,7 +53,7 @@ func (v *hostVerifier) judgeCertificate(cert *ssh.Certificate) error {
 	}
 	signatures := v.set.caSignatures
 	if signatures == nil {
-		signatures = signatureNames.usual
+		signatures = signatureNames.defaults()
 	}
 	now := uint64(time.Now().Unix())
 	switch {

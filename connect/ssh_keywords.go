@@ -30,14 +30,14 @@ var sshKeywords = keywordTable(map[keywordUse]string{
 	useAsked: `host match include hostname user port identityfile certificatefile identitiesonly identityagent
 		userknownhostsfile globalknownhostsfile hostkeyalias stricthostkeychecking revokedhostkeys knownhostscommand
 		checkhostip nohostauthenticationforlocalhost proxyjump proxycommand connecttimeout connectionattempts
-		serveraliveinterval serveralivecountmax addressfamily bindaddress bindinterface forwardagent setenv
+		serveraliveinterval serveralivecountmax addressfamily bindaddress forwardagent setenv
 		canonicalizehostname canonicaldomains canonicalizefallbacklocal canonicalizemaxdots canonicalizepermittedcnames
 		ignoreunknown tag refuseconnection`,
 	usePlain: `hashknownhosts kexalgorithms ciphers macs hostkeyalgorithms casignaturealgorithms pubkeyacceptedalgorithms
 		requiredrsasize preferredauthentications pubkeyauthentication passwordauthentication kbdinteractiveauthentication
 		batchmode numberofpasswordprompts rekeylimit sendenv`,
 	useHint: `gssapiauthentication hostbasedauthentication pkcs11provider verifyhostkeydns permitlocalcommand localcommand
-		localforward remoteforward dynamicforward tunnel forwardx11 proxyusefdpass`,
+		localforward remoteforward dynamicforward tunnel forwardx11 proxyusefdpass bindinterface`,
 	useNone: `addkeystoagent channeltimeout clearallforwardings compression controlmaster controlpath controlpersist
 		enableescapecommandline enablesshkeysign escapechar exitonforwardfailure fingerprinthash forkafterauthentication
 		forwardx11timeout forwardx11trusted gatewayports gssapiclientidentity gssapidelegatecredentials gssapikexalgorithms

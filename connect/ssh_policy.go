@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -36,10 +37,9 @@ type sshPolicy struct {
 	prompts int      // 0 for maxPrompts
 
 	// The way there.
-	network       string // "tcp4" or "tcp6", "" for both
-	bindAddress   string
-	bindInterface string
-	attempts      int // 0 for one
+	network     string // "tcp4" or "tcp6", "" for both
+	bindAddress netip.Addr
+	attempts    int // 0 for one
 
 	// The session.
 	environ      []string // NAME=value, for the server
@@ -237,11 +237,14 @@ func (r *policyReader) network(p *sshPolicy) {
 	default:
 		r.fail("AddressFamily", "%q is none of any, inet and inet6", family)
 	}
-	if r.has("bindaddress") {
-		p.bindAddress = r.get("bindaddress")
-	}
 	if r.has("bindinterface") {
-		p.bindInterface = r.get("bindinterface")
+		r.fail("BindInterface", "this client binds to addresses only: set BindAddress, or use an openssh hop")
+	}
+	if r.has("bindaddress") {
+		var err error
+		if p.bindAddress, err = netip.ParseAddr(r.get("bindaddress")); err != nil {
+			r.fail("BindAddress", "%v", err)
+		}
 	}
 }
 
@@ -355,7 +358,7 @@ func (p *sshPolicy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 	}
 	allowed := p.userKeyAlgorithms
 	if allowed == nil {
-		allowed = userKeyNames.usual
+		allowed = userKeyNames.defaults()
 	}
 	var algorithms []string
 	for _, name := range signatureAlgorithms(key.Type()) {
@@ -369,7 +372,7 @@ func (p *sshPolicy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 		}
 	}
 	if multi, ok := signer.(ssh.MultiAlgorithmSigner); ok {
-		algorithms = slices.DeleteFunc(algorithms, func(a string) bool { return !slices.Contains(multi.Algorithms(), a) })
+		algorithms = without(algorithms, without(algorithms, multi.Algorithms()))
 	}
 	if len(algorithms) == 0 {
 		return nil, fmt.Errorf("PubkeyAcceptedAlgorithms does not have a key of type %s", key.Type())

@@ -78,7 +78,7 @@ func systemAddresses(ctx context.Context, network, host string) ([]netip.Addr, e
 // parseAddresses takes the addresses at the beginning of the lines of getent, each once.
 func parseAddresses(text, network string) (found []netip.Addr) {
 	seen := map[netip.Addr]bool{}
-	for line := range strings.Lines(text) {
+	for _, line := range strings.Split(text, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
 			continue
