@@ -349,6 +349,9 @@ func parseSSHSize(text string) (uint64, error) {
 // restrict makes a key of ours sign by nothing but what the policy allows.
 func (p *sshPolicy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 	key := signer.PublicKey()
+	if parsed, err := ssh.ParsePublicKey(key.Marshal()); err == nil {
+		key = parsed // that of an agent does not say what it is
+	}
 	cert, certified := key.(*ssh.Certificate)
 	if certified {
 		key = cert.Key

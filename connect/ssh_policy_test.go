@@ -4,6 +4,8 @@ package connect
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 // A password is not sent by a method that the configuration has switched off, and
@@ -80,6 +83,51 @@ func TestMethodsThatAreSwitchedOffAreNotTried(t *testing.T) {
 		}
 		if seen.Load() != c.seen || asked.Load() != c.asked {
 			t.Errorf("%s: the server saw %d passwords and %d were asked for, wanted %d and %d", c.name, seen.Load(), asked.Load(), c.seen, c.asked)
+		}
+	}
+}
+
+// The keys of an agent are held to the same as those in files.
+func TestKeysOfAnAgentAreRestricted(t *testing.T) {
+	checkLeaks(t)
+	authority, _ := newKey(t)
+	signer, private := newKey(t)
+	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, KeyId: "me", ValidPrincipals: []string{"me"}, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := startServer(t, func(s *sshServer) {
+		s.config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }
+	})
+	for _, c := range []struct {
+		name, config string
+		key          agent.AddedKey
+		says         string // of the error; "" for none
+	}{
+		{"a certificate", "", agent.AddedKey{PrivateKey: private, Certificate: cert}, ""},
+		{"a certificate that is not accepted", "PubkeyAcceptedAlgorithms ssh-ed25519\n", agent.AddedKey{PrivateKey: private, Certificate: cert}, "PubkeyAcceptedAlgorithms"},
+		{"a key", "", agent.AddedKey{PrivateKey: private}, ""},
+		{"a key that is not accepted", "PubkeyAcceptedAlgorithms rsa-sha2-512\n", agent.AddedKey{PrivateKey: private}, "PubkeyAcceptedAlgorithms"},
+		{"an RSA key", "RequiredRSASize 2048\n", agent.AddedKey{PrivateKey: rsaKey}, ""},
+		{"a short RSA key", "RequiredRSASize 3072\n", agent.AddedKey{PrivateKey: rsaKey}, "RequiredRSASize"},
+	} {
+		keyring := agent.NewKeyring()
+		if err := keyring.Add(c.key); err != nil {
+			t.Fatal(err)
+		}
+		s := server.method(t)
+		s.NoAgent, s.AgentSocket, s.NoConfig = false, startAgent(t, keyring), false
+		s.ConfigFile = writeFile(t, filepath.Join(t.TempDir(), "config"), "IdentityFile none\n"+c.config, 0o600)
+		conn, err := dialSSH(t, s, testEnv("true"))
+		if err == nil {
+			conn.Close()
+		}
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, wanted %q", c.name, err, c.says)
 		}
 	}
 }
