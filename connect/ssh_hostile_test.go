@@ -468,5 +468,5 @@ func ExampleSSH() {
 		HostKeys:  HostKeysAcceptNew,
 	}
 	fmt.Println(web.Label())
-	// Output: ssh:deploy@10.0.0.5
+	// Output: ssh:ops@bastion.example,deploy@10.0.0.5
 }
