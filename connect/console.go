@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -185,11 +184,8 @@ func (c Console) dial(ctx context.Context, e *Env) (lineConn, error) {
 		dial = new(net.Dialer).DialContext
 	}
 	conn, err := dial(ctx, network, address)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, classify(ErrRefused, err)
-	case err != nil:
-		return nil, classify(ErrStart, err)
+	if err != nil {
+		return nil, dialError(err)
 	}
 	if s, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = s.SetWriteBuffer(socketBuffer)

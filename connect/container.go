@@ -22,8 +22,14 @@ var containerSays = []saying{
 	{"must be logged in", verdict{ErrPermission, "log in to the cluster first"}},
 	{"daemon running", verdict{ErrNoRuntime, "start the runtime's daemon, or say where it listens"}},
 	{"cannot connect to", verdict{ErrNoRuntime, "start the runtime's daemon, or say where it listens"}},
-	{"was refused - did you specify", verdict{ErrRefused, "check the cluster's address in the kubeconfig and Context"}},
-	{"unable to connect to the server", verdict{ErrStart, "check the cluster's address in the kubeconfig and Context"}},
+	{"was refused - did you specify", verdict{ErrRefused, clusterAddress}},
+	{"no such host", verdict{ErrNoHost, clusterAddress}},
+	{"server misbehaving", verdict{ErrResolver, clusterAddress}},
+	{"connect: connection refused", verdict{ErrRefused, clusterAddress}},
+	{"connect: no route to host", verdict{ErrUnreachable, clusterAddress}},
+	{"connect: network is unreachable", verdict{ErrUnreachable, clusterAddress}},
+	{"i/o timeout", verdict{ErrTimeout, clusterAddress}},
+	{"unable to connect to the server", verdict{ErrStart, clusterAddress}},
 	{"unable to find user", verdict{ErrBadName, "the container's passwd does not have the user"}},
 	{"no matching entries in passwd", verdict{ErrBadName, "the container's passwd does not have the user"}},
 	{"invalid user", verdict{ErrBadName, ""}},
@@ -60,6 +66,8 @@ var containerSays = []saying{
 const (
 	startFirst = "check the name, and start it if it is stopped"
 	pullFirst  = "check the image's name, and load or pull it first"
+
+	clusterAddress = "check the cluster's address in the kubeconfig and Context"
 )
 
 // explainContainer finds the class of a failure.

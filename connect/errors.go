@@ -8,10 +8,10 @@ import (
 )
 
 // The classes of failures that a program can act on. They are recognised by
-// errors.Is also for a hop that was made several contexts away.
+// errors.Is also for a hop that was made several contexts away. [Temporary] tells
+// whether trying again makes sense.
 var (
-	// ErrStart: there is no such tool, or no such host, or the tool does not
-	// take what it was told.
+	// ErrStart: there is no such tool, or it does not take what it was told.
 	ErrStart = errors.New("the tool could not be started")
 	// ErrEOF: the pipe ended, and nothing better is known.
 	ErrEOF = errors.New("the connection ended before the far side was ready")
@@ -20,6 +20,13 @@ var (
 	ErrTimeout = errors.New("timed out")
 	// ErrRefused: nobody listens there.
 	ErrRefused = errors.New("connection refused")
+	// ErrUnreachable: there is no way to the host, or none at the moment.
+	ErrUnreachable = errors.New("the host is unreachable")
+	// ErrNoHost: the name of the host can't be resolved. The next is a kind of it.
+	ErrNoHost = errors.New("no such host")
+	// ErrResolver: nobody could be asked what the name stands for, so that there
+	// may be such a host.
+	ErrResolver = kindOf(ErrNoHost, "the name can't be resolved at the moment")
 	// ErrPassword: a password or passphrase was wrong.
 	ErrPassword = errors.New("incorrect password")
 	// ErrPasswordRequired: one is asked for, or something else such as a code, none
@@ -32,9 +39,9 @@ var (
 	// The next two are kinds of it.
 	ErrHostKey = errors.New("host key verification failed")
 	// ErrHostKeyUnknown: nothing is known of the host.
-	ErrHostKeyUnknown = hostKeyError("host key is not known")
+	ErrHostKeyUnknown = kindOf(ErrHostKey, "host key is not known")
 	// ErrHostKeyChanged: another key is known of the host. Somebody may be in between.
-	ErrHostKeyChanged = hostKeyError("host key has changed")
+	ErrHostKeyChanged = kindOf(ErrHostKey, "host key has changed")
 	// ErrNoRuntime: for methods that enter containers, roots and namespaces: there is
 	// none of that name, it does not run, or what runs it is missing.
 	ErrNoRuntime = errors.New("the container runtime or its container is not there")
@@ -43,12 +50,16 @@ var (
 	ErrBadName = errors.New("not a valid name")
 )
 
-// hostKeyClass is a kind of [ErrHostKey].
-type hostKeyClass struct{ text string }
+// subclass is a kind of another class.
+type subclass struct {
+	of   error
+	text string
+}
 
-func hostKeyError(text string) error         { return &hostKeyClass{text} }
-func (e *hostKeyClass) Error() string        { return e.text }
-func (e *hostKeyClass) Is(target error) bool { return target == ErrHostKey }
+func kindOf(class error, text string) error { return &subclass{class, text} }
+
+func (c *subclass) Error() string        { return c.text }
+func (c *subclass) Is(target error) bool { return target == c.of }
 
 // Codes are append only; 100 to 199 are this package's.
 func init() {
@@ -56,6 +67,7 @@ func init() {
 		100: ErrStart, 101: ErrEOF, 102: ErrTimeout, 103: ErrRefused, 104: ErrPassword,
 		105: ErrPasswordRequired, 106: ErrPermission, 107: ErrHostKey, 108: ErrHostKeyUnknown,
 		109: ErrHostKeyChanged, 110: ErrNoRuntime, 111: ErrBadName,
+		112: ErrUnreachable, 113: ErrNoHost, 114: ErrResolver,
 	} {
 		core.RegisterSentinel(code, err)
 	}

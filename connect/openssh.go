@@ -24,9 +24,9 @@ import (
 // set Options to "RemoteCommand=none".
 //
 // Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrPassword],
-// [ErrPasswordRequired], [ErrPermission], [ErrRefused], [ErrTimeout], [ErrStart] for
-// a name that can't be resolved or a configuration that ssh does not like,
-// [ErrEOF], [ErrBadName]; each with ssh's own words.
+// [ErrPasswordRequired], [ErrPermission], [ErrRefused], [ErrUnreachable], [ErrNoHost],
+// [ErrTimeout], [ErrStart] for a configuration that ssh does not like, [ErrEOF],
+// [ErrBadName]; each with ssh's own words.
 type OpenSSH struct {
 	Host string // also an alias of the configuration
 	User string

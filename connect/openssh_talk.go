@@ -112,19 +112,25 @@ func shownAs(name, shown string, width int) bool {
 }
 
 // explainSSH finds the class of a failure in what ssh said, in the last line
-// that says something: banners of the server come before. ssh's exit status is
-// 255 for all of its own failures (ssh(1)).
+// that says something: banners of the server come before. That the connection
+// ended says less than why, which a proxy or the ssh at a jump host has said
+// before. ssh's exit status is 255 for all of its own failures (ssh(1)).
 func explainSSH(answers bool) func(ending) verdict {
 	return func(how ending) verdict {
 		if how.status.ExitCode() != 255 {
 			return verdict{} // of the far side, or a signal
 		}
+		var ended error
 		for i := len(how.said) - 1; i >= 0; i-- {
-			if class := sshSays(how.said[i]); class != nil {
+			switch class := sshSays(how.said[i]); class {
+			case nil:
+			case ErrEOF:
+				ended = ErrEOF
+			default:
 				return verdict{class: sshClass(class, how, how.said[i], answers)}
 			}
 		}
-		return verdict{}
+		return verdict{class: ended}
 	}
 }
 
@@ -143,8 +149,11 @@ func sshClass(class error, how ending, line string, answers bool) error {
 			}
 		}
 	case ErrPermission:
+		if strings.HasPrefix(line, "channel ") {
+			return class // a jump host lets nobody go further
+		}
 		// A banner that does not end its last line stands before this.
-		methods := line[strings.LastIndexByte(line, '('):]
+		methods := line[strings.LastIndexByte(line, '(')+1:]
 		takesPassword := containsAny(methods, "password", "keyboard-interactive")
 		switch {
 		case how.tally.passwords > 0, how.tally.other != "":
@@ -162,26 +171,26 @@ func sshClass(class error, how ending, line string, answers bool) error {
 // and cost every image a third of a megabyte.
 func sshSays(line string) error {
 	switch {
+	case strings.HasPrefix(line, "debug"):
+		return nil // each address that was tried
 	case strings.HasPrefix(line, "Host key verification failed."):
 		return ErrHostKey
 	case containsAny(line, "Permission denied (") && strings.HasSuffix(line, ")."),
 		strings.HasPrefix(line, "Received disconnect from") && containsAny(line, "Too many authentication failures"):
 		return ErrPermission
-	case strings.HasSuffix(line, ": Connection refused"), strings.HasPrefix(line, "connect_to ") && containsAny(line, "refused"):
-		return ErrRefused
+	case strings.HasPrefix(line, "kex_exchange_identification"), strings.HasPrefix(line, "ssh_exchange_identification"),
+		strings.HasPrefix(line, "Connection closed by"), strings.HasPrefix(line, "Connection reset by"),
+		strings.HasPrefix(line, "stdio forwarding failed"):
+		return ErrEOF
 	case strings.HasPrefix(line, "Timeout, server ") && strings.HasSuffix(line, " not responding."),
-		containsAny(line, "Connection timed out", "Operation timed out"), strings.HasSuffix(line, " timed out"):
+		strings.HasSuffix(line, " timed out"):
 		return ErrTimeout
-	case strings.HasSuffix(line, "No route to host"), strings.HasSuffix(line, "Network is unreachable"),
-		strings.HasPrefix(line, "unknown option"), strings.HasPrefix(line, "usage: ssh"),
-		containsAny(line, "Could not resolve host", "Bad configuration option", " bad configuration options",
+	case strings.HasPrefix(line, "unknown option"), strings.HasPrefix(line, "usage: ssh"),
+		containsAny(line, "Bad configuration option", " bad configuration options",
 			"Bad owner or permissions", "Cannot execute command-line and remote command"):
 		return ErrStart
-	case strings.HasPrefix(line, "kex_exchange_identification"), strings.HasPrefix(line, "ssh_exchange_identification"),
-		strings.HasPrefix(line, "Connection closed by"), strings.HasPrefix(line, "Connection reset by"):
-		return ErrEOF
 	}
-	return nil
+	return networkMeaning(line)
 }
 
 func containsAny(s string, parts ...string) bool {

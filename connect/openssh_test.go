@@ -127,7 +127,7 @@ func TestOpenSSHDialogue(t *testing.T) {
 			o.HostKeys = InsecureIgnoreHostKeys
 		}},
 		{name: "refused", method: func(t *testing.T, o *OpenSSH) { o.Port = closedPort(t) }, want: ErrRefused},
-		{name: "no such host", method: func(_ *testing.T, o *OpenSSH) { o.Host = "no-such-host.invalid" }, want: ErrStart, text: "Could not resolve hostname"},
+		{name: "no such host", method: func(_ *testing.T, o *OpenSSH) { o.Host = "no-such-host.invalid" }, want: ErrNoHost, text: "Could not resolve hostname"},
 		{name: "bad option", method: func(_ *testing.T, o *OpenSSH) { o.Options = []string{"NoSuchOption=1"} }, want: ErrStart, text: "nosuchoption"},
 		{name: "silent server", method: func(t *testing.T, o *OpenSSH) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -34,7 +34,8 @@ type Dialer interface {
 // Errors: [ErrHostKeyUnknown], [ErrHostKeyChanged], [ErrHostKeyRevoked],
 // [ErrHostCertificate] and its kinds, [ErrPassword],
 // [ErrPasswordRequired], [ErrPermission] with the list of what was tried,
-// [ErrRefused], [ErrTimeout] with the phase, [ErrStart], [ErrEOF], [ErrBadName].
+// [ErrRefused], [ErrUnreachable], [ErrNoHost], [ErrTimeout] with the phase, [ErrStart],
+// [ErrEOF], [ErrBadName].
 type SSH struct {
 	// Where to. Host may be an alias of the configuration, or an IP address
 	// without brackets. User and Port default to the configuration's, then

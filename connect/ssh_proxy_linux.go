@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -75,7 +76,8 @@ func (p *proxyConn) failure() error {
 	if p.status == nil || p.process.ProcessState.ExitCode() < 0 {
 		return nil // killed, by Close
 	}
-	return classify(ErrStart, fmt.Errorf("proxy command %q: %w: %s", p.command, p.status, p.words))
+	said := p.words.String()
+	return classify(cmp.Or(networkMeaning(said), ErrStart), fmt.Errorf("proxy command %q: %w: %s", p.command, p.status, said))
 }
 
 // Close ends the command and what it started, and waits.

@@ -1,14 +1,13 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -37,24 +36,6 @@ func (d *sshDial) transport(ctx context.Context, s *SSH, set *sshSettings, via *
 		return nil, dialError(err)
 	}
 	return conn, nil
-}
-
-// dialError gives a failure to connect its class.
-func dialError(err error) error {
-	class := ErrStart
-	var timeout net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		class = ErrRefused
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
-		class = ErrTimeout
-	case errors.As(err, &timeout) && timeout.Timeout():
-		class = ErrTimeout
-	}
-	if errors.Is(err, class) {
-		return err
-	}
-	return classify(class, err)
 }
 
 // dial opens a connection from the host that c leads to (RFC 4254, section 7.2).
@@ -88,16 +69,10 @@ func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, 
 // could not the protocol has no more than the text, which servers take from their
 // system, in English.
 func jumpClass(refused *ssh.OpenChannelError) error {
-	said := strings.ToLower(refused.Message)
-	switch {
-	case refused.Reason == ssh.Prohibited:
+	if refused.Reason == ssh.Prohibited {
 		return ErrPermission
-	case containsAny(said, "name resolution", "name or service", "not known", "no such host", "no address"):
-		return ErrStart
-	case containsAny(said, "timed out", "timeout"):
-		return ErrTimeout
 	}
-	return ErrRefused
+	return cmp.Or(networkMeaning(refused.Message), ErrUnreachable)
 }
 
 // channelConn makes a channel a net.Conn. There are no deadlines:

@@ -82,8 +82,10 @@ func (c *HostConfig) withDefaults() HostConfig {
 //
 // Nothing is connected before the first use. From then on until Close, or the
 // end of the tree, one goroutine keeps the host. It gives up on errors that only
-// a person can do something about: passwords, host keys, and bounds of the tree.
-// They are returned to those who wait, and the next use tries again.
+// a person can do something about: passwords, host keys, and bounds of the tree;
+// and, as long as the host was never reached, on all that are not
+// [connect.Temporary], such as a name that does not exist. They are returned to
+// those who wait, and the next use tries again.
 //
 // It may be used by any number of goroutines.
 type Host struct {
@@ -152,9 +154,10 @@ type lasting struct{ error }
 func (e *lasting) Unwrap() error { return e.error }
 
 // lasts reports whether an attempt failed for a reason that stays until a
-// person does something. ErrPermission is none: a host that is booting refuses
-// logins for a while.
-func lasts(err error) bool {
+// person does something. Of a host that has been there, more is bound to pass than
+// of one that was never reached: while it boots, its name may be unknown, its logins
+// refused, its container not started.
+func lasts(err error, wasThere bool) bool {
 	if _, ok := errors.AsType[*lasting](err); ok {
 		return true
 	}
@@ -166,7 +169,15 @@ func lasts(err error) bool {
 			return true
 		}
 	}
-	return false
+	if wasThere || connect.Temporary(err) {
+		return false
+	}
+	for _, passes := range []error{ErrGone, ErrAway, ErrBusy} {
+		if errors.Is(err, passes) {
+			return false
+		}
+	}
+	return true
 }
 
 // String returns the path of hops to the host.
@@ -339,7 +350,7 @@ func (h *Host) keep(ctx context.Context) (*Node, error) {
 			if failures++; time.Since(born) >= h.cfg.MinDelay {
 				failures = 0
 			}
-		case lasts(err):
+		case lasts(err, h.wasThere()):
 			return nil, err
 		default:
 			h.away(err)
@@ -349,6 +360,13 @@ func (h *Host) keep(ctx context.Context) (*Node, error) {
 			return nil, ErrClosed
 		}
 	}
+}
+
+// wasThere reports whether the host has been reached before.
+func (h *Host) wasThere() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.births > 0
 }
 
 // here notes that the host is there.

@@ -249,6 +249,36 @@ func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
 	})
 }
 
+// A host that has been there comes back from more than one that was never reached.
+func TestHostThatWasThereIsWaitedFor(t *testing.T) {
+	for _, c := range []struct {
+		reason        error
+		first, second bool // whether it is waited for before it was there, and afterwards
+	}{
+		{connect.ErrRefused, true, true}, {connect.ErrUnreachable, true, true}, {connect.ErrResolver, true, true},
+		{connect.ErrEOF, true, true}, {ErrGone, true, true}, {ErrAway, true, true},
+		{connect.ErrNoHost, false, true}, {connect.ErrPermission, false, true}, {connect.ErrNoRuntime, false, true},
+		{errors.New("something else"), false, true},
+		{connect.ErrPassword, false, false}, {connect.ErrHostKeyChanged, false, false},
+	} {
+		inFakeTime(t, HostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+			try := func(when string, want bool) {
+				f.change(func() { f.down = c.reason })
+				f.later(30*time.Second, func() { f.down = nil })
+				if _, err := f.connect(); (err == nil) != want || err != nil && !errors.Is(err, c.reason) {
+					t.Errorf("%v, %s: %v; waited for: wanted %v", c.reason, when, err, want)
+				}
+				time.Sleep(2 * time.Minute)
+			}
+			try("before it was there", c.first)
+			f.must()
+			f.change(func() { f.down = c.reason }) // before it is connected again
+			f.lose(ErrGone)
+			try("afterwards", c.second)
+		})
+	}
+}
+
 // The errors of a host name its path once, however its attempts failed.
 func TestHostErrorsNameThePathOnce(t *testing.T) {
 	for _, wait := range []time.Duration{-1, time.Minute} {
