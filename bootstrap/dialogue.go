@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -47,20 +46,18 @@ type dialogue struct {
 	room    int64 // bytes that an image takes; 0 before there is one
 	ownProc bool  // see ensureProc
 
-	phase atomic.Value // Phase; the sender moves it on
-	// givenUp is the phase in which ctx ended, nil before that. When c closes, a far
-	// side that had waited for the end of its input may go on and say something.
-	givenUp atomic.Value
+	course course // the sender moves it on, too
 }
 
 func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
 	d := &dialogue{
 		Launch: l, ctx: ctx, c: c,
 		scan: newScanner(l.marker), buf: make([]byte, 32<<10),
+		course: course{tell: l.opts.Progress},
 	}
-	d.phase.Store(PhaseFirstStage)
+	d.course.reach(PhaseFirstStage)
 	d.stop = context.AfterFunc(ctx, func() {
-		d.givenUp.Store(d.phase.Load())
+		d.course.stop()
 		c.Close()
 	})
 	// A newline would harm an image that is under way.
@@ -78,10 +75,8 @@ func (d *dialogue) finish(err error) error {
 		err = context.Cause(d.ctx) // at the last moment
 	}
 	defer d.Abandon()
-	e := &Error{Phase: d.phase.Load().(Phase), Err: err, Rungs: d.closed, Said: d.scan.said()}
-	if phase, ok := d.givenUp.Load().(Phase); ok {
-		e.Phase = phase
-	}
+	at := d.course.end()
+	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, Rungs: d.closed, Said: d.scan.said()}
 	if e.Phase != PhaseFirstStage {
 		e.Rung = d.rung
 	}
@@ -137,6 +132,7 @@ func (d *dialogue) run() (*Session, error) {
 			return d.greet()
 		}
 	}
+	d.course.reach(PhasePrepare)
 	image, err := d.opts.Images(d.ctx, d.facts.GOOS(), d.facts.GOARCH())
 	if err != nil {
 		return nil, err
@@ -147,7 +143,7 @@ func (d *dialogue) run() (*Session, error) {
 		}
 		return d.greet()
 	}
-	d.phase.Store(PhaseImage)
+	d.course.reach(PhaseImage)
 	d.room = image.Size
 	if err := d.ensureProc(); err != nil {
 		return nil, err
@@ -179,7 +175,8 @@ func (d *dialogue) run() (*Session, error) {
 		}
 	}
 	d.rung = ""
-	d.phase.Store(PhaseImage)
+	d.course.reach(PhaseImage)
+	d.course.carry(0)
 	return nil, ErrNoRung
 }
 
@@ -323,6 +320,7 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			notes[rung] = append(notes[rung], rest)
 		case verbAt:
 			d.rung = rung
+			d.course.try(rung)
 		case verbFail:
 			place, reason, _ := strings.Cut(rest, " ")
 			used, err := strconv.Atoi(place)
@@ -331,7 +329,7 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			}
 			switch reason {
 			case "hash":
-				d.phase.Store(PhaseImage)
+				d.course.reach(PhaseImage)
 				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
 			case noPlaceLeft, cacheHasNot:
 			case "":
@@ -347,8 +345,8 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 
 // send writes a plan and the image behind it, and moves the phase on.
 func (d *dialogue) send(line string, data []byte) {
-	d.phase.Store(PhaseImage)
-	d.write(line, data, func() { d.phase.Store(PhaseHello) })
+	d.course.reach(PhaseImage)
+	d.write(line, data, func() { d.course.reach(PhaseHello) })
 }
 
 // write writes a plan and the image behind it. Reading goes on meanwhile, so that
@@ -357,21 +355,54 @@ func (d *dialogue) send(line string, data []byte) {
 func (d *dialogue) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
+	d.course.try(d.rung)
+	d.course.carry(len(data))
 	go func() {
 		defer close(sent)
 		if _, err := io.WriteString(d.c, "\n"+line+"\n"); err != nil {
 			return
 		}
+		piece := sentPiece
+		if d.opts.Slow && !d.opts.Pace {
+			piece = slowPiece
+		}
+		to := &countedWriter{d.c, piece, d.course.sent}
 		var err error
 		if d.opts.Pace {
-			err = writePaced(d.c, data)
+			err = writePaced(to, data)
 		} else {
-			_, err = d.c.Write(data)
+			_, err = to.Write(data)
 		}
 		if err == nil {
 			written()
 		}
 	}()
+}
+
+// An image is written in pieces of so many bytes, the next when the pipe has taken
+// the one before. What is under way for a minute on the slowest way moves every second.
+const (
+	sentPiece = 32 << 10 // the largest packet of ssh
+	slowPiece = 1 << 10
+)
+
+// countedWriter writes in pieces and tells of each.
+type countedWriter struct {
+	w     io.Writer
+	piece int
+	wrote func(n int)
+}
+
+func (c *countedWriter) Write(b []byte) (total int, err error) {
+	for len(b) > 0 {
+		n, err := c.w.Write(b[:min(len(b), c.piece)])
+		c.wrote(n)
+		total, b = total+n, b[n:]
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
 }
 
 // The pace of an image through sshd: about as fast as a far side unpacks, 190 MB/s, and no
@@ -401,7 +432,8 @@ func writePaced(w io.Writer, data []byte) error {
 
 // greet reads the hello of a child that has spoken.
 func (d *dialogue) greet() (*Session, error) {
-	d.phase.Store(PhaseHello)
+	d.course.reach(PhaseHello)
+	d.course.carry(0) // it has arrived
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
 	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec}

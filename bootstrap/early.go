@@ -87,7 +87,7 @@ func (p *plan) early(rungs []string) string {
 
 // awaitEarly waits for what becomes of the plan, behind the facts.
 func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
-	d.phase.Store(PhaseImage)
+	d.course.reach(PhaseImage)
 	d.ack, d.asked = d.askWhetherItArrived()
 	notes := make(map[string][]string)
 	used, err := d.outcome(append(rungs[:len(rungs):len(rungs)], rungEarly), notes)

@@ -37,6 +37,7 @@ type Phase string
 // The phases of [Launch.Run], in order.
 const (
 	PhaseFirstStage Phase = "waiting for the first stage"
+	PhasePrepare    Phase = "preparing the image"
 	PhaseImage      Phase = "sending the image"
 	PhaseHello      Phase = "waiting for the hello"
 )
@@ -44,6 +45,8 @@ const (
 // Error is why no child came to life.
 type Error struct {
 	Phase Phase
+	Sent  int64       // bytes of the image that were on their way
+	Size  int64       // of so many; 0 where there was none
 	Err   error       // the carrier's own explanation where it has one; unwrapped by errors.Is
 	Rung  string      // the one that was being tried; "" before and behind all of them
 	Rungs []RungError // those that did not do, in the order of the ladder
@@ -51,14 +54,11 @@ type Error struct {
 	Hint  string      // what can be done about it; "" where that is not known
 }
 
-// Error names the phase, the rung and the reason, the rungs that did not do, what to do
+// Error names the progress and the reason, the rungs that did not do, what to do
 // about it, and what the far side said last.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(string(e.Phase))
-	if e.Rung != "" {
-		b.WriteString(" by " + e.Rung)
-	}
+	b.WriteString(Progress{e.Phase, e.Rung, e.Sent, e.Size}.String())
 	b.WriteString(": " + e.Err.Error())
 	if len(e.Rungs) > 0 {
 		b.WriteString(": " + reasons(e.Rungs))

@@ -58,6 +58,9 @@ type Options struct {
 	// Label is shown in the far side's process list. Characters other than
 	// letters, digits and @:._-/ are replaced.
 	Label string
+	// Progress is told of each change, by several goroutines but one at a time. It
+	// must not block. nil: nobody.
+	Progress func(Progress)
 	// Log receives a warning where a disk had to be used; nil: nobody.
 	Log *slog.Logger
 }

@@ -59,7 +59,7 @@ type subclass struct {
 func kindOf(class error, text string) error { return &subclass{class, text} }
 
 func (c *subclass) Error() string        { return c.text }
-func (c *subclass) Is(target error) bool { return target == c.of }
+func (c *subclass) Is(target error) bool { return errors.Is(c.of, target) }
 
 // Codes are append only; 100 to 199 are this package's.
 func init() {

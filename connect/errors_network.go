@@ -91,7 +91,7 @@ func networkMeaning(said ...string) error { return meaning(said, networkSayings)
 // passwords, keys and rights, names that don't exist, tools that are missing; and
 // for what is not known.
 func Temporary(err error) bool {
-	for _, lasts := range [...]error{ErrPassword, ErrPasswordRequired, ErrPermission, ErrHostKey, ErrBadName, context.Canceled} {
+	for _, lasts := range [...]error{ErrPassword, ErrPasswordRequired, ErrPermission, ErrHostKey, ErrBadName} {
 		if errors.Is(err, lasts) {
 			return false
 		}

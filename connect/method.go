@@ -94,6 +94,9 @@ type Env struct {
 	// Early says that bytes will be written to the pipe before the far side has
 	// spoken; see [RemoteMethod].
 	Early bool
+	// Phase is told how far the opening has come, in a few words. It does not
+	// block. nil: nobody wants to know.
+	Phase func(string)
 	// Log receives what the tool says on the side. Never nil when a method
 	// is opened by package contexts.
 	Log *slog.Logger

@@ -152,7 +152,7 @@ func (d *sshDial) jumps(ctx context.Context, s *SSH, set *sshSettings, depth int
 			jump.ProxyJump, jump.ProxyCommand, jump.Through = nil, "none", nil
 		}
 		var err error
-		inner := &sshDial{env: d.env, label: d.label + " jump " + jump.destination(), places: d.places}
+		inner := &sshDial{env: d.env, label: d.label + jumpWord + jump.destination(), places: d.places}
 		if via, err = inner.open(ctx, jump, via, depth+1); err != nil {
 			return nil, err
 		}
@@ -178,6 +178,7 @@ func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *ss
 	}
 	verifier.direct = via == nil && set.proxyCommand == "" && s.Through == nil
 	verifier.whose, verifier.log = d.env.Where, d.env.Log
+	d.tell(phaseDial)
 	release, err := d.wait(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
@@ -198,7 +199,7 @@ func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *ss
 		}
 		return nil, againNever, d.fail(phaseDial, err)
 	}
-	wire := newSSHWire(transport)
+	wire := newSSHWire(transport, d.tell)
 	unwatch := context.AfterFunc(early, func() {
 		// The bottom first: closing a channel of a jump host that has died
 		// waits for an answer that never comes.
@@ -318,6 +319,8 @@ func contextError(ctx context.Context) error {
 	switch {
 	case errors.Is(cause, errConnectTimeout):
 		return fmt.Errorf("%w: %w", ErrTimeout, cause)
+	case errors.Is(cause, ErrTimeout): // of whoever has us connect
+		return cause
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
 	}

@@ -14,22 +14,13 @@ import (
 var (
 	// ErrHostKeyRevoked: the key, or the authority that signed it, is known to be
 	// in wrong hands.
-	ErrHostKeyRevoked = hostKeyError("host key is revoked")
+	ErrHostKeyRevoked = kindOf(ErrHostKey, "host key is revoked")
 	// ErrHostCertificate: the host's certificate does not do, and its plain key is not
 	// known. The next two are kinds of it.
-	ErrHostCertificate        = hostKeyError("host certificate is not valid")
-	ErrHostCertificateExpired = hostCertificateError("host certificate has expired, or is not valid yet")
-	ErrHostCertificateName    = hostCertificateError("host certificate is for another name")
+	ErrHostCertificate        = kindOf(ErrHostKey, "host certificate is not valid")
+	ErrHostCertificateExpired = kindOf(ErrHostCertificate, "host certificate has expired, or is not valid yet")
+	ErrHostCertificateName    = kindOf(ErrHostCertificate, "host certificate is for another name")
 )
-
-// hostCertificateClass is a kind of [ErrHostCertificate], and so of [ErrHostKey].
-type hostCertificateClass struct{ text string }
-
-func hostCertificateError(text string) error  { return &hostCertificateClass{text} }
-func (e *hostCertificateClass) Error() string { return e.text }
-func (e *hostCertificateClass) Is(target error) bool {
-	return target == ErrHostCertificate || target == ErrHostKey
-}
 
 func init() {
 	for code, err := range map[uint64]error{

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -38,6 +39,21 @@ func (p sshPhase) String() string {
 	}
 }
 
+// tell tells of a phase, and of which server where it is a jump host's.
+func (d *sshDial) tell(phase sshPhase) {
+	if d.env.Phase == nil {
+		return
+	}
+	text := phase.String()
+	if _, jump, ok := strings.Cut(d.label, jumpWord); ok {
+		text += " with jump host " + jump
+	}
+	d.env.Phase(text)
+}
+
+// jumpWord stands in the label of a connection to a jump host, before its name.
+const jumpWord = " jump "
+
 const (
 	// wireBuffer holds the packets of one read from the network: x/crypto/ssh
 	// reads 4 KiB at a time, and the version line byte by byte.
@@ -49,7 +65,9 @@ const (
 // sshWire is the transport below a client: it watches what passes without
 // understanding more than the first line.
 type sshWire struct {
+	// Immutable.
 	net.Conn
+	tell func(sshPhase) // of each phase, when it begins
 
 	// Owned by the reader.
 	in *bufio.Reader
@@ -71,8 +89,8 @@ type sshWire struct {
 	err      error // the first error of Read
 }
 
-func newSSHWire(conn net.Conn) *sshWire {
-	w := &sshWire{Conn: conn, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
+func newSSHWire(conn net.Conn, tell func(sshPhase)) *sshWire {
+	w := &sshWire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
 	w.advance(phaseBanner)
 	return w
 }
@@ -146,7 +164,11 @@ func (w *sshWire) failure() error {
 func (w *sshWire) advance(to sshPhase) {
 	for {
 		now := w.phase.Load()
-		if now >= int32(to) || w.phase.CompareAndSwap(now, int32(to)) {
+		if now >= int32(to) {
+			return
+		}
+		if w.phase.CompareAndSwap(now, int32(to)) {
+			w.tell(to)
 			return
 		}
 	}

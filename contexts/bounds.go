@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -13,6 +14,8 @@ import (
 type bounds struct {
 	Depth    int `cbor:"1,keyasint,omitempty"` // hops
 	Contexts int `cbor:"2,keyasint,omitempty"`
+	// Silence is how long the connect may go without progress; see bounded.
+	Silence time.Duration `cbor:"3,keyasint,omitempty"`
 }
 
 // depth is how many hops there may be below the new context, of which the tree

@@ -110,7 +110,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 		l.connecting--
 		l.childMu.Unlock()
 	}()
-	ctx, cancel := l.connectContext(ctx, m)
+	ctx, cancel := l.connectContext(ctx, m, b)
 	defer cancel()
 	release, err := l.takeContext(ctx)
 	if err != nil {
@@ -120,12 +120,17 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	n, err := l.divide(ctx, m, label, path, b)
 	if err != nil {
 		nameless(err, m)
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", err, cause)
-		}
-		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
+		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 	}
 	return n, nil
+}
+
+// withCause adds why ctx ended, where the error does not say it.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
 }
 
 // nameless takes the name of a hop off its error: the path that is put in front
@@ -136,30 +141,16 @@ func nameless(err error, m connect.Method) {
 	}
 }
 
-// connectContext bounds a connect: as withTimeout does where ctx has no
-// deadline, and by the end of this context.
-func (l *local) connectContext(ctx context.Context, m connect.Method) (context.Context, context.CancelFunc) {
-	ctx, timeout := l.withTimeout(ctx, m)
+// connectContext bounds a connect: as bounded does, and by the end of this context.
+func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) (context.Context, context.CancelFunc) {
+	ctx, _, stopped := l.bounded(ctx, m, b)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
-		timeout()
+		stopped()
 	}
-}
-
-// withTimeout bounds a connect that has no deadline by Config.ConnectTimeout, and
-// by what an image takes on a slow line beyond that.
-func (l *local) withTimeout(ctx context.Context, m connect.Method) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	limit := l.cfg.ConnectTimeout
-	if slow, ok := m.(connect.SlowMethod); ok {
-		limit += slow.ImageTime()
-	}
-	return context.WithTimeout(ctx, limit)
 }
 
 // open lets a method open its pipe, with the first stage at the other end. A far
@@ -183,10 +174,14 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 			options.Early = known.rung
 		}
 	}
+	p := progressOf(ctx)
+	p.here(options.Log, m)
+	options.Progress = p.note
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.Env{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: l.prompter(path), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Prompt: p.asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Phase: func(phase string) { p.note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv

@@ -58,7 +58,8 @@ type Config struct {
 	// of other contexts. Default: mitosis/packed in the user's cache directory.
 	PackedDir string
 
-	// ConnectTimeout bounds a Connect whose ctx has no deadline; on a line
+	// ConnectTimeout bounds how long nothing may move in a Connect whose ctx has no
+	// deadline: no phase ends, and nothing of the image is taken on the way. On a line
 	// that is slow (connect.SlowMethod) the time of an image comes on top. Default: 2
 	// minutes.
 	ConnectTimeout time.Duration

@@ -19,8 +19,10 @@ type HostConfig struct {
 	// reboots. Where it is negative, a use fails at once with ErrAway while the
 	// host is known to be away.
 	Wait time.Duration
-	// Attempt bounds one attempt to connect, questions to a person included.
-	// Default: 30 s.
+	// Attempt bounds how long nothing may move while the host is connected: no
+	// phase ends, and nothing of the image is taken on the way. An attempt in which
+	// something moves takes as long as that needs. A question to a person has to
+	// be answered in this time. Default: 30 s.
 	Attempt time.Duration
 	// MinDelay and MaxDelay bound the pauses between attempts. After a loss the
 	// first attempt is made at once; before the n-th after it there is a random
@@ -123,7 +125,10 @@ func (h *Host) Host(m connect.Method, cfg *HostConfig) *Host {
 func newHost(l *local, label string, via Target, m connect.Method, cfg *HostConfig) *Host {
 	h := &Host{l: l, label: label, cfg: cfg.withDefaults(), hang: (*Node).Close, changed: make(chan struct{})}
 	h.dial = func(ctx context.Context) (*Node, string, error) {
-		from, _, err := via.target(ctx)
+		// Another host is connected with a patience of its own.
+		reach, cancel := context.WithTimeout(ctx, h.cfg.Attempt)
+		from, _, err := via.target(reach)
+		cancel()
 		if err != nil {
 			return nil, "", err
 		}
@@ -327,9 +332,12 @@ func (h *Host) tellLocked() {
 // that is left to be closed, if any.
 func (h *Host) keep(ctx context.Context) (*Node, error) {
 	for failures := 0; ; {
-		attempt, cancel := context.WithTimeout(ctx, h.cfg.Attempt)
+		attempt, _, stop := withProgress(ctx, h.cfg.Attempt)
 		n, boot, err := h.dial(attempt)
-		cancel()
+		if err != nil {
+			err = withCause(attempt, err)
+		}
+		stop()
 		switch {
 		case ctx.Err() != nil:
 			return n, ErrClosed

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -230,6 +231,73 @@ func TestHostAttemptIsBounded(t *testing.T) {
 			t.Errorf("%d attempts, %v", len(f.attempts()), err)
 		}
 	})
+}
+
+// An attempt in which something moves is not given up, however long it takes; one that
+// stands still is, at any point.
+func TestHostAttemptIsASilence(t *testing.T) {
+	inFakeTime(t, HostConfig{Attempt: 5 * time.Second, Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+		const size = 2_100_000
+		dial := f.dial
+		send := func(ctx context.Context, until int64) error {
+			p := progressOf(ctx)
+			for sent := int64(0); sent < until; sent += 32 << 10 {
+				if !sleep(ctx, 4*time.Second) {
+					return context.Cause(ctx)
+				}
+				p.note(bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: sent, Size: size})
+			}
+			return nil
+		}
+		f.dial = func(ctx context.Context) (*Node, string, error) {
+			if len(f.attempts()) == 0 {
+				// The first stands still half-way.
+				_ = send(ctx, size/2)
+				dial(ctx)
+				<-ctx.Done()
+				return nil, "", context.Cause(ctx)
+			}
+			if err := send(ctx, size); err != nil {
+				return nil, "", err
+			}
+			return dial(ctx)
+		}
+		start := time.Now()
+		f.must()
+		if took := time.Since(start); len(f.attempts()) != 2 || took < 3*time.Minute || took > 8*time.Minute {
+			t.Errorf("%d attempts in %v", len(f.attempts()), took)
+		}
+	})
+}
+
+// What the pipe has taken of an image may take a while yet to arrive.
+func TestSilenceIsLongerBehindAnImage(t *testing.T) {
+	for name, c := range map[string]struct {
+		at   bootstrap.Progress
+		near bool
+		want time.Duration
+	}{
+		"under way":        {bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: 1 << 20, Size: 2 << 20}, false, 5 * time.Second},
+		"all of it":        {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, false, 69 * time.Second},
+		"on the same host": {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, true, 5 * time.Second},
+		"it has arrived":   {bootstrap.Progress{Phase: bootstrap.PhaseHello}, false, 5 * time.Second},
+		"a lie":            {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 1 << 62, Size: 1 << 62}, false, 5*time.Second + 1<<17*time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			ctx, p, stop := withProgress(t.Context(), 5*time.Second)
+			defer stop()
+			p.near = c.near
+			p.note(c.at)
+			<-ctx.Done()
+			if took := time.Since(start); took != c.want {
+				t.Errorf("%s: given up after %v, wanted %v", name, took, c.want)
+			}
+			if err := context.Cause(ctx); !connect.Temporary(err) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
 }
 
 func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {

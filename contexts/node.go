@@ -103,9 +103,10 @@ func (n *Node) gone() error {
 //
 // ctx bounds the connecting, all of its phases included, and is not the life
 // of the child: that ends with Close, or with its parent. Without a deadline
-// in ctx, Config.ConnectTimeout holds.
+// in ctx, Config.ConnectTimeout holds. A child that was made when ctx had just ended
+// is closed.
 //
-// Errors are *Error with the path and the phase; the classes of package
+// Errors are *Error with the path and the phase, whatever the depth; the classes of package
 // connect ([connect.ErrPassword], [connect.ErrHostKey] ...) are recognised by
 // errors.Is whatever the depth. [ErrNotInitialized] is returned in a program
 // that did not call Init.

@@ -15,28 +15,27 @@ type Facts = bootstrap.Facts
 // ladder stands there.
 type Offer = bootstrap.Offer
 
-var probeFunc = NewFunc("mitosis.probe", func(ctx context.Context, q connectRequest) (Offer, error) {
-	l := callOf(ctx).l
-	m, err := q.method()
-	if err != nil {
-		return Offer{}, err
-	}
-	offer, err := l.probe(ctx, m)
-	return offer, reasonOf(err)
-})
+var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *local, m connect.Method, b bounds) (*Offer, error) {
+	offer, err := l.probe(ctx, m, b)
+	return &offer, err
+}, func(*Offer) {})
 
 // Probe goes over a hop like Connect, but starts no child there: it returns
 // what one would have to live with, and how it would be started.
 func (n *Node) Probe(ctx context.Context, m connect.Method) (Offer, error) {
 	if n.id == n.self.id {
-		return n.self.probe(ctx, m)
+		return n.self.probe(ctx, m, bounds{})
 	}
-	return connecting(ctx, n.self, n, m, bounds{}, probeFunc)
+	offer, err := connecting(ctx, n.self, n, m, bounds{}, probeFunc)
+	if err != nil {
+		return Offer{}, err
+	}
+	return *offer, nil
 }
 
-func (l *local) probe(ctx context.Context, m connect.Method) (Offer, error) {
+func (l *local) probe(ctx context.Context, m connect.Method, b bounds) (Offer, error) {
 	path := joinPath(l.selfNode, m.Label())
-	ctx, cancel := l.connectContext(ctx, m)
+	ctx, cancel := l.connectContext(ctx, m, b)
 	defer cancel()
 	launch, carrier, err := l.open(ctx, m, path, true)
 	if err == nil {
@@ -46,5 +45,5 @@ func (l *local) probe(ctx context.Context, m connect.Method) (Offer, error) {
 		}
 	}
 	nameless(err, m)
-	return Offer{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: err}
+	return Offer{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +92,17 @@ func (d noDialer) DialContext(_ context.Context, network, addr string) (net.Conn
 	return nil, errors.New("not to be dialled")
 }
 
+// silentPort is one of the station's, where something listens and never says a word.
+func silentPort(t *testing.T) int {
+	t.Helper()
+	silent, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	return silent.Addr().(*net.TCPAddr).Port
+}
+
 // What can be wrong about a host, from the master and from a context on the way.
 func TestBadHosts(t *testing.T) {
 	lab.Require(t)
@@ -100,17 +112,8 @@ func TestBadHosts(t *testing.T) {
 	way := lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}, Files: map[string]string{
 		keyFile: key.Private, knownFile: target.KnownHosts(),
 	}})
-	// Something listens and never says a word.
-	silent, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	_, silentPort, _ := net.SplitHostPort(silent.Addr().String())
-	silentNumber, err := net.DefaultResolver.LookupPort(t.Context(), "tcp", silentPort)
-	if err != nil {
-		t.Fatal(err)
-	}
+	silentNumber := silentPort(t)
+	silentPort := strconv.Itoa(silentNumber)
 
 	self := master(t, nil)
 	hop := login(t, self, way, "deploy", key)

@@ -1,0 +1,86 @@
+package bootstrap
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Progress is how far a launch has come.
+type Progress struct {
+	Phase Phase
+	Rung  string // the one that is being tried; "" before there is one
+	// Sent of Size bytes of the image have been taken by the pipe, which hands them
+	// on as the way there allows. Size is 0 where no image is under way.
+	Sent, Size int64
+}
+
+// String is, for example, "sending the image by memfd-perl (1.2 of 2.1 MB)".
+func (p Progress) String() string {
+	s := string(p.Phase)
+	if p.Rung != "" && p.Phase != PhaseFirstStage {
+		s += " by " + p.Rung
+	}
+	switch of := ""; {
+	case p.Size <= 0:
+	case p.Phase != PhaseImage:
+		of = " of the image"
+		fallthrough
+	default:
+		s += fmt.Sprintf(" (%s of %s MB%s)", megabytes(p.Sent), megabytes(p.Size), of)
+	}
+	return s
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%d.%d", n/1e6, n%1e6/1e5) }
+
+// course keeps the progress of a launch. Everything may be called by any goroutine.
+type course struct {
+	// Immutable.
+	tell func(Progress) // may be nil; is called with mu held
+
+	mu  sync.Mutex
+	now Progress
+	// final is the progress when ctx ended: when the carrier closes, a far side that
+	// had waited for the end of its input may go on and say something.
+	final *Progress
+}
+
+func (c *course) change(f func(p *Progress)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.now
+	f(&c.now)
+	if c.tell != nil && c.now != before && c.final == nil {
+		c.tell(c.now)
+	}
+}
+
+func (c *course) reach(phase Phase) { c.change(func(p *Progress) { p.Phase = phase }) }
+func (c *course) try(rung string)   { c.change(func(p *Progress) { p.Rung = rung }) }
+
+// carry notes that an image of so many bytes is sent from now on; 0: that none is.
+func (c *course) carry(size int) {
+	c.change(func(p *Progress) { p.Sent, p.Size = 0, int64(size) })
+}
+
+func (c *course) sent(n int) { c.change(func(p *Progress) { p.Sent += int64(n) }) }
+
+// stop keeps the progress as it is for the error.
+func (c *course) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.final == nil {
+		now := c.now
+		c.final = &now
+	}
+}
+
+// end is the progress for the error.
+func (c *course) end() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.final != nil {
+		return *c.final
+	}
+	return c.now
+}

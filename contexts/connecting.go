@@ -1,0 +1,164 @@
+package contexts
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// A hop that another context makes is a sequence: how far it has come, as often as
+// that changes, and in the end what came of it. Its caller so knows the phase
+// whenever it gives up, or the context is lost.
+
+// connectRequest asks a context to connect.
+type connectRequest struct {
+	Method  []byte
+	Through *Node // the context whose connections the hop uses; nil: its own
+	Bounds  bounds
+	Within  time.Duration // what is left of the caller's time; 0: no bound
+}
+
+// method returns the hop as whoever asked for it meant it.
+func (q *connectRequest) method() (connect.Method, error) {
+	m, err := connect.Decode(q.Method)
+	if err != nil || q.Through == nil {
+		return m, err
+	}
+	t, ok := m.(connect.ThroughMethod)
+	if !ok {
+		return nil, fmt.Errorf("a hop of type %T goes through no other context", m)
+	}
+	return t.WithThrough(q.Through), nil
+}
+
+// A step is an item of the sequence.
+type step[Out any] struct {
+	Progress bootstrap.Progress `cbor:"1,keyasint,omitempty"`
+	Out      *Out               `cbor:"2,keyasint,omitempty"` // in the last one
+}
+
+// stepEvery is the least time between two steps that tell of bytes only.
+const stepEvery = 250 * time.Millisecond
+
+// newConnecting registers a function that does something with a method in another
+// context: connect or probe. undo takes back what came of it, where nobody is left
+// who would get it.
+func newConnecting[Out any](name string, do func(context.Context, *local, connect.Method, bounds) (*Out, error), undo func(*Out)) *SeqFunc[connectRequest, step[Out]] {
+	return NewSeqFunc(name, func(ctx context.Context, q connectRequest) iter.Seq2[step[Out], error] {
+		return func(yield func(step[Out], error) bool) {
+			l := callOf(ctx).l
+			m, err := q.method()
+			if err != nil {
+				yield(step[Out]{}, err)
+				return
+			}
+			if q.Within > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, q.Within)
+				defer cancel()
+			}
+			ctx, p, stop := l.bounded(ctx, m, q.Bounds)
+			defer stop()
+			var out *Out
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() {
+					if v := recover(); v != nil {
+						err = newPanicError(v)
+					}
+				}()
+				out, err = do(ctx, l, m, q.Bounds)
+			}()
+			var told bootstrap.Progress
+			listening := true
+			for listening && p.next(&told, done) {
+				if listening = yield(step[Out]{Progress: told}, nil); !listening {
+					stop()
+				}
+			}
+			<-done
+			switch {
+			case err != nil && listening:
+				yield(step[Out]{}, reasonOf(err))
+			case err == nil && (!listening || !yield(step[Out]{Out: out}, nil)):
+				undo(out)
+			}
+		}
+	})
+}
+
+// reasonOf takes off what this context said of where a hop failed: the caller
+// knows the same, and says it once.
+func reasonOf(err error) error {
+	if e, ok := err.(*Error); ok && e.Kind == core.KindConnect {
+		return e.Err
+	}
+	return err
+}
+
+// connecting has another context do something with a method.
+func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, b bounds, f *SeqFunc[connectRequest, step[Out]]) (*Out, error) {
+	fail := func(err error) (*Out, error) {
+		return nil, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
+	}
+	ctx, p, stop := l.bounded(ctx, m, b)
+	defer stop()
+	p.elsewhere(n)
+	q := connectRequest{Bounds: b}
+	q.Bounds.Silence = p.limit
+	if deadline, ok := ctx.Deadline(); ok {
+		q.Within = max(time.Until(deadline), 1)
+	}
+	var err error
+	if q.Through, err = l.throughOf(m); err != nil {
+		return fail(err)
+	}
+	if q.Method, err = connect.Encode(m); err != nil {
+		return fail(err)
+	}
+	defer l.letAsk(n.id)()
+	var out *Out
+	for s, err := range f.Call(ctx, n, q) {
+		if err != nil {
+			if e, ok := err.(*Error); ok {
+				err = e.Err
+			}
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%v: %w", p.at(), err)
+			}
+			return fail(err)
+		}
+		if out = s.Out; out == nil {
+			p.heard(s.Progress)
+		}
+	}
+	if out == nil {
+		return fail(core.ErrProtocol)
+	}
+	return out, nil
+}
+
+// letAsk lets a context ask for passwords until the returned function is called:
+// it does something for us that may need them.
+func (l *local) letAsk(id core.ID) (end func()) {
+	l.childMu.Lock()
+	defer l.childMu.Unlock()
+	l.prompting[id]++
+	return func() {
+		l.childMu.Lock()
+		defer l.childMu.Unlock()
+		if l.prompting[id]--; l.prompting[id] == 0 {
+			delete(l.prompting, id)
+		}
+	}
+}
+
+var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *local, m connect.Method, b bounds) (*Node, error) {
+	return l.connect(ctx, m, b)
+}, func(n *Node) { _ = n.Close() })

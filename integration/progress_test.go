@@ -1,0 +1,124 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// slowRate makes an image of several megabytes take many seconds, in bytes a second.
+const slowRate = 400 << 10
+
+// slowTarget is a host at the end of a slow line, and one that can log in there.
+func slowTarget(t *testing.T) (slow, way *lab.Running, key lab.ClientKey) {
+	t.Helper()
+	lab.Require(t)
+	key = lab.NewClientKey(t)
+	users := []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}
+	slow = start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}})
+	way = start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}, Files: map[string]string{
+		keyFile: key.Private, knownFile: slow.KnownHosts(),
+	}})
+	if err := slow.Shape(lab.Link{RTT: 20 * time.Millisecond, Rate: slowRate}); err != nil {
+		t.Fatal(err)
+	}
+	return slow, way, key
+}
+
+// A bound on an attempt is one on silence: an image that is under way for many times
+// as long is not sent anew, be it by our client or by ssh, from here or elsewhere.
+func TestSlowImageIsSentOnce(t *testing.T) {
+	t.Parallel()
+	slow, way, key := slowTarget(t)
+	self := master(t, nil)
+	far := login(t, self, way, "deploy", key)
+	openssh := connect.OpenSSH{
+		Host: slow.IP(), User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
+		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
+	}
+	for name, h := range map[string]*contexts.Host{
+		"from here":              self.Host(withKey(reach(t, slow, "deploy"), key), &contexts.HostConfig{Attempt: 2 * time.Second}),
+		"from elsewhere":         far.Host(onHosts(slow, "deploy"), &contexts.HostConfig{Attempt: 2 * time.Second}),
+		"by ssh, from elsewhere": far.Host(openssh, &contexts.HostConfig{Attempt: 2 * time.Second}),
+	} {
+		before := accepted(slow)
+		start := time.Now()
+		asked(t, h)
+		took := time.Since(start)
+		t.Logf("%s: %v", name, took)
+		if took < 4*time.Second {
+			t.Errorf("%s: the line is not slow enough to show anything: %v", name, took)
+		}
+		if n := accepted(slow) - before; n != 1 {
+			t.Errorf("%s: %d logins, wanted one", name, n)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// accepted is how many logins a host has seen.
+func accepted(host *lab.Running) int {
+	return len(regexp.MustCompile(`Accepted publickey`).FindAllString(host.SSHDLog(), -1))
+}
+
+// A connect that is given up says how far it had come, at a deadline as at an
+// interrupt, whichever context makes the hop.
+func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
+	t.Parallel()
+	slow, way, key := slowTarget(t)
+	self := master(t, nil)
+	far := login(t, self, way, "deploy", key)
+	farther := child(t, far, connect.Local{})
+	sending := regexp.MustCompile(`sending the image by memfd-\w+ \(\d+\.\d of \d+\.\d MB\)`)
+	for name, c := range map[string]struct {
+		from *contexts.Node
+		hop  connect.SSH
+	}{
+		"from here":          {self, withKey(reach(t, slow, "deploy"), key)},
+		"one hop away":       {far, onHosts(slow, "deploy")},
+		"two hops away":      {farther, onHosts(slow, "deploy")},
+		"probed, a hop away": {far, onHosts(slow, "deploy")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "probed, a hop away" {
+				// A listener that says nothing: the phase is one of the client's.
+				silent := c.hop
+				silent.Host, silent.Port = lab.StationIP, silentPort(t)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := c.from.Probe(ctx, silent)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatal(err)
+				}
+				told(t, err, "waiting for the server's version")
+				return
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			_, err := c.from.Connect(ctx, c.hop)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) || !sending.MatchString(err.Error()) {
+				t.Errorf("at the deadline: %v", err)
+			}
+			ctx, cancel = context.WithCancel(t.Context())
+			var late atomic.Bool
+			time.AfterFunc(3*time.Second, func() { late.Store(true); cancel() })
+			_, err = c.from.Connect(ctx, c.hop)
+			cancel()
+			if !late.Load() || !errors.Is(err, context.Canceled) || !sending.MatchString(err.Error()) {
+				t.Errorf("at the interrupt: %v", err)
+			}
+			t.Log(err)
+		})
+	}
+}
