@@ -8,7 +8,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -299,97 +298,4 @@ func (c carrierLink) Close() error { return errors.Join(c.ReadWriteCloser.Close(
 // ancestorsOfChild lists the ancestors of a child, nearest first.
 func (l *local) ancestorsOfChild() []core.ID {
 	return append([]core.ID{l.id}, l.ancestors...)
-}
-
-// Survivor tells of processes that Close could not end.
-type Survivor struct {
-	Path      string // the context that started them
-	Processes int
-}
-
-// survivorsError is nil where there are none.
-func survivorsError(path string, s []Survivor) error {
-	if len(s) == 0 {
-		return nil
-	}
-	var b strings.Builder
-	for i, v := range s {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%d of %s", v.Processes, v.Path)
-	}
-	return &Error{Op: "close", Path: path, Err: fmt.Errorf("processes survived: %s", b.String())}
-}
-
-// closeChildren closes all children side by side.
-func (l *local) closeChildren(budget time.Duration) []Survivor {
-	l.childMu.Lock()
-	children := make([]*child, 0, len(l.children))
-	for _, c := range l.children {
-		children = append(children, c)
-	}
-	l.childMu.Unlock()
-	var (
-		wg        sync.WaitGroup
-		mu        sync.Mutex
-		survivors []Survivor
-	)
-	for _, c := range children {
-		wg.Go(func() {
-			s := l.closeChild(c, budget)
-			mu.Lock()
-			survivors = append(survivors, s...)
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	return survivors
-}
-
-// closeChild asks a child to shut down, then closes its link, which ends it in
-// any case, and its carrier, which ends the tool.
-func (l *local) closeChild(c *child, budget time.Duration) []Survivor {
-	budget = max(budget, 100*time.Millisecond)
-	ctx, cancel := context.WithTimeout(l.sendCtx, budget)
-	defer cancel()
-	// The child's own budget is smaller, so that its report arrives.
-	survivors, err := shutdownFunc.Call(ctx, l.node(c.id), budget*4/5)
-	if err != nil && !errors.Is(err, ErrGone) {
-		l.log.Warn("a context did not shut down in order and is ended by force", "context", l.pathOf(c.id), "err", err)
-	}
-	c.link.Close(ErrClosed)
-	_ = c.carrier.Close()
-	return survivors
-}
-
-// closeNode closes a context other than this one: a child directly, others by
-// way of their parent, which holds the link.
-func (l *local) closeNode(n *Node) error {
-	if n.Err() != nil {
-		return nil
-	}
-	l.childMu.Lock()
-	c := l.children[n.id]
-	l.childMu.Unlock()
-	if c != nil {
-		survivors := l.closeChild(c, l.cfg.CloseTimeout)
-		<-n.life.done
-		return survivorsError(n.String(), survivors)
-	}
-	via := n.Via()
-	if via == nil || via.id == n.id {
-		return &Error{Op: "close", Path: n.String(), Err: ErrRefused}
-	}
-	ctx, cancel := context.WithTimeout(l.sendCtx, l.cfg.CloseTimeout+time.Second)
-	defer cancel()
-	survivors, err := closeFunc.Call(ctx, via, n.id)
-	if err != nil && !errors.Is(err, ErrGone) {
-		return &Error{Op: "close", Path: n.String(), Err: err}
-	}
-	select {
-	case <-n.life.done:
-	case <-ctx.Done():
-	}
-	return survivorsError(n.String(), survivors)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
@@ -18,33 +17,6 @@ import (
 var pingFunc = NewFunc("mitosis.ping", func(context.Context, struct{}) (struct{}, error) {
 	return struct{}{}, nil
 }, AllowDescendants)
-
-// shutdownFunc shuts a context down but for its link, which the parent closes
-// when it has read the report. It calls itself in the children, which a
-// package variable could not.
-var shutdownFunc *Func[time.Duration, []Survivor]
-
-func init() {
-	shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) ([]Survivor, error) {
-		c := callOf(ctx)
-		if c.l.id == core.Master {
-			return nil, ErrRefused
-		}
-		return c.l.shutdown(min(budget, time.Minute)), nil
-	})
-}
-
-// closeFunc closes a child of the context it is called in.
-var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) ([]Survivor, error) {
-	l := callOf(ctx).l
-	l.childMu.Lock()
-	c := l.children[id]
-	l.childMu.Unlock()
-	if c == nil {
-		return nil, ErrGone
-	}
-	return l.closeChild(c, l.cfg.CloseTimeout), nil
-})
 
 var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end chainEnd) (struct{}, error) {
 	c := callOf(ctx)

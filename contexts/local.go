@@ -310,28 +310,28 @@ var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the 
 // children closed, then the processes that were started from here. What all of
 // them logged and printed goes up ahead of the report of what did not end in time,
 // for which the router stays.
-func (l *local) shutdown(budget time.Duration) []Survivor {
+func (l *local) shutdown(budget time.Duration) closeReport {
 	deadline := time.Now().Add(budget)
 	l.callMu.Lock()
 	l.closing = true
 	l.callMu.Unlock()
 	l.cancel(errShutdown)
 	l.removeLeftovers()
-	survivors := l.closeChildren(time.Until(deadline))
+	report := l.closeChildren(below(time.Until(deadline)))
 	if !l.ownsProcess() {
 		// The processes of the master, and of a guest, are the user's.
-		return survivors
+		return report
 	}
 	l.tellOfLeft()
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
-		survivors = append(survivors, Survivor{Path: l.displayPath(), Processes: n})
+		report.Survivors = append(report.Survivors, Survivor{Path: l.displayPath(), Processes: n})
 	}
 	waitFor(&l.keeping, time.Until(deadline))
 	l.lastWords(ctx)
 	_ = l.router.Flush(ctx)
-	return survivors
+	return report
 }
 
 // killGrace is the time that processes have between SIGTERM and SIGKILL.
@@ -362,7 +362,8 @@ func (l *local) abandon() {
 // close ends the local context: in the master the whole tree.
 func (l *local) close() error {
 	l.closeOnce.Do(func() {
-		survivors := l.shutdown(l.cfg.CloseTimeout)
+		report := l.shutdown(l.cfg.CloseTimeout)
+		report.tell(l.log)
 		l.awaitCalls(callGrace)
 		l.endSend()
 		_ = l.router.Close(ErrClosed)
@@ -379,7 +380,7 @@ func (l *local) close() error {
 		for _, id := range left {
 			l.nodeLost(id, ErrClosed)
 		}
-		l.closeErr = survivorsError(l.displayPath(), survivors)
+		l.closeErr = report.failure(l.displayPath())
 	})
 	return l.closeErr
 }

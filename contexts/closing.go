@@ -1,0 +1,192 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// A tree is closed from the leaves up, all children of a context side by side, within
+// one budget: each context gives its children what it has but for the time of its
+// own report. When the budget is used up, the links to those that have not
+// answered are closed. That ends everything below them at once, without a word from
+// there. What had to be ended so is gathered on the way up, and said once.
+
+// Survivor tells of processes that Close could not end.
+type Survivor struct {
+	Path      string // the context that started them
+	Processes int
+}
+
+// closeReport is what came of the closing of a context.
+type closeReport struct {
+	Survivors []Survivor `cbor:"1,keyasint,omitempty"`
+	// Forced counts the contexts that did not shut down in order, those below them
+	// not included; First are some of them, with the reason.
+	Forced int      `cbor:"2,keyasint,omitempty"`
+	First  []string `cbor:"3,keyasint,omitempty"`
+}
+
+const (
+	// maxFirst bounds closeReport.First.
+	maxFirst = 3
+	// maxSurvivors bounds those that an error lists by name.
+	maxSurvivors = 20
+	// reportTime is kept of a budget for a report to be sent up.
+	reportTime = 200 * time.Millisecond
+	// leastBudget is what a context gets in any case.
+	leastBudget = 100 * time.Millisecond
+	// forceTime bounds, beyond its budget, the closing of a context by its parent: a
+	// tool that has to be killed takes half of it.
+	forceTime = 10 * time.Second
+)
+
+// below is the budget of those for whose reports there has to be time.
+func below(budget time.Duration) time.Duration { return budget - min(budget/5, reportTime) }
+
+// add adds the report of a context below.
+func (r *closeReport) add(other closeReport) {
+	for _, s := range other.Survivors {
+		r.Survivors = append(r.Survivors, Survivor{shown(s.Path), s.Processes})
+	}
+	r.Forced += max(other.Forced, 0)
+	for _, text := range other.First {
+		if len(r.First) < maxFirst {
+			r.First = append(r.First, shown(text))
+		}
+	}
+}
+
+// tell logs what had to be ended by force.
+func (r *closeReport) tell(log *slog.Logger) {
+	if r.Forced > 0 {
+		log.Warn("contexts did not shut down in order and were ended by force, with all below them",
+			"contexts", r.Forced, "first", strings.Join(r.First, "; "))
+	}
+}
+
+// failure is the error of Close, nil where nothing survived.
+func (r *closeReport) failure(path string) error {
+	if len(r.Survivors) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for i, v := range r.Survivors {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == maxSurvivors {
+			fmt.Fprintf(&b, "and more of %d other contexts", len(r.Survivors)-i)
+			break
+		}
+		fmt.Fprintf(&b, "%d of %s", v.Processes, v.Path)
+	}
+	return &Error{Op: "close", Path: path, Err: fmt.Errorf("processes survived: %s", b.String())}
+}
+
+// closeChildren closes all children side by side.
+func (l *local) closeChildren(budget time.Duration) (all closeReport) {
+	l.childMu.Lock()
+	children := make([]*child, 0, len(l.children))
+	for _, c := range l.children {
+		children = append(children, c)
+	}
+	l.childMu.Unlock()
+	var (
+		wg sync.WaitGroup
+		mu sync.Mutex
+	)
+	for _, c := range children {
+		wg.Go(func() {
+			r := l.closeChild(c, budget)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(r)
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// closeChild asks a child to shut down, then closes its link, which ends it in
+// any case, and its carrier, which ends the tool.
+func (l *local) closeChild(c *child, budget time.Duration) closeReport {
+	budget = max(budget, leastBudget)
+	ctx, cancel := context.WithTimeout(l.sendCtx, budget)
+	defer cancel()
+	report, err := shutdownFunc.Call(ctx, l.node(c.id), below(budget))
+	if err != nil && !errors.Is(err, ErrGone) {
+		report = closeReport{Forced: 1, First: []string{l.pathOf(c.id) + ": " + reasonWithoutCall(err).Error()}}
+	}
+	c.link.Close(ErrClosed)
+	_ = c.carrier.Close()
+	return report
+}
+
+// closeNode closes a context other than this one: a child directly, others by
+// way of their parent, which holds the link.
+func (l *local) closeNode(n *Node) error {
+	if n.Err() != nil {
+		return nil
+	}
+	l.childMu.Lock()
+	c := l.children[n.id]
+	l.childMu.Unlock()
+	if c != nil {
+		report := l.closeChild(c, l.cfg.CloseTimeout)
+		<-n.life.done
+		report.tell(l.log)
+		return report.failure(n.String())
+	}
+	via := n.Via()
+	if via == nil || via.id == n.id {
+		return &Error{Op: "close", Path: n.String(), Err: ErrRefused}
+	}
+	ctx, cancel := context.WithTimeout(l.sendCtx, l.cfg.CloseTimeout+forceTime)
+	defer cancel()
+	report, err := closeFunc.Call(ctx, via, n.id)
+	if err != nil && !errors.Is(err, ErrGone) {
+		return &Error{Op: "close", Path: n.String(), Err: err}
+	}
+	select {
+	case <-n.life.done:
+	case <-ctx.Done():
+	}
+	var all closeReport
+	all.add(report)
+	all.tell(l.log)
+	return all.failure(n.String())
+}
+
+// shutdownFunc shuts a context down but for its link, which the parent closes
+// when it has read the report. It calls itself in the children, which a
+// package variable could not.
+var shutdownFunc *Func[time.Duration, closeReport]
+
+func init() {
+	shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) (closeReport, error) {
+		c := callOf(ctx)
+		if c.l.id == core.Master {
+			return closeReport{}, ErrRefused
+		}
+		return c.l.shutdown(min(budget, time.Minute)), nil
+	})
+}
+
+// closeFunc closes a child of the context it is called in.
+var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) (closeReport, error) {
+	l := callOf(ctx).l
+	l.childMu.Lock()
+	c := l.children[id]
+	l.childMu.Unlock()
+	if c == nil {
+		return closeReport{}, ErrGone
+	}
+	return l.closeChild(c, l.cfg.CloseTimeout), nil
+})

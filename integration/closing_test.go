@@ -1,0 +1,116 @@
+//go:build linux
+
+package integration
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// byForce are the lines of a log about contexts that were ended by force.
+func byForce(j *journal) (lines []string) {
+	for line := range strings.Lines(j.String()) {
+		if strings.Contains(line, "by force") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// threeTiers makes a tree of 4 contexts below the master, and 6 below each of them.
+func threeTiers(t *testing.T, self *contexts.Node) (middle, leaves []*contexts.Node) {
+	t.Helper()
+	middle = all(t, self, make200()[:4])
+	for _, n := range middle {
+		leaves = append(leaves, all(t, n, make200()[:6])...)
+	}
+	return middle, leaves
+}
+
+// freeze stops the process of a context, which then answers nobody.
+func freeze(t *testing.T, n *contexts.Node) {
+	t.Helper()
+	id, err := whoami.Call(t.Context(), n, struct{}{})
+	if err == nil {
+		err = syscall.Kill(id.PID, syscall.SIGSTOP)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// However many contexts don't end in order, at whatever depth, one line tells of them,
+// and they take one budget and not one each, or one for each tier.
+func TestStuckTreeClosesOnceAndForAll(t *testing.T) {
+	children := childProcesses(t)
+	log, j := newJournal(t)
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, CloseTimeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle, leaves := threeTiers(t, self)
+	for _, n := range leaves {
+		freeze(t, n)
+	}
+	start := time.Now()
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("closed in %v", time.Since(start))
+	for _, n := range append(middle, leaves...) {
+		expectEnd(t, n)
+	}
+	lines := byForce(j)
+	if len(lines) != 1 || !strings.Contains(lines[0], "local") {
+		t.Errorf("%d lines tell of force, wanted one: %q", len(lines), lines)
+	}
+	eventually(t, patience, "no process is left", func() bool { return childProcesses(t) == children })
+}
+
+// The same for one branch, by its parent and by somebody further up: each time one line, and
+// the rest of the tree does not notice.
+func TestStuckBranchIsClosed(t *testing.T) {
+	log, j := newJournal(t)
+	self := master(t, &contexts.Config{Log: log, CloseTimeout: 2 * time.Second})
+	middle, leaves := threeTiers(t, self)
+	freeze(t, leaves[0])
+	if err := leaves[0].Close(); err != nil { // by way of its parent
+		t.Error(err)
+	}
+	if lines := byForce(j); len(lines) != 1 || !strings.Contains(lines[0], "contexts=1 ") {
+		t.Errorf("wanted one line about one context: %q", lines)
+	}
+	freeze(t, leaves[1])
+	freeze(t, leaves[2])
+	if err := middle[0].Close(); err != nil { // with all below it
+		t.Error(err)
+	}
+	if lines := byForce(j); len(lines) != 2 {
+		t.Errorf("wanted two lines: %q", lines)
+	}
+	for _, n := range leaves[:6] {
+		expectEnd(t, n)
+	}
+	everyone(t, append(middle[1:], leaves[6:]...))
+}
+
+// A tree in which everybody works ends in order, and nothing is said.
+func TestWideTreeClosesInOrder(t *testing.T) {
+	log, j := newJournal(t)
+	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, CloseTimeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle, leaves := threeTiers(t, self)
+	everyone(t, append(middle, leaves...))
+	if err := self.Close(); err != nil {
+		t.Error(err)
+	}
+	if lines := byForce(j); len(lines) != 0 {
+		t.Errorf("%q", lines)
+	}
+}
