@@ -178,12 +178,12 @@ func (d *sshDial) attempt(ctx context.Context, s *SSH, set *sshSettings, via *ss
 	}
 	verifier.direct = via == nil && set.proxyCommand == "" && s.Through == nil
 	verifier.whose, verifier.log = d.env.Where, d.env.Log
-	d.tell(phaseDial)
 	release, err := d.wait(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
 	}
 	defer release()
+	d.tell(phaseDial)
 
 	early, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -22,10 +22,14 @@ const (
 	phaseExchange                 // from then on
 )
 
+// PhaseDial is what Env.Phase is told while a network connection is opened: until then
+// nobody has answered.
+const PhaseDial = "dial"
+
 func (p sshPhase) String() string {
 	switch p {
 	case phaseDial:
-		return "dial"
+		return PhaseDial
 	case phaseBanner:
 		return "waiting for the server's version"
 	case phaseKeys:

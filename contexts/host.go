@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -22,12 +21,15 @@ type HostConfig struct {
 	// Attempt bounds how long nothing may move while the host is connected: no
 	// phase ends, and nothing of the image is taken on the way. An attempt in which
 	// something moves takes as long as that needs. A question to a person has to
-	// be answered in this time. Default: 30 s.
+	// be answered in this time. A dial that nobody answers is given up, and made again,
+	// after 10 s. Default: 30 s.
 	Attempt time.Duration
-	// MinDelay and MaxDelay bound the pauses between attempts. After a loss the
-	// first attempt is made at once; before the n-th after it there is a random
-	// pause of up to MinDelay times 2 to the power of n-1, so that many who lost
-	// the same host do not all come back at the same time. Defaults: 500 ms, 30 s.
+	// MinDelay and MaxDelay bound the pauses between attempts, which are random, so
+	// that many who lost the same host do not all come back at the same time. After
+	// a loss the first attempt is made at once. Where nobody answers, the pause is at most a
+	// quarter of the time that the host has been away: it is found soon after it is
+	// back. Where somebody does and it fails all the same, the n-th pause is at most
+	// MinDelay times 2 to the power of n-1. Defaults: 500 ms, 30 s.
 	MinDelay, MaxDelay time.Duration
 
 	// MaxDepth bounds how many hops below the host's context there may be,
@@ -331,8 +333,11 @@ func (h *Host) tellLocked() {
 // rather than lost, or there is no point in going on. It returns the context
 // that is left to be closed, if any.
 func (h *Host) keep(ctx context.Context) (*Node, error) {
-	for failures := 0; ; {
-		attempt, _, stop := withProgress(ctx, h.cfg.Attempt)
+	var p pauses
+	p.begin()
+	for {
+		attempt, at, stop := withProgress(ctx, h.cfg.Attempt)
+		at.again = true
 		n, boot, err := h.dial(attempt)
 		if err != nil {
 			err = withCause(attempt, err)
@@ -343,7 +348,9 @@ func (h *Host) keep(ctx context.Context) (*Node, error) {
 			return n, ErrClosed
 		case err == nil:
 			born := time.Now()
-			h.here(n, boot)
+			if away := h.here(n, boot); away > 0 {
+				h.l.log.Warn("a host is back", "host", h.label, "after", away.Round(time.Millisecond))
+			}
 			select {
 			case <-n.Done():
 			case <-ctx.Done():
@@ -355,16 +362,20 @@ func (h *Host) keep(ctx context.Context) (*Node, error) {
 			h.away(err)
 			h.l.log.Warn("a host was lost and is being connected again", "host", h.label, "err", err)
 			// What dies as soon as it is born is no success.
-			if failures++; time.Since(born) >= h.cfg.MinDelay {
-				failures = 0
+			if time.Since(born) >= h.cfg.MinDelay {
+				p.begin()
+			} else {
+				p.died()
 			}
 		case lasts(err, h.wasThere()):
 			return nil, err
 		default:
 			h.away(err)
-			failures++
+			p.failed(nobodyAnswers(err, at.at()))
 		}
-		if !sleep(ctx, h.pause(failures)) {
+		pause := p.next(&h.cfg)
+		h.l.log.Debug("a host is connected again after a pause", "host", h.label, "pause", pause, "err", err)
+		if !sleep(ctx, pause) {
 			return nil, ErrClosed
 		}
 	}
@@ -377,13 +388,17 @@ func (h *Host) wasThere() bool {
 	return h.births > 0
 }
 
-// here notes that the host is there.
-func (h *Host) here(n *Node, boot string) {
+// here notes that the host is there, and returns for how long it was lost.
+func (h *Host) here(n *Node, boot string) (away time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.err != nil && h.births > 0 {
+		away = time.Since(h.since)
+	}
 	h.node, h.boot, h.err = n, boot, nil
 	h.births++
 	h.tellLocked()
+	return away
 }
 
 // away notes that the host is not there, and why.
@@ -404,22 +419,6 @@ func (h *Host) reason(err error) error {
 		return reasonOf(err)
 	}
 	return err
-}
-
-// pause is the time to the next attempt after so many that failed.
-func (h *Host) pause(failures int) time.Duration {
-	if failures == 0 {
-		return 0
-	}
-	most := h.cfg.MinDelay
-	for range failures - 1 {
-		if most >= h.cfg.MaxDelay/2 {
-			most = h.cfg.MaxDelay
-			break
-		}
-		most *= 2
-	}
-	return rand.N(min(most, h.cfg.MaxDelay) + 1)
 }
 
 // sleep reports whether the time passed before ctx ended.

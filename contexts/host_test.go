@@ -173,6 +173,93 @@ func TestHostPausesAreJitteredAndBounded(t *testing.T) {
 	})
 }
 
+// A host is found within a quarter of the time that it was away, and a little: also
+// if it was lost before, had been away for long then, and died at birth in between.
+func TestHostIsFoundSoonAfterItIsBack(t *testing.T) {
+	inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+		f.must()
+		for range 10 {
+			for _, away := range []time.Duration{time.Second, 10 * time.Second, 40 * time.Second, 90 * time.Second} {
+				f.change(func() { f.down = connect.ErrRefused })
+				f.later(away, func() { f.down = nil })
+				f.lose(ErrGone)
+				synctest.Wait()
+				start := time.Now()
+				f.must()
+				if took, most := time.Since(start), away+away*3/10+time.Second; took < away || took > most {
+					t.Errorf("back after %v, away for %v, wanted at most %v", took, away, most)
+				}
+				f.change(func() { f.down = connect.ErrRefused })
+				f.later(10*time.Second, func() { f.down = nil })
+				f.lose(ErrGone) // at birth
+				synctest.Wait()
+				start = time.Now()
+				f.must()
+				if took := time.Since(start); took > 14*time.Second {
+					t.Errorf("back after %v, away for 10s once more after %v", took, away)
+				}
+				time.Sleep(time.Minute)
+			}
+		}
+		if n := len(f.attempts()); n > 3000 {
+			t.Errorf("%d attempts", n)
+		}
+	})
+}
+
+// A machine that boots takes no connection for a minute, and does not say so. It is asked
+// often enough to be found soon after.
+func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
+	inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+		f.must()
+		time.Sleep(time.Minute)
+		var up time.Time // when it answers again
+		dial := f.dial
+		f.dial = func(ctx context.Context) (*Node, string, error) {
+			progressOf(ctx).note(bootstrap.Progress{Phase: connect.PhaseDial})
+			// As the kernel asks: the answer comes to the first question after the start.
+			began := time.Now()
+			for _, asked := range []time.Duration{0, 1, 3, 7, 15, 31, 63} {
+				if !sleep(ctx, time.Until(began.Add(asked*time.Second))) {
+					return nil, "", context.Cause(ctx)
+				}
+				if time.Now().After(up) {
+					return dial(ctx)
+				}
+			}
+			return nil, "", connect.ErrTimeout
+		}
+		for _, down := range []time.Duration{20 * time.Second, 40 * time.Second, 61 * time.Second, 100 * time.Second} {
+			up = time.Now().Add(down)
+			start := time.Now()
+			f.lose(ErrGone)
+			synctest.Wait()
+			f.must()
+			if took, most := time.Since(start), down+down*3/10+5*time.Second; took < down || took > most {
+				t.Errorf("back after %v, down for %v, wanted at most %v", took, down, most)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// Where somebody answers, and fails, each attempt is a login: there are few of them.
+func TestHostThatAnswersIsNotAskedOften(t *testing.T) {
+	for _, reason := range []error{connect.ErrEOF, connect.ErrPermission} {
+		inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+			f.must()
+			f.change(func() { f.down = reason })
+			f.lose(ErrGone)
+			time.Sleep(time.Minute)
+			if n := len(f.attempts()); n > 20 {
+				t.Errorf("%v: %d attempts within a minute", reason, n)
+			}
+			f.change(func() { f.down = nil })
+			f.must()
+		})
+	}
+}
+
 func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
 	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
 		for range 20 {

@@ -30,6 +30,7 @@ type progress struct {
 	log   *slog.Logger // told of each phase; nil: nobody is
 	grace time.Duration
 	near  bool // what is written is read on this host
+	again bool // another attempt will be made
 	over  bool
 	timer *time.Timer // fires where nothing has moved; nil without a limit
 }
@@ -37,6 +38,11 @@ type progress struct {
 // slowestWay is how fast, in bytes a second, an image is bound to move that the pipe
 // has taken. The ssh program, and servers, take 2 MiB at once, whatever the line.
 const slowestWay = 32 << 10
+
+// dialSilence bounds a dial that will be repeated. A system that is not answered asks
+// after 1, 3, 7, 15 and 31 s: of a machine that is back, the later it asks the later
+// it hears.
+const dialSilence = 10 * time.Second
 
 // farGrace is how much longer than the context that makes a hop we wait for it to
 // give up: it knows more to say.
@@ -111,7 +117,11 @@ func (p *progress) awaitLocked() {
 	if p.timer == nil {
 		return
 	}
-	limit := p.limit + p.grace
+	limit := p.limit
+	if p.again && p.now.Phase == connect.PhaseDial {
+		limit = min(limit, dialSilence)
+	}
+	limit += p.grace
 	if size := p.now.Size; size > 0 && p.now.Sent >= size && !p.near {
 		limit += time.Duration(min(size, 1<<32)) * time.Second / slowestWay
 	}

@@ -77,7 +77,8 @@ func servers(host *lab.Running) (pids []int) {
 }
 
 func sshdRestarts(t *testing.T, host *lab.Running, hop connect.SSH) {
-	self := master(t, nil)
+	log, j := newJournal(t)
+	self := master(t, &contexts.Config{Log: log})
 	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
 	first := asked(t, waiting)
 	asked(t, failing)
@@ -94,6 +95,12 @@ func sshdRestarts(t *testing.T, host *lab.Running, hop connect.SSH) {
 		t.Errorf("%+v before, %+v now", first, id)
 	}
 	asked(t, failing)
+	// Both have told of the loss, and of its end, at one level.
+	for _, line := range []string{`level=WARN msg="a host was lost and`, `level=WARN msg="a host is back" host=`} {
+		if n := strings.Count(j.String(), line); n < 2 {
+			t.Errorf("%d times %q, wanted it of each host", n, line)
+		}
+	}
 }
 
 func networkBreaks(t *testing.T, host *lab.Running, hop connect.SSH) {
