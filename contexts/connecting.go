@@ -83,6 +83,10 @@ func newConnecting[Out any](name string, do func(context.Context, *local, connec
 				}
 			}
 			<-done
+			if err == nil && ctx.Err() != nil {
+				undo(out)
+				err = context.Cause(ctx)
+			}
 			switch {
 			case err != nil && listening:
 				yield(step[Out]{}, reasonOf(err))

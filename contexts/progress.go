@@ -39,6 +39,10 @@ type progress struct {
 // has taken. The ssh program, and servers, take 2 MiB at once, whatever the line.
 const slowestWay = 32 << 10
 
+// largestImage, in bytes, bounds the time that another context can make us wait with
+// that. It may also go on to tell of steps: a hop that it makes is in its hands.
+const largestImage = 64 << 20
+
 // dialSilence bounds a dial that will be repeated. A system that is not answered asks
 // after 1, 3, 7, 15 and 31 s: of a machine that is back, the later it asks the later
 // it hears.
@@ -123,7 +127,7 @@ func (p *progress) awaitLocked() {
 	}
 	limit += p.grace
 	if size := p.now.Size; size > 0 && p.now.Sent >= size && !p.near {
-		limit += time.Duration(min(size, 1<<32)) * time.Second / slowestWay
+		limit += time.Duration(min(size, largestImage)) * time.Second / slowestWay
 	}
 	p.timer.Reset(limit)
 }

@@ -1,0 +1,234 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// played is a hop that another context makes as the test has it do.
+var played struct {
+	sync.Mutex
+	do     func(ctx context.Context, p *progress) (*int, error)
+	undone int
+}
+
+var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _ *local, _ connect.Method, _ bounds) (*int, error) {
+	played.Lock()
+	do := played.do
+	played.Unlock()
+	return do(ctx, progressOf(ctx))
+}, func(*int) {
+	played.Lock()
+	defer played.Unlock()
+	played.undone++
+})
+
+// elsewhere plays a hop in fake time, made by a child of the test's master.
+func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*int, error), test func(t *testing.T, self inside, far *Node)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		played.Lock()
+		played.do, played.undone = do, 0
+		played.Unlock()
+		self := insideMaster(t)
+		far := self.child("far")
+		test(t, self, self.node(far.id))
+		time.Sleep(5 * time.Minute) // whatever hangs comes to its end
+	})
+}
+
+func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*int, error) {
+	return connecting(ctx, self.local, far, connect.Local{}, b, playedForTest)
+}
+
+var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, Rung: bootstrap.RungPerl, Sent: 1_200_000, Size: 2_100_000}
+
+// The far context hangs, and the caller knows all the same how far it had come.
+func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
+	hangs := func(ctx context.Context, p *progress) (*int, error) {
+		p.note(underWay)
+		<-ctx.Done()
+		time.Sleep(time.Minute)
+		return nil, errors.New("too late")
+	}
+	elsewhere(t, hangs, func(t *testing.T, self inside, far *Node) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := hopElsewhere(ctx, self, far, bounds{})
+		if want := "connect far/local: sending the image by memfd-perl (1.2 of 2.1 MB): context deadline exceeded"; err == nil || err.Error() != want {
+			t.Errorf("%v, wanted %q", err, want)
+		}
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 5*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, stop)
+		_, err = hopElsewhere(ctx, self, far, bounds{})
+		if want := "(1.2 of 2.1 MB): context canceled"; err == nil || !strings.HasSuffix(err.Error(), want) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, wanted %q", err, want)
+		}
+	})
+}
+
+// A bound on silence holds where the hop is made. Its own error is worth waiting for,
+// but not for ever.
+func TestSilenceElsewhere(t *testing.T) {
+	for name, c := range map[string]struct {
+		deaf bool
+		want time.Duration
+		text string
+	}{
+		"gives up by itself": {false, 15 * time.Second, "what the far side said"},
+		"hangs":              {true, 15*time.Second + farGrace, "sending the image by memfd-perl (1.2 of 2.1 MB)"},
+	} {
+		stands := func(ctx context.Context, p *progress) (*int, error) {
+			for i := range 3 {
+				now := underWay
+				now.Sent -= int64(2 - i)
+				time.Sleep(4 * time.Second)
+				p.note(now)
+			}
+			time.Sleep(3 * time.Second)
+			p.note(bootstrap.Progress{Phase: underWay.Phase, Rung: underWay.Rung, Sent: underWay.Sent, Size: underWay.Size + 1})
+			if c.deaf {
+				time.Sleep(time.Minute)
+			}
+			<-ctx.Done()
+			return nil, fmt.Errorf("what the far side said: %w", context.Cause(ctx))
+		}
+		elsewhere(t, stands, func(t *testing.T, self inside, far *Node) {
+			start := time.Now()
+			_, err := hopElsewhere(t.Context(), self, far, bounds{Silence: 5 * time.Second})
+			took := time.Since(start) - 5*time.Second
+			if !connect.Temporary(err) || !errors.Is(err, connect.ErrTimeout) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%s: %v", name, err)
+			}
+			// The last step may have been told a little late.
+			if took < c.want || took > c.want+stepEvery {
+				t.Errorf("%s: it took 5s and %v, wanted %v", name, took, c.want)
+			}
+		})
+	}
+}
+
+// Another context can say what it likes: it can't paint over a terminal, and does
+// not make long errors.
+func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
+	for name, said := range map[string]bootstrap.Progress{
+		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#‮", Rung: "\x9b31m\xff"},
+		"a long text":        {Phase: bootstrap.Phase(strings.Repeat("x", 1<<20)), Rung: strings.Repeat("y", 1<<20)},
+		"no numbers":         {Phase: bootstrap.PhaseImage, Sent: -1 << 63, Size: -1},
+		"large numbers":      {Phase: bootstrap.PhaseImage, Sent: 1<<63 - 1, Size: 1<<63 - 1},
+	} {
+		elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+			p.note(said)
+			<-ctx.Done()
+			time.Sleep(time.Minute)
+			return nil, nil
+		}, func(t *testing.T, self inside, far *Node) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := hopElsewhere(ctx, self, far, bounds{})
+			if !errors.Is(err, context.DeadlineExceeded) || len(err.Error()) > 3*maxPhase {
+				t.Errorf("%s: %d bytes, %.100q", name, len(err.Error()), err)
+			}
+			for _, r := range err.Error() {
+				if !unicode.IsPrint(r) {
+					t.Errorf("%s: %q is in %q", name, r, err)
+				}
+			}
+		})
+	}
+}
+
+// Steps that tell of bytes come a few times a second, those of phases at once.
+func TestStepsAreFew(t *testing.T) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+		for i := range 10_000 {
+			now := underWay
+			now.Sent = int64(i)
+			p.note(now)
+			time.Sleep(time.Millisecond)
+		}
+		p.note(bootstrap.Progress{Phase: bootstrap.PhaseHello})
+		time.Sleep(time.Second)
+		return new(7), nil
+	}, func(t *testing.T, self inside, far *Node) {
+		var phases []bootstrap.Phase
+		steps := 0
+		method, err := connect.Encode(connect.Local{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s, err := range playedForTest.Call(t.Context(), far, connectRequest{Method: method}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if steps++; s.Out == nil && (len(phases) == 0 || phases[len(phases)-1] != s.Progress.Phase) {
+				phases = append(phases, s.Progress.Phase)
+			}
+		}
+		if most := int(10*time.Second/stepEvery) + 5; steps > most || steps < 10 {
+			t.Errorf("%d steps, wanted at most %d", steps, most)
+		}
+		if len(phases) != 2 || phases[1] != bootstrap.PhaseHello {
+			t.Errorf("%q", phases)
+		}
+	})
+}
+
+// What came of a hop that nobody waits for any more is taken back.
+func TestLateHopIsUndone(t *testing.T) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+		<-ctx.Done()
+		return new(7), nil
+	}, func(t *testing.T, self inside, far *Node) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := hopElsewhere(ctx, self, far, bounds{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		played.Lock()
+		defer played.Unlock()
+		if played.undone != 1 {
+			t.Errorf("undone %d times, wanted once", played.undone)
+		}
+	})
+	elsewhere(t, func(context.Context, *progress) (*int, error) { return new(7), nil }, func(t *testing.T, self inside, far *Node) {
+		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || *n != 7 {
+			t.Errorf("%v, %v", n, err)
+		}
+		time.Sleep(time.Second)
+		played.Lock()
+		defer played.Unlock()
+		if played.undone != 0 {
+			t.Error("what was waited for is undone")
+		}
+	})
+}
+
+// A method that panics is an error of the call, and the context lives on.
+func TestPanicElsewhere(t *testing.T) {
+	elsewhere(t, func(context.Context, *progress) (*int, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
+		_, err := hopElsewhere(t.Context(), self, far, bounds{})
+		if p, ok := errors.AsType[*core.PanicError](err); !ok || p.Value != "no method at all" || !strings.Contains(p.Stack, "connecting_test.go") {
+			t.Errorf("%v", err)
+		}
+		if _, err := far.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
