@@ -37,10 +37,14 @@ func (q *connectRequest) method() (connect.Method, error) {
 }
 
 // A step is an item of the sequence.
-type step[Out any] struct {
+type step struct {
 	Progress bootstrap.Progress `cbor:"1,keyasint,omitempty"`
-	Out      *Out               `cbor:"2,keyasint,omitempty"` // in the last one
+	// In the last one, either of the two: what was connected, or found by a probe.
+	Node  *Node  `cbor:"2,keyasint,omitempty"`
+	Offer *Offer `cbor:"3,keyasint,omitempty"`
 }
+
+func (s *step) isLast() bool { return s.Node != nil || s.Offer != nil }
 
 // stepEvery is the least time between two steps that tell of bytes only.
 const stepEvery = 250 * time.Millisecond
@@ -48,13 +52,15 @@ const stepEvery = 250 * time.Millisecond
 // newConnecting registers a function that does something with a method in another
 // context: connect or probe. undo takes back what came of it, where nobody is left
 // who would get it.
-func newConnecting[Out any](name string, do func(context.Context, *local, connect.Method, bounds) (*Out, error), undo func(*Out)) *SeqFunc[connectRequest, step[Out]] {
-	return NewSeqFunc(name, func(ctx context.Context, q connectRequest) iter.Seq2[step[Out], error] {
-		return func(yield func(step[Out], error) bool) {
+//
+//go:noinline
+func newConnecting(name string, do func(context.Context, *local, connect.Method, bounds) (step, error), undo func(step)) *SeqFunc[connectRequest, step] {
+	return NewSeqFunc(name, func(ctx context.Context, q connectRequest) iter.Seq2[step, error] {
+		return func(yield func(step, error) bool) {
 			l := callOf(ctx).l
 			m, err := q.method()
 			if err != nil {
-				yield(step[Out]{}, err)
+				yield(step{}, err)
 				return
 			}
 			if q.Within > 0 {
@@ -64,7 +70,7 @@ func newConnecting[Out any](name string, do func(context.Context, *local, connec
 			}
 			ctx, p, stop := l.bounded(ctx, m, q.Bounds)
 			defer stop()
-			var out *Out
+			var last step
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -73,25 +79,25 @@ func newConnecting[Out any](name string, do func(context.Context, *local, connec
 						err = newPanicError(v)
 					}
 				}()
-				out, err = do(ctx, l, m, q.Bounds)
+				last, err = do(ctx, l, m, q.Bounds)
 			}()
 			var told bootstrap.Progress
 			listening := true
 			for listening && p.next(&told, done) {
-				if listening = yield(step[Out]{Progress: told}, nil); !listening {
+				if listening = yield(step{Progress: told}, nil); !listening {
 					stop()
 				}
 			}
 			<-done
 			if err == nil && ctx.Err() != nil {
-				undo(out)
+				undo(last)
 				err = context.Cause(ctx)
 			}
 			switch {
 			case err != nil && listening:
-				yield(step[Out]{}, reasonOf(err))
-			case err == nil && (!listening || !yield(step[Out]{Out: out}, nil)):
-				undo(out)
+				yield(step{}, reasonOf(err))
+			case err == nil && (!listening || !yield(last, nil)):
+				undo(last)
 			}
 		}
 	})
@@ -107,9 +113,9 @@ func reasonOf(err error) error {
 }
 
 // connecting has another context do something with a method.
-func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Method, b bounds, f *SeqFunc[connectRequest, step[Out]]) (*Out, error) {
-	fail := func(err error) (*Out, error) {
-		return nil, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
+func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b bounds, f *SeqFunc[connectRequest, step]) (step, error) {
+	fail := func(err error) (step, error) {
+		return step{}, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
 	}
 	ctx, p, stop := l.bounded(ctx, m, b)
 	defer stop()
@@ -127,7 +133,7 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 		return fail(err)
 	}
 	defer l.letAsk(n.id)()
-	var out *Out
+	var last step
 	for s, err := range f.Call(ctx, n, q) {
 		if err != nil {
 			if e, ok := err.(*Error); ok {
@@ -138,14 +144,14 @@ func connecting[Out any](ctx context.Context, l *local, n *Node, m connect.Metho
 			}
 			return fail(err)
 		}
-		if out = s.Out; out == nil {
+		if last = s; !s.isLast() {
 			p.heard(s.Progress)
 		}
 	}
-	if out == nil {
+	if !last.isLast() {
 		return fail(core.ErrProtocol)
 	}
-	return out, nil
+	return last, nil
 }
 
 // letAsk lets a context ask for passwords until the returned function is called:
@@ -163,6 +169,7 @@ func (l *local) letAsk(id core.ID) (end func()) {
 	}
 }
 
-var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *local, m connect.Method, b bounds) (*Node, error) {
-	return l.connect(ctx, m, b)
-}, func(n *Node) { _ = n.Close() })
+var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *local, m connect.Method, b bounds) (step, error) {
+	n, err := l.connect(ctx, m, b)
+	return step{Node: n}, err
+}, func(s step) { _ = s.Node.Close() })

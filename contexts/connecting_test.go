@@ -19,23 +19,24 @@ import (
 // played is a hop that another context makes as the test has it do.
 var played struct {
 	sync.Mutex
-	do     func(ctx context.Context, p *progress) (*int, error)
+	do     func(ctx context.Context, p *progress) (*Offer, error)
 	undone int
 }
 
-var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _ *local, _ connect.Method, _ bounds) (*int, error) {
+var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _ *local, _ connect.Method, _ bounds) (step, error) {
 	played.Lock()
 	do := played.do
 	played.Unlock()
-	return do(ctx, progressOf(ctx))
-}, func(*int) {
+	offer, err := do(ctx, progressOf(ctx))
+	return step{Offer: offer}, err
+}, func(step) {
 	played.Lock()
 	defer played.Unlock()
 	played.undone++
 })
 
 // elsewhere plays a hop in fake time, made by a child of the test's master.
-func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*int, error), test func(t *testing.T, self inside, far *Node)) {
+func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*Offer, error), test func(t *testing.T, self inside, far *Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		played.Lock()
@@ -48,15 +49,16 @@ func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*int, er
 	})
 }
 
-func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*int, error) {
-	return connecting(ctx, self.local, far, connect.Local{}, b, playedForTest)
+func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*Offer, error) {
+	last, err := connecting(ctx, self.local, far, connect.Local{}, b, playedForTest)
+	return last.Offer, err
 }
 
 var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, Rung: bootstrap.RungPerl, Sent: 1_200_000, Size: 2_100_000}
 
 // The far context hangs, and the caller knows all the same how far it had come.
 func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
-	hangs := func(ctx context.Context, p *progress) (*int, error) {
+	hangs := func(ctx context.Context, p *progress) (*Offer, error) {
 		p.note(underWay)
 		<-ctx.Done()
 		time.Sleep(time.Minute)
@@ -93,7 +95,7 @@ func TestSilenceElsewhere(t *testing.T) {
 		"gives up by itself": {false, 15 * time.Second, "what the far side said"},
 		"hangs":              {true, 15*time.Second + farGrace, "sending the image by memfd-perl (1.2 of 2.1 MB)"},
 	} {
-		stands := func(ctx context.Context, p *progress) (*int, error) {
+		stands := func(ctx context.Context, p *progress) (*Offer, error) {
 			for i := range 3 {
 				now := underWay
 				now.Sent -= int64(2 - i)
@@ -132,7 +134,7 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 		"no numbers":         {Phase: bootstrap.PhaseImage, Sent: -1 << 63, Size: -1},
 		"large numbers":      {Phase: bootstrap.PhaseImage, Sent: 1<<63 - 1, Size: 1<<63 - 1},
 	} {
-		elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+		elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
 			p.note(said)
 			<-ctx.Done()
 			time.Sleep(time.Minute)
@@ -155,7 +157,7 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 
 // Steps that tell of bytes come a few times a second, those of phases at once.
 func TestStepsAreFew(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
 		for i := range 10_000 {
 			now := underWay
 			now.Sent = int64(i)
@@ -164,7 +166,7 @@ func TestStepsAreFew(t *testing.T) {
 		}
 		p.note(bootstrap.Progress{Phase: bootstrap.PhaseHello})
 		time.Sleep(time.Second)
-		return new(7), nil
+		return &Offer{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
 		var phases []bootstrap.Phase
 		steps := 0
@@ -176,7 +178,7 @@ func TestStepsAreFew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if steps++; s.Out == nil && (len(phases) == 0 || phases[len(phases)-1] != s.Progress.Phase) {
+			if steps++; s.Offer == nil && (len(phases) == 0 || phases[len(phases)-1] != s.Progress.Phase) {
 				phases = append(phases, s.Progress.Phase)
 			}
 		}
@@ -191,9 +193,9 @@ func TestStepsAreFew(t *testing.T) {
 
 // What came of a hop that nobody waits for any more is taken back.
 func TestLateHopIsUndone(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*int, error) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
 		<-ctx.Done()
-		return new(7), nil
+		return &Offer{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -207,8 +209,8 @@ func TestLateHopIsUndone(t *testing.T) {
 			t.Errorf("undone %d times, wanted once", played.undone)
 		}
 	})
-	elsewhere(t, func(context.Context, *progress) (*int, error) { return new(7), nil }, func(t *testing.T, self inside, far *Node) {
-		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || *n != 7 {
+	elsewhere(t, func(context.Context, *progress) (*Offer, error) { return &Offer{Facts: Facts{UID: 7}}, nil }, func(t *testing.T, self inside, far *Node) {
+		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || n.Facts.UID != 7 {
 			t.Errorf("%v, %v", n, err)
 		}
 		time.Sleep(time.Second)
@@ -222,7 +224,7 @@ func TestLateHopIsUndone(t *testing.T) {
 
 // A method that panics is an error of the call, and the context lives on.
 func TestPanicElsewhere(t *testing.T) {
-	elsewhere(t, func(context.Context, *progress) (*int, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
+	elsewhere(t, func(context.Context, *progress) (*Offer, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
 		_, err := hopElsewhere(t.Context(), self, far, bounds{})
 		if p, ok := errors.AsType[*core.PanicError](err); !ok || p.Value != "no method at all" || !strings.Contains(p.Stack, "connecting_test.go") {
 			t.Errorf("%v", err)

@@ -124,11 +124,14 @@ func (n *Node) connect(ctx context.Context, m connect.Method, b bounds) (*Node, 
 	if n.id == n.self.id {
 		return n.self.connect(ctx, m, b)
 	}
-	c, err := connecting(ctx, n.self, n, m, b, connectFunc)
+	last, err := connecting(ctx, n.self, n, m, b, connectFunc)
 	if err != nil {
 		return nil, err
 	}
-	return n.self.node(c.id), nil
+	if last.Node == nil {
+		return nil, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindProtocol}
+	}
+	return n.self.node(last.Node.id), nil
 }
 
 // Close ends the context and everything below it, and waits for that: running

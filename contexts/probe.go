@@ -15,10 +15,10 @@ type Facts = bootstrap.Facts
 // ladder stands there.
 type Offer = bootstrap.Offer
 
-var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *local, m connect.Method, b bounds) (*Offer, error) {
+var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *local, m connect.Method, b bounds) (step, error) {
 	offer, err := l.probe(ctx, m, b)
-	return &offer, err
-}, func(*Offer) {})
+	return step{Offer: &offer}, err
+}, func(step) {})
 
 // Probe goes over a hop like Connect, but starts no child there: it returns
 // what one would have to live with, and how it would be started.
@@ -26,11 +26,14 @@ func (n *Node) Probe(ctx context.Context, m connect.Method) (Offer, error) {
 	if n.id == n.self.id {
 		return n.self.probe(ctx, m, bounds{})
 	}
-	offer, err := connecting(ctx, n.self, n, m, bounds{}, probeFunc)
+	last, err := connecting(ctx, n.self, n, m, bounds{}, probeFunc)
 	if err != nil {
 		return Offer{}, err
 	}
-	return *offer, nil
+	if last.Offer == nil {
+		return Offer{}, &Error{Op: "probe", Path: joinPath(n, m.Label()), Kind: core.KindProtocol}
+	}
+	return *last.Offer, nil
 }
 
 func (l *local) probe(ctx context.Context, m connect.Method, b bounds) (Offer, error) {
