@@ -143,7 +143,6 @@ func (d *dialogue) run() (*Session, error) {
 		}
 		return d.greet()
 	}
-	d.course.reach(PhaseImage)
 	d.room = image.Size
 	if err := d.ensureProc(); err != nil {
 		return nil, err
@@ -238,6 +237,7 @@ func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
 // climb tries the rungs of one plan, at every place that they have, and tells
 // whether a child has spoken.
 func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
+	d.course.reach(PhasePrepare)
 	p, data, err := d.plan(d.facts, image)
 	if err != nil {
 		return false, err

@@ -61,6 +61,8 @@ func (d *dialogue) sendEarly(ctx context.Context) []string {
 	if len(rungs) == 0 {
 		return nil
 	}
+	d.course.reach(PhasePrepare)
+	defer d.course.reach(PhaseFirstStage)
 	known := d.opts.Known
 	image, err := d.opts.Images(ctx, known.GOOS(), known.GOARCH())
 	var p *plan

@@ -357,7 +357,8 @@ func TestHostAttemptIsASilence(t *testing.T) {
 	})
 }
 
-// What the pipe has taken of an image may take a while yet to arrive.
+// What the pipe has taken of an image may take a while yet to arrive, and a busy machine
+// takes its time to pack one.
 func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 	for name, c := range map[string]struct {
 		at   bootstrap.Progress
@@ -367,6 +368,7 @@ func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 		"under way":        {bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: 1 << 20, Size: 2 << 20}, false, 5 * time.Second},
 		"all of it":        {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, false, 69 * time.Second},
 		"on the same host": {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, true, 5 * time.Second},
+		"being packed":     {bootstrap.Progress{Phase: bootstrap.PhasePrepare}, false, 5*time.Second + prepareTime},
 		"it has arrived":   {bootstrap.Progress{Phase: bootstrap.PhaseHello}, false, 5 * time.Second},
 		"a lie":            {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 1 << 62, Size: 1 << 62}, false, 5*time.Second + 2048*time.Second},
 	} {

@@ -43,6 +43,10 @@ const slowestWay = 32 << 10
 // that. It may also go on to tell of steps: a hop that it makes is in its hands.
 const largestImage = 64 << 20
 
+// prepareTime is what the building and packing of an image may take in addition. It is
+// work of ours, and how long it takes tells of how busy this machine is.
+const prepareTime = 5 * time.Minute
+
 // dialSilence bounds a dial that will be repeated. A system that is not answered asks
 // after 1, 3, 7, 15 and 31 s: of a machine that is back, the later it asks the later
 // it hears.
@@ -124,6 +128,9 @@ func (p *progress) awaitLocked() {
 	limit := p.limit
 	if p.again && p.now.Phase == connect.PhaseDial {
 		limit = min(limit, dialSilence)
+	}
+	if p.now.Phase == bootstrap.PhasePrepare {
+		limit += prepareTime
 	}
 	limit += p.grace
 	if size := p.now.Size; size > 0 && p.now.Sent >= size && !p.near {
