@@ -46,9 +46,9 @@ func TestSlowImageIsSentOnce(t *testing.T) {
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}
 	for name, h := range map[string]*contexts.Host{
-		"from here":              self.Host(withKey(reach(t, slow, "deploy"), key), &contexts.HostConfig{Attempt: 2 * time.Second}),
-		"from elsewhere":         far.Host(onHosts(slow, "deploy"), &contexts.HostConfig{Attempt: 2 * time.Second}),
-		"by ssh, from elsewhere": far.Host(openssh, &contexts.HostConfig{Attempt: 2 * time.Second}),
+		"from here":              self.Host(withKey(reach(t, slow, "deploy"), key), &contexts.HostConfig{Attempt: 4 * time.Second}),
+		"from elsewhere":         far.Host(onHosts(slow, "deploy"), &contexts.HostConfig{Attempt: 4 * time.Second}),
+		"by ssh, from elsewhere": far.Host(openssh, &contexts.HostConfig{Attempt: 4 * time.Second}),
 	} {
 		before := accepted(slow)
 		start := time.Now()
@@ -77,6 +77,12 @@ func accepted(host *lab.Running) int {
 func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 	t.Parallel()
 	slow, way, key := slowTarget(t)
+	// So slow that a busy machine comes to the sending of the image in time, and not to
+	// its end.
+	if err := slow.Shape(lab.Link{RTT: 20 * time.Millisecond, Rate: slowRate / 4}); err != nil {
+		t.Fatal(err)
+	}
+	const enough = 10 * time.Second
 	self := master(t, nil)
 	far := login(t, self, way, "deploy", key)
 	farther := child(t, far, connect.Local{})
@@ -104,7 +110,7 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 				told(t, err, "waiting for the server's version")
 				return
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
 			_, err := c.from.Connect(ctx, c.hop)
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) || !sending.MatchString(err.Error()) {
@@ -112,7 +118,7 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 			}
 			ctx, cancel = context.WithCancel(t.Context())
 			var late atomic.Bool
-			time.AfterFunc(3*time.Second, func() { late.Store(true); cancel() })
+			time.AfterFunc(enough, func() { late.Store(true); cancel() })
 			_, err = c.from.Connect(ctx, c.hop)
 			cancel()
 			if !late.Load() || !errors.Is(err, context.Canceled) || !sending.MatchString(err.Error()) {
