@@ -29,7 +29,7 @@ func newHostCert(t testing.TB, authority ssh.Signer, serial uint64, id string) *
 	return cert
 }
 
-func keygen(t testing.TB, args ...string) error {
+func sshKeygen(t testing.TB, args ...string) error {
 	t.Helper()
 	out, err := exec.Command("ssh-keygen", args...).CombinedOutput()
 	if err != nil {
@@ -70,7 +70,7 @@ func (k *krlKeys) list(t testing.TB, spec string, args ...string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "krl")
 	spec = writeFile(t, filepath.Join(t.TempDir(), "spec"), strings.ReplaceAll(spec, "DIR", k.dir), 0o600)
-	if err := keygen(t, append(append([]string{"-q", "-k", "-f", name}, args...), spec)...); err != nil {
+	if err := sshKeygen(t, append(append([]string{"-q", "-k", "-f", name}, args...), spec)...); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -113,7 +113,7 @@ func TestKRLRevokesAsSSHKeygenSays(t *testing.T) {
 	hits := 0
 	for name, list := range k.specs(t) {
 		for file, key := range k.keys {
-			want := keygen(t, "-Q", "-f", list, filepath.Join(k.dir, file)) != nil
+			want := sshKeygen(t, "-Q", "-f", list, filepath.Join(k.dir, file)) != nil
 			reason, err := revokedBy(list, key)
 			if err != nil || (reason != "") != want {
 				t.Errorf("list of %s: %s is revoked: %v by ssh-keygen, %q, %v by us", name, file, want, reason, err)
@@ -213,7 +213,7 @@ func TestRevokedHostKeys(t *testing.T) {
 	line := func(key ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(key)) }
 	hostFile := writeFile(t, filepath.Join(dir, "host.pub"), line(key), 0o600)
 	krl := filepath.Join(dir, "krl")
-	if err := keygen(t, "-q", "-k", "-f", krl, hostFile); err != nil {
+	if err := sshKeygen(t, "-q", "-k", "-f", krl, hostFile); err != nil {
 		t.Fatal(err)
 	}
 	cut, _ := os.ReadFile(krl)
@@ -269,7 +269,7 @@ func TestRevokedHostCertificates(t *testing.T) {
 	dir := t.TempDir()
 	caFile := writeFile(t, filepath.Join(dir, "ca.pub"), string(ssh.MarshalAuthorizedKey(authority.PublicKey())), 0o600)
 	krl := filepath.Join(dir, "krl")
-	if err := keygen(t, "-q", "-k", "-f", krl, "-s", caFile, writeFile(t, filepath.Join(dir, "spec"), "serial: 7\n", 0o600)); err != nil {
+	if err := sshKeygen(t, "-q", "-k", "-f", krl, "-s", caFile, writeFile(t, filepath.Join(dir, "spec"), "serial: 7\n", 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	known := writeFile(t, filepath.Join(dir, "known_hosts"), "@cert-authority * "+string(ssh.MarshalAuthorizedKey(authority.PublicKey())), 0o600)
