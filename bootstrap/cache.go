@@ -30,12 +30,14 @@ import (
 // or where a library forbids it, there is a shell left to go on.
 //
 // It is a brace group with a redirection, because a shell ends where that of exec
-// fails.
+// fails. The bits of the directory's owner don't matter; where the pattern names
+// them, ksh93 does not find it in texts of some lengths. posh can't tell whose a file is
+// and does without the cache.
 const stageCache = `h=%s;c=${XDG_CACHE_HOME:-$HOME/.cache}/mitosis;f=$c/$h-${y#* };s=/proc/$$/fd/8;` +
 	`[ -L "$c" ]||[ -L "$f" ]||{ [ -f "$f" ]&&{ ` +
-	`case $(ls -lLd $s;cd "$c"&&ls -ld .) in -r?x------*drwx------*)[ -O $s ]&&[ -O "$c" ]&&` +
-	`case $(openssl dgst -sha256 -r <$s 2>/dev/null||sha256sum <$s||shasum -a 256 <$s) in $h*)` +
-	`$s %s&&%s;esac;esac;} 8<"$f";};`
+	`case $(ls -lLd $s;cd "$c"&&ls -ld .) in -r?x------*d???------*)[ -O $s ]&&[ -O "$c" ]&&` +
+	`case $(openssl dgst -sha256 -r <$s 2>&-||sha256sum <$s||shasum -a 256 <$s) in $h*)` +
+	`$s %s&&{ %s;};esac;esac;} 8<"$f";};`
 
 // cacheHasNot is the reason of a plan for [RungCache] that found nothing it could
 // use.
@@ -67,7 +69,7 @@ func (l *Launch) lookup(hash string) string {
 	if label != "" {
 		label = " " + label
 	}
-	return l.inCache(hash, fmt.Sprintf("exec $s %s$m %s$h%s", guard.GuardPrefix, guard.ImagePrefix, label))
+	return l.inCache(hash, fmt.Sprintf(`cd "$w";exec $s %s$m %s$h%s`, guard.GuardPrefix, guard.ImagePrefix, label))
 }
 
 // inCache is the statement that does something if the image is in the cache.

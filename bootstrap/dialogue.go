@@ -45,6 +45,7 @@ type dialogue struct {
 	codec   Codec
 	room    int64 // bytes that an image takes; 0 before there is one
 	ownProc bool  // see ensureProc
+	policy  bool  // no program is executed there; see nothingRuns
 
 	course course // the sender moves it on, too
 }
@@ -144,9 +145,32 @@ func (d *dialogue) run() (*Session, error) {
 		return d.greet()
 	}
 	d.room = image.Size
+	if err := d.ensurePrograms(); err != nil {
+		return nil, err
+	}
 	if err := d.ensureProc(); err != nil {
 		return nil, err
 	}
+	alive, err := d.climbAll(image)
+	if errors.Is(err, errWrongFormat) {
+		alive, err = d.climbSibling(image)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if alive {
+		return d.greet()
+	}
+	d.rung = ""
+	d.course.reach(PhaseImage)
+	d.course.carry(0)
+	return nil, ErrNoRung
+}
+
+// climbAll tries every rung with an image, and tells whether a child has spoken.
+// Otherwise d.closed has the reasons.
+func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
+	d.room = image.Size
 	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
 	for len(try) > 0 {
 		rungs := try[:1]
@@ -154,14 +178,13 @@ func (d *dialogue) run() (*Session, error) {
 			rungs = try // they come last, and one plan does for all
 		}
 		try = try[len(rungs):]
-		alive, err := d.climb(rungs, image)
-		if err != nil {
-			return nil, err
+		if alive, err = d.climb(rungs, image); err != nil {
+			return false, err
 		}
 		if alive {
 			d.warnOfDisk(closed)
 			d.warnOfNamespace()
-			return d.greet()
+			return true, nil
 		}
 	}
 	all := append(d.closed, closed...)
@@ -173,10 +196,7 @@ func (d *dialogue) run() (*Session, error) {
 			}
 		}
 	}
-	d.rung = ""
-	d.course.reach(PhaseImage)
-	d.course.carry(0)
-	return nil, ErrNoRung
+	return false, nil
 }
 
 // warnOfDisk tells that the last resort was used, and why the others were not.
@@ -292,7 +312,7 @@ func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	d.image, d.codec = image, codec
 	hash := hex.EncodeToString(image.Hash[:])
 	return &plan{
-		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash),
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash), goarch: image.GOARCH,
 		hash: hash, codec: codec, size: len(data),
 	}, data, nil
 }
@@ -327,10 +347,15 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			if err != nil || used < 0 {
 				used = len(rungs) + maxEvents // none is left
 			}
+			if strings.HasPrefix(reason, nothingRuns) {
+				return 0, d.nothingRuns(reason)
+			}
 			switch reason {
 			case "hash":
 				d.course.reach(PhaseImage)
 				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
+			case wrongFormat:
+				return 0, errWrongFormat
 			case noPlaceLeft, cacheHasNot:
 			case "":
 				notes[rung] = append(notes[rung], "no reason given")

@@ -16,15 +16,19 @@ const MaxLine = 1024
 // The first stage, in the order of its statements:
 //
 //   - The marker, in two pieces, so that an echo of this text is not taken for it.
+//   - Options and functions that sh has from its environment (bash's SHELLOPTS, and
+//     what was exported there) are undone, as far as they would change what follows.
+//   - The working directory is left for /, so that no program and no module is
+//     looked for in it, and w keeps it for the child: a / where it was lost on the
+//     way (sudo from a home that the new user may not enter).
 //   - The way without an image: where the parent's executable can be seen
 //     (same file by device and inode, which a foreign process that has our
 //     number in another PID namespace is not), it is executed and there is no
 //     second stage.
-//   - A working directory that was lost on the way (sudo from a home that the
-//     new user may not enter) is replaced by /.
 //   - A terminal is made a pipe.
 //   - Where the cache is asked for: the image in it, see stageCache.
-//   - The facts, as one line in one write.
+//   - The facts, as one line in one write; by echo where printf is neither a builtin
+//     (mksh, posh) nor there as a program.
 //   - The loop that carries out plans. read takes its line byte by byte, so
 //     what follows the line stays unread. Lines that don't begin with the marker
 //     are passed over: newlines sent to wake a profile that reads, the rest of
@@ -36,11 +40,13 @@ const MaxLine = 1024
 // than this line does not pass through that shell and is free of these rules.
 const (
 	stageMarker   = `m=%s"%s";`
-	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>/dev/null)" = %d.%d ]&&exec %[1]s %[4]s$m%[5]s;`
-	stageReady    = `cd . 2>/dev/null||cd /;[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
+	stageClean    = `set +aefuvxC;unset -f command cd printf;`
+	stageLeave    = `w=/;cd . 2>&-&&w=$PWD;cd /;`
+	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>&-)" = %d.%d ]&&cd "$w"&&exec %[1]s %[4]s$m%[5]s;`
+	stageReady    = `[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
 	stageFacts    = `t=;[ -e /proc/self/fd ]||t=" ` + noProc + `";d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
-		`for x in $XDG_RUNTIME_DIR /dev/shm /run/user/$u /run /tmp;do [ -d $x ]&&[ -w $x ]&&d="$d $x";done;` +
-		`printf "\n%%s\n" "$m hi 1 ${y:-? ?} ${u:-?}$t /$d .";`
+		`for x in "$XDG_RUNTIME_DIR" /dev/shm /run/user/$u /run /tmp;do [ -w "$x/" ]&&d="$d $x";done;` +
+		`x="$m hi 1 ${y:-? ?} ${u:-?}$t /$d .";printf "\n%%s\n" "$x"||echo "$x";`
 	// stageLoop is also what a rung that had to replace the shell returns to.
 	stageLoop = `while read -r p;do case $p in $m*)eval "${p#* }";;esac;done`
 )
@@ -62,6 +68,7 @@ func (l *Launch) script() string {
 	var b strings.Builder
 	half := len(l.marker) / 2
 	fmt.Fprintf(&b, stageMarker, l.marker[:half], l.marker[half:])
+	b.WriteString(stageClean + stageLeave)
 	if (l.opts.Same || l.opts.Pid > 0) && !l.opts.Probe {
 		path := executableOf(l.opts.Pid)
 		if dev, ino, ok := fileID(path); ok {
@@ -82,8 +89,8 @@ func (l *Launch) script() string {
 }
 
 // loop is the command that takes up the reading of plans again after a rung
-// has replaced the shell.
-func (l *Launch) loop() string { return "m=" + l.marker + ";" + stageLoop }
+// has replaced the shell. Its argument is the working directory of the child.
+func (l *Launch) loop() string { return "m=" + l.marker + ";" + stageClean + "w=$1;cd /;" + stageLoop }
 
 // Line is the first stage as one shell command line of at most [MaxLine] bytes,
 // for tools that hand it to a login shell.

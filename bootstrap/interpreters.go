@@ -27,7 +27,9 @@ func memfdNumbers(goarch string) (wide, narrow int) {
 // perlScript needs nothing beyond perl-base of Debian. It may contain no single
 // quote. Its arguments: marker, image bytes, system call number for 64 and for
 // 32 bits, hash wanted, the command that unpacks (see unpackAndHash), the loop to
-// return to, and the child's arguments.
+// return to, the working directory of the child, how many variables of the
+// environment were taken away and these as NAME=VALUE (see withoutPerl), and the
+// child's arguments.
 //
 // Flag 16 is MFD_EXEC, which kernels from 6.3 on may demand and older ones refuse
 // as unknown.
@@ -36,14 +38,18 @@ func memfdNumbers(goarch string) (wide, narrow int) {
 // begins with ! for each of its parts that has failed; the rest tells why, or is
 // noise of a shell. Where it can't hash, a library of perl does, or the image itself.
 const perlScript = `$^F=250;
-($m,$n,$w,$v,$h,$u,$l,@a)=@ARGV;
+@INC=grep{m{^/}}@INC;
+binmode STDIN;
+binmode STDOUT;
+($m,$n,$w,$v,$h,$u,$l,$q,$x,@a)=@ARGV;
+for(splice@a,0,$x){my($i,$j)=split/=/,$_,2;$ENV{$i}=$j}
 $SIG{PIPE}="IGNORE";
 sub f{
 my$t="@_";$t=~s/\s+/ /g;
 while($n>0){my$c=sysread(STDIN,my$b,$n<65536?$n:65536);last if!$c;$n-=$c}
 syswrite(STDOUT,"\n$m fail memfd-perl 0 $t\n");
 $SIG{PIPE}="DEFAULT";
-exec"/bin/sh","-c",$l;
+exec"/bin/sh","-c",$l,"sh",$q;
 exit 1
 }
 $k=length(pack("p",0))==8?$w+0:$v+0;
@@ -54,6 +60,7 @@ f("memfd_create: $!")if$d<0;
 $e="/proc/self/fd/$d";
 $u=~s/FD/$e/g;
 pipe(R,W)&&pipe(H,O)||f("pipe: $!");
+binmode$_ for*R,*W,*H,*O;
 defined($p=fork)||f("fork: $!");
 if(!$p){
 close W;
@@ -84,17 +91,30 @@ if($y eq""&&eval{require Digest::SHA}){open(F,"<",$e)||f("open: $!");$y=Digest::
 if($y eq""){$y=system({$e}"mitosis","mitosis:check=$h")?"":$h}
 f("hash")if$y ne$h;
 $SIG{PIPE}="DEFAULT";
+chdir$q;
 exec{$e}"mitosis",@a;
 f("exec: $!")`
+
+// perlVariables steer perl before it sees its script: options, modules, layers of
+// handles.
+const perlVariables = "PERL5OPT PERL5LIB PERLLIB PERL5DB PERL_UNICODE PERLIO PERL_ENCODING"
+
+// perl is how it is started: -C0 keeps it from decoding what it reads.
+const perl = "perl -C0 -e "
+
+// withoutPerl takes these variables away and makes "$@" of them. The script puts them
+// back for the child.
+const withoutPerl = `set --;for x in ` + perlVariables + `;do eval "[ \"\${$x+x}\" ]&&set -- \"\$@\" \"$x=\$$x\"";done;unset ` + perlVariables + `;`
 
 // perl is the plan that makes an anonymous file with perl.
 func (p *plan) perl() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	argv := append([]string{
+	argv := []string{
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, p.unpackAndHash(), p.loop,
-	}, p.args...)
-	return p.common(RungPerl) + p.tryInterpreter("perl -e "+quote(perlTrial)) + "exec perl -e " + quote(perlScript) + " -- " + quoteAll(argv) + ";}"
+	}
+	return p.common(RungPerl) + p.tryInterpreter("unset "+perlVariables+";command "+perl+quote(perlTrial)) +
+		withoutPerl + "exec " + perl + quote(perlScript) + " -- " + quoteAll(argv) + ` "$w" $# "$@" ` + quoteAll(p.args) + ";}"
 }
 
 // unpackAndHash is a shell command that unpacks standard input into the file FD,
@@ -106,6 +126,8 @@ func (p *plan) unpackAndHash() string {
 	if unpack == "" {
 		unpack = "cat"
 	}
+	// perl starts a shell of its own for it, which has the environment of this one.
+	clean := stageClean + "unset " + unpackVariables + ";"
 	// A pipeline has the status of its last command. A tee that can't write the
 	// file goes on with the pipe, so the hash alone says nothing about the file.
 	checked := func(command string) string {
@@ -114,9 +136,9 @@ func (p *plan) unpackAndHash() string {
 	}
 	hash := hashCommand(p.facts)
 	if hash == "" || !p.facts.has("tee") {
-		return checked(unpack + " >FD")
+		return clean + checked(unpack+" >FD")
 	}
-	return checked(unpack) + "|" + checked("tee FD") + "|{ " + hash + "||cat >/dev/null;}"
+	return clean + checked(unpack) + "|" + checked("tee FD") + "|{ " + hash + "||cat >/dev/null;}"
 }
 
 // pythonCreate makes an anonymous file, given the system call numbers for 64 and
@@ -134,26 +156,29 @@ const pythonCreate = `def create(w,v):
     raise OSError(ctypes.get_errno(),os.strerror(ctypes.get_errno()))
 `
 
-// perlTrial and pythonTrial call memfd_create. That it is refused is for the plan
-// itself to report.
-const perlTrial = `$k=length(pack("p",0))==8?$ARGV[0]+0:$ARGV[1]+0;$s="mitosis";syscall($k,$s,0)`
+// pythonClean is what each script for python begins with: -c has put the working
+// directory in front of the places where modules are looked for. sys is built in.
+const pythonClean = "import sys;sys.path=[x for x in sys.path if x[:1]=='/']\n"
 
-const pythonTrial = `import os,sys,hashlib,zlib
-` + pythonCreate + `try: create(*sys.argv[1:])
-except OSError: pass`
+// python is how it is started: without variables (-E), without what users (-s) or
+// packages (-S) have added, and without writing what it has compiled (-B).
+const python = "python3 -EsSB -c "
 
 // pythonProgram is a script of several lines as arguments of python3. A plan may
 // not have lines; python itself unfolds them, from a literal that means the same in
 // Go.
 func pythonProgram(script string) string {
-	return "python3 -S -c " + quote(fmt.Sprintf("exec(%q)", script))
+	return python + quote(fmt.Sprintf("exec(%q)", pythonClean+script))
 }
 
 // pythonScript takes the same arguments as perlScript; its command only unpacks,
-// and it hashes by a library.
-const pythonScript = `import os,sys,signal,hashlib
-m,n,w,v,h,z,l=sys.argv[1:8]
+// and it hashes by a library. The variable that python sets in its own environment,
+// where the locale is C, is as it was for the child.
+const pythonScript = `import os,signal,hashlib
+m,n,w,v,h,z,l,q,x=sys.argv[1:10]
 n=int(n)
+os.environ.pop("LC_CTYPE",None)
+if x: os.environ["LC_CTYPE"]=x[1:]
 signal.signal(signal.SIGPIPE,signal.SIG_IGN)
 def fail(t):
     global n
@@ -163,7 +188,7 @@ def fail(t):
         n-=len(b)
     os.write(1,("\n%s fail memfd-python3 0 %s\n"%(m," ".join(str(t).split()))).encode())
     signal.signal(signal.SIGPIPE,signal.SIG_DFL)
-    os.execv("/bin/sh",["/bin/sh","-c",l])
+    os.execv("/bin/sh",["/bin/sh","-c",l,"sh",q])
 ` + pythonCreate + `def put(d,b):
     while b: b=b[os.write(d,b):]
 try:
@@ -186,6 +211,7 @@ try:
                 os.dup2(r,0)
                 os.dup2(d,1)
                 os.closerange(3,64)
+                for k in "` + unpackVariables + `".split(): os.environ.pop(k,None)
                 os.execvp(z.split()[0],z.split())
             finally: os._exit(127)
         os.close(r)
@@ -215,7 +241,9 @@ while 1:
     y.update(b)
 if y.hexdigest()!=h: fail("hash")
 signal.signal(signal.SIGPIPE,signal.SIG_DFL)
-try: os.execv("/proc/self/fd/%d"%d,["mitosis"]+sys.argv[8:])
+try: os.chdir(q)
+except OSError: pass
+try: os.execv("/proc/self/fd/%d"%d,["mitosis"]+sys.argv[10:])
 except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))`
 
 // python is the plan that makes an anonymous file with python3.
@@ -225,29 +253,10 @@ func (p *plan) python() string {
 	if p.codec == Gzip {
 		unpack = "zlib" // a process less
 	}
-	argv := append([]string{
+	argv := []string{
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, unpack, p.loop,
-	}, p.args...)
-	return p.common(RungPython) + p.tryInterpreter(pythonProgram(pythonTrial)) + "exec " + pythonProgram(pythonScript) + " " + quoteAll(argv) + ";}"
+	}
+	return p.common(RungPython) + p.tryInterpreter("command "+pythonProgram(pythonTrial)) + "exec " + pythonProgram(pythonScript) + " " +
+		quoteAll(argv) + ` "$w" "${LC_CTYPE+x$LC_CTYPE}" ` + quoteAll(p.args) + ";}"
 }
-
-// tryInterpreter finds out whether an interpreter starts at all, and lives on when
-// it calls memfd_create, before exec makes that a question of life and death: it may
-// be a wrapper without anything behind it, lack its libraries, or be killed by a
-// seccomp filter.
-func (p *plan) tryInterpreter(command string) string {
-	return p.trial(command) + `||{ ` + trialReason + `skip;bad "interpreter does not start: $e";false;}&&{ `
-}
-
-// trial runs an interpreter with the system call numbers of memfd_create behind its
-// command, and sets e to what it says. A filter's kill would leave a core file.
-func (p *plan) trial(command string) string {
-	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	return "e=$(ulimit -c 0;" + command + " " + strconv.Itoa(wide) + " " + strconv.Itoa(narrow) + " 2>&1 </dev/null)"
-}
-
-// trialReason makes e the reason for which a trial has failed. 159 is SIGSYS on all
-// machines but mips, and its name no shell prints the same.
-const trialReason = `x=$?;case $x in 159)e="killed by SIGSYS, a seccomp filter forbids memfd_create";;` +
-	`*)e="${e##*: }";e="${e:-status $x}";esac;`

@@ -66,7 +66,7 @@ func (d *dialogue) probe() (Offer, error) {
 	if err := d.ensureProc(); err != nil {
 		return Offer{}, err
 	}
-	p := &plan{marker: d.marker, facts: d.facts}
+	p := &plan{marker: d.marker, facts: d.facts, goarch: d.facts.GOARCH()}
 	tests := d.probeExec() + d.probeCache()
 	for _, rung := range ladder {
 		why := obstacle(rung, d.facts, d.opts.NoDisk)
@@ -110,7 +110,8 @@ const rungProbe = "probe"
 
 // probing is the plan that carries out tests.
 func (p *plan) probing(tests string) string {
-	script := p.common(rungProbe) + fmt.Sprintf(shellCommon, 0) + shellTmpfs +
+	script := p.common(rungProbe) + p.shellCommon(0) + shellTmpfs +
+		`wrong(){ no "` + wrongFormat + `";};` +
 		`yes(){ printf "\n%s at %s %s\n" "$m" "$r" "$1";};d=-;` + tests +
 		`r=` + rungProbe + `;bad end;`
 	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
@@ -121,9 +122,9 @@ func (p *plan) probe(rung string) string {
 	test := "put"
 	switch rung {
 	case RungPerl:
-		return p.probeInterpreter(rung, "perl", "perl -e "+quote(perlProbe))
+		return p.probeInterpreter(rung, "perl", "unset "+perlVariables+";command "+perl+quote(perlTrial))
 	case RungPython:
-		return p.probeInterpreter(rung, "python3", pythonProgram(pythonProbe))
+		return p.probeInterpreter(rung, "python3", "command "+pythonProgram(pythonTrial))
 	case RungRAM:
 		test = "ram&&put"
 	case RungTmpfs:
@@ -139,28 +140,6 @@ func (p *plan) probe(rung string) string {
 func (p *plan) probeInterpreter(rung, tool, program string) string {
 	return "r=" + rung + ";" + p.trial(program) + `&&yes "$(command -v ` + tool + `)"||{ ` + trialReason + `no "$e";};`
 }
-
-// perlProbe and pythonProbe make an anonymous file, as perlScript and pythonScript
-// do, and execute a script of one line in it.
-const perlProbe = `$^F=250;
-$s="mitosis";
-$k=length(pack("p",0))==8?$ARGV[0]+0:$ARGV[1]+0;
-$d=syscall($k,$s,16);
-$d=syscall($k,$s,0)if$d<0;
-die"memfd_create, $!\n"if$d<0;
-open F,">&=",$d;
-syswrite F,"#!/bin/sh\n";
-system{"/proc/self/fd/$d"}"mitosis";
-die"execution not allowed, $!\n"if$?`
-
-const pythonProbe = `import os,sys,hashlib,zlib
-` + pythonCreate + `try:
-    d=create(*sys.argv[1:])
-    os.set_inheritable(d,True)
-    os.write(d,b"#!/bin/sh\n")
-    e="/proc/self/fd/%d"%d
-    sys.exit(os.spawnv(os.P_WAIT,e,["mitosis"]) and "execution not allowed")
-except OSError as x: sys.exit("memfd_create, "+x.strerror)`
 
 // probeExec is the test of the way without an image.
 func (d *dialogue) probeExec() string {

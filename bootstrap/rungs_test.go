@@ -128,24 +128,31 @@ func TestNoUname(t *testing.T) {
 	}
 }
 
-// busybox provides everything that a shell rung needs.
-func TestBusyboxAlone(t *testing.T) {
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command(busybox, "--install", "-s", dir).CombinedOutput(); err != nil {
-		t.Skip(err, string(out))
-	}
-	for _, rung := range []string{RungRAM, RungTmpfs, RungDisk} {
-		t.Run(rung, func(t *testing.T) {
-			o := opts()
-			o.Rungs = []string{rung}
-			l := NewLaunch(o)
-			script := "export PATH=" + dir + ";" + l.script()
-			answers(t, born(t, l, start(t, exec.Command(busybox, "ash", "-c", script)), ""))
-		})
+// One program that is everything provides all that a shell rung needs: busybox with
+// its own shell, toybox with mksh, as on Android.
+func TestOneProgramIsEverything(t *testing.T) {
+	for name, install := range map[string]string{
+		"busybox": "busybox --install -s .",
+		"toybox":  "toybox=$(command -v toybox); for x in $(toybox); do ln -s $toybox $x; done",
+	} {
+		dir := t.TempDir()
+		cmd := exec.Command("/bin/sh", "-c", install)
+		cmd.Dir = dir
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip(err)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v, %s", err, out)
+		}
+		shell := map[string][]string{"busybox": {"busybox", "ash"}, "toybox": {"mksh"}}[name]
+		for _, rung := range []string{RungRAM, RungTmpfs, RungDisk} {
+			t.Run(name+" "+rung, func(t *testing.T) {
+				o := opts()
+				o.Rungs = []string{rung}
+				l := NewLaunch(o)
+				answers(t, born(t, l, start(t, asSystemShell(t, shell, "export PATH="+dir+";"+l.script())), ""))
+			})
+		}
 	}
 }
 

@@ -109,6 +109,9 @@ func goTool(ctx context.Context, tool, dir string, sys system, args ...string) (
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "PWD="+dir)
 	if sys.GOOS != "" {
 		cmd.Env = append(cmd.Env, "GOOS="+sys.GOOS, "GOARCH="+sys.GOARCH)
+		if os.Getenv("GOARM") == "" {
+			cmd.Env = append(cmd.Env, "GOARM=6") // 7, the default, does not run on every processor that says arm
+		}
 	}
 	var said bytes.Buffer
 	cmd.Stderr = &said

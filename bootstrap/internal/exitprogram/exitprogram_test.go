@@ -1,0 +1,46 @@
+//go:build linux
+
+package exitprogram
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// writeExit puts the program into a file.
+func writeExit(t *testing.T, goarch string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "exit-"+goarch)
+	syscall.ForkLock.RLock() // else a child of another test may hold it open for writing
+	err := os.WriteFile(path, For(goarch), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The program that stands for an image runs exactly where images for that architecture do.
+func TestExitProgramRuns(t *testing.T) {
+	if out, err := exec.Command(writeExit(t, runtime.GOARCH)).CombinedOutput(); err != nil {
+		t.Errorf("for our own architecture: %v, %s", err, out)
+	}
+	for goarch, emulator := range map[string]string{
+		"amd64": "qemu-x86_64-static", "386": "qemu-i386-static", "arm64": "qemu-aarch64-static",
+		"arm": "qemu-arm-static", "riscv64": "qemu-riscv64-static",
+	} {
+		t.Run(goarch, func(t *testing.T) {
+			path, err := exec.LookPath(emulator)
+			if err != nil {
+				t.Skip(err)
+			}
+			if out, err := exec.Command(path, writeExit(t, goarch)).CombinedOutput(); err != nil {
+				t.Errorf("%v, %s", err, out)
+			}
+		})
+	}
+}

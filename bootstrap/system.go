@@ -1,0 +1,45 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Which images run on a host is decided by the host: the trial of each rung executes a
+// program for the architecture of the image. A kernel of 64 bits may execute programs of
+// 32 or not, and what uname tells may be a personality (linux32).
+
+// wrongFormat is the reason of a plan whose rung executes programs, and not those of the
+// image's architecture.
+const wrongFormat = "programs of this architecture are not executed"
+
+var errWrongFormat = errors.New(wrongFormat)
+
+// siblings are the architectures that one processor may have in common.
+var siblings = map[string]string{"386": "amd64", "amd64": "386", "arm": "arm64", "arm64": "arm"}
+
+// climbSibling tries the image for a sibling of the architecture of one that is not
+// executed, where there is another.
+func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
+	<-d.sent
+	goos, sibling := d.facts.GOOS(), siblings[image.GOARCH]
+	none := d.notExecuted(image)
+	if sibling == "" {
+		return false, none
+	}
+	other, err := d.opts.Images(d.ctx, goos, sibling)
+	if err != nil || other.GOARCH != sibling {
+		return false, fmt.Errorf("%w, and there is none for %s/%s", none, goos, sibling)
+	}
+	d.opts.Log.Debug("the far side does not execute programs of its architecture", "instead of", image.GOARCH, "sent", sibling)
+	if alive, err = d.climbAll(other); errors.Is(err, errWrongFormat) {
+		err = fmt.Errorf("%w, nor for %s/%s", none, goos, sibling)
+	}
+	return alive, err
+}
+
+// notExecuted is the error for an image whose architecture the far side does not have.
+func (d *dialogue) notExecuted(image *Image) error {
+	return fmt.Errorf("%w: the far side (%s %s) does not execute programs for %s/%s",
+		ErrNoImage, d.facts.Kernel, d.facts.Machine, d.facts.GOOS(), image.GOARCH)
+}
