@@ -153,6 +153,9 @@ func (p *process) connect() (theirs []*os.File, err error) {
 		p.cmd.Stdin, p.cmd.Stdout = p.term.inner, p.term.inner
 		return nil, nil
 	}
+	if p.tool.onSocket {
+		return p.connectSocket()
+	}
 	stdin, out, err := os.Pipe() // os/exec makes the tool's end blocking
 	if err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ import (
 // Su continues as another user of the same host, by that user's password. su
 // asks on its standard input, or through PAM on whatever the modules choose, so
 // its standard input, output and error are a terminal of its own; the link runs
-// over a pipe beside it, whose descriptors su leaves open. It works with the su
+// over a pipe beside it, whose descriptors su leaves open, or over a socket as standard
+// output where the user's shell is csh or tcsh, which close them. It works with the su
 // of util-linux, shadow, busybox and the BSDs.
 //
 // The command is run by the user's login shell. su asks for the password once,
@@ -62,11 +63,15 @@ func (s Su) plan(e *Env, _ string) (*tool, error) {
 		}
 		args = append(args, "-s", s.Shell)
 	}
+	onSocket, line := s.shellCloses(), e.besideTerminal().Line
+	if onSocket {
+		line = e.withBeginning(takeSocket).Line
+	}
 	return &tool{
-		program: programOr(s.Path, "su"), name: "su", terminal: TerminalStdio,
+		program: programOr(s.Path, "su"), name: "su", terminal: TerminalStdio, onSocket: onSocket,
 		// Behind the user -c is su's own in some, and handed to the shell by
 		// others, among them those in which it means a login class in front.
-		args:    append(args, s.LocalUser(), "-c", e.besideTerminal().Line),
+		args:    append(args, s.LocalUser(), "-c", line),
 		script:  script{recognise: suPrompt, password: s.Password, repeats: repeatsNever},
 		tells:   true,
 		explain: explainSu,
@@ -106,7 +111,7 @@ func lastOf(lines []string) string {
 const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
 
 var suSays = []saying{
-	{"bad file descriptor", verdict{ErrStart, "this su closes the descriptors of its payload; use Command with TerminalOnly"}},
+	{"bad file descriptor", verdict{ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another in Shell, or use Command with TerminalOnly"}},
 	{"does not exist", verdict{class: ErrBadName}},
 	{"unknown user", verdict{class: ErrBadName}}, // busybox
 	{"unknown login", verdict{class: ErrBadName}},

@@ -21,6 +21,9 @@ type tool struct {
 	environ []string // added to our own, "KEY=value"
 
 	terminal Terminal
+	// onSocket moves the payload of TerminalStdio to a socket at descriptor 1, for
+	// what hands on nothing above 2; see takeSocket.
+	onSocket bool
 	script   script
 	// tells: its standard error is for a person to read as well as its terminal.
 	tells bool
@@ -74,6 +77,9 @@ const (
 
 // The descriptors of the payload where the terminal has the standard ones.
 const takePayload = "exec <&3 >&4 3<&- 4>&-;"
+
+// takeSocket is the same where the payload is on a socket at descriptor 1.
+const takeSocket = "exec <&1;"
 
 // besideTerminal is the same first stage for TerminalStdio.
 func (e *Env) besideTerminal() *Env { return e.withBeginning(takePayload) }

@@ -53,6 +53,14 @@ var accounts = []account{
 	{name: "tcsh", shell: "/bin/tcsh"},
 	{name: "csh", shell: "/bin/csh"},
 	{name: "fish", shell: "/usr/bin/fish"},
+	{name: "bsd-csh", shell: "/bin/bsd-csh"},
+	{name: "ksh93", shell: "/bin/ksh93"},
+	{name: "mksh", shell: "/bin/mksh"},
+	{name: "lksh", shell: "/bin/lksh"},
+	{name: "yash", shell: "/bin/yash"},
+	{name: "posh", shell: "/bin/posh"},
+	{name: "rc", shell: "/usr/bin/rc"},
+	{name: "elvish", shell: "/usr/bin/elvish"},
 
 	{name: "noise-bash", shell: "/bin/bash", files: map[string]string{".bashrc": "export SEEN=yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
 	{name: "noise-zsh", shell: "/bin/zsh", files: map[string]string{".zshenv": "export SEEN=yes; " + noise}, ask: `echo $SEEN`, answer: "yes\n"},
@@ -67,6 +75,8 @@ var accounts = []account{
 		".bashrc": "mkdir /tmp/closed.$$; cd /tmp/closed.$$; chmod 0 .\n"}},
 	{name: "removed", shell: "/bin/bash", files: map[string]string{
 		".bashrc": "mkdir /tmp/gone.$$; cd /tmp/gone.$$; rmdir /tmp/gone.$$\n"}},
+	{name: "unicode", shell: "/bin/bash", files: map[string]string{".bashrc": "export PERL_UNICODE=SAD PERL5OPT=-MNothing PYTHONPATH=/nowhere SHELLOPTS; set -u -C\n"},
+		ask: `echo $PERL_UNICODE $PERL5OPT $PYTHONPATH`, answer: "SAD -MNothing /nowhere\n"},
 	{name: "poor", shell: "/bin/bash", files: map[string]string{
 		".bashrc": "PATH=/usr/bin:/bin; IFS=x; set -f; export POSIXLY_CORRECT=1 TMPDIR=/nowhere\n"}, ask: `echo $TMPDIR`, answer: "/nowhere\n"},
 }

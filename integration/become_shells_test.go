@@ -1,0 +1,112 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/integration/lab"
+)
+
+// becomeShells are login shells of users whom su, sudo and doas become; some close
+// what they inherit above 2.
+var becomeShells = []string{
+	"/bin/bash", "/bin/dash", "/bin/zsh", "/bin/tcsh", "/bin/bsd-csh", "/usr/bin/fish", "/bin/ksh93", "/bin/mksh",
+	"/bin/yash", "/bin/posh", "/usr/bin/rc", "/usr/bin/elvish", "/usr/local/bin/our-shell",
+}
+
+// firstShellUID is that of the first of their users: becomeHost has four of its own.
+const firstShellUID = 2004
+
+// su, sudo and doas come through whatever shell the user has whom they become.
+func TestBecomeByEveryShell(t *testing.T) {
+	lab.Require(t)
+	h := becomeHost("permit deploy\n")
+	h.Sudoers = "deploy ALL=(ALL) ALL"
+	h.Setup = append(h.Setup, "ln -s /bin/tcsh /usr/local/bin/our-shell")
+	for _, shell := range becomeShells {
+		h.Users = append(h.Users, lab.User{Name: "by-" + filepath.Base(shell), Shell: shell, Password: rightPassword})
+	}
+	host := start(t, h)
+	user := enter(t, master(t, &contexts.Config{}), host, "deploy")
+	password := connect.Secret(rightPassword)
+	for i, shell := range becomeShells {
+		name := "by-" + filepath.Base(shell)
+		for how, m := range map[string]connect.Method{
+			"su":          connect.Su{User: name, Password: password},
+			"su, login":   connect.Su{User: name, Password: password, Login: true},
+			"sudo":        connect.Sudo{User: name, Password: password},
+			"sudo, login": connect.Sudo{User: name, Password: password, Login: true},
+			"doas":        connect.Doas{User: name, Password: password},
+		} {
+			if how == "sudo, login" && (shell == "/usr/bin/rc" || shell == "/usr/bin/elvish") {
+				continue // sudo quotes for it by backslashes, which these shells take for themselves
+			}
+			t.Run(how+" "+shell, func(t *testing.T) {
+				n := child(t, user, m)
+				if id := who(t, n); id.UID != firstShellUID+i {
+					t.Errorf("%+v", id)
+				}
+				linkIsClean(t, n)
+				// Every byte passes, many of them too.
+				all := bytes.Repeat([]byte("\x00\x03\x04\r\n\x11\x13\x1a\x1c\x7f\xff"), 40_000)
+				if back, err := echo.Call(t.Context(), n, all); err != nil || !bytes.Equal(back, all) {
+					t.Errorf("%d of %d bytes came back: %v", len(back), len(all), err)
+				}
+				if err := n.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// On a host whose /bin/sh is another shell, that of its users too, every hop comes
+// through: with interpreters, and without, where the shell does it all.
+func TestHostsWithAnotherSystemShell(t *testing.T) {
+	lab.Require(t)
+	for _, shell := range []string{"/bin/bash", "/bin/bash-static", "/bin/busybox", "/bin/zsh", "/bin/ksh93", "/bin/mksh", "/bin/lksh", "/bin/yash", "/bin/posh"} {
+		for _, remove := range [][]string{nil, noInterpreter} {
+			t.Run(fmt.Sprint(shell, remove), func(t *testing.T) {
+				t.Parallel()
+				loginShell := shell
+				if shell == "/bin/busybox" {
+					loginShell = "/usr/local/bin/ash"
+				}
+				h := becomeHost("permit deploy\n")
+				h.Remove = remove
+				h.Sudoers = "deploy ALL=(ALL) ALL"
+				h.SSHD = &lab.SSHD{}
+				key := lab.NewClientKey(t)
+				h.Users[0] = lab.User{Name: "deploy", Password: rightPassword, Shell: loginShell, Keys: []string{key.Authorized}}
+				h.Users[1] = lab.User{Name: "carol", Password: rightPassword, Shell: loginShell}
+				h.Setup = append(h.Setup, "ln -s $(command -v busybox) /usr/local/bin/ash; ln -sf "+shell+" /bin/sh")
+				host := start(t, h)
+				before := look(host)
+				m := master(t, &contexts.Config{})
+				user := login(t, m, host, "deploy", key)
+				for _, method := range []connect.Method{
+					connect.Sudo{Password: connect.Secret(rightPassword)},
+					connect.Sudo{User: "carol", Password: connect.Secret(rightPassword), Login: true},
+					connect.Su{User: "carol", Password: connect.Secret(rightPassword), Login: true},
+					connect.Doas{Password: connect.Secret(rightPassword)},
+				} {
+					n := child(t, user, method)
+					linkIsClean(t, n)
+					if err := n.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := user.Close(); err != nil {
+					t.Error(err)
+				}
+				before.restored(t, patience)
+			})
+		}
+	}
+}
