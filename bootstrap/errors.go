@@ -95,14 +95,14 @@ func (d *dialogue) hint(e *Error) string {
 		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
 	case e.Phase == PhaseFirstStage && restricted(e.Said+err.Error()):
 		return restrictedHint
-	case d.policy:
+	case d.policy, strings.Contains(e.Said+err.Error(), workerDenied):
 		return policyHint
 	case !errors.Is(err, ErrNoRung) || d.facts == nil || d.facts.GOOS() != "linux":
 		return ""
 	case d.facts.NoProc:
 		return "mount it there, as root: mount -t proc proc /proc"
 	}
-	hint := "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
+	hint := unnamedHint(e.Rungs) + "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
 	if d.room > 0 {
 		hint += " and has " + strconv.FormatInt(d.room>>20+1, 10) + " MiB left"
 	}

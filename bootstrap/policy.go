@@ -46,8 +46,22 @@ func (d *dialogue) nothingRuns(reason string) error {
 	return ErrNoRung
 }
 
-// policyHint tells what forbids programs, or the start of the first stage.
+// policyHint tells what forbids programs.
 const policyHint = "a policy forbids the far side's shell to execute programs: noexec in sudoers, a filter for system calls, or a security module"
+
+// workerDenied is what a guard says that was executed and may not execute.
+const workerDenied = "starting the worker: permission denied"
+
+// unnamedHint tells what forbids to execute a file in memory that has no name, where
+// that is the case: no mount has a say in that.
+func unnamedHint(list []RungError) string {
+	for _, e := range list {
+		if (e.Rung == RungPerl || e.Rung == RungPython) && strings.HasPrefix(e.Reason, "execution not allowed") {
+			return "a policy forbids to execute what has no name: intercept in sudoers, or a security module; "
+		}
+	}
+	return ""
+}
 
 // restricted reports whether a restricted login shell has said that it does not execute
 // the command line.

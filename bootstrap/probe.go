@@ -36,7 +36,7 @@ func (o *Offer) Rung() string {
 
 // Probe runs the first stage, with which c must have been started, finds out how
 // each rung stands, and closes c. Nothing is started there but tools, and nothing
-// stays; where places are tried, an empty file is there for a moment. It takes two
+// stays; where places are tried, a small file is there for a moment. It takes two
 // round trips.
 func (l *Launch) Probe(ctx context.Context, c Carrier) (Offer, error) {
 	d := l.dial(ctx, c)
