@@ -12,6 +12,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,11 +39,24 @@ type call struct {
 
 	line   *Line // set by run
 	node   *contexts.Node
-	ctx    context.Context // ends with the shim, unless it went to the background
+	ctx    context.Context // ends with the shim, or with the process that took its place
 	cancel context.CancelCauseFunc
-	shim   func() bool // unties ctx from the shim
 
-	commands chan *contexts.Command // capacity 1; sent by runCommand, received by listen
+	commands  chan *contexts.Command // capacity 1; sent by runCommand, received by listen
+	over      atomic.Bool            // the session is; from then on every signal ends the call
+	signalled atomic.Bool            // there was a signal before; set by listen ahead of reading over
+	successor chan int               // capacity 1; the PID of a process that takes the shim's place; sent by listen, received by succession
+
+	// The process that stands for the call.
+	shim struct {
+		sync.Mutex
+		pid int
+	}
+	// The sockets that are to be removed even if this program is killed.
+	sockets struct {
+		sync.Mutex
+		paths []string
+	}
 }
 
 // caughtError is the cause of an end by a signal to the shim.
@@ -53,7 +68,8 @@ func (s caughtError) Error() string { return "killed by signal " + fmt.Sprint(in
 var errShimGone = errors.New("ssh has ended")
 
 func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g greeting, fds [3]int, release func()) *call {
-	c := &call{p: p, conn: conn, orders: r, news: &sender{w: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1)}
+	c := &call{p: p, conn: conn, orders: r, news: &sender{w: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1), successor: make(chan int, 1)}
+	c.shim.pid = g.PID
 	c.ctx, c.cancel = context.WithCancelCause(p.ctx)
 	return c
 }
@@ -61,17 +77,15 @@ func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g greeting, fds [3]i
 // run does what the shim was called for.
 func (c *call) run() {
 	defer c.cancel(nil)
-	wake, waker, err := os.Pipe()
+	wake, release, err := wakeAfter(c.ctx)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	c.wake = int(wake.Fd())
-	defer wake.Close()
-	defer waker.Close()
-	defer context.AfterFunc(c.ctx, func() { waker.Close() })()
+	defer release()
+	c.wake = wake
 	shimGone, leave := context.WithCancel(context.Background())
-	c.shim = context.AfterFunc(shimGone, func() { c.cancel(errShimGone) })
+	defer context.AfterFunc(shimGone, func() { c.cancel(errShimGone) })()
 	listened := make(chan struct{}) // closed when listen has returned
 	go func() {
 		defer close(listened)
@@ -86,6 +100,20 @@ func (c *call) run() {
 	}
 	c.conn.Close()
 	<-listened
+}
+
+// wakeAfter returns a descriptor that is readable from the end of ctx on.
+func wakeAfter(ctx context.Context) (fd int, release func(), err error) {
+	wake, waker, err := os.Pipe()
+	if err != nil {
+		return -1, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { waker.Close() })
+	return int(wake.Fd()), func() {
+		stop()
+		waker.Close()
+		wake.Close()
+	}, nil
 }
 
 func (c *call) exit(status int, text string) {
@@ -112,6 +140,11 @@ func (c *call) tell(n news) {
 
 // fail ends the shim as ssh ends where it is at fault.
 func (c *call) fail(err error) {
+	cause := context.Cause(c.ctx)
+	if err == errTold || cause == errToldToExit || cause == errMasterGone {
+		c.exit(exitFailed, "") // ssh says nothing of it either
+		return
+	}
 	text := err.Error()
 	if _, usage := errors.AsType[*UsageError](err); !usage {
 		text = "ssh: " + text
@@ -150,73 +183,137 @@ func (c *call) do() (int, error) {
 	case Configure:
 		out := newOutput(c.fds[1], c.wake)
 		defer out.release()
-		_, err := out.Write([]byte(l.config(c.env("USER"))))
+		path, err := l.controlPath(tokensOf(c.lookupEnv))
+		if err == nil {
+			_, err = out.Write([]byte(l.config(c.env("USER"), path)))
+		}
 		return 0, err
+	case Control:
+		return c.control()
+	}
+	m, err := c.findMaster()
+	if err != nil {
+		return 0, err
+	}
+	if m != nil {
+		c.node = m.f.c.node
+		c.say(LevelDebug1, "debug1: %s is %v, by the master at %s", l.Host, c.node, m.path)
+		return c.share(m)
 	}
 	c.node, err = c.p.hosts.find(c.ctx, Destination{Host: l.Host, User: l.User, Port: l.Port})
 	if err != nil {
 		return 0, err
 	}
 	if c.node == nil {
-		_ = c.news.send(news{Kind: newsPassOn})
-		<-c.ctx.Done() // it ends, or becomes somebody else
-		return 0, context.Cause(c.ctx)
-	}
-	if l.Action == Control {
-		return c.control()
+		return c.passOn()
 	}
 	c.say(LevelDebug1, "debug1: %s is %v", l.Host, c.node)
 	return c.connect()
 }
 
-func (c *call) control() (int, error) {
-	switch c.line.Control {
-	case "check":
-		c.say(LevelError, "Master running (pid=%d)", os.Getpid())
-	case "exit", "stop":
-		c.say(LevelError, "Exit request sent.")
-	default:
-		return 0, fmt.Errorf("-O %s is not possible here", c.line.Control)
-	}
-	return 0, nil
+// passOn has the shim be the real ssh.
+func (c *call) passOn() (int, error) {
+	_ = c.news.send(news{Kind: newsPassOn})
+	<-c.ctx.Done() // it ends, or becomes somebody else
+	return 0, context.Cause(c.ctx)
 }
 
 // connect does what is left: sessions and forwardings.
-func (c *call) connect() (int, error) {
+func (c *call) connect() (status int, err error) {
 	l := c.line
 	if l.Stdio != nil {
 		return c.connectStdio()
 	}
-	end, err := c.openForwards()
-	if err != nil {
+	f := newForwards(c)
+	var m *master
+	defer func() {
+		if m != nil {
+			c.p.shared.stop(m)
+			defer m.isOver()
+		}
+		f.close()
+	}()
+	if err := f.openAll(c.requests()); err != nil {
 		return 0, err
 	}
-	defer end()
-	if l.Fork {
-		c.background()
+	if m, err = c.becomeMaster(f); err != nil {
+		return 0, err
 	}
-	switch l.Session {
-	case SessionNone:
-		select {
-		case <-c.ctx.Done():
-			return 0, context.Cause(c.ctx)
-		case <-c.node.Done():
-			return 0, c.node.Err()
+	persists := m != nil && l.Persist
+	forks := l.Fork || persists && l.Session == SessionNone
+	if forks {
+		if err := c.background(0); err != nil {
+			return 0, err
 		}
-	case SessionSubsystem:
-		return c.subsystem()
 	}
-	return c.runCommand()
+	if l.Session != SessionNone {
+		if status, err = c.session(); err != nil {
+			return 0, err
+		}
+	}
+	if l.Session != SessionNone && !persists && c.signalled.Load() {
+		return status, nil // somebody wanted an end, of which the command may have heard nothing any more
+	}
+	if persists && !forks {
+		if err := c.background(status); err != nil {
+			return 0, err
+		}
+	}
+	return status, c.linger(f, m)
 }
 
-// background lets the shim go, and the call belong to the proxy. Where there is
-// no command nothing is to be read or written any more: who waits for the end of
-// the output must not wait for a forwarding.
-func (c *call) background() {
-	c.shim()
-	c.exit(0, "")
+// session runs what there is besides forwardings.
+func (c *call) session() (status int, err error) {
+	if c.line.Session == SessionSubsystem {
+		status, err = c.subsystem()
+	} else {
+		status, err = c.runCommand()
+	}
+	c.over.Store(true)
+	return status, err
+}
+
+// linger waits for what the call is still there for when its session is over, or
+// when there is none: the connections through its forwardings, as long as there
+// are any, and those who share it. New ones may come meanwhile.
+func (c *call) linger(f *forwards, m *master) error {
+	idle := time.Duration(0)
 	if c.line.Session == SessionNone {
-		c.release()
+		idle = -1
+	}
+	var hurry <-chan struct{}
+	if m != nil {
+		hurry = m.stopped
+		if c.line.Persist {
+			if idle = c.line.PersistTime; idle == 0 {
+				idle = -1
+			}
+		}
+	}
+	if f.use.count() > 0 {
+		_ = c.news.send(news{Kind: newsCooked})
+	}
+	ctx, cancel := context.WithCancelCause(c.ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel(nil)
+	watching.Go(func() {
+		select {
+		case <-c.node.Done():
+			cancel(c.node.Err())
+		case <-ctx.Done():
+		}
+	})
+	for {
+		err := f.use.wait(ctx, idle, hurry)
+		switch {
+		case err == caughtError(syscall.SIGTERM) && c.line.Session == SessionNone:
+			return nil // it is how a tunnel ends in order
+		case err != nil:
+			return err
+		case m == nil || c.p.shared.stopIfUnused(m):
+			return nil
+		}
 	}
 }
 
@@ -245,6 +342,13 @@ func (c *call) listen() {
 		if err := receive(c.orders, maxMessage, &o); err != nil {
 			return
 		}
+		if o.PID > 0 {
+			select {
+			case c.successor <- o.PID:
+			default:
+			}
+			continue
+		}
 		sig := syscall.Signal(o.Signal)
 		if sig != 0 && !slices.Contains(caught, os.Signal(sig)) {
 			return // no shim sends that
@@ -255,8 +359,11 @@ func (c *call) listen() {
 			default:
 			}
 		}
+		if sig != 0 {
+			c.signalled.Store(true)
+		}
 		switch {
-		case cmd == nil && sig != 0:
+		case (cmd == nil || c.over.Load()) && sig != 0:
 			c.cancel(caughtError(sig))
 		case cmd == nil:
 		case sig == 0:
@@ -288,12 +395,18 @@ const (
 
 // env returns a variable of the shim's environment.
 func (c *call) env(name string) string {
+	v, _ := c.lookupEnv(name)
+	return v
+}
+
+// lookupEnv returns one, and whether it is there.
+func (c *call) lookupEnv(name string) (string, bool) {
 	for _, e := range c.hello.Env {
 		if v, ok := strings.CutPrefix(string(e), name+"="); ok {
-			return v
+			return v, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // sent is the environment that the command line wants to have at the far side.

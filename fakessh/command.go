@@ -18,6 +18,9 @@ var faceNames = [...]string{"ssh", "slogin", "scp", "sftp"}
 // has to be applied to it.
 type Cmd struct {
 	*exec.Cmd
+	// Ended, if not nil, is called by Wait when the command has ended and its calls of
+	// ssh may go on in the background: ssh -f.
+	Ended func() error
 	proxy *Proxy
 	err   error         // of Open
 	ended chan struct{} // closed by Wait
@@ -63,11 +66,19 @@ func (c *Cmd) Start() error {
 func (c *Cmd) Wait() error {
 	err := c.Cmd.Wait()
 	close(c.ended)
+	if c.Ended != nil && c.ProcessState != nil {
+		if endedErr := c.Ended(); err == nil {
+			err = endedErr
+		}
+	}
 	if closeErr := c.proxy.Close(); err == nil {
 		err = closeErr
 	}
 	return err
 }
+
+// WaitBackground waits until no call of ssh is under way any more. It is for Ended.
+func (c *Cmd) WaitBackground(ctx context.Context) error { return c.proxy.idle(ctx) }
 
 // Run is exec.Cmd.Run.
 func (c *Cmd) Run() error {

@@ -7,7 +7,7 @@ import (
 )
 
 // config is what -G prints: what was understood, in the words of ssh -G.
-func (l *Line) config(me string) string {
+func (l *Line) config(me, controlPath string) string {
 	var b strings.Builder
 	say := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }
 	yes := func(v bool) string {
@@ -18,12 +18,27 @@ func (l *Line) config(me string) string {
 	}
 	say("host", l.Host)
 	say("user", cmp.Or(l.User, me))
-	say("hostname", l.Host)
+	say("hostname", strings.ToLower(l.Host))
 	say("port", cmp.Or(l.Port, 22))
 	say("clearallforwardings", yes(l.clear))
 	say("exitonforwardfailure", yes(l.ExitOnForwardFailure))
 	say("forwardagent", cmp.Or(l.ForwardAgent, "no"))
 	say("gatewayports", yes(l.GatewayPorts))
+	say("addressfamily", l.Family)
+	say("streamlocalbindmask", fmt.Sprintf("0%o", l.bindMaskOrDefault()))
+	say("streamlocalbindunlink", yes(l.BindUnlink))
+	say("controlmaster", l.Master)
+	switch {
+	case !l.Persist:
+		say("controlpersist", "no")
+	case l.PersistTime == 0:
+		say("controlpersist", "yes")
+	default:
+		say("controlpersist", int(l.PersistTime.Seconds()))
+	}
+	if controlPath != "" {
+		say("controlpath", controlPath)
+	}
 	say("requesttty", l.TTY)
 	say("sessiontype", l.Session)
 	say("stdinnull", yes(l.StdinNull))

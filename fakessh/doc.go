@@ -28,7 +28,9 @@
 //
 // # Life
 //
-// A shim that dies takes its command at the far side with it. When the program
+// A shim that dies takes its command at the far side with it, and its forwardings; with -f
+// the shim is a process in the background. It lives on after its command while there are
+// connections through its forwardings. When the program
 // dies, or closes the proxy, the shims end with status 255; a command that the
 // program has started with [Command] gets SIGTERM when the program dies, where
 // the kernel does that. Only this user and root are served.

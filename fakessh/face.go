@@ -40,6 +40,9 @@ func face() {
 		return
 	}
 	socket := os.Getenv(socketVariable)
+	if _, dir, ok := inherited(); ok {
+		socket = filepath.Join(dir, socketName)
+	}
 	if socket == "" {
 		// The environment was cleared on the way.
 		if dir := filepath.Dir(executedAs()); isOurDir(dir) {

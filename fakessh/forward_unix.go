@@ -7,9 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/socks"
@@ -25,7 +29,7 @@ func (f Forward) target() (network, addr string) {
 
 // listen is where a forwarding takes connections: at this host unless something
 // else is said, or everywhere.
-func (f Forward) listen(everywhere bool) (network, addr string) {
+func (f Forward) listen(everywhere bool, family Family) (network, addr string) {
 	host := f.ListenHost
 	switch {
 	case f.ListenPath != "":
@@ -35,7 +39,66 @@ func (f Forward) listen(everywhere bool) (network, addr string) {
 	case host == "":
 		host = "localhost"
 	}
-	return "tcp", net.JoinHostPort(host, strconv.Itoa(f.ListenPort))
+	return family.network(), net.JoinHostPort(host, strconv.Itoa(f.ListenPort))
+}
+
+// place is what ssh calls the place that could not be listened on.
+func (f Forward) place() string {
+	if f.ListenPath != "" {
+		return "path " + f.ListenPath
+	}
+	return "port " + strconv.Itoa(f.ListenPort)
+}
+
+// whyNot tells why a place at this side could not be listened on, in the words of ssh.
+func (f Forward) whyNot(err error) string {
+	if f.ListenPath != "" {
+		return fmt.Sprintf("unix_listener: cannot bind to path %s: %s", f.ListenPath, asSaid(err))
+	}
+	return fmt.Sprintf("%s\r\nchannel_setup_fwd_listener_tcpip: cannot listen to port: %d", bindFailure(err), f.ListenPort)
+}
+
+// bindFailure tells that an address could not be listened on.
+func bindFailure(err error) string {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Addr != nil {
+		if host, port, splitErr := net.SplitHostPort(e.Addr.String()); splitErr == nil {
+			return fmt.Sprintf("bind [%s]:%s: %s", host, port, asSaid(err))
+		}
+	}
+	return "ssh: " + err.Error()
+}
+
+// led is the target as ssh tells it along with a port that was allocated.
+func (f Forward) led() string {
+	switch {
+	case f.TargetPath != "":
+		return f.TargetPath + ":-2"
+	case f.Dynamic():
+		return "socks:0"
+	}
+	return fmt.Sprintf("%s:%d", f.TargetHost, f.TargetPort)
+}
+
+// request is a forwarding that is wanted, of -R or of the others.
+type request struct {
+	Forward
+	remote bool
+}
+
+// requests are the forwardings of a command line. Paths at this side are made
+// absolute.
+func (c *call) requests() []request {
+	dir := string(c.hello.Dir)
+	var list []request
+	for _, f := range slices.Concat(c.line.Local, c.line.Dynamic) {
+		f.ListenPath = absolute(dir, f.ListenPath)
+		list = append(list, request{f, false})
+	}
+	for _, f := range c.line.Remote {
+		f.TargetPath = absolute(dir, f.TargetPath)
+		list = append(list, request{f, true})
+	}
+	return list
 }
 
 // connectStdio is -W.
@@ -53,65 +116,149 @@ func (c *call) connectStdio() (int, error) {
 // Goroutines: one accepts from each listener, and one serves each connection;
 // all end with close.
 type forwards struct {
+	// Immutable after newForwards.
 	c   *call
 	ctx context.Context // ends with close
 	end context.CancelFunc
+	use *usage // has the connections
 	wg  sync.WaitGroup
-	lns []net.Listener
+
+	mu     sync.Mutex // held while one is opened or closed
+	closed bool
+	open   []*forwarding
 }
 
-type listenFunc func(ctx context.Context, network, addr string) (net.Listener, error)
+type forwarding struct {
+	request
+	ln   net.Listener
+	port int // that was bound; 0 for a path
+}
 
-// openForwards opens all that the command line wants. What cannot be opened is
-// an error if ExitOnForwardFailure says so.
-func (c *call) openForwards() (end func(), err error) {
-	f := &forwards{c: c}
+func newForwards(c *call) *forwards {
+	f := &forwards{c: c, use: newUsage()}
 	f.ctx, f.end = context.WithCancel(c.ctx)
-	var here net.Dialer
-	var lc net.ListenConfig
-	err = errors.Join(
-		f.open(c.line.Local, lc.Listen, c.line.GatewayPorts, c.node.DialContext),
-		f.open(c.line.Dynamic, lc.Listen, c.line.GatewayPorts, c.node.DialContext),
-		f.open(c.line.Remote, c.node.Listen, false, here.DialContext))
-	if err != nil && c.line.ExitOnForwardFailure {
-		f.close()
-		return nil, err
-	}
-	return f.close, nil
+	return f
 }
 
-func (f *forwards) open(list []Forward, listen listenFunc, everywhere bool, dial socks.DialFunc) error {
-	var errs []error
-	for _, fw := range list {
-		network, addr := fw.listen(everywhere)
-		ln, err := listen(f.ctx, network, addr)
-		if err != nil {
-			err = fmt.Errorf("could not request forwarding of %s: %w", addr, reason(err))
-			if !f.c.line.ExitOnForwardFailure {
-				f.c.say(LevelError, "ssh: %v", err)
+// openAll opens all that the command line wants, and tells what could not be opened,
+// which is an error if ExitOnForwardFailure says so.
+func (f *forwards) openAll(list []request) error {
+	l := f.c.line
+	failed := false
+	for _, r := range list {
+		fw, err := f.add(r)
+		switch {
+		case err == nil && r.remote && r.ListenPath == "" && r.ListenPort == 0:
+			f.c.say(LevelInfo, "Allocated port %d for remote forward to %s", fw.port, r.led())
+		case err == nil:
+		case r.remote && l.ExitOnForwardFailure:
+			f.c.say(LevelError, "ssh: %v\r\nError: remote port forwarding failed for listen %s", err, r.place())
+			failed = true
+		case r.remote:
+			f.c.say(LevelInfo, "ssh: %v\r\nWarning: remote port forwarding failed for listen %s", err, r.place())
+		default:
+			f.c.say(LevelError, "%s\r\nCould not request local forwarding.", r.whyNot(err))
+			failed = failed || l.ExitOnForwardFailure
+		}
+	}
+	if failed {
+		return errTold
+	}
+	return nil
+}
+
+// errTold is a failure of which everything has been said.
+var errTold = errors.New("forwarding failed")
+
+// add opens a forwarding, unless it is open already.
+func (f *forwards) add(r request) (*forwarding, error) {
+	l := f.c.line
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, net.ErrClosed
+	}
+	if i := f.find(r); i >= 0 {
+		return f.open[i], nil
+	}
+	cfg := contexts.ListenConfig{
+		SocketMode: fs.ModeSocket | 0o777&^fs.FileMode(l.bindMaskOrDefault()),
+		Unlink:     l.BindUnlink,
+		Skipped: func(addr string, err error) {
+			if errors.Is(err, syscall.EADDRINUSE) { // who connects there reaches somebody else
+				f.c.say(LevelError, "%s", bindFailure(err))
+			} else {
+				f.c.say(LevelDebug1, "debug1: %s is not listened on: %v", addr, reason(err))
 			}
-			errs = append(errs, err)
+		},
+	}
+	fw := &forwarding{request: r}
+	dial := f.c.node.DialContext
+	var err error
+	if r.remote {
+		network, addr := r.listen(false, FamilyAny)
+		fw.ln, err = cfg.ListenAt(f.ctx, f.c.node, network, addr)
+		dial = new(net.Dialer).DialContext
+	} else {
+		network, addr := r.listen(l.GatewayPorts, l.Family)
+		fw.ln, err = cfg.Listen(f.ctx, network, addr)
+	}
+	if err != nil {
+		return nil, reason(err)
+	}
+	if tcp, ok := fw.ln.Addr().(*net.TCPAddr); ok {
+		fw.port = tcp.Port
+	} else if !r.remote {
+		f.c.owns(filepath.Clean(r.ListenPath))
+	}
+	f.open = append(f.open, fw)
+	f.wg.Go(func() { f.accept(fw, dial) })
+	return fw, nil
+}
+
+// find returns the index of a forwarding that is open, or -1. A port that was
+// allocated stands for itself.
+func (f *forwards) find(r request) int {
+	return slices.IndexFunc(f.open, func(fw *forwarding) bool {
+		same := fw.request
+		if same.ListenPort == 0 && r.ListenPort != 0 {
+			same.ListenPort = fw.port
+		}
+		return same == r
+	})
+}
+
+// remove closes a forwarding and leaves its connections alone. It reports whether
+// it was open.
+func (f *forwards) remove(r request) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.find(r)
+	if i < 0 {
+		return false
+	}
+	f.open[i].ln.Close()
+	f.open = slices.Delete(f.open, i, i+1)
+	return true
+}
+
+func (f *forwards) accept(fw *forwarding, dial socks.DialFunc) {
+	for {
+		conn, err := fw.ln.Accept()
+		if err != nil && isPassing(f.ctx, err) {
 			continue
 		}
-		if fw.ListenPath == "" && fw.ListenPort == 0 {
-			_, port, _ := net.SplitHostPort(ln.Addr().String())
-			f.c.say(LevelInfo, "Allocated port %s for remote forward to %s", port, fw)
-		}
-		f.lns = append(f.lns, ln)
-		f.wg.Go(func() { f.accept(ln, fw, dial) })
-	}
-	return errors.Join(errs...)
-}
-
-func (f *forwards) accept(ln net.Listener, fw Forward, dial socks.DialFunc) {
-	for {
-		conn, err := ln.Accept()
 		if err != nil {
+			if f.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				f.c.say(LevelError, "ssh: forwarding of %s: %v", fw, reason(err))
+			}
 			return
 		}
+		f.use.add(1)
 		f.wg.Go(func() {
+			defer f.use.add(-1)
 			defer context.AfterFunc(f.ctx, func() { conn.Close() })()
-			if err := f.serve(conn, fw, dial); err != nil {
+			if err := f.serve(conn, fw.Forward, dial); err != nil {
 				f.c.say(LevelDebug1, "debug1: forwarding of %s: %v", fw, err)
 			}
 		})
@@ -136,8 +283,13 @@ func (f *forwards) serve(conn net.Conn, fw Forward, dial socks.DialFunc) error {
 // close closes all listeners and connections, and waits for the goroutines.
 func (f *forwards) close() {
 	f.end()
-	for _, ln := range f.lns {
-		ln.Close()
+	f.mu.Lock()
+	f.closed = true
+	open := f.open
+	f.open = nil
+	f.mu.Unlock()
+	for _, fw := range open {
+		fw.ln.Close()
 	}
 	f.wg.Wait()
 }

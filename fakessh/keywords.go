@@ -1,17 +1,20 @@
 package fakessh
 
 import (
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // ignoredKeywords are those of ssh_config(5) that say how a connection is made
 // and kept, what happens at this side, or nothing any more.
 var ignoredKeywords = strings.Fields(`
-	addkeystoagent addressfamily afstokenpassing batchmode bindaddress bindinterface canonicaldomains
+	addkeystoagent afstokenpassing batchmode bindaddress bindinterface canonicaldomains
 	canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames
 	casignaturealgorithms certificatefile challengeresponseauthentication checkhostip cipher ciphers compression
-	compressionlevel connectionattempts connecttimeout controlmaster controlpath controlpersist dsaauthentication
+	compressionlevel connectionattempts connecttimeout dsaauthentication
 	enableescapecommandline enablesshkeysign escapechar fallbacktorsh fingerprinthash forwardx11
 	forwardx11timeout forwardx11trusted globalknownhostsfile globalknownhostsfile2 gssapiauthentication
 	gssapiclientidentity gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey
@@ -23,8 +26,8 @@ var ignoredKeywords = strings.Fields(`
 	permitremoteopen pkcs11provider preferredauthentications protocol protocolkeepalives proxycommand proxyjump
 	proxyusefdpass pubkeyacceptedalgorithms pubkeyacceptedkeytypes pubkeyauthentication rekeylimit requiredrsasize
 	revokedhostkeys rhostsauthentication rhostsrsaauthentication rsaauthentication securitykeyprovider
-	serveralivecountmax serveraliveinterval setuptimeout skeyauthentication smartcarddevice streamlocalbindmask
-	streamlocalbindunlink stricthostkeychecking syslogfacility tcpkeepalive tisauthentication tunnel tunneldevice
+	serveralivecountmax serveraliveinterval setuptimeout skeyauthentication smartcarddevice
+	stricthostkeychecking syslogfacility tcpkeepalive tisauthentication tunnel tunneldevice
 	updatehostkeys useblacklistedkeys userknownhostsfile userknownhostsfile2 useprivilegedport useroaming usersh
 	verifyhostkeydns visualhostkey xauthlocation`)
 
@@ -135,6 +138,24 @@ func init() {
 			}
 			return nil
 		}),
+		"addressfamily": choice(map[string]Family{"inet": FamilyIPv4, "inet6": FamilyIPv6, "any": FamilyAny},
+			func(l *Line) *Family { return &l.Family }),
+		"controlmaster": choice(map[string]Master{"yes": MasterYes, "true": MasterYes, "no": MasterNo, "false": MasterNo,
+			"ask": MasterAsk, "auto": MasterAuto, "autoask": MasterAutoAsk},
+			func(l *Line) *Master { return &l.Master }),
+		"controlpath": func(l *Line, name string, w []string) error {
+			return one(func(l *Line, v string) error {
+				if l.first(name) {
+					l.ControlPath = v
+				}
+				return nil
+			})(l, name, w)
+		},
+		"controlpersist": func(l *Line, name string, w []string) error {
+			return one(func(l *Line, v string) error { return l.persist(name, v) })(l, name, w)
+		},
+		"streamlocalbindmask":     one((*Line).bindMask),
+		"streamlocalbindunlink":   flag(func(l *Line) *bool { return &l.BindUnlink }),
 		"stdinnull":               flag(func(l *Line) *bool { return &l.StdinNull }),
 		"forkafterauthentication": flag(func(l *Line) *bool { return &l.Fork }),
 		"exitonforwardfailure":    flag(func(l *Line) *bool { return &l.ExitOnForwardFailure }),
@@ -193,6 +214,62 @@ func init() {
 			return nil
 		},
 	}
+}
+
+// persist reads the value of ControlPersist.
+func (l *Line) persist(name, v string) error {
+	yes, idle := v == "yes" || v == "true", time.Duration(0)
+	if !yes && v != "no" && v != "false" {
+		var ok bool
+		if idle, ok = parseTime(v); !ok {
+			return refuse("command-line line 0: Bad ControlPersist argument.")
+		}
+		yes = true
+	}
+	if l.first(name) {
+		l.Persist, l.PersistTime = yes, idle
+	}
+	return nil
+}
+
+// parseTime reads a time of sshd_config(5): numbers with units behind them, or of seconds.
+func parseTime(s string) (time.Duration, bool) {
+	units := map[byte]time.Duration{
+		's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+	}
+	total := time.Duration(0)
+	for s != "" {
+		digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
+		n, err := strconv.ParseInt(s[:digits], 10, 32)
+		if err != nil {
+			return 0, false
+		}
+		unit := time.Second
+		if s = s[digits:]; s != "" {
+			var ok bool
+			if unit, ok = units[s[0]|0x20]; !ok {
+				return 0, false
+			}
+			s = s[1:]
+		}
+		total += time.Duration(n) * unit
+		if total < 0 || total/time.Second > math.MaxInt32 {
+			return 0, false
+		}
+	}
+	return total, true
+}
+
+// bindMask reads the value of StreamLocalBindMask as strtol does. The last one counts, in
+// ssh as well.
+func (l *Line) bindMask(v string) error {
+	digits := len(v) - len(strings.TrimLeft(v, "01234567"))
+	mask, err := strconv.ParseUint(v[:digits], 8, 32)
+	if err != nil || mask > 0o777 {
+		return refuse("command-line line 0: Bad mask.")
+	}
+	l.BindMask = int(mask)
+	return nil
 }
 
 var logLevels = map[string]Level{

@@ -3,6 +3,7 @@ package fakessh
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Line is what a command line of ssh says. Its zero values are those of an
@@ -24,10 +25,21 @@ type Line struct {
 	Local, Remote, Dynamic []Forward
 	ExitOnForwardFailure   bool
 	GatewayPorts           bool     // -g: listen on all addresses
+	Family                 Family   // -4, -6: what is listened on at this side
+	BindMask               int      // StreamLocalBindMask: what the permissions of sockets lack; -1 if none is given
+	BindUnlink             bool     // StreamLocalBindUnlink: remove a socket that stands in the way
 	Stdio                  *Forward // -W: what standard input and output are connected to
 	Env                    []string // SetEnv: NAME=VALUE
 	SendEnv                []string // patterns of names; '*' and '?' as in file names
 	ForwardAgent           string   // -A: "yes", a socket, or $ and the variable that names one
+
+	// Master is -M, and ControlPath the path of -S as it is written.
+	Master      Master
+	ControlPath string
+	// Persist keeps a master when its session has ended: until nothing has used it for
+	// PersistTime, or for good where that is 0.
+	Persist     bool
+	PersistTime time.Duration
 
 	Action  Action
 	Control string // -O: the word
@@ -52,6 +64,14 @@ const (
 	Query            // -Q
 	Control          // -O
 )
+
+// bindMaskOrDefault returns what the permissions of sockets lack.
+func (l *Line) bindMaskOrDefault() int {
+	if l.BindMask < 0 {
+		return 0o177
+	}
+	return l.BindMask
+}
 
 // Session is what is asked of the far side.
 type Session uint8
@@ -79,6 +99,40 @@ const (
 
 // String returns the word that ssh -G prints.
 func (t TTY) String() string { return [...]string{"auto", "false", "true", "force"}[t] }
+
+// Family is the kind of addresses to use.
+type Family uint8
+
+// The values of AddressFamily.
+const (
+	FamilyAny Family = iota
+	FamilyIPv4
+	FamilyIPv6
+)
+
+// String returns the word of ssh_config(5).
+func (f Family) String() string { return [...]string{"any", "inet", "inet6"}[f] }
+
+// network returns what package net calls TCP of a family.
+func (f Family) network() string { return [...]string{"tcp", "tcp4", "tcp6"}[f] }
+
+// Master is whether a call takes requests of others at its ControlPath.
+type Master uint8
+
+// The values of ControlMaster.
+const (
+	MasterNo Master = iota
+	MasterYes
+	MasterAsk
+	MasterAuto
+	MasterAutoAsk
+)
+
+// String returns the word that ssh -G prints.
+func (m Master) String() string { return [...]string{"false", "true", "ask", "auto", "autoask"}[m] }
+
+// shares reports whether a master that is there already is used.
+func (m Master) shares() bool { return m != MasterYes && m != MasterAsk }
 
 // Level is how much is told on standard error.
 type Level int8
@@ -158,7 +212,7 @@ const usageText = `usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b
 // The error is an *[UsageError]. ParseLine knows nothing but its argument: no
 // file, no environment, no configuration.
 func ParseLine(args []string) (*Line, error) {
-	l := &Line{set: make(map[string]bool)}
+	l := &Line{set: make(map[string]bool), BindMask: -1}
 	rest, ended, err := l.options(args)
 	if err != nil || l.immediate() {
 		return l, err

@@ -60,6 +60,10 @@ func TestLineIsReadAsBySSH(t *testing.T) {
 		// -F none keeps this machine's configuration out of it.
 		out, err := exec.Command("ssh", append([]string{"-G", "-F", "none"}, args...)...).Output()
 		line, lineErr := ParseLine(append([]string{"-G"}, args...))
+		path := ""
+		if lineErr == nil {
+			path, lineErr = line.controlPath(tokensOf(os.LookupEnv))
+		}
 		if (err == nil) != (lineErr == nil) {
 			t.Errorf("%q: ssh: %v %s, we: %v", args, err, stderrOf(err), lineErr)
 			continue
@@ -68,7 +72,7 @@ func TestLineIsReadAsBySSH(t *testing.T) {
 			refused++
 			continue
 		}
-		theirs, ours := configured(string(out)), configured(line.config(me.Username))
+		theirs, ours := configured(string(out)), configured(line.config(me.Username, path))
 		if strings.Contains(strings.Join(args, " "), "HostName") {
 			// It changes what is connected to, which is decided elsewhere here.
 			isName := func(s string) bool { return strings.HasPrefix(s, "hostname ") }
@@ -96,6 +100,7 @@ func configured(out string) []string {
 		switch key {
 		case "user", "port", "requesttty", "sessiontype", "stdinnull", "forkafterauthentication", "loglevel",
 			"exitonforwardfailure", "gatewayports", "clearallforwardings", "localforward", "remoteforward",
+			"addressfamily", "streamlocalbindmask", "streamlocalbindunlink", "controlmaster", "controlpath", "controlpersist",
 			"dynamicforward", "setenv", "sendenv", "remotecommand", "hostname", "forwardagent":
 			lines = append(lines, strings.TrimSpace(line))
 		}
@@ -199,6 +204,7 @@ func FuzzParseLine(f *testing.F) {
 				t.Fatalf("%+v", fw)
 			}
 		}
-		_ = l.config("me")
+		path, _ := l.controlPath(pathTokens{lookup: os.LookupEnv, homeOf: func(string) (string, error) { return "", os.ErrNotExist }})
+		_ = l.config("me", path)
 	})
 }

@@ -17,9 +17,12 @@ var options map[byte]option
 func init() {
 	options = map[byte]option{
 		'1': {do: func(*Line, string) error { return refuse("SSH protocol v.1 is no longer supported") }},
-		'2': {}, '4': {}, '6': {}, 'C': {}, 'K': {}, 'k': {}, 'M': {}, 'P': {}, 'X': {}, 'x': {}, 'Y': {}, 'y': {},
+		'2': {}, 'C': {}, 'K': {}, 'k': {}, 'P': {}, 'X': {}, 'x': {}, 'Y': {}, 'y': {},
 		'B': {valued: true}, 'b': {valued: true}, 'c': {valued: true}, 'F': {valued: true}, 'I': {valued: true},
-		'i': {valued: true}, 'm': {valued: true}, 'S': {valued: true},
+		'i': {valued: true}, 'm': {valued: true},
+
+		'4': {do: func(l *Line, _ string) error { l.Family = FamilyIPv4; l.first("addressfamily"); return nil }},
+		'6': {do: func(l *Line, _ string) error { l.Family = FamilyIPv6; l.first("addressfamily"); return nil }},
 
 		'A': {do: func(l *Line, _ string) error { l.ForwardAgent = "yes"; l.first("forwardagent"); return nil }},
 		'a': {do: func(l *Line, _ string) error { l.ForwardAgent = ""; l.first("forwardagent"); return nil }},
@@ -57,6 +60,15 @@ func init() {
 			}
 			return nil
 		}},
+		'M': {do: func(l *Line, _ string) error {
+			if l.Master == MasterYes {
+				l.Master = MasterAsk
+			} else {
+				l.Master = MasterYes
+			}
+			l.first("controlmaster")
+			return nil
+		}},
 		'N': {do: func(l *Line, _ string) error {
 			l.TTY = TTYNo
 			l.first("requesttty")
@@ -82,6 +94,7 @@ func init() {
 			}
 			return addForward(&l.Remote, v, true, true, "remote forwarding specification")
 		}},
+		'S': {valued: true, do: func(l *Line, v string) error { l.ControlPath = v; l.first("controlpath"); return nil }},
 		's': {do: func(l *Line, _ string) error {
 			return l.setSession(SessionSubsystem, "Cannot specify -s with -N/-SessionType")
 		}},

@@ -31,6 +31,8 @@ type Proxy struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	calls  sync.WaitGroup // accept, and one for each shim
+	shared masters
+	active *usage // counts the shims
 	once   sync.Once
 	err    error // of Close
 }
@@ -57,7 +59,7 @@ func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: %w", errors.Join(err, removeDir(dir)))
 	}
-	p := &Proxy{dir: dir, ended: ended, hosts: hosts, ln: ln}
+	p := &Proxy{dir: dir, ended: ended, hosts: hosts, ln: ln, active: newUsage()}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	p.calls.Go(p.accept)
 	context.AfterFunc(p.ctx, func() { p.ln.Close() })
@@ -102,21 +104,40 @@ func (p *Proxy) accept() {
 	for {
 		conn, err := p.ln.AcceptUnix()
 		if err != nil {
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
-				select {
-				case <-time.After(10 * time.Millisecond): // till somebody has closed something
-					continue
-				case <-p.ctx.Done():
-				}
+			if isPassing(p.ctx, err) {
+				continue
 			}
 			return
 		}
-		p.calls.Go(func() {
-			defer conn.Close()
-			// What waits for the shim ends with the proxy.
-			defer context.AfterFunc(p.ctx, func() { conn.Close() })()
-			p.serve(conn)
-		})
+		p.take(conn)
+	}
+}
+
+// take serves a shim, in a goroutine that belongs to calls.
+func (p *Proxy) take(conn *net.UnixConn) {
+	p.active.add(1)
+	p.calls.Go(func() {
+		defer p.active.add(-1)
+		defer conn.Close()
+		// What waits for the shim ends with the proxy.
+		defer context.AfterFunc(p.ctx, func() { conn.Close() })()
+		p.serve(conn)
+	})
+}
+
+// idle waits until there is no shim.
+func (p *Proxy) idle(ctx context.Context) error { return p.active.wait(ctx, 0, nil) }
+
+// isPassing reports whether a listener may accept again, some time after it could not.
+func isPassing(ctx context.Context, err error) bool {
+	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ECONNABORTED) {
+		return false
+	}
+	select {
+	case <-time.After(10 * time.Millisecond): // till somebody has closed something
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -214,6 +235,13 @@ func (r *rightsReader) received() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fds
+}
+
+// forget leaves what has come to somebody else.
+func (r *rightsReader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fds = nil
 }
 
 // close closes what has come.

@@ -22,3 +22,5 @@ func (*Proxy) Path() string { return "" }
 
 // Environ returns the environment as it is.
 func (*Proxy) Environ(env []string) []string { return env }
+
+func (*Proxy) idle(context.Context) error { return nil }

@@ -113,8 +113,15 @@ func (c *call) subsystem() (int, error) {
 func (c *call) join(conn net.Conn) error {
 	defer conn.Close()
 	defer context.AfterFunc(c.ctx, func() { conn.Close() })()
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	wake, release, err := wakeAfter(ctx) // when nothing is to be read any more
+	if err != nil {
+		return err
+	}
+	defer release()
 	c.takeInput(false)
-	in, out := &descriptor{fd: c.fds[0], own: -1, wake: c.wake}, newOutput(c.fds[1], c.wake)
+	in, out := &descriptor{fd: c.fds[0], own: -1, wake: wake}, newOutput(c.fds[1], c.wake)
 	defer out.release()
 	ended := make(chan struct{}) // closed when nothing is read any more
 	go func() {
@@ -128,8 +135,8 @@ func (c *call) join(conn net.Conn) error {
 			}
 		}
 	}()
-	_, err := io.Copy(out, conn)
-	c.cancel(nil)
+	_, err = io.Copy(out, conn)
+	cancel()
 	<-ended
 	if errors.Is(err, unix.EPIPE) {
 		return nil

@@ -31,6 +31,8 @@ type shim struct {
 	files   [3]*os.File // what is handed over
 	typed   *os.File    // where to copy what is typed; nil: nowhere
 	restore func()      // of the terminal
+	dir     string      // the private directory of the program
+	sockets []string    // to be removed if the program is gone
 }
 
 // caught are the signals that the program is told of.
@@ -44,14 +46,26 @@ func runShim(socket string, args []string) int {
 			signal.Notify(signals, s)
 		}
 	}
-	conn, err := dialProgram(socket)
+	var conn *net.UnixConn
+	var err error
+	fd, _, succeeds := inherited()
+	if succeeds {
+		conn, err = connOf(os.NewFile(uintptr(fd), "connection"))
+	} else {
+		conn, err = dialProgram(socket)
+	}
 	if err != nil {
 		return failed(err)
 	}
 	defer conn.Close()
-	s := &shim{conn: conn, orders: &sender{w: conn}, restore: func() {}}
+	s := &shim{conn: conn, orders: &sender{w: conn}, dir: filepath.Dir(socket), restore: func() {}}
 	status := 0
-	if err = s.greet(args); err == nil {
+	if succeeds {
+		err = s.orders.send(order{PID: os.Getpid()})
+	} else {
+		err = s.greet(args)
+	}
+	if err == nil {
 		go s.forward(signals)
 		status, err = s.follow(args)
 		s.restore()
@@ -60,6 +74,7 @@ func runShim(socket string, args []string) int {
 	case err == nil:
 		return status
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		removeStale(s.sockets)
 		err = errProgramEnded
 	}
 	return failed(err)
@@ -90,6 +105,9 @@ func failed(err error) int {
 // greet hands over all that there is.
 func (s *shim) greet(args []string) error {
 	g := greeting{PID: os.Getpid()}
+	if dir, err := os.Getwd(); err == nil {
+		g.Dir = []byte(dir)
+	}
 	for _, a := range args {
 		g.Args = append(g.Args, []byte(a))
 	}
@@ -106,20 +124,25 @@ func (s *shim) greet(args []string) error {
 	if size, ok := terminalSize(); ok {
 		g.Rows, g.Cols = size.Rows, size.Cols
 	}
-	b, err := encode(g)
-	if err != nil {
-		return err
-	}
-	rights := unix.UnixRights(int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd()))
-	n, _, err := s.conn.WriteMsgUnix(b, rights, nil)
-	if err == nil && n < len(b) {
-		_, err = s.conn.Write(b[n:])
-	}
+	err := sendGreeting(s.conn, g, []int{int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd())})
 	// The far side of what is copied must see the end of it.
 	for i, f := range s.files {
 		if f.Fd() != uintptr(i) {
 			f.Close()
 		}
+	}
+	return err
+}
+
+// sendGreeting sends a greeting and the descriptors.
+func sendGreeting(conn *net.UnixConn, g greeting, fds []int) error {
+	b, err := encode(g)
+	if err != nil {
+		return err
+	}
+	n, _, err := conn.WriteMsgUnix(b, unix.UnixRights(fds...), nil)
+	if err == nil && n < len(b) {
+		_, err = conn.Write(b[n:])
 	}
 	return err
 }
@@ -183,6 +206,12 @@ func (s *shim) follow(args []string) (status int, err error) {
 			return n.Status, nil
 		case newsPassOn:
 			return passOn("ssh", args)
+		case newsCooked:
+			s.restore()
+		case newsFork, newsForkTelling:
+			return n.Status, s.succeed(s.dir, n.Kind == newsForkTelling)
+		case newsOwns:
+			s.sockets = append(s.sockets, string(n.File))
 		case newsRaw:
 			if state, err := term.MakeRaw(0); err == nil {
 				s.restore = func() { _ = term.Restore(0, state) }

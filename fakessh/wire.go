@@ -26,13 +26,15 @@ type greeting struct {
 	Terminals  uint8    // bit i: descriptor i is a terminal
 	Rows, Cols uint16   // of the terminal, if there is one
 	PID        int
+	Dir        []byte // the working directory
 }
 
 // order goes to the program.
 type order struct {
 	_          struct{} `cbor:",toarray"`
-	Signal     int      // 0: none, but a new size
+	Signal     int      // 0: none, but a new size or a successor
 	Rows, Cols uint16
+	PID        int // of the process that is the shim from now on; 0: it is the same
 }
 
 // news comes back.
@@ -45,11 +47,15 @@ type news struct {
 }
 
 const (
-	newsExit   uint8 = iota // end with Status
-	newsNotice              // show Text
-	newsInput               // hand on the input of the terminal
-	newsRaw                 // the same, and the far side sees to echo and signals
-	newsPassOn              // be the real ssh
+	newsExit        uint8 = iota // end with Status
+	newsNotice                   // show Text
+	newsInput                    // hand on the input of the terminal
+	newsRaw                      // the same, and the far side sees to echo and signals
+	newsPassOn                   // be the real ssh
+	newsCooked                   // the terminal as it was
+	newsFork                     // another process is to go on, which says so; end with Status
+	newsForkTelling              // the same, and it keeps standard error
+	newsOwns                     // remove the socket File if the program is gone
 )
 
 // The bounds of messages, in bytes. An argument vector is at most 2 MiB on
@@ -103,13 +109,18 @@ type sender struct {
 	w  io.Writer
 }
 
-func (s *sender) send(v any) error {
+func (s *sender) send(v any) error { return s.sendAndHold(v, func() error { return nil }) }
+
+// sendAndHold sends a message, and no other one until wait has returned.
+func (s *sender) sendAndHold(v any, wait func() error) error {
 	b, err := encode(v)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err = s.w.Write(b)
-	return err
+	if _, err = s.w.Write(b); err != nil {
+		return err
+	}
+	return wait()
 }

@@ -108,8 +108,18 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 		curl(t, o.web, here, "--unix-socket", "/home/deploy/r", "http://any"+big)
 		curl(t, o.web, here, "--socks5-hostname", f.addrs[5], "http://127.0.0.1:8001"+big)
 		curl(t, o.desk, there, "--socks5-hostname", f.addrs[6], "http://only.there:8000"+file)
+		// localhost is both families, SOCKS is three protocols.
+		curl(t, o.desk, there, "http://[::1]:"+f.port(t, 0)+file)
+		curl(t, o.web, here, "http://[::1]:"+f.port(t, 3)+big)
+		curl(t, o.desk, there, "--socks4a", "[::1]:"+f.port(t, 6), "http://only.there:8000"+file)
+		curl(t, o.web, here, "--socks4", f.addrs[5], "http://127.0.0.1:8001"+big)
 	}
 	uses()
+	for path, host := range map[string]*lab.Running{"/run/l": o.desk, "/home/deploy/r": o.web} {
+		if out, err := host.Exec(t.Context(), "stat", "-c", "%A", path); err != nil || string(out) != "srw-------\n" {
+			t.Errorf("%s of %s: %s, %v", path, host.Name(), out, err)
+		}
+	}
 	// Connections that can't be made are told of, and harm nothing.
 	for _, url := range [][]string{{"http://" + f.addrs[2]}, {"--socks5-hostname", f.addrs[6], "http://no.such.name:80"}, {"--socks5-hostname", f.addrs[6], "http://127.0.0.1:9"}} {
 		if out, err := o.desk.Exec(t.Context(), append([]string{"curl", "-sS"}, url...)...); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -100,7 +101,11 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 	for _, f := range t.wanted {
 		listen := t.listen
 		listen.Skipped = func(addr string, err error) {
-			log.Debug("an address is not listened on", "forwarding", f.String(), "address", addr, "err", err)
+			level := slog.LevelDebug
+			if errors.Is(err, syscall.EADDRINUSE) { // who connects there reaches somebody else
+				level = slog.LevelWarn
+			}
+			log.Log(ctx, level, "an address is not listened on", "forwarding", f.String(), "address", addr, "err", err)
 		}
 		r, err := openRelay(ctx, node, f, &listen, messages)
 		if err != nil {

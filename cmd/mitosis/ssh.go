@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/fakessh"
 )
 
 // parseSSH reads what ssh takes, with a hop path in place of the destination: its
@@ -22,7 +23,11 @@ func parseSSH(args []string) (job, error) {
 		return nil, err
 	}
 	argv := append([]string{"ssh"}, args...)
-	return func(_, errOut io.Writer) int {
+	do := func(_, errOut io.Writer) int {
 		return runLedTo(map[string][]connect.Method{"": hops}, *keep, argv, errOut)
-	}, nil
+	}
+	if line, err := fakessh.ParseLine(args); err == nil && line.Fork && line.Action == fakessh.Connect {
+		return inBackground(do), nil
+	}
+	return do, nil
 }

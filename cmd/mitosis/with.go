@@ -84,7 +84,9 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 			case cmd == nil:
 				cancel(caughtError(s.(syscall.Signal)))
 			case s == syscall.SIGTERM || s == syscall.SIGHUP:
-				_ = cmd.Process.Signal(s)
+				if errors.Is(cmd.Process.Signal(s), os.ErrProcessDone) {
+					cancel(caughtError(s.(syscall.Signal)))
+				}
 			}
 		}
 	}()
@@ -107,6 +109,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 	}
 	cmd := fakessh.Command(ctx, hosts, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Ended = func() error { return stayInBackground(ctx, cmd) }
 	if err := cmd.Start(); err != nil {
 		return complain(errOut, err, statusOfStart(err))
 	}
@@ -115,8 +118,13 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 	if _, isExit := errors.AsType[*exec.ExitError](err); err != nil && !isExit {
 		_ = complain(errOut, err, 0)
 	}
-	if w, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+	return statusOfProcess(cmd.ProcessState)
+}
+
+// statusOfProcess is how a shell tells the end of a local program.
+func statusOfProcess(state *os.ProcessState) int {
+	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
 	}
-	return cmd.ProcessState.ExitCode()
+	return state.ExitCode()
 }
