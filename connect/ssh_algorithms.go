@@ -9,6 +9,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// DSA of 1,024 bits is too short for anybody; only a configuration that names it gets it.
+const (
+	dsa            = "ssh-dss"
+	dsaCertificate = "ssh-dss-cert-v01@openssh.com"
+)
+
 // algorithmNames are the algorithms of one kind, as lists with commas in between.
 //
 // usual is offered where nobody says otherwise: what OpenSSH offers, in its order,
@@ -48,14 +54,14 @@ var (
 	hostKeyNames = algorithmNames{
 		usual: hostCertificates + "," + ssh.KeyAlgoED25519 + "," + ssh.KeyAlgoECDSA256 + "," + ssh.KeyAlgoECDSA384 + "," +
 			ssh.KeyAlgoECDSA521 + "," + ssh.KeyAlgoRSASHA512 + "," + ssh.KeyAlgoRSASHA256,
-		onRequest: ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA + "," + ssh.CertAlgoRSAv01 + "," + ssh.InsecureCertAlgoDSAv01,
+		onRequest: ssh.KeyAlgoRSA + "," + dsa + "," + ssh.CertAlgoRSAv01 + "," + dsaCertificate,
 	}
 	// signatureNames are those by which an authority may sign a host's certificate.
-	signatureNames = algorithmNames{plainSignatures, ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA}
+	signatureNames = algorithmNames{plainSignatures, ssh.KeyAlgoRSA + "," + dsa}
 	// userKeyNames are those of our keys; a certificate has names of its own.
 	userKeyNames = algorithmNames{
 		usual:     userCertificates + "," + plainSignatures,
-		onRequest: ssh.CertAlgoRSAv01 + "," + ssh.InsecureCertAlgoDSAv01 + "," + ssh.KeyAlgoRSA + "," + ssh.InsecureKeyAlgoDSA,
+		onRequest: ssh.CertAlgoRSAv01 + "," + dsaCertificate + "," + ssh.KeyAlgoRSA + "," + dsa,
 	}
 )
 

@@ -19,6 +19,7 @@ import (
 	"hash"
 	"strings"
 
+	//lint:ignore SA1019 OpenSSH derives the keys of its key files by it
 	"golang.org/x/crypto/blowfish"
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/ssh"
@@ -59,7 +60,7 @@ func parseOpenSSHFile(block *pem.Block) (*openSSHFile, error) {
 }
 
 // errNoPrivateHalf is a file with all of a key but what signs.
-var errNoPrivateHalf = errors.New("a FIDO key, which needs an agent that has it, or the hop openssh:")
+var errNoPrivateHalf = errors.New("a FIDO key, which needs an agent that has it, or a hop by openssh:HOST")
 
 // lookAtKey finds out, without a passphrase, why a private key can't be used; nil if
 // nothing stands against it. public is its other half, nil if that is not known.

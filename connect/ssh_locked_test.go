@@ -150,7 +150,7 @@ func TestEachKeyIsAccountedFor(t *testing.T) {
 		pkcs8: " (refused)",
 		write("open", pemKey(t, stranger, ""), 0o644):    "others can read it",
 		write("garbage", "no key at all", 0o600):         "no key found",
-		write("fido", fidoKey(t), 0o600):                 "a FIDO key, which needs an agent that has it, or the hop openssh:",
+		write("fido", fidoKey(t), 0o600):                 "a FIDO key, which needs an agent that has it, or a hop by openssh:HOST",
 		write("putty", "PuTTY-User-Key-File-3: ", 0o600): "puttygen",
 		write("cipher", otherCipher(t), 0o600):           "encrypted by rot13, which is not known here; `ssh-keygen -p",
 		write("public", publicOf(t), 0o600):              "only its public half",

@@ -129,7 +129,7 @@ func TestSilenceElsewhere(t *testing.T) {
 // not make long errors.
 func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 	for name, said := range map[string]bootstrap.Progress{
-		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#‮", Rung: "\x9b31m\xff"},
+		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#\u202e", Rung: "\x9b31m\xff"},
 		"a long text":        {Phase: bootstrap.Phase(strings.Repeat("x", 1<<20)), Rung: strings.Repeat("y", 1<<20)},
 		"no numbers":         {Phase: bootstrap.PhaseImage, Sent: -1 << 63, Size: -1},
 		"large numbers":      {Phase: bootstrap.PhaseImage, Sent: 1<<63 - 1, Size: 1<<63 - 1},

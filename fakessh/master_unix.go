@@ -211,7 +211,8 @@ func (c *call) requestOf(m *master, r request) (*forwarding, error) {
 	case r.remote:
 		return nil, fmt.Errorf("remote port forwarding failed for listen %s: %w", r.place(), err)
 	}
-	return nil, fmt.Errorf("Port forwarding failed: %w", err) // as ssh says it
+	//lint:ignore ST1005 ssh says it so, and scripts read it
+	return nil, fmt.Errorf("Port forwarding failed: %w", err)
 }
 
 // control is -O.
