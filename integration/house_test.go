@@ -110,12 +110,11 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 }
 
 // The image crosses every first hop, so its size is a promise: examples/chain, which
-// has the ssh client, is at most 2.45 MB on first contact with a host that has zstd,
-// packed as hard as packing ahead of time does it.
-// The other codec and efforts may be as much larger or smaller as the packers are.
+// has the ssh client, is at most 2.45 MB for a host that has zstd, packed ahead of time,
+// which is as small as can be. The other sizes are what the packers make of the same.
 var imageLimits = map[string]packedSizes{
-	"chain":      {zstd: 2_490_000, zstdBest: 2_340_000, gzip: 2_570_000, gzipBest: 2_560_000},
-	"quickstart": {zstd: 2_525_000, zstdBest: 2_380_000, gzip: 2_610_000, gzipBest: 2_600_000}, // it has an ssh server, too
+	"chain":      {zstdBest: 2_450_000, zstd: 2_600_000, gzip: 2_680_000, gzipBest: 2_670_000},
+	"quickstart": {zstdBest: 2_500_000, zstd: 2_650_000, gzip: 2_730_000, gzipBest: 2_720_000}, // it has an ssh server, too
 }
 
 // packedSizes are of one executable, in bytes.
