@@ -386,7 +386,7 @@ func TestSlowConnectIsFollowedByTheSameImage(t *testing.T) {
 	dir := tools(t, slices.Concat(basics, []string{"perl", "gzip"})...)
 	launch := func(delay time.Duration) int64 {
 		l := NewLaunch(opts())
-		c := &weighing{Carrier: &hesitating{start(t, l.in(dir, "")), delay}}
+		c := &weighing{Carrier: &hesitating{Carrier: start(t, l.in(dir, "")), delay: delay}}
 		answers(t, born(t, l, c, ""))
 		return c.written.Load()
 	}
@@ -426,11 +426,12 @@ func TestSlowLineGetsTheBestPacking(t *testing.T) {
 type hesitating struct {
 	Carrier
 	delay time.Duration
+	once  sync.Once
 }
 
 func (h *hesitating) Write(b []byte) (int, error) {
-	if len(b) > 1<<20 {
-		time.Sleep(h.delay)
+	if ofImage(b) {
+		h.once.Do(func() { time.Sleep(h.delay) })
 	}
 	return h.Carrier.Write(b)
 }

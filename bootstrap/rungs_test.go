@@ -349,7 +349,11 @@ func TestFileIsUnlinkedBeforeItIsWritten(t *testing.T) {
 				_, err := l.Run(ctx, held)
 				result <- err
 			}()
-			<-held.reached // the plan has been sent, the image has not
+			select {
+			case <-held.reached: // the plan has been sent, the image has not
+			case err := <-result:
+				t.Fatalf("the launch ended before an image was sent: %v", err)
+			}
 			pid := held.cmd.Process.Pid
 			path := fmt.Sprintf("/proc/%d/fd/8", pid)
 			var target string
@@ -385,7 +389,7 @@ type held struct {
 }
 
 func (h *held) Write(b []byte) (int, error) {
-	if len(b) < 64<<10 {
+	if !ofImage(b) {
 		return h.procCarrier.Write(b)
 	}
 	h.once.Do(func() { close(h.reached) })
@@ -395,6 +399,10 @@ func (h *held) Write(b []byte) (int, error) {
 	}
 	return 0, io.ErrClosedPipe
 }
+
+// ofImage reports whether what is written is a piece of an image, and not a plan, which is
+// shorter.
+func ofImage(b []byte) bool { return len(b) == sentPiece }
 
 // The context stays in the mount namespace of its host: it is there to repair it.
 func TestTmpfsRungStaysInTheHostsNamespace(t *testing.T) {

@@ -3,6 +3,7 @@
 package connect
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,9 @@ func (f *farConsole) respawn(t *testing.T, env, argv []string) {
 		}
 		f.mu.Unlock()
 		tty.Close()
+		if errors.Is(err, syscall.EIO) {
+			continue // the line was hung up meanwhile; init would start it again, too
+		}
 		if err != nil {
 			t.Error(err)
 			return
