@@ -6,7 +6,7 @@ SHORT = -short
 # Tests that are run once more with programs as users build them: of how images start.
 RELEASED ?= Rung|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
 # A test that takes longer than this hangs.
-TIMEOUT ?= 25m
+TIMEOUT ?= 40m
 
 # The race detector needs cgo, and would make every child wait a second at its
 # exit for reports of other threads. Everything else is built without cgo, and with the
