@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -56,9 +57,11 @@ func (c *Command) tellOfJobs() (wait func() error) {
 }
 
 // tellOfLeft says which processes are killed with this context that their maker had
-// left running, perhaps on purpose.
-func (l *local) tellOfLeft() {
-	left := bootstrap.LeftRunning()
+// left running, perhaps on purpose: those of left, which were running when the context
+// began to shut down, that still are.
+func (l *local) tellOfLeft(left []bootstrap.Left) {
+	still := bootstrap.LeftRunning()
+	left = slices.DeleteFunc(left, func(p bootstrap.Left) bool { return !slices.Contains(still, p) })
 	if len(left) == 0 {
 		return
 	}

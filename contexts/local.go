@@ -315,6 +315,7 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 	l.callMu.Lock()
 	l.closing = true
 	l.callMu.Unlock()
+	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
 	l.cancel(errShutdown)
 	l.removeLeftovers()
 	report := l.closeChildren(below(time.Until(deadline)))
@@ -322,7 +323,7 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 		// The processes of the master, and of a guest, are the user's.
 		return report
 	}
-	l.tellOfLeft()
+	l.tellOfLeft(left)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {

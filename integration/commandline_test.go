@@ -163,7 +163,7 @@ func TestRunFromTheCommandLine(t *testing.T) {
 		"signal":         {args: []string{"run", sudo, "--", "sh", "-c", "kill -KILL $$"}, want: result{status: 137}},
 		"several hops":   {args: []string{"run", o.path, "sudo:app", "--", "id", "-un"}, want: result{out: "app\n"}},
 		"as root":        {args: []string{"run", sudo + "/local", "--", "cat", "/root/secret"}, want: result{out: "for root only\n"}},
-		"like ssh -J":    {args: []string{"run", "deploy@" + o.web.Addr() + ",sudo:app", "--", "id", "-un"}, want: result{out: "app\n"}},
+		"without ssh:":   {args: []string{"run", "deploy@" + o.web.Addr() + "/sudo:app", "--", "id", "-un"}, want: result{out: "app\n"}},
 		"directory":      {args: []string{"run", "-C", "/var/lib", o.path, "--", "pwd"}, want: result{out: "/var/lib\n"}},
 		"variable":       {args: []string{"run", "-e", "A=1", "-e", "B=2", o.path, "--", "sh", "-c", "echo $A$B"}, want: result{out: "12\n"}},
 		"login":          {args: []string{"run", "-l", o.path, "--", "sh", "-c", "echo $FROM_PROFILE"}, want: result{out: "yes\n"}},

@@ -26,6 +26,7 @@ func desk(t *testing.T, example string, key lab.ClientKey, others ...*lab.Runnin
 	const home = "/home/me/"
 	host := start(t, lab.Host{
 		Name: "desk", Users: []lab.User{{Name: "me"}},
+		Env:   map[string]string{"XDG_CACHE_HOME": nothingKept},
 		Binds: []string{buildExample(t, example) + ":/opt/" + example + ":ro"},
 		Files: map[string]string{home + "key": key.Private, home + "known_hosts": known.String()},
 	})

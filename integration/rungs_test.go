@@ -151,7 +151,7 @@ func TestEveryRungClosed(t *testing.T) {
 			t.Fatalf("%T", err)
 		}
 		reasons := map[string]string{
-			bootstrap.RungPerl:   "exec: Permission denied",
+			bootstrap.RungPerl:   "execution not allowed, Permission denied",
 			bootstrap.RungPython: "python3 not found",
 			bootstrap.RungRAM:    "execution not allowed",
 			bootstrap.RungDisk:   "execution not allowed",
