@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -178,6 +179,13 @@ func isPlain(path string) bool {
 	})
 }
 
+// What a tool has started ends a moment after the tool: so long is its end waited for,
+// looking so often.
+const (
+	tailTime = 200 * time.Millisecond
+	tailLook = 10 * time.Millisecond
+)
+
 // retire removes the directory of a program that ends. Where it is known to some
 // process, which may call what is in it by its path, that says what the scripts say.
 func retire(dir, ended string) error {
@@ -190,6 +198,12 @@ func retire(dir, ended string) error {
 	}
 	if removeErr := os.Remove(filepath.Join(dir, socketName)); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
+	}
+	for range tailTime / tailLook {
+		time.Sleep(tailLook)
+		if !areKnown([]string{dir})[dir] {
+			return removeDir(dir)
+		}
 	}
 	return err
 }
