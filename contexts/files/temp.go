@@ -101,8 +101,11 @@ func (t *temp) rename(base string, a attributes, replace bool) error {
 			}
 		}
 		err := linkUnnamed(t.f, t.d, base)
+		if err == nil {
+			return t.f.Close()
+		}
 		if !replace || !errors.Is(err, fs.ErrExist) {
-			return errors.Join(err, t.f.Close())
+			return err
 		}
 		// No system call gives a file without a name one that is taken.
 		name := tempName()
