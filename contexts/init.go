@@ -19,25 +19,11 @@ import (
 // stop there instead of running main.
 var initialized atomic.Bool
 
-// beforeInit are what Init calls first where this process is no context.
-var beforeInit []func()
-
-// BeforeInit has Init call f before anything else in a process that is not a
-// child. It is for packages that give the program another face under another
-// name, such as fakessh: f returns if this is not its turn, and else ends the
-// process. Call it from an init function.
-func BeforeInit(f func()) { beforeInit = append(beforeInit, f) }
-
 // Init makes the program able to divide. It must be the first statement of
 // main, and of TestMain where tests divide. In the program that the user
 // started it returns at once. In a child it serves the parent and never
 // returns; package variables and init functions have run, nothing else has.
 func Init() {
-	if !bootstrap.IsChild() {
-		for _, f := range beforeInit {
-			f()
-		}
-	}
 	freeze()
 	initialized.Store(true)
 	if bootstrap.IsChild() {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // call is one call of ssh, at the program's side.
@@ -30,8 +32,8 @@ type call struct {
 	p      *Proxy
 	conn   *net.UnixConn
 	orders *bufio.Reader
-	news   *sender
-	hello  greeting
+	news   *shim.Sender
+	hello  shim.Greeting
 	fds    [3]int // the standard descriptors of the shim
 	wake   int    // readable from the end of ctx on
 	// release closes fds.
@@ -67,8 +69,8 @@ func (s caughtError) Error() string { return "killed by signal " + fmt.Sprint(in
 
 var errShimGone = errors.New("ssh has ended")
 
-func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g greeting, fds [3]int, release func()) *call {
-	c := &call{p: p, conn: conn, orders: r, news: &sender{w: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1), successor: make(chan int, 1)}
+func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g shim.Greeting, fds [3]int, release func()) *call {
+	c := &call{p: p, conn: conn, orders: r, news: &shim.Sender{W: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1), successor: make(chan int, 1)}
 	c.shim.pid = g.PID
 	c.ctx, c.cancel = context.WithCancelCause(p.ctx)
 	return c
@@ -117,7 +119,7 @@ func wakeAfter(ctx context.Context) (fd int, release func(), err error) {
 }
 
 func (c *call) exit(status int, text string) {
-	c.tell(news{Kind: newsExit, Status: status, Text: []byte(text)})
+	c.tell(shim.News{Kind: shim.NewsExit, Status: status, Text: []byte(text)})
 }
 
 // maxText is how much is told at once, in bytes, since parts of a command line
@@ -128,28 +130,28 @@ const (
 )
 
 // tell sends news that may have a text.
-func (c *call) tell(n news) {
+func (c *call) tell(n shim.News) {
 	if len(n.Text) > maxText {
 		n.Text = append(n.Text[:maxText:maxText], "...\r\n"...)
 	}
 	if c.line != nil && len(c.line.LogFile) <= maxName {
 		n.File = []byte(c.line.LogFile)
 	}
-	_ = c.news.send(n)
+	_ = c.news.Send(n)
 }
 
 // fail ends the shim as ssh ends where it is at fault.
 func (c *call) fail(err error) {
 	cause := context.Cause(c.ctx)
 	if err == errTold || cause == errToldToExit || cause == errMasterGone {
-		c.exit(exitFailed, "") // ssh says nothing of it either
+		c.exit(shim.ExitFailed, "") // ssh says nothing of it either
 		return
 	}
 	text := err.Error()
 	if _, usage := errors.AsType[*UsageError](err); !usage {
 		text = "ssh: " + text
 	}
-	c.exit(exitFailed, text+"\r\n")
+	c.exit(shim.ExitFailed, text+"\r\n")
 }
 
 // say shows a message of a level.
@@ -159,7 +161,7 @@ func (c *call) say(level Level, format string, args ...any) {
 		wanted = LevelInfo
 	}
 	if level <= wanted {
-		c.tell(news{Kind: newsNotice, Text: fmt.Appendf(nil, format+"\r\n", args...)})
+		c.tell(shim.News{Kind: shim.NewsNotice, Text: fmt.Appendf(nil, format+"\r\n", args...)})
 	}
 }
 
@@ -213,7 +215,7 @@ func (c *call) do() (int, error) {
 
 // passOn has the shim be the real ssh.
 func (c *call) passOn() (int, error) {
-	_ = c.news.send(news{Kind: newsPassOn})
+	_ = c.news.Send(shim.News{Kind: shim.NewsPassOn})
 	<-c.ctx.Done() // it ends, or becomes somebody else
 	return 0, context.Cause(c.ctx)
 }
@@ -291,7 +293,7 @@ func (c *call) linger(f *forwards, m *master) error {
 		}
 	}
 	if f.use.count() > 0 {
-		_ = c.news.send(news{Kind: newsCooked})
+		_ = c.news.Send(shim.News{Kind: shim.NewsCooked})
 	}
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	var watching sync.WaitGroup
@@ -338,8 +340,8 @@ func (c *call) listen() {
 		}
 	}
 	for {
-		var o order
-		if err := receive(c.orders, maxMessage, &o); err != nil {
+		var o shim.Order
+		if err := shim.Receive(c.orders, shim.MaxMessage, &o); err != nil {
 			return
 		}
 		if o.PID > 0 {
@@ -350,7 +352,7 @@ func (c *call) listen() {
 			continue
 		}
 		sig := syscall.Signal(o.Signal)
-		if sig != 0 && !slices.Contains(caught, os.Signal(sig)) {
+		if sig != 0 && !slices.Contains(shim.Signals, os.Signal(sig)) {
 			return // no shim sends that
 		}
 		if cmd == nil {

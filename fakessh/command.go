@@ -7,11 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-)
 
-// faceNames are the names under which this program is somebody else: all under which
-// OpenSSH has its ssh, or what runs it.
-var faceNames = [...]string{"ssh", "slogin", "scp", "sftp"}
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+)
 
 // Cmd is a local command whose calls of ssh reach contexts. It is used as an
 // exec.Cmd is; fields are to be set before Start, and where Env is, [Proxy.Environ]
@@ -40,7 +38,7 @@ func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd 
 		return &Cmd{Cmd: exec.CommandContext(ctx, name, arg...), err: err}
 	}
 	path := name
-	if slices.Contains(faceNames[:], name) {
+	if slices.Contains(shim.Names[:], name) {
 		path = filepath.Join(filepath.Dir(proxy.Path()), name)
 	}
 	cmd := exec.CommandContext(ctx, path, arg...)

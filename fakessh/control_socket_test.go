@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // Datagrams that bring anything but a connection are thrown away with what they bring.
@@ -61,7 +63,7 @@ func TestHostileDatagrams(t *testing.T) {
 		}
 		send([]byte{0}, fds[1])
 		unix.Close(fds[1])
-		conn, err := connOf(os.NewFile(uintptr(fds[0]), "pair"))
+		conn, err := shim.ConnOf(os.NewFile(uintptr(fds[0]), "pair"))
 		if err != nil {
 			t.Fatal(err)
 		}

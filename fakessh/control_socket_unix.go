@@ -7,13 +7,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // controlSocket is a socket in the file system that says that a master is there, and
@@ -57,7 +58,7 @@ func (s *controlSocket) serve(p *Proxy) {
 		default:
 		}
 		if fds := r.received(); err == nil && len(fds) == 1 {
-			if conn, err := connOf(os.NewFile(uintptr(fds[0]), "connection")); err == nil {
+			if conn, err := shim.ConnOf(os.NewFile(uintptr(fds[0]), "connection")); err == nil {
 				r.forget()
 				p.take(conn)
 			}
@@ -85,14 +86,14 @@ func (c *call) handOver(path string) error {
 	}
 	err = sendDescriptor(to, fds[1])
 	unix.Close(fds[1])
-	conn, connErr := connOf(os.NewFile(uintptr(fds[0]), "connection"))
+	conn, connErr := shim.ConnOf(os.NewFile(uintptr(fds[0]), "connection"))
 	if err := errors.Join(err, connErr); err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(c.ctx, func() { conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(greetingTime))
-	if err := sendGreeting(conn, c.hello, c.fds[:]); err != nil {
+	if err := shim.SendGreeting(conn, c.hello, c.fds[:]); err != nil {
 		return err
 	}
 	_, _ = io.Copy(c.conn, conn)
@@ -114,21 +115,6 @@ func sendDescriptor(to *net.UnixConn, fd int) error {
 	return errors.Join(writeErr, err)
 }
 
-// connOf returns the connection that a descriptor is, which it closes.
-func connOf(file *os.File) (*net.UnixConn, error) {
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
-	c, ok := conn.(*net.UnixConn)
-	if !ok {
-		conn.Close()
-		return nil, errNoMaster
-	}
-	return c, nil
-}
-
 // close removes the socket, unless another one has taken its place.
 func (s *controlSocket) close() {
 	if now, err := os.Lstat(s.path); err == nil && s.identity != nil && os.SameFile(now, s.identity) {
@@ -136,19 +122,6 @@ func (s *controlSocket) close() {
 	}
 	close(s.done)
 	s.conn.Close()
-}
-
-// isStale reports whether a socket is nobody's any more.
-func isStale(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return false
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // helloTime is how long a master of ssh may take to say that it is one.

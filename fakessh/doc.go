@@ -6,7 +6,7 @@
 // to.
 //
 //	func main() {
-//		contexts.Init() // in a shim: does what it was called for and never returns
+//		contexts.Init()
 //		...
 //		cmd := fakessh.Command(ctx, fakessh.Hosts{Default: root}, "rsync", "-a", "site/", "web:/srv/www/")
 //		out, err := cmd.CombinedOutput()
@@ -19,12 +19,13 @@
 //
 // A [Proxy] listens on a socket in a private directory, in memory, beside links to
 // this executable that are called ssh, slogin, scp and sftp. Under such a name, and with
-// the environment that the proxy makes, contexts.Init turns the process into a
+// the environment that the proxy makes, an init function turns the process into a
 // shim. It passes its arguments and its descriptors to the proxy, and tells it of
 // signals; the proxy reads the command line, runs the command in the context,
-// and copies between that and the descriptors itself. Nothing else of the program
-// runs in a shim but package variables and init functions. A program that does
-// not import this package has none of it.
+// and copies between that and the descriptors itself. Main does not run in a shim,
+// nor do the init functions of most packages: the shim's package imports little, so
+// it is initialised before them. A program that does not import this package has
+// none of it.
 //
 // # Life
 //

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // PATH is searched anew at each call, also by processes that outlive the program
@@ -25,15 +27,12 @@ import (
 // there is one in PATH that stays for good, where ssh is a script which says that
 // its program has ended. It is the same for all programs of the user.
 
-// endedText is said by every ssh whose program has ended.
-const endedText = "the program that this ssh belonged to has ended: the way to its hosts is gone"
-
 // endedScript is that ssh.
 const endedScript = `#!/bin/sh
 # Programs that use github.com/mitosis-go/mitosis/fakessh have this in the PATH of
 # their tools, behind their own ssh. Without it, a tool that outlives its program
 # would find the real ssh, and go to another host than it should.
-printf '%s: ` + endedText + `\r\n' "${0##*/}" >&2
+printf '%s: ` + shim.EndedText + `\r\n' "${0##*/}" >&2
 exit 255
 `
 
@@ -56,9 +55,9 @@ func endedDir(self string) (string, error) {
 			if !isPlain(base) {
 				continue
 			}
-			dir := filepath.Join(base, fmt.Sprintf("%s%x", endedPrefix, sum[:4]))
+			dir := filepath.Join(base, fmt.Sprintf("%s%x", shim.EndedPrefix, sum[:4]))
 			err := makeOwnDir(dir)
-			for _, name := range faceNames {
+			for _, name := range shim.Names {
 				if err == nil {
 					err = makeFace(filepath.Join(dir, name))
 				}
@@ -193,10 +192,10 @@ func retire(dir, ended string) error {
 		return removeDir(dir)
 	}
 	var err error
-	for _, name := range faceNames {
+	for _, name := range shim.Names {
 		err = errors.Join(err, makeLink(filepath.Join(ended, name), filepath.Join(dir, name)))
 	}
-	if removeErr := os.Remove(filepath.Join(dir, socketName)); !errors.Is(removeErr, fs.ErrNotExist) {
+	if removeErr := os.Remove(filepath.Join(dir, shim.SocketName)); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
 	for range tailTime / tailLook {
@@ -235,7 +234,7 @@ func isOver(dir string) bool {
 	if err != nil || !s.IsDir() || !isThisUsers(s) {
 		return false
 	}
-	conn, err := net.Dial("unix", filepath.Join(dir, socketName))
+	conn, err := net.Dial("unix", filepath.Join(dir, shim.SocketName))
 	if err == nil {
 		conn.Close()
 		return false
@@ -243,6 +242,6 @@ func isOver(dir string) bool {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return true
 	}
-	target, err := os.Readlink(filepath.Join(dir, faceNames[0]))
-	return err == nil && strings.HasPrefix(filepath.Base(filepath.Dir(target)), endedPrefix)
+	target, err := os.Readlink(filepath.Join(dir, shim.Names[0]))
+	return err == nil && strings.HasPrefix(filepath.Base(filepath.Dir(target)), shim.EndedPrefix)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // Another user does not get to the socket; and where somebody has opened the
@@ -20,7 +22,7 @@ func TestAnotherUser(t *testing.T) {
 		as(func() {
 			fd, socketErr := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if err = socketErr; err == nil {
-				err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(p.dir, socketName)})
+				err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(p.dir, shim.SocketName)})
 				unix.Close(fd)
 			}
 		})
@@ -29,7 +31,7 @@ func TestAnotherUser(t *testing.T) {
 	if err := connect(); err != unix.EACCES {
 		t.Errorf("%v", err)
 	}
-	for path, mode := range map[string]os.FileMode{filepath.Dir(p.dir): 0o755, p.dir: 0o755, filepath.Join(p.dir, socketName): 0o777} {
+	for path, mode := range map[string]os.FileMode{filepath.Dir(p.dir): 0o755, p.dir: 0o755, filepath.Join(p.dir, shim.SocketName): 0o777} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}

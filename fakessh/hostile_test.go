@@ -22,6 +22,8 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // openProxy opens one whose directory is a test's own.
@@ -49,7 +51,7 @@ type stranger struct {
 
 func connectTo(t testing.TB, p *Proxy) stranger {
 	t.Helper()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(p.dir, socketName), Net: "unix"})
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(p.dir, shim.SocketName), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,15 +89,15 @@ func (s stranger) ended(t *testing.T) {
 
 func message(t testing.TB, v any) []byte {
 	t.Helper()
-	b, err := encode(v)
+	b, err := shim.Encode(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func call1(words ...string) greeting {
-	var g greeting
+func call1(words ...string) shim.Greeting {
+	var g shim.Greeting
 	for _, w := range words {
 		g.Args = append(g.Args, []byte(w))
 	}
@@ -127,7 +129,7 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 		descriptors int
 	}{
 		"the largest length":        {announced(1<<32-1, "x"), 3},
-		"a length beyond the bound": {announced(maxGreeting+1, "x"), 3},
+		"a length beyond the bound": {announced(shim.MaxGreeting+1, "x"), 3},
 		"no CBOR":                   {framed("\xff\xff\xff"), 3},
 		"another type":              {framed("\x63abc"), 3},
 		"too few fields":            {framed("\x81\x80"), 3},
@@ -148,18 +150,18 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 	}
 	t.Run("a part and no more", func(t *testing.T) {
 		s := connectTo(t, p)
-		s.send(announced(maxGreeting, "x"), 3)
+		s.send(announced(shim.MaxGreeting, "x"), 3)
 		if err := s.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		s.ended(t)
 	})
 	for name, order := range map[string][]byte{
-		"a length":      announced(maxMessage+1, "x"),
+		"a length":      announced(shim.MaxMessage+1, "x"),
 		"no CBOR":       framed("\xff"),
-		"a signal":      message(t, order{Signal: 9999}),
-		"a kill":        message(t, order{Signal: int(syscall.SIGKILL)}),
-		"below zero":    message(t, order{Signal: -1}),
+		"a signal":      message(t, shim.Order{Signal: 9999}),
+		"a kill":        message(t, shim.Order{Signal: int(syscall.SIGKILL)}),
+		"below zero":    message(t, shim.Order{Signal: -1}),
 		"another shape": framed("\x80"),
 	} {
 		t.Run("as an order, "+name, func(t *testing.T) {
@@ -174,7 +176,7 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 		s := connectTo(t, p)
 		s.send(message(t, call1("waits")), 3)
 		<-waits
-		s.send(message(t, order{}), 3)
+		s.send(message(t, shim.Order{}), 3)
 		expectExit(t, s, errShimGone.Error())
 	})
 	t.Run("a shim", func(t *testing.T) {
@@ -202,8 +204,8 @@ func TestVeryManyWords(t *testing.T) {
 // expectExit reads the news that ends a shim as ssh ends where it is at fault.
 func expectExit(t *testing.T, s stranger, text string) {
 	t.Helper()
-	var n news
-	if err := receive(bufio.NewReader(s), maxMessage, &n); err != nil || n.Kind != newsExit || n.Status != exitFailed || !strings.Contains(string(n.Text), text) {
+	var n shim.News
+	if err := shim.Receive(bufio.NewReader(s), shim.MaxMessage, &n); err != nil || n.Kind != shim.NewsExit || n.Status != shim.ExitFailed || !strings.Contains(string(n.Text), text) {
 		t.Errorf("%+v, %q, %v", n, n.Text, err)
 	}
 }
@@ -226,8 +228,8 @@ func TestAShimThatReadsNothing(t *testing.T) {
 		words = append(words, "-L/none/here:/none/there")
 	}
 	s.send(message(t, call1(append(words, "known")...)), 3)
-	var told news
-	if err := receive(bufio.NewReaderSize(s, 16), maxMessage, &told); err != nil || told.Kind != newsNotice {
+	var told shim.News
+	if err := shim.Receive(bufio.NewReaderSize(s, 16), shim.MaxMessage, &told); err != nil || told.Kind != shim.NewsNotice {
 		t.Errorf("%+v, %v", told, err)
 	}
 	other := connectTo(t, p)
@@ -271,7 +273,7 @@ func openDescriptors(t *testing.T) int {
 func FuzzServe(f *testing.F) {
 	f.Add(message(f, call1("-G", "h")))
 	f.Add(message(f, call1("-O", "check", "h")))
-	f.Add(append(message(f, call1("h")), message(f, order{Signal: 15})...))
+	f.Add(append(message(f, call1("h")), message(f, shim.Order{Signal: 15})...))
 	f.Add(announced(1<<32-1, ""))
 	f.Add(framed("\x87\x81\x5b\x7f\xff\xff\xff\xff\xff\xff\xff"))
 	p := openProxy(f, Hosts{})
@@ -282,8 +284,8 @@ func FuzzServe(f *testing.F) {
 			return // it has hung up already
 		}
 		for r := bufio.NewReader(s); ; {
-			var n news
-			if err := receive(r, maxMessage, &n); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			var n shim.News
+			if err := shim.Receive(r, shim.MaxMessage, &n); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 				return
 			} else if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // maxSocketPath is how long the path of a socket may be, in bytes, on the
@@ -70,7 +72,7 @@ func (t *masters) add(path string, f *forwards) (*master, error) {
 	if len(path) > maxSocketPath {
 		return nil, refuse("ControlPath too long ('%s' >= %d bytes)", path, maxSocketPath+1)
 	}
-	if isStale(path) {
+	if shim.IsStale(path) {
 		_ = os.Remove(path)
 	}
 	socket, err := newControlSocket(path)

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // Proxy is the half that lives in the program. It listens on a socket in a
@@ -40,7 +42,7 @@ type Proxy struct {
 // Open makes a proxy, for tools that are started with its [Proxy.Environ]. The
 // commands that run for them end with ctx or Close.
 func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
-	self := selfPath()
+	self := shim.SelfPath()
 	ended, err := endedDir(self)
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: no place for the ssh that is found when this program has ended: %w", err)
@@ -49,12 +51,12 @@ func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: no place for the shim: %w", err)
 	}
-	for _, name := range faceNames {
+	for _, name := range shim.Names {
 		err = errors.Join(err, os.Symlink(self, filepath.Join(dir, name)))
 	}
 	var ln *net.UnixListener
 	if err == nil {
-		ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketName), Net: "unix"})
+		ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, shim.SocketName), Net: "unix"})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fakessh: %w", errors.Join(err, removeDir(dir)))
@@ -80,7 +82,7 @@ func (p *Proxy) Close() error {
 }
 
 // Path returns the path of the shim, for tools that want it as an option.
-func (p *Proxy) Path() string { return filepath.Join(p.dir, faceNames[0]) }
+func (p *Proxy) Path() string { return filepath.Join(p.dir, shim.Names[0]) }
 
 // Environ returns the variables with which tools find the shim, added to an
 // environment: PATH, so that whoever runs ssh, scp or sftp gets it, and those of
@@ -92,7 +94,7 @@ func (p *Proxy) Environ(env []string) []string {
 			path = v
 		}
 	}
-	env = append(env[:len(env):len(env)], socketVariable+"="+filepath.Join(p.dir, socketName), "PATH="+p.dir+":"+p.ended+":"+path, "GIT_SSH_VARIANT=ssh")
+	env = append(env[:len(env):len(env)], shim.SocketVariable+"="+filepath.Join(p.dir, shim.SocketName), "PATH="+p.dir+":"+p.ended+":"+path, "GIT_SSH_VARIANT=ssh")
 	for _, name := range []string{"GIT_SSH", "GIT_SSH_COMMAND", "RSYNC_RSH", "SVN_SSH", "CVS_RSH", "BORG_RSH", "AUTOSSH_PATH", "ANSIBLE_SSH_EXECUTABLE"} {
 		env = append(env, name+"="+p.Path())
 	}
@@ -153,9 +155,9 @@ func (p *Proxy) serve(conn *net.UnixConn) {
 	}
 	first := &rightsReader{conn: conn}
 	defer first.close()
-	var g greeting
+	var g shim.Greeting
 	r := bufio.NewReader(first)
-	if err := receive(r, maxGreeting, &g); err != nil {
+	if err := shim.Receive(r, shim.MaxGreeting, &g); err != nil {
 		return
 	}
 	fds := first.received()
@@ -262,9 +264,9 @@ func makeDir() (string, error) {
 		if !isPlain(base) {
 			continue
 		}
-		left, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
+		left, _ := filepath.Glob(filepath.Join(base, shim.DirPrefix+"*"))
 		sweep(left)
-		dir, err := os.MkdirTemp(base, dirPrefix)
+		dir, err := os.MkdirTemp(base, shim.DirPrefix)
 		if err == nil {
 			return dir, nil
 		}
@@ -276,7 +278,7 @@ func makeDir() (string, error) {
 // removeDir removes what Open made, and nothing else.
 func removeDir(dir string) error {
 	var errs []error
-	for _, name := range append(faceNames[:], socketName) {
+	for _, name := range append(shim.Names[:], shim.SocketName) {
 		if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/contexts"
+
+	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
 // runCommand runs the command line as sshd does: by the user's shell, or a login
@@ -60,7 +62,7 @@ func (c *call) runCommand() (int, error) {
 	case state == nil || c.ctx.Err() != nil:
 		return 0, reason(err)
 	case state.Signal != 0:
-		return exitFailed, nil
+		return shim.ExitFailed, nil
 	}
 	return state.Code, nil
 }
@@ -81,11 +83,11 @@ func (c *call) takeInput(raw bool) {
 	if !c.isTerminal(0) || c.line.StdinNull {
 		return
 	}
-	kind := newsInput
+	kind := shim.NewsInput
 	if raw {
-		kind = newsRaw
+		kind = shim.NewsRaw
 	}
-	_ = c.news.send(news{Kind: kind})
+	_ = c.news.Send(shim.News{Kind: kind})
 }
 
 // reason takes off what is said of a command of ours, which is not the user's.

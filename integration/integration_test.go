@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/signal"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,11 @@ import (
 func TestMain(m *testing.M) {
 	contexts.Init()
 	os.Setenv("GORACE", quickEnd)
+	if signal.Ignored(os.Interrupt) {
+		// As under nohup, or in the background of a shell: the programs that are
+		// tested would inherit it, and not end when they are interrupted.
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	os.Exit(m.Run())
 }
 

@@ -1,10 +1,10 @@
 //go:build unix && !linux
 
-package fakessh
+package shim
 
 import "os"
 
-func selfPath() string {
+func SelfPath() string {
 	path, _ := os.Executable()
 	return path
 }

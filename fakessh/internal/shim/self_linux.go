@@ -1,4 +1,4 @@
-package fakessh
+package shim
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 
 const ownLink = "/proc/self/exe"
 
-// selfPath is the path of this program: its name where that still is this
+// SelfPath is the path of this program: its name where that still is this
 // program, and else, as in memory, one that is good for as long as it runs.
-var selfPath = sync.OnceValue(func() string {
+var SelfPath = sync.OnceValue(func() string {
 	path, err := os.Readlink(ownLink)
 	if err == nil {
 		named, namedErr := os.Stat(path)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package fakessh
+package shim
 
 import (
 	"bufio"
@@ -18,16 +18,13 @@ import (
 	"golang.org/x/term"
 )
 
-// exitFailed is the status of ssh where ssh itself fails.
-const exitFailed = 255
-
 // shim is the half that tools start in place of ssh. It understands nothing: it
 // hands its arguments and its standard descriptors to the program, and tells it
 // of signals. Only an input that is a terminal is not handed over, because only
 // the process group in the foreground can read it; the shim copies from there.
 type shim struct {
 	conn    *net.UnixConn
-	orders  *sender
+	orders  *Sender
 	files   [3]*os.File // what is handed over
 	typed   *os.File    // where to copy what is typed; nil: nowhere
 	restore func()      // of the terminal
@@ -35,13 +32,13 @@ type shim struct {
 	sockets []string    // to be removed if the program is gone
 }
 
-// caught are the signals that the program is told of.
-var caught = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+// Signals are the signals that the program is told of.
+var Signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // runShim is the life of a shim. It returns the exit status.
 func runShim(socket string, args []string) int {
 	signals := make(chan os.Signal, 16)
-	for _, s := range caught {
+	for _, s := range Signals {
 		if !signal.Ignored(s) { // as by nohup
 			signal.Notify(signals, s)
 		}
@@ -50,7 +47,7 @@ func runShim(socket string, args []string) int {
 	var err error
 	fd, _, succeeds := inherited()
 	if succeeds {
-		conn, err = connOf(os.NewFile(uintptr(fd), "connection"))
+		conn, err = ConnOf(os.NewFile(uintptr(fd), "connection"))
 	} else {
 		conn, err = dialProgram(socket)
 	}
@@ -58,10 +55,10 @@ func runShim(socket string, args []string) int {
 		return failed(err)
 	}
 	defer conn.Close()
-	s := &shim{conn: conn, orders: &sender{w: conn}, dir: filepath.Dir(socket), restore: func() {}}
+	s := &shim{conn: conn, orders: &Sender{W: conn}, dir: filepath.Dir(socket), restore: func() {}}
 	status := 0
 	if succeeds {
-		err = s.orders.send(order{PID: os.Getpid()})
+		err = s.orders.Send(Order{PID: os.Getpid()})
 	} else {
 		err = s.greet(args)
 	}
@@ -95,16 +92,16 @@ func isNobody(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
 }
 
-var errProgramEnded = errors.New(endedText)
+var errProgramEnded = errors.New(EndedText)
 
 func failed(err error) int {
 	fmt.Fprintf(os.Stderr, "%s: %v\r\n", filepath.Base(os.Args[0]), err)
-	return exitFailed
+	return ExitFailed
 }
 
 // greet hands over all that there is.
 func (s *shim) greet(args []string) error {
-	g := greeting{PID: os.Getpid()}
+	g := Greeting{PID: os.Getpid()}
 	if dir, err := os.Getwd(); err == nil {
 		g.Dir = []byte(dir)
 	}
@@ -124,7 +121,7 @@ func (s *shim) greet(args []string) error {
 	if size, ok := terminalSize(); ok {
 		g.Rows, g.Cols = size.Rows, size.Cols
 	}
-	err := sendGreeting(s.conn, g, []int{int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd())})
+	err := SendGreeting(s.conn, g, []int{int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd())})
 	// The far side of what is copied must see the end of it.
 	for i, f := range s.files {
 		if f.Fd() != uintptr(i) {
@@ -134,9 +131,9 @@ func (s *shim) greet(args []string) error {
 	return err
 }
 
-// sendGreeting sends a greeting and the descriptors.
-func sendGreeting(conn *net.UnixConn, g greeting, fds []int) error {
-	b, err := encode(g)
+// SendGreeting sends a greeting and the descriptors.
+func SendGreeting(conn *net.UnixConn, g Greeting, fds []int) error {
+	b, err := Encode(g)
 	if err != nil {
 		return err
 	}
@@ -148,7 +145,7 @@ func sendGreeting(conn *net.UnixConn, g greeting, fds []int) error {
 }
 
 // prepare finds what to hand over in place of a standard descriptor.
-func (s *shim) prepare(i int, f *os.File, g *greeting) error {
+func (s *shim) prepare(i int, f *os.File, g *Greeting) error {
 	if !term.IsTerminal(i) {
 		s.files[i] = f
 		return nil
@@ -167,7 +164,7 @@ func (s *shim) prepare(i int, f *os.File, g *greeting) error {
 func (s *shim) forward(signals chan os.Signal) {
 	signal.Notify(signals, syscall.SIGWINCH)
 	for sig := range signals {
-		o := order{Signal: int(sig.(syscall.Signal))}
+		o := Order{Signal: int(sig.(syscall.Signal))}
 		if sig == syscall.SIGWINCH {
 			size, ok := terminalSize()
 			if !ok {
@@ -175,49 +172,49 @@ func (s *shim) forward(signals chan os.Signal) {
 			}
 			o = size
 		}
-		if s.orders.send(o) != nil {
+		if s.orders.Send(o) != nil {
 			return
 		}
 	}
 }
 
-func terminalSize() (order, bool) {
+func terminalSize() (Order, bool) {
 	for fd := range 3 {
 		if cols, rows, err := term.GetSize(fd); err == nil && cols > 0 && rows > 0 {
-			return order{Rows: uint16(rows), Cols: uint16(cols)}, true
+			return Order{Rows: uint16(rows), Cols: uint16(cols)}, true
 		}
 	}
-	return order{}, false
+	return Order{}, false
 }
 
 // follow does what the program says, to the end.
 func (s *shim) follow(args []string) (status int, err error) {
 	r := bufio.NewReader(s.conn)
 	for {
-		var n news
-		if err := receive(r, maxMessage, &n); err != nil {
+		var n News
+		if err := Receive(r, MaxMessage, &n); err != nil {
 			return 0, err
 		}
 		if len(n.Text) > 0 {
 			show(n)
 		}
 		switch n.Kind {
-		case newsExit:
+		case NewsExit:
 			return n.Status, nil
-		case newsPassOn:
+		case NewsPassOn:
 			return passOn("ssh", args)
-		case newsCooked:
+		case NewsCooked:
 			s.restore()
-		case newsFork, newsForkTelling:
-			return n.Status, s.succeed(s.dir, n.Kind == newsForkTelling)
-		case newsOwns:
+		case NewsFork, NewsForkTelling:
+			return n.Status, s.succeed(s.dir, n.Kind == NewsForkTelling)
+		case NewsOwns:
 			s.sockets = append(s.sockets, string(n.File))
-		case newsRaw:
+		case NewsRaw:
 			if state, err := term.MakeRaw(0); err == nil {
 				s.restore = func() { _ = term.Restore(0, state) }
 			}
 			fallthrough
-		case newsInput:
+		case NewsInput:
 			if s.typed != nil {
 				go func() {
 					_, _ = io.Copy(s.typed, os.Stdin)
@@ -228,7 +225,7 @@ func (s *shim) follow(args []string) (status int, err error) {
 	}
 }
 
-func show(n news) {
+func show(n News) {
 	out := os.Stderr
 	if len(n.File) > 0 {
 		f, err := os.OpenFile(string(n.File), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -258,13 +255,13 @@ func passOn(name string, args []string) (int, error) {
 	if err == nil {
 		err = syscall.Exec(path, append([]string{name}, args...), os.Environ())
 	}
-	return exitFailed, err
+	return ExitFailed, err
 }
 
 // realProgram looks for a program in PATH that is not this one, whatever it is
 // called there: by the file, not by its name.
 func realProgram(name string) (string, error) {
-	self, err := os.Stat(selfPath())
+	self, err := os.Stat(SelfPath())
 	if err != nil {
 		return "", err
 	}

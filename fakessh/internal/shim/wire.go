@@ -1,6 +1,6 @@
 //go:build unix
 
-package fakessh
+package shim
 
 import (
 	"bufio"
@@ -18,8 +18,8 @@ import (
 // orders, and the program answers with news, of which one that ends the shim is
 // the last.
 
-// greeting is how a shim introduces itself. Arguments are any bytes.
-type greeting struct {
+// Greeting is how a shim introduces itself. Arguments are any bytes.
+type Greeting struct {
 	_          struct{} `cbor:",toarray"`
 	Args       [][]byte
 	Env        [][]byte // what SendEnv and TERM may want
@@ -29,16 +29,16 @@ type greeting struct {
 	Dir        []byte // the working directory
 }
 
-// order goes to the program.
-type order struct {
+// Order goes from the shim to the program.
+type Order struct {
 	_          struct{} `cbor:",toarray"`
 	Signal     int      // 0: none, but a new size or a successor
 	Rows, Cols uint16
 	PID        int // of the process that is the shim from now on; 0: it is the same
 }
 
-// news comes back.
-type news struct {
+// News comes from the program.
+type News struct {
 	_      struct{} `cbor:",toarray"`
 	Kind   uint8
 	Status int
@@ -47,22 +47,22 @@ type news struct {
 }
 
 const (
-	newsExit        uint8 = iota // end with Status
-	newsNotice                   // show Text
-	newsInput                    // hand on the input of the terminal
-	newsRaw                      // the same, and the far side sees to echo and signals
-	newsPassOn                   // be the real ssh
-	newsCooked                   // the terminal as it was
-	newsFork                     // another process is to go on, which says so; end with Status
-	newsForkTelling              // the same, and it keeps standard error
-	newsOwns                     // remove the socket File if the program is gone
+	NewsExit        uint8 = iota // end with Status
+	NewsNotice                   // show Text
+	NewsInput                    // hand on the input of the terminal
+	NewsRaw                      // the same, and the far side sees to echo and signals
+	NewsPassOn                   // be the real ssh
+	NewsCooked                   // the terminal as it was
+	NewsFork                     // another process is to go on, which says so; end with Status
+	NewsForkTelling              // the same, and it keeps standard error
+	NewsOwns                     // remove the socket File if the program is gone
 )
 
 // The bounds of messages, in bytes. An argument vector is at most 2 MiB on
 // Linux, unless the stack is unlimited, and that many arguments.
 const (
-	maxGreeting = 8 << 20
-	maxMessage  = 64 << 10
+	MaxGreeting = 8 << 20
+	MaxMessage  = 64 << 10
 	maxWords    = 2 << 20
 )
 
@@ -75,7 +75,7 @@ var decoder = func() cbor.DecMode {
 	return mode
 }()
 
-func encode(v any) ([]byte, error) {
+func Encode(v any) ([]byte, error) {
 	b, err := cbor.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func encode(v any) ([]byte, error) {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...), nil
 }
 
-func receive(r *bufio.Reader, limit uint32, v any) error {
+func Receive(r *bufio.Reader, limit uint32, v any) error {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return err
@@ -103,23 +103,23 @@ func receive(r *bufio.Reader, limit uint32, v any) error {
 	return decoder.Unmarshal(b, v)
 }
 
-// sender sends messages, from any goroutine.
-type sender struct {
+// Sender sends messages, from any goroutine.
+type Sender struct {
 	mu sync.Mutex
-	w  io.Writer
+	W  io.Writer // set before the first message
 }
 
-func (s *sender) send(v any) error { return s.sendAndHold(v, func() error { return nil }) }
+func (s *Sender) Send(v any) error { return s.SendAndHold(v, func() error { return nil }) }
 
-// sendAndHold sends a message, and no other one until wait has returned.
-func (s *sender) sendAndHold(v any, wait func() error) error {
-	b, err := encode(v)
+// SendAndHold sends a message, and no other one until wait has returned.
+func (s *Sender) SendAndHold(v any, wait func() error) error {
+	b, err := Encode(v)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err = s.w.Write(b); err != nil {
+	if _, err = s.W.Write(b); err != nil {
 		return err
 	}
 	return wait()

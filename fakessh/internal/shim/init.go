@@ -1,0 +1,44 @@
+//go:build unix
+
+package shim
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// isOurDir reports whether a directory is one that some program has in PATH for
+// its shim.
+func isOurDir(dir string) bool {
+	base := filepath.Base(dir)
+	return strings.HasPrefix(base, DirPrefix) || strings.HasPrefix(base, EndedPrefix)
+}
+
+// The process is a shim if a command that fakessh has prepared started it under
+// one of the names. The name alone is not enough: somebody may call a program of
+// his own ssh.
+func init() {
+	name := filepath.Base(os.Args[0])
+	if !slices.Contains(Names[:], name) {
+		return
+	}
+	socket := os.Getenv(SocketVariable)
+	if _, dir, ok := inherited(); ok {
+		socket = filepath.Join(dir, SocketName)
+	}
+	if socket == "" {
+		// The environment was cleared on the way.
+		if dir := filepath.Dir(executedAs()); isOurDir(dir) {
+			socket = filepath.Join(dir, SocketName)
+		}
+	}
+	if socket == "" {
+		return
+	}
+	if name == "scp" || name == "sftp" {
+		os.Exit(runWrapped(name, socket, os.Args[1:]))
+	}
+	os.Exit(runShim(socket, os.Args[1:]))
+}
