@@ -94,7 +94,7 @@ func serveChild() int {
 	if x.Notify {
 		l.cfg.Notify = l.notifyMaster
 	}
-	sender.start(l)
+	sender.follow(l)
 	l.lastWords = forwardOutput(birth.Output, sender).end
 	if x.Keep {
 		l.keeping.Go(l.keepImage) // before anybody can ask for the end
@@ -105,6 +105,7 @@ func serveChild() int {
 	if err != nil {
 		return 1
 	}
+	sender.start(l) // records that came before there was a way to the master wait in its queue
 	for link != nil {
 		select {
 		case <-l.lost:

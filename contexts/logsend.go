@@ -31,12 +31,15 @@ func newLogSender() *logSender { return &logSender{wake: make(chan struct{}, 1)}
 
 func (s *logSender) handler() slog.Handler { return &recordHandler{sender: s} }
 
-// start begins to send. The goroutine ends with the context's sendCtx.
-func (s *logSender) start(l *local) {
+// follow takes the level of the context's log, now and whenever it changes.
+func (s *logSender) follow(l *local) {
 	s.level.Set(l.level.Level())
 	l.levelChanged = s.level.Set
-	l.backgroundWG.Go(func() { s.loop(l) })
 }
+
+// start begins to send, which needs the link to the parent. The goroutine ends
+// with the context's sendCtx.
+func (s *logSender) start(l *local) { l.backgroundWG.Go(func() { s.loop(l) }) }
 
 // output queues a printed line.
 func (s *logSender) output(line []byte) {
