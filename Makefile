@@ -15,7 +15,7 @@ RACE = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 export CGO_ENABLED = 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build test test-long unit lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
+.PHONY: all build test test-long unit race released lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
 
 all: build
 
@@ -30,12 +30,18 @@ test-long: SHORT =
 test-long: TESTS_TOO = yes
 test-long: test fuzz
 
-# What is built for the race detector is not sent as users' programs are (package
-# slim), so what depends on images is tested once more with programs as users build them.
+# Two runs beside each other: the tests of one package often wait while another computes.
+unit:
+	$(MAKE) -j2 --output-sync=line race released
+
 # The packer of images is not watched for races: it has no goroutines as we use it,
 # and would take fifteen times as long in every program that a test connects from.
-unit:
+race:
 	$(RACE) $(GO) test -race -gcflags='github.com/klauspost/compress/...=-race=false' $(SHORT) -timeout $(TIMEOUT) ./...
+
+# A program that is built for the race detector is not sent as users' programs are
+# (package slim). So the tests that depend on images run once more without it.
+released:
 	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'Rung|Image|Cache|Guard|Memory' ./bootstrap/...
 	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run '$(RELEASED)' ./integration
 

@@ -125,6 +125,7 @@ func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 // way, a call included, and as many round trips as a command by ssh does: one for
 // the bootstrap behind those that ssh needs to open a channel.
 func TestSecondContactIsCheap(t *testing.T) {
+	t.Parallel()
 	host := cacheHost(t, lab.Host{})
 	cfg := contexts.Config{Cache: true}
 	first := contactWith(t, host, cfg)

@@ -124,6 +124,7 @@ func TestProgressOnATerminal(t *testing.T) {
 // A copy that is stuck in a pipe and is ended by a signal, by a kill or by the loss of the hop leaves
 // the file that was there, and nothing else.
 func TestInterruptedPut(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, placesAtTheHost)
 	o.sources(t)
 	before := look(o.web)

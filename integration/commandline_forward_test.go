@@ -86,6 +86,7 @@ func curl(t *testing.T, host *lab.Running, want []byte, args ...string) {
 }
 
 func TestForwardFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	there := contentOf(20<<20 + 3)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	here := o.sources(t)

@@ -256,6 +256,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 // Signals are for the program at the far side; one that does not heed them is
 // killed at the third.
 func TestRunForwardsSignals(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	before := look(o.web)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
@@ -312,6 +313,7 @@ func exitStatus(t *testing.T, cmd *lab.Cmd) int {
 
 // At whatever moment the client is killed, nothing of it is left at the far side.
 func TestKilledRunLeavesNothing(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	before := look(o.web)
 	const script = `trap '' TERM HUP INT; sleep 86000 & (while :; do sleep 86001; done) & echo ready; while :; do sleep 86002; done`

@@ -106,6 +106,7 @@ func (s serialHost) idle(t *testing.T) scene {
 }
 
 func TestConsoleLogsInAtAGetty(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	before := s.idle(t)
 	for user, uid := range map[string]int{"": 0, "deploy": 2001} {
@@ -129,6 +130,7 @@ func TestConsoleLogsInAtAGetty(t *testing.T) {
 }
 
 func TestConsoleFindsTheGettyAsItStarts(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	answers(t, child(t, master(t, nil), s.console), 0)
 }
@@ -162,6 +164,7 @@ func TestConsoleErrors(t *testing.T) {
 }
 
 func TestConsoleAsksAPersonAgain(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	s.idle(t)
 	s.console.User, s.console.Password = "deploy", ""
@@ -217,6 +220,7 @@ func quickly(t *testing.T) *contexts.Node {
 
 // TestConsoleCut: a line has no end of file. Both sides find out by themselves.
 func TestConsoleCut(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	s.idle(t)
 	n := child(t, quickly(t), s.console)
@@ -233,6 +237,7 @@ func TestConsoleCut(t *testing.T) {
 // TestConsoleIsTakenOver: a child whose master has gone without a word goes as soon as
 // somebody presses Enter.
 func TestConsoleIsTakenOver(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	s.idle(t)
 	old := child(t, master(t, nil), s.console)
@@ -243,6 +248,7 @@ func TestConsoleIsTakenOver(t *testing.T) {
 
 // TestConsoleIsDisturbed: what the kernel prints ends the link; the far side does not outlive it.
 func TestConsoleIsDisturbed(t *testing.T) {
+	t.Parallel()
 	s := getty(t)
 	s.idle(t)
 	n := child(t, master(t, nil), s.console)
@@ -282,6 +288,7 @@ func TestConsoleInterrupted(t *testing.T) {
 }
 
 func TestConsoleSaysWhatItSaw(t *testing.T) {
+	t.Parallel()
 	s := serial(t, lab.Host{}, "/bin/sh", "-c", "stty -echo; echo Loading initial ramdisk; exec sleep 1000")
 	s.console.Silence = time.Second
 	err := refused(t, master(t, nil), s.console, connect.ErrTimeout, 15*time.Second)

@@ -60,6 +60,7 @@ func jobsAwaited(prefixes ...string) []string {
 // What lives on with ssh does with the shim: started by hand and by a tool, behind one
 // hop and two, whatever becomes of the program.
 func TestJobsLiveOnAsWithSSH(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	before := look(o.web)
 	start := func(name string, cmd *lab.Cmd) {
@@ -141,6 +142,7 @@ func TestJobsThatAreNotWantedEnd(t *testing.T) {
 // Ansible starts a job and does not wait for it: it goes on when Ansible and the
 // program have ended.
 func TestAnsibleJobThatIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	before := look(o.web)
 	for _, a := range []closedAccount{behindSudo, {"ssh", "", "deploy", "/home/deploy"}} {

@@ -50,6 +50,7 @@ func (s screen) look(t *testing.T) string {
 // A full-screen program over a context, and over the shim, shows what it shows
 // over ssh, whatever is typed and however the window is resized.
 func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
+	t.Parallel()
 	var text strings.Builder
 	for i := range 200 {
 		fmt.Fprintf(&text, "line %d: Zwölf Boxkämpfer, \t%s\n", i, strings.Repeat("wide ", i%30))
