@@ -36,6 +36,19 @@
 // the tree and publishes a new immutable table for each change; readers hand it
 // routes, grants and losses, and wait for it, because it waits for nobody.
 //
+// # The way of a frame
+//
+//  1. Router.Send (router.go), a stream (stream_io.go) or a transfer (transfer.go)
+//     makes it and puts it into the queue of a link (queue.go).
+//  2. The queue's baton (baton.go) says who writes it; writer.go does.
+//  3. The reader of the next context (reader.go) checks that its source is behind
+//     the link that it came over.
+//  4. dispatch (deliver.go) decides by the tables in authority.go. forward queues
+//     it to the next link; deliver hands it to an endpoint (endpoint.go), to the
+//     message that it is a part of (partial.go), to a handler, or to the router
+//     itself (routes.go, ids.go, grants.go, loss.go, heartbeat.go).
+//  5. A frame that can go no further is answered (refuse.go), and that answer never is.
+//
 // # Sizes
 //
 // What fits a frame is sent at once. A larger message is split; it waits at its

@@ -12,9 +12,9 @@ import (
 type endpoint interface {
 	// far returns that context.
 	far() core.ID
-	// frame takes a frame from it, which is then the endpoint's. It runs on
-	// a reader and does not wait.
-	frame(f *core.Frame, l *Link)
+	// frame takes a frame from it, which is then the endpoint's, or returns why
+	// it does not. It runs on a reader and does not wait.
+	frame(f *core.Frame, l *Link) *refusal
 	// lost tells that the other context, or the router, is gone.
 	lost(err error)
 }
@@ -59,8 +59,9 @@ func (e *endpoints) remove(h core.Handle) {
 	s.mu.Unlock()
 }
 
-// toEndpoint takes a frame to the endpoint that it is addressed to.
-func (r *Router) toEndpoint(f *core.Frame, l *Link) {
+// toEndpoint takes a frame to the endpoint that it is addressed to. It returns
+// errClosed, and the frame is still the caller's, where there is none any more.
+func (r *Router) toEndpoint(f *core.Frame, l *Link) *refusal {
 	s := r.endpoints.shard(f.Handle)
 	s.mu.Lock()
 	p := s.m[f.Handle]
@@ -71,8 +72,7 @@ func (r *Router) toEndpoint(f *core.Frame, l *Link) {
 		if l != nil && uint64(f.Handle) > r.endpoints.next.Load() {
 			l.violation(f, "its handle was never given out")
 		}
-		r.late(f, l)
-		return
+		return errClosed
 	case p.far() != f.Src:
 		s.mu.Unlock()
 		if l != nil {
@@ -80,36 +80,19 @@ func (r *Router) toEndpoint(f *core.Frame, l *Link) {
 			l.violation(f, "it answers in the name of another context")
 		}
 		f.Release()
-		return
+		return nil
 	case isReply && f.Flags&core.First == 0:
 		// Under the lock: once it is closed a Reply is used again.
 		reply.deliverLocked(s, replyMessage(f))
 		s.mu.Unlock()
-		return
+		return nil
 	}
 	s.mu.Unlock()
 	if f.Flags&core.First != 0 {
 		r.partials.start(f, l, Message{Header: f.Header, from: l})
-		return
+		return nil
 	}
-	p.frame(f, l)
-}
-
-// late takes a frame for which nobody waits any more. Who might go on sending
-// is told so.
-func (r *Router) late(f *core.Frame, l *Link) {
-	if f.Reply < core.FirstDynamic {
-		f.Release()
-		return
-	}
-	if f.Flags == core.Credit && opensStream(f.Body) {
-		// The opener never knew this end and has said nothing to it: these
-		// are its last words, and bear its handle.
-		r.deadTo(l, core.Header{Dst: f.Src, Src: f.Dst, Auth: f.Dst, Handle: f.Reply, Reply: f.Handle, Flags: core.Dead}, errClosed.body())
-		f.Release()
-		return
-	}
-	r.bounce(f, l, errClosed)
+	return p.frame(f, l)
 }
 
 // complete hands a message that came in several frames to its endpoint.

@@ -76,12 +76,3 @@ func (l *Link) onPong(body []byte) {
 		h.sent = time.Time{}
 	}
 }
-
-// control makes a frame from this context to the peer of the link.
-func (l *Link) control(h core.Handle, body []byte) *core.Frame {
-	f := core.NewFrame(len(body))
-	copy(f.Body, body)
-	self := l.r.self
-	f.Header = core.Header{Dst: l.peer, Src: self, Auth: self, Handle: h}
-	return f
-}

@@ -39,7 +39,7 @@ func (b *loopback) run(r *Router) {
 		}
 		b.mu.Unlock()
 		for _, f := range frames {
-			r.deliver(r.table.Load(), f, nil)
+			r.dispatch(r.table.Load(), f, nil)
 		}
 	}
 }

@@ -105,17 +105,18 @@ func (l *Link) flushHeld() {
 	in.held = in.held[:0]
 }
 
-// receive checks where a frame comes from, and passes it on or delivers it.
+// receive checks where a frame comes from, and has it dispatched.
 func (l *Link) receive(f *core.Frame) {
 	t := l.r.table.Load()
 	if !t.behind(l, f.Src) || f.Auth != f.Src && !t.behind(l, f.Auth) {
 		l.forgery(f)
 		return
 	}
-	if f.Dst == t.self {
-		l.r.deliver(t, f, l)
-		return
-	}
+	l.r.dispatch(t, f, l)
+}
+
+// forward queues a frame to the link toward its destination.
+func (l *Link) forward(t *table, f *core.Frame) *refusal {
 	in := &l.input
 	if !in.valid || in.table != t || in.dst != f.Dst || in.src != f.Src || in.auth != f.Auth {
 		in.table, in.src, in.auth, in.dst = t, f.Src, f.Auth, f.Dst
@@ -125,24 +126,22 @@ func (l *Link) receive(f *core.Frame) {
 	out := in.out
 	switch {
 	case out == nil:
-		l.r.bounce(f, l, errNoRoute)
+		return errNoRoute
 	case !DecideForward(in.relation, f.Handle):
-		l.violation(f, "authority does not cover it")
-		l.r.bounce(f, l, errRefused)
-	default:
-		switch out.q.hold(f, l) {
-		case taken:
-			if n := len(in.held); n == 0 || in.held[n-1] != out {
-				in.held = append(in.held, out)
-			}
-		case full:
-			l.refused.Add(1)
-			l.note(f, "a queue is full")
-			l.r.bounce(f, l, errBusy)
-		case closedQueue:
-			l.r.bounce(f, l, errGone)
-		}
+		return errRefused
 	}
+	switch out.q.hold(f, l) {
+	case full:
+		l.refused.Add(1)
+		l.note(f, "a queue is full")
+		return errBusy
+	case closedQueue:
+		return errGone
+	}
+	if n := len(in.held); n == 0 || in.held[n-1] != out {
+		in.held = append(in.held, out)
+	}
+	return nil
 }
 
 // way returns the link toward the frame's destination, and what its source is

@@ -76,6 +76,8 @@ func replyMessage(f *core.Frame) Message {
 	return m
 }
 
-func (p *Reply) far() core.ID                 { return p.dst }
-func (p *Reply) frame(f *core.Frame, _ *Link) { f.Release() } // delivered under the lock instead
-func (p *Reply) lost(error)                   {}
+func (p *Reply) far() core.ID { return p.dst }
+func (p *Reply) lost(error)   {}
+
+// frame is not called: a Reply is delivered under the lock instead.
+func (p *Reply) frame(f *core.Frame, _ *Link) *refusal { f.Release(); return nil }

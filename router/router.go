@@ -193,9 +193,7 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 	if flags&core.Cancel != 0 && r.transfers.cancel(r, l, dst, reply) {
 		return nil
 	}
-	f := core.NewFrame(len(body))
-	copy(f.Body, body)
-	f.Header = core.Header{Dst: dst, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}
+	f := newFrame(core.Header{Dst: dst, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}, body)
 	return r.putResult(ctx, l, f, l.putLocal(f, ctx.Done(), nil))
 }
 
@@ -266,10 +264,7 @@ func (r *Router) sendSelf(h, reply core.Handle, flags core.Flags, body []byte) e
 		r.complete(Message{Header: header, Body: append([]byte(nil), body...), Relation: Self, Rights: Full})
 		return nil
 	}
-	f := core.NewFrame(len(body))
-	copy(f.Body, body)
-	f.Header = header
-	r.deliver(r.table.Load(), f, nil)
+	r.dispatch(r.table.Load(), newFrame(header, body), nil)
 	return nil
 }
 

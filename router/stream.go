@@ -335,16 +335,13 @@ func (s *Stream) signal() {
 	}
 }
 
-// frame takes what the other end sends.
-func (s *Stream) frame(f *core.Frame, l *Link) {
+// frame takes a frame of the other end.
+func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 	s.mu.Lock()
-	if s.closed {
-		// It was found before it was closed.
-		s.mu.Unlock()
-		s.r.late(f, l)
-		return
-	}
 	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed // it was found before it was closed
+	}
 	if s.peer == 0 && f.Reply >= core.FirstDynamic {
 		s.peer = f.Reply
 		close(s.opened)
@@ -354,7 +351,7 @@ func (s *Stream) frame(f *core.Frame, l *Link) {
 	}
 	if f.Reply != core.HandleNone && f.Reply != s.peer {
 		f.Release()
-		return
+		return nil
 	}
 	switch {
 	case f.Flags&core.Credit != 0:
@@ -372,7 +369,7 @@ func (s *Stream) frame(f *core.Frame, l *Link) {
 			// say why, are on their way.
 			s.unwritableLocked(err)
 			f.Release()
-			return
+			return nil
 		}
 		s.failLocked(err)
 		if byRouter && f.Flags&core.End == 0 && s.peer != 0 {
@@ -387,6 +384,7 @@ func (s *Stream) frame(f *core.Frame, l *Link) {
 	default:
 		s.dataLocked(f)
 	}
+	return nil
 }
 
 // brokenLocked ends a stream whose other side breaks the rules.

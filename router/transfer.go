@@ -134,7 +134,7 @@ func (t *transfer) end() {
 func (t *transfer) far() core.ID { return t.dst }
 
 // frame takes credit, and the receiver's refusal.
-func (t *transfer) frame(f *core.Frame, l *Link) {
+func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 	defer f.Release()
 	switch {
 	case f.Flags&core.Dead != 0:
@@ -147,7 +147,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) {
 	case f.Flags&core.Credit != 0:
 		if !t.out.grant(f.Body) {
 			l.violation(f, "credit that makes no sense")
-			return
+			return nil
 		}
 		t.mu.Lock()
 		sent := !t.sending
@@ -157,6 +157,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) {
 			t.end()
 		}
 	}
+	return nil
 }
 
 // lost fails the transfer: in Send while that is under way, else at the handle

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -123,67 +122,6 @@ func (r *Router) onGone(body []byte) {
 		r.partials.drop(isLost)
 		for id := range lost {
 			r.mux.emit(Event{Kind: Left, ID: id, Err: reason})
-		}
-	})
-}
-
-// grantMessage is the body of a frame to HandleGrant: From may address To.
-type grantMessage struct {
-	_        struct{} `cbor:",toarray"`
-	From, To core.ID
-}
-
-// Grant lets a send to b, and b answer. Both must be descendants of the local
-// context. The lowest common ancestor of the two and b learn of it before
-// anything that is sent to a afterwards can arrive there. Where one is above
-// the other there is nothing to be granted.
-func (r *Router) Grant(a, b core.ID) error {
-	t := r.table.Load()
-	common, ok := t.common(a, b)
-	switch {
-	case t.find(a) == nil || t.find(b) == nil || !ok:
-		return &core.Error{Op: "grant", Kind: core.KindNoRoute, Err: fmt.Errorf("contexts %d and %d are not both below this one", a, b)}
-	case common == a || common == b || t.granted(a, b):
-		// A grant is kept here as well where another enforces it, so that it
-		// is sent once.
-		return nil
-	}
-	body := encode(grantMessage{From: a, To: b})
-	r.do(func() {
-		t := r.mux.table()
-		if t.granted(a, b) || t.find(a) == nil || t.find(b) == nil {
-			return
-		}
-		// Sent by the multiplexer and before the table is published: who
-		// sees the grant there can rely on its being on its way.
-		for _, to := range []core.ID{common, b} {
-			c := t.find(to)
-			if c == nil {
-				continue // the local context
-			}
-			f := newFrame(core.Header{Dst: to, Src: r.self, Auth: r.self, Handle: core.HandleGrant}, body)
-			if c.link.q.put(f, nil) != taken {
-				f.Release()
-			}
-		}
-		r.mux.publish(t.grant(a, b))
-	})
-	return nil
-}
-
-// onGrant takes an ancestor's grant, as the common ancestor of the two or as
-// the one that may be addressed.
-func (r *Router) onGrant(body []byte) {
-	var msg grantMessage
-	if core.Unmarshal(body, &msg) != nil {
-		return
-	}
-	r.do(func() {
-		t := r.mux.table()
-		here := msg.To == r.self && t.find(msg.From) == nil
-		between := t.find(msg.From) != nil && t.find(msg.To) != nil
-		if here || between {
-			r.mux.publish(t.grant(msg.From, msg.To))
 		}
 	})
 }

@@ -1,0 +1,92 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/mitosis-go/mitosis/core"
+)
+
+// The refusals that routers make. They are values with prepared bodies, so
+// that refusing costs less than sending.
+var (
+	errNoRoute = newRefusal(core.KindNoRoute)
+	errGone    = newRefusal(core.KindGone)
+	errRefused = newRefusal(core.KindRefused)
+	errBusy    = newRefusal(core.KindBusy)
+	errClosed  = newRefusal(core.KindClosed)
+)
+
+type refusal struct {
+	err  *core.Error
+	body func() []byte
+}
+
+func newRefusal(k core.Kind) *refusal {
+	e := &core.Error{Kind: k}
+	return &refusal{e, sync.OnceValue(func() []byte { return core.EncodeLinkError(e) })}
+}
+
+// bounce answers for a frame that cannot go on, in the name of its
+// destination: whoever is on the way between two contexts may do that, and
+// nobody else can. It releases the frame.
+//
+// Where an opened stream finds nobody any more the answer bears its handle: the
+// opener has said nothing to that yet, and these are its last words.
+func (r *Router) bounce(f *core.Frame, l *Link, why *refusal) {
+	defer f.Release()
+	h := f.Header
+	answer := core.Header{Dst: h.Src, Src: h.Dst, Auth: h.Dst, Handle: h.Reply, Flags: core.Dead}
+	switch {
+	case why == errClosed && h.Flags == core.Credit && opensStream(f.Body):
+		answer.Reply = h.Handle
+	case h.Flags&(core.Dead|core.Credit|core.Cancel) != 0:
+		return // an answer to an answer could go on for ever
+	case h.Handle == core.HandleGone:
+		// Somebody wants to be told of a loss, which has happened already.
+		if why == errNoRoute || why == errGone {
+			r.sendGone(l, h.Src, []core.ID{h.Dst}, why.err)
+		}
+		return
+	case h.Handle >= core.FirstDynamic && (h.Reply == core.HandleNone || h.Flags&core.First == 0):
+		// The answer to a call, or data of a stream. There is somebody at
+		// the destination who waits for it, too.
+		r.deadOnward(h, l, why)
+	}
+	if h.Reply >= core.FirstDynamic {
+		r.deadTo(l, answer, why.body())
+	}
+}
+
+// deadOnward puts an error in the place of a frame that was refused.
+func (r *Router) deadOnward(h core.Header, l *Link, why *refusal) {
+	t := r.table.Load()
+	if h.Dst == t.self || l == nil {
+		return
+	}
+	out, rel := l.way(t, &core.Frame{Header: h})
+	if out == nil || !DecideForward(rel, h.Handle) {
+		return
+	}
+	h.Flags = core.Dead
+	f := newFrame(h, why.body())
+	if !out.q.putFirst(f, l) {
+		f.Release()
+	}
+}
+
+// deadTo sends an error back over the link where its cause came from, without
+// waiting. If even that finds no room, the peer is not reading its link and
+// has itself to blame. The local context has the error in its endpoint at once.
+func (r *Router) deadTo(l *Link, h core.Header, body []byte) {
+	f := newFrame(h, body)
+	if l == nil {
+		if r.toEndpoint(f, nil) != nil {
+			f.Release() // nobody waits for it any more
+		}
+		return
+	}
+	if l.q.put(f, l) != taken {
+		l.refused.Add(1)
+		f.Release()
+	}
+}
