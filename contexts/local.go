@@ -139,7 +139,7 @@ func newLocal(who identity, cfg Config) *local {
 			core.HandleLog:      l.onLog,
 			core.HandleLevel:    l.onLevel,
 		},
-		OnEvent: l.onEvent, OnRoot: succession.onRoot,
+		OnEvent: l.onEvent, OnRoot: afterLoss.onRoot,
 	})
 	return l
 }
@@ -208,12 +208,12 @@ func (l *local) onEvent(e router.Event) {
 		l.nodeLost(e.ID, e.Err)
 	case router.ParentLost:
 		if l.outlives() {
-			succession.loseOthers(l, e)
+			afterLoss.loseOthers(l, e)
 			return
 		}
 		l.lostOnce.Do(func() { close(l.lost) })
 	case router.OthersLeft:
-		succession.loseOthers(l, e)
+		afterLoss.loseOthers(l, e)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/succession"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -71,7 +72,7 @@ func detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error
 	case q.Lease < minLease:
 		return Detached{}, fmt.Errorf("%w: a lease of %v, less than %v", os.ErrInvalid, q.Lease, minLease)
 	}
-	if err := contexts.Releasable(n); err != nil {
+	if err := trees.Releasable(n); err != nil {
 		return Detached{}, err
 	}
 	k, err := keepFunc.Call(ctx, n, q)
@@ -81,7 +82,7 @@ func detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error
 		}
 		return Detached{}, err
 	}
-	contexts.Release(n, ErrDetached)
+	trees.Release(n, ErrDetached)
 	return Detached{
 		Socket: k.Socket, Tree: k.Tree, Secret: q.Secret,
 		Path: n.String(), Hostname: k.Hostname, PID: k.PID, Lease: q.Lease,
@@ -124,9 +125,9 @@ func attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 		return nil, err
 	}
 	conn := t.link()
-	h := contexts.Heritage{Tree: e.Tree, ID: e.ID, Path: e.Path, Age: e.Age}
+	tree := succession.Tree{ID: e.Tree, Root: e.ID, Path: e.Path, Age: e.Age}
 	s := &bootstrap.Session{Hello: e.Hello, Rung: "attached", Link: conn}
-	n, err := contexts.Inherit(ctx, cfg, h, s, conn)
+	n, err := trees.TakeOver(ctx, cfg, tree, s, conn)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -137,7 +138,7 @@ func attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 // claim is the master's part of the talk.
 func (e *estate) claim(t *talk, d Detached) error {
 	// Nothing of this process is told before the context has proved what it is.
-	hello := bootstrap.Hello{Version: bootstrap.Version, Fingerprint: contexts.Fingerprint()}
+	hello := bootstrap.Hello{Version: bootstrap.Version, Fingerprint: trees.Fingerprint()}
 	if err := t.say(knock{Version: version, Purpose: toOwn, Hello: hello}); err != nil {
 		return heard(t, err)
 	}

@@ -3,7 +3,6 @@ package attach
 import (
 	"errors"
 
-	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -29,7 +28,7 @@ var (
 )
 
 func init() {
-	contexts.EnableSuccession()
+	trees.Enable()
 	core.RegisterSentinel(250, ErrOtherUser)
 	core.RegisterSentinel(251, ErrSecret)
 	core.RegisterSentinel(252, ErrOwned)

@@ -44,7 +44,7 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 		if _, err := checkPeer(c); err != nil {
 			return err
 		}
-		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.Introduction(contexts.Fingerprint())}
+		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.Introduction(trees.Fingerprint())}
 		if err := t.say(k); err != nil {
 			return heard(t, err)
 		}
@@ -53,11 +53,11 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 	if err != nil {
 		return nil, err
 	}
-	return contexts.Enter(w, t.link(), cfg)
+	return trees.Enter(w, t.link(), cfg)
 }
 
 func initialized() error {
-	if contexts.Fingerprint() == [32]byte{} {
+	if trees.Fingerprint() == [32]byte{} {
 		return contexts.ErrNotInitialized
 	}
 	return nil

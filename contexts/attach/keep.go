@@ -88,7 +88,7 @@ var keepFunc = contexts.NewFunc("mitosis.attach.keep", func(ctx context.Context,
 // the user logs out, as happens to directories in memory. Anybody on the host can
 // connect, and is sent away who is of another user.
 func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
-	h, err := contexts.Testament(self)
+	tree, err := trees.Describe(self)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,10 @@ func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
 		_ = ln.Close()
 		return nil, err
 	}
-	k := &keeper{self: self, socket: socket, ln: ln, tree: h.Tree, lease: q.Lease,
+	k := &keeper{self: self, socket: socket, ln: ln, tree: tree.ID, lease: q.Lease,
 		talks: make(chan struct{}, maxTalks), master: make(chan *link, 1),
 		again: make(chan struct{}, 1)}
-	contexts.Outlive(self, k.await)
+	trees.Survive(self, k.await)
 	go k.accept()
 	go k.renew()
 	return k, nil
@@ -230,7 +230,7 @@ func (k *keeper) talk(t *talk) error {
 	if err := first.check(toOwn); err != nil {
 		return err
 	}
-	p := proofs{context: newRandom(), tree: k.tree, fingerprint: contexts.Fingerprint()}
+	p := proofs{context: newRandom(), tree: k.tree, fingerprint: trees.Fingerprint()}
 	if err := t.say(challenge{Nonce: p.context}); err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (k *keeper) talk(t *talk) error {
 	if err := p.check(masterSide, answer.Sum); err != nil {
 		return err
 	}
-	h, err := contexts.Testament(k.self)
+	tree, err := trees.Describe(k.self)
 	if err != nil {
 		return err
 	}
@@ -256,8 +256,8 @@ func (k *keeper) talk(t *talk) error {
 	k.lookAgain()
 	// If this fails the link will, too, which is the loss of that master.
 	_ = t.say(estate{
-		Sum: p.by(contextSide), Hello: bootstrap.Introduction(contexts.Fingerprint()),
-		Tree: h.Tree, ID: h.ID, Path: h.Path, Age: age,
+		Sum: p.by(contextSide), Hello: bootstrap.Introduction(trees.Fingerprint()),
+		Tree: tree.ID, ID: tree.Root, Path: tree.Path, Age: age,
 	})
 	k.master <- t.link()
 	return nil

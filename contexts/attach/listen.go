@@ -174,7 +174,7 @@ func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
 		k.Hello.Pid = peer.PID
 	}
 	s := &bootstrap.Session{Hello: k.Hello, Rung: "attached", Link: conn}
-	n, err := contexts.Adopt(l.ctx, l.self, fmt.Sprintf("attached:%d", k.Hello.Pid), s, conn)
+	n, err := trees.Adopt(l.ctx, l.self, fmt.Sprintf("attached:%d", k.Hello.Pid), s, conn)
 	if err != nil {
 		l.leave()
 		return nil, err
@@ -188,7 +188,7 @@ func (k *knock) check(purpose uint8) error {
 	if k.Version != version || k.Purpose != purpose {
 		return fmt.Errorf("%w: it wants %d in version %d where %d is to be had in version %d", contexts.ErrRefused, k.Purpose, k.Version, purpose, version)
 	}
-	return k.Hello.Check(contexts.Fingerprint())
+	return k.Hello.Check(trees.Fingerprint())
 }
 
 // enter takes a place for a process.

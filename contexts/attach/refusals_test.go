@@ -16,6 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
+	"github.com/mitosis-go/mitosis/contexts/internal/succession"
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -116,7 +117,8 @@ func TestTalkThatLeadsNowhere(t *testing.T) {
 	master, v, d := detached(t, time.Minute)
 	defer master.end(0)
 
-	ours := bootstrap.Introduction(contexts.Fingerprint())
+	trees := succession.Trees.(interface{ Fingerprint() [32]byte })
+	ours := bootstrap.Introduction(trees.Fingerprint())
 	theirs := ours
 	theirs.Fingerprint[0] ^= 1
 	old := ours

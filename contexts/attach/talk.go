@@ -125,8 +125,8 @@ func (l *link) Read(b []byte) (int, error) {
 // Cause implements bootstrap.Carrier.
 func (l *link) Cause(context.Context) error { return nil }
 
-// Releasable implements contexts.Releaser: closing a socket ends nothing else.
+// Releasable implements succession.Releaser: closing a socket ends nothing else.
 func (l *link) Releasable() bool { return true }
 
-// Release implements contexts.Releaser.
+// Release implements succession.Releaser.
 func (l *link) Release() {}

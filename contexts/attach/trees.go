@@ -1,0 +1,9 @@
+package attach
+
+import (
+	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/succession"
+)
+
+// trees is the part of package contexts that only this package uses.
+var trees = succession.Trees.(succession.Interface[*contexts.Node, *contexts.Config])
