@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
 )
 
 // tieToParent has the kernel kill the process when the thread that starts it
@@ -14,7 +16,7 @@ func tieToParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 // canonical reports whether a terminal hands over lines, and so knows an end of
 // input.
 func canonical(tty *os.File) (yes bool) {
-	_ = control(tty, func(fd int) error {
+	_ = descriptor.Control(tty, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 		yes = err == nil && m.Lflag&unix.ICANON != 0
 		return err

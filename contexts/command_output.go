@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
 	"github.com/mitosis-go/mitosis/router"
 )
 
@@ -49,7 +50,7 @@ func (o *commandOutput) Read(b []byte) (int, error) {
 	if n > 0 && o.idle != nil {
 		o.idle.Reset(o.after)
 	}
-	if err != nil && isTerminalEnd(err) {
+	if err != nil && descriptor.IsTerminalEnd(err) {
 		err = io.EOF
 	}
 	return n, err
@@ -64,7 +65,7 @@ func (o *commandOutput) rest(dst io.Writer) error {
 	_ = o.src.SetReadDeadline(time.Time{})
 	b := make([]byte, 64<<10)
 	for total := 0; total < maxRest; {
-		n, err := readNow(o.src, b)
+		n, err := descriptor.ReadNow(o.src, b)
 		if n > 0 {
 			total += n
 			if _, err := dst.Write(b[:n]); err != nil {

@@ -3,12 +3,12 @@
 package contexts
 
 import (
-	"errors"
 	"os"
-	"syscall"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
 )
 
 // prepareTerminal gives the process a terminal for all three of its standard
@@ -22,7 +22,7 @@ func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
 	// Close and deadlines unblock Read of a file that was non-blocking when it
 	// was made; this one was not.
 	fd := -1
-	err = control(outer, func(old int) (err error) {
+	err = descriptor.Control(outer, func(old int) (err error) {
 		if fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 			err = unix.SetNonblock(fd, true)
 		}
@@ -59,7 +59,3 @@ func endOfInput(tty *os.File) {
 		_, _ = tty.Write([]byte{eot, eot})
 	}
 }
-
-// isTerminalEnd reports whether an error of reading means that no process has
-// the terminal open any more.
-func isTerminalEnd(err error) bool { return errors.Is(err, syscall.EIO) }

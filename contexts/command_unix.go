@@ -3,7 +3,6 @@
 package contexts
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
 )
 
 // signalName returns "" for a signal that has no name.
@@ -90,24 +90,13 @@ func (p *commandProcess) signalForeground(s syscall.Signal) {
 	if p.tty == nil {
 		return
 	}
-	_ = control(p.tty, func(fd int) error {
+	_ = descriptor.Control(p.tty, func(fd int) error {
 		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 		if err == nil && group > 1 && group != p.cmd.Process.Pid {
 			err = syscall.Kill(-group, s)
 		}
 		return err
 	})
-}
-
-// control runs f with the descriptor of a file, which Fd would make blocking.
-func control(file *os.File, f func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return cmp.Or(err, inner)
 }
 
 // endOf tells how a process ended that was reaped.
@@ -143,30 +132,6 @@ func findProgram(name string, env []string) (string, error) {
 	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
-// readNow reads what there is: 0 bytes and no error if that is nothing.
-func readNow(f *os.File, b []byte) (n int, err error) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var inner error
-	err = conn.Read(func(fd uintptr) bool {
-		n, inner = unix.Read(int(fd), b)
-		return true
-	})
-	switch {
-	case err != nil:
-		return 0, err
-	case errors.Is(inner, unix.EAGAIN) || errors.Is(inner, unix.EINTR):
-		return 0, nil
-	case inner != nil && !isTerminalEnd(inner):
-		return 0, inner
-	case n <= 0:
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
 // polledFile reads a file that may have to be waited for, and can be told to
 // stop. It has a descriptor of its own.
 type polledFile struct {
@@ -177,7 +142,7 @@ type polledFile struct {
 // newFileStopper returns nil for a file that cannot be polled.
 func newFileStopper(f *os.File) stopper {
 	p := &polledFile{fd: -1}
-	err := control(f, func(fd int) (err error) {
+	err := descriptor.Control(f, func(fd int) (err error) {
 		p.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		return err
 	})
@@ -206,7 +171,7 @@ func newFileStopper(f *os.File) stopper {
 func (p *polledFile) Read(b []byte) (int, error) {
 	for {
 		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Events: unix.POLLIN}}
-		err := control(p.wake, func(fd int) error {
+		err := descriptor.Control(p.wake, func(fd int) error {
 			fds[1].Fd = int32(fd)
 			_, err := unix.Poll(fds, -1)
 			return err

@@ -3,7 +3,6 @@ package contexts
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -43,9 +42,6 @@ func endOf(s *os.ProcessState) *ProcessState {
 
 func findProgram(name string, _ []string) (string, error) { return exec.LookPath(name) }
 
-// readNow: pipes have no deadlines here, so nobody asks.
-func readNow(*os.File, []byte) (int, error) { return 0, io.EOF }
-
 func newFileStopper(*os.File) stopper { return nil }
 
 func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
@@ -54,4 +50,3 @@ func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
 
 func resizeTerminal(*os.File, uint16, uint16) error { return errors.ErrUnsupported }
 func endOfInput(*os.File)                           {}
-func isTerminalEnd(error) bool                      { return false }

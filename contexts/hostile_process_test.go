@@ -101,7 +101,7 @@ var floods = map[string]flood{
 
 	// What an honest child may do, though never so much of it.
 	"logs": {told: "dropped", frame: func(evil, _ core.ID, i int) []byte {
-		b, _ := core.Marshal(logRecord{Message: strings.Repeat("spam ", 100)})
+		b, _ := core.Marshal([]any{0, 0, 0, strings.Repeat("spam ", 100), []any{}})
 		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleLog}, b)
 	}},
 	"log records that are none": {told: "dropped", frame: func(evil, _ core.ID, i int) []byte {

@@ -2,7 +2,6 @@ package contexts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -48,9 +47,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		// any tree and keeps the numbers in frames short.
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
-	l := newLocal(who, c)
-	l.logs = newLogHub(l)
-	return l.selfNode, nil
+	return newLocal(who, c).selfNode, nil
 }
 
 // serveChild is the life of a child. It returns the exit status.
@@ -74,28 +71,16 @@ func serveChild() int {
 		AllowSiblings: w.AllowSiblings,
 		Limits:        router.Limits{Heartbeat: x.Heartbeat, Missed: x.Missed},
 	}
-	sender := newLogSender()
-	cfg.Log = slog.New(sender.handler())
+	records := logs.NewSender(cfg.LogLevel)
+	cfg.Log = slog.New(records.Handler())
 	slog.SetDefault(cfg.Log)
-	if x.Prompt {
-		cfg.Prompt = func(ctx context.Context, p connect.Prompt) (string, error) {
-			return "", errors.New("no master yet")
-		}
-	}
 	who := identity{
 		id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors,
 		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
 		maxContexts: x.MaxContexts, budget: x.Budget,
+		up: &upward{records: records, output: logs.ForwardOutput(birth.Output, records), prompt: x.Prompt, notify: x.Notify},
 	}
 	l := newLocal(who, cfg.withDefaults())
-	if x.Prompt {
-		l.cfg.Prompt = l.promptMaster
-	}
-	if x.Notify {
-		l.cfg.Notify = l.notifyMaster
-	}
-	sender.follow(l)
-	l.lastWords = forwardOutput(birth.Output, sender).end
 	if x.Keep {
 		l.keeping.Go(l.keepImage) // before anybody can ask for the end
 	}
@@ -105,7 +90,7 @@ func serveChild() int {
 	if err != nil {
 		return 1
 	}
-	sender.start(l) // records that came before there was a way to the master wait in its queue
+	l.backgroundWG.Go(l.sendRecords) // records that came before there was a way to the master wait in its queue
 	for link != nil {
 		select {
 		case <-l.lost:

@@ -32,6 +32,9 @@ func newInside(t *testing.T, who identity) inside {
 		l.endSend()
 		_ = l.router.Close(nil)
 		l.backgroundWG.Wait()
+		if l.logs != nil {
+			l.logs.Close()
+		}
 	})
 	return inside{l, t}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -20,34 +21,33 @@ import (
 // here, and the calls that run here.
 type local struct {
 	// Immutable after newLocal.
-	id           core.ID
-	tree         treeID
-	path         string // "" in the master
-	cfg          Config
-	depth        int // how many generations may still follow
-	log          *slog.Logger
-	router       *router.Router
-	selfNode     *Node
-	ancestors    []core.ID        // nearest first
-	maxContexts  int              // below this one; 0: any number
-	budget       core.ID          // the nearest ancestor with such a bound; 0: none
-	guest        bool             // the process is not the tree's own
-	level        slog.LevelVar    // the level that records must have to be sent or shown
-	levelChanged func(slog.Level) // in a child: told of a new level; set before the first link
+	id          core.ID
+	tree        treeID
+	path        string // "" in the master
+	cfg         Config
+	depth       int // how many generations may still follow
+	log         *slog.Logger
+	router      *router.Router
+	selfNode    *Node
+	ancestors   []core.ID     // nearest first
+	maxContexts int           // below this one; 0: any number
+	budget      core.ID       // the nearest ancestor with such a bound; 0: none
+	guest       bool          // the process is not the tree's own
+	level       slog.LevelVar // the level that records must have to be sent or shown
+	up          *upward       // in a child; nil elsewhere
 
 	ctx     context.Context // ends when the context shuts down: calls, connects
 	cancel  context.CancelCauseFunc
 	sendCtx context.Context // ends when nothing can be sent any more
 	endSend context.CancelFunc
 
-	chainIDs  atomic.Uint64
-	logs      *logHub                 // in the master: records of all other contexts
-	lastWords func(context.Context)   // elsewhere: sends what was logged and printed so far
-	profiles  profiles                // environments for commands
-	images    imageStore              // for other systems
-	packed    *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
-	farSides  farSides                // at the end of hops from here
-	notices   noticeMeter             // in the master: what descendants had shown
+	chainIDs atomic.Uint64
+	logs     *logs.Hub               // in the master: records of all other contexts; nil elsewhere
+	profiles profiles                // environments for commands
+	images   imageStore              // for other systems
+	packed   *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
+	farSides farSides                // at the end of hops from here
+	notices  noticeMeter             // in the master: what descendants had shown
 
 	// Guarded by nodeMu. Nodes are kept for as long as their context is
 	// there or somebody waits on a handle, so that Done works.
@@ -103,20 +103,37 @@ type identity struct {
 	budget        core.ID // the nearest ancestor with such a bound; 0: none
 	guest         bool    // of the tree: see Enter
 	firstHandle   core.Handle
+	up            *upward // in a child; nil elsewhere
+}
+
+// upward is what a child has for its master, besides the link. Immutable.
+type upward struct {
+	records *logs.Sender // what this context logs and prints
+	output  *logs.Output // what is printed, on its way to records
+	// Somebody at the master can be asked, and told.
+	prompt, notify bool
 }
 
 func newLocal(who identity, cfg Config) *local {
 	l := &local{
 		id: who.id, tree: who.tree, path: who.path, depth: who.depth, ancestors: who.ancestors,
-		maxContexts: who.maxContexts, budget: who.budget, guest: who.guest,
+		maxContexts: who.maxContexts, budget: who.budget, guest: who.guest, up: who.up,
 		cfg: cfg, log: cfg.Log,
 		nodes:     make(map[core.ID]*Node),
 		children:  make(map[core.ID]*child),
 		prompting: make(map[core.ID]int),
 		calls:     make(map[callKey]*incoming), callCount: make(map[core.ID]int),
 		chains: make(map[chainKey]*chainState), chainCount: make(map[core.ID]int),
-		lost:      make(chan struct{}),
-		lastWords: func(context.Context) {},
+		lost: make(chan struct{}),
+	}
+	if len(who.ancestors) == 0 {
+		l.logs = logs.NewHub(cfg.Log, cfg.Output)
+	}
+	if who.up != nil && who.up.prompt {
+		l.cfg.Prompt = l.promptMaster
+	}
+	if who.up != nil && who.up.notify {
+		l.cfg.Notify = l.notifyMaster
 	}
 	if len(who.ancestors) == 0 || who.guest {
 		l.packed = packedImages(&l.cfg)
@@ -244,7 +261,7 @@ func (l *local) nodeLost(id core.ID, err error) {
 	l.cancelCalls(id, ErrGone)
 	l.dropChains(id)
 	if l.logs != nil {
-		l.logs.drop(id)
+		l.logs.Drop(id)
 	}
 }
 
@@ -330,7 +347,9 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 		report.Survivors = append(report.Survivors, Survivor{Path: l.displayPath(), Processes: n})
 	}
 	waitFor(&l.keeping, time.Until(deadline))
-	l.lastWords(ctx)
+	if l.up != nil {
+		l.up.output.End(ctx)
+	}
 	_ = l.router.Flush(ctx)
 	return report
 }
@@ -370,7 +389,7 @@ func (l *local) close() error {
 		_ = l.router.Close(ErrClosed)
 		l.backgroundWG.Wait()
 		if l.logs != nil {
-			l.logs.close()
+			l.logs.Close()
 		}
 		l.nodeMu.Lock()
 		var left []core.ID

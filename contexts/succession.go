@@ -99,7 +99,6 @@ func (trees) TakeOver(ctx context.Context, cfg *Config, t succession.Tree, s *bo
 		block:       core.Block{First: first, N: idsOfMaster},
 		firstHandle: core.FirstDynamic + core.Handle(t.Age)*handlesOfMaster,
 	}, d)
-	l.logs = newLogHub(l)
 	known := core.Block{First: core.Master + 1, N: uint64(first) - 1}
 	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), t.Path, known, s, c)
 	if err != nil {

@@ -1,7 +1,6 @@
 package attach
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -24,15 +23,4 @@ func checkPeer(c net.Conn) (Peer, error) {
 		err = fmt.Errorf("%w: its user ID is %d, ours %d", ErrOtherUser, p.UID, os.Geteuid())
 	}
 	return p, err
-}
-
-// control runs f with the descriptor of a connection.
-func control(c *net.UnixConn, f func(fd int) error) error {
-	conn, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return cmp.Or(err, inner)
 }

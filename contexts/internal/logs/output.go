@@ -1,4 +1,4 @@
-package contexts
+package logs
 
 import (
 	"bufio"
@@ -8,28 +8,31 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
 )
 
-// output is what this context, and processes that inherited its standard
-// output and error, have printed. One goroutine makes records of it, until end or
+// Output is what this context, and processes that inherited its standard
+// output and error, have printed. One goroutine makes records of it, until End or
 // until the process exits.
-type output struct {
+type Output struct {
 	pipe   *os.File
-	sender *logSender
+	sender *Sender
 	done   chan struct{} // closed by forward
 
-	ending bool // owned by forward: end has been called
+	ending bool // owned by forward: End has been called
 }
 
-func forwardOutput(pipe *os.File, sender *logSender) *output {
-	o := &output{pipe: pipe, sender: sender, done: make(chan struct{})}
+// ForwardOutput starts to make records of what comes out of a pipe.
+func ForwardOutput(pipe *os.File, sender *Sender) *Output {
+	o := &Output{pipe: pipe, sender: sender, done: make(chan struct{})}
 	go o.forward()
 	return o
 }
 
-func (o *output) forward() {
+func (o *Output) forward() {
 	defer close(o.done)
-	lines := lineReader{r: o, max: maxOutputLine}
+	lines := lineReader{r: o, max: maxLine}
 	for {
 		line, err := lines.next()
 		if len(line) > 0 {
@@ -41,20 +44,20 @@ func (o *output) forward() {
 	}
 }
 
-// end lets forward read what is in the pipe and no more, and waits until that,
+// End lets forward read what is in the pipe and no more, and waits until that,
 // and all other records, are on their way. It is called once.
-func (o *output) end(ctx context.Context) {
+func (o *Output) End(ctx context.Context) {
 	if o.pipe.SetReadDeadline(time.Unix(1, 0)) == nil {
 		select {
 		case <-o.done:
 		case <-ctx.Done():
 		}
 	}
-	o.sender.flush(ctx)
+	o.sender.Flush(ctx)
 }
 
-// Read waits, until end is called. Then it takes what is there.
-func (o *output) Read(b []byte) (int, error) {
+// Read waits, until End is called. Then it takes what is there.
+func (o *Output) Read(b []byte) (int, error) {
 	if !o.ending {
 		n, err := o.pipe.Read(b)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -65,7 +68,7 @@ func (o *output) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := readNow(o.pipe, b)
+	n, err := descriptor.ReadNow(o.pipe, b)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}

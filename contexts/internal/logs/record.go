@@ -1,4 +1,4 @@
-package contexts
+package logs
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// logRecord is how a log record travels to the master.
-type logRecord struct {
+// record is how a log record travels to the master.
+type record struct {
 	_       struct{} `cbor:",toarray"`
 	Kind    uint8
 	Time    int64 // nanoseconds since 1970 at the clock of the sender
 	Level   int
 	Message string
-	Attrs   []logAttr
+	Attrs   []attr
 }
 
 // The kinds of records.
@@ -25,10 +25,10 @@ const (
 	recordDropped uint8 = 2 // Level is the number of records that were dropped before this one
 )
 
-// logAttr is an attribute with its group as a dotted prefix. The value is a
+// attr is an attribute with its group as a dotted prefix. The value is a
 // bool, a number, a string, or bytes of text; what is none of these was
 // spelled where it was logged.
-type logAttr struct {
+type attr struct {
 	_     struct{} `cbor:",toarray"`
 	Key   string
 	Value any
@@ -36,41 +36,41 @@ type logAttr struct {
 
 // Bounds of a record, against hosts that log novels. What is longer is cut.
 const (
-	maxLogText    = 32 << 10 // bytes of a message or a value
-	maxLogAttrs   = 128
-	maxOutputLine = 32 << 10 // bytes of a printed line
+	maxText  = 32 << 10 // bytes of a message or a value
+	maxAttrs = 128
+	maxLine  = 32 << 10 // bytes of a printed line
 )
 
 func cut(s string) string {
-	if len(s) > maxLogText {
-		return s[:maxLogText] + "…"
+	if len(s) > maxText {
+		return s[:maxText] + "…"
 	}
 	return s
 }
 
-// recordHandler is the slog.Handler of a child.
-type recordHandler struct {
-	sender *logSender
+// handler is the slog.Handler of a child.
+type handler struct {
+	sender *Sender
 	prefix string // of open groups, with the dot
-	attrs  []logAttr
+	attrs  []attr
 }
 
-func (h *recordHandler) Enabled(_ context.Context, level slog.Level) bool {
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= h.sender.level.Level()
 }
 
-func (h *recordHandler) Handle(_ context.Context, r slog.Record) error {
-	rec := logRecord{Kind: recordLog, Time: r.Time.UnixNano(), Level: int(r.Level), Message: cut(r.Message)}
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	rec := record{Kind: recordLog, Time: r.Time.UnixNano(), Level: int(r.Level), Message: cut(r.Message)}
 	rec.Attrs = slices.Clone(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		rec.Attrs = appendAttr(rec.Attrs, h.prefix, a)
-		return len(rec.Attrs) < maxLogAttrs
+		return len(rec.Attrs) < maxAttrs
 	})
 	h.sender.put(rec)
 	return nil
 }
 
-func (h *recordHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *h
 	c.attrs = slices.Clone(h.attrs)
 	for _, a := range attrs {
@@ -79,7 +79,7 @@ func (h *recordHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &c
 }
 
-func (h *recordHandler) WithGroup(name string) slog.Handler {
+func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
@@ -88,7 +88,7 @@ func (h *recordHandler) WithGroup(name string) slog.Handler {
 	return &c
 }
 
-func appendAttr(to []logAttr, prefix string, a slog.Attr) []logAttr {
+func appendAttr(to []attr, prefix string, a slog.Attr) []attr {
 	v := a.Value.Resolve()
 	if a.Key == "" && v.Kind() != slog.KindGroup {
 		return to
@@ -103,21 +103,21 @@ func appendAttr(to []logAttr, prefix string, a slog.Attr) []logAttr {
 		}
 		return to
 	case slog.KindBool:
-		return append(to, logAttr{Key: prefix + a.Key, Value: v.Bool()})
+		return append(to, attr{Key: prefix + a.Key, Value: v.Bool()})
 	case slog.KindInt64:
-		return append(to, logAttr{Key: prefix + a.Key, Value: v.Int64()})
+		return append(to, attr{Key: prefix + a.Key, Value: v.Int64()})
 	case slog.KindUint64:
-		return append(to, logAttr{Key: prefix + a.Key, Value: v.Uint64()})
+		return append(to, attr{Key: prefix + a.Key, Value: v.Uint64()})
 	case slog.KindFloat64:
-		return append(to, logAttr{Key: prefix + a.Key, Value: v.Float64()})
+		return append(to, attr{Key: prefix + a.Key, Value: v.Float64()})
 	case slog.KindTime:
-		return append(to, logAttr{Key: prefix + a.Key, Value: v.Time().Format(time.RFC3339Nano)})
+		return append(to, attr{Key: prefix + a.Key, Value: v.Time().Format(time.RFC3339Nano)})
 	}
-	return append(to, logAttr{Key: prefix + a.Key, Value: cut(v.String())})
+	return append(to, attr{Key: prefix + a.Key, Value: cut(v.String())})
 }
 
 // slogRecord turns what arrived into a record of the master's logger.
-func (r *logRecord) slogRecord(path string) slog.Record {
+func (r *record) slogRecord(path string) slog.Record {
 	out := slog.NewRecord(time.Unix(0, r.Time), slog.Level(r.Level), r.Message, 0)
 	switch r.Kind {
 	case recordOutput:
@@ -128,7 +128,7 @@ func (r *logRecord) slogRecord(path string) slog.Record {
 		out.AddAttrs(slog.Int("count", r.Level))
 	}
 	out.AddAttrs(slog.String("context", path))
-	for _, a := range r.Attrs[:min(len(r.Attrs), maxLogAttrs)] {
+	for _, a := range r.Attrs[:min(len(r.Attrs), maxAttrs)] {
 		switch v := a.Value.(type) {
 		case bool, int64, uint64, float64:
 			out.AddAttrs(slog.Any(a.Key, v))

@@ -1,0 +1,55 @@
+//go:build unix
+
+// Package descriptor does with the descriptor of a file what package os has no method
+// for, and leaves its readers able to heed deadlines.
+package descriptor
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Control runs f with the descriptor of a file, which Fd would make blocking, or of a
+// connection.
+func Control(c syscall.Conn, f func(fd int) error) error {
+	conn, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return cmp.Or(err, inner)
+}
+
+// ReadNow reads what there is: 0 bytes and no error if that is nothing.
+func ReadNow(f *os.File, b []byte) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var inner error
+	err = conn.Read(func(fd uintptr) bool {
+		n, inner = unix.Read(int(fd), b)
+		return true
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errors.Is(inner, unix.EAGAIN) || errors.Is(inner, unix.EINTR):
+		return 0, nil
+	case inner != nil && !IsTerminalEnd(inner):
+		return 0, inner
+	case n <= 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// IsTerminalEnd reports whether an error of reading means that no process has
+// the terminal open any more.
+func IsTerminalEnd(err error) bool { return errors.Is(err, syscall.EIO) }

@@ -1,0 +1,62 @@
+package contexts
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// onLog takes a frame to HandleLog, on the reader of a link.
+func (l *local) onLog(m router.Message) {
+	if l.logs != nil {
+		l.logs.Put(m.Src, l.pathOf(m.Src), m.Body)
+	}
+}
+
+// sendRecords sends what this context logs and prints to the master, for as long as
+// anything can be sent.
+func (l *local) sendRecords() {
+	l.up.records.Run(l.sendCtx, func(record []byte) bool {
+		err := l.router.Send(l.sendCtx, core.Master, core.HandleLog, core.HandleNone, 0, record)
+		return err == nil || l.outlives()
+	})
+}
+
+// SetLogLevel sets the least level that the contexts below the local one send
+// from now on. Contexts that are connected later get it as well.
+func (n *Node) SetLogLevel(level slog.Level) error {
+	if n.id != n.self.id {
+		return &Error{Op: "set log level", Path: n.String(), Err: ErrRefused}
+	}
+	n.self.setLevel(level)
+	return nil
+}
+
+// setLevel takes over a level and hands it to the children.
+func (l *local) setLevel(level slog.Level) {
+	l.level.Set(level)
+	if l.up != nil {
+		l.up.records.SetLevel(level)
+	}
+	b, err := core.Marshal(int(level))
+	if err != nil {
+		return
+	}
+	l.childMu.Lock()
+	defer l.childMu.Unlock()
+	for id := range l.children {
+		l.background(func(ctx context.Context) {
+			_ = l.router.Send(ctx, id, core.HandleLevel, core.HandleNone, 0, b)
+		})
+	}
+}
+
+// onLevel takes a frame to HandleLevel, on the reader of the parent's link.
+func (l *local) onLevel(m router.Message) {
+	var level int
+	if m.Rights == router.Full && core.Unmarshal(m.Body, &level) == nil {
+		l.setLevel(slog.Level(level))
+	}
+}
