@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -104,7 +105,7 @@ func (c *Command) start() (*commandRun, error) {
 		return nil, err
 	}
 	r.control = conn.(*router.Stream)
-	r.events, r.orders = bufio.NewReaderSize(r.control, 512), &commandSender{w: seqWriter{s: r.control}}
+	r.events, r.orders = bufio.NewReaderSize(r.control, 512), &commandSender{w: items.Writer{S: r.control}}
 	stop := context.AfterFunc(c.ctx, func() { r.control.Reset(context.Cause(c.ctx)) })
 	e, err := receive[commandEvent](r.events)
 	if err == nil && (e.Kind != eventStarted || e.State == nil) {
@@ -246,7 +247,7 @@ func (r *commandRun) order(o commandOrder) error {
 		return cmp.Or(r.lost, os.ErrProcessDone)
 	}
 	// If this fails, listen hears of it as well.
-	_ = r.orders.w.value(o)
+	_ = r.orders.w.Value(o)
 	r.orders.mu.Unlock()
 	return <-done
 }

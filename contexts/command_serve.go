@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -25,7 +26,7 @@ import (
 // stream.
 var commandConn = NewConnFunc(commandName, func(ctx context.Context, conn net.Conn, q commandRequest) error {
 	p := &commandProcess{call: callOf(ctx), q: q, control: conn.(*router.Stream), exited: make(chan struct{})}
-	p.events = &commandSender{w: seqWriter{s: p.control}}
+	p.events = &commandSender{w: items.Writer{S: p.control}}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
 	if q.Timeout > 0 {
@@ -318,7 +319,7 @@ func (p *commandProcess) answer(o commandOrder) {
 	if err := p.obey(o); err != nil {
 		e.Err = core.EncodeError(err)
 	}
-	_ = p.events.w.value(e)
+	_ = p.events.w.Value(e)
 }
 
 func (p *commandProcess) obey(o commandOrder) error {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -92,13 +93,13 @@ const (
 // commandSender writes orders or events.
 type commandSender struct {
 	mu sync.Mutex
-	w  seqWriter
+	w  items.Writer
 }
 
 func (s *commandSender) send(v any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.w.value(v)
+	return s.w.Value(v)
 }
 
 // maxOrder bounds an order or an event, in bytes: the error in it is no larger
@@ -108,7 +109,7 @@ const maxOrder = 2 * core.MaxBody
 // receive reads an order or an event.
 func receive[T commandOrder | commandEvent](r *bufio.Reader) (T, error) {
 	var v T
-	b, last, err := readItem(r, maxOrder)
+	b, last, err := items.Read(r, maxOrder)
 	switch {
 	case err != nil:
 		return v, err

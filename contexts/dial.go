@@ -2,11 +2,10 @@ package contexts
 
 import (
 	"context"
-	"errors"
 	"net"
-	"strings"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -48,13 +47,13 @@ var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Co
 	far, err := d.DialContext(dialing, q.Network, q.Addr)
 	stop()
 	if err != nil {
-		return netFailure(err)
+		return forward.Failure(err)
 	}
 	defer far.Close()
-	if err := writeEnds(s, far.LocalAddr(), far.RemoteAddr()); err != nil {
+	if err := forward.WriteEnds(s, far.LocalAddr(), far.RemoteAddr()); err != nil {
 		return err
 	}
-	return relay(ctx, s, far)
+	return forward.Relay(ctx, s, far)
 })
 
 // untilDone returns a context that also ends when nobody is left at the other
@@ -74,7 +73,7 @@ func untilDone(ctx context.Context, s *router.Stream) (context.Context, context.
 // dialThrough is Node.DialContext.
 func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) { return nil, netError("dial", n, network, addr, err) }
-	if !forwardable(network) {
+	if !forward.Forwardable(network) {
 		return fail(net.UnknownNetworkError(network))
 	}
 	q := dialRequest{Network: network, Addr: addr}
@@ -85,37 +84,27 @@ func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, 
 	if err != nil {
 		return fail(err)
 	}
-	return newForwarded(s, network, local, remote), nil
+	return forward.NewConn(s, network, local, remote), nil
 }
 
-// forwardable reports whether connections of a network can be passed on.
-func forwardable(network string) bool {
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-		return true
+// openForwarded calls a function that opens something at n's host for its caller,
+// and waits for the addresses, which come first on the stream.
+func openForwarded(ctx context.Context, e *entry, nodes visitor, n *Node, in any) (_ *router.Stream, local, remote net.Addr, _ error) {
+	s, err := openStream(ctx, e, nodes, n, in)
+	if err != nil {
+		return nil, nil, nil, reasonWithoutCall(err)
 	}
-	return datagrams(network)
-}
-
-func datagrams(network string) bool {
-	return strings.HasPrefix(network, "udp") || network == "unixgram"
-}
-
-// netFailure prepares an error of package net for the way: what is wrapped
-// around the reason there, netError wraps around it here.
-func netFailure(err error) error {
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		plain := *e
-		plain.UnwrapErr = nil // an interface cannot travel
-		return &plain
+	stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
+	local, remote, err = forward.ReadEnds(s)
+	if !stop() {
+		err = context.Cause(ctx)
 	}
-	if e, ok := err.(*net.OpError); ok {
-		return e.Err
+	if err != nil {
+		s.Close()
+		return nil, nil, nil, err
 	}
-	return err
+	return s, local, remote, nil
 }
-
-func init() { core.RegisterErrorType[*net.DNSError]("net.DNSError") }
 
 // netError tells what went wrong at the host of a context in the way of
 // package net, and what went wrong on the way to it in the way of this one.
@@ -123,7 +112,7 @@ func netError(op string, n *Node, network, addr string, err error) error {
 	if e, ok := err.(*core.Error); ok {
 		return &Error{Op: op + " " + network + " " + addr, Path: n.String(), Err: e}
 	}
-	return &Error{Path: n.String(), Err: &net.OpError{Op: op, Net: network, Addr: farAddr{network, addr}, Err: err}}
+	return &Error{Path: n.String(), Err: &net.OpError{Op: op, Net: network, Addr: forward.FarAddr{Net: network, Addr: addr}, Err: err}}
 }
 
 // reasonWithoutCall takes off the words of a call, where the operation that it

@@ -1,9 +1,9 @@
 package contexts
 
 import (
-	"io"
 	"net"
-	"sync"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 )
 
 // Join copies both ways between two connections until both sides have said all
@@ -14,29 +14,4 @@ import (
 // and a failure of either side as a reset of the other where that has
 // SetLinger(int) error. The error is the first that a side failed with. To end
 // it from elsewhere close either connection.
-func Join(a, b net.Conn) error {
-	var (
-		wg    sync.WaitGroup
-		once  sync.Once
-		first error
-	)
-	half := func(dst, src net.Conn) {
-		_, err := io.Copy(dst, src)
-		if w, ok := dst.(closeWriter); ok && err == nil {
-			err = w.CloseWrite()
-		}
-		if err != nil {
-			once.Do(func() {
-				first = err
-				abort(a)
-				abort(b)
-			})
-		}
-	}
-	wg.Go(func() { half(a, b) })
-	wg.Go(func() { half(b, a) })
-	wg.Wait()
-	_ = a.Close()
-	_ = b.Close()
-	return first
-}
+func Join(a, b net.Conn) error { return forward.Join(a, b) }

@@ -3,15 +3,14 @@ package contexts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -38,7 +37,7 @@ func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, 
 // ListenAt is [Node.Listen] in the way of this configuration.
 func (c *ListenConfig) ListenAt(ctx context.Context, n *Node, network, addr string) (net.Listener, error) {
 	fail := func(err error) (net.Listener, error) { return nil, netError("listen", n, network, addr, err) }
-	if !forwardable(network) || datagrams(network) {
+	if !forward.Forwardable(network) || forward.Datagrams(network) {
 		return fail(net.UnknownNetworkError(network))
 	}
 	if n.self == nil {
@@ -62,8 +61,8 @@ func (c *ListenConfig) ListenAt(ctx context.Context, n *Node, network, addr stri
 		}
 	}
 	ln := &listener{
-		n: n, network: network, addr: first.Local.addr(), id: first.Conn, cancel: cancel,
-		announced: make(chan announced, listenBacklog), done: make(chan struct{}),
+		n: n, network: network, addr: first.Local.Net(), id: first.Conn, cancel: cancel,
+		announced: make(chan announced, forward.Backlog), done: make(chan struct{}),
 	}
 	ln.wg.Go(func() {
 		defer end()
@@ -71,9 +70,6 @@ func (c *ListenConfig) ListenAt(ctx context.Context, n *Node, network, addr stri
 	})
 	return ln, nil
 }
-
-// listenBacklog bounds the connections that a listener holds.
-const listenBacklog = 128
 
 type listenRequest struct {
 	Network, Addr string
@@ -86,7 +82,7 @@ type listenRequest struct {
 type announced struct {
 	_             struct{} `cbor:",toarray"`
 	Conn          uint64   // its number; in the first, that of the listener
-	Local, Remote wireAddr
+	Local, Remote forward.Addr
 	Skipped       []skippedAddr // only in the first
 }
 
@@ -157,7 +153,7 @@ func (ln *listener) Accept() (net.Conn, error) {
 		var s *router.Stream
 		s, err = openStream(ln.n.self.ctx, acceptConn.e, acceptConn.nodes, ln.n, &acceptRequest{Listener: ln.id, Conn: a.Conn})
 		if err == nil {
-			return newForwarded(s, ln.network, a.Local.addr(), a.Remote.addr()), nil
+			return forward.NewConn(s, ln.network, a.Local.Net(), a.Remote.Net()), nil
 		}
 	}
 	if !ok {
@@ -196,118 +192,17 @@ func (ln *listener) Close() error {
 // unlistenTimeout bounds the Close of a listener.
 const unlistenTimeout = 3 * time.Second
 
-// arrivals holds the connections of a listener, at its host, until they are
-// claimed.
-type arrivals struct {
-	owner core.ID
-	ln    net.Listener
-	room  chan struct{} // capacity listenBacklog; one sent for each that is held
-
-	// Guarded by listeners.mu.
-	conns   map[uint64]net.Conn
-	claimed uint64 // those up to this number are about to be claimed; set by an orderly end
-	ended   bool   // no more connections come
-}
-
-// listeners are those that other contexts have at this one.
-type listeners struct {
-	mu   sync.Mutex
-	next uint64
-	all  map[uint64]*arrivals
-}
-
-func (t *listeners) add(owner core.ID, ln net.Listener) (uint64, *arrivals) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.all == nil {
-		t.all = make(map[uint64]*arrivals)
-	}
-	t.next++
-	a := &arrivals{owner: owner, ln: ln, room: make(chan struct{}, listenBacklog), conns: make(map[uint64]net.Conn)}
-	t.all[t.next] = a
-	return t.next, a
-}
-
-// close ends a listener with all its connections but those that its owner
-// has accepted, for which a claim is on its way.
-func (t *listeners) close(owner core.ID, q unlistenRequest) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.all[q.Listener]
-	if a == nil || a.owner != owner {
-		return net.ErrClosed
-	}
-	a.claimed = q.Claimed
-	return a.ln.Close()
-}
-
-// remove forgets a listener when it has ended.
-func (t *listeners) remove(id uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.all[id]
-	for n, c := range a.conns {
-		if n > a.claimed {
-			abort(c)
-			delete(a.conns, n)
-		}
-	}
-	a.ended = true
-	if len(a.conns) == 0 {
-		delete(t.all, id)
-		return
-	}
-	// The owner may be lost before it can claim them.
-	time.AfterFunc(claimTime, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		for _, c := range a.conns {
-			abort(c)
-		}
-		delete(t.all, id)
-	})
-}
-
-// claimTime bounds the time between a listener's orderly end and the last
-// claim, which was sent before it.
-const claimTime = 30 * time.Second
-
-func (t *listeners) put(a *arrivals, c net.Conn) uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.next++
-	a.conns[t.next] = c
-	return t.next
-}
-
-// claim hands out a connection, once and only to the listener's owner.
-func (t *listeners) claim(owner core.ID, q acceptRequest) (net.Conn, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.all[q.Listener]
-	if a == nil || a.owner != owner || a.conns[q.Conn] == nil {
-		return nil, fmt.Errorf("%w: no such connection", net.ErrClosed)
-	}
-	c := a.conns[q.Conn]
-	delete(a.conns, q.Conn)
-	if a.ended && len(a.conns) == 0 {
-		delete(t.all, q.Listener)
-	}
-	<-a.room
-	return c, nil
-}
-
 // listenSeq listens. What it yields is the listener and then its connections.
 var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenRequest) iter.Seq2[announced, error] {
 	return func(yield func(announced, error) bool) {
 		call := callOf(ctx)
 		var skipped []skippedAddr
 		cfg := ListenConfig{SocketMode: q.SocketMode, Unlink: q.Unlink, Skipped: func(addr string, err error) {
-			skipped = append(skipped, skippedAddr{Addr: addr, Reason: netFailure(err).Error()})
+			skipped = append(skipped, skippedAddr{Addr: addr, Reason: forward.Failure(err).Error()})
 		}}
 		ln, err := cfg.Listen(ctx, q.Network, q.Addr)
 		if err != nil {
-			yield(announced{}, netFailure(err))
+			yield(announced{}, forward.Failure(err))
 			return
 		}
 		// Close also removes the socket of a unix listener, which must be
@@ -317,50 +212,26 @@ var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenR
 		defer ln.Close()
 		stop := context.AfterFunc(ctx, func() { ln.Close() })
 		defer stop()
-		t := &call.l.listeners
-		id, held := t.add(call.m.Src, ln)
-		defer t.remove(id)
-		if !yield(announced{Conn: id, Local: toWire(ln.Addr()), Skipped: skipped}, nil) {
+		held := call.l.listeners.Add(call.m.Src, ln)
+		defer held.Remove()
+		if !yield(announced{Conn: held.ID(), Local: forward.Wire(ln.Addr()), Skipped: skipped}, nil) {
 			return
 		}
 		for {
-			select {
-			case held.room <- struct{}{}:
-			case <-ctx.Done():
-				yield(announced{}, context.Cause(ctx))
-				return
-			}
-			c, err := acceptNext(ctx, ln)
+			id, c, err := held.Next(ctx)
 			if err != nil {
 				if ctx.Err() != nil {
 					err = context.Cause(ctx) // why it is closed
 				}
-				yield(announced{}, netFailure(err))
+				yield(announced{}, forward.Failure(err))
 				return
 			}
-			a := announced{Conn: t.put(held, c), Local: toWire(c.LocalAddr()), Remote: toWire(c.RemoteAddr())}
-			if !yield(a, nil) {
+			if !yield(announced{Conn: id, Local: forward.Wire(c.LocalAddr()), Remote: forward.Wire(c.RemoteAddr())}, nil) {
 				return
 			}
 		}
 	}
 })
-
-// acceptNext waits while the process has no descriptor left: some will come
-// free, and a server that gives up for that is gone for good.
-func acceptNext(ctx context.Context, ln net.Listener) (net.Conn, error) {
-	for {
-		c, err := ln.Accept()
-		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
-			return c, err
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
-}
 
 // unlistenRequest closes a listener, all of whose connections up to Claimed
 // have been accepted.
@@ -368,7 +239,7 @@ type unlistenRequest struct{ Listener, Claimed uint64 }
 
 var unlistenFunc = NewFunc("mitosis.unlisten", func(ctx context.Context, q unlistenRequest) (struct{}, error) {
 	call := callOf(ctx)
-	return struct{}{}, call.l.listeners.close(call.m.Src, q)
+	return struct{}{}, call.l.listeners.End(call.m.Src, q.Listener, q.Claimed)
 })
 
 // acceptRequest claims a connection.
@@ -376,11 +247,11 @@ type acceptRequest struct{ Listener, Conn uint64 }
 
 var acceptConn = NewConnFunc("mitosis.accept", func(ctx context.Context, conn net.Conn, q acceptRequest) error {
 	call := callOf(ctx)
-	c, err := call.l.listeners.claim(call.m.Src, q)
+	c, err := call.l.listeners.Claim(call.m.Src, q.Listener, q.Conn)
 	if err != nil {
 		return err
 	}
-	return relay(ctx, conn.(*router.Stream), c)
+	return forward.Relay(ctx, conn.(*router.Stream), c)
 })
 
 // A connection for which no stream can be opened is given up: it must not keep
@@ -394,8 +265,8 @@ func init() {
 		}
 		var q acceptRequest
 		if err := c.decodeArg(&q, nil); err == nil {
-			if conn, err := c.l.listeners.claim(c.m.Src, q); err == nil {
-				abort(conn)
+			if conn, err := c.l.listeners.Claim(c.m.Src, q.Listener, q.Conn); err == nil {
+				forward.Abort(conn)
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 )
 
 // ListenConfig says how a port or a socket is listened on. The zero value is how
@@ -130,7 +132,7 @@ func (p *listenerPair) accept(ln net.Listener) {
 		case p.accepted <- accepted{conn, err}:
 		case <-p.done:
 			if err == nil {
-				abort(conn)
+				forward.Abort(conn)
 			}
 			return
 		}

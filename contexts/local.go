@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -73,7 +74,7 @@ type local struct {
 	chains     map[chainKey]*chainState
 	chainCount map[core.ID]int
 
-	listeners listeners // of others, at this host
+	listeners forward.Listeners // of others, at this host
 	mailboxes mailboxes
 	sparing   sync.Map // of core.ID: contexts below that were told to spare jobs
 	leftovers leftovers
@@ -385,6 +386,7 @@ func (l *local) close() error {
 		report := l.shutdown(l.cfg.CloseTimeout)
 		report.tell(l.log)
 		l.awaitCalls(callGrace)
+		l.listeners.Close()
 		l.endSend()
 		_ = l.router.Close(ErrClosed)
 		l.backgroundWG.Wait()

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -220,7 +221,7 @@ var mailConn = NewConnFunc("mitosis.mail", func(ctx context.Context, conn net.Co
 
 // receive takes one value from a stream.
 func (b *mailbox) receive(ctx context.Context, r *bufio.Reader, from *Node) error {
-	k, n, err := readItemHead(r, maxMail)
+	k, n, err := items.ReadHead(r, maxMail)
 	if err != nil {
 		return err
 	}
@@ -234,11 +235,11 @@ func (b *mailbox) receive(ctx context.Context, r *bufio.Reader, from *Node) erro
 			return context.Cause(ctx)
 		}
 	}
-	item, err := readItemBody(r, n)
+	item, err := items.ReadBody(r, n)
 	if err != nil {
 		return err
 	}
-	if k != itemValue {
+	if k != items.Value {
 		return core.ErrProtocol
 	}
 	return b.deliver(ctx, from, item)

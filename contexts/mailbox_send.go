@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -58,7 +59,7 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 	if len(b) > maxMail {
 		return fail(core.ErrTooLarge)
 	}
-	if err := l.mailLine(s.to, s.id).send(ctx, appendItem(nil, itemValue, b)); err != nil {
+	if err := l.mailLine(s.to, s.id).send(ctx, items.Append(nil, items.Value, b)); err != nil {
 		return fail(err)
 	}
 	return nil
@@ -180,7 +181,7 @@ func (m *mailLine) open(ctx context.Context) error {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		m.err = unexpected(err)
+		m.err = items.Unexpected(err)
 		m.forget()
 		return m.err
 	}

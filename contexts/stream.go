@@ -3,13 +3,12 @@ package contexts
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"reflect"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -140,31 +139,31 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 			return
 		}
 		defer s.Close()
-		w := &seqWriter{s: s}
+		w := &items.Writer{S: s}
 		stopWatch := watchEnd(s, func() { c.cancel(context.Canceled) })
 		defer stopWatch()
 		defer func() {
 			if v := recover(); v != nil {
-				w.fail(newPanicError(v))
+				w.Fail(newPanicError(v))
 			}
 		}()
 		for out, err := range fn(c.ctx, in) {
 			if err != nil {
 				c.failed = err
-				w.fail(err)
+				w.Fail(err)
 				return
 			}
 			if err := c.l.offer(c.m.Src, f.recvNode, &out); err != nil {
 				c.failed = fmt.Errorf("the value cannot travel: %w", err)
-				w.fail(c.failed)
+				w.Fail(c.failed)
 				return
 			}
-			if w.value(out) != nil {
+			if w.Value(out) != nil {
 				c.cancel(context.Canceled) // the watch may be late
 				return
 			}
 		}
-		w.end()
+		w.End()
 	}
 	register(f.e)
 	return f
@@ -187,7 +186,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 		call := outgoing{e: f.e, n: on}
 		r := bufio.NewReader(s)
 		for {
-			item, last, err := readItem(r, maxItem)
+			item, last, err := items.Read(r, maxItem)
 			if last && err == nil {
 				return
 			}
@@ -212,99 +211,8 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 	}
 }
 
-// An item of a sequence on its stream is one byte that tells what it is, its
-// length as a uvarint, and so many bytes.
-const (
-	itemValue = 0 // a value in CBOR
-	itemError = 1 // an encoded error; nothing follows
-	itemEnd   = 2 // no bytes; nothing follows
-)
-
 // maxItem bounds a value of a sequence.
 const maxItem = core.MaxMessage
-
-func appendItem(to []byte, kind byte, b []byte) []byte {
-	to = append(to, kind)
-	to = binary.AppendUvarint(to, uint64(len(b)))
-	return append(to, b...)
-}
-
-// seqWriter writes items.
-type seqWriter struct {
-	s   *router.Stream
-	buf []byte
-}
-
-func (w *seqWriter) write(kind byte, b []byte) error {
-	w.buf = appendItem(w.buf[:0], kind, b)
-	_, err := w.s.Write(w.buf)
-	return err
-}
-
-func (w *seqWriter) value(v any) error {
-	b, err := core.Marshal(v)
-	if err != nil {
-		w.fail(fmt.Errorf("the value cannot be encoded: %w", err))
-		return err
-	}
-	return w.write(itemValue, b)
-}
-
-func (w *seqWriter) fail(err error) { _ = w.write(itemError, core.EncodeError(err)) }
-func (w *seqWriter) end()           { _ = w.write(itemEnd, nil) }
-
-// readItem reads one item of at most limit bytes. A stream that ends without an
-// end item was cut.
-func readItem(r *bufio.Reader, limit uint64) (item []byte, last bool, err error) {
-	k, n, err := readItemHead(r, limit)
-	if err != nil {
-		return nil, true, unexpected(err)
-	}
-	if item, err = readItemBody(r, n); err != nil {
-		return nil, true, err
-	}
-	switch k {
-	case itemValue:
-		return item, false, nil
-	case itemError:
-		return nil, true, core.DecodeError(item)
-	case itemEnd:
-		return nil, true, nil
-	}
-	return nil, true, core.ErrProtocol
-}
-
-// readItemHead reads what comes before the bytes of an item: what it is, and
-// their number. At the end of the stream it returns io.EOF.
-func readItemHead(r *bufio.Reader, limit uint64) (kind byte, n uint64, err error) {
-	if kind, err = r.ReadByte(); err != nil {
-		return 0, 0, err
-	}
-	if n, err = binary.ReadUvarint(r); err != nil {
-		return 0, 0, unexpected(err)
-	}
-	if n > limit {
-		return 0, 0, ErrTooLarge
-	}
-	return kind, n, nil
-}
-
-// readItemBody reads the bytes. Memory is taken as they arrive, not as they are
-// announced.
-func readItemBody(r *bufio.Reader, n uint64) ([]byte, error) {
-	item, err := io.ReadAll(io.LimitReader(r, int64(n)))
-	if err == nil && uint64(len(item)) < n {
-		err = io.ErrUnexpectedEOF
-	}
-	return item, err
-}
-
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
 
 // watchEnd calls f when the other side of a stream on which it never sends
 // has closed or reset it. The returned function ends the watch, and waits for

@@ -1,4 +1,4 @@
-package contexts
+package forward
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -52,13 +53,13 @@ func (p packetReader) next() (packet, error) {
 	failed := size == packetError
 	if failed {
 		if head, err = p.r.Peek(4); err != nil {
-			return packet{}, unexpected(err)
+			return packet{}, items.Unexpected(err)
 		}
 		start, size = 4, int(binary.BigEndian.Uint16(head[2:]))
 	}
 	all, err := p.r.Peek(start + size)
 	if err != nil {
-		return packet{}, unexpected(err)
+		return packet{}, items.Unexpected(err)
 	}
 	_, _ = p.r.Discard(len(all))
 	if failed {
@@ -119,7 +120,7 @@ func writePacket(s *router.Stream, framed []byte) error {
 	return err
 }
 
-// relayPackets is relay for datagrams. What the host receives faster than the
+// relayPackets is Relay for datagrams. What the host receives faster than the
 // other end takes it is dropped by the host's own socket.
 func relayPackets(ctx context.Context, s *router.Stream, c net.Conn) error {
 	buf := make([]byte, 2+maxPacket)
