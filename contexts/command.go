@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -137,7 +138,7 @@ type Command struct {
 	started   atomic.Bool
 	waited    atomic.Bool
 	run       atomic.Pointer[commandRun] // set by a Start that went well
-	stderrEnd *tail                      // what Output keeps of standard error
+	stderrEnd *command.Tail              // what Output keeps of standard error
 }
 
 // Pty describes a terminal.
@@ -154,7 +155,7 @@ const (
 
 // ErrIdle is in the error of a command that was killed because it printed
 // nothing for its IdleTimeout.
-var ErrIdle = errors.New("no output for too long")
+var ErrIdle = command.ErrIdle
 
 // Command returns a command that is to run on the node's host: a program and
 // its arguments. When ctx ends, the command is killed.
@@ -192,12 +193,12 @@ func (c *Command) Output() ([]byte, error) {
 	var out bytes.Buffer
 	c.Stdout = &out
 	if c.Stderr == nil && c.Pty == nil {
-		c.stderrEnd = new(tail)
+		c.stderrEnd = new(command.Tail)
 		c.Stderr = c.stderrEnd
 	}
 	err := c.Run()
 	if exit, ok := errors.AsType[*ExitError](err); ok && c.stderrEnd != nil {
-		exit.Stderr = c.stderrEnd.bytes()
+		exit.Stderr = c.stderrEnd.Bytes()
 	}
 	return out.Bytes(), err
 }
@@ -236,33 +237,4 @@ func init() {
 	core.RegisterSentinel(220, ErrIdle)
 	core.RegisterSentinel(221, exec.ErrWaitDelay)
 	core.RegisterErrorType[*ExitError]("contexts.ExitError")
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	b       []byte
-	omitted int64
-}
-
-// maxTail is how much of standard error an ExitError holds, in bytes.
-const maxTail = 64 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.b = append(t.b, b...)
-	if over := len(t.b) - maxTail; over > maxTail { // it is moved seldom
-		t.omitted += int64(over)
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) bytes() []byte {
-	if over := len(t.b) - maxTail; over > 0 {
-		t.omitted += int64(over)
-		t.b = t.b[over:]
-	}
-	if t.omitted == 0 {
-		return t.b
-	}
-	return append([]byte("... "), t.b...)
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/router"
 )
 
@@ -68,7 +69,7 @@ func copyInput(s *router.Stream, r io.Reader) *commandInput {
 	}
 	go func() {
 		defer close(in.done)
-		noted := &errorNoting{r: r}
+		noted := &command.ErrorNoting{R: r}
 		_, err := io.Copy(s, noted)
 		if in.stopper != nil {
 			in.stopper.release()
@@ -76,28 +77,14 @@ func copyInput(s *router.Stream, r io.Reader) *commandInput {
 		switch {
 		case err == nil:
 			_ = s.CloseWrite()
-		case noted.err != nil && noted.err != errStopped:
+		case noted.Err != nil && noted.Err != errStopped:
 			in.mu.Lock()
-			in.err = fmt.Errorf("reading its standard input: %w", noted.err)
+			in.err = fmt.Errorf("reading its standard input: %w", noted.Err)
 			in.mu.Unlock()
-			s.Reset(noted.err)
+			s.Reset(noted.Err)
 		}
 	}()
 	return in
-}
-
-// errorNoting tells failures to read from failures to write.
-type errorNoting struct {
-	r   io.Reader
-	err error
-}
-
-func (e *errorNoting) Read(b []byte) (int, error) {
-	n, err := e.r.Read(b)
-	if err != nil && err != io.EOF {
-		e.err = err
-	}
-	return n, err
 }
 
 // endInput ends the copying of Stdin once the command has ended, and returns
@@ -238,8 +225,8 @@ func (c *Command) StderrPipe() (io.ReadCloser, error) {
 // The size of a terminal that does not say its own.
 const defaultRows, defaultCols = 24, 80
 
-func (p *Pty) wire() (*wirePty, error) {
-	w := &wirePty{Rows: defaultRows, Cols: defaultCols, Term: []byte(p.Term)}
+func (p *Pty) wire() (*command.Pty, error) {
+	w := &command.Pty{Rows: defaultRows, Cols: defaultCols, Term: []byte(p.Term)}
 	if min(p.Rows, p.Cols) < 0 || max(p.Rows, p.Cols) > math.MaxUint16 {
 		return nil, fmt.Errorf("%w: no terminal has %d rows and %d columns", os.ErrInvalid, p.Rows, p.Cols)
 	}

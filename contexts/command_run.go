@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/items"
+	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -27,7 +27,7 @@ type commandRun struct {
 	// Immutable once Start has returned.
 	control   *router.Stream
 	events    *bufio.Reader // read by Start, then by listen
-	orders    *commandSender
+	orders    *command.Sender
 	stdin     *router.Stream // nil: none
 	outputs   []*router.Stream
 	killDelay time.Duration
@@ -85,7 +85,7 @@ func (c *Command) start() (*commandRun, error) {
 	if c.node.self == nil {
 		return nil, errors.New("the node is not part of a tree here")
 	}
-	q, err := c.newCommandRequest()
+	q, err := c.request()
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,10 @@ func (c *Command) start() (*commandRun, error) {
 		return nil, err
 	}
 	r.control = conn.(*router.Stream)
-	r.events, r.orders = bufio.NewReaderSize(r.control, 512), &commandSender{w: items.Writer{S: r.control}}
+	r.events, r.orders = bufio.NewReaderSize(r.control, 512), command.NewSender(r.control)
 	stop := context.AfterFunc(c.ctx, func() { r.control.Reset(context.Cause(c.ctx)) })
-	e, err := receive[commandEvent](r.events)
-	if err == nil && (e.Kind != eventStarted || e.State == nil) {
+	e, err := command.Receive[command.Event](r.events)
+	if err == nil && (e.Kind != command.EventStarted || e.State == nil) {
 		err = core.ErrProtocol
 	}
 	if !stop() {
@@ -124,7 +124,7 @@ func (c *Command) start() (*commandRun, error) {
 }
 
 // open makes the streams.
-func (r *commandRun) open(c *Command, q *commandRequest) error {
+func (r *commandRun) open(c *Command, q *command.Request) error {
 	stream := func() (*router.Stream, core.Handle, error) {
 		s := c.node.self.router.NewStream(c.node.id)
 		// If there are too many, the far side need not hear of it.
@@ -156,7 +156,7 @@ func (r *commandRun) open(c *Command, q *commandRequest) error {
 		}
 		return nil
 	}
-	if err := add(c.Stdout, &q.Stdout); err != nil || q.Flags&commandMerged != 0 {
+	if err := add(c.Stdout, &q.Stdout); err != nil || q.Flags&command.Merged != 0 {
 		return err
 	}
 	return add(c.Stderr, &q.Stderr)
@@ -197,9 +197,9 @@ func (r *commandRun) copyOutput(w io.Writer, s *router.Stream) {
 // listen takes the events.
 func (r *commandRun) listen() {
 	for {
-		e, err := receive[commandEvent](r.events)
+		e, err := command.Receive[command.Event](r.events)
 		switch {
-		case err == nil && e.Kind == eventDone:
+		case err == nil && e.Kind == command.EventDone:
 			r.mu.Lock()
 			if len(r.pending) > 0 {
 				if e.Err != nil {
@@ -211,8 +211,8 @@ func (r *commandRun) listen() {
 			}
 			r.mu.Unlock()
 			continue
-		case err == nil && e.Kind == eventExited && e.State != nil:
-			s := e.State.state()
+		case err == nil && e.Kind == command.EventExited && e.State != nil:
+			s := stateOf(e.State)
 			r.state = &s
 			if e.Err != nil {
 				r.why = core.DecodeError(e.Err)
@@ -233,9 +233,9 @@ func (r *commandRun) listen() {
 }
 
 // order has the far side do something, and waits for the answer.
-func (r *commandRun) order(o commandOrder) error {
+func (r *commandRun) order(o command.Order) error {
 	done := make(chan error, 1) // one is sent, by listen
-	r.orders.mu.Lock()
+	r.orders.Lock()
 	r.mu.Lock()
 	over := r.over
 	if !over {
@@ -243,12 +243,12 @@ func (r *commandRun) order(o commandOrder) error {
 	}
 	r.mu.Unlock()
 	if over {
-		r.orders.mu.Unlock()
+		r.orders.Unlock()
 		return cmp.Or(r.lost, os.ErrProcessDone)
 	}
 	// If this fails, listen hears of it as well.
-	_ = r.orders.w.Value(o)
-	r.orders.mu.Unlock()
+	_ = r.orders.SendLocked(o)
+	r.orders.Unlock()
 	return <-done
 }
 
@@ -261,7 +261,7 @@ const killSlack = 5 * time.Second
 func (r *commandRun) kill(cause error) {
 	limit := r.killDelay + killSlack
 	r.control.SetWriteDeadline(time.Now().Add(limit))
-	if err := r.orders.send(commandOrder{Kind: orderKill}); err != nil {
+	if err := r.orders.Send(command.Order{Kind: command.OrderKill}); err != nil {
 		r.abandon(cause)
 		return
 	}
@@ -344,20 +344,20 @@ func (c *Command) verdict(r *commandRun, inputErr, outErr error) error {
 // Signal sends a signal to the process, and returns when that is done or why it
 // could not be: os.ErrProcessDone if the command has ended. Signals travel by
 // name, since their numbers differ between systems.
-func (c *Command) Signal(sig os.Signal) error { return c.signal(orderSignal, sig) }
+func (c *Command) Signal(sig os.Signal) error { return c.signal(command.OrderSignal, sig) }
 
 // SignalGroup is Signal for the process group of the command, which is what a
 // terminal does at Ctrl-C: what the command started gets it, too, unless it
 // moved to a group of its own.
-func (c *Command) SignalGroup(sig os.Signal) error { return c.signal(orderSignalGroup, sig) }
+func (c *Command) SignalGroup(sig os.Signal) error { return c.signal(command.OrderSignalGroup, sig) }
 
 func (c *Command) signal(kind uint8, sig os.Signal) error {
 	s, ok := sig.(syscall.Signal)
 	if !ok || s <= 0 {
 		return c.wrap(fmt.Errorf("%w: %v is not a signal that can be sent", os.ErrInvalid, sig))
 	}
-	w := newWireSignal(s)
-	return c.order(commandOrder{Kind: kind, Signal: &w})
+	w := command.NewSignal(s)
+	return c.order(command.Order{Kind: kind, Signal: &w})
 }
 
 // Resize tells the command's terminal its new size, in characters. Whoever has
@@ -370,10 +370,10 @@ func (c *Command) Resize(rows, cols int) error {
 	if err != nil {
 		return c.wrap(err)
 	}
-	return c.order(commandOrder{Kind: orderResize, Rows: p.Rows, Cols: p.Cols})
+	return c.order(command.Order{Kind: command.OrderResize, Rows: p.Rows, Cols: p.Cols})
 }
 
-func (c *Command) order(o commandOrder) error {
+func (c *Command) order(o command.Order) error {
 	r := c.run.Load()
 	if r == nil {
 		return c.wrap(errors.New("the command was not started"))

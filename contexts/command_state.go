@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -63,30 +64,19 @@ type ExitError struct {
 // Error implements error.
 func (e *ExitError) Error() string { return e.ProcessState.String() }
 
-// wireState is how a ProcessState travels. Signals have different numbers on
-// different systems, so they have their names with them.
-type wireState struct {
-	_            struct{} `cbor:",toarray"`
-	PID          int
-	Code         int
-	Signal       wireSignal
-	Core         bool
-	User, System time.Duration
-}
-
 // wireExit is how an ExitError travels that a function returns.
 type wireExit struct {
 	_      struct{} `cbor:",toarray"`
-	State  wireState
+	State  command.State
 	Stderr []byte
 }
 
-func (s *ProcessState) wire() wireState {
-	return wireState{PID: s.PID, Code: s.Code, Signal: newWireSignal(s.Signal), Core: s.Core, User: s.User, System: s.System}
+func (s *ProcessState) wire() command.State {
+	return command.State{PID: s.PID, Code: s.Code, Signal: command.NewSignal(s.Signal), Core: s.Core, User: s.User, System: s.System}
 }
 
-func (w *wireState) state() ProcessState {
-	return ProcessState{PID: w.PID, Code: w.Code, Signal: w.Signal.signal(), Core: w.Core, User: w.User, System: w.System}
+func stateOf(w *command.State) ProcessState {
+	return ProcessState{PID: w.PID, Code: w.Code, Signal: w.Signal.Local(), Core: w.Core, User: w.User, System: w.System}
 }
 
 // MarshalCBOR implements cbor.Marshaler.
@@ -100,27 +90,8 @@ func (e *ExitError) UnmarshalCBOR(b []byte) error {
 	if err := core.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*e = ExitError{ProcessState: w.State.state(), Stderr: w.Stderr}
+	*e = ExitError{ProcessState: stateOf(&w.State), Stderr: w.Stderr}
 	return nil
-}
-
-// wireSignal is a signal as it travels: its name, and its number where it came
-// from, which counts if the name is not known.
-type wireSignal struct {
-	_      struct{} `cbor:",toarray"`
-	Name   string   // "SIGTERM"; "" if it has none, as the real-time ones
-	Number int
-}
-
-func newWireSignal(s syscall.Signal) wireSignal {
-	return wireSignal{Name: signalName(s), Number: int(s)}
-}
-
-func (w wireSignal) signal() syscall.Signal {
-	if s := signalNumber(w.Name); s != 0 {
-		return s
-	}
-	return syscall.Signal(w.Number)
 }
 
 // ParseSignal reads a signal as it is written for kill(1): "TERM", "SIGTERM" or
@@ -133,7 +104,7 @@ func ParseSignal(s string) (syscall.Signal, error) {
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}
-	if n := signalNumber(name); n != 0 {
+	if n := command.SignalNumber(name); n != 0 {
 		return n, nil
 	}
 	return 0, fmt.Errorf("%w: %q is no signal", os.ErrInvalid, s)

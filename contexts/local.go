@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
@@ -44,7 +45,7 @@ type local struct {
 
 	chainIDs atomic.Uint64
 	logs     *logs.Hub               // in the master: records of all other contexts; nil elsewhere
-	profiles profiles                // environments for commands
+	profiles command.Profiles        // environments for commands
 	images   imageStore              // for other systems
 	packed   *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
 	farSides farSides                // at the end of hops from here

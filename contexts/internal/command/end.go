@@ -1,4 +1,4 @@
-package contexts
+package command
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 )
 
 // await waits for the end of the process, and reports it.
-func (p *commandProcess) await() error {
-	e := commandEvent{Kind: eventExited}
+func (p *process) await() error {
+	e := Event{Kind: EventExited}
 	select {
 	case <-p.exited:
 	case <-p.ctx.Done():
@@ -23,9 +23,8 @@ func (p *commandProcess) await() error {
 		}
 		e.Err = core.EncodeError(context.Cause(p.ctx))
 	}
-	s := endOf(p.cmd.ProcessState).wire()
-	e.State = &s
-	_ = p.events.send(e)
+	e.State = endOf(p.cmd.ProcessState)
+	_ = p.events.Send(e)
 	return nil
 }
 
@@ -38,14 +37,18 @@ const (
 	restTime = 100 * time.Millisecond
 )
 
+// killedWaitDelay is how long the output of a process that was killed is waited for
+// where the caller has set no bound.
+const killedWaitDelay = time.Second
+
 // terminate ends the process and its group: SIGTERM, KillDelay, SIGKILL. It
 // reports whether the process ended.
-func (p *commandProcess) terminate() bool {
+func (p *process) terminate() bool {
 	// What was started with nohup by one that was not is a job.
-	p.sparesNohup = p.q.Flags&commandKeepJobs != 0 && bootstrap.HeedsHangup(p.cmd.Process.Pid)
+	p.sparesNohup = p.q.Flags&KeepJobs != 0 && bootstrap.HeedsHangup(p.cmd.Process.Pid)
 	delay := p.q.KillDelay
-	if p.call.ctx.Err() != nil {
-		delay = min(delay, killGrace) // the context itself may be at its end
+	if p.callCtx.Err() != nil {
+		delay = min(delay, p.host.KillGrace) // the context itself may be at its end
 	}
 	if delay > 0 {
 		p.hangUp()
@@ -67,7 +70,7 @@ func (p *commandProcess) terminate() bool {
 
 // groupEnds waits for the end of the process and of its group. There is nothing
 // that tells of the group's.
-func (p *commandProcess) groupEnds(limit time.Duration) bool {
+func (p *process) groupEnds(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for pause := time.Millisecond; !isClosedChan(p.exited) || p.groupLives(); pause = min(2*pause, 20*time.Millisecond) {
@@ -82,7 +85,7 @@ func (p *commandProcess) groupEnds(limit time.Duration) bool {
 
 // finish ends the copying once the process has ended: of what nobody will read
 // at once, of what may still come from others after WaitDelay.
-func (p *commandProcess) finish() {
+func (p *process) finish() {
 	if p.idle != nil {
 		p.idle.Stop()
 	}
@@ -97,7 +100,7 @@ func (p *commandProcess) finish() {
 	}
 	delay := p.q.WaitDelay
 	if p.ctx.Err() != nil && delay < 0 {
-		delay = DefaultWaitDelay
+		delay = killedWaitDelay
 	}
 	var outputs sync.WaitGroup
 	for _, o := range p.outputs {

@@ -1,10 +1,9 @@
 //go:build unix
 
-package contexts
+package command
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +19,8 @@ import (
 // signalName returns "" for a signal that has no name.
 func signalName(s syscall.Signal) string { return unix.SignalName(s) }
 
-// signalNumber returns 0 for a name that this system does not have.
-func signalNumber(name string) syscall.Signal { return unix.SignalNum(name) }
+// SignalNumber returns 0 for a name that this system does not have.
+func SignalNumber(name string) syscall.Signal { return unix.SignalNum(name) }
 
 // ownSession makes the process the leader of a session and of a process group.
 // So it does not share our terminal, if we have one: what asks for a password
@@ -37,12 +36,12 @@ func ownSession(cmd *exec.Cmd, terminal, tied bool) {
 // to another one as long as it has members, which is when signals are sent to
 // it.
 
-func (p *commandProcess) signalGroup(s syscall.Signal) error {
+func (p *process) signalGroup(s syscall.Signal) error {
 	return syscall.Kill(-p.cmd.Process.Pid, s)
 }
 
 // groupLives reports whether the group has members that are to end, zombies included.
-func (p *commandProcess) groupLives() bool {
+func (p *process) groupLives() bool {
 	if p.sparesNohup {
 		return len(bootstrap.GroupThatHeedsHangup(p.cmd.Process.Pid)) > 0
 	}
@@ -51,7 +50,7 @@ func (p *commandProcess) groupLives() bool {
 
 // signalEnding sends a signal to those of the group that are to end. Who forks
 // meanwhile has a child that is found the next time.
-func (p *commandProcess) signalEnding(s syscall.Signal) {
+func (p *process) signalEnding(s syscall.Signal) {
 	if !p.sparesNohup {
 		_ = p.signalGroup(s)
 		return
@@ -70,7 +69,7 @@ func (p *commandProcess) signalEnding(s syscall.Signal) {
 // hangUp asks the process and its group to end; on a terminal, also the group
 // in the foreground, which in a shell is another one. A shell there heeds no
 // SIGTERM but a hang-up, which it passes on to its other groups.
-func (p *commandProcess) hangUp() {
+func (p *process) hangUp() {
 	signals := []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT}
 	if p.tty != nil {
 		signals = append(signals, syscall.SIGHUP)
@@ -81,12 +80,12 @@ func (p *commandProcess) hangUp() {
 	}
 }
 
-func (p *commandProcess) killGroup() {
+func (p *process) killGroup() {
 	p.signalForeground(syscall.SIGKILL)
 	p.signalEnding(syscall.SIGKILL)
 }
 
-func (p *commandProcess) signalForeground(s syscall.Signal) {
+func (p *process) signalForeground(s syscall.Signal) {
 	if p.tty == nil {
 		return
 	}
@@ -100,10 +99,10 @@ func (p *commandProcess) signalForeground(s syscall.Signal) {
 }
 
 // endOf tells how a process ended that was reaped.
-func endOf(s *os.ProcessState) *ProcessState {
-	end := &ProcessState{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
+func endOf(s *os.ProcessState) *State {
+	end := &State{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-		end.Signal, end.Core = w.Signal(), w.CoreDump()
+		end.Signal, end.Core = NewSignal(w.Signal()), w.CoreDump()
 	}
 	return end
 }
@@ -130,79 +129,4 @@ func findProgram(name string, env []string) (string, error) {
 		}
 	}
 	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
-}
-
-// polledFile reads a file that may have to be waited for, and can be told to
-// stop. It has a descriptor of its own.
-type polledFile struct {
-	fd               int
-	wake, wakeSender *os.File
-}
-
-// newFileStopper returns nil for a file that cannot be polled.
-func newFileStopper(f *os.File) stopper {
-	p := &polledFile{fd: -1}
-	err := descriptor.Control(f, func(fd int) (err error) {
-		p.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-		return err
-	})
-	if err == nil {
-		p.wake, p.wakeSender, err = os.Pipe()
-	}
-	if err == nil {
-		// macOS cannot poll some devices, and says so.
-		probe := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-		if _, err = unix.Poll(probe, 0); probe[0].Revents&unix.POLLNVAL != 0 {
-			err = unix.EINVAL
-		}
-	}
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		if p.wake != nil {
-			p.wakeSender.Close()
-		}
-		if p.fd >= 0 {
-			p.release()
-		}
-		return nil
-	}
-	return p
-}
-
-func (p *polledFile) Read(b []byte) (int, error) {
-	for {
-		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Events: unix.POLLIN}}
-		err := descriptor.Control(p.wake, func(fd int) error {
-			fds[1].Fd = int32(fd)
-			_, err := unix.Poll(fds, -1)
-			return err
-		})
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		if fds[1].Revents != 0 {
-			return 0, errStopped
-		}
-		n, err := unix.Read(p.fd, b)
-		switch {
-		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
-
-func (p *polledFile) stop() { p.wakeSender.Close() }
-
-func (p *polledFile) release() {
-	unix.Close(p.fd)
-	if p.wake != nil {
-		p.wake.Close()
-	}
 }

@@ -1,4 +1,4 @@
-package contexts
+package command
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// commandOutput is one output of the process on its way to the caller.
-type commandOutput struct {
+// output is one output of the process on its way to the caller.
+type output struct {
 	// Immutable.
 	src   *os.File
 	dst   *router.Stream // nil: it is discarded
@@ -23,7 +23,7 @@ type commandOutput struct {
 
 // pump copies to the end, and tells the caller by the end of the stream whether
 // that was the end of the output.
-func (o *commandOutput) pump() {
+func (o *output) pump() {
 	defer close(o.done)
 	var dst io.Writer = io.Discard
 	if o.dst != nil {
@@ -45,7 +45,7 @@ func (o *commandOutput) pump() {
 }
 
 // Read reads what the process prints.
-func (o *commandOutput) Read(b []byte) (int, error) {
+func (o *output) Read(b []byte) (int, error) {
 	n, err := o.src.Read(b)
 	if n > 0 && o.idle != nil {
 		o.idle.Reset(o.after)
@@ -61,7 +61,7 @@ func (o *commandOutput) Read(b []byte) (int, error) {
 const maxRest = 1 << 20
 
 // rest copies what there is without waiting for more.
-func (o *commandOutput) rest(dst io.Writer) error {
+func (o *output) rest(dst io.Writer) error {
 	_ = o.src.SetReadDeadline(time.Time{})
 	b := make([]byte, 64<<10)
 	for total := 0; total < maxRest; {
@@ -90,4 +90,19 @@ func isClosedChan(c <-chan struct{}) bool {
 	default:
 		return false
 	}
+}
+
+// An ErrorNoting tells failures to read from failures to write.
+type ErrorNoting struct {
+	R   io.Reader
+	Err error // what Read failed with, other than its end
+}
+
+// Read implements io.Reader.
+func (e *ErrorNoting) Read(b []byte) (int, error) {
+	n, err := e.R.Read(b)
+	if err != nil && err != io.EOF {
+		e.Err = err
+	}
+	return n, err
 }

@@ -1,4 +1,4 @@
-package contexts
+package command
 
 import (
 	"bytes"
@@ -19,24 +19,24 @@ import (
 )
 
 // environment is what the process will have.
-func (p *commandProcess) environment() ([]string, error) {
+func (p *process) environment() ([]string, error) {
 	q := &p.q
 	env := []string{} // not nil, which would be our own
 	switch {
-	case q.Flags&commandLoginEnv != 0 || len(q.SourceEnv) > 0:
-		captured, err := p.call.l.profiles.get(p.ctx, profile{q.Flags&commandLoginEnv != 0, string(q.SourceEnv)})
+	case q.Flags&LoginEnv != 0 || len(q.SourceEnv) > 0:
+		captured, err := p.host.Profiles.get(p.ctx, profile{q.Flags&LoginEnv != 0, string(q.SourceEnv)})
 		if err != nil {
 			return nil, err
 		}
 		env = append(env, captured...)
-	case q.Flags&commandClearEnv == 0:
+	case q.Flags&ClearEnv == 0:
 		env = append(env, os.Environ()...)
 	}
-	if q.Flags&commandShell != 0 {
+	if q.Flags&Shell != 0 {
 		_, _, set := account()
 		env = append(env, set...)
 	}
-	if q.Flags&commandClearEnv == 0 {
+	if q.Flags&ClearEnv == 0 {
 		if len(q.Dir) > 0 && filepath.IsAbs(string(q.Dir)) {
 			env = append(env, "PWD="+string(q.Dir))
 		}
@@ -47,7 +47,7 @@ func (p *commandProcess) environment() ([]string, error) {
 	for _, e := range q.Env {
 		env = append(env, string(e))
 	}
-	if q.Flags&commandKeepJobs != 0 {
+	if q.Flags&KeepJobs != 0 {
 		env = bootstrap.Unmarked(env)
 	}
 	return env, nil
@@ -59,8 +59,9 @@ type profile struct {
 	source string
 }
 
-// profiles are the environments that were found out in this context.
-type profiles struct {
+// Profiles are the environments that were found out in a context. The zero value has
+// none.
+type Profiles struct {
 	mu    sync.Mutex
 	known map[profile]*captured
 }
@@ -82,7 +83,7 @@ const (
 
 // get returns an environment. Who asks for it while it is found out waits for
 // the same. A failure is not kept.
-func (s *profiles) get(ctx context.Context, p profile) ([]string, error) {
+func (s *Profiles) get(ctx context.Context, p profile) ([]string, error) {
 	s.mu.Lock()
 	c := s.known[p]
 	if c == nil {
@@ -114,7 +115,7 @@ func (s *profiles) get(ctx context.Context, p profile) ([]string, error) {
 
 // find finds an environment out: that after login, and that which a file makes
 // of it or of ours.
-func (s *profiles) find(p profile) ([]string, error) {
+func (s *Profiles) find(p profile) ([]string, error) {
 	shell, _, set := account()
 	env := append(os.Environ(), set...)
 	if p.source == "" {
@@ -157,7 +158,7 @@ func capture(what string, login bool, shell, source string, env []string) ([]str
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileTime)
 	defer cancel()
-	out, said := &bounded{max: profileSize, full: cancel}, new(tail)
+	out, said := &bounded{max: profileSize, full: cancel}, new(Tail)
 	cmd := exec.CommandContext(ctx, shell, args...)
 	cmd.Args[0], cmd.Env, cmd.Stdout, cmd.Stderr = argv0, env, out, said
 	ownSession(cmd, false, false)
@@ -174,7 +175,7 @@ func capture(what string, login bool, shell, source string, env []string) ([]str
 	case err == nil:
 		err = errors.New("nothing was printed")
 	}
-	if words := strings.TrimSpace(string(said.bytes())); words != "" {
+	if words := strings.TrimSpace(string(said.Bytes())); words != "" {
 		err = fmt.Errorf("%w: %s", err, words)
 	}
 	return nil, fmt.Errorf("finding out %s by %s: %w", what, shell, err)

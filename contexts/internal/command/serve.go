@@ -1,4 +1,4 @@
-package contexts
+package command
 
 import (
 	"bufio"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,16 +16,31 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
-	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// commandConn runs a command. See command_wire.go for what is said on its
-// stream.
-var commandConn = NewConnFunc(commandName, func(ctx context.Context, conn net.Conn, q commandRequest) error {
-	p := &commandProcess{call: callOf(ctx), q: q, control: conn.(*router.Stream), exited: make(chan struct{})}
-	p.events = &commandSender{w: items.Writer{S: p.control}}
+// Host is what a command needs of the context that it runs in.
+type Host struct {
+	// OwnProcess: this process was started to be the context, and has a guard that
+	// ends what the context leaves.
+	OwnProcess bool
+	Profiles   *Profiles
+	// Accept makes our end of one of the caller's streams.
+	Accept func(core.Handle) (*router.Stream, error)
+	// KillGrace bounds KillDelay once the context itself is at its end.
+	KillGrace time.Duration
+}
+
+// ErrIdle is in the error of a command that was killed because it printed nothing
+// for its IdleTimeout.
+var ErrIdle = errors.New("no output for too long")
+
+// Serve runs a command until all of it has ended. ctx ends when there is nobody to
+// serve any more. See wire.go for what is said on the stream control.
+func Serve(ctx context.Context, control *router.Stream, q Request, h Host) error {
+	p := &process{host: h, callCtx: ctx, q: q, control: control, exited: make(chan struct{})}
+	p.events = NewSender(control)
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
 	if q.Timeout > 0 {
@@ -35,25 +49,26 @@ var commandConn = NewConnFunc(commandName, func(ctx context.Context, conn net.Co
 		defer stop()
 	}
 	return p.serve()
-})
+}
 
-// commandProcess is a command at the side where it runs.
+// process is a command at the side where it runs.
 //
 // Goroutines, all ended when serve returns, but for a process that cannot be
 // killed: run starts and reaps the process; takeOrders reads what the caller
 // wants; feed copies its standard input, and one pump for each output.
-type commandProcess struct {
+type process struct {
 	// Immutable once the process was started.
-	call    *incoming // its ctx ends when there is nobody to serve any more
-	q       commandRequest
+	host    Host
+	callCtx context.Context // ends when there is nobody to serve any more
+	q       Request
 	control *router.Stream
-	events  *commandSender
+	events  *Sender
 	cmd     *exec.Cmd
 	stdin   *router.Stream // where the input comes from; nil: from the request, if at all
 	feeder  *os.File       // our end of standard input, or the terminal; nil: there is none
 	tty     *os.File       // our end of the terminal; nil: there is none
 	inner   *os.File       // the process's end, kept until it ends: it may close all it has of it and open it again
-	outputs []*commandOutput
+	outputs []*output
 	idle    *time.Timer // nil: it may be silent
 
 	// ctx ends when the process is to end, with the reason as its cause.
@@ -68,7 +83,7 @@ type commandProcess struct {
 // errIdle says for how long there was no output.
 func errIdle(d time.Duration) error { return fmt.Errorf("%w: %v", ErrIdle, d) }
 
-func (p *commandProcess) serve() error {
+func (p *process) serve() error {
 	theirs, err := p.prepare()
 	if err == nil {
 		err = p.start()
@@ -82,8 +97,8 @@ func (p *commandProcess) serve() error {
 	}
 	// Nobody listens any more once the call's own ctx has ended: what waits for
 	// room in a stream would wait for ever.
-	defer context.AfterFunc(p.call.ctx, func() { p.reset(context.Cause(p.call.ctx)) })()
-	_ = p.events.send(commandEvent{Kind: eventStarted, State: &wireState{PID: p.cmd.Process.Pid}})
+	defer context.AfterFunc(p.callCtx, func() { p.reset(context.Cause(p.callCtx)) })()
+	_ = p.events.Send(Event{Kind: EventStarted, State: &State{PID: p.cmd.Process.Pid}})
 	var tasks sync.WaitGroup
 	tasks.Go(p.takeOrders)
 	if p.feeder != nil {
@@ -100,12 +115,12 @@ func (p *commandProcess) serve() error {
 
 // prepare makes the streams and the descriptors of the process. Those that are
 // to be closed here once the process has them are returned.
-func (p *commandProcess) prepare() (theirs []*os.File, err error) {
+func (p *process) prepare() (theirs []*os.File, err error) {
 	if err := p.describe(); err != nil {
 		return nil, err
 	}
 	if p.q.Stdin != core.HandleNone {
-		if p.stdin, err = p.accept(p.q.Stdin); err != nil {
+		if p.stdin, err = p.host.Accept(p.q.Stdin); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +135,7 @@ func (p *commandProcess) prepare() (theirs []*os.File, err error) {
 }
 
 // describe fills in cmd, but for its standard descriptors.
-func (p *commandProcess) describe() error {
+func (p *process) describe() error {
 	env, err := p.environment()
 	if err != nil {
 		return err
@@ -132,7 +147,7 @@ func (p *commandProcess) describe() error {
 	if len(p.cmd.Args) == 0 {
 		p.cmd.Args = []string{p.cmd.Path}
 	}
-	if p.q.Flags&commandShell == 0 {
+	if p.q.Flags&Shell == 0 {
 		p.cmd.Path, err = findProgram(p.cmd.Path, env)
 		return err
 	}
@@ -147,14 +162,7 @@ func (p *commandProcess) describe() error {
 	return nil
 }
 
-// accept makes our end of one of the caller's streams.
-func (p *commandProcess) accept(h core.Handle) (*router.Stream, error) {
-	m := p.call.m // for the link whose quota the stream counts against
-	m.Reply = h
-	return p.call.l.router.AcceptStream(m)
-}
-
-func (p *commandProcess) preparePipes() (theirs []*os.File, err error) {
+func (p *process) preparePipes() (theirs []*os.File, err error) {
 	if p.stdin != nil || len(p.q.Input) > 0 {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -185,7 +193,7 @@ func (p *commandProcess) preparePipes() (theirs []*os.File, err error) {
 		return theirs, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stdout
-	if p.q.Flags&commandMerged == 0 {
+	if p.q.Flags&Merged == 0 {
 		stderr, err := output(p.q.Stderr)
 		if err != nil {
 			return theirs, err
@@ -196,7 +204,7 @@ func (p *commandProcess) preparePipes() (theirs []*os.File, err error) {
 }
 
 // noInput gives the process an input that is at its end.
-func (p *commandProcess) noInput(theirs []*os.File) ([]*os.File, error) {
+func (p *process) noInput(theirs []*os.File) ([]*os.File, error) {
 	r, err := os.Open(os.DevNull)
 	if err != nil {
 		var w *os.File
@@ -210,14 +218,14 @@ func (p *commandProcess) noInput(theirs []*os.File) ([]*os.File, error) {
 }
 
 // addOutput has what comes out of src sent to a stream of the caller.
-func (p *commandProcess) addOutput(src *os.File, h core.Handle) error {
-	o := &commandOutput{src: src, idle: p.idle, after: p.q.IdleTimeout, done: make(chan struct{})}
+func (p *process) addOutput(src *os.File, h core.Handle) error {
+	o := &output{src: src, idle: p.idle, after: p.q.IdleTimeout, done: make(chan struct{})}
 	p.outputs = append(p.outputs, o)
 	if h == core.HandleNone {
 		return nil
 	}
 	var err error
-	o.dst, err = p.accept(h)
+	o.dst, err = p.host.Accept(h)
 	return err
 }
 
@@ -225,17 +233,17 @@ func (p *commandProcess) addOutput(src *os.File, h core.Handle) error {
 // that has no guard to clean up behind it, as the master's, or whose guard would take
 // the command for a job, the kernel kills the command when we die. It does that when the thread that started it ends, so
 // that thread is kept.
-func (p *commandProcess) start() error {
+func (p *process) start() error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
 	}
-	keepJobs := p.q.Flags&commandKeepJobs != 0
-	if keepJobs && p.call.l.ownsProcess() {
+	keepJobs := p.q.Flags&KeepJobs != 0
+	if keepJobs && p.host.OwnProcess {
 		if err := bootstrap.KeepJobs(); err != nil {
 			return fmt.Errorf("what the command leaves running can't be kept: %w", err)
 		}
 	}
-	tied := keepJobs || !p.call.l.ownsProcess()
+	tied := keepJobs || !p.host.OwnProcess
 	ownSession(p.cmd, p.tty != nil, tied)
 	started := make(chan error)
 	go func() {
@@ -261,7 +269,7 @@ func (p *commandProcess) start() error {
 }
 
 // release gives back what prepare took, if there is no process.
-func (p *commandProcess) release(err error) {
+func (p *process) release(err error) {
 	p.reset(err)
 	for _, o := range p.outputs {
 		if o.src != p.tty {
@@ -281,7 +289,7 @@ func (p *commandProcess) release(err error) {
 }
 
 // reset ends the streams but that for control.
-func (p *commandProcess) reset(err error) {
+func (p *process) reset(err error) {
 	if p.stdin != nil {
 		p.stdin.Reset(err)
 	}
@@ -294,15 +302,15 @@ func (p *commandProcess) reset(err error) {
 
 // takeOrders does what the caller wants. The end of its stream means that
 // nobody wants anything any more.
-func (p *commandProcess) takeOrders() {
+func (p *process) takeOrders() {
 	r := bufio.NewReaderSize(p.control, 512)
 	for {
-		o, err := receive[commandOrder](r)
+		o, err := Receive[Order](r)
 		if err != nil {
 			p.cancel(fmt.Errorf("the caller is gone: %w", err))
 			return
 		}
-		if o.Kind == orderKill {
+		if o.Kind == OrderKill {
 			p.cancel(context.Canceled)
 			continue
 		}
@@ -312,26 +320,26 @@ func (p *commandProcess) takeOrders() {
 
 // answer does what an order says. If that ends the process, the answer still
 // comes before the news of its end.
-func (p *commandProcess) answer(o commandOrder) {
-	p.events.mu.Lock()
-	defer p.events.mu.Unlock()
-	e := commandEvent{Kind: eventDone}
+func (p *process) answer(o Order) {
+	p.events.Lock()
+	defer p.events.Unlock()
+	e := Event{Kind: EventDone}
 	if err := p.obey(o); err != nil {
 		e.Err = core.EncodeError(err)
 	}
-	_ = p.events.w.Value(e)
+	_ = p.events.SendLocked(e)
 }
 
-func (p *commandProcess) obey(o commandOrder) error {
+func (p *process) obey(o Order) error {
 	if isClosedChan(p.exited) {
 		return os.ErrProcessDone
 	}
 	switch {
-	case o.Kind == orderSignal && o.Signal != nil:
-		return p.cmd.Process.Signal(o.Signal.signal())
-	case o.Kind == orderSignalGroup && o.Signal != nil:
-		return p.signalGroup(o.Signal.signal())
-	case o.Kind == orderResize && p.tty != nil:
+	case o.Kind == OrderSignal && o.Signal != nil:
+		return p.cmd.Process.Signal(o.Signal.Local())
+	case o.Kind == OrderSignalGroup && o.Signal != nil:
+		return p.signalGroup(o.Signal.Local())
+	case o.Kind == OrderResize && p.tty != nil:
 		return resizeTerminal(p.tty, o.Rows, o.Cols)
 	}
 	return core.ErrProtocol
@@ -340,17 +348,17 @@ func (p *commandProcess) obey(o commandOrder) error {
 // feed copies standard input to the process. That ends when the process has
 // closed its input or has ended, or, in order, at the end of the input. If the
 // input breaks off, the process must not take that for its end.
-func (p *commandProcess) feed() {
+func (p *process) feed() {
 	var src io.Reader = bytes.NewReader(p.q.Input)
 	if p.stdin != nil {
 		src = p.stdin
 		defer p.stdin.Close()
 	}
-	noted := &errorNoting{r: src}
+	noted := &ErrorNoting{R: src}
 	_, err := io.Copy(p.feeder, noted)
 	switch {
-	case noted.err != nil && !isClosedChan(p.exited):
-		p.cancel(fmt.Errorf("its standard input broke off: %w", noted.err))
+	case noted.Err != nil && !isClosedChan(p.exited):
+		p.cancel(fmt.Errorf("its standard input broke off: %w", noted.Err))
 		return // the pipe is closed when the process has ended
 	case err != nil && p.stdin != nil:
 		p.stdin.Reset(syscall.EPIPE)

@@ -1,4 +1,4 @@
-package contexts
+package command
 
 import (
 	"errors"
@@ -27,24 +27,22 @@ func signalName(s syscall.Signal) string {
 	return ""
 }
 
-func signalNumber(name string) syscall.Signal { return signals[name] }
+func SignalNumber(name string) syscall.Signal { return signals[name] }
 
 func ownSession(*exec.Cmd, bool, bool) {}
 
-func (p *commandProcess) signalGroup(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
-func (p *commandProcess) groupLives() bool                   { return !isClosedChan(p.exited) }
-func (p *commandProcess) hangUp()                            { p.killGroup() }
-func (p *commandProcess) killGroup()                         { _ = p.cmd.Process.Kill() }
+func (p *process) signalGroup(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *process) groupLives() bool                   { return !isClosedChan(p.exited) }
+func (p *process) hangUp()                            { p.killGroup() }
+func (p *process) killGroup()                         { _ = p.cmd.Process.Kill() }
 
-func endOf(s *os.ProcessState) *ProcessState {
-	return &ProcessState{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
+func endOf(s *os.ProcessState) *State {
+	return &State{PID: s.Pid(), Code: s.ExitCode(), User: s.UserTime(), System: s.SystemTime()}
 }
 
 func findProgram(name string, _ []string) (string, error) { return exec.LookPath(name) }
 
-func newFileStopper(*os.File) stopper { return nil }
-
-func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
+func (p *process) prepareTerminal() ([]*os.File, error) {
 	return nil, fmt.Errorf("a command with a terminal: %w", errors.ErrUnsupported)
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package contexts
+package command
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 
 // prepareTerminal gives the process a terminal for all three of its standard
 // descriptors.
-func (p *commandProcess) prepareTerminal() ([]*os.File, error) {
+func (p *process) prepareTerminal() ([]*os.File, error) {
 	outer, inner, err := pty.Open()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package contexts
+package command
 
 import (
 	"os"
