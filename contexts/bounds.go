@@ -41,22 +41,13 @@ func (l *local) budgetOfChildren() core.ID {
 // is announced, from when on it counts by itself, or has failed.
 func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	if l.maxContexts > 0 {
-		there := len(l.router.Contexts())
-		l.childMu.Lock()
-		full := there+l.taken >= l.maxContexts
-		if !full {
-			l.taken++
-		}
-		l.childMu.Unlock()
-		if full {
+		if !l.children.take(len(l.router.Contexts()), l.maxContexts) {
 			return nil, fmt.Errorf("%w: %d contexts below %s, as many as HostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
 		}
 	}
 	here := func() {
 		if l.maxContexts > 0 {
-			l.childMu.Lock()
-			l.taken--
-			l.childMu.Unlock()
+			l.children.giveBack()
 		}
 	}
 	if l.budget == 0 {

@@ -2,7 +2,10 @@ package contexts
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -49,8 +52,9 @@ func (c *Chain) Close() {
 	}
 	end := chainEnd{Chain: c.id, Calls: c.seq}
 	c.id, c.seq = 0, 0
+	l := c.n.self
 	// If this cannot be sent, the node is gone and so is the chain.
-	go func() { _ = chainEndFunc.Send(c.n.self.ctx, c.n, end) }()
+	l.backgroundWG.Go(func() { _ = chainEndFunc.Send(l.ctx, c.n, end) })
 }
 
 // send numbers the call and hands it to the router.
@@ -59,7 +63,7 @@ func (c *Chain) send(ctx context.Context, call *outgoing, q request, handle core
 	defer c.mu.Unlock()
 	l := c.n.self
 	if c.id == 0 {
-		c.id = l.chainIDs.Add(1)
+		c.id = l.chains.ids.Add(1)
 	}
 	q.chain, q.seq = c.id, c.seq
 	err := l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.encode())
@@ -88,8 +92,17 @@ const (
 	maxChainWaiting = 4096 // calls of one chain that wait for their turn
 )
 
-// chainState is a chain at the side where its calls run. Guarded by
-// local.chainMu.
+// chains are those of other contexts, whose calls run here, and the numbers of those
+// that this one has elsewhere. The zero value has none.
+type chains struct {
+	ids atomic.Uint64 // the last that was given to a chain from here
+
+	mu    sync.Mutex
+	all   map[chainKey]*chainState
+	count map[core.ID]int // by their callers
+}
+
+// chainState is a chain at the side where its calls run. Guarded by chains.mu.
 type chainState struct {
 	next    uint64               // the number of the call whose turn it is
 	running bool                 // it runs now
@@ -99,20 +112,23 @@ type chainState struct {
 	ended   bool
 }
 
-// enqueueChained runs c when its turn has come. Messages can overtake each
+// enqueue runs c when its turn has come. Messages can overtake each
 // other where one is large, which is why calls of a chain carry numbers.
-func (l *local) enqueueChained(c *incoming) error {
+func (t *chains) enqueue(c *incoming) error {
 	key := chainKey{c.m.Src, c.q.chain}
-	l.chainMu.Lock()
-	defer l.chainMu.Unlock()
-	s := l.chains[key]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.all[key]
 	if s == nil {
-		if l.chainCount[key.src] >= maxChains {
+		if t.count[key.src] >= maxChains {
 			return ErrBusy
 		}
+		if t.all == nil {
+			t.all, t.count = make(map[chainKey]*chainState), make(map[core.ID]int)
+		}
 		s = &chainState{waiting: make(map[uint64]*incoming)}
-		l.chains[key] = s
-		l.chainCount[key.src]++
+		t.all[key] = s
+		t.count[key.src]++
 	}
 	if c.q.seq < s.next || s.waiting[c.q.seq] != nil {
 		return core.ErrProtocol
@@ -121,19 +137,19 @@ func (l *local) enqueueChained(c *incoming) error {
 		return ErrBusy
 	}
 	s.waiting[c.q.seq] = c
-	l.advanceLocked(key, s)
+	t.advanceLocked(key, s)
 	return nil
 }
 
 // advanceLocked starts the call whose turn it is, if it is there.
-func (l *local) advanceLocked(key chainKey, s *chainState) {
+func (t *chains) advanceLocked(key chainKey, s *chainState) {
 	if s.running {
 		return
 	}
 	if s.ended && s.next >= s.calls {
-		delete(l.chains, key)
-		if l.chainCount[key.src]--; l.chainCount[key.src] <= 0 {
-			delete(l.chainCount, key.src)
+		delete(t.all, key)
+		if t.count[key.src]--; t.count[key.src] <= 0 {
+			delete(t.count, key.src)
 		}
 		return
 	}
@@ -151,46 +167,53 @@ func (l *local) advanceLocked(key chainKey, s *chainState) {
 		} else {
 			c.run()
 		}
-		l.chainMu.Lock()
-		defer l.chainMu.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		if s.err == nil {
 			s.err = c.failed
 		}
 		s.running = false
 		s.next++
-		if l.chains[key] == s {
-			l.advanceLocked(key, s)
+		if t.all[key] == s {
+			t.advanceLocked(key, s)
 		}
 	}()
 }
 
-// endChain handles a chainEnd.
-func (l *local) endChain(src core.ID, end chainEnd) {
+// end handles a chainEnd.
+func (t *chains) end(src core.ID, end chainEnd) {
 	key := chainKey{src, end.Chain}
-	l.chainMu.Lock()
-	defer l.chainMu.Unlock()
-	if s := l.chains[key]; s != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.all[key]; s != nil {
 		s.ended, s.calls = true, end.Calls
-		l.advanceLocked(key, s)
+		t.advanceLocked(key, s)
 	}
 }
 
-// dropChains forgets what a lost caller left behind.
-func (l *local) dropChains(src core.ID) {
-	l.chainMu.Lock()
-	defer l.chainMu.Unlock()
-	if l.chainCount[src] == 0 {
+// drop forgets what a lost caller left behind.
+func (t *chains) drop(src core.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count[src] == 0 {
 		return
 	}
-	delete(l.chainCount, src)
-	for key, s := range l.chains {
+	delete(t.count, src)
+	for key, s := range t.all {
 		if key.src == src {
 			for _, c := range s.waiting {
 				c.end()
 			}
-			delete(l.chains, key)
+			delete(t.all, key)
 		}
 	}
+}
+
+// callers returns the contexts that have chains here.
+func (t *chains) callers() []core.ID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.count))
 }
 
 // chainError is the answer to a call that was skipped.

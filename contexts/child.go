@@ -83,17 +83,14 @@ type extra struct {
 
 // reserve takes a place for one more child.
 func (l *local) reserve() error {
-	l.childMu.Lock()
-	defer l.childMu.Unlock()
 	switch {
 	case l.ctx.Err() != nil:
 		return ErrClosed
 	case l.depth <= 0:
 		return fmt.Errorf("%w: the path has as many hops as Config.MaxDepth allows", ErrTooDeep)
-	case len(l.children)+l.connecting >= l.cfg.MaxChildren:
+	case !l.children.reserve(l.cfg.MaxChildren):
 		return fmt.Errorf("%w: %d children, as many as Config.MaxChildren allows", ErrTooDeep, l.cfg.MaxChildren)
 	}
-	l.connecting++
 	return nil
 }
 
@@ -104,11 +101,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	if err := l.reserve(); err != nil {
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
-	defer func() {
-		l.childMu.Lock()
-		l.connecting--
-		l.childMu.Unlock()
-	}()
+	defer l.children.release()
 	ctx, cancel := l.connectContext(ctx, m, b)
 	defer cancel()
 	release, err := l.takeContext(ctx)
@@ -260,14 +253,10 @@ func (l *local) take(ctx context.Context, n *Node, label string, known core.Bloc
 		return nil, err
 	}
 	c := &child{id: n.id, label: label, link: link, carrier: carrier}
-	l.childMu.Lock()
-	l.children[n.id] = c
-	l.childMu.Unlock()
+	l.children.add(c)
 	l.backgroundWG.Go(func() {
 		<-link.Done()
-		l.childMu.Lock()
-		delete(l.children, n.id)
-		l.childMu.Unlock()
+		l.children.remove(n.id)
 		_ = carrier.Close()
 	})
 	return n, nil

@@ -92,17 +92,11 @@ func (r *closeReport) failure(path string) error {
 
 // closeChildren closes all children side by side.
 func (l *local) closeChildren(budget time.Duration) (all closeReport) {
-	l.childMu.Lock()
-	children := make([]*child, 0, len(l.children))
-	for _, c := range l.children {
-		children = append(children, c)
-	}
-	l.childMu.Unlock()
 	var (
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, c := range children {
+	for _, c := range l.children.list() {
 		wg.Go(func() {
 			r := l.closeChild(c, budget)
 			mu.Lock()
@@ -135,10 +129,7 @@ func (l *local) closeNode(n *Node) error {
 	if n.Err() != nil {
 		return nil
 	}
-	l.childMu.Lock()
-	c := l.children[n.id]
-	l.childMu.Unlock()
-	if c != nil {
+	if c := l.children.get(n.id); c != nil {
 		report := l.closeChild(c, l.cfg.CloseTimeout)
 		<-n.life.done
 		report.tell(l.log)
@@ -182,9 +173,7 @@ func init() {
 // closeFunc closes a child of the context it is called in.
 var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) (closeReport, error) {
 	l := callOf(ctx).l
-	l.childMu.Lock()
-	c := l.children[id]
-	l.childMu.Unlock()
+	c := l.children.get(id)
 	if c == nil {
 		return closeReport{}, ErrGone
 	}

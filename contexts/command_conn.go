@@ -19,7 +19,7 @@ const (
 var commandConn = NewConnFunc(commandName, func(ctx context.Context, conn net.Conn, q command.Request) error {
 	c := callOf(ctx)
 	return command.Serve(ctx, conn.(*router.Stream), q, command.Host{
-		OwnProcess: c.l.ownsProcess(), Profiles: &c.l.profiles, KillGrace: killGrace,
+		OwnProcess: c.l.ownsProcess(), Profiles: c.l.profiles, KillGrace: killGrace,
 		Accept: func(h core.Handle) (*router.Stream, error) {
 			m := c.m // for the link whose quota the stream counts against
 			m.Reply = h

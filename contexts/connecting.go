@@ -132,7 +132,7 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 	if q.Method, err = connect.Encode(m); err != nil {
 		return fail(err)
 	}
-	defer l.letAsk(n.id)()
+	defer l.children.letAsk(n.id)()
 	var last step
 	for s, err := range f.Call(ctx, n, q) {
 		if err != nil {
@@ -152,21 +152,6 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 		return fail(core.ErrProtocol)
 	}
 	return last, nil
-}
-
-// letAsk lets a context ask for passwords until the returned function is called:
-// it does something for us that may need them.
-func (l *local) letAsk(id core.ID) (end func()) {
-	l.childMu.Lock()
-	defer l.childMu.Unlock()
-	l.prompting[id]++
-	return func() {
-		l.childMu.Lock()
-		defer l.childMu.Unlock()
-		if l.prompting[id]--; l.prompting[id] == 0 {
-			delete(l.prompting, id)
-		}
-	}
 }
 
 var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *local, m connect.Method, b bounds) (step, error) {

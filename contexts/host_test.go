@@ -31,7 +31,7 @@ type fakeHost struct {
 }
 
 func newFakeHost(t *testing.T, cfg HostConfig) *fakeHost {
-	l := &local{log: slog.New(slog.DiscardHandler)}
+	l := &local{log: slog.New(slog.DiscardHandler), lifetime: new(lifetime)}
 	l.ctx, l.cancel = context.WithCancelCause(t.Context())
 	f := &fakeHost{t: t, boot: "first"}
 	f.Host = newHost(l, "fake", nil, nil, &cfg)

@@ -215,10 +215,7 @@ func liveHeap() uint64 {
 
 // framesFrom is how many frames of a child were read.
 func framesFrom(n *Node) uint64 {
-	l := n.self
-	l.childMu.Lock()
-	defer l.childMu.Unlock()
-	if c := l.children[n.id]; c != nil {
+	if c := n.self.children.get(n.id); c != nil {
 		return c.link.Stats().FramesIn
 	}
 	return 0

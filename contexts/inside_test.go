@@ -28,7 +28,7 @@ func newInside(t *testing.T, who identity) inside {
 	l := newLocal(who, cfg)
 	t.Cleanup(func() {
 		l.cancel(errShutdown)
-		l.awaitCalls(callGrace)
+		l.calls.wait(callGrace)
 		l.endSend()
 		_ = l.router.Close(nil)
 		l.backgroundWG.Wait()

@@ -20,7 +20,7 @@ var pingFunc = NewFunc("mitosis.ping", func(context.Context, struct{}) (struct{}
 
 var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end chainEnd) (struct{}, error) {
 	c := callOf(ctx)
-	c.l.endChain(c.m.Src, end)
+	c.l.chains.end(c.m.Src, end)
 	return struct{}{}, nil
 }, AllowDescendants)
 
@@ -67,10 +67,7 @@ func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, err
 var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
 	c := callOf(ctx)
 	l := c.l
-	l.childMu.Lock()
-	asked := l.prompting[c.m.Src] > 0
-	l.childMu.Unlock()
-	if !asked || l.cfg.Prompt == nil || l.id != core.Master {
+	if !l.children.mayAsk(c.m.Src) || l.cfg.Prompt == nil || l.id != core.Master {
 		return "", ErrRefused
 	}
 	p.Path = l.pathWithin(c.m.Src, p.Path)

@@ -23,72 +23,31 @@ import (
 // here, and the calls that run here.
 type local struct {
 	// Immutable after newLocal.
-	id          core.ID
-	tree        treeID
-	path        string // "" in the master
-	cfg         Config
-	depth       int // how many generations may still follow
-	log         *slog.Logger
-	router      *router.Router
-	selfNode    *Node
-	ancestors   []core.ID     // nearest first
-	maxContexts int           // below this one; 0: any number
-	budget      core.ID       // the nearest ancestor with such a bound; 0: none
-	guest       bool          // the process is not the tree's own
-	level       slog.LevelVar // the level that records must have to be sent or shown
-	up          *upward       // in a child; nil elsewhere
-
-	ctx     context.Context // ends when the context shuts down: calls, connects
-	cancel  context.CancelCauseFunc
-	sendCtx context.Context // ends when nothing can be sent any more
-	endSend context.CancelFunc
-
-	chainIDs atomic.Uint64
+	identity
+	*lifetime
+	cfg      Config
+	log      *slog.Logger
+	router   *router.Router
+	selfNode *Node
 	logs     *logs.Hub               // in the master: records of all other contexts; nil elsewhere
-	profiles command.Profiles        // environments for commands
-	images   imageStore              // for other systems
 	packed   *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
-	farSides farSides                // at the end of hops from here
-	notices  noticeMeter             // in the master: what descendants had shown
 
-	// Guarded by nodeMu. Nodes are kept for as long as their context is
-	// there or somebody waits on a handle, so that Done works.
-	nodeMu sync.Mutex
-	nodes  map[core.ID]*Node
-
-	// Guarded by childMu.
-	childMu    sync.Mutex
-	children   map[core.ID]*child
-	connecting int // slots taken by connects under way
-	prompting  map[core.ID]int
-	taken      int // of maxContexts, by connects under way below this context
-
-	// Guarded by callMu.
-	callMu    sync.Mutex
-	calls     map[callKey]*incoming
-	callCount map[core.ID]int
-	closing   bool
-	callWG    sync.WaitGroup
-
-	// Guarded by chainMu.
-	chainMu    sync.Mutex
-	chains     map[chainKey]*chainState
-	chainCount map[core.ID]int
-
-	listeners forward.Listeners // of others, at this host
+	// Each has a lock of its own. That of calls may be taken under that of chains; no
+	// two others are held at once.
+	level     slog.LevelVar // the level that records must have to be sent or shown
+	nodes     nodes
+	children  children
+	calls     calls
+	chains    chains
 	mailboxes mailboxes
-	sparing   sync.Map // of core.ID: contexts below that were told to spare jobs
+	listeners forward.Listeners // of others, at this host
+	profiles  *command.Profiles // environments for commands
+	images    imageStore        // for other systems
+	farSides  farSides          // at the end of hops from here
 	leftovers leftovers
+	notices   noticeMeter // in the master: what descendants had shown
+	sparing   sync.Map    // of core.ID: contexts below that were told to spare jobs
 
-	keeping sync.WaitGroup // in a child: until its image is in the cache; orderly ends wait for it
-
-	// backgroundWG counts the goroutines that background started.
-	backgroundWG sync.WaitGroup
-
-	closeOnce sync.Once
-	closeErr  error
-	lost      chan struct{} // closed when the parent's link is lost, and that is the end
-	lostOnce  sync.Once
 	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
 }
 
@@ -96,14 +55,14 @@ type local struct {
 type identity struct {
 	id            core.ID
 	tree          treeID
-	path          string
+	path          string    // "" in the master
 	ancestors     []core.ID // nearest first
 	block         core.Block
-	depth         int
+	depth         int // how many generations may still follow
 	allowSiblings bool
 	maxContexts   int     // below this one; 0: any number
 	budget        core.ID // the nearest ancestor with such a bound; 0: none
-	guest         bool    // of the tree: see Enter
+	guest         bool    // the process is not the tree's own
 	firstHandle   core.Handle
 	up            *upward // in a child; nil elsewhere
 }
@@ -117,17 +76,8 @@ type upward struct {
 }
 
 func newLocal(who identity, cfg Config) *local {
-	l := &local{
-		id: who.id, tree: who.tree, path: who.path, depth: who.depth, ancestors: who.ancestors,
-		maxContexts: who.maxContexts, budget: who.budget, guest: who.guest, up: who.up,
-		cfg: cfg, log: cfg.Log,
-		nodes:     make(map[core.ID]*Node),
-		children:  make(map[core.ID]*child),
-		prompting: make(map[core.ID]int),
-		calls:     make(map[callKey]*incoming), callCount: make(map[core.ID]int),
-		chains: make(map[chainKey]*chainState), chainCount: make(map[core.ID]int),
-		lost: make(chan struct{}),
-	}
+	l := &local{identity: who, lifetime: newLifetime(), cfg: cfg, log: cfg.Log}
+	l.profiles = command.NewProfiles(l.ctx)
 	if len(who.ancestors) == 0 {
 		l.logs = logs.NewHub(cfg.Log, cfg.Output)
 	}
@@ -141,8 +91,6 @@ func newLocal(who identity, cfg Config) *local {
 		l.packed = packedImages(&l.cfg)
 	}
 	l.level.Set(cfg.LogLevel)
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
-	l.sendCtx, l.endSend = context.WithCancel(context.Background())
 	via := who.id
 	if len(who.ancestors) > 0 {
 		via = who.ancestors[0]
@@ -168,20 +116,13 @@ func (l *local) displayPath() string { return l.selfNode.String() }
 
 // addNode makes the handle on a context, or returns the one there is.
 func (l *local) addNode(id, via core.ID, path string) *Node {
-	l.nodeMu.Lock()
-	defer l.nodeMu.Unlock()
-	n := l.nodes[id]
-	if n == nil {
-		n = &Node{self: l, id: id, via: via, path: path, life: &life{done: make(chan struct{})}}
-		l.nodes[id] = n
-	}
-	return n
+	return l.nodes.add(l, id, via, path)
 }
 
 // node returns the handle on a context, with what little is known of it where
 // it was never heard of. The handle on one that is gone is a dead one.
 func (l *local) node(id core.ID) *Node {
-	if n := l.known(id); n != nil {
+	if n := l.nodes.get(id); n != nil {
 		return n
 	}
 	if id == core.Master {
@@ -199,15 +140,9 @@ func (l *local) node(id core.ID) *Node {
 // take its place, it is a new one.
 func (l *local) master() *Node { return l.addNode(core.Master, core.Master, "") }
 
-func (l *local) known(id core.ID) *Node {
-	l.nodeMu.Lock()
-	defer l.nodeMu.Unlock()
-	return l.nodes[id]
-}
-
 // pathOf names a context in logs.
 func (l *local) pathOf(id core.ID) string {
-	if n := l.known(id); n != nil {
+	if n := l.nodes.get(id); n != nil {
 		return n.String()
 	}
 	return "context " + formatID(id) // a node made now would keep that name
@@ -230,7 +165,7 @@ func (l *local) onEvent(e router.Event) {
 			afterLoss.loseOthers(l, e)
 			return
 		}
-		l.lostOnce.Do(func() { close(l.lost) })
+		l.isLost()
 	case router.OthersLeft:
 		afterLoss.loseOthers(l, e)
 	}
@@ -238,30 +173,11 @@ func (l *local) onEvent(e router.Event) {
 
 // nodeLost ends a handle and what was going on with the context.
 func (l *local) nodeLost(id core.ID, err error) {
-	l.nodeMu.Lock()
-	n := l.nodes[id]
-	if !l.guest || l.router.Relation(id) != router.Ancestor {
-		delete(l.nodes, id) // the ancestors of a guest are lost for good
-	}
-	if n != nil && n.Err() == nil {
-		// The reason of a loss further down is what another router says, which
-		// matches nothing.
-		if err == nil {
-			err = ErrGone
-		} else if !errors.Is(err, ErrClosed) && !errors.Is(err, ErrGone) {
-			err = &Error{Kind: core.KindGone, Err: err}
-		}
-		lost := &Error{Op: "link", Path: n.String(), Kind: core.KindGone, Err: err}
-		if errors.Is(err, ErrClosed) {
-			lost.Kind = core.KindClosed
-		}
-		n.life.err = lost
-		close(n.life.done)
-	}
-	l.nodeMu.Unlock()
+	// The ancestors of a guest are lost for good: their handles stay.
+	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.Ancestor, err)
 	l.sparing.Delete(id)
 	l.cancelCalls(id, ErrGone)
-	l.dropChains(id)
+	l.chains.drop(id)
 	if l.logs != nil {
 		l.logs.Drop(id)
 	}
@@ -307,19 +223,9 @@ func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 	return err
 }
 
-// background runs f in a goroutine that close waits for. Its context ends
-// after a second, and when nothing can be sent any more.
-func (l *local) background(f func(ctx context.Context)) {
-	l.backgroundWG.Go(func() {
-		ctx, cancel := context.WithTimeout(l.sendCtx, time.Second)
-		defer cancel()
-		f(ctx)
-	})
-}
-
 // onShutdown is the parent's word to end. The link's end says the same.
 func (l *local) onShutdown(router.Message) {
-	l.lostOnce.Do(func() { close(l.lost) })
+	l.isLost()
 }
 
 // errShutdown is the cause with which calls are cancelled at the end.
@@ -331,9 +237,7 @@ var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the 
 // for which the router stays.
 func (l *local) shutdown(budget time.Duration) closeReport {
 	deadline := time.Now().Add(budget)
-	l.callMu.Lock()
-	l.closing = true
-	l.callMu.Unlock()
+	l.calls.close()
 	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
 	l.cancel(errShutdown)
 	l.removeLeftovers()
@@ -368,16 +272,14 @@ const lossGrace = 50 * time.Millisecond
 // and each of them does the same at the same time. What is not done when this
 // returns is the guard's.
 func (l *local) abandon() {
-	l.callMu.Lock()
-	l.closing = true
-	l.callMu.Unlock()
+	l.calls.close()
 	l.cancel(errShutdown)
 	l.removeLeftovers()
 	l.endSend()
 	var ending sync.WaitGroup
 	ending.Go(func() { _ = l.router.Close(ErrClosed) })
 	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
-	l.awaitCalls(lossGrace)
+	l.calls.wait(lossGrace)
 	ending.Wait()
 }
 
@@ -386,21 +288,16 @@ func (l *local) close() error {
 	l.closeOnce.Do(func() {
 		report := l.shutdown(l.cfg.CloseTimeout)
 		report.tell(l.log)
-		l.awaitCalls(callGrace)
+		l.calls.wait(callGrace)
 		l.listeners.Close()
 		l.endSend()
 		_ = l.router.Close(ErrClosed)
 		l.backgroundWG.Wait()
+		l.profiles.Wait()
 		if l.logs != nil {
 			l.logs.Close()
 		}
-		l.nodeMu.Lock()
-		var left []core.ID
-		for id := range l.nodes {
-			left = append(left, id)
-		}
-		l.nodeMu.Unlock()
-		for _, id := range left {
+		for _, id := range l.nodes.ids() {
 			l.nodeLost(id, ErrClosed)
 		}
 		l.closeErr = report.failure(l.displayPath())
@@ -411,20 +308,3 @@ func (l *local) close() error {
 // callGrace is how long Close waits for calls that run here and were
 // cancelled. A function that does not heed its ctx is left behind.
 const callGrace = time.Second
-
-// awaitCalls waits until no call runs here. None starts any more.
-func (l *local) awaitCalls(limit time.Duration) { waitFor(&l.callWG, limit) }
-
-func waitFor(wg *sync.WaitGroup, limit time.Duration) {
-	idle := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(idle)
-	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
-	}
-}

@@ -44,11 +44,9 @@ func (l *local) setLevel(level slog.Level) {
 	if err != nil {
 		return
 	}
-	l.childMu.Lock()
-	defer l.childMu.Unlock()
-	for id := range l.children {
+	for _, c := range l.children.list() {
 		l.background(func(ctx context.Context) {
-			_ = l.router.Send(ctx, id, core.HandleLevel, core.HandleNone, 0, b)
+			_ = l.router.Send(ctx, c.id, core.HandleLevel, core.HandleNone, 0, b)
 		})
 	}
 }

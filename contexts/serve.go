@@ -10,12 +10,6 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// callKey names a call under way at the side where it runs.
-type callKey struct {
-	src   core.ID
-	reply core.Handle
-}
-
 // incoming is one call at the side where it runs.
 type incoming struct {
 	// Immutable.
@@ -43,10 +37,7 @@ const (
 // against the caller first.
 func (l *local) onCall(m router.Message) {
 	if m.Flags&core.Cancel != 0 {
-		l.callMu.Lock()
-		c := l.calls[callKey{m.Src, m.Reply}]
-		l.callMu.Unlock()
-		if c != nil {
+		if c := l.calls.get(callKey{m.Src, m.Reply}); c != nil {
 			c.cancel(context.Canceled)
 		}
 		return
@@ -54,7 +45,7 @@ func (l *local) onCall(m router.Message) {
 	c := &incoming{l: l, m: m}
 	err := c.admit()
 	if err == nil && c.q.chain != 0 {
-		if err = l.enqueueChained(c); err != nil {
+		if err = l.chains.enqueue(c); err != nil {
 			c.end()
 		}
 	} else if err == nil {
@@ -86,30 +77,16 @@ func (c *incoming) admit() error {
 		}
 		limit = maxCallsDescendant
 	}
-	l := c.l
-	l.callMu.Lock()
-	defer l.callMu.Unlock()
-	if l.closing {
-		return ErrClosed
-	}
-	key := callKey{c.m.Src, c.m.Reply}
-	switch {
-	case l.callCount[c.m.Src] >= limit:
-		return fmt.Errorf("%w: %d calls of one context run at once", ErrBusy, limit)
-	case c.m.Reply != core.HandleNone && l.calls[key] != nil:
-		return core.ErrProtocol
-	}
-	c.ctx, c.cancel = context.WithCancelCause(l.ctx)
+	return c.l.calls.admit(c, limit)
+}
+
+// begin makes the context of an admitted call.
+func (c *incoming) begin() {
+	c.ctx, c.cancel = context.WithCancelCause(c.l.ctx)
 	if c.q.timeout > 0 {
 		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.timeout)
 	}
 	c.ctx = context.WithValue(c.ctx, callContextKey{}, c)
-	l.callCount[c.m.Src]++
-	if c.m.Reply != core.HandleNone {
-		l.calls[key] = c
-	}
-	l.callWG.Add(1)
-	return nil
 }
 
 // growStack makes the stack large enough for most calls at once. A goroutine
@@ -150,16 +127,7 @@ func (c *incoming) end() {
 	if c.stop != nil {
 		c.stop()
 	}
-	l := c.l
-	l.callMu.Lock()
-	if c.m.Reply != core.HandleNone {
-		delete(l.calls, callKey{c.m.Src, c.m.Reply})
-	}
-	if l.callCount[c.m.Src]--; l.callCount[c.m.Src] == 0 {
-		delete(l.callCount, c.m.Src)
-	}
-	l.callMu.Unlock()
-	l.callWG.Done()
+	c.l.calls.end(c)
 }
 
 // reply sends the result.
@@ -223,17 +191,7 @@ func Caller(ctx context.Context) *Node {
 
 // cancelCalls cancels what runs for a caller that was lost.
 func (l *local) cancelCalls(src core.ID, err error) {
-	l.callMu.Lock()
-	var lost []*incoming
-	if l.callCount[src] > 0 {
-		for key, c := range l.calls {
-			if key.src == src {
-				lost = append(lost, c)
-			}
-		}
-	}
-	l.callMu.Unlock()
-	for _, c := range lost {
+	for _, c := range l.calls.of(src) {
 		c.cancel(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts/internal/succession"
@@ -45,11 +46,7 @@ func (trees) Adopt(ctx context.Context, n *Node, label string, s *bootstrap.Sess
 	if err := l.reserve(); err != nil {
 		return fail(err)
 	}
-	defer func() {
-		l.childMu.Lock()
-		defer l.childMu.Unlock()
-		l.connecting--
-	}()
+	defer l.children.release()
 	child, err := l.adopt(ctx, label, bounds{}, s, c)
 	if err != nil {
 		return fail(err)
@@ -128,9 +125,7 @@ func (trees) Survive(n *Node, next func(ctx context.Context) (io.ReadWriteCloser
 
 func (trees) Releasable(n *Node) error {
 	l := n.self
-	l.childMu.Lock()
-	c := l.children[n.id]
-	l.childMu.Unlock()
+	c := l.children.get(n.id)
 	if c == nil {
 		return fmt.Errorf("%w: it is no child of %v", ErrRefused, l.selfNode)
 	}
@@ -141,10 +136,7 @@ func (trees) Releasable(n *Node) error {
 }
 
 func (trees) Release(n *Node, reason error) {
-	l := n.self
-	l.childMu.Lock()
-	c := l.children[n.id]
-	l.childMu.Unlock()
+	c := n.self.children.get(n.id)
 	if c == nil {
 		return
 	}
@@ -183,23 +175,9 @@ func (l *local) loseOthers(e router.Event) {
 	if stays == nil {
 		stays = func(id core.ID) bool { return l.router.Relation(id) == router.Descendant }
 	}
-	others := make(map[core.ID]bool)
-	l.nodeMu.Lock()
-	for id := range l.nodes {
-		others[id] = true
-	}
-	l.nodeMu.Unlock()
-	l.callMu.Lock()
-	for id := range l.callCount {
-		others[id] = true
-	}
-	l.callMu.Unlock()
-	l.chainMu.Lock()
-	for id := range l.chainCount {
-		others[id] = true
-	}
-	l.chainMu.Unlock()
-	for id := range others {
+	others := slices.Concat(l.nodes.ids(), l.calls.callers(), l.chains.callers())
+	slices.Sort(others)
+	for _, id := range slices.Compact(others) {
 		if id != l.id && !stays(id) {
 			l.nodeLost(id, e.Err)
 		}

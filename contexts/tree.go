@@ -54,12 +54,11 @@ var linksFunc = NewFunc("mitosis.links", func(ctx context.Context, _ struct{}) (
 })
 
 func (l *local) linkStats() []linkStat {
-	l.childMu.Lock()
-	defer l.childMu.Unlock()
-	stats := make([]linkStat, 0, len(l.children))
-	for id, c := range l.children {
+	children := l.children.list()
+	stats := make([]linkStat, 0, len(children))
+	for _, c := range children {
 		s := c.link.Stats()
-		stats = append(stats, linkStat{ID: id, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
+		stats = append(stats, linkStat{ID: c.id, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
 			Queued: int(s.Queued), Refused: s.Refused, Forged: s.Forged})
 	}
 	return stats

@@ -59,11 +59,16 @@ type profile struct {
 	source string
 }
 
-// Profiles are the environments that were found out in a context. The zero value has
-// none.
+// Profiles are the environments that were found out in a context.
+//
+// Goroutines: one for each that is being found out, which ends with ctx.
 type Profiles struct {
+	ctx     context.Context
+	finding sync.WaitGroup
+
 	mu    sync.Mutex
 	known map[profile]*captured
+	ended bool // Wait has been called
 }
 
 // captured is an environment that is being found out, or was.
@@ -81,18 +86,33 @@ const (
 	maxProfiles = 256
 )
 
+// NewProfiles makes Profiles of a context that ends with ctx.
+func NewProfiles(ctx context.Context) *Profiles { return &Profiles{ctx: ctx} }
+
+// Wait waits until nothing is being found out any more, once ctx has ended.
+func (s *Profiles) Wait() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.finding.Wait()
+}
+
 // get returns an environment. Who asks for it while it is found out waits for
 // the same. A failure is not kept.
 func (s *Profiles) get(ctx context.Context, p profile) ([]string, error) {
 	s.mu.Lock()
 	c := s.known[p]
+	if c == nil && s.ended {
+		s.mu.Unlock()
+		return nil, context.Cause(s.ctx)
+	}
 	if c == nil {
 		if s.known == nil || len(s.known) >= maxProfiles {
 			s.known = make(map[profile]*captured)
 		}
 		c = &captured{done: make(chan struct{})}
 		s.known[p] = c
-		go func() {
+		s.finding.Go(func() {
 			c.env, c.err = s.find(p)
 			if c.err != nil {
 				s.mu.Lock()
@@ -102,7 +122,7 @@ func (s *Profiles) get(ctx context.Context, p profile) ([]string, error) {
 				s.mu.Unlock()
 			}
 			close(c.done)
-		}()
+		})
 	}
 	s.mu.Unlock()
 	select {
@@ -119,11 +139,11 @@ func (s *Profiles) find(p profile) ([]string, error) {
 	shell, _, set := account()
 	env := append(os.Environ(), set...)
 	if p.source == "" {
-		return capture("the login environment", true, shell, "", env)
+		return capture(s.ctx, "the login environment", true, shell, "", env)
 	}
 	if p.login {
 		var err error
-		if env, err = s.get(context.Background(), profile{login: true}); err != nil {
+		if env, err = s.get(s.ctx, profile{login: true}); err != nil {
 			return nil, err
 		}
 	}
@@ -134,13 +154,13 @@ func (s *Profiles) find(p profile) ([]string, error) {
 	if !strings.Contains(p.source, "/") {
 		p.source = "./" + p.source
 	}
-	return capture("the environment that "+p.source+" makes", false, shell, p.source, env)
+	return capture(s.ctx, "the environment that "+p.source+" makes", false, shell, p.source, env)
 }
 
 // capture has a shell make an environment out of another and print it between
 // two markers: what a profile prints, or prints at the shell's end, is around
 // them.
-func capture(what string, login bool, shell, source string, env []string) ([]string, error) {
+func capture(life context.Context, what string, login bool, shell, source string, env []string) ([]string, error) {
 	marker := "mitosis-" + rand.Text()
 	// All shells know this much.
 	script := "echo " + marker + "; env -0; echo " + marker
@@ -156,7 +176,7 @@ func capture(what string, login bool, shell, source string, env []string) ([]str
 	default:
 		args = append([]string{"-l"}, args...)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), profileTime)
+	ctx, cancel := context.WithTimeout(life, profileTime)
 	defer cancel()
 	out, said := &bounded{max: profileSize, full: cancel}, new(Tail)
 	cmd := exec.CommandContext(ctx, shell, args...)
@@ -168,6 +188,8 @@ func capture(what string, login bool, shell, source string, env []string) ([]str
 		return captured, nil
 	}
 	switch {
+	case life.Err() != nil:
+		err = context.Cause(life)
 	case ctx.Err() != nil && len(out.b) >= profileSize:
 		err = fmt.Errorf("it printed more than %d MiB", profileSize>>20)
 	case ctx.Err() != nil:
