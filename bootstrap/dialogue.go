@@ -45,6 +45,7 @@ type dialogue struct {
 	codec   Codec
 	room    int64 // bytes that an image takes; 0 before there is one
 	ownProc bool  // see ensureProc
+	static  bool  // the image came from Options.Static
 	policy  bool  // no program is executed there; see nothingRuns
 
 	course course // the sender moves it on, too
@@ -154,6 +155,9 @@ func (d *dialogue) run() (*Session, error) {
 	alive, err := d.climbAll(image)
 	if errors.Is(err, errWrongFormat) {
 		alive, err = d.climbSibling(image)
+	}
+	if errors.Is(err, errNoLoader) {
+		alive, err = d.climbStatic(d.image)
 	}
 	if err != nil {
 		return nil, err
@@ -312,7 +316,7 @@ func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	d.image, d.codec = image, codec
 	hash := hex.EncodeToString(image.Hash[:])
 	return &plan{
-		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash), goarch: image.GOARCH,
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash), goarch: image.GOARCH, loader: image.Loader,
 		hash: hash, codec: codec, size: len(data),
 	}, data, nil
 }
@@ -356,6 +360,8 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
 			case wrongFormat:
 				return 0, errWrongFormat
+			case noLoader:
+				return 0, errNoLoader
 			case noPlaceLeft, cacheHasNot:
 			case "":
 				notes[rung] = append(notes[rung], "no reason given")
@@ -461,7 +467,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.course.carry(0) // it has arrived
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec}
+	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
 	if d.facts != nil {
 		s.Facts = d.found()
 	}

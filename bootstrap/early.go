@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -94,6 +95,9 @@ func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
 	notes := make(map[string][]string)
 	used, err := d.outcome(append(rungs[:len(rungs):len(rungs)], rungEarly), notes)
 	d.ack()
+	if errors.Is(err, errNoLoader) || errors.Is(err, errWrongFormat) {
+		used, err = 1, nil // it was another system the last time
+	}
 	if err == nil {
 		// What comes next is written behind the question. After an error there
 		// may be nobody who reads; finish closes the pipe before it waits.

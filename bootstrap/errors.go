@@ -93,6 +93,8 @@ func (d *dialogue) hint(e *Error) string {
 		return "the far side has said nothing: a start-up file of its login shell may be reading, or waiting for something"
 	case cannotFork(e.Said + err.Error()):
 		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
+	case d.loaderHint(e) != "":
+		return d.loaderHint(e)
 	case e.Phase == PhaseFirstStage && restricted(e.Said+err.Error()):
 		return restrictedHint
 	case d.policy, strings.Contains(e.Said+err.Error(), workerDenied):

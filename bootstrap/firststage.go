@@ -42,7 +42,7 @@ const (
 	stageMarker   = `m=%s"%s";`
 	stageClean    = `set +aefuvxC;unset -f command cd printf;`
 	stageLeave    = `w=/;cd . 2>&-&&w=$PWD;cd /;`
-	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>&-)" = %d.%d ]&&cd "$w"&&exec %[1]s %[4]s$m%[5]s;`
+	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>&-)" = %d.%d ]%[6]s&&cd "$w"&&exec %[1]s %[4]s$m%[5]s;`
 	stageReady    = `[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
 	stageFacts    = `t=;[ -e /proc/self/fd ]||t=" ` + noProc + `";d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
 		`for x in "$XDG_RUNTIME_DIR" /dev/shm /run/user/$u /run /tmp;do [ -w "$x/" ]&&d="$d $x";done;` +
@@ -76,7 +76,11 @@ func (l *Launch) script() string {
 			if label != "" {
 				label = " " + label
 			}
-			fmt.Fprintf(&b, stageShortcut, path, dev, ino, guard.GuardPrefix, label)
+			there := ""
+			if loader := OwnLoader(); plainPath(loader) {
+				there = "&&[ -e " + loader + " ]"
+			}
+			fmt.Fprintf(&b, stageShortcut, path, dev, ino, guard.GuardPrefix, label, there)
 		}
 	}
 	b.WriteString(stageReady)

@@ -57,6 +57,8 @@ type Session struct {
 	// Lost says that a plan which was sent early did not arrive: it should not be tried
 	// again with this far side.
 	Lost bool
+	// Static says that the image came from Options.Static.
+	Static bool
 
 	// Link is the carrier, behind the hello. Read and Write go straight to
 	// it once the bytes that were read too far have been taken. It has the

@@ -32,6 +32,7 @@ type Image struct {
 	Size   int64    // bytes, unpacked
 	GOOS   string
 	GOARCH string
+	Loader string                 // the path of the dynamic loader that it needs, "" for a static executable
 	read   func() ([]byte, error) // the same bytes each time
 	whole  error                  // the reason why parts that no child needs are still in it; nil if they are not
 	packed []byte                 // its gzip form where that is at hand for good, or nil
@@ -160,7 +161,7 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 		return nil, fmt.Errorf("image %s/%s: %w", goos, goarch, err)
 	}
 	return &Image{
-		Hash: sha256.Sum256(data), Size: int64(len(data)), GOOS: goos, GOARCH: goarch, read: read,
+		Hash: sha256.Sum256(data), Size: int64(len(data)), GOOS: goos, GOARCH: goarch, Loader: loaderOf(data), read: read,
 	}, nil
 }
 

@@ -113,8 +113,12 @@ func (p *plan) perl() string {
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, p.unpackAndHash(), p.loop,
 	}
-	return p.common(RungPerl) + p.tryInterpreter("unset "+perlVariables+";command "+perl+quote(perlTrial)) +
-		withoutPerl + "exec " + perl + quote(perlScript) + " -- " + quoteAll(argv) + ` "$w" $# "$@" ` + quoteAll(p.args) + ";}"
+	script := perlScript
+	if p.loader != "" {
+		script = insertBehind(script, `f("hash")if$y ne$h;`, loadByPerl)
+	}
+	return p.tryInterpreter("unset "+perlVariables+";command "+perl+quote(perlTrial)) +
+		withoutPerl + "exec " + perl + quote(script) + " -- " + quoteAll(argv) + ` "$w" $# "$@" ` + quoteAll(p.args) + ";}"
 }
 
 // unpackAndHash is a shell command that unpacks standard input into the file FD,
@@ -257,6 +261,10 @@ func (p *plan) python() string {
 		p.marker, strconv.Itoa(p.size), strconv.Itoa(wide), strconv.Itoa(narrow),
 		p.hash, unpack, p.loop,
 	}
-	return p.common(RungPython) + p.tryInterpreter("command "+pythonProgram(pythonTrial)) + "exec " + pythonProgram(pythonScript) + " " +
+	script := pythonScript
+	if p.loader != "" {
+		script = insertBehind(script, `if y.hexdigest()!=h: fail("hash")`, loadByPython)
+	}
+	return p.tryInterpreter("command "+pythonProgram(pythonTrial)) + "exec " + pythonProgram(script) + " " +
 		quoteAll(argv) + ` "$w" "${LC_CTYPE+x$LC_CTYPE}" ` + quoteAll(p.args) + ";}"
 }

@@ -15,6 +15,9 @@ type Options struct {
 	Fingerprint [32]byte
 	// Images supplies executables; nil: the running one, for its own system.
 	Images Source
+	// Static supplies executables without a dynamic loader, for far sides that lack the
+	// loader or the libraries of what Images has; nil: there are none.
+	Static Source
 
 	// NoDisk closes the rung that writes to a disk.
 	NoDisk bool

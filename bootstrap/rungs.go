@@ -42,6 +42,7 @@ type plan struct {
 	facts  *Facts
 	args   []string // the child's, without argv[0]
 	goarch string   // of the image
+	loader string   // that the image needs; "" for a static one
 	hash   string   // hex SHA-256 of what the far side unpacks
 	codec  Codec
 	size   int // bytes that follow the line
@@ -105,7 +106,7 @@ func (p *plan) script(rungs []string) string {
 	default:
 		script = p.shell(rungs)
 	}
-	return strings.ReplaceAll(script, "\n", "")
+	return strings.ReplaceAll(p.common(rungs[0])+p.ifLoaderThere(script), "\n", "")
 }
 
 // hashCommand is a shell command whose output begins with the hex SHA-256 of its
@@ -253,13 +254,12 @@ func (p *plan) shell(rungs []string) string {
 	if hash != "" {
 		hash = "$(" + hash + " <&8 2>/dev/null)"
 	}
-	check := fmt.Sprintf(shellHash, hash, p.hash)
+	check := fmt.Sprintf(shellHash, hash, p.hash) + p.loadByShell()
 	unpack := "cat"
 	if cmd := p.codec.command(); cmd != "" {
 		unpack = cmd
 	}
 	var b strings.Builder
-	b.WriteString(p.common(rungs[0]))
 	b.WriteString(p.shellCommon(p.skip) + `wrong(){ skip;bad "` + wrongFormat + `";z=1;};`)
 	if slices.Contains(rungs, RungTmpfs) {
 		b.WriteString(shellTmpfs)

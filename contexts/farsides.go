@@ -61,8 +61,8 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 		}
 	}
 	known := &farSide{facts: s.Facts, rung: s.Rung}
-	if s.Lost {
-		known.rung = ""
+	if s.Lost || s.Static {
+		known.rung = "" // what would be sent at once is not what it was started from
 	}
 	f.all[label] = known
 	f.latest = &known.facts

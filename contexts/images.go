@@ -105,18 +105,23 @@ func (l *local) image(ctx context.Context, goos, goarch string) (*bootstrap.Imag
 	if !sys.known() {
 		return nil, fmt.Errorf("%w: %v, which this package does not know", ErrNoImage, sys)
 	}
-	image, err := l.images.get(ctx, sys, func() (*bootstrap.Image, error) {
-		if len(l.ancestors) == 0 {
-			return l.supply(ctx, sys)
-		}
-		return l.fetchImage(ctx, sys)
-	})
+	image, err := l.otherImage(ctx, sys, false)
 	if err != nil {
 		if own, ownErr := bootstrap.OwnSource(ctx, goos, goarch); ownErr == nil {
 			return own, nil
 		}
 	}
 	return image, err
+}
+
+// otherImage is an image that is not the running executable.
+func (l *local) otherImage(ctx context.Context, sys system, static bool) (*bootstrap.Image, error) {
+	return l.images.get(ctx, sys, func() (*bootstrap.Image, error) {
+		if len(l.ancestors) == 0 {
+			return l.supply(ctx, sys)
+		}
+		return l.fetchImage(ctx, sys, static)
+	})
 }
 
 // supply finds or builds an image, in the master.
@@ -172,16 +177,27 @@ func (l *local) improve(session *bootstrap.Session) {
 	})
 }
 
+// An imageRequest asks the parent for an image.
+type imageRequest struct {
+	_      struct{} `cbor:",toarray"`
+	System system
+	Static bool // it must need no dynamic loader
+}
+
 // imageConn sends an image: its SHA-256, the length of its gzip form, and that.
 // It calls itself in the parent, which a package variable could not.
-var imageConn *ConnFunc[system]
+var imageConn *ConnFunc[imageRequest]
 
 const imageHeader = 32 + 8 // bytes
 
 func init() {
-	imageConn = NewConnFunc("mitosis.image", func(ctx context.Context, conn net.Conn, sys system) error {
+	imageConn = NewConnFunc("mitosis.image", func(ctx context.Context, conn net.Conn, r imageRequest) error {
 		l := callOf(ctx).l
-		image, err := l.image(ctx, sys.GOOS, sys.GOARCH)
+		source := l.image
+		if r.Static {
+			source = l.staticImage
+		}
+		image, err := source(ctx, r.System.GOOS, r.System.GOARCH)
 		if err != nil {
 			return err
 		}
@@ -199,8 +215,8 @@ func init() {
 }
 
 // fetchImage asks the parent for an image.
-func (l *local) fetchImage(ctx context.Context, sys system) (*bootstrap.Image, error) {
-	conn, err := imageConn.Dial(ctx, l.node(l.ancestors[0]), sys)
+func (l *local) fetchImage(ctx context.Context, sys system, static bool) (*bootstrap.Image, error) {
+	conn, err := imageConn.Dial(ctx, l.node(l.ancestors[0]), imageRequest{System: sys, Static: static})
 	if err != nil {
 		return nil, reasonWithoutCall(err)
 	}

@@ -47,7 +47,9 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		// any tree and keeps the numbers in frames short.
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
-	return newLocal(who, c).selfNode, nil
+	l := newLocal(who, c)
+	l.warnOfLoader()
+	return l.selfNode, nil
 }
 
 // serveChild is the life of a child. It returns the exit status.

@@ -1,0 +1,78 @@
+// Dynamic goes over one hop, a command that is its arguments, and prints the system
+// that it finds there and whether the program there is static.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// loads tells which libraries the process there has mapped.
+var loads = contexts.NewFunc("dynamic.loads", func(context.Context, struct{}) (string, error) {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if strings.Contains(string(maps), ".so") {
+		return "dynamic", err
+	}
+	return "static", err
+})
+
+func main() {
+	contexts.Init()
+	noBuild := flag.Bool("nobuild", false, "build nothing")
+	rung := flag.String("rung", "", "the only one allowed")
+	twice := flag.Bool("twice", false, "go a second time, when the far side is known")
+	flag.Parse()
+	// The resolver of package net is what has most programs linked to the C library.
+	_, _ = net.LookupHost("localhost")
+	cfg := &contexts.Config{NoBuild: *noBuild, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	if *rung != "" {
+		cfg.Rungs = []string{*rung}
+	}
+	for range 2 { // the warning comes once
+		if err := run(cfg, *twice); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+func run(cfg *contexts.Config, twice bool) error {
+	ctx := context.Background()
+	self, err := contexts.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	for range map[bool]int{false: 1, true: 2}[twice] {
+		far, err := self.Connect(ctx, connect.Command{Argv: flag.Args()})
+		if err != nil {
+			return err
+		}
+		there, err := loads.Call(ctx, far, struct{}{})
+		if err != nil {
+			return err
+		}
+		// A child there needs no other image, wherever it is started.
+		again, err := far.Connect(ctx, connect.Command{Argv: []string{"env"}})
+		if err != nil {
+			return err
+		}
+		below, err := loads.Call(ctx, again, struct{}{})
+		if err != nil {
+			return err
+		}
+		fmt.Println(there, below)
+		if err := far.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
