@@ -81,6 +81,11 @@ func OwnImage() (*Image, error) {
 	return image, nil
 }
 
+// CheckRelease returns an error where the running program was built by a release of Go
+// that is not known here: its image is sent with tables that no child needs, and is a
+// quarter larger.
+func CheckRelease() error { return slim.CheckRelease(runtime.Version()) }
+
 // OwnSource has the running executable only. Where a 32-bit one runs on 64 bits
 // as well, it does for both.
 func OwnSource(_ context.Context, goos, goarch string) (*Image, error) {

@@ -48,7 +48,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
 	l := newLocal(who, c)
-	l.warnOfLoader()
+	adviseOnce(l.log)
 	return l.selfNode, nil
 }
 

@@ -74,6 +74,11 @@ func mayClear(version string, race bool) error {
 	if race {
 		return errRace
 	}
+	return CheckRelease(version)
+}
+
+// CheckRelease returns an error for a toolchain whose executables keep their tables.
+func CheckRelease(version string) error {
 	// A development version, "devel go1.26-...", may be anything.
 	if version != release && !strings.HasPrefix(version, release+".") {
 		return fmt.Errorf("built by %s, the layout is known of %s", version, release)

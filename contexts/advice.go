@@ -1,0 +1,46 @@
+package contexts
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// advice is given once in a process, however many trees it starts.
+var advice sync.Once
+
+// adviseOnce tells the master's log of properties of this program that were decided
+// when it was built, and make it start at fewer hosts, or later. A build for the race
+// detector is nobody's release.
+func adviseOnce(log *slog.Logger) {
+	advice.Do(func() {
+		if !builtWith("-race") {
+			advise(log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
+		}
+	})
+}
+
+func advise(log *slog.Logger, loader string, release error) {
+	if loader != "" {
+		log.Warn("this program can only start at hosts that have its dynamic loader and C library; build it with CGO_ENABLED=0", "loader", loader)
+	}
+	if release != nil {
+		log.Info("the image of this program is larger than it could be; a newer version of mitosis may know the release of Go", "reason", release)
+	}
+}
+
+// builtWith reports whether this program was built with a setting that is a flag.
+func builtWith(flag string) bool {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return false
+	}
+	for _, s := range info.Settings {
+		if s.Key == flag {
+			return s.Value == "true"
+		}
+	}
+	return false
+}
