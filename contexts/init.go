@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
@@ -42,7 +44,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 	}
 	c := cfg.withDefaults()
 	who := identity{
-		id: core.Master, tree: newTreeID(), depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
+		id: core.Master, tree: uuid.New(), depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
 		// The master hands out every ID there is. A billion is enough for
 		// any tree and keeps the numbers in frames short.
 		block: core.Block{First: core.Master + 1, N: 1 << 30},

@@ -3,12 +3,13 @@ package contexts
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"os"
 	"os/user"
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -135,11 +136,4 @@ func preorder(tree []Info) []Info {
 }
 
 // A treeID tells a tree from all others: a random UUID (RFC 9562, version 4).
-type treeID [16]byte
-
-func newTreeID() (id treeID) {
-	rand.Read(id[:]) // never fails
-	id[6] = id[6]&0x0f | 4<<4
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
+type treeID = uuid.UUID
