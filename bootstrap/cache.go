@@ -17,8 +17,8 @@ import (
 
 // The cache at the far side is a directory of images in files that are named
 // HASH-MACHINE, after their SHA-256 and uname -m: homes are shared by hosts of
-// different kinds. A child puts its image there itself (see [KeepImage]); here is
-// how the shell starts what it finds, by a statement of the first stage.
+// different kinds. A child puts its image there itself (see [KeepImage]); the part
+// "cache" of the first stage is how the shell starts what it finds.
 //
 // Everything is decided by descriptor 8, which is hashed and executed by number:
 // it has to be a file of our own that nobody else may touch. A file that somebody
@@ -33,11 +33,6 @@ import (
 // fails. The bits of the directory's owner don't matter; where the pattern names
 // them, ksh93 does not find it in texts of some lengths. posh can't tell whose a file is
 // and does without the cache.
-const stageCache = `h=%s;c=${XDG_CACHE_HOME:-$HOME/.cache}/mitosis;f=$c/$h-${y#* };s=/proc/$$/fd/8;` +
-	`[ -L "$c" ]||[ -L "$f" ]||{ [ -f "$f" ]&&{ ` +
-	`case $(ls -lLd $s;cd "$c"&&ls -ld .) in -r?x------*d???------*)[ -O $s ]&&[ -O "$c" ]&&` +
-	`case $(openssl dgst -sha256 -r <$s 2>&-||sha256sum <$s||shasum -a 256 <$s) in $h*)` +
-	`$s %s&&{ %s;};esac;esac;} 8<"$f";};`
 
 // cacheHasNot is the reason of a plan for [RungCache] that found nothing it could
 // use.
@@ -74,13 +69,13 @@ func (l *Launch) lookup(hash string) string {
 
 // inCache is the statement that does something if the image is in the cache.
 func (l *Launch) inCache(hash, do string) string {
-	return fmt.Sprintf(stageCache, hash, guard.CheckPrefix, do)
+	return first("cache", "HASH", hash, "CHECK", guard.CheckPrefix, "DO", do)
 }
 
 // cache is the plan that looks for one more image in the cache. Nothing follows
 // the line.
 func (p *plan) cache(lookup string) string {
-	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + strings.ReplaceAll(planCommon, "\n", "") +
+	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + planPart("common") +
 		lookup + `bad "` + cacheHasNot + `";`
 }
 

@@ -63,7 +63,7 @@ func KeepImage() (harmed bool, err error) {
 	return harmed, nil
 }
 
-// cacheName is the file of an image; see stageCache.
+// cacheName is the file of an image; see the part "cache" of the first stage.
 func cacheName(hash string) (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {

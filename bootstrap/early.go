@@ -82,7 +82,7 @@ func (d *dialogue) sendEarly(ctx context.Context) []string {
 
 // early is the plan with what is around it.
 func (p *plan) early(rungs []string) string {
-	return p.marker + " " + strings.ReplaceAll(p.common(rungEarly), "\n", "") +
+	return p.marker + " " + p.common(rungEarly) +
 		`printf "\n%s ack\n" "$m";if [ "$y" = ` + quote(p.facts.Kernel+" "+p.facts.Machine) + " ];then " +
 		strings.TrimSuffix(p.script(rungs), ";") +
 		`;else skip;bad "it is $y now";fi`

@@ -8,48 +8,32 @@ import (
 	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
 // MaxLine bounds [Launch.Line], in bytes.
 const MaxLine = 1024
 
-// The first stage, in the order of its statements:
-//
-//   - The marker, in two pieces, so that an echo of this text is not taken for it.
-//   - Options and functions that sh has from its environment (bash's SHELLOPTS, and
-//     what was exported there) are undone, as far as they would change what follows.
-//   - The working directory is left for /, so that no program and no module is
-//     looked for in it, and w keeps it for the child: a / where it was lost on the
-//     way (sudo from a home that the new user may not enter).
-//   - The way without an image: where the parent's executable can be seen
-//     (same file by device and inode, which a foreign process that has our
-//     number in another PID namespace is not), it is executed and there is no
-//     second stage.
-//   - A terminal is made a pipe.
-//   - Where the cache is asked for: the image in it, see stageCache.
-//   - The facts, as one line in one write; by echo where printf is neither a builtin
-//     (mksh, posh) nor there as a program.
-//   - The loop that carries out plans. read takes its line byte by byte, so
-//     what follows the line stays unread. Lines that don't begin with the marker
-//     are passed over: newlines sent to wake a profile that reads, the rest of
-//     an image.
-//
-// It goes through a login shell that may be any of sh, bash, dash, ash, zsh, csh,
-// tcsh, fish, within single quotes: so there is no single quote, exclamation
-// mark (csh), newline, or double backslash (fish) in it. Whatever comes later
-// than this line does not pass through that shell and is free of these rules.
-const (
-	stageMarker   = `m=%s"%s";`
-	stageClean    = `set +aefuvxC;unset -f command cd printf;`
-	stageLeave    = `w=/;cd . 2>&-&&w=$PWD;cd /;`
-	stageShortcut = `[ "$(stat -Lc %%d.%%i %s 2>&-)" = %d.%d ]%[6]s&&cd "$w"&&exec %[1]s %[4]s$m%[5]s;`
-	stageReady    = `[ -t 0 ]&&stty raw -echo;u=$(id -u);y=$(uname -sm);`
-	stageFacts    = `t=;[ -e /proc/self/fd ]||t=" ` + noProc + `";d=;for x in %s;do command -v $x >/dev/null 2>&1&&t="$t $x";done;` +
-		`for x in "$XDG_RUNTIME_DIR" /dev/shm /run/user/$u /run /tmp;do [ -w "$x/" ]&&d="$d $x";done;` +
-		`x="$m hi 1 ${y:-? ?} ${u:-?}$t /$d .";printf "\n%%s\n" "$x"||echo "$x";`
-	// stageLoop is also what a rung that had to replace the shell returns to.
-	stageLoop = `while read -r p;do case $p in $m*)eval "${p#* }";;esac;done`
-)
+// first is a part of the first stage (see first.sh in package stages), with words of it
+// filled in: pairs of a name and what is in its place.
+func first(part string, words ...string) string {
+	return filled(stages.Shell("first.sh", part), words...) + ";"
+}
+
+// filled puts words into a program: pairs of a name and what is in its place.
+func filled(program string, words ...string) string {
+	pairs := make([]string, len(words))
+	for i, word := range words {
+		if i%2 == 0 {
+			word = "@" + word + "@"
+		}
+		pairs[i] = word
+	}
+	return strings.NewReplacer(pairs...).Replace(program)
+}
+
+// stageLoop is also what a rung that had to replace the shell returns to.
+func stageLoop() string { return stages.Shell("first.sh", "loop") }
 
 // stageTools are the programs that the first stage looks for.
 var stageTools = []string{
@@ -67,8 +51,8 @@ func newMarker() string {
 func (l *Launch) script() string {
 	var b strings.Builder
 	half := len(l.marker) / 2
-	fmt.Fprintf(&b, stageMarker, l.marker[:half], l.marker[half:])
-	b.WriteString(stageClean + stageLeave)
+	b.WriteString(first("marker", "FRONT", l.marker[:half], "BACK", l.marker[half:]))
+	b.WriteString(first("clean") + first("leave"))
 	if (l.opts.Same || l.opts.Pid > 0) && !l.opts.Probe {
 		path := executableOf(l.opts.Pid)
 		if dev, ino, ok := fileID(path); ok {
@@ -80,21 +64,23 @@ func (l *Launch) script() string {
 			if loader := OwnLoader(); plainPath(loader) {
 				there = "&&[ -e " + loader + " ]"
 			}
-			fmt.Fprintf(&b, stageShortcut, path, dev, ino, guard.GuardPrefix, label, there)
+			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADER", there, "ARGS", guard.GuardPrefix+"$m"+label))
 		}
 	}
-	b.WriteString(stageReady)
+	b.WriteString(first("ready"))
 	if hash := l.sought(); hash != "" && !l.opts.Probe {
 		b.WriteString(l.lookup(hash))
 	}
-	fmt.Fprintf(&b, stageFacts, strings.Join(stageTools, " "))
-	b.WriteString(stageLoop)
+	b.WriteString(first("facts", "NOPROC", noProc, "TOOLS", strings.Join(stageTools, " ")))
+	b.WriteString(stageLoop())
 	return b.String()
 }
 
 // loop is the command that takes up the reading of plans again after a rung
 // has replaced the shell. Its argument is the working directory of the child.
-func (l *Launch) loop() string { return "m=" + l.marker + ";" + stageClean + "w=$1;cd /;" + stageLoop }
+func (l *Launch) loop() string {
+	return "m=" + l.marker + ";" + first("clean") + "w=$1;cd /;" + stageLoop()
+}
 
 // Line is the first stage as one shell command line of at most [MaxLine] bytes,
 // for tools that hand it to a login shell.

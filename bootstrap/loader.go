@@ -56,22 +56,6 @@ func (p *plan) ifLoaderThere(rest string) string {
 	return "if [ -e " + quote(p.loader) + " ];then " + strings.TrimSuffix(rest, ";") + ";else skip;bad " + quote(noLoader) + ";fi;"
 }
 
-// These execute the image once, where it needs a loader: by the shell, by perl, and by
-// python. The loader prints what is missing.
-func (p *plan) loadByShell() string {
-	if p.loader == "" {
-		return ""
-	}
-	return `;/proc/self/fd/8 ` + guard.CheckPrefix + p.hash + ` 8<&8||{ bad "` + noLoader + `";return;}`
-}
-
-const (
-	loadByPerl = `
-f("` + noLoader + `")if system{$e}"mitosis","` + guard.CheckPrefix + `$h";`
-	loadByPython = `
-if os.spawnv(os.P_WAIT,"/proc/self/fd/%d"%d,["mitosis","` + guard.CheckPrefix + `"+h]): fail("` + noLoader + `")`
-)
-
 // climbStatic tries an image without a loader in place of one that does not load.
 func (d *dialogue) climbStatic(image *Image) (alive bool, err error) {
 	<-d.sent
@@ -122,13 +106,4 @@ func (d *dialogue) loaderHint(e *Error) string {
 		}
 	}
 	return ""
-}
-
-// insertBehind puts more behind a line of a script, which must have it once.
-func insertBehind(script, line, more string) string {
-	before, after, found := strings.Cut(script, line)
-	if !found {
-		panic("bootstrap: a script lacks " + line)
-	}
-	return before + line + more + after
 }

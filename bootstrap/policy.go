@@ -16,7 +16,7 @@ const rungPrograms = "programs"
 // programs is the plan that tries to execute what is certainly there. Nothing follows the
 // line.
 func (p *plan) programs() string {
-	return p.marker + " r=" + rungPrograms + ";i=0;" + strings.ReplaceAll(planCommon, "\n", "") +
+	return p.marker + " r=" + rungPrograms + ";i=0;" + planPart("common") +
 		`e=$( (/bin/sh -c :) 2>&1)&&bad "` + programsRun + `"||bad "` + nothingRuns + `: ${e##*: }";`
 }
 

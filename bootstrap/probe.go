@@ -110,7 +110,7 @@ const rungProbe = "probe"
 
 // probing is the plan that carries out tests.
 func (p *plan) probing(tests string) string {
-	script := p.common(rungProbe) + p.shellCommon(0) + shellTmpfs +
+	script := p.common(rungProbe) + p.places(0) + planPart("tmpfs") +
 		`wrong(){ no "` + wrongFormat + `";};` +
 		`yes(){ printf "\n%s at %s %s\n" "$m" "$r" "$1";};d=-;` + tests +
 		`r=` + rungProbe + `;bad end;`
@@ -122,9 +122,9 @@ func (p *plan) probe(rung string) string {
 	test := "put"
 	switch rung {
 	case RungPerl:
-		return p.probeInterpreter(rung, "perl", "unset "+perlVariables+";command "+perl+quote(perlTrial))
+		return p.probeInterpreter(rung, "perl", "unset "+perlVariables+";command "+perl+quote(perlProgram("trial.pl", "")))
 	case RungPython:
-		return p.probeInterpreter(rung, "python3", "command "+pythonProgram(pythonTrial))
+		return p.probeInterpreter(rung, "python3", "command "+pythonProgram("trial.py", ""))
 	case RungRAM:
 		test = "ram&&put"
 	case RungTmpfs:
@@ -138,7 +138,7 @@ func (p *plan) probe(rung string) string {
 }
 
 func (p *plan) probeInterpreter(rung, tool, program string) string {
-	return "r=" + rung + ";" + p.trial(program) + `&&yes "$(command -v ` + tool + `)"||{ ` + trialReason + `no "$e";};`
+	return "r=" + rung + ";" + p.trial(program) + `&&yes "$(command -v ` + tool + `)"||{ ` + planPart("trial") + `no "$e";};`
 }
 
 // probeExec is the test of the way without an image.

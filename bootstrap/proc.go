@@ -31,7 +31,7 @@ func (p *plan) proc() string {
 		mount   = "mount -n -t proc proc /proc&&[ -e /proc/self/fd ]"
 	)
 	loop := mount + `;printf "\n%s fail ` + rungProc + " 0 " + procMounted + `\n" ` + p.marker + ";" + p.loop
-	return p.marker + " r=" + rungProc + ";i=0;" + strings.ReplaceAll(planCommon, "\n", "") +
+	return p.marker + " r=" + rungProc + ";i=0;" + planPart("common") +
 		"e=$(" + unshare + quote(mount) + " 2>&1 </dev/null)&&exec " + unshare + quote(loop) + `||bad "${e:-status $?}";`
 }
 

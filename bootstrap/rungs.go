@@ -3,9 +3,12 @@ package bootstrap
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/exitprogram"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
 // The rungs of the ladder, in the order in which they are tried. The names
@@ -106,7 +109,7 @@ func (p *plan) script(rungs []string) string {
 	default:
 		script = p.shell(rungs)
 	}
-	return strings.ReplaceAll(p.common(rungs[0])+p.ifLoaderThere(script), "\n", "")
+	return p.common(rungs[0]) + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
 }
 
 // hashCommand is a shell command whose output begins with the hex SHA-256 of its
@@ -122,7 +125,7 @@ func hashCommand(f *Facts) string {
 	case f.has("shasum"):
 		return "PERL5OPT= PERL5LIB= PERLLIB= PERLIO= PERL_UNICODE=0 shasum -a 256" // a script for perl
 	case f.has("python3"):
-		return python + `"` + strings.TrimSpace(pythonClean) + `;import hashlib;print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"`
+		return python + `"` + strings.TrimSpace(stages.Python("clean.py")) + `;import hashlib;print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"`
 	}
 	return ""
 }
@@ -138,111 +141,19 @@ func quoteAll(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// What every plan begins with. say prints a line. bad ends a plan with the number of
-// places that have been used up and a reason; no tells of one place that did not do;
-// skip reads the image away, so that the loop finds the next plan behind it. Where no
-// program can be executed that reads many bytes at once, the shell ends: by bytes its own
-// read takes minutes of a processor for an image.
-const planCommon = `z=;unset -f echo head dd rm stat tail cat chmod kill;
-say(){ printf "\n%s %s\n" "$m" "$1"||echo "$m $1";};
-no(){ say "no $r $d: $1";};
-bad(){ say "fail $r $i $1";};
-skip(){ 
-o=$(head -c "$n" 2>&1 >/dev/null)&&return;
-case $? in 126|127)dd bs=1 count="$n" >/dev/null 2>&1&&return;esac;
-i=-1;bad "` + nothingRuns + `: ${o##*: }";
-exit 1;};
-`
+// planPart is a part of the second stage (see plan.sh in package stages), with words of
+// it filled in: pairs of a name and what is in its place.
+func planPart(part string, words ...string) string {
+	return filled(stages.Shell("plan.sh", part), append(words, "NOTHING", nothingRuns)...) + ";"
+}
 
-// The shell rungs: a file is created under a random name, opened as descriptor 8,
-// and its name removed, before the first byte is written. Everything later goes
-// through /proc/self/fd/8. Since bytes only come after the name has gone, a
-// connect that is cut at any point leaves nothing. rm is executed once before there is a
-// file, as a policy may forbid that.
-//
-// ksh93 and mksh close what exec has opened above 2 in all that they execute, but for
-// what is redirected at the command: hence 8<&8.
-//
-// next begins a place, unless it has been tried by a plan before, or z says that
-// no place will do. ok finds out whether an image would be executed, by a program in
-// descriptor 8 that only ends: exec of the image itself would take the shell with it, and
-// what is no program for this system some shells take for a script. Where that does
-// not run, a script tells whether it is the place or the system. put makes descriptor 8
-// in directory $d; ram says whether $d is in memory.
-const shellCommon = `next(){ r=$1;d=$2;i=$((i+1));[ ! "$z" ]&&[ $i -gt %d ];};
-ok(){ 
-(printf "%s" >/proc/self/fd/8) 2>/dev/null&&/proc/self/fd/8 >/dev/null 2>&1 8<&8&&return;
-e=$( (echo "#!/bin/sh">/proc/self/fd/8) 2>&1 )||{ no "${e##*: }";return 1;};
-e=$( /proc/self/fd/8 2>&1 8<&8 )||{ no "execution not allowed, ${e##*: }";return 1;};
-(printf "%s" >/proc/self/fd/8) 2>/dev/null||return 0;
-wrong;return 1;
-};
-put(){ 
-[ -d "$d" ]||{ no "no such directory";return 1;};
-for x in rm chmod;do command -v $x >/dev/null||{ no "$x not found";return 1;};done;
-t=$d/.mitosis-$m;
-e=$(rm -f "$t" 2>&1)||{ no "rm does not run, ${e##*: }";return 1;};
-e=$( (umask 77;set -C;:>"$t") 2>&1 )||{ no "${e##*: }";return 1;};
-e=$( (:<"$t") 2>&1 )||{ rm -f "$t";no "${e##*: }";return 1;};
-exec 8<"$t";
-e=$(rm -f "$t" 2>&1)||{ no "$t can not be removed, ${e##*: }";return 1;};
-e=$(chmod 700 /proc/self/fd/8 2>&1 8<&8)||{ no "chmod: ${e##*: }";return 1;};
-ok;
-};
-ram(){ 
-k=$(stat -f -c %%T "$d" 2>/dev/null)||k=$(while read -r a b c e;do [ "$b" = "$d" ]&&echo "$c";done </proc/mounts|tail -n 1);
-case $k in tmpfs|ramfs)return 0;esac;
-no "not in memory but on ${k:-an unknown file system}";return 1;};
-`
-
-// shellTmpfs mounts a tmpfs where only a helper process sees it, and reaches
-// into it through the helper's descriptor. The child itself so stays in the mount
-// namespace of the host: a repair that remounts something must do it there. The
-// tmpfs is gone with its last descriptor.
-//
-// mount's -n keeps it from noting the mount in a file under /run.
-//
-// The helper is a sleep that outlives its starter by a few seconds at most, if
-// everything else is killed in between.
-const shellTmpfs = `tmpfs(){ 
-for d in /mnt /media /srv /opt /tmp /run /var /usr;do [ -d "$d" ]&&break;done;
-e=$(unshare -m /bin/sh -c 'mount -n -t tmpfs -o mode=700 mitosis "$0"&&umask 77&&:>"$0/image"&&chmod 700 "$0/image"&&exec 8<"$0/image"&&rm "$0/image"&&{ exec sleep 5 >/dev/null 2>&1 8<&8 & echo "pid $!";}' "$d" 2>&1 </dev/null);
-case $e in "pid "*);;*)no "${e##*: }";return 1;esac;
-h=${e#pid };
-e=$( (: </proc/$h/fd/8) 2>&1 )||{ kill $h;no "${e##*: }";return 1;};
-exec 8</proc/$h/fd/8;kill $h;
-ok;
-};
-`
-
-// shellReceive takes the image from standard input into descriptor 8, checks it
-// and becomes it.
-//
-// head of busybox may read ahead. That harms nobody, since the parent is silent
-// between the image and the child's first word.
-const shellReceive = `receive(){ 
-e=$(head -c "$n"|{ unset ` + unpackVariables + `;%s 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;})||{ bad "$d: unpacking: ${e##*: }";return;};
-%s;
-say "at $r $d";
-cd "$w" 2>/dev/null;
-exec /proc/self/fd/8 %s 8<&8;
-};
-`
-
-// shellHash compares hashes. Where there is no program to hash with, or it does
-// not work, the image checks itself: this one executes bytes that may be harmed,
-// but at least doesn't hand the link to them.
-const shellHash = `e=%s;[ ${#e} -ge 64 ]||{ /proc/self/fd/8 mitosis:check=%s 8<&8&&e=%[2]s;};` +
-	`case $e in %[2]s*);;*)bad hash;return;;esac`
-
-// common sets the variables that planCommon uses.
+// common is what every plan begins with.
 func (p *plan) common(rung string) string {
-	script := fmt.Sprintf("r=%s;n=%d;i=0;", rung, p.size)
+	script := fmt.Sprintf("r=%s;n=%d;i=0;", rung, p.size) + planPart("common")
 	if !p.facts.has("head") {
-		// Slow, and there on every Unix: byte by byte nothing is read too far.
-		return script + planCommon + `head(){ dd bs=1 count="$2" 2>/dev/null;};`
+		script += planPart("head")
 	}
-	return script + planCommon
+	return script
 }
 
 // shell is the plan of rungs that the far side's shell carries out: a row of
@@ -254,17 +165,20 @@ func (p *plan) shell(rungs []string) string {
 	if hash != "" {
 		hash = "$(" + hash + " <&8 2>/dev/null)"
 	}
-	check := fmt.Sprintf(shellHash, hash, p.hash) + p.loadByShell()
+	verify := planPart("verify", "HASHED", hash, "CHECK", guard.CheckPrefix, "HASH", p.hash)
+	if p.loader != "" {
+		verify += planPart("load", "CHECK", guard.CheckPrefix, "HASH", p.hash, "NOLOADER", noLoader)
+	}
 	unpack := "cat"
 	if cmd := p.codec.command(); cmd != "" {
 		unpack = cmd
 	}
 	var b strings.Builder
-	b.WriteString(p.shellCommon(p.skip) + `wrong(){ skip;bad "` + wrongFormat + `";z=1;};`)
+	b.WriteString(p.places(p.skip) + `wrong(){ skip;bad "` + wrongFormat + `";z=1;};`)
 	if slices.Contains(rungs, RungTmpfs) {
-		b.WriteString(shellTmpfs)
+		b.WriteString(planPart("tmpfs"))
 	}
-	fmt.Fprintf(&b, shellReceive, unpack, check, quoteAll(p.args))
+	b.WriteString(planPart("receive", "VARIABLES", unpackVariables, "UNPACK", unpack, "VERIFY", strings.TrimSuffix(verify, ";"), "ARGS", quoteAll(p.args)))
 
 	b.WriteString("go(){ ")
 	for _, rung := range rungs {
@@ -277,10 +191,9 @@ func (p *plan) shell(rungs []string) string {
 	return b.String()
 }
 
-// shellCommon are the functions of [shellCommon], for places behind the first few.
-func (p *plan) shellCommon(skip int) string {
-	program := octal(exitprogram.For(p.goarch))
-	return fmt.Sprintf(shellCommon, skip, program, program)
+// places are the functions of plans that try places, of which the first few are skipped.
+func (p *plan) places(skip int) string {
+	return planPart("places", "SKIP", strconv.Itoa(skip), "PROGRAM", octal(exitprogram.For(p.goarch)))
 }
 
 // places are where a rung can be tried, as words of the far side's shell.

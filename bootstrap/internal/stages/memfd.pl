@@ -1,0 +1,113 @@
+# Receives an image into an anonymous file, checks it, and becomes it. It needs nothing
+# beyond perl-base of Debian, and contains no single quote. Its arguments: marker, image
+# bytes, system call number for 64 and for 32 bits, hash wanted, the command that unpacks
+# and may hash, the loop to return to, the working directory of the child, how many
+# variables of the environment were taken away and these as NAME=VALUE, and the child's
+# arguments.
+#
+# The command prints a line that begins with the hash, and a line that begins with ! for
+# each of its parts that has failed; the rest tells why, or is noise of a shell. Where it
+# can't hash, a library of perl does, or the image itself.
+
+# Descriptors above 2 stay open in what is executed.
+$^F=250;
+# No module is looked for in the working directory.
+@INC=grep{m{^/}}@INC;
+binmode STDIN;
+binmode STDOUT;
+($m,$n,$w,$v,$h,$u,$l,$q,$x,@a)=@ARGV;
+for(splice@a,0,$x){
+	my($i,$j)=split/=/,$_,2;
+	$ENV{$i}=$j
+}
+$SIG{PIPE}="IGNORE";
+
+# f reads the rest of the image away, says why this rung does not do, and returns to
+# the loop.
+sub f{
+	my$t="@_";
+	$t=~s/\s+/ /g;
+	while($n>0){
+		my$c=sysread(STDIN,my$b,$n<65536?$n:65536);
+		last if!$c;
+		$n-=$c
+	}
+	syswrite(STDOUT,"\n$m fail memfd-perl 0 $t\n");
+	$SIG{PIPE}="DEFAULT";
+	exec"/bin/sh","-c",$l,"sh",$q;
+	exit 1
+}
+
+# The anonymous file. Flag 16 is MFD_EXEC, which kernels from 6.3 on may demand and older
+# ones refuse as unknown.
+$k=length(pack("p",0))==8?$w+0:$v+0;
+$s="mitosis";
+$d=syscall($k,$s,16);
+$d=syscall($k,$s,0)if$d<0;
+f("memfd_create: $!")if$d<0;
+$e="/proc/self/fd/$d";
+$u=~s/FD/$e/g;
+
+# The command that unpacks, between two pipes.
+pipe(R,W)&&pipe(H,O)||f("pipe: $!");
+binmode$_ for*R,*W,*H,*O;
+defined($p=fork)||f("fork: $!");
+if(!$p){
+	close W;
+	close H;
+	open STDIN,"<&R";
+	open STDOUT,">&O";
+	open STDERR,">&O";
+	$SIG{PIPE}="DEFAULT";
+	exec"/bin/sh","-c",$u;
+	exit 127
+}
+close R;
+close O;
+
+# The image. What can't be written is still read, so that the loop finds the next plan.
+$x="";
+while($n>0){
+	$c=sysread(STDIN,$b,$n<65536?$n:65536);
+	exit 1 if!$c;
+	$n-=$c;
+	for($o=0;$x eq""&&$o<$c;$o+=$g){
+		$g=syswrite(W,$b,$c-$o,$o);
+		if(!defined$g){
+			$x="write: $!";
+			$g=0
+		}
+	}
+}
+close W;
+
+# What the command has said.
+$y=$r=$i="";
+while(<H>){
+	if(/^[0-9a-f]{64}\b/){
+		$y=$&
+	}else{
+		$i=1if s/^!//;
+		$r.=$_
+	}
+}
+waitpid$p,0;
+f("unpacking: $r")if$i;
+f($x)if$x ne"";
+
+# The hash.
+if($y eq""&&eval{require Digest::SHA}){
+	open(F,"<",$e)||f("open: $!");
+	$y=Digest::SHA->new(256)->addfile(*F)->hexdigest;
+	close F
+}
+if($y eq""){
+	$y=system({$e}"mitosis","mitosis:check=$h")?"":$h
+}
+f("hash")if$y ne$h;
+
+# @LOAD@
+$SIG{PIPE}="DEFAULT";
+chdir$q;
+exec{$e}"mitosis",@a;
+f("exec: $!")

@@ -1,0 +1,211 @@
+package stages
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// parts are the names of the parts of a file for sh.
+func parts(t *testing.T, file string) []string {
+	t.Helper()
+	source, err := files.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^#: (\w+)$`).FindAllStringSubmatch(string(source), -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+func sources(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := fs.Glob(files, pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("files %s: %v, %v", pattern, names, err)
+	}
+	return names
+}
+
+// check has a program read a script and returns what it prints.
+func check(t *testing.T, script string, argv ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	cmd.Stdin = strings.NewReader(script)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %v\n%s\nThe script is:\n%s", argv, err, out, script)
+	}
+	return string(out)
+}
+
+// The files, and what is sent of them, are programs to every shell that is there.
+func TestShellsTakeTheScripts(t *testing.T) {
+	shells := [][]string{{"sh"}, {"dash"}, {"bash"}, {"busybox", "sh"}, {"ksh93"}, {"mksh"}, {"yash"}, {"posh"}, {"zsh", "--emulate", "sh"}}
+	checked := 0
+	for _, shell := range shells {
+		if _, err := exec.LookPath(shell[0]); errors.Is(err, exec.ErrNotFound) {
+			continue
+		}
+		checked++
+		argv := append(shell[:len(shell):len(shell)], "-n")
+		for _, file := range sources(t, "*.sh") {
+			source, _ := files.ReadFile(file)
+			check(t, string(source), argv...)
+			for _, part := range parts(t, file) {
+				check(t, Shell(file, part)+"\n", argv...)
+				check(t, "if :;then "+Shell(file, part)+";fi\n", argv...) // as it stands in a plan
+			}
+		}
+	}
+	if checked < 3 {
+		t.Errorf("%d shells have checked the scripts, want at least sh, dash and bash", checked)
+	}
+}
+
+// A part means the same with and without what is taken out: bash prints what it has read
+// in a form of its own.
+func TestShellMeansTheSame(t *testing.T) {
+	for _, file := range sources(t, "*.sh") {
+		source, _ := files.ReadFile(file)
+		for _, part := range parts(t, file) {
+			form := func(script string) string {
+				return check(t, "f() {\n"+script+"\n}\ndeclare -f f\n", "bash")
+			}
+			if want, got := form(partOf(string(source), part)), form(Shell(file, part)); got != want || want == "" {
+				t.Errorf("%s in %s has become\n%s\nand was\n%s", part, file, got, want)
+			}
+		}
+	}
+}
+
+func TestPerlTakesTheProgram(t *testing.T) {
+	for _, file := range sources(t, "*.pl") {
+		source, _ := files.ReadFile(file)
+		line := strings.ReplaceAll(strings.ReplaceAll(Perl(file), "# @LOAD@\n", ""), "\n", "")
+		for _, program := range []string{string(source), line} {
+			check(t, program, "perl", "-c")
+		}
+		if strings.Contains(line, "'") {
+			t.Errorf("%s has a single quote, which would end the word that it is sent in", file)
+		}
+		// perl prints what it has read in a form of its own, where it has the module.
+		if exec.Command("perl", "-MO=Deparse", "-e", "1").Run() != nil {
+			continue
+		}
+		if want, got := check(t, string(source), "perl", "-MO=Deparse"), check(t, line, "perl", "-MO=Deparse"); got != want {
+			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
+		}
+	}
+}
+
+func TestPythonTakesTheProgram(t *testing.T) {
+	for _, file := range sources(t, "*.py") {
+		source, _ := files.ReadFile(file)
+		const print = "import ast,sys;print(ast.dump(ast.parse(sys.stdin.read())))"
+		if want, got := check(t, string(source), "python3", "-c", print), check(t, Python(file), "python3", "-c", print); got != want || want == "" {
+			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
+		}
+	}
+	for _, file := range []string{"memfd.py", "trial.py"} {
+		whole := Put(Python(file), "CREATE", Python("create.py"))
+		if file == "memfd.py" {
+			whole = Put(whole, "LOAD", Python("load.py"))
+		}
+		check(t, Python("clean.py")+whole, "python3", "-c", "import sys;compile(sys.stdin.read(),'stage','exec')")
+	}
+}
+
+// What is sent is no larger than it was when somebody last looked: every byte of the first
+// stage counts.
+func TestSizesAsSent(t *testing.T) {
+	sizes := map[string]int{}
+	for _, pattern := range []string{"*.sh", "*.pl", "*.py"} {
+		for _, file := range sources(t, pattern) {
+			switch path.Ext(file) {
+			case ".sh":
+				for _, part := range parts(t, file) {
+					sizes[file] += len(Shell(file, part)) + 1
+				}
+			case ".pl":
+				sizes[file] = len(Perl(file))
+			case ".py":
+				sizes[file] = len(Python(file))
+			}
+		}
+	}
+	want := map[string]int{
+		"clean.py": 56, "create.py": 369, "first.sh": 881, "load.pl": 58, "load.py": 96,
+		"memfd.pl": 1449, "memfd.py": 1743, "plan.sh": 2719, "trial.pl": 439, "trial.py": 529,
+	}
+	if fmt.Sprint(sizes) != fmt.Sprint(want) {
+		t.Errorf("the sizes are %#v, want %#v", sizes, want)
+	}
+}
+
+func TestMinifiedShell(t *testing.T) {
+	for _, test := range []struct{ source, want string }{
+		{"# a comment\n\n\ta  b\n", "a  b"},
+		{"a\nb\n", "a;b"},
+		{"a && b || c | d\n", "a&&b||c|d"},
+		{"a &&\n\tb\n", "a&&b"},
+		{"a & b\n", "a & b"},
+		{"a 2>&1 >&2\n", "a 2>&1 >&2"},
+		{"a 2>&1 | b\n", "a 2>&1|b"},
+		{"f() {\n\ta\n\tb\n}\nc\n", "f(){ a;b;};c"},
+		{"f() { a; b; }\n", "f(){ a;b;}"},
+		{"if a; then\n\tb\nelse\n\tc\nfi\n", "if a;then b;else c;fi"},
+		{"for x in a b; do\n\tc\ndone\n", "for x in a b;do c;done"},
+		{"case $x in\na|b)\n\tc\n\t;;\n*)\n\td\nesac\n", "case $x in a|b)c;;*)d;esac"},
+		{"x=$(a)\nb\n", "x=$(a);b"},
+		{"echo \"a && b ; # c\" 'd | e' f\\ \\;  g\n", "echo \"a && b ; # c\" 'd | e' f\\ \\;  g"},
+		{"echo \"it's\" && b\n", "echo \"it's\"&&b"},
+		{"echo 'a\\' && b\n", "echo 'a\\'&&b"},
+		{"(a; b) && c\n", "(a;b)&&c"},
+		{"dodo\nb\n", "dodo;b"},
+		{"", ""},
+	} {
+		if got := minifyShell(test.source); got != test.want {
+			t.Errorf("%q becomes %q, want %q", test.source, got, test.want)
+		}
+	}
+}
+
+func TestMinifiedPython(t *testing.T) {
+	const source = "# a\ndef f():\n    # b\n\n    if a:\n        b  # c\n# @PLACE@\n"
+	if got, want := minifyPython(source), "def f():\n if a:\n  b  # c\n# @PLACE@\n"; got != want {
+		t.Errorf("it becomes %q, want %q", got, want)
+	}
+	if got, want := Put("a\n# @PLACE@\nb\n", "PLACE", "c\n"), "a\nc\nb\n"; got != want {
+		t.Errorf("with a piece it becomes %q, want %q", got, want)
+	}
+}
+
+// A part or a place that is not there is a mistake of the caller's.
+func TestNamesMustBeThere(t *testing.T) {
+	for name, f := range map[string]func(){
+		"file":  func() { Perl("none.pl") },
+		"part":  func() { Shell("first.sh", "none") },
+		"place": func() { Put("a\n", "NONE", "b") },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a %s that is not there does not panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+	if !slices.Contains(parts(t, "first.sh"), "loop") {
+		t.Error("the first stage has no loop")
+	}
+}
