@@ -299,7 +299,7 @@ func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
 func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	codec := Raw
 	if !d.opts.Near {
-		codec = codecFor(facts)
+		codec = image.codec(facts, d.opts.Slow)
 	}
 	if d.opts.Slow {
 		if err := image.Improve(d.ctx, codec, d.opts.Packed); err != nil {

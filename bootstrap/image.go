@@ -1,19 +1,15 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"compress/gzip"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
@@ -35,7 +31,11 @@ type Image struct {
 	Loader string                 // the path of the dynamic loader that it needs, "" for a static executable
 	read   func() ([]byte, error) // the same bytes each time
 	whole  error                  // the reason why parts that no child needs are still in it; nil if they are not
-	packed []byte                 // its gzip form where that is at hand for good, or nil
+
+	// Fingerprint is that of the program, where it is known without executing it.
+	Fingerprint [32]byte
+	// ready are the forms that need no packing; nil for others.
+	ready [codecs]func() ([]byte, error)
 
 	fresh atomic.Pointer[[]byte] // the executable as it was read for the hash, until it is packed for the first time or a while has passed
 	forms [codecs]form
@@ -97,8 +97,12 @@ func OwnSource(_ context.Context, goos, goarch string) (*Image, error) {
 }
 
 // OpenImage is the executable in a file of fsys, without what no child needs, as
-// for [OwnImage]. Only its hash is read at once.
+// for [OwnImage]; only its hash is read at once. Where there are files that cmd/pack has made of
+// that name, it is the image in these.
 func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
+	if i, err := prepared(fsys, name, goos, goarch); i != nil || err != nil {
+		return i, err
+	}
 	return slimImage(goos, goarch, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
 }
 
@@ -130,26 +134,21 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 // UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
 // made it elsewhere. It is kept packed. packed must not change any more.
 func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
-	image, err := newImage(goos, goarch, func() ([]byte, error) {
-		r, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			return nil, err
-		}
-		data, err := io.ReadAll(io.LimitReader(r, maxImage+1))
-		if err == nil && len(data) > maxImage {
-			err = fmt.Errorf("above %d bytes", maxImage)
-		}
-		return data, err
-	})
+	form := func() ([]byte, error) { return packed, nil }
+	image, err := newImage(goos, goarch, func() ([]byte, error) { return gunzip(form) })
 	if err != nil {
 		return nil, err
 	}
 	if image.Hash != hash {
 		return nil, ErrImageHash
 	}
-	image.packed = packed
+	image.ready[Gzip] = form
 	return image, nil
 }
+
+// Whole is the reason for which parts that no child needs are still in the image, nil if
+// they are not.
+func (i *Image) Whole() error { return i.whole }
 
 // maxImage bounds what an image may unpack to, in bytes.
 const maxImage = 512 << 20
@@ -181,9 +180,11 @@ func (i *Image) Encoded(c Codec, kept *PackedImages) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.data == nil {
-		data, isBest := i.known(c, kept)
+		data, isBest, err := i.known(c, kept)
+		if err != nil {
+			return nil, err
+		}
 		if data == nil {
-			var err error
 			if data, err = i.encode(context.Background(), c, fast); err != nil {
 				return nil, err
 			}
@@ -195,12 +196,13 @@ func (i *Image) Encoded(c Codec, kept *PackedImages) ([]byte, error) {
 }
 
 // known is the image in a codec where it need not be packed.
-func (i *Image) known(c Codec, kept *PackedImages) (data []byte, isBest bool) {
-	if c == Gzip && i.packed != nil {
-		return i.packed, true
+func (i *Image) known(c Codec, kept *PackedImages) (data []byte, isBest bool, err error) {
+	if ready := i.ready[c]; ready != nil {
+		data, err = ready()
+		return data, true, err
 	}
 	data = kept.load(i, c)
-	return data, data != nil
+	return data, data != nil, nil
 }
 
 // useLocked lets the data go when it has not been used for encodedLife.
@@ -234,8 +236,7 @@ func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedImages) error 
 	if !wanted {
 		return nil
 	}
-	data, isBest := i.known(c, kept)
-	var err error
+	data, isBest, err := i.known(c, kept)
 	if !isBest {
 		if data, err = i.encode(ctx, c, best); err == nil && kept != nil {
 			err = kept.store(i, c, data)

@@ -100,17 +100,17 @@ func (l *Launch) prefetch() {
 	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Slow || l.opts.Probe || l.sought() != "" {
 		return
 	}
-	codec := Zstd
+	likely := &Facts{Tools: []string{Zstd.String()}}
 	for _, facts := range []*Facts{l.opts.Likely, l.opts.Known} {
 		if facts != nil {
-			codec = codecFor(facts)
+			likely = facts
 		}
 	}
 	l.packed.Do(func() {
 		l.packing.Go(func() {
 			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
 				// What fails here fails again where it is reported.
-				_, _ = image.Encoded(codec, l.opts.Packed)
+				_, _ = image.Encoded(image.codec(likely, false), l.opts.Packed)
 			}
 		})
 	})

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -18,14 +19,15 @@ const (
 	Raw Codec = iota
 	Gzip
 	Zstd
+	Xz // of images that were packed ahead of time
 	codecs
 )
 
 // String returns the name of the program that unpacks it, or "raw".
-func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd"}[c] }
+func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd", "xz"}[c] }
 
 // command unpacks standard input at the far side.
-func (c Codec) command() string { return [...]string{"", "gzip -dc", "zstd -dcq"}[c] }
+func (c Codec) command() string { return [...]string{"", "gzip -dc", "zstd -dcq", "xz -dcq"}[c] }
 
 // codecFor is the codec for what the far side can unpack. zstd is smaller than
 // gzip, and takes a fifth of the time to unpack.
@@ -89,6 +91,9 @@ func pack(ctx context.Context, c Codec, e effort, data []byte) ([]byte, error) {
 const zstdWindow = 8 << 20
 
 func newPacker(c Codec, e effort, w io.Writer) (io.WriteCloser, error) {
+	if c == Xz {
+		return nil, errors.New("no packer for it is built in")
+	}
 	if c == Gzip {
 		level := 6
 		if e == best {

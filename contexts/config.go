@@ -37,11 +37,13 @@ type Config struct {
 	// return soon. Where it is nil such texts are records of Log.
 	Notify func(ctx context.Context, n connect.Notice)
 
-	// Images are executables of this program for other systems, in files that
-	// are named by the Go names of operating system and architecture:
-	// "linux_arm64". They must be built from the same sources: the functions
-	// that they register are compared. Each is sent without what only
-	// debuggers need. See also NoBuild.
+	// Images are executables of this program, in files that are named by the Go
+	// names of operating system and architecture: "linux_arm64". They must
+	// register the same functions, which are compared. Each is sent without what only
+	// debuggers need. The command github.com/mitosis-go/mitosis/cmd/pack makes files of
+	// them that need no more work: "linux_arm64.zst" and others. An image for the
+	// system of the running program is sent in its place; without one it sends
+	// itself. See also NoBuild.
 	Images fs.FS
 	// Sources is a directory of the module that this program was built from,
 	// for building the images that Images has not. Default: the working

@@ -100,7 +100,7 @@ func (s *imageStore) get(ctx context.Context, sys system, fetch func() (*bootstr
 func (l *local) image(ctx context.Context, goos, goarch string) (*bootstrap.Image, error) {
 	sys := system{GOOS: goos, GOARCH: goarch}
 	if goos == runtime.GOOS && goarch == runtime.GOARCH {
-		return bootstrap.OwnImage()
+		return l.ownSystemImage(ctx, sys)
 	}
 	if !sys.known() {
 		return nil, fmt.Errorf("%w: %v, which this package does not know", ErrNoImage, sys)
@@ -126,11 +126,12 @@ func (l *local) otherImage(ctx context.Context, sys system, static bool) (*boots
 
 // supply finds or builds an image, in the master.
 func (l *local) supply(ctx context.Context, sys system) (*bootstrap.Image, error) {
-	if l.cfg.Images != nil {
-		image, err := bootstrap.OpenImage(l.cfg.Images, sys.file(), sys.GOOS, sys.GOARCH)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return image, err
-		}
+	image, err := l.offered(sys)
+	switch {
+	case errors.Is(err, errForeignImage):
+		l.log.Warn("the image in Config.Images is not used", "system", sys.String(), "reason", err)
+	case !errors.Is(err, fs.ErrNotExist):
+		return image, err
 	}
 	why := errors.New("building is forbidden by Config.NoBuild")
 	if !l.cfg.NoBuild {

@@ -15,7 +15,7 @@ func (l *local) staticImage(ctx context.Context, goos, goarch string) (*bootstra
 	if !sys.known() {
 		return nil, fmt.Errorf("%w: %v, which this package does not know", ErrNoImage, sys)
 	}
-	if bootstrap.OwnLoader() == "" && goos == runtime.GOOS && goarch == runtime.GOARCH {
+	if l.cfg.Images == nil && bootstrap.OwnLoader() == "" && goos == runtime.GOOS && goarch == runtime.GOARCH {
 		return bootstrap.OwnImage()
 	}
 	return l.otherImage(ctx, sys, true)

@@ -27,6 +27,10 @@ var initialized atomic.Bool
 func Init() {
 	freeze()
 	initialized.Store(true)
+	if len(os.Args) == 2 && os.Args[1] == bootstrap.FingerprintArg {
+		fmt.Printf("%x\n", table.fingerprint)
+		os.Exit(0)
+	}
 	if bootstrap.IsChild() {
 		bootstrap.Exit(serveChild())
 	}

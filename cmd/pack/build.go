@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// A builder makes the files of one package.
+type builder struct {
+	*options
+	temp        string // a directory of its own
+	out, errOut io.Writer
+}
+
+// build makes the executable for a system.
+func (b *builder) build(ctx context.Context, s system, path string) error {
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", path}
+	if b.tags != "" {
+		args = append(args, "-tags="+b.tags)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, b.pkg)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+s.goos, "GOARCH="+s.goarch)
+	if os.Getenv("GOARM") == "" {
+		cmd.Env = append(cmd.Env, "GOARM=6") // 7, the default, does not run on every processor that says arm
+	}
+	cmd.Stderr = b.errOut
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build %s: %w", b.pkg, err)
+	}
+	return nil
+}
+
+// fingerprint is that of the package's functions. It is the same on all systems, so the
+// package is built for this one, and asked.
+func (b *builder) fingerprint(ctx context.Context) (sum [32]byte, err error) {
+	path := filepath.Join(b.temp, "here.exe") // which Windows wants
+	if err := b.build(ctx, system{runtime.GOOS, runtime.GOARCH}, path); err != nil {
+		return sum, err
+	}
+	out, err := exec.CommandContext(ctx, path, bootstrap.FingerprintArg).Output()
+	digits, wrong := hex.DecodeString(strings.TrimSpace(string(out)))
+	if err == nil && len(digits) != len(sum) {
+		err = fmt.Errorf("it printed %.40q", out)
+	}
+	if err = errors.Join(err, wrong); err != nil {
+		return sum, fmt.Errorf("%s is no program that divides (contexts.Init must be the first statement of main), or does not run here: %w", b.pkg, err)
+	}
+	return [32]byte(digits), nil
+}
+
+// pack makes the files for a system. That which names the others comes last.
+func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) error {
+	path := filepath.Join(b.temp, s.file())
+	if err := b.build(ctx, s, path); err != nil {
+		return err
+	}
+	image, err := bootstrap.OpenImage(os.DirFS(b.temp), s.file(), s.goos, s.goarch)
+	if err != nil {
+		return err
+	}
+	if image.Loader != "" {
+		return fmt.Errorf("the executable needs %s", image.Loader)
+	}
+	if why := image.Whole(); why != nil {
+		fmt.Fprintf(b.errOut, "pack: %s is larger than it could be: %v\n", s.file(), why)
+	}
+	slim, err := image.Encoded(bootstrap.Raw, nil)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, slim, 0o644); err != nil {
+		return err
+	}
+	base := filepath.Join(b.dir, s.file())
+	for _, c := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd, bootstrap.Xz} {
+		_ = os.Remove(base + c.Suffix()) // it may be of another time
+	}
+	for _, c := range b.codecs {
+		data, err := b.smallest(ctx, image, c, path)
+		if errors.Is(err, exec.ErrNotFound) {
+			fmt.Fprintf(b.errOut, "pack: %v is not installed, %s%s is left out\n", c, s.file(), c.Suffix())
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(base+c.Suffix(), data, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("%v: %w", c, err)
+		}
+		fmt.Fprintf(b.out, "%s %d\n", base+c.Suffix(), len(data))
+	}
+	return os.WriteFile(base+".sum", []byte(image.Sum(fingerprint)), 0o644)
+}
+
+// A tool packs a file to standard output, and unpacks its standard input with another
+// command line.
+type tool struct{ pack, unpack []string }
+
+// tools are those that may do better than what is built in.
+func tools(c bootstrap.Codec, goarch string) []tool {
+	switch c {
+	case bootstrap.Gzip:
+		return []tool{{[]string{"zopfli", "-c"}, []string{"gzip", "-dc"}}}
+	case bootstrap.Zstd:
+		return []tool{{[]string{"zstd", "-q", "-c", "--ultra", "-22", "--single-thread", "--no-check"}, []string{"zstd", "-dcq"}}}
+	}
+	unpack := []string{"xz", "-dc"}
+	xz := []string{"xz", "-c", "--check=crc32"}
+	all := []tool{{append(xz[:len(xz):len(xz)], "--lzma2=preset=9e"), unpack}}
+	// Addresses of calls pack better when they are absolute.
+	filter := map[string]string{"amd64": "--x86", "386": "--x86", "arm": "--arm", "ppc64le": ""}[goarch]
+	if filter != "" {
+		all = append(all, tool{append(xz[:len(xz):len(xz)], filter, "--lzma2=preset=9e,lc=4,lp=0,pb=0"), unpack})
+	}
+	return all
+}
+
+// smallest packs an image in all ways that there are, and returns the smallest result
+// that unpacks to what it was. Errors match [exec.ErrNotFound] where there is no way.
+func (b *builder) smallest(ctx context.Context, image *bootstrap.Image, c bootstrap.Codec, path string) ([]byte, error) {
+	var smallest []byte
+	if c != bootstrap.Xz {
+		if err := image.Improve(ctx, c, nil); err != nil {
+			return nil, err
+		}
+		data, err := image.Encoded(c, nil)
+		if err != nil {
+			return nil, err
+		}
+		smallest = data
+	}
+	missing := error(nil)
+	for _, t := range tools(c, image.GOARCH) {
+		data, err := t.run(ctx, path)
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			missing = err
+		case err != nil:
+			return nil, err
+		case smallest == nil || len(data) < len(smallest):
+			smallest = data
+		}
+	}
+	if smallest == nil {
+		return nil, missing
+	}
+	return smallest, nil
+}
+
+func (t tool) run(ctx context.Context, path string) ([]byte, error) {
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := output(ctx, nil, append(t.pack[:len(t.pack):len(t.pack)], path))
+	if err != nil {
+		return nil, err
+	}
+	again, err := output(ctx, packed, t.unpack)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, whole) {
+		return nil, fmt.Errorf("%s does not unpack what %s has packed", t.unpack[0], t.pack[0])
+	}
+	return packed, nil
+}
+
+func output(ctx context.Context, in []byte, argv []string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin = bytes.NewReader(in)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", argv[0], err, bytes.TrimSpace(said.Bytes()))
+	}
+	return out, nil
+}

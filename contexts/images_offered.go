@@ -1,0 +1,46 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+)
+
+// errForeignImage reports an image that Config.Images has of another program, or of
+// other sources of this one.
+var errForeignImage = errors.New("it registers other functions than this program: build it anew from the same sources")
+
+// offered is the image that Config.Images has for a system. Errors match
+// [fs.ErrNotExist] where it has none.
+func (l *local) offered(sys system) (*bootstrap.Image, error) {
+	if l.cfg.Images == nil {
+		return nil, fs.ErrNotExist
+	}
+	image, err := bootstrap.OpenImage(l.cfg.Images, sys.file(), sys.GOOS, sys.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	if image.Fingerprint != [32]byte{} && image.Fingerprint != table.fingerprint {
+		return nil, errForeignImage
+	}
+	return image, nil
+}
+
+// ownSystemImage is the image for this context's own system: what Config.Images has, in
+// the master, or else the running executable.
+func (l *local) ownSystemImage(ctx context.Context, sys system) (*bootstrap.Image, error) {
+	if l.cfg.Images == nil {
+		return bootstrap.OwnImage()
+	}
+	image, err := l.images.get(ctx, sys, func() (*bootstrap.Image, error) { return l.offered(sys) })
+	switch {
+	case errors.Is(err, errForeignImage):
+		l.log.Warn("the image in Config.Images is not used", "system", sys.String(), "reason", err)
+	case errors.Is(err, fs.ErrNotExist):
+	default:
+		return image, err
+	}
+	return bootstrap.OwnImage()
+}
