@@ -17,7 +17,7 @@ import (
 // A sleeper is what a guard becomes while there is nothing to do: another
 // program in the same process, one page large, that waits for what a guard waits
 // for and then executes the guard again. A Go program that only waits has half a
-// dozen threads and more than a megabyte of its own; see docs/rationale.md.
+// dozen threads and more than a megabyte of its own; see docs/decisions/003-a-waiting-guard-is-no-go-program.md.
 //
 // This struct is the executable file, byte by byte: an ELF header, machine code,
 // and what that works on. The code is the function sleeping in sleep_linux_*.s,
