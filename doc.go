@@ -1,5 +1,5 @@
-// Package mitosis is the front door of the module: it documents where things are.
-// Programs import the packages below it.
+// Package mitosis is the front door of the module: it documents where things are, and
+// has the version. Programs import the packages below it.
 //
 // A Go program that uses mitosis starts copies of itself on other hosts, under other
 // accounts and in containers, over ssh, sudo and other tools. The copies are called

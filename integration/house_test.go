@@ -22,7 +22,7 @@ const module = "github.com/mitosis-go/mitosis/"
 // is below: what a program does not import, its copies do not carry, so package
 // contexts must not import those of its own that serve some programs only.
 var allowedImports = map[string][]string{
-	".": {}, // the module's root: documentation
+	".": {}, // the module's root: documentation and the version
 
 	"contexts/attach": {"core", "bootstrap", "contexts"},
 

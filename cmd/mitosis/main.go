@@ -90,6 +90,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/mitosis-go/mitosis"
 	"github.com/mitosis-go/mitosis/connect"
 	_ "github.com/mitosis-go/mitosis/connect/console" // hop paths may name one
 	"github.com/mitosis-go/mitosis/contexts"
@@ -151,11 +152,14 @@ func parseVersion(args []string) (job, error) {
 	}, nil
 }
 
+// version is that of the module, and behind it the one that the go command knows of
+// this build, if that is another one: it names the commit.
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" || info.Main.Version == mitosis.Version {
+		return mitosis.Version
 	}
-	return "(devel)"
+	return mitosis.Version + " (" + info.Main.Version + ")"
 }
 
 // session goes over the hops and has something done there, which returns the
