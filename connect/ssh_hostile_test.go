@@ -5,7 +5,6 @@ package connect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -458,15 +457,4 @@ func TestSSHKeepalive(t *testing.T) {
 		c.Close()
 		server.stop()
 	})
-}
-
-func ExampleSSH() {
-	web := SSH{
-		Host:      "10.0.0.5",
-		User:      "deploy",
-		ProxyJump: []SSH{{Host: "bastion.example", User: "ops"}},
-		HostKeys:  HostKeysAcceptNew,
-	}
-	fmt.Println(web.Label())
-	// Output: ssh:ops@bastion.example,deploy@10.0.0.5
 }
