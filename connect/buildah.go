@@ -23,6 +23,9 @@ func init() { Register[Buildah]("buildah") }
 // Label implements Method.
 func (b Buildah) Label() string { return "buildah:" + b.Container }
 
+// Traits implements Method.
+func (Buildah) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (b Buildah) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, b)

@@ -28,8 +28,8 @@ func init() { Register[Chroot]("chroot") }
 // Label implements Method.
 func (c Chroot) Label() string { return "chroot:" + c.Dir }
 
-// LocalUser implements LocalMethod.
-func (c Chroot) LocalUser() string { return c.User }
+// Traits implements Method.
+func (c Chroot) Traits() Traits { return Traits{Local: true, User: c.User} }
 
 // Open implements Method.
 func (c Chroot) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {

@@ -61,6 +61,9 @@ func (c Command) Label() string {
 	return "command"
 }
 
+// Traits implements Method.
+func (Command) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (c Command) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, c)

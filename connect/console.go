@@ -109,9 +109,9 @@ func (c Console) Label() string {
 
 func (c Console) baud() int { return cmp.Or(c.Baud, defaultBaud) }
 
-// ImageTime implements SlowMethod.
-func (c Console) ImageTime() time.Duration {
-	return time.Duration(imageRoom*bitsPerByte/max(c.baud(), 1)) * time.Second
+// Traits implements Method.
+func (c Console) Traits() Traits {
+	return Traits{ImageTime: time.Duration(imageRoom*bitsPerByte/max(c.baud(), 1)) * time.Second}
 }
 
 // DryRun implements DryRunner: no program is run here.

@@ -25,10 +25,12 @@ type Doas struct {
 func init() { Register[Doas]("doas") }
 
 // Label implements Method.
-func (d Doas) Label() string { return "doas:" + d.LocalUser() }
+func (d Doas) Label() string { return "doas:" + d.user() }
 
-// LocalUser implements LocalMethod.
-func (d Doas) LocalUser() string { return cmp.Or(d.User, "root") }
+// Traits implements Method.
+func (d Doas) Traits() Traits { return Traits{Local: true, User: d.user()} }
+
+func (d Doas) user() string { return cmp.Or(d.User, "root") }
 
 // Open implements Method.
 func (d Doas) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
@@ -36,12 +38,12 @@ func (d Doas) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 }
 
 func (d Doas) plan(e *Env, _ string) (*tool, error) {
-	if err := checkUser(d.LocalUser()); err != nil {
+	if err := checkUser(d.user()); err != nil {
 		return nil, err
 	}
 	return &tool{
 		program: programOr(d.Path, "doas"), name: "doas",
-		args:    append([]string{"-u", d.LocalUser(), "--"}, e.Argv...),
+		args:    append([]string{"-u", d.user(), "--"}, e.Argv...),
 		script:  script{recognise: doasPrompt, password: d.Password, repeats: repeatsNever},
 		tells:   true,
 		explain: explainDoas,

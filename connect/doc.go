@@ -68,6 +68,8 @@
 //
 //	func (p Proot) Label() string { return "proot:" + p.Dir }
 //
+//	func (p Proot) Traits() connect.Traits { return connect.Traits{Local: true} }
+//
 //	func (p Proot) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
 //		return connect.Command{Name: p.Label(), Argv: []string{"proot", "-r", p.Dir}}.Open(ctx, e)
 //	}

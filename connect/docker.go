@@ -32,6 +32,9 @@ func init() { Register[Docker]("docker") }
 // Label implements Method.
 func (d Docker) Label() string { return d.engine().label("docker") }
 
+// Traits implements Method.
+func (Docker) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (d Docker) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, d)

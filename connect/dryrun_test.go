@@ -14,7 +14,8 @@ import (
 // tellsItself is a method of somebody's own.
 type tellsItself struct{ argv []string }
 
-func (tellsItself) Label() string { return "own" }
+func (tellsItself) Label() string  { return "own" }
+func (tellsItself) Traits() Traits { return Traits{} }
 func (tellsItself) Open(context.Context, *Env) (bootstrap.Carrier, error) {
 	return nil, errors.New("not to be opened")
 }

@@ -22,6 +22,9 @@ func init() { Register[Incus]("incus") }
 // Label implements Method.
 func (i Incus) Label() string { return "incus:" + i.Instance }
 
+// Traits implements Method.
+func (Incus) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (i Incus) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, i)

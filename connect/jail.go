@@ -21,6 +21,9 @@ func init() { Register[Jail]("jail") }
 // Label implements Method.
 func (j Jail) Label() string { return "jail:" + j.Jail }
 
+// Traits implements Method.
+func (Jail) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (j Jail) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, j)

@@ -36,6 +36,9 @@ func (k Kubectl) Label() string {
 	return label
 }
 
+// Traits implements Method.
+func (Kubectl) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (k Kubectl) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, k)

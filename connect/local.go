@@ -15,8 +15,8 @@ func init() { Register[Local]("local") }
 // Label implements Method.
 func (Local) Label() string { return "local" }
 
-// LocalUser implements LocalMethod.
-func (Local) LocalUser() string { return "" }
+// Traits implements Method.
+func (Local) Traits() Traits { return Traits{Local: true} }
 
 // Open implements Method.
 func (m Local) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {

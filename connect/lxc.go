@@ -25,6 +25,9 @@ func init() { Register[LXC]("lxc") }
 // Label implements Method.
 func (l LXC) Label() string { return "lxc:" + l.Container }
 
+// Traits implements Method.
+func (LXC) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (l LXC) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, l)

@@ -24,6 +24,9 @@ func init() { Register[LXD]("lxd") }
 // Label implements Method.
 func (l LXD) Label() string { return "lxd:" + l.Instance }
 
+// Traits implements Method.
+func (LXD) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (l LXD) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, l)

@@ -26,6 +26,9 @@ func init() { Register[Machinectl]("machinectl") }
 // Label implements Method.
 func (m Machinectl) Label() string { return "machinectl:" + m.Machine }
 
+// Traits implements Method.
+func (Machinectl) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (m Machinectl) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, m)

@@ -21,6 +21,9 @@ type Method interface {
 	// "ssh:deploy@web1:2222" or "sudo:root". It holds no secret.
 	Label() string
 
+	// Traits are what the caller has to know before Open.
+	Traits() Traits
+
 	// Open starts the tool and returns the pipe as soon as bytes may flow,
 	// which can be before the tool has asked its questions: prompts are
 	// answered behind the caller's back, and a dialogue that failed shows as
@@ -30,36 +33,26 @@ type Method interface {
 	Open(ctx context.Context, e *Env) (bootstrap.Carrier, error)
 }
 
-// A LocalMethod stays on the machine that connects. Where the other user may
-// read our executable in /proc, the child is started from it and no image has
-// to be sent; otherwise it is sent as it is, not packed.
-type LocalMethod interface {
-	Method
+// Traits are facts about a method that decide how an image is sent through its
+// pipe. The zero value is right for any method, if not the fastest.
+type Traits struct {
+	// Local: the child runs on the machine that connects, as User; "" is our own.
+	// Where that user may read our executable in /proc, the child is started from it
+	// and no image has to be sent; otherwise it is sent as it is, not packed.
+	Local bool
+	User  string
 
-	// LocalUser names the user that the child will run as; "" is our own.
-	LocalUser() string
-}
+	// Remote: the hop goes through the server of another host, such as sshd. Its
+	// pipe can be written to as soon as Open has returned, with megabytes: the bytes
+	// wait, whole and in order, until the far side reads them, whatever the tool has
+	// to ask before. With Early its Open returns without waiting for an answer to the
+	// command, which saves a round trip. And an image is sent no faster than a far
+	// side unpacks it, because servers take longer for it otherwise.
+	Remote bool
 
-// A RemoteMethod is a hop through the server of another host, such as sshd. Its
-// pipe can be written to as soon as Open has returned, with megabytes: what is
-// written waits, whole and in order, until the far side reads it, whatever the
-// tool has to ask before. With Env.Early its Open returns without waiting for an
-// answer to the command, which saves a round trip. And an image is sent no faster
-// than a far side unpacks it, because servers take longer for it otherwise.
-type RemoteMethod interface {
-	Method
-
-	// Remote does nothing; it tells such a method from others.
-	Remote()
-}
-
-// A SlowMethod goes over a line on which an image takes minutes. Where a connect
-// has no deadline, it gets that much more than any other.
-type SlowMethod interface {
-	Method
-
-	// ImageTime is how long an image takes at most.
-	ImageTime() time.Duration
+	// ImageTime is how long an image takes at most, for a line on which that is
+	// minutes; 0 for any other. Where a connect has no deadline, it gets that much more.
+	ImageTime time.Duration
 }
 
 // Env is what a Method finds when it is opened.
@@ -92,7 +85,7 @@ type Env struct {
 	// paces handshakes may be given back. It is closed on failure too.
 	Ready <-chan struct{}
 	// Early says that bytes will be written to the pipe before the far side has
-	// spoken; see [RemoteMethod].
+	// spoken; see [Traits].
 	Early bool
 	// Phase is told how far the opening has come, in a few words. It does not
 	// block. nil: nobody wants to know.

@@ -60,6 +60,9 @@ func (n Nsenter) Label() string {
 	return "nsenter:" + leaderOf[n.Runtime].runtime + ":" + n.Container
 }
 
+// Traits implements Method.
+func (Nsenter) Traits() Traits { return Traits{} }
+
 // Open implements Method. ctx bounds the question for the container's first
 // process.
 func (n Nsenter) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {

@@ -72,9 +72,9 @@ func (o OpenSSH) Label() string {
 	return label + SSH{Host: o.Host, User: o.User, Port: o.Port}.destination()
 }
 
-// Remote implements [RemoteMethod]: ssh asks on its terminal, and reads the pipe
-// when it has a session.
-func (OpenSSH) Remote() {}
+// Traits implements Method: ssh asks on its terminal, and reads the pipe when it has
+// a session.
+func (OpenSSH) Traits() Traits { return Traits{Remote: true} }
 
 // Open implements Method. It waits where too many handshakes with the host are
 // under way already.

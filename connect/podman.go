@@ -30,6 +30,9 @@ func init() { Register[Podman]("podman") }
 // Label implements Method.
 func (p Podman) Label() string { return p.engine().label("podman") }
 
+// Traits implements Method.
+func (Podman) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (p Podman) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, p)

@@ -150,8 +150,8 @@ func (s SSH) destination() string {
 	return b.String()
 }
 
-// Remote implements [RemoteMethod].
-func (SSH) Remote() {}
+// Traits implements Method.
+func (SSH) Traits() Traits { return Traits{Remote: true} }
 
 // Open connects, authenticates and starts e.Line by the login shell. All of that
 // is bounded by ctx, and has been undone when Open returns an error. With e.Early

@@ -36,10 +36,12 @@ type Su struct {
 func init() { Register[Su]("su") }
 
 // Label implements Method.
-func (s Su) Label() string { return "su:" + s.LocalUser() }
+func (s Su) Label() string { return "su:" + s.user() }
 
-// LocalUser implements LocalMethod.
-func (s Su) LocalUser() string { return cmp.Or(s.User, "root") }
+// Traits implements Method.
+func (s Su) Traits() Traits { return Traits{Local: true, User: s.user()} }
+
+func (s Su) user() string { return cmp.Or(s.User, "root") }
 
 // Open implements Method.
 func (s Su) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
@@ -47,7 +49,7 @@ func (s Su) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 }
 
 func (s Su) plan(e *Env, _ string) (*tool, error) {
-	if err := checkUser(s.LocalUser()); err != nil {
+	if err := checkUser(s.user()); err != nil {
 		return nil, err
 	}
 	var args []string
@@ -71,7 +73,7 @@ func (s Su) plan(e *Env, _ string) (*tool, error) {
 		program: programOr(s.Path, "su"), name: "su", terminal: TerminalStdio, onSocket: onSocket,
 		// Behind the user -c is su's own in some, and handed to the shell by
 		// others, among them those in which it means a login class in front.
-		args:    append(args, s.LocalUser(), "-c", line),
+		args:    append(args, s.user(), "-c", line),
 		script:  script{recognise: suPrompt, password: s.Password, repeats: repeatsNever},
 		tells:   true,
 		explain: explainSu,

@@ -24,7 +24,7 @@ func (s Su) shellCloses() bool {
 		shell = os.Getenv("SHELL")
 	}
 	if shell == "" {
-		shell = loginShell(s.LocalUser())
+		shell = loginShell(s.user())
 	}
 	// A link to tcsh may have any name.
 	names := []string{path.Base(shell)}

@@ -47,8 +47,8 @@ func init() { Register[Sudo]("sudo") }
 // Label implements Method.
 func (s Sudo) Label() string { return "sudo:" + s.user() }
 
-// LocalUser implements LocalMethod.
-func (s Sudo) LocalUser() string { return s.user() }
+// Traits implements Method.
+func (s Sudo) Traits() Traits { return Traits{Local: true, User: s.user()} }
 
 func (s Sudo) user() string {
 	if s.User == "" {

@@ -23,6 +23,9 @@ func init() { Register[Unshare]("unshare") }
 // Label implements Method.
 func (Unshare) Label() string { return "unshare" }
 
+// Traits implements Method.
+func (Unshare) Traits() Traits { return Traits{} }
+
 // Open implements Method.
 func (u Unshare) Open(ctx context.Context, e *Env) (bootstrap.Carrier, error) {
 	return openTool(ctx, e, u)

@@ -153,16 +153,13 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Static: l.staticImage, Cache: l.cfg.Cache, Probe: probe,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
-	if lm, ok := m.(connect.LocalMethod); ok {
-		options.Same, options.Near = sameHostReadable(lm.LocalUser()), true
-	}
-	_, remote := m.(connect.RemoteMethod)
-	options.Pace = remote
-	_, options.Slow = m.(connect.SlowMethod)
+	traits := m.Traits()
+	options.Near, options.Pace, options.Slow = traits.Local, traits.Remote, traits.ImageTime > 0
+	options.Same = traits.Local && sameHostReadable(traits.User)
 	options.Likely, options.Packed = l.farSides.likely(), l.packed
 	if known := l.farSides.get(m.Label()); known != nil && !probe {
 		options.Known = &known.facts
-		if remote {
+		if traits.Remote {
 			options.Early = known.rung
 		}
 	}

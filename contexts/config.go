@@ -62,7 +62,7 @@ type Config struct {
 
 	// ConnectTimeout bounds how long nothing may move in a Connect whose ctx has no
 	// deadline: no phase ends, and nothing of the image is taken on the way. On a line
-	// that is slow (connect.SlowMethod) the time of an image comes on top. Default: 2
+	// that is slow (connect.Traits) the time of an image comes on top. Default: 2
 	// minutes.
 	ConnectTimeout time.Duration
 	// CloseTimeout bounds the orderly part of Close; what has not ended by

@@ -146,8 +146,8 @@ type floodProcess struct {
 
 func (p floodProcess) Label() string { return "evil" }
 
-// LocalUser keeps the parent from packing an image for it, which takes memory.
-func (p floodProcess) LocalUser() string { return "" }
+// Traits keep the parent from packing an image for it, which takes memory.
+func (p floodProcess) Traits() connect.Traits { return connect.Traits{Local: true} }
 
 func (p floodProcess) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
 	_, marker, _ := strings.Cut(e.ExecArgv[1], "=")

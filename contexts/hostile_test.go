@@ -33,7 +33,8 @@ type hostileCarrier struct{ net.Conn }
 
 func (hostileCarrier) Cause(context.Context) error { return nil }
 
-func (h *hostile) Label() string { return "hostile" }
+func (h *hostile) Label() string          { return "hostile" }
+func (h *hostile) Traits() connect.Traits { return connect.Traits{} }
 
 func (h *hostile) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
 	near, far := socketPair()

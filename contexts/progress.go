@@ -94,10 +94,7 @@ func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (contex
 	}
 	limit := b.Silence
 	if _, ok := ctx.Deadline(); !ok && limit <= 0 {
-		limit = l.cfg.ConnectTimeout
-		if slow, ok := m.(connect.SlowMethod); ok {
-			limit += slow.ImageTime()
-		}
+		limit = l.cfg.ConnectTimeout + m.Traits().ImageTime
 	}
 	return withProgress(ctx, limit)
 }
@@ -143,7 +140,7 @@ func (p *progress) awaitLocked() {
 func (p *progress) here(log *slog.Logger, m connect.Method) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, p.near = m.(connect.LocalMethod)
+	p.near = m.Traits().Local
 	p.log = log
 }
 

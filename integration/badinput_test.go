@@ -281,7 +281,8 @@ func TestChangedImage(t *testing.T) {
 // also of one that is sent again for the next directory.
 type flipping struct{}
 
-func (flipping) Label() string { return "flipping" }
+func (flipping) Label() string          { return "flipping" }
+func (flipping) Traits() connect.Traits { return connect.Traits{} }
 
 func (flipping) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
 	c, err := connect.Command{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)

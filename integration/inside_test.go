@@ -23,7 +23,8 @@ type inside struct {
 	user string // "" is root
 }
 
-func (i inside) Label() string { return "lab:" + i.host.Name() }
+func (i inside) Label() string        { return "lab:" + i.host.Name() }
+func (inside) Traits() connect.Traits { return connect.Traits{} }
 
 func (i inside) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
 	user := i.user
