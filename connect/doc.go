@@ -18,11 +18,11 @@
 // SSH speaks the protocol itself, and Console uses a line; all others run a program, whose command line
 // [DryRun] shows:
 //
-//   - on this host: [Local], [Sudo], [Su], [Doas], [Chroot], [Unshare], [Nsenter]
-//   - in containers: [Docker], [Podman], [Buildah], [Kubectl], [LXC], [LXD], [Incus],
-//     [Jail], [Machinectl]
-//   - on other hosts: [SSH], [OpenSSH], and [Console] where there is no network
-//   - anything that relays: [Command]
+//   - on this host: [local.Child], [become.Sudo], [become.Su], [become.Doas], [container.Chroot], [container.Unshare], [container.Nsenter]
+//   - in containers: [container.Docker], [container.Podman], [container.Buildah], [container.Kubectl], [container.LXC], [container.LXD], [container.Incus],
+//     [container.Jail], [container.Machinectl]
+//   - on other hosts: [ssh.Login], [openssh.Login], and [console.Login] where there is no network
+//   - anything that relays: [local.Command]
 //
 // # Programs that ask
 //
@@ -38,7 +38,7 @@
 // echo is off. The same prompt again means that the answer was wrong, except where it
 // is known to be another question. A line that nobody knows and that stands still is
 // put to a person as it stands, and never answered with a password that is at hand. What
-// the program tells and does not ask goes to Env.Notify. When the far side has
+// the program tells and does not ask goes to OpenRequest.Notify. When the far side has
 // spoken, nothing is answered any more.
 //
 // # Life
@@ -57,7 +57,7 @@
 //
 // # A method of one's own
 //
-// Most take a few lines around [Command]. This one continues inside a directory
+// Most take a few lines around [local.Command]. This one continues inside a directory
 // tree without any privilege, by proot(1):
 //
 //	type Proot struct {

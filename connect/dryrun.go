@@ -10,7 +10,7 @@ import (
 // that will be made, process numbers.
 const Elided = "..."
 
-// A DryRunner is a method of one's own that can tell what it would run.
+// A DryRunner is a method that can tell what it would run.
 type DryRunner interface {
 	Method
 
@@ -24,21 +24,10 @@ type DryRunner interface {
 // into an argument. It is that of a hop for which nobody can be asked.
 //
 // Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
-// methods that run no program, [SSH] and [Console].
+// methods that run no program, [ssh.Login] and [console.Login].
 func DryRun(m Method) ([]string, error) {
 	if d, ok := m.(DryRunner); ok {
 		return d.DryRun()
 	}
-	tm, ok := m.(toolMethod)
-	if !ok {
-		return nil, &Error{Hop: m.Label(), Err: fmt.Errorf("%w: it runs no program, or does not tell", errors.ErrUnsupported)}
-	}
-	t, err := tm.plan(&Env{
-		Line: "exec /bin/sh -c '" + Elided + "'", Argv: []string{"/bin/sh", "-c", Elided},
-		Exec: "/proc/self/exe", ExecArgv: []string{"/proc/self/exe"},
-	}, Elided)
-	if err != nil {
-		return nil, &Error{Hop: m.Label(), Err: err}
-	}
-	return append([]string{t.program}, t.args...), nil
+	return nil, &Error{Hop: m.Label(), Err: fmt.Errorf("%w: it runs no program, or does not tell", errors.ErrUnsupported)}
 }

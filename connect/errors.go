@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -26,7 +27,7 @@ var (
 	ErrNoHost = errors.New("no such host")
 	// ErrResolver: nobody could be asked what the name stands for, so that there
 	// may be such a host.
-	ErrResolver = kindOf(ErrNoHost, "the name can't be resolved at the moment")
+	ErrResolver = KindOf(ErrNoHost, "the name can't be resolved at the moment")
 	// ErrPassword: a password or passphrase was wrong.
 	ErrPassword = errors.New("incorrect password")
 	// ErrPasswordRequired: one is asked for, or something else such as a code, none
@@ -39,15 +40,18 @@ var (
 	// The next two are kinds of it.
 	ErrHostKey = errors.New("host key verification failed")
 	// ErrHostKeyUnknown: nothing is known of the host.
-	ErrHostKeyUnknown = kindOf(ErrHostKey, "host key is not known")
+	ErrHostKeyUnknown = KindOf(ErrHostKey, "host key is not known")
 	// ErrHostKeyChanged: another key is known of the host. Somebody may be in between.
-	ErrHostKeyChanged = kindOf(ErrHostKey, "host key has changed")
-	// ErrNoRuntime: for methods that enter containers, roots and namespaces: there is
+	ErrHostKeyChanged = KindOf(ErrHostKey, "host key has changed")
+	// ErrNoContainer: for methods that enter containers, roots and namespaces: there is
 	// none of that name, it does not run, or what runs it is missing.
-	ErrNoRuntime = errors.New("the container runtime or its container is not there")
+	ErrNoContainer = errors.New("the container runtime or its container is not there")
 	// ErrBadName: a name of a host, user or the like that no such thing has, or that a
 	// tool would take for an option.
 	ErrBadName = errors.New("not a valid name")
+	// ErrNoMethod: the program does not have the method, here or where the hop is made.
+	// The error says which package to import, where that is known.
+	ErrNoMethod = errors.New("no method")
 )
 
 // subclass is a kind of another class.
@@ -56,7 +60,8 @@ type subclass struct {
 	text string
 }
 
-func kindOf(class error, text string) error { return &subclass{class, text} }
+// KindOf makes a class that is a kind of another: errors.Is finds both.
+func KindOf(class error, text string) error { return &subclass{class, text} }
 
 func (c *subclass) Error() string        { return c.text }
 func (c *subclass) Is(target error) bool { return errors.Is(c.of, target) }
@@ -66,8 +71,9 @@ func init() {
 	for code, err := range map[uint64]error{
 		100: ErrStart, 101: ErrEOF, 102: ErrTimeout, 103: ErrRefused, 104: ErrPassword,
 		105: ErrPasswordRequired, 106: ErrPermission, 107: ErrHostKey, 108: ErrHostKeyUnknown,
-		109: ErrHostKeyChanged, 110: ErrNoRuntime, 111: ErrBadName,
+		109: ErrHostKeyChanged, 110: ErrNoContainer, 111: ErrBadName,
 		112: ErrUnreachable, 113: ErrNoHost, 114: ErrResolver,
+		115: ErrNoMethod,
 	} {
 		core.RegisterSentinel(code, err)
 	}
@@ -86,7 +92,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var parts []string
 	if e.Hop != "" {
-		parts = append(parts, showName(e.Hop))
+		parts = append(parts, printable.Name(e.Hop))
 	}
 	if e.Phase != "" {
 		parts = append(parts, e.Phase)

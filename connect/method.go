@@ -30,7 +30,7 @@ type Method interface {
 	// the end of the pipe with the reason in Cause.
 	//
 	// ctx bounds the opening only. What Open started lives until Close.
-	Open(ctx context.Context, e *Env) (bootstrap.Carrier, error)
+	Open(ctx context.Context, e *OpenRequest) (bootstrap.Carrier, error)
 }
 
 // Traits are facts about a method that decide how an image is sent through its
@@ -55,8 +55,8 @@ type Traits struct {
 	ImageTime time.Duration
 }
 
-// Env is what a Method finds when it is opened.
-type Env struct {
+// OpenRequest is what a Method finds when it is opened.
+type OpenRequest struct {
 	// Line is the first stage as one command line of at most 1 KiB that
 	// every common login shell passes on unharmed.
 	Line string
@@ -136,3 +136,14 @@ type ThroughMethod interface {
 	// travel: the context that is to make the hop gets it anew.
 	WithThrough(d Dialer) Method
 }
+
+// A Dialer opens connections on behalf of a hop. A net.Dialer is one, and so is
+// a node of the tree: then the connection leaves from that node's host,
+// while keys, passwords and plain text stay here.
+type Dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// PhaseDial is what OpenRequest.Phase is told while a network connection is opened: until then
+// nobody has answered.
+const PhaseDial = "dial"

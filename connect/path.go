@@ -3,12 +3,11 @@ package connect
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
 // syntaxes knows the methods by the names that elements of hop paths begin
@@ -55,10 +54,11 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 //	console:[USER@]DEVICE[:BAUD]   console:[USER@]tcp:HOST:PORT
 //
 // A DEVICE is ttyS0, /dev/ttyS0, or any other path in brackets, within which slashes
-// and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock]. A program
-// knows them if it imports package connect/console.
+// and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock].
 //
-// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop.
+// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop. A
+// program knows the methods of the packages that it imports; package connect/all
+// imports them all.
 //
 // A slash and a comma between hosts are not the same. In
 //
@@ -73,13 +73,13 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // known_hosts are those of where the hop starts, and bastion sees ciphertext. There may
 // be several jump hosts, each as [USER@]HOST[:PORT].
 //
-// The error matches [ErrBadName].
+// The error matches [ErrBadName], or [ErrNoMethod] where a package is to be imported.
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
 	for _, element := range splitPath(path) {
 		m, err := parseElement(element)
 		if err != nil {
-			return nil, fmt.Errorf("hop %q: %w", showName(element), err)
+			return nil, fmt.Errorf("hop %q: %w", printable.Name(element), err)
 		}
 		hops = append(hops, m)
 	}
@@ -124,7 +124,14 @@ func parseElement(element string) (Method, error) {
 		}
 		return parse(arg)
 	}
-	m, err := ssh(element)
+	if err := notImported(name); err != nil {
+		return nil, err
+	}
+	var m Method
+	err := notImported("ssh")
+	if ssh != nil {
+		m, err = ssh(element)
+	}
 	if err != nil && hasArg && !strings.Contains(name, "@") {
 		err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
 	}
@@ -139,51 +146,4 @@ func withoutBrackets(arg string) string {
 	}
 	_, after, _ := strings.Cut(rest, "]")
 	return before + after
-}
-
-// parseJumped takes a list of hosts apart, of which all but the last are jump hosts.
-func parseJumped(list string) (jumps []SSH, to SSH, err error) {
-	for _, host := range strings.Split(list, ",") {
-		jumps = append(jumps, to)
-		user, name, port, err := parseAddress(host)
-		if err != nil {
-			return nil, SSH{}, err
-		}
-		to = SSH{Host: name, User: user, Port: port}
-	}
-	if jumps = jumps[1:]; len(jumps) == 0 {
-		jumps = nil
-	}
-	return jumps, to, nil
-}
-
-// parseAddress takes [USER@]HOST[:PORT] apart. An IPv6 address with a port is in
-// brackets; one without may be.
-func parseAddress(s string) (user, host string, port int, err error) {
-	host = s
-	if at := strings.LastIndexByte(s, '@'); at >= 0 {
-		user, host = s[:at], s[at+1:]
-		if err := checkUser(user); err != nil {
-			return "", "", 0, err
-		}
-	}
-	// An address without brackets has more than one colon, and no port.
-	bracketed := strings.HasPrefix(host, "[")
-	if bare, ok := strings.CutSuffix(host, "]"); ok && bracketed {
-		host = bare[1:]
-	} else if bracketed || strings.Count(host, ":") == 1 {
-		var text string
-		if host, text, err = net.SplitHostPort(host); err != nil {
-			return "", "", 0, fmt.Errorf("%w: %w", ErrBadName, err)
-		}
-		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
-			return "", "", 0, fmt.Errorf("%w: %q is not a port", ErrBadName, showName(text))
-		}
-	}
-	if err = checkHost(host); err == nil && strings.Contains(host, ":") {
-		if _, err = netip.ParseAddr(host); err != nil {
-			err = fmt.Errorf("%w: %q is no address", ErrBadName, showName(host))
-		}
-	}
-	return user, host, port, err
 }

@@ -77,8 +77,11 @@ func Decode(b []byte) (Method, error) {
 	registry.mu.RLock()
 	decode := registry.byName[w.Name]
 	registry.mu.RUnlock()
+	if err := notImported(w.Name); err != nil {
+		return nil, err
+	}
 	if decode == nil {
-		return nil, fmt.Errorf("no method %q is registered", w.Name)
+		return nil, fmt.Errorf("%w %q is registered", ErrNoMethod, w.Name)
 	}
 	return decode(w.Value)
 }

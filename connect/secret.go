@@ -20,7 +20,3 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue returns asterisks.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// reveal returns the secret itself. Its callers are the places where secrets
-// are typed or signed with.
-func (s Secret) reveal() string { return string(s) }

@@ -5,14 +5,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
 // The contexts below a host count, wherever they are and whoever makes them.
 func TestHostHasABudgetOfContexts(t *testing.T) {
 	self := start(t, nil)
-	h := self.Host(connect.Local{}, &contexts.HostConfig{MaxContexts: 3})
+	h := self.Host(local.Child{}, &contexts.HostConfig{MaxContexts: 3})
 	root := must(h.Connect(t.Context()))
 	a := child(t, root)
 	b := child(t, a)
@@ -23,7 +23,7 @@ func TestHostHasABudgetOfContexts(t *testing.T) {
 	)
 	for i, from := range []*contexts.Node{root, a, b, root, a, b} {
 		wg.Go(func() {
-			n, err := from.Connect(t.Context(), connect.Local{})
+			n, err := from.Connect(t.Context(), local.Child{})
 			if err == nil {
 				return
 			}
@@ -44,16 +44,16 @@ func TestHostHasABudgetOfContexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "there is room again", func() bool {
-		_, err := a.Connect(t.Context(), connect.Local{})
+		_, err := a.Connect(t.Context(), local.Child{})
 		return err == nil
 	})
 }
 
 func TestHostHasADepth(t *testing.T) {
 	self := start(t, nil)
-	h := self.Host(connect.Local{}, &contexts.HostConfig{MaxDepth: 1})
+	h := self.Host(local.Child{}, &contexts.HostConfig{MaxDepth: 1})
 	a := child(t, must(h.Connect(t.Context())))
-	if n, err := a.Connect(t.Context(), connect.Local{}); !errors.Is(err, contexts.ErrTooDeep) {
+	if n, err := a.Connect(t.Context(), local.Child{}); !errors.Is(err, contexts.ErrTooDeep) {
 		t.Errorf("%v, %v", n, err)
 	}
 	child(t, child(t, child(t, self)))

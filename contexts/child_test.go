@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	localhop "github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/router"
 )
 
 // TestLocalLinksAreWrittenInline: the router finds out by the type of a link
 // what its carrier can do, which a wrapper hides easily.
 func TestLocalLinksAreWrittenInline(t *testing.T) {
-	carrier, err := connect.Local{}.Open(context.Background(), &connect.Env{
+	carrier, err := localhop.Child{}.Open(context.Background(), &connect.OpenRequest{
 		Line: "exec /bin/cat", Argv: []string{"/bin/cat"}, Exec: "/bin/cat", ExecArgv: []string{"cat"},
 		Ready: make(chan struct{}), Log: slog.New(slog.DiscardHandler),
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	localhop "github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -50,7 +51,7 @@ func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*Offer, 
 }
 
 func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*Offer, error) {
-	last, err := connecting(ctx, self.local, far, connect.Local{}, b, playedForTest)
+	last, err := connecting(ctx, self.local, far, localhop.Child{}, b, playedForTest)
 	return last.Offer, err
 }
 
@@ -170,7 +171,7 @@ func TestStepsAreFew(t *testing.T) {
 	}, func(t *testing.T, self inside, far *Node) {
 		var phases []bootstrap.Phase
 		steps := 0
-		method, err := connect.Encode(connect.Local{})
+		method, err := connect.Encode(localhop.Child{})
 		if err != nil {
 			t.Fatal(err)
 		}

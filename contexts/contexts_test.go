@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
@@ -73,7 +73,7 @@ var (
 		return whoami.Call(ctx, to, struct{}{})
 	})
 	spawn = contexts.NewFunc("test.spawn", func(ctx context.Context, _ struct{}) (*contexts.Node, error) {
-		return contexts.Self(ctx).Connect(ctx, connect.Local{})
+		return contexts.Self(ctx).Connect(ctx, local.Child{})
 	})
 	logs = contexts.NewFunc("test.logs", func(context.Context, struct{}) (struct{}, error) {
 		slog.With("a", 1).WithGroup("g").Warn("a record", "b", "two")

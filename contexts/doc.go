@@ -25,11 +25,11 @@
 //		}
 //		defer self.Close()
 //
-//		web, err := self.Connect(ctx, connect.SSH{Host: "web1", User: "deploy"})
+//		web, err := self.Connect(ctx, ssh.Login{Host: "web1", User: "deploy"})
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		root, err := web.Connect(ctx, connect.Sudo{}) // runs in web: a grandchild
+//		root, err := web.Connect(ctx, become.Sudo{}) // runs in web: a grandchild
 //		if err != nil {
 //			log.Fatal(err)
 //		}

@@ -9,7 +9,7 @@ import (
 	"log"
 	"os"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -56,7 +56,7 @@ var (
 )
 
 // A program that divides. Its main begins with contexts.Init; in a test that is in TestMain.
-// The child here is another process on this host. With connect.SSH it would be one on another host.
+// The child here is another process on this host. With ssh.Login it would be one on another host.
 func Example() {
 	ctx := context.Background()
 	self, err := contexts.Start(ctx, nil)
@@ -65,7 +65,7 @@ func Example() {
 	}
 	defer self.Close()
 
-	child, err := self.Connect(ctx, connect.Local{})
+	child, err := self.Connect(ctx, local.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func startExample(ctx context.Context) (self, child *contexts.Node) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	child, err = self.Connect(ctx, connect.Local{})
+	child, err = self.Connect(ctx, local.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func ExampleFunc_Each() {
 	ctx := context.Background()
 	self, child := startExample(ctx)
 	defer self.Close()
-	below, err := child.Connect(ctx, connect.Local{})
+	below, err := child.Connect(ctx, local.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -91,23 +92,23 @@ func TestAHopGoesNoOtherWay(t *testing.T) {
 	defer server.Close()
 	addr := server.Addr().(*net.TCPAddr)
 	trace := filepath.Join(t.TempDir(), "trace")
-	hop := func(change func(*connect.SSH)) connect.SSH {
-		s := connect.SSH{Host: addr.IP.String(), Port: addr.Port, NoConfig: true, NoAgent: true, KnownHostsFiles: []string{}}
+	hop := func(change func(*ssh.Login)) ssh.Login {
+		s := ssh.Login{Host: addr.IP.String(), Port: addr.Port, NoConfig: true, NoAgent: true, KnownHostsFiles: []string{}}
 		change(&s)
 		return s
 	}
 	for name, test := range map[string]struct {
-		hop    connect.SSH
+		hop    ssh.Login
 		reason error
 	}{
-		"no node":         {hop(func(s *connect.SSH) { s.Through = (*contexts.Node)(nil) }), connect.ErrStart},
-		"of another tree": {hop(func(s *connect.SSH) { s.Through = stranger }), connect.ErrStart},
-		"closed":          {hop(func(s *connect.SSH) { s.Through = closed }), contexts.ErrGone},
-		"a plain dialer":  {hop(func(s *connect.SSH) { s.Through = new(net.Dialer) }), connect.ErrStart},
-		"a plain dialer to the jump host": {hop(func(s *connect.SSH) {
-			s.ProxyJump = []connect.SSH{hop(func(s *connect.SSH) { s.Through = new(net.Dialer) })}
+		"no node":         {hop(func(s *ssh.Login) { s.Through = (*contexts.Node)(nil) }), connect.ErrStart},
+		"of another tree": {hop(func(s *ssh.Login) { s.Through = stranger }), connect.ErrStart},
+		"closed":          {hop(func(s *ssh.Login) { s.Through = closed }), contexts.ErrGone},
+		"a plain dialer":  {hop(func(s *ssh.Login) { s.Through = new(net.Dialer) }), connect.ErrStart},
+		"a plain dialer to the jump host": {hop(func(s *ssh.Login) {
+			s.ProxyJump = []ssh.Login{hop(func(s *ssh.Login) { s.Through = new(net.Dialer) })}
 		}), connect.ErrStart},
-		"and a command besides": {hop(func(s *connect.SSH) {
+		"and a command besides": {hop(func(s *ssh.Login) {
 			s.Through, s.ProxyCommand = b, "echo > "+trace
 		}), connect.ErrStart},
 	} {

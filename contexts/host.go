@@ -74,7 +74,7 @@ func (c *HostConfig) withDefaults() HostConfig {
 // lost; a Host connects again, with pauses that grow, for as long as it takes,
 // through a restart of the server, a time without a network, and a reboot.
 //
-//	web := self.Host(connect.SSH{Host: "web1"}, nil)
+//	web := self.Host(ssh.Login{Host: "web1"}, nil)
 //	defer web.Close()
 //	use, err := diskFree.Call(ctx, web, "/var") // connects, the first time
 //	node, err := web.Connect(ctx)               // for commands, streams, files

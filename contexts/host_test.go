@@ -414,7 +414,7 @@ func TestHostThatWasThereIsWaitedFor(t *testing.T) {
 	}{
 		{connect.ErrRefused, true, true}, {connect.ErrUnreachable, true, true}, {connect.ErrResolver, true, true},
 		{connect.ErrEOF, true, true}, {ErrGone, true, true}, {ErrAway, true, true},
-		{connect.ErrNoHost, false, true}, {connect.ErrPermission, false, true}, {connect.ErrNoRuntime, false, true},
+		{connect.ErrNoHost, false, true}, {connect.ErrPermission, false, true}, {connect.ErrNoContainer, false, true},
 		{errors.New("something else"), false, true},
 		{connect.ErrPassword, false, false}, {connect.ErrHostKeyChanged, false, false},
 	} {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	localhop "github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -149,7 +150,7 @@ func (p floodProcess) Label() string { return "evil" }
 // Traits keep the parent from packing an image for it, which takes memory.
 func (p floodProcess) Traits() connect.Traits { return connect.Traits{Local: true} }
 
-func (p floodProcess) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+func (p floodProcess) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	_, marker, _ := strings.Cut(e.ExecArgv[1], "=")
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), hostileFlood+"="+p.name, hostileMarker+"="+marker, hostileSibling+"="+formatID(p.sibling))
@@ -264,7 +265,7 @@ func runFlood(t testing.TB, name string, f flood) (slower float64) {
 		t.Fatal(err)
 	}
 	defer self.Close()
-	good, err := self.Connect(t.Context(), connect.Local{})
+	good, err := self.Connect(t.Context(), localhop.Child{})
 	if err != nil {
 		t.Fatal(err)
 	}

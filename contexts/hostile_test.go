@@ -16,6 +16,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	localhop "github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -36,7 +37,7 @@ func (hostileCarrier) Cause(context.Context) error { return nil }
 func (h *hostile) Label() string          { return "hostile" }
 func (h *hostile) Traits() connect.Traits { return connect.Traits{} }
 
-func (h *hostile) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+func (h *hostile) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	near, far := socketPair()
 	h.link = far
 	_, marker, _ := strings.Cut(e.ExecArgv[1], "=")
@@ -155,7 +156,7 @@ func newAttack(t *testing.T) *attack {
 	}
 	a.self = self
 	t.Cleanup(func() { _ = self.Close() })
-	if a.good, err = self.Connect(t.Context(), connect.Local{}); err != nil {
+	if a.good, err = self.Connect(t.Context(), localhop.Child{}); err != nil {
 		t.Fatal(err)
 	}
 	a.h = &hostile{born: make(chan core.ID, 1), read: make(chan struct{})}

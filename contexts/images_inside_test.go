@@ -12,7 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/mitosis-go/mitosis/connect"
+	localhop "github.com/mitosis-go/mitosis/connect/local"
 )
 
 // imageOf has a context look for an image as a hop would, and returns its hash.
@@ -37,7 +37,7 @@ func TestImageCrossesEachLinkOnce(t *testing.T) {
 	defer self.Close()
 	connected := func(from *Node) *Node {
 		t.Helper()
-		n, err := from.Connect(t.Context(), connect.Local{})
+		n, err := from.Connect(t.Context(), localhop.Child{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestImageThatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer self.Close()
-	a, err := self.Connect(t.Context(), connect.Local{})
+	a, err := self.Connect(t.Context(), localhop.Child{})
 	if err != nil {
 		t.Fatal(err)
 	}

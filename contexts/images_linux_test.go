@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -27,7 +28,7 @@ func machine(t *testing.T, name string) connect.Method {
 	if err := os.WriteFile(filepath.Join(dir, "uname"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return connect.Command{Name: name, Argv: []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin"}}
+	return local.Command{Name: name, Argv: []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin"}}
 }
 
 // executes386 reports whether this kernel executes programs of 32 bits.
@@ -93,7 +94,7 @@ func TestForeignImageIsBuiltAndRuns(t *testing.T) {
 	// Children of the same system are made of its own image.
 	before := sent()
 	is(connected(a, small), narrow)
-	is(connected(a, connect.Local{}), narrow)
+	is(connected(a, local.Child{}), narrow)
 	if more := sent() - before; more > 16<<10 {
 		t.Errorf("%d bytes were sent to a context that makes children of its own kind", more)
 	}

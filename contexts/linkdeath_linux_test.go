@@ -19,17 +19,18 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
 // mortal is a hop to a local child whose link can be made to break.
 type mortal struct {
-	connect.Local
+	local.Child
 	link *mortalLink // set by Open
 }
 
-func (m *mortal) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
-	c, err := m.Local.Open(ctx, e)
+func (m *mortal) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	c, err := m.Child.Open(ctx, e)
 	if err != nil {
 		return nil, err
 	}

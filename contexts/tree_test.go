@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -51,7 +51,7 @@ func TestCloseOfAMiddleContext(t *testing.T) {
 func TestDepthLimit(t *testing.T) {
 	self := start(t, &contexts.Config{MaxDepth: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	b := child(t, child(t, self))
-	_, err := b.Connect(t.Context(), connect.Local{})
+	_, err := b.Connect(t.Context(), local.Child{})
 	if !errors.Is(err, contexts.ErrTooDeep) || strings.Count(err.Error(), "connect local/local/local: ") != 1 {
 		t.Errorf("the third hop: %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/fakessh"
 )
@@ -30,7 +30,7 @@ func runProgram(script string) int {
 	if err == nil {
 		defer self.Close()
 		var n *contexts.Node
-		if n, err = self.Connect(ctx, connect.Local{}); err == nil {
+		if n, err = self.Connect(ctx, local.Child{}); err == nil {
 			cmd := fakessh.Command(ctx, fakessh.Hosts{Default: n}, "sh", "-c", script)
 			cmd.Stderr = os.Stderr
 			err = cmd.Run()

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/fakessh"
 )
@@ -20,7 +20,7 @@ func ExampleCommand() {
 		log.Fatal(err)
 	}
 	defer self.Close()
-	web, err := self.Connect(ctx, connect.Local{}) // or connect.SSH, and connect.Sudo behind it
+	web, err := self.Connect(ctx, local.Child{}) // or ssh.Login, and become.Sudo behind it
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
@@ -217,7 +217,7 @@ func TestAShimThatReadsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer self.Close()
-	n, err := self.Connect(t.Context(), connect.Local{})
+	n, err := self.Connect(t.Context(), local.Child{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/fakessh"
 )
@@ -51,7 +51,7 @@ func child(t testing.TB) *contexts.Node {
 			t.Error(err)
 		}
 	})
-	n, err := self.Connect(t.Context(), connect.Local{})
+	n, err := self.Connect(t.Context(), local.Child{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -22,7 +23,7 @@ import (
 // TestActAsMaster.
 type orders struct {
 	Family hops
-	All    []connect.SSH // of testdata/many: connected side by side
+	All    []ssh.Login // of testdata/many: connected side by side
 }
 
 const ordersVariable = "MITOSIS_TEST_ORDERS"
@@ -44,7 +45,7 @@ func TestActAsMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A child on the master's own host has no tool in between.
-	if _, err := misbehave.Call(ctx, child(t, self, connect.Local{}), struct{}{}); err != nil {
+	if _, err := misbehave.Call(ctx, child(t, self, local.Child{}), struct{}{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, _, err := o.Family.raise(ctx, self); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -23,7 +23,7 @@ func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 	lab.Require(t)
 	keepBusy(t)
 	// Nothing is taken from the pipe for a second.
-	slow := connect.Command{Argv: []string{"/bin/sh", "-c", `{ sleep 1; exec cat; } | "$@"`, "relay", connect.PlaceArgv}}
+	slow := local.Command{Argv: []string{"/bin/sh", "-c", `{ sleep 1; exec cat; } | "$@"`, "relay", local.PlaceArgv}}
 	dir := filepath.Join(t.TempDir(), "packed")
 	self := master(t, &contexts.Config{PackedDir: dir})
 	connected := func() time.Duration {

@@ -17,6 +17,10 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -47,15 +51,15 @@ func TestBadNames(t *testing.T) {
 	proof := filepath.Join(t.TempDir(), "proof")
 	children := childProcesses(t)
 	self := master(t, nil)
-	middle := child(t, self, connect.Local{})
+	middle := child(t, self, local.Child{})
 	inside := "-oProxyCommand=touch " + proof
 	for _, name := range []string{
 		"", inside, "-", "u@-v", "u@" + inside, "a b", "a\tb", "a\nb", "a\x00b", "\x00", "a;touch " + proof, "$(touch " + proof + ")",
 		"`touch " + proof + "`", "a/b", "a\x1b]0;x\x07", strings.Repeat("a", 256), "@", "u@",
 	} {
 		for _, m := range []connect.Method{
-			connect.SSH{Host: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
-			connect.OpenSSH{Host: name},
+			ssh.Login{Host: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
+			openssh.Login{Host: name},
 		} {
 			err := refused(t, self, m, connect.ErrBadName, soon)
 			told(t, err, "connect ")
@@ -63,15 +67,15 @@ func TestBadNames(t *testing.T) {
 	}
 	for _, name := range []string{inside, "-v", "a b", "a\nb", "a\x00b", "u@-v", "$(touch " + proof + ")"} {
 		for _, m := range []connect.Method{
-			connect.SSH{Host: "localhost", User: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
-			connect.OpenSSH{Host: "localhost", User: name},
-			connect.Sudo{User: name},
+			ssh.Login{Host: "localhost", User: name, NoConfig: true, NoAgent: true, Through: noDialer{t}},
+			openssh.Login{Host: "localhost", User: name},
+			become.Sudo{User: name},
 		} {
 			told(t, refused(t, self, m, connect.ErrBadName, soon), "connect ")
 		}
 	}
 	// The same in another context: the class and the path arrive.
-	told(t, refused(t, middle, connect.OpenSSH{Host: inside}, connect.ErrBadName, soon), "connect local/openssh:")
+	told(t, refused(t, middle, openssh.Login{Host: inside}, connect.ErrBadName, soon), "connect local/openssh:")
 	if _, err := os.Stat(proof); !isNotExist(err) {
 		t.Errorf("a name was executed: %v", err)
 	}
@@ -121,26 +125,26 @@ func TestBadHosts(t *testing.T) {
 	for _, from := range []struct {
 		name string
 		n    *contexts.Node
-		hop  connect.SSH
+		hop  ssh.Login
 		path string
 	}{
 		{"the master", self, withKey(reach(t, target, "deploy"), key), "connect ssh:"},
 		{"a context on the way", hop, onHosts(target, "deploy"), "connect " + hop.String() + "/ssh:"},
 	} {
 		for name, test := range map[string]struct {
-			change func(h *connect.SSH)
+			change func(h *ssh.Login)
 			class  error
 			words  []string
 		}{
-			"unknown user": {func(h *connect.SSH) { h.User = "nobody-here" }, connect.ErrPermission, []string{"nobody-here@"}},
-			"closed port":  {func(h *connect.SSH) { h.Port = 1 }, connect.ErrRefused, []string{target.IP() + ":1"}},
-			"silent port": {func(h *connect.SSH) {
+			"unknown user": {func(h *ssh.Login) { h.User = "nobody-here" }, connect.ErrPermission, []string{"nobody-here@"}},
+			"closed port":  {func(h *ssh.Login) { h.Port = 1 }, connect.ErrRefused, []string{target.IP() + ":1"}},
+			"silent port": {func(h *ssh.Login) {
 				h.Host, h.Port, h.ConnectTimeout = lab.StationIP, silentNumber, time.Second
 			}, connect.ErrTimeout, []string{lab.StationIP + ":" + silentPort}},
-			"no such address": {func(h *connect.SSH) {
+			"no such address": {func(h *ssh.Login) {
 				h.Host, h.ConnectTimeout = "10.77.254.254", time.Second
 			}, nil, []string{"10.77.254.254"}},
-			"no such name": {func(h *connect.SSH) { h.Host = "nowhere.invalid" }, nil, []string{"nowhere.invalid"}},
+			"no such name": {func(h *ssh.Login) { h.Host = "nowhere.invalid" }, nil, []string{"nowhere.invalid"}},
 		} {
 			t.Run(name+" from "+from.name, func(t *testing.T) {
 				h := from.hop
@@ -187,7 +191,7 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			_, err := self.Connect(ctx, connect.Command{Argv: test.argv})
+			_, err := self.Connect(ctx, local.Command{Argv: test.argv})
 			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > soon {
 				t.Fatalf("%v after %v", err, took)
 			}
@@ -202,15 +206,15 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 // Programs that are not what a hop should be.
 func TestProgramsThatAreNoHop(t *testing.T) {
 	self := master(t, nil)
-	bystander := child(t, self, connect.Local{})
-	sh := func(script string) connect.Command { return connect.Command{Argv: []string{"/bin/sh", "-c", script}} }
+	bystander := child(t, self, local.Child{})
+	sh := func(script string) local.Command { return local.Command{Argv: []string{"/bin/sh", "-c", script}} }
 	for name, test := range map[string]struct {
-		hop   connect.Command
+		hop   local.Command
 		class error
 		words []string
 	}{
-		"is not there": {connect.Command{Argv: []string{"/no/such/program"}}, connect.ErrStart, []string{"/no/such/program"}},
-		"no program":   {connect.Command{}, connect.ErrStart, nil},
+		"is not there": {local.Command{Argv: []string{"/no/such/program"}}, connect.ErrStart, []string{"/no/such/program"}},
+		"no program":   {local.Command{}, connect.ErrStart, nil},
 		"ends at once": {sh("echo going now; exit 42"), connect.ErrEOF, []string{"42", "going now"}},
 		"is killed":    {sh("kill -KILL $$"), connect.ErrEOF, []string{"kill"}},
 		"binary":       {sh("head -c 16000000 /dev/urandom; echo the end; exit 3"), nil, nil},
@@ -252,7 +256,7 @@ func TestProgramsThatAreNoHop(t *testing.T) {
 func TestChangedImage(t *testing.T) {
 	lab.Require(t) // the rungs below memfd need root
 	self := master(t, nil)
-	bystander := child(t, self, connect.Local{})
+	bystander := child(t, self, local.Child{})
 	for _, rung := range []string{
 		bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk,
 	} {
@@ -284,8 +288,8 @@ type flipping struct{}
 func (flipping) Label() string          { return "flipping" }
 func (flipping) Traits() connect.Traits { return connect.Traits{} }
 
-func (flipping) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
-	c, err := connect.Command{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)
+func (flipping) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	c, err := local.Command{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)
 	if err != nil {
 		return nil, err
 	}

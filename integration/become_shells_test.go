@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -38,11 +39,11 @@ func TestBecomeByEveryShell(t *testing.T) {
 	for i, shell := range becomeShells {
 		name := "by-" + filepath.Base(shell)
 		for how, m := range map[string]connect.Method{
-			"su":          connect.Su{User: name, Password: password},
-			"su, login":   connect.Su{User: name, Password: password, Login: true},
-			"sudo":        connect.Sudo{User: name, Password: password},
-			"sudo, login": connect.Sudo{User: name, Password: password, Login: true},
-			"doas":        connect.Doas{User: name, Password: password},
+			"su":          become.Su{User: name, Password: password},
+			"su, login":   become.Su{User: name, Password: password, Login: true},
+			"sudo":        become.Sudo{User: name, Password: password},
+			"sudo, login": become.Sudo{User: name, Password: password, Login: true},
+			"doas":        become.Doas{User: name, Password: password},
 		} {
 			if testing.Short() && how != "su" {
 				continue
@@ -97,10 +98,10 @@ func TestHostsWithAnotherSystemShell(t *testing.T) {
 				m := master(t, &contexts.Config{})
 				user := login(t, m, host, "deploy", key)
 				for _, method := range []connect.Method{
-					connect.Sudo{Password: connect.Secret(rightPassword)},
-					connect.Sudo{User: "carol", Password: connect.Secret(rightPassword), Login: true},
-					connect.Su{User: "carol", Password: connect.Secret(rightPassword), Login: true},
-					connect.Doas{Password: connect.Secret(rightPassword)},
+					become.Sudo{Password: connect.Secret(rightPassword)},
+					become.Sudo{User: "carol", Password: connect.Secret(rightPassword), Login: true},
+					become.Su{User: "carol", Password: connect.Secret(rightPassword), Login: true},
+					become.Doas{Password: connect.Secret(rightPassword)},
 				} {
 					n := child(t, user, method)
 					linkIsClean(t, n)

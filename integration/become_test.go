@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -40,41 +41,41 @@ var becomeCases = []struct {
 	text   string // of the tool, in the error
 	uid    int    // of the child
 }{
-	{name: "su", method: connect.Su{Password: connect.Secret(rootPassword)}},
-	{name: "su, login", method: connect.Su{Password: connect.Secret(rootPassword), Login: true}},
-	{name: "su, kept environment", method: connect.Su{Password: connect.Secret(rootPassword), PreserveEnv: true}},
-	{name: "su, another user", method: connect.Su{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
-	{name: "su, wrong password", method: connect.Su{Password: connect.Secret(wrongPassword)},
+	{name: "su", method: become.Su{Password: connect.Secret(rootPassword)}},
+	{name: "su, login", method: become.Su{Password: connect.Secret(rootPassword), Login: true}},
+	{name: "su, kept environment", method: become.Su{Password: connect.Secret(rootPassword), PreserveEnv: true}},
+	{name: "su, another user", method: become.Su{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
+	{name: "su, wrong password", method: become.Su{Password: connect.Secret(wrongPassword)},
 		reason: connect.ErrPassword, text: "Authentication failure"},
-	{name: "su, no password", method: connect.Su{}, reason: connect.ErrPasswordRequired, text: "Password:"},
-	{name: "su, no such user", method: connect.Su{User: "mallory"}, reason: connect.ErrBadName, text: "mallory does not exist"},
-	{name: "su, no shell", method: connect.Su{User: "nobody1", Password: connect.Secret(rightPassword)},
+	{name: "su, no password", method: become.Su{}, reason: connect.ErrPasswordRequired, text: "Password:"},
+	{name: "su, no such user", method: become.Su{User: "mallory"}, reason: connect.ErrBadName, text: "mallory does not exist"},
+	{name: "su, no shell", method: become.Su{User: "nobody1", Password: connect.Secret(rightPassword)},
 		reason: connect.ErrPermission, text: "name one in Shell"},
 	{name: "su, only the group wheel", setup: "sed -i 's/^# auth *required *pam_wheel.so$/auth required pam_wheel.so/' /etc/pam.d/su; groupadd wheel; grep -q '^auth required pam_wheel' /etc/pam.d/su",
-		method: connect.Su{Password: connect.Secret(rootPassword)}, reason: connect.ErrPermission, text: "group wheel"},
+		method: become.Su{Password: connect.Secret(rootPassword)}, reason: connect.ErrPermission, text: "group wheel"},
 	{name: "su, a new password is wanted", setup: "chage -d 0 carol",
-		method: connect.Su{User: "carol", Password: connect.Secret(rightPassword)}, reason: connect.ErrPasswordRequired, text: "urrent"},
-	{name: "su, German", lang: "de_DE.UTF-8", method: connect.Su{Password: connect.Secret(rootPassword)}},
-	{name: "su, German, wrong password", lang: "de_DE.UTF-8", method: connect.Su{Password: connect.Secret(wrongPassword)},
+		method: become.Su{User: "carol", Password: connect.Secret(rightPassword)}, reason: connect.ErrPasswordRequired, text: "urrent"},
+	{name: "su, German", lang: "de_DE.UTF-8", method: become.Su{Password: connect.Secret(rootPassword)}},
+	{name: "su, German, wrong password", lang: "de_DE.UTF-8", method: become.Su{Password: connect.Secret(wrongPassword)},
 		reason: connect.ErrPassword, text: "su: "},
-	{name: "no su", setup: "rm /usr/bin/su", method: connect.Su{}, reason: connect.ErrStart, text: "install su"},
-	{name: "busybox su", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword)}},
-	{name: "busybox su, login", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword), Login: true}},
-	{name: "busybox su, wrong password", method: connect.Su{Path: "/opt/bb/su", Password: connect.Secret(wrongPassword)},
+	{name: "no su", setup: "rm /usr/bin/su", method: become.Su{}, reason: connect.ErrStart, text: "install su"},
+	{name: "busybox su", method: become.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword)}},
+	{name: "busybox su, login", method: become.Su{Path: "/opt/bb/su", Password: connect.Secret(rootPassword), Login: true}},
+	{name: "busybox su, wrong password", method: become.Su{Path: "/opt/bb/su", Password: connect.Secret(wrongPassword)},
 		reason: connect.ErrPassword, text: "incorrect password"},
-	{name: "busybox su, no such user", method: connect.Su{User: "mallory", Path: "/opt/bb/su"}, reason: connect.ErrBadName, text: "unknown user"},
+	{name: "busybox su, no such user", method: become.Su{User: "mallory", Path: "/opt/bb/su"}, reason: connect.ErrBadName, text: "unknown user"},
 
-	{name: "doas", doas: "permit deploy\n", method: connect.Doas{Password: connect.Secret(rightPassword)}},
-	{name: "doas, another user", doas: "permit deploy as carol\n", method: connect.Doas{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
-	{name: "doas, without", doas: "permit nopass deploy\n", method: connect.Doas{}},
-	{name: "doas, wrong password", doas: "permit deploy\n", method: connect.Doas{Password: connect.Secret(wrongPassword)},
+	{name: "doas", doas: "permit deploy\n", method: become.Doas{Password: connect.Secret(rightPassword)}},
+	{name: "doas, another user", doas: "permit deploy as carol\n", method: become.Doas{User: "carol", Password: connect.Secret(rightPassword)}, uid: 2001},
+	{name: "doas, without", doas: "permit nopass deploy\n", method: become.Doas{}},
+	{name: "doas, wrong password", doas: "permit deploy\n", method: become.Doas{Password: connect.Secret(wrongPassword)},
 		reason: connect.ErrPassword, text: "Authentication failed"},
-	{name: "doas, no password", doas: "permit deploy\n", method: connect.Doas{}, reason: connect.ErrPasswordRequired, text: "doas (deploy@"},
-	{name: "doas, not allowed", doas: "permit carol\n", method: connect.Doas{Password: connect.Secret(rightPassword)},
+	{name: "doas, no password", doas: "permit deploy\n", method: become.Doas{}, reason: connect.ErrPasswordRequired, text: "doas (deploy@"},
+	{name: "doas, not allowed", doas: "permit carol\n", method: become.Doas{Password: connect.Secret(rightPassword)},
 		reason: connect.ErrPermission, text: "Operation not permitted"},
-	{name: "doas, no such user", doas: "permit deploy\n", method: connect.Doas{User: "mallory"}, reason: connect.ErrBadName, text: "unknown user"},
-	{name: "doas, no configuration", setup: "rm /etc/doas.conf", method: connect.Doas{}, reason: connect.ErrStart, text: "/etc/doas.conf"},
-	{name: "no doas", setup: "rm /usr/bin/doas", method: connect.Doas{}, reason: connect.ErrStart, text: "install doas"},
+	{name: "doas, no such user", doas: "permit deploy\n", method: become.Doas{User: "mallory"}, reason: connect.ErrBadName, text: "unknown user"},
+	{name: "doas, no configuration", setup: "rm /etc/doas.conf", method: become.Doas{}, reason: connect.ErrStart, text: "/etc/doas.conf"},
+	{name: "no doas", setup: "rm /usr/bin/doas", method: become.Doas{}, reason: connect.ErrStart, text: "install doas"},
 }
 
 func TestBecome(t *testing.T) {
@@ -89,7 +90,7 @@ func TestBecome(t *testing.T) {
 			}
 			host := start(t, h)
 			before := look(host)
-			become(t, host, c.lang, c.method, c.reason, c.text, func(n *contexts.Node) {
+			becomes(t, host, c.lang, c.method, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); id.UID != c.uid {
 					t.Errorf("%+v", id)
 				}
@@ -117,7 +118,7 @@ func TestSuAsksAPerson(t *testing.T) {
 	const renewed = "wholly-Different-91"
 	p := &person{answers: []string{rightPassword, rightPassword, renewed, renewed}}
 	user := enter(t, master(t, &contexts.Config{Prompt: p.prompt}), host, "deploy")
-	n := child(t, user, connect.Su{User: "carol"})
+	n := child(t, user, become.Su{User: "carol"})
 	if id := who(t, n); id.UID != 2001 {
 		t.Errorf("%+v", id)
 	}
@@ -138,7 +139,7 @@ func TestSuAsksAPerson(t *testing.T) {
 func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
 	host := start(t, becomeHost("permit deploy\n"))
-	for _, m := range []connect.Method{connect.Su{}, connect.Su{Path: "/opt/bb/su"}, connect.Doas{}} {
+	for _, m := range []connect.Method{become.Su{}, become.Su{Path: "/opt/bb/su"}, become.Doas{}} {
 		cancelAtPrompt(t, host, m)
 	}
 }

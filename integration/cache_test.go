@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	cryptossh "golang.org/x/crypto/ssh"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -102,7 +103,7 @@ func (c *meteredConn) Write(b []byte) (int, error) {
 func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 	t.Helper()
 	var since time.Time
-	client, err := host.DialSSH(t.Context(), "deploy", ssh.PasswordCallback(func() (string, error) {
+	client, err := host.DialSSH(t.Context(), "deploy", cryptossh.PasswordCallback(func() (string, error) {
 		since = time.Now()
 		return "s3cret", nil
 	}))
@@ -262,7 +263,7 @@ func connectOnce(t *testing.T) {
 	}
 	log, said := newJournal(t)
 	self := master(t, &contexts.Config{Cache: true, Log: log})
-	n := child(t, self, connect.SSH{
+	n := child(t, self, ssh.Login{
 		Host: host, Port: number, User: "deploy", Password: "s3cret",
 		NoConfig: true, NoAgent: true, IdentitiesOnly: true, IdentityFiles: []string{},
 		KnownHostsFiles: []string{"/root/.ssh/known_hosts"},

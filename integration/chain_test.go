@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/container"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -41,17 +43,17 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	log, logged := newJournal(t)
 	self := master(t, &contexts.Config{Log: log})
 	ssh := login(t, self, host, "deploy", key)
-	root := child(t, ssh, connect.Sudo{Password: connect.Secret(rightPassword)})
+	root := child(t, ssh, become.Sudo{Password: connect.Secret(rightPassword)})
 	const quickly = "--env=GORACE=" + quickEnd
 
 	// The container's root may mount what the inner tree needs.
 	const furnish = "mount -t proc proc /inner/proc && mkdir /inner/dev/pts && ln -s pts/ptmx /inner/dev/ptmx && mount -t devpts -o newinstance,ptmxmode=666 devpts /inner/dev/pts"
-	box := child(t, root, connect.Podman{Image: "base", Args: []string{quickly, "--cap-add=SYS_ADMIN"}})
+	box := child(t, root, container.Podman{Image: "base", Args: []string{quickly, "--cap-add=SYS_ADMIN"}})
 	if out, err := run.Call(t.Context(), box, []string{"sh", "-c", furnish}); err != nil {
 		t.Fatal(out, err)
 	}
-	tree := child(t, box, connect.Chroot{Dir: "/inner"})
-	leaf := child(t, tree, connect.Su{User: "app"})
+	tree := child(t, box, container.Chroot{Dir: "/inner"})
+	leaf := child(t, tree, become.Su{User: "app"})
 	path := fmt.Sprintf("ssh:deploy@%s/sudo:root/podman-run:base/chroot:_inner/su:app", host.IP())
 	if id := who(t, leaf); id.UID != 3000 || id.Path != path || leaf.String() != path {
 		t.Errorf("%+v", id)
@@ -65,15 +67,15 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	portIsForwarded(t, leaf)
 
 	// Somebody else in another container has to give a password.
-	other := child(t, root, connect.Podman{Image: "base", User: "app", Args: []string{quickly}})
-	err := refused(t, other, connect.Su{Password: connect.Secret(wrongPassword)}, connect.ErrPassword, 20*time.Second)
+	other := child(t, root, container.Podman{Image: "base", User: "app", Args: []string{quickly}})
+	err := refused(t, other, become.Su{Password: connect.Secret(wrongPassword)}, connect.ErrPassword, 20*time.Second)
 	if want := fmt.Sprintf("ssh:deploy@%s/sudo:root/podman-run:app@base/su:root", host.IP()); !strings.Contains(err.Error(), want) {
 		t.Errorf("%q does not name %s", err, want)
 	}
 	for _, n := range []*contexts.Node{ssh, root, other} {
 		linkIsClean(t, n)
 	}
-	if id := who(t, child(t, other, connect.Su{Password: connect.Secret(rootPassword)})); id.UID != 0 {
+	if id := who(t, child(t, other, become.Su{Password: connect.Secret(rootPassword)})); id.UID != 0 {
 		t.Errorf("%+v", id)
 	}
 

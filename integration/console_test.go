@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
-	_ "github.com/mitosis-go/mitosis/connect/console" // hops by a line can be made anywhere
+	"github.com/mitosis-go/mitosis/connect/console"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 	"github.com/mitosis-go/mitosis/integration/uart"
@@ -31,7 +32,7 @@ const levels = "/proc/sys/kernel/printk"
 type serialHost struct {
 	*lab.Running
 	wire    *uart.Wire
-	console connect.Console
+	console console.Login
 }
 
 // serial makes a host with a terminal at which a command runs, and a wire to that.
@@ -51,7 +52,7 @@ func serial(t *testing.T, h lab.Host, argv ...string) serialHost {
 	if s.wire, err = uart.Listen(far, path, 0); err != nil {
 		t.Fatal(err)
 	}
-	s.console = connect.Console{Device: path, Password: connect.Secret(rootPassword)}
+	s.console = console.Login{Device: path, Password: connect.Secret(rootPassword)}
 	t.Cleanup(func() {
 		s.wire.Close()
 		far.Close()
@@ -117,7 +118,7 @@ func TestConsoleLogsInAtAGetty(t *testing.T) {
 		}
 		n := child(t, self, c)
 		answers(t, n, uid)
-		answers(t, child(t, n, connect.Local{}), uid)
+		answers(t, child(t, n, local.Child{}), uid)
 		if level := s.level(t); strings.HasPrefix(level, "7") != (uid != 0) {
 			t.Errorf("uid %d: the level of kernel messages is %s", uid, level)
 		}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -49,7 +49,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 	host, key := copyHost(t)
 	self := master(t, nil)
 	user := login(t, self, host, "deploy", key)
-	root := child(t, user, connect.Sudo{})
+	root := child(t, user, become.Sudo{})
 	before := host.Snapshot()
 	dir := t.TempDir()
 	local := filepath.Join(dir, "local")
@@ -126,7 +126,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 	for i := range 8 {
 		resume := i%2 == 1
 		user := login(t, self, host, "deploy", key)
-		root := child(t, user, connect.Sudo{})
+		root := child(t, user, become.Sudo{})
 		pid := who(t, user).PID
 		kill := sync.OnceFunc(func() {
 			if err := host.Kill(pid, syscall.SIGKILL); err != nil {
@@ -159,7 +159,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 		if !resume {
 			continue
 		}
-		again := child(t, login(t, self, host, "deploy", key), connect.Sudo{})
+		again := child(t, login(t, self, host, "deploy", key), become.Sudo{})
 		res, err := files.Put(t.Context(), again, local, "/srv/old", &files.Options{Resume: true})
 		if err != nil || res.SHA256 != sha256.Sum256(content) {
 			t.Errorf("point %d: %+v, %v", i, res, err)

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/container"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
@@ -248,11 +249,11 @@ func TestChrootWithoutProc(t *testing.T) {
 	self := master(t, nil)
 	from := enter(t, self, host, "")
 	before := look(host)
-	n := child(t, from, connect.Chroot{Dir: "/mnt/sysimage"})
+	n := child(t, from, container.Chroot{Dir: "/mnt/sysimage"})
 	if rung := rungOf(t, self, n); rung == bootstrap.RungExec {
 		t.Error(rung)
 	}
-	answers(t, child(t, n, connect.Local{}), 0)
+	answers(t, child(t, n, local.Child{}), 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
 		t.Errorf("%q, %v", place, err)
 	}
@@ -264,7 +265,7 @@ func TestChrootWithoutProc(t *testing.T) {
 	}
 	before.restored(t, 5*time.Second)
 	// Elsewhere it has to be mounted by somebody.
-	err := refused(t, from, connect.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoRung, patience)
+	err := refused(t, from, container.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoRung, patience)
 	if !strings.Contains(err.Error(), "mount it there, as root: mount -t proc proc /proc") {
 		t.Error(err)
 	}
@@ -278,7 +279,7 @@ func TestChrootWithoutNull(t *testing.T) {
 	}})
 	from := enter(t, master(t, nil), host, "")
 	before := look(host)
-	n := child(t, from, connect.Chroot{Dir: "/srv/tree"})
+	n := child(t, from, container.Chroot{Dir: "/srv/tree"})
 	answers(t, n, 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
 		t.Errorf("%q, %v", place, err)

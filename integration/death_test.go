@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 	"github.com/mitosis-go/mitosis/router"
@@ -119,7 +119,7 @@ func TestMiddleDies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFamily(t, key)
 			self := master(t, nil)
-			bystander := child(t, self, connect.Local{})
+			bystander := child(t, self, local.Child{})
 			before := holding(t)
 			h := f.hops()
 			h.Middle = withKey(reach(t, f.middleHost, "deploy"), key)
@@ -175,7 +175,7 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 			if _, _, _, err := h.raise(ctx, self); err != nil {
 				t.Fatal(err)
 			}
-			local := child(t, self, connect.Local{})
+			local := child(t, self, local.Child{})
 			if _, err := misbehave.Call(ctx, local, struct{}{}); err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +206,7 @@ func TestLinkCut(t *testing.T) {
 	const heartbeat, missed = 200 * time.Millisecond, 3
 	f := newFamily(t, key)
 	self := master(t, &contexts.Config{Limits: router.Limits{Heartbeat: heartbeat, Missed: missed}})
-	bystander := child(t, self, connect.Local{})
+	bystander := child(t, self, local.Child{})
 	h := f.hops()
 	h.Middle = withKey(reach(t, f.middleHost, "deploy"), key)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/openssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -45,9 +47,9 @@ func TestDetachOverSSH(t *testing.T) {
 
 	first := master()
 	n := hop(first, "deploy")
-	root := child(t, n, connect.Sudo{})
+	root := child(t, n, become.Sudo{})
 	was, below := who(t, n), who(t, root)
-	for _, held := range []*contexts.Node{root, child(t, n, connect.Local{})} {
+	for _, held := range []*contexts.Node{root, child(t, n, local.Child{})} {
 		if _, err := attach.Detach(t.Context(), held, attach.Terms{}); !errors.Is(err, contexts.ErrRefused) {
 			t.Errorf("%v: %v", held, err)
 		}
@@ -129,7 +131,7 @@ func connections(s scene) []lab.Proc {
 // detachProgram is a master that reaches a host by the ssh program, lets go of its
 // context there, and ends; and then another that finds it.
 var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Context, host string) (was [2]identity, err error) {
-	hop := connect.OpenSSH{
+	hop := openssh.Login{
 		Host: host, User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}

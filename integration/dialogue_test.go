@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -35,9 +37,9 @@ Never tell anybody your password:
 Password: `
 
 var (
-	withRight = connect.Sudo{Password: connect.Secret(rightPassword)}
-	withWrong = connect.Sudo{Password: connect.Secret(wrongPassword)}
-	withRoots = connect.Sudo{Password: connect.Secret(rootPassword)}
+	withRight = become.Sudo{Password: connect.Secret(rightPassword)}
+	withWrong = become.Sudo{Password: connect.Secret(wrongPassword)}
+	withRoots = become.Sudo{Password: connect.Secret(rootPassword)}
 )
 
 // sudoCases are the ways in which sudo can ask, be answered and refuse. Each
@@ -47,16 +49,16 @@ var sudoCases = []struct {
 	sudoers string // "" is the plain rule
 	lang    string
 	host    func(*lab.Host)
-	sudo    connect.Sudo
+	sudo    become.Sudo
 	reason  error  // nil: it must work
 	text    string // of the tool, in the error
 }{
 	{name: "right password", sudo: withRight},
 	{name: "wrong password", sudo: withWrong, reason: connect.ErrPassword, text: "ry again"},
 	{name: "no password", reason: connect.ErrPasswordRequired},
-	{name: "another user", sudo: connect.Sudo{User: "carol", Password: withRight.Password}},
-	{name: "login shell", sudo: connect.Sudo{Login: true, Password: withRight.Password}},
-	{name: "kept environment", sudo: connect.Sudo{PreserveEnv: true, SetHome: true, Password: withRight.Password},
+	{name: "another user", sudo: become.Sudo{User: "carol", Password: withRight.Password}},
+	{name: "login shell", sudo: become.Sudo{Login: true, Password: withRight.Password}},
+	{name: "kept environment", sudo: become.Sudo{PreserveEnv: true, SetHome: true, Password: withRight.Password},
 		sudoers: "deploy ALL=(ALL) SETENV: ALL"},
 	{name: "German", lang: "de_DE.UTF-8", sudo: withRight},
 	{name: "German, wrong password", lang: "de_DE.UTF-8", sudo: withWrong, reason: connect.ErrPassword},
@@ -88,9 +90,9 @@ var sudoCases = []struct {
 		reason: connect.ErrPermission, text: "not in the sudoers file"},
 	{name: "not this command", sudoers: "deploy ALL=(ALL) /usr/bin/id", sudo: withRight,
 		reason: connect.ErrPermission, text: "not allowed to execute"},
-	{name: "unknown target", sudo: connect.Sudo{User: "nobody-at-all", Password: withRight.Password},
+	{name: "unknown target", sudo: become.Sudo{User: "nobody-at-all", Password: withRight.Password},
 		reason: connect.ErrBadName, text: "nobody-at-all"},
-	{name: "German, unknown target", lang: "de_DE.UTF-8", sudo: connect.Sudo{User: "nobody-at-all", Password: withRight.Password},
+	{name: "German, unknown target", lang: "de_DE.UTF-8", sudo: become.Sudo{User: "nobody-at-all", Password: withRight.Password},
 		reason: connect.ErrBadName, text: "nobody-at-all"},
 	{name: "one attempt only", sudoers: "Defaults passwd_tries=1\ndeploy ALL=(ALL) ALL",
 		sudo: withWrong, reason: connect.ErrPassword},
@@ -125,7 +127,7 @@ func TestSudoDialogue(t *testing.T) {
 				c.host(&h)
 			}
 			host := start(t, h)
-			become(t, host, c.lang, c.sudo, c.reason, c.text, func(n *contexts.Node) {
+			becomes(t, host, c.lang, c.sudo, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); (c.sudo.User == "" || c.sudo.User == "root") != (id.UID == 0) {
 					t.Errorf("%+v", id)
 				}
@@ -137,11 +139,11 @@ func TestSudoDialogue(t *testing.T) {
 	}
 }
 
-// become continues as another user from a context of deploy's on a host. It must
+// becomes continues as another user from a context of deploy's on a host. It must
 // work where reason is nil, and then check looks at the child; otherwise the error
 // has to be of that class, with a text of the tool's. No password may show
 // anywhere.
-func become(t *testing.T, host *lab.Running, lang string, m connect.Method, reason error, text string, check func(*contexts.Node)) {
+func becomes(t *testing.T, host *lab.Running, lang string, m connect.Method, reason error, text string, check func(*contexts.Node)) {
 	t.Helper()
 	log, logged := newJournal(t)
 	user := enter(t, master(t, &contexts.Config{Log: log}), host, "deploy")
@@ -223,16 +225,16 @@ func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 			p := &person{answers: c.answers}
 			user := enter(t, master(t, &contexts.Config{Log: log, Prompt: p.prompt}), host, "deploy")
 			// One hop further down, so that the question travels.
-			local := child(t, user, connect.Local{})
+			local := child(t, user, local.Child{})
 			path := "lab:" + host.Name() + "/local/sudo:root"
 			w := watchFor(t, host, rightPassword, wrongPassword)
 			var text string
 			if c.reason == nil {
-				if id := who(t, child(t, local, connect.Sudo{})); id.UID != 0 || id.Path != path {
+				if id := who(t, child(t, local, become.Sudo{})); id.UID != 0 || id.Path != path {
 					t.Errorf("%+v", id)
 				}
 			} else {
-				text = refused(t, local, connect.Sudo{}, c.reason, 5*time.Second).Error()
+				text = refused(t, local, become.Sudo{}, c.reason, 5*time.Second).Error()
 			}
 			w.end(t)
 			withholds(t, rightPassword, text, logged.String())
@@ -266,7 +268,7 @@ func TestSudoGivesUpWaiting(t *testing.T) {
 		return "", ctx.Err()
 	}})
 	user := enter(t, self, host, "deploy")
-	refused(t, user, connect.Sudo{}, connect.ErrTimeout, 10*time.Second)
+	refused(t, user, become.Sudo{}, connect.ErrTimeout, 10*time.Second)
 	select {
 	case <-withdrawn:
 	case <-time.After(patience):
@@ -277,7 +279,7 @@ func TestSudoGivesUpWaiting(t *testing.T) {
 // A connect that is given up while a person is asked leaves nothing running.
 func TestConnectIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
-	cancelAtPrompt(t, start(t, sudoHost("", "")), connect.Sudo{})
+	cancelAtPrompt(t, start(t, sudoHost("", "")), become.Sudo{})
 }
 
 // cancelAtPrompt gives a hop of deploy's up while a person is asked.

@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/container"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -41,7 +42,7 @@ mount --rbind /dev /srv/foreign/dev
 `
 
 // foreignContainer enters a new container of the foreign tree.
-var foreignContainer = connect.Command{Name: "container", Argv: []string{
+var foreignContainer = local.Command{Name: "container", Argv: []string{
 	"unshare", "-m", "-p", "-f", "--mount-proc=/srv/foreign/proc", "chroot", "/srv/foreign",
 }}
 
@@ -50,7 +51,7 @@ func onEmulator(t *testing.T, host *lab.Running, cfg *contexts.Config) (self *co
 	t.Helper()
 	self = master(t, cfg)
 	root := enter(t, self, host, "")
-	at := child(t, root, connect.Unshare{Namespaces: connect.Namespaces{User: true, Mount: true}})
+	at := child(t, root, container.Unshare{Namespaces: container.Namespaces{User: true, Mount: true}})
 	if out, err := run.Call(t.Context(), at, []string{"sh", "-c", emulate}); err != nil {
 		t.Fatal(err, out)
 	}
@@ -132,13 +133,13 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	line = append(line, c)
 	sent = linkBytes(t, self, line...)
 	start := time.Now()
-	same := child(t, c, connect.Local{})
+	same := child(t, c, local.Child{})
 	t.Logf("a child of its own executable after %v", time.Since(start))
-	byImage := child(t, c, connect.Command{Name: "image", Argv: []string{"/bin/env"}})
-	byName := child(t, c, connect.Chroot{Dir: "/"}) // through /proc
+	byImage := child(t, c, local.Command{Name: "image", Argv: []string{"/bin/env"}})
+	byName := child(t, c, container.Chroot{Dir: "/"}) // through /proc
 	for _, n := range []*contexts.Node{same, byImage, byName} {
 		is(n)
-		is(child(t, n, connect.Local{}))
+		is(child(t, n, local.Child{}))
 	}
 	for i, more := range since(sent, linkBytes(t, self, line...)) {
 		t.Logf("%d bytes were sent to %v for six more", more, line[i])

@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -22,7 +23,7 @@ type family struct {
 
 // hops of a family. They travel to another process as JSON and so hold no
 // secret.
-type hops struct{ Middle, Leaf connect.SSH }
+type hops struct{ Middle, Leaf ssh.Login }
 
 // keys is where a host's user has the key for the next one.
 const keyFile, knownFile = "/home/deploy/.ssh/id_ed25519", "/home/deploy/.ssh/known_hosts"
@@ -40,8 +41,8 @@ func newFamily(t *testing.T, key lab.ClientKey) *family {
 }
 
 // onHosts is a hop whose key and known hosts are files of the host it begins at.
-func onHosts(host *lab.Running, user string) connect.SSH {
-	return connect.SSH{
+func onHosts(host *lab.Running, user string) ssh.Login {
+	return ssh.Login{
 		Host: host.IP(), User: user, NoConfig: true, NoAgent: true, IdentitiesOnly: true,
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}
@@ -52,17 +53,17 @@ func (f *family) hops() hops {
 }
 
 // raise brings the family to life. All of its contexts misbehave.
-func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, local, leaf *contexts.Node, err error) {
+func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, beside, leaf *contexts.Node, err error) {
 	if middle, err = self.Connect(ctx, h.Middle); err != nil {
 		return
 	}
-	if local, err = middle.Connect(ctx, connect.Local{}); err != nil {
+	if beside, err = middle.Connect(ctx, local.Child{}); err != nil {
 		return
 	}
 	if leaf, err = middle.Connect(ctx, h.Leaf); err != nil {
 		return
 	}
-	for _, n := range []*contexts.Node{middle, local, leaf} {
+	for _, n := range []*contexts.Node{middle, beside, leaf} {
 		if _, err = misbehave.Call(ctx, n, struct{}{}); err != nil {
 			return
 		}

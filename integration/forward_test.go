@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -73,7 +73,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	database(t, host)
 	// Two hops: the database is that of the second's host.
-	n := child(t, login(t, master(t, nil), host, "deploy", key), connect.Local{})
+	n := child(t, login(t, master(t, nil), host, "deploy", key), local.Child{})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 

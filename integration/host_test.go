@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 	"github.com/mitosis-go/mitosis/router"
@@ -76,7 +78,7 @@ func servers(host *lab.Running) (pids []int) {
 	return pids
 }
 
-func sshdRestarts(t *testing.T, host *lab.Running, hop connect.SSH) {
+func sshdRestarts(t *testing.T, host *lab.Running, hop ssh.Login) {
 	log, j := newJournal(t)
 	self := master(t, &contexts.Config{Log: log})
 	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
@@ -103,7 +105,7 @@ func sshdRestarts(t *testing.T, host *lab.Running, hop connect.SSH) {
 	}
 }
 
-func networkBreaks(t *testing.T, host *lab.Running, hop connect.SSH) {
+func networkBreaks(t *testing.T, host *lab.Running, hop ssh.Login) {
 	const silence = 30 * time.Second
 	self := master(t, &contexts.Config{Limits: beat})
 	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
@@ -163,10 +165,10 @@ func TestHostIsLostManyTimes(t *testing.T) {
 	asked(t, h)
 }
 
-func hostBehindHost(t *testing.T, host *lab.Running, hop connect.SSH) {
+func hostBehindHost(t *testing.T, host *lab.Running, hop ssh.Login) {
 	self := master(t, nil)
 	outer := self.Host(hop, &hasty)
-	inner := outer.Host(connect.Local{}, &hasty)
+	inner := outer.Host(local.Child{}, &hasty)
 	first := asked(t, inner)
 	if outerID := asked(t, outer); !strings.HasPrefix(first.Path, outerID.Path+"/") {
 		t.Errorf("%q is not below %q", first.Path, outerID.Path)

@@ -26,7 +26,7 @@ type inside struct {
 func (i inside) Label() string        { return "lab:" + i.host.Name() }
 func (inside) Traits() connect.Traits { return connect.Traits{} }
 
-func (i inside) Open(_ context.Context, e *connect.Env) (bootstrap.Carrier, error) {
+func (i inside) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	user := i.user
 	if user == "" {
 		user = "root"

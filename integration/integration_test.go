@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -116,7 +118,7 @@ var (
 	})
 	// divide makes a child of the context in which it runs.
 	divide = contexts.NewFunc("lab.divide", func(ctx context.Context, _ struct{}) (*contexts.Node, error) {
-		return contexts.Self(ctx).Connect(ctx, connect.Local{})
+		return contexts.Self(ctx).Connect(ctx, local.Child{})
 	})
 	// occupy starts a program, tells the master that it did, and goes on until
 	// it is cancelled; then it tells that, too.
@@ -287,9 +289,9 @@ func (labDialer) DialContext(ctx context.Context, network, addr string) (net.Con
 // reach is the hop from the test process to a host, with nothing but what is
 // given here: no configuration, no agent, no keys of whoever runs the tests.
 // It has neither key nor password yet.
-func reach(t *testing.T, host *lab.Running, user string) connect.SSH {
+func reach(t *testing.T, host *lab.Running, user string) ssh.Login {
 	t.Helper()
-	return connect.SSH{
+	return ssh.Login{
 		Host: host.IP(), Port: port(t, host), User: user,
 		NoConfig: true, NoAgent: true, IdentityFiles: []string{},
 		KnownHostsFiles: []string{knownHosts(t, host)},
@@ -326,13 +328,13 @@ func knownHosts(t *testing.T, hosts ...*lab.Running) string {
 }
 
 // withKey is a hop that authenticates by one key and nothing else.
-func withKey(hop connect.SSH, key lab.ClientKey) connect.SSH {
+func withKey(hop ssh.Login, key lab.ClientKey) ssh.Login {
 	hop.IdentityFiles, hop.IdentitiesOnly = []string{key.Path}, true
 	return hop
 }
 
 // withPassword is a hop that authenticates by a password and nothing else.
-func withPassword(hop connect.SSH, password connect.Secret) connect.SSH {
+func withPassword(hop ssh.Login, password connect.Secret) ssh.Login {
 	hop.Password, hop.IdentitiesOnly = password, true
 	return hop
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
@@ -75,7 +76,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 		t.Fatalf("the module does not work: %q, %v", out, err)
 	}
 	me := enter(t, master(t, nil), client, "me")
-	hop := connect.SSH{Host: "printer", User: "carol", Keys: []connect.Secret{connect.Secret(key.Private)}, HostKeys: connect.InsecureIgnoreHostKeys}
+	hop := ssh.Login{Host: "printer", User: "carol", Keys: []connect.Secret{connect.Secret(key.Private)}, HostKeys: connect.InsecureIgnoreHostKeys}
 	n, err := me.Connect(t.Context(), hop)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -35,22 +36,22 @@ func TestOddQuestionsOfPAM(t *testing.T) {
 		{name: "right password, wrong code of a person", tries: 2, reason: connect.ErrPassword, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", given: rightPassword, person: map[string]string{"code": "1"}},
 		{name: "pwfeedback and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", sudoers: "Defaults pwfeedback\ndeploy ALL=(ALL) ALL", given: rightPassword, person: map[string]string{"code": "424242"}},
 		{name: "login shell and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo-i", given: rightPassword, person: map[string]string{"code": "424242"},
-			m: func(p connect.Secret) connect.Method { return connect.Sudo{Login: true, Password: p} }},
+			m: func(p connect.Secret) connect.Method { return become.Sudo{Login: true, Password: p} }},
 		{name: "German and code", tries: 1, asked: "Verification code: ", pam: "auth required UNIX\n" + code, service: "sudo", lang: "de_DE.UTF-8", given: rightPassword, person: map[string]string{"code": "424242"}},
 		{name: "LDAP prompt", tries: 1, pam: "auth required LAB [hidden=LDAP Password: ] want=" + rightPassword + "\n", service: "sudo", given: rightPassword},
 		{name: "OATH first", tries: 1, asked: "One-time password (OATH) for `deploy': ", pam: "auth required LAB [hidden=One-time password (OATH) for `deploy': ] want=424242\nauth required UNIX\n", service: "sudo", given: rightPassword, person: map[string]string{"OATH": "424242"}},
 		{name: "OATH first, su", tries: 1, asked: "One-time password (OATH) for `deploy': ", pam: "auth required LAB [hidden=One-time password (OATH) for `deploy': ] want=424242\nauth required UNIX\n", service: "su", given: rightPassword, person: map[string]string{"OATH": "424242"},
-			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+			m: func(p connect.Secret) connect.Method { return become.Su{User: "carol", Password: p} }},
 		{name: "two Passwords, su", tries: 1, asked: "Password: ", pam: "auth required UNIX\nauth required LAB [hidden=Password: ] want=424242\n", service: "su", given: rightPassword, person: map[string]string{"Password": "424242"},
-			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+			m: func(p connect.Secret) connect.Method { return become.Su{User: "carol", Password: p} }},
 		{name: "two Passwords, sudo", tries: 1, asked: "[sudo] password for deploy:", pam: "auth required UNIX\nauth required LAB [hidden=Password: ] want=424242\n", service: "sudo", given: rightPassword, person: map[string]string{"assword": "424242"}},
 		{name: "code of a person, su, wrong", tries: 1, reason: connect.ErrPassword, asked: "Verification code: ", pam: code, service: "su", person: map[string]string{"code": "1"},
-			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+			m: func(p connect.Secret) connect.Method { return become.Su{User: "carol", Password: p} }},
 		{name: "empty answer", tries: 1, asked: "Touch and press Enter: ", pam: "auth required LAB [hidden=Touch and press Enter: ] want=\n", service: "sudo", person: map[string]string{"Enter": ""}},
 		{name: "colours", tries: 1, asked: "Option> ", pam: "auth required LAB [echo=\x1b[1mOption\x1b[0m> ] want=2\n", service: "sudo", person: map[string]string{"Option>": "2"}},
 		{name: "long wait without a word", tries: 1, pam: "auth required UNIX\nauth required LAB wait=4000\n", service: "sudo", given: rightPassword},
 		{name: "an unfinished word, su", tries: 1, asked: "Choose", pam: "auth required UNIX\nauth required LAB [echo=Choose] want=2\n", service: "su", given: rightPassword, person: map[string]string{"Choose": "2"},
-			m: func(p connect.Secret) connect.Method { return connect.Su{User: "carol", Password: p} }},
+			m: func(p connect.Secret) connect.Method { return become.Su{User: "carol", Password: p} }},
 	} {
 		if testing.Short() && i >= 5 {
 			break
@@ -75,7 +76,7 @@ func TestOddQuestionsOfPAM(t *testing.T) {
 					return "", errWalkedAway
 				}
 			}
-			var m connect.Method = connect.Sudo{Password: connect.Secret(c.given)}
+			var m connect.Method = become.Sudo{Password: connect.Secret(c.given)}
 			if c.m != nil {
 				m = c.m(connect.Secret(c.given))
 			}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/openssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -108,16 +110,16 @@ func fromInside(m func(password connect.Secret) connect.Method) func(*testing.T,
 }
 
 var pamWays = []pamWay{
-	{"sudo", "sudo", fromInside(func(p connect.Secret) connect.Method { return connect.Sudo{Password: p} })},
-	{"su", "su", fromInside(func(p connect.Secret) connect.Method { return connect.Su{User: "deploy", Password: p} })},
-	{"doas", "doas", fromInside(func(p connect.Secret) connect.Method { return connect.Doas{Password: p} })},
+	{"sudo", "sudo", fromInside(func(p connect.Secret) connect.Method { return become.Sudo{Password: p} })},
+	{"su", "su", fromInside(func(p connect.Secret) connect.Method { return become.Su{User: "deploy", Password: p} })},
+	{"doas", "doas", fromInside(func(p connect.Secret) connect.Method { return become.Doas{Password: p} })},
 	{"ssh", "sshd", func(t *testing.T, host *lab.Running, password string) (func(*contexts.Config) *contexts.Node, connect.Method) {
 		return func(cfg *contexts.Config) *contexts.Node { return master(t, cfg) },
 			withPassword(reach(t, host, "deploy"), connect.Secret(password))
 	}},
 	{"openssh", "sshd", func(t *testing.T, host *lab.Running, password string) (func(*contexts.Config) *contexts.Node, connect.Method) {
 		return func(cfg *contexts.Config) *contexts.Node { return enter(t, master(t, cfg), host, "carol") },
-			connect.OpenSSH{Host: "127.0.0.1", User: "deploy", Password: connect.Secret(password),
+			openssh.Login{Host: "127.0.0.1", User: "deploy", Password: connect.Secret(password),
 				HostKeys: connect.InsecureIgnoreHostKeys, ConfigFile: "/dev/null", Options: []string{"PubkeyAuthentication=no"}}
 	}},
 }
@@ -302,7 +304,7 @@ func TestWhatPAMTellsIsLogged(t *testing.T) {
 	log, logged := newJournal(t)
 	a := &answering{factors: []factor{duoFactor}}
 	node := enter(t, master(t, &contexts.Config{Log: log, Prompt: a.ask}), host, "deploy")
-	who(t, child(t, node, connect.Su{User: "deploy", Password: connect.Secret(rightPassword)}))
+	who(t, child(t, node, become.Su{User: "deploy", Password: connect.Secret(rightPassword)}))
 	if len(a.asked) != 1 || !strings.Contains(a.asked[0].Text, "1. Duo Push\nPasscode") {
 		t.Errorf("asked %+v", a.asked)
 	}
@@ -315,7 +317,7 @@ func TestWhatPAMTellsIsLogged(t *testing.T) {
 func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
 	host := start(t, sudoHost("deploy ALL=(ALL) SETENV: NOPASSWD: ALL", ""))
 	node := enter(t, master(t, nil), host, "deploy")
-	for _, m := range []connect.Sudo{{PreserveEnv: true}, {}, {Login: true}} {
+	for _, m := range []become.Sudo{{PreserveEnv: true}, {}, {Login: true}} {
 		env, err := environ.Call(t.Context(), child(t, node, m), struct{}{})
 		if err != nil {
 			t.Fatal(err)

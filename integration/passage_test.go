@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
+	cryptossh "golang.org/x/crypto/ssh"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -106,9 +106,9 @@ func keyNeedles(t *testing.T, name, file, passphrase string) []needle {
 	var key any
 	var err error
 	if passphrase == "" {
-		key, err = ssh.ParseRawPrivateKey([]byte(file))
+		key, err = cryptossh.ParseRawPrivateKey([]byte(file))
 	} else {
-		key, err = ssh.ParseRawPrivateKeyWithPassphrase([]byte(file), []byte(passphrase))
+		key, err = cryptossh.ParseRawPrivateKeyWithPassphrase([]byte(file), []byte(passphrase))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -128,15 +128,15 @@ func keyNeedles(t *testing.T, name, file, passphrase string) []needle {
 }
 
 // native is the hop to a user's host by our own client at the client host.
-func (p *passage) native(host *lab.Running, user string) connect.SSH {
-	return connect.SSH{
+func (p *passage) native(host *lab.Running, user string) ssh.Login {
+	return ssh.Login{
 		Host: host.IP(), User: user, NoConfig: true, NoAgent: true, IdentitiesOnly: true,
 		IdentityFiles: []string{homeOfMe + user}, KnownHostsFiles: []string{fileKnown},
 	}
 }
 
 // through is the hop to the target through a context.
-func (p *passage) through(n *contexts.Node) connect.SSH {
+func (p *passage) through(n *contexts.Node) ssh.Login {
 	s := p.native(p.target, "carol")
 	s.Through = n
 	return s

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/container"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -165,15 +166,15 @@ func TestChroot(t *testing.T) {
 		},
 	})
 	walk(t, host, true, []way{
-		{name: "root", method: connect.Chroot{Dir: "/srv/tree"}},
-		{name: "user", method: connect.Chroot{Dir: "/srv/tree", User: "app:app"}, uid: 3000},
-		{name: "busybox", method: connect.Chroot{Dir: "/srv/tree", Path: "/opt/bb/chroot"}},
-		{name: "no such tree", method: connect.Chroot{Dir: "/srv/none"}, reason: connect.ErrNoRuntime, text: "No such file"},
-		{name: "no shell", method: connect.Chroot{Dir: "/srv/empty"}, reason: connect.ErrStart, text: "needs /bin/sh"},
-		{name: "no chroot", method: connect.Chroot{Dir: "/srv/tree", Path: "/opt/none"}, reason: connect.ErrNoRuntime, text: "/opt/none"},
+		{name: "root", method: container.Chroot{Dir: "/srv/tree"}},
+		{name: "user", method: container.Chroot{Dir: "/srv/tree", User: "app:app"}, uid: 3000},
+		{name: "busybox", method: container.Chroot{Dir: "/srv/tree", Path: "/opt/bb/chroot"}},
+		{name: "no such tree", method: container.Chroot{Dir: "/srv/none"}, reason: connect.ErrNoContainer, text: "No such file"},
+		{name: "no shell", method: container.Chroot{Dir: "/srv/empty"}, reason: connect.ErrStart, text: "needs /bin/sh"},
+		{name: "no chroot", method: container.Chroot{Dir: "/srv/tree", Path: "/opt/none"}, reason: connect.ErrNoContainer, text: "/opt/none"},
 	})
 	user := enter(t, master(t, nil), host, "deploy")
-	refused(t, user, connect.Chroot{Dir: "/srv/tree"}, connect.ErrPermission, patience)
+	refused(t, user, container.Chroot{Dir: "/srv/tree"}, connect.ErrPermission, patience)
 }
 
 func TestUnshare(t *testing.T) {
@@ -183,18 +184,18 @@ func TestUnshare(t *testing.T) {
 		Setup: []string{"mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/unshare"},
 	})
 	walk(t, host, false, []way{
-		{name: "all", method: connect.Unshare{}},
-		{name: "mount", method: connect.Unshare{Namespaces: connect.Namespaces{Mount: true}}},
-		{name: "busybox", method: connect.Unshare{Path: "/opt/bb/unshare"}},
-		{name: "no unshare", method: connect.Unshare{Path: "/opt/none"}, reason: connect.ErrStart, text: "/opt/none"},
+		{name: "all", method: container.Unshare{}},
+		{name: "mount", method: container.Unshare{Namespaces: container.Namespaces{Mount: true}}},
+		{name: "busybox", method: container.Unshare{Path: "/opt/bb/unshare"}},
+		{name: "no unshare", method: container.Unshare{Path: "/opt/none"}, reason: connect.ErrStart, text: "/opt/none"},
 	})
 	user := enter(t, master(t, nil), host, "deploy")
-	refused(t, user, connect.Unshare{}, connect.ErrPermission, patience)
+	refused(t, user, container.Unshare{}, connect.ErrPermission, patience)
 
 	// Nobody outside sees what is mounted inside, and the number of the
 	// child is 1 or just above, since the guard is 1.
 	root := enter(t, master(t, nil), host, "")
-	n := child(t, root, connect.Unshare{})
+	n := child(t, root, container.Unshare{})
 	if id := who(t, n); id.PID > 100 {
 		t.Errorf("%+v", id)
 	}
@@ -205,7 +206,7 @@ func TestUnshare(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	// A new user namespace needs no root.
-	inner := child(t, user, connect.Unshare{Namespaces: connect.Namespaces{User: true, Mount: true, PID: true}})
+	inner := child(t, user, container.Unshare{Namespaces: container.Namespaces{User: true, Mount: true, PID: true}})
 	if id := who(t, inner); id.UID != 0 {
 		t.Errorf("%+v", id)
 	}
@@ -226,24 +227,24 @@ func TestNsenter(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	ways := []way{
-		{name: "number", method: connect.Nsenter{PID: pid}},
-		{name: "busybox", method: connect.Nsenter{PID: pid, Path: "/opt/bb/nsenter"}},
-		{name: "no such process", method: connect.Nsenter{PID: 4000000}, reason: connect.ErrNoRuntime, text: "/proc/4000000/ns"},
-		{name: "stopped", method: connect.Nsenter{Container: "stopped", Runtime: connect.RuntimeLXC}, reason: connect.ErrNoRuntime, text: "start it"},
-		{name: "no lxc", method: connect.Nsenter{Container: "none", Runtime: connect.RuntimeLXC}, reason: connect.ErrNoRuntime, text: "exist"},
+		{name: "number", method: container.Nsenter{PID: pid}},
+		{name: "busybox", method: container.Nsenter{PID: pid, Path: "/opt/bb/nsenter"}},
+		{name: "no such process", method: container.Nsenter{PID: 4000000}, reason: connect.ErrNoContainer, text: "/proc/4000000/ns"},
+		{name: "stopped", method: container.Nsenter{Container: "stopped", Runtime: container.RuntimeLXC}, reason: connect.ErrNoContainer, text: "start it"},
+		{name: "no lxc", method: container.Nsenter{Container: "none", Runtime: container.RuntimeLXC}, reason: connect.ErrNoContainer, text: "exist"},
 	}
-	for runtime, name := range map[connect.Runtime]string{
-		connect.RuntimeDocker: "docker", connect.RuntimePodman: "podman", connect.RuntimeLXC: "lxc", connect.RuntimeMachinectl: "machinectl",
+	for runtime, name := range map[container.Runtime]string{
+		container.RuntimeDocker: "docker", container.RuntimePodman: "podman", container.RuntimeLXC: "lxc", container.RuntimeMachinectl: "machinectl",
 	} {
 		ways = append(ways,
-			way{name: name, method: connect.Nsenter{Container: "web", Runtime: runtime}},
-			way{name: name + ", none", method: connect.Nsenter{Container: "none", Runtime: runtime}, reason: connect.ErrNoRuntime, text: "first process"})
+			way{name: name, method: container.Nsenter{Container: "web", Runtime: runtime}},
+			way{name: name + ", none", method: container.Nsenter{Container: "none", Runtime: runtime}, reason: connect.ErrNoContainer, text: "first process"})
 	}
 	from := walk(t, host, true, ways)
-	refused(t, enter(t, master(t, nil), host, "deploy"), connect.Nsenter{PID: pid}, connect.ErrPermission, patience)
-	bereave(t, host, from, "nsenter", false, connect.Nsenter{PID: pid})
+	refused(t, enter(t, master(t, nil), host, "deploy"), container.Nsenter{PID: pid}, connect.ErrPermission, patience)
+	bereave(t, host, from, "nsenter", false, container.Nsenter{PID: pid})
 	// Of the network namespace only, everything else is the host's.
-	n := child(t, enter(t, master(t, nil), host, ""), connect.Nsenter{PID: pid, Namespaces: connect.Namespaces{Net: true}})
+	n := child(t, enter(t, master(t, nil), host, ""), container.Nsenter{PID: pid, Namespaces: container.Namespaces{Net: true}})
 	if out, err := run.Call(t.Context(), n, []string{"sh", "-c", "hostname; ip link"}); err != nil || !strings.HasPrefix(out, "outside\n") || strings.Contains(out, "eth0") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -272,15 +273,15 @@ func TestLXC(t *testing.T) {
 		Setup: []string{withTree(t), startLXC, "mkdir -p /var/lib/lxc/stopped; cp /var/lib/lxc/web/config /var/lib/lxc/stopped"},
 	})
 	from := walk(t, host, true, []way{
-		{name: "attach", method: connect.LXC{Container: "web", Args: quickly}},
-		{name: "another directory", method: connect.LXC{Container: "web", Dir: "/var/lib/lxc"}},
-		{name: "user", method: connect.LXC{Container: "web", Args: append([]string{"--uid=3000"}, quickly...)}, uid: 3000},
-		{name: "none", method: connect.LXC{Container: "none"}, reason: connect.ErrNoRuntime, text: "init pid"},
-		{name: "stopped", method: connect.LXC{Container: "stopped"}, reason: connect.ErrNoRuntime, text: "init pid"},
-		{name: "no lxc-attach", method: connect.LXC{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoRuntime, text: "/opt/none"},
+		{name: "attach", method: container.LXC{Container: "web", Args: quickly}},
+		{name: "another directory", method: container.LXC{Container: "web", Dir: "/var/lib/lxc"}},
+		{name: "user", method: container.LXC{Container: "web", Args: append([]string{"--uid=3000"}, quickly...)}, uid: 3000},
+		{name: "none", method: container.LXC{Container: "none"}, reason: connect.ErrNoContainer, text: "init pid"},
+		{name: "stopped", method: container.LXC{Container: "stopped"}, reason: connect.ErrNoContainer, text: "init pid"},
+		{name: "no lxc-attach", method: container.LXC{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoContainer, text: "/opt/none"},
 	})
-	refused(t, enter(t, master(t, nil), host, "deploy"), connect.LXC{Container: "web"}, connect.ErrPermission, patience)
-	bereave(t, host, from, "lxc-attach", false, connect.LXC{Container: "web", Args: quickly})
+	refused(t, enter(t, master(t, nil), host, "deploy"), container.LXC{Container: "web"}, connect.ErrPermission, patience)
+	bereave(t, host, from, "lxc-attach", false, container.LXC{Container: "web", Args: quickly})
 }
 
 // podmanConfig makes podman's images and containers the host's own. No network is
@@ -310,18 +311,18 @@ func TestPodman(t *testing.T) {
 	host := start(t, lab.Host{Cgroups: true, Setup: []string{withTree(t), podmanSetup}})
 	quickly := []string{"--env", "GORACE=" + quickEnd}
 	from := walk(t, host, true, []way{
-		{name: "exec", method: connect.Podman{Container: "web", Args: quickly}},
-		{name: "exec as a user", method: connect.Podman{Container: "web", User: "app", Args: quickly}, uid: 3000},
-		{name: "run", method: connect.Podman{Image: "localhost/base", Args: quickly}},
-		{name: "run as a user", method: connect.Podman{Image: "base:latest", User: "3000:3000", Args: quickly}, uid: 3000},
-		{name: "none", method: connect.Podman{Container: "none"}, reason: connect.ErrNoRuntime, text: "check the name"},
-		{name: "stopped", method: connect.Podman{Container: "stopped"}, reason: connect.ErrNoRuntime, text: "start it"},
-		{name: "no image", method: connect.Podman{Image: "localhost/none", Args: []string{"--pull=never"}}, reason: connect.ErrNoRuntime, text: "pull it first"},
-		{name: "no shell", method: connect.Podman{Image: "empty"}, reason: connect.ErrStart, text: "needs /bin/sh"},
-		{name: "no such user", method: connect.Podman{Container: "web", User: "mallory"}, reason: connect.ErrBadName, text: "mallory"},
-		{name: "no podman", method: connect.Podman{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoRuntime, text: "/opt/none"},
+		{name: "exec", method: container.Podman{Container: "web", Args: quickly}},
+		{name: "exec as a user", method: container.Podman{Container: "web", User: "app", Args: quickly}, uid: 3000},
+		{name: "run", method: container.Podman{Image: "localhost/base", Args: quickly}},
+		{name: "run as a user", method: container.Podman{Image: "base:latest", User: "3000:3000", Args: quickly}, uid: 3000},
+		{name: "none", method: container.Podman{Container: "none"}, reason: connect.ErrNoContainer, text: "check the name"},
+		{name: "stopped", method: container.Podman{Container: "stopped"}, reason: connect.ErrNoContainer, text: "start it"},
+		{name: "no image", method: container.Podman{Image: "localhost/none", Args: []string{"--pull=never"}}, reason: connect.ErrNoContainer, text: "pull it first"},
+		{name: "no shell", method: container.Podman{Image: "empty"}, reason: connect.ErrStart, text: "needs /bin/sh"},
+		{name: "no such user", method: container.Podman{Container: "web", User: "mallory"}, reason: connect.ErrBadName, text: "mallory"},
+		{name: "no podman", method: container.Podman{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoContainer, text: "/opt/none"},
 	})
-	bereave(t, host, from, "podman", true, connect.Podman{Container: "web", Args: quickly}, connect.Podman{Image: "base", Args: quickly})
+	bereave(t, host, from, "podman", true, container.Podman{Container: "web", Args: quickly}, container.Podman{Image: "base", Args: quickly})
 	// Nothing but podman removes a container, and what it left to do so may have
 	// been killed with the context; but it must have ended.
 	if out, err := host.Shell(`for c in $(podman ps -aq --filter status=exited --filter name=mitosis-); do podman rm $c; done`); err != nil {
@@ -360,18 +361,18 @@ func TestDocker(t *testing.T) {
 	quickly := []string{"--env", "GORACE=" + quickEnd}
 	alone := []string{"--network=none", "--env", "GORACE=" + quickEnd}
 	from := walk(t, host, true, []way{
-		{name: "exec", method: connect.Docker{Host: at, Container: "web", Args: quickly}},
-		{name: "exec as a user", method: connect.Docker{Host: at, Container: "web", User: "app", Args: quickly}, uid: 3000},
-		{name: "run", method: connect.Docker{Host: at, Image: "base", Args: alone}},
-		{name: "run as a user", method: connect.Docker{Host: at, Image: "base:latest", User: "3000:3000", Args: alone}, uid: 3000},
-		{name: "none", method: connect.Docker{Host: at, Container: "none"}, reason: connect.ErrNoRuntime, text: "check the name"},
-		{name: "stopped", method: connect.Docker{Host: at, Container: "stopped"}, reason: connect.ErrNoRuntime, text: "start it"},
-		{name: "no image", method: connect.Docker{Host: at, Image: "none", Args: alone}, reason: connect.ErrNoRuntime, text: "pull it first"},
-		{name: "no such user", method: connect.Docker{Host: at, Container: "web", User: "mallory"}, reason: connect.ErrBadName, text: "mallory"},
-		{name: "no daemon", method: connect.Docker{Host: "unix:///run/none.sock", Container: "web"}, reason: connect.ErrNoRuntime, text: "start the runtime's daemon"},
-		{name: "no docker", method: connect.Docker{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoRuntime, text: "/opt/none"},
+		{name: "exec", method: container.Docker{Host: at, Container: "web", Args: quickly}},
+		{name: "exec as a user", method: container.Docker{Host: at, Container: "web", User: "app", Args: quickly}, uid: 3000},
+		{name: "run", method: container.Docker{Host: at, Image: "base", Args: alone}},
+		{name: "run as a user", method: container.Docker{Host: at, Image: "base:latest", User: "3000:3000", Args: alone}, uid: 3000},
+		{name: "none", method: container.Docker{Host: at, Container: "none"}, reason: connect.ErrNoContainer, text: "check the name"},
+		{name: "stopped", method: container.Docker{Host: at, Container: "stopped"}, reason: connect.ErrNoContainer, text: "start it"},
+		{name: "no image", method: container.Docker{Host: at, Image: "none", Args: alone}, reason: connect.ErrNoContainer, text: "pull it first"},
+		{name: "no such user", method: container.Docker{Host: at, Container: "web", User: "mallory"}, reason: connect.ErrBadName, text: "mallory"},
+		{name: "no daemon", method: container.Docker{Host: "unix:///run/none.sock", Container: "web"}, reason: connect.ErrNoContainer, text: "start the runtime's daemon"},
+		{name: "no docker", method: container.Docker{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoContainer, text: "/opt/none"},
 	})
-	refused(t, enter(t, master(t, nil), host, "deploy"), connect.Docker{Host: at, Container: "web"}, connect.ErrPermission, patience)
-	bereave(t, host, from, "docker", true, connect.Docker{Host: at, Container: "web", Args: quickly}, connect.Docker{Host: at, Image: "base", Args: alone})
+	refused(t, enter(t, master(t, nil), host, "deploy"), container.Docker{Host: at, Container: "web"}, connect.ErrPermission, patience)
+	bereave(t, host, from, "docker", true, container.Docker{Host: at, Container: "web", Args: quickly}, container.Docker{Host: at, Image: "base", Args: alone})
 	onlyContainers(t, host, "docker", "-H", at)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -46,7 +46,7 @@ func TestPoliciesOfSudo(t *testing.T) {
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			_, err := user.Connect(ctx, connect.Sudo{User: "carol"})
+			_, err := user.Connect(ctx, become.Sudo{User: "carol"})
 			if took := time.Since(began); took > patience/2 {
 				t.Errorf("it took %v", took)
 			}

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -41,7 +43,7 @@ func TestSlowImageIsSentOnce(t *testing.T) {
 	slow, way, key := slowTarget(t)
 	self := master(t, nil)
 	far := login(t, self, way, "deploy", key)
-	openssh := connect.OpenSSH{
+	openssh := openssh.Login{
 		Host: slow.IP(), User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}
@@ -85,11 +87,11 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 	const enough = 10 * time.Second
 	self := master(t, nil)
 	far := login(t, self, way, "deploy", key)
-	farther := child(t, far, connect.Local{})
+	farther := child(t, far, local.Child{})
 	sending := regexp.MustCompile(`sending the image by memfd-\w+ \(\d+\.\d of \d+\.\d MB\)`)
 	for name, c := range map[string]struct {
 		from *contexts.Node
-		hop  connect.SSH
+		hop  ssh.Login
 	}{
 		"from here":          {self, withKey(reach(t, slow, "deploy"), key)},
 		"one hop away":       {far, onHosts(slow, "deploy")},

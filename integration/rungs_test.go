@@ -14,6 +14,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -172,7 +173,7 @@ func TestEveryRungClosed(t *testing.T) {
 		}
 	}
 	before.restored(t, patience)
-	answers(t, child(t, self, connect.Local{}), 0)
+	answers(t, child(t, self, local.Child{}), 0)
 }
 
 // A connection that breaks while the image is under way leaves nothing either, at

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -27,7 +28,7 @@ func TestTenGenerations(t *testing.T) {
 	}
 	line := []*contexts.Node{self}
 	for i := range generations {
-		n := child(t, line[i], connect.Local{})
+		n := child(t, line[i], local.Child{})
 		if n.Via() != line[i] {
 			t.Errorf("%v came by way of %v", n, n.Via())
 		}
@@ -37,7 +38,7 @@ func TestTenGenerations(t *testing.T) {
 		line = append(line, n)
 	}
 	last := line[generations]
-	refused(t, last, connect.Local{}, contexts.ErrTooDeep, patience)
+	refused(t, last, local.Child{}, contexts.ErrTooDeep, patience)
 	answers(t, last, os.Getuid())
 	// From the last back to the first, and to the ones between.
 	if _, err := report.Call(t.Context(), last, occupation{Topic: t.Name(), Tell: self}); err != nil {
@@ -146,7 +147,7 @@ func TestTwoHundredChildren(t *testing.T) {
 func make200() []connect.Method {
 	hops := make([]connect.Method, 200)
 	for i := range hops {
-		hops[i] = connect.Local{}
+		hops[i] = local.Child{}
 	}
 	return hops
 }

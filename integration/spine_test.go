@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -44,8 +45,8 @@ func TestSpine(t *testing.T) {
 		}
 	})
 	user := login(t, self, web, "deploy", key)
-	root := child(t, user, connect.Sudo{Password: "open sesame"})
-	leaf := child(t, root, connect.Local{})
+	root := child(t, user, become.Sudo{Password: "open sesame"})
+	leaf := child(t, root, local.Child{})
 
 	t.Run("who is who", func(t *testing.T) {
 		path := fmt.Sprintf("ssh:deploy@%s/sudo:root/local", web.IP())
@@ -193,7 +194,7 @@ func cancellation(t *testing.T, self, n *contexts.Node, host *lab.Running) {
 // call waits for.
 func endKillsProcesses(t *testing.T, self, parent *contexts.Node, host *lab.Running) {
 	before := look(host)
-	n := child(t, parent, connect.Local{})
+	n := child(t, parent, local.Child{})
 	for _, argv := range [][]string{
 		{"sleep", "86398"},
 		{"setsid", "sh", "-c", "trap '' TERM HUP; sleep 86397 & wait; sleep 86397"},

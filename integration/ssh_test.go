@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	cryptossh "golang.org/x/crypto/ssh"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -52,7 +54,7 @@ func newSSHStage(t *testing.T, config ...string) *sshStage {
 		SSHD:  &lab.SSHD{Config: append([]string{"Banner /etc/banner"}, config...)},
 		Files: map[string]string{"/etc/banner": banner},
 	})
-	other, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
+	other, err := cryptossh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func newSSHStage(t *testing.T, config ...string) *sshStage {
 		Files: map[string]string{
 			fileKey: s.key.Private, fileEncrypted: locked, fileStranger: lab.NewClientKey(t).Private,
 			knownRight: s.server.KnownHosts(), knownNone: "",
-			knownChanged: s.server.IP() + " " + string(ssh.MarshalAuthorizedKey(other)),
+			knownChanged: s.server.IP() + " " + string(cryptossh.MarshalAuthorizedKey(other)),
 		},
 	})
 	return s
@@ -74,15 +76,15 @@ func encryptedKey(t *testing.T, passphrase string) (private, authorized string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKeyWithPassphrase(secret, "locked", []byte(passphrase))
+	block, err := cryptossh.MarshalPrivateKeyWithPassphrase(secret, "locked", []byte(passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := ssh.NewPublicKey(public)
+	p, err := cryptossh.NewPublicKey(public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(p))
+	return string(pem.EncodeToMemory(block)), string(cryptossh.MarshalAuthorizedKey(p))
 }
 
 // startAgent runs an ssh-agent at a client which holds a key that needs a
@@ -117,7 +119,7 @@ type sshHop struct {
 }
 
 func (s *sshStage) native(t *testing.T, h sshHop) connect.Method {
-	m := connect.SSH{
+	m := ssh.Login{
 		Host: s.server.IP(), Port: h.port, User: h.user, NoConfig: true, NoAgent: !h.agent, IdentitiesOnly: !h.agent,
 		Password: connect.Secret(h.password), Passphrase: connect.Secret(h.passphrase),
 		KnownHostsFiles: []string{h.known}, HostKeys: h.policy,
@@ -132,7 +134,7 @@ func (s *sshStage) native(t *testing.T, h sshHop) connect.Method {
 }
 
 func (s *sshStage) program(t *testing.T, h sshHop) connect.Method {
-	m := connect.OpenSSH{
+	m := openssh.Login{
 		Host: s.server.IP(), Port: h.port, User: h.user, ConfigFile: "none", IdentitiesOnly: !h.agent,
 		Password: connect.Secret(h.password), Passphrase: connect.Secret(h.passphrase),
 		KnownHostsFiles: []string{h.known}, HostKeys: h.policy,
@@ -255,7 +257,7 @@ func TestSSHAcceptNew(t *testing.T) {
 			}
 			h.policy = connect.HostKeysAcceptNew
 			who(t, child(t, me, client.hop(s, t, h)))
-			wanted := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.server.HostKeys()[0])))
+			wanted := strings.TrimSpace(string(cryptossh.MarshalAuthorizedKey(s.server.HostKeys()[0])))
 			if known := fileAt(t, me, knownNone); strings.Count(known, wanted) != 1 {
 				t.Errorf("%q is not in known_hosts once: %q", wanted, known)
 			}
@@ -355,10 +357,10 @@ func TestSSHSilentServer(t *testing.T) {
 			h.port = n
 			var hop connect.Method
 			switch m := client.hop(s, t, h).(type) {
-			case connect.SSH:
+			case ssh.Login:
 				m.Host = lab.StationIP
 				hop = m
-			case connect.OpenSSH:
+			case openssh.Login:
 				m.Host = lab.StationIP
 				hop = m
 			}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 	"github.com/mitosis-go/mitosis/router"
@@ -34,7 +37,7 @@ func (p *passage) wayDies(t *testing.T) {
 	carol.KnownHostsFiles = []string{knownHosts(t, p.target)}
 	for name, test := range map[string]struct {
 		by     *contexts.Node
-		hop    connect.SSH
+		hop    ssh.Login
 		victim func(identity) int
 	}{
 		"its worker":                          {p.me, p.native(p.target, "carol"), func(id identity) int { return id.PID }},
@@ -46,7 +49,7 @@ func (p *passage) wayDies(t *testing.T) {
 			bastion := child(t, p.me, p.native(p.bastion, "alice"))
 			test.hop.Through = bastion
 			target := child(t, test.by, test.hop)
-			below := child(t, target, connect.Local{})
+			below := child(t, target, local.Child{})
 			if _, err := spawn.Call(t.Context(), below, []string{"setsid", "sleep", "1000"}); err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +163,7 @@ func (p *passage) noWay(t *testing.T) {
 func (p *passage) severalThroughOne(t *testing.T) {
 	scenes := []scene{look(p.bastion), look(p.target), look(p.inner)}
 	bastion := child(t, p.me, p.native(p.bastion, "alice"))
-	hops := []connect.SSH{p.native(p.target, "carol"), p.native(p.inner, "bob")}
+	hops := []ssh.Login{p.native(p.target, "carol"), p.native(p.inner, "bob")}
 	type result struct {
 		n   *contexts.Node
 		err error
@@ -216,8 +219,8 @@ func (p *passage) onward(t *testing.T) {
 	hop := p.native(p.target, "carol")
 	hop.Through = bastion
 	target := child(t, p.me, hop)
-	root := child(t, target, connect.Sudo{Password: connect.Secret(p.password)})
-	leaf := child(t, root, connect.Local{})
+	root := child(t, target, become.Sudo{Password: connect.Secret(p.password)})
+	leaf := child(t, root, local.Child{})
 	id := who(t, leaf)
 	if want := p.me.String() + "/ssh:carol@" + p.target.IP() + "/sudo:root/local"; id.Path != want || id.UID != 0 || id.Host != p.target.Name() {
 		t.Errorf("%+v is not %s", id, want)

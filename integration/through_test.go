@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -68,21 +70,21 @@ func (p *passage) crossings(t *testing.T) []crossing {
 		{"Through, and a ProxyJump from there", both, p.deep, func(hop hopper) *contexts.Node {
 			bob, s := p.native(p.inner, "bob"), p.native(p.deep, "dave")
 			bob.Through = hop(p.me, alice)
-			s.ProxyJump = []connect.SSH{bob}
+			s.ProxyJump = []ssh.Login{bob}
 			return hop(p.me, s)
 		}},
 		{"ProxyJump", bastion, p.target, func(hop hopper) *contexts.Node {
 			s := p.native(p.target, "carol")
-			s.ProxyJump = []connect.SSH{alice}
+			s.ProxyJump = []ssh.Login{alice}
 			return hop(p.me, s)
 		}},
 		{"ProxyJump twice", both, p.deep, func(hop hopper) *contexts.Node {
 			s := p.native(p.deep, "dave")
-			s.ProxyJump = []connect.SSH{alice, p.native(p.inner, "bob")}
+			s.ProxyJump = []ssh.Login{alice, p.native(p.inner, "bob")}
 			return hop(p.me, s)
 		}},
 		{"ProxyJump of the configuration", both, p.deep, func(hop hopper) *contexts.Node {
-			return hop(p.me, connect.SSH{Host: "deep", ConfigFile: fileOfConfig, NoAgent: true})
+			return hop(p.me, ssh.Login{Host: "deep", ConfigFile: fileOfConfig, NoAgent: true})
 		}},
 		{"ProxyCommand", bastion, p.target, func(hop hopper) *contexts.Node {
 			s := p.native(p.target, "carol")
@@ -90,13 +92,13 @@ func (p *passage) crossings(t *testing.T) []crossing {
 			return hop(p.me, s)
 		}},
 		{"ssh -J", bastion, p.target, func(hop hopper) *contexts.Node {
-			return hop(p.me, connect.OpenSSH{
+			return hop(p.me, openssh.Login{
 				Host: p.target.IP(), User: "carol", ConfigFile: fileOfConfig, ProxyJump: "bastion",
 				IdentityFiles: []string{keyLocked}, Passphrase: connect.Secret(p.passphrase), IdentitiesOnly: true,
 			})
 		}},
 		{"ssh with ProxyJump in its configuration", both, p.deep, func(hop hopper) *contexts.Node {
-			return hop(p.me, connect.OpenSSH{Host: "deep", ConfigFile: fileOfConfig})
+			return hop(p.me, openssh.Login{Host: "deep", ConfigFile: fileOfConfig})
 		}},
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
@@ -23,15 +26,15 @@ func TestHostsOutOfReach(t *testing.T) {
 	way := start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}, Setup: blackHole, Files: map[string]string{
 		keyFile: key.Private, knownFile: jump.KnownHosts(),
 	}})
-	far := child(t, login(t, master(t, nil), way, "deploy", key), connect.Local{})
+	far := child(t, login(t, master(t, nil), way, "deploy", key), local.Child{})
 
-	native := func(host string, port int) connect.SSH {
+	native := func(host string, port int) ssh.Login {
 		s := onHosts(jump, "deploy")
 		s.Host, s.Port, s.ConnectTimeout = host, port, 10*time.Second
 		return s
 	}
-	program := func(host string, port int) connect.OpenSSH {
-		return connect.OpenSSH{
+	program := func(host string, port int) openssh.Login {
+		return openssh.Login{
 			Host: host, Port: port, User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
 			IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 			Options: []string{"ConnectTimeout=10"},
@@ -50,7 +53,7 @@ func TestHostsOutOfReach(t *testing.T) {
 	} {
 		hops := map[string]connect.Method{"ssh": native(c.host, c.port), "openssh": program(c.host, c.port)}
 		through := native(c.host, c.port)
-		through.ProxyJump = []connect.SSH{native(jump.IP(), port(t, jump))}
+		through.ProxyJump = []ssh.Login{native(jump.IP(), port(t, jump))}
 		hops["ssh by a jump host"] = through
 		command := native(c.host, c.port)
 		command.ProxyCommand = "ssh -F none -o UserKnownHostsFile=" + knownFile + " -i " + keyFile + " -W [%h]:%p deploy@" + jump.IP()

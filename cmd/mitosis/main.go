@@ -92,7 +92,7 @@ import (
 
 	"github.com/mitosis-go/mitosis"
 	"github.com/mitosis-go/mitosis/connect"
-	_ "github.com/mitosis-go/mitosis/connect/console" // hop paths may name one
+	_ "github.com/mitosis-go/mitosis/connect/all" // hop paths may name any of them
 	"github.com/mitosis-go/mitosis/contexts"
 )
 

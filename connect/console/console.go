@@ -1,16 +1,255 @@
-// Package console makes connect.Console known to a program: to contexts that are to
-// open one for others, and to hop paths ("console:ttyS0"). It is imported for
-// that effect only, in every copy of the program:
-//
-//	import _ "github.com/mitosis-go/mitosis/connect/console"
-//
-// All other methods are known to every program. This one is large, and on the
-// lines for which it is there every kilobyte of an image counts.
 package console
 
-import "github.com/mitosis-go/mitosis/connect"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+)
+
+// Login logs in on a serial line and continues over it: the way to a host that
+// has no network any more. What it finds may be a getty, a shell that somebody
+// left, the shell or the password prompt of a rescue system, or nothing at all
+// until Enter is pressed. The line has to pass 8 bits.
+//
+// The login name is typed at a prompt that ends with "login:", and the password at
+// the password prompt that follows, or at that of a rescue shell. Since the echo of the far
+// terminal can't be seen from here, nothing else is ever answered with it. A shell
+// is told by its doing, not by its prompt: it prints a word that it has to
+// put together first.
+//
+// # What happens to the far side
+//
+// A shell that Console has logged in to is replaced, and the line is back at the getty
+// at the end; a shell that was found, that of a rescue system included, waits and
+// gets its terminal back with the settings that it had. The level of kernel messages
+// on the console is lowered to emergencies meanwhile, if the user may do that
+// (KernelMessages leaves it): each message would end up in the midst of the
+// link. So does what others write to that terminal, such as wall(1).
+//
+// A line has no end that the far side would notice when we die, unless it has
+// modem control signals and uses them. A child then ends by the heartbeat (45 s), a bootstrap
+// after 10 s of silence. Whoever connects meanwhile ends it at once.
+//
+// # Speed and errors of the line
+//
+// An image of 2.4 MB takes 210 s at 115,200 baud, 42 minutes at 9,600; where ctx
+// has no deadline, the time that an image takes is added to
+// Config.ConnectTimeout. Neither the line nor the link repeats what was
+// lost. The image is checked before it is executed; a byte that is lost later ends the link.
+// Linux keeps up to 68 KiB for a reader that is late, so that without RTSCTS bytes get
+// lost only in a port whose buffer overflows before an interrupt is served.
+//
+// Errors: [connect.ErrStart] for a line that can't be opened or is used by another program,
+// [connect.ErrRefused], [connect.ErrTimeout] for one that is silent, with what it showed,
+// [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission], [connect.ErrEOF].
+type Login struct {
+	// Device is a serial port ("/dev/ttyS0") or a socket of the same host, as qemu
+	// makes it by -serial unix:PATH. Of a port the settings are put back in the end.
+	Device string
+	// Address is the host and port of a terminal server in place of a device: one that passes
+	// bytes as they are, without the telnet protocol.
+	Address string
+
+	Baud   int  // of the line, 0 is 115200; 8 bits, no parity, 1 stop bit
+	RTSCTS bool // flow control by these wires
+
+	User     string         // "" is root
+	Password connect.Secret // "" is asked for through OpenRequest.Prompt, if login wants one
+
+	// Boot is for a host that is starting: nothing is typed before a prompt is
+	// known, so that no boot loader takes it for an answer, and silence is
+	// bounded by ctx only.
+	Boot bool
+	// Silence is how long the line may show nothing while a shell is looked for.
+	// 0 is 30 s.
+	Silence time.Duration
+
+	KernelMessages bool // leave their level as it is
+}
+
+const (
+	defaultBaud    = 115200
+	defaultSilence = 30 * time.Second
+	// bitsPerByte of a line: 8, and those for start and stop.
+	bitsPerByte = 10
+	// imageRoom is more than the image of a program is expected to have, in
+	// bytes, packed.
+	imageRoom = 4 << 20
+)
 
 func init() {
-	connect.Register[connect.Console]("console")
-	connect.RegisterSyntax("console", connect.ParseConsole)
+	connect.Register[Login]("console")
+	connect.RegisterSyntax("console", parseConsole)
+}
+
+// Label implements Method.
+func (c Login) Label() string {
+	where := strings.TrimPrefix(c.Device, deviceDir)
+	switch {
+	case c.Address != "":
+		where = "tcp:" + c.Address
+	case check.Name("device", where, notInDevice) != nil || where == "tcp":
+		where = "[" + c.Device + "]"
+	}
+	if c.User != "" {
+		where = c.User + "@" + where
+	}
+	if c.Address == "" && c.baud() != defaultBaud {
+		where += ":" + strconv.Itoa(c.Baud)
+	}
+	return "console:" + where
+}
+
+func (c Login) baud() int { return cmp.Or(c.Baud, defaultBaud) }
+
+// Traits implements Method.
+func (c Login) Traits() connect.Traits {
+	return connect.Traits{ImageTime: time.Duration(imageRoom*bitsPerByte/max(c.baud(), 1)) * time.Second}
+}
+
+// DryRun implements DryRunner: no program is run here.
+func (c Login) DryRun() ([]string, error) {
+	return nil, &connect.Error{Hop: c.Label(), Err: cmp.Or(c.check(), errors.ErrUnsupported)}
+}
+
+func (c Login) check() error {
+	if (c.Device == "") == (c.Address == "") {
+		return fmt.Errorf("%w: either Device or Address has to be given", connect.ErrBadName)
+	}
+	if c.Baud < 0 || c.Silence < 0 {
+		return fmt.Errorf("%w: neither Baud nor Silence can be negative", connect.ErrBadName)
+	}
+	if c.Address != "" {
+		_, host, port, err := check.Address(c.Address)
+		if err == nil && port == 0 {
+			err = fmt.Errorf("%w: the address %q has no port", connect.ErrBadName, printable.Name(c.Address))
+		}
+		return cmp.Or(err, check.Host(host), check.Optional("user", c.User))
+	}
+	return cmp.Or(check.Dir("device", c.Device), check.Optional("user", c.User))
+}
+
+// Open implements Method. It returns when a shell has begun to execute the first stage.
+func (c Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	hop := c.Label()
+	if err := c.check(); err != nil {
+		return nil, &connect.Error{Hop: hop, Err: err}
+	}
+	conn, err := c.dial(ctx, e)
+	if err != nil {
+		return nil, &connect.Error{Hop: hop, Phase: "opening the line", Err: err, Hint: deviceHint(err)}
+	}
+	l := newLogin(c, e, newLine(hop, conn))
+	if err := l.run(ctx); err != nil {
+		l.abandon()
+		return nil, &connect.Error{Hop: hop, Phase: l.phase, Err: err, Output: l.shown.String(), Hint: l.hint(err)}
+	}
+	l.line.start(e)
+	return l.line, nil
+}
+
+// lineConn is a port or a socket.
+type lineConn interface {
+	Read([]byte) (int, error)
+	Write([]byte) (int, error)
+	SetWriteDeadline(time.Time) error
+	Close() error
+}
+
+// socketBuffer is how much may be on its way in a socket, in bytes. What is in it can't be
+// overtaken, and a line takes long for it.
+const socketBuffer = 8 << 10
+
+func (c Login) dial(ctx context.Context, e *connect.OpenRequest) (lineConn, error) {
+	network, address := "tcp", c.Address
+	if address == "" {
+		network, address = "unix", c.Device
+		info, err := os.Stat(c.Device)
+		if err != nil {
+			return nil, failure.Classify(connect.ErrStart, err)
+		}
+		if info.Mode()&fs.ModeSocket == 0 {
+			return openSerial(c.Device, c.baud(), c.RTSCTS)
+		}
+	}
+	dial := e.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, failure.OfDial(err)
+	}
+	if s, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = s.SetWriteBuffer(socketBuffer)
+	}
+	return conn, nil
+}
+
+func deviceHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "serial ports are often open to a group only, dialout for instance"
+	}
+	return ""
+}
+
+// deviceDir is the directory of devices, which a path need not name.
+const deviceDir = "/dev/"
+
+// notInDevice is what sets a device apart from what else is in an element of a path.
+const notInDevice = ":@[],"
+
+// parseConsole reads what is behind the colon in a hop path: [USER@]DEVICE[:BAUD] or
+// [USER@]tcp:HOST:PORT; see [connect.ParsePath]. The error matches [connect.ErrBadName].
+func parseConsole(arg string) (connect.Method, error) {
+	var c Login
+	where := arg
+	head, _, _ := strings.Cut(arg, "[")
+	if at := strings.LastIndexByte(head, '@'); at >= 0 {
+		c.User, where = arg[:at], arg[at+1:]
+		if err := check.User(c.User); err != nil {
+			return nil, err
+		}
+	}
+	if address, ok := strings.CutPrefix(where, "tcp:"); ok {
+		c.Address = address
+		return c, c.check()
+	}
+	device, baud := where, ""
+	if rest, ok := strings.CutPrefix(where, "["); ok {
+		if device, baud, ok = strings.Cut(rest, "]"); !ok || !strings.HasPrefix(device, "/") || printable.Name(device) != device {
+			return nil, fmt.Errorf("%w: %q is no path in brackets", connect.ErrBadName, printable.Name(where))
+		}
+		c.Device = device
+	} else {
+		if at := strings.LastIndexByte(where, ':'); at >= 0 {
+			device, baud = where[:at], where[at:]
+		}
+		device = strings.TrimPrefix(device, deviceDir)
+		if err := check.Name("device", device, notInDevice); err != nil {
+			return nil, err
+		}
+		c.Device = deviceDir + device
+	}
+	if baud != "" {
+		n, err := strconv.Atoi(strings.TrimPrefix(baud, ":"))
+		if err != nil || n < 1 || baud[0] != ':' {
+			return nil, fmt.Errorf("%w: %q is no speed of a line", connect.ErrBadName, printable.Name(baud))
+		}
+		c.Baud = n
+	}
+	return c, c.check()
 }

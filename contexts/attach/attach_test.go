@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
@@ -59,9 +59,9 @@ func actAsGuest(ctx context.Context, path string) error {
 	v.failed("command in the listener", err)
 	_, err = m.Listener().DialContext(ctx, "tcp", "127.0.0.1:1")
 	v.failed("connection of the listener", err)
-	_, err = m.Listener().Connect(ctx, connect.Local{})
+	_, err = m.Listener().Connect(ctx, local.Child{})
 	v.failed("context of the listener", err)
-	_, err = m.Self().Connect(ctx, connect.Local{})
+	_, err = m.Self().Connect(ctx, local.Child{})
 	v.failed("context of its own", err)
 	v.failed("end of the listener", m.Listener().Close())
 
@@ -235,7 +235,7 @@ func actAsListener(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := self.Connect(ctx, connect.Local{}); err != nil {
+	if _, err := self.Connect(ctx, local.Child{}); err != nil {
 		return err
 	}
 	ln, err := attach.Listen(self, path, &attach.Config{Grant: all})

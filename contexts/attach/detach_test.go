@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
@@ -24,7 +24,7 @@ import (
 // settle has a context get a state that is worth keeping: a context below it that
 // it has a node of, something that it goes on with, and a daemon.
 var settle = contexts.NewFunc("test.settle", func(ctx context.Context, _ struct{}) (map[string]int, error) {
-	below, err := contexts.Self(ctx).Connect(ctx, connect.Local{})
+	below, err := contexts.Self(ctx).Connect(ctx, local.Child{})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func actAsMaster(ctx context.Context, lease string) error {
 	if err != nil {
 		return err
 	}
-	n, err := self.Connect(ctx, connect.Local{})
+	n, err := self.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func actAsHeir(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	host, err := self.Connect(ctx, connect.Local{})
+	host, err := self.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func actAsHeir(ctx context.Context, text string) error {
 	if err := use(ctx, &v, n); err != nil {
 		return err
 	}
-	more, err := n.Connect(ctx, connect.Local{})
+	more, err := n.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@
 //	d, err := attach.Detach(ctx, web, attach.Terms{Lease: time.Hour})
 //	... // d is kept somewhere safe; this program ends
 //
-//	host, err := self.Connect(ctx, connect.SSH{Host: "web1"}) // in a later one
+//	host, err := self.Connect(ctx, ssh.Login{Host: "web1"}) // in a later one
 //	web, err := attach.Attach(ctx, host, d, nil)
 //
 // The process is the same, and so are the variables of its program, the contexts

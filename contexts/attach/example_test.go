@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 )
@@ -29,7 +29,7 @@ func startExample(ctx context.Context) (self, child *contexts.Node) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	child, err = self.Connect(ctx, connect.Local{})
+	child, err = self.Connect(ctx, local.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}

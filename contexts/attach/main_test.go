@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -169,7 +169,7 @@ var (
 
 	// divide makes a context below the one that it runs in.
 	divide = contexts.NewFunc("test.divide", func(ctx context.Context, _ struct{}) (*contexts.Node, error) {
-		return contexts.Self(ctx).Connect(ctx, connect.Local{})
+		return contexts.Self(ctx).Connect(ctx, local.Child{})
 	})
 
 	counter atomic.Int64

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/contexts/internal/succession"
@@ -28,7 +29,7 @@ var nested = contexts.NewFunc("test.nested", func(ctx context.Context, _ struct{
 		return struct{}{}, err
 	}
 	defer self.Close()
-	n, err := self.Connect(ctx, connect.Local{})
+	n, err := self.Connect(ctx, local.Child{})
 	if err == nil {
 		_, err = attach.Detach(ctx, n, attach.Terms{})
 	}
@@ -36,10 +37,10 @@ var nested = contexts.NewFunc("test.nested", func(ctx context.Context, _ struct{
 })
 
 // held is a hop whose tool would take the far side along.
-type held struct{ connect.Local }
+type held struct{ local.Child }
 
-func (h held) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
-	c, err := h.Local.Open(ctx, e)
+func (h held) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	c, err := h.Child.Open(ctx, e)
 	return struct{ bootstrap.Carrier }{c}, err
 }
 

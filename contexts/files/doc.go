@@ -34,7 +34,7 @@
 //		if err := files.Offer(self, site.FS()); err != nil {
 //			log.Fatal(err)
 //		}
-//		web, err := self.Connect(ctx, connect.SSH{Host: "web1", User: "root"})
+//		web, err := self.Connect(ctx, ssh.Login{Host: "web1", User: "root"})
 //		if err != nil {
 //			log.Fatal(err)
 //		}

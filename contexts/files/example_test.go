@@ -11,19 +11,19 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
 // startExample makes a tree of a master and one child, and a directory for the files of
-// the example. The child is on this host here, and on another one with connect.SSH.
+// the example. The child is on this host here, and on another one with ssh.Login.
 func startExample(ctx context.Context) (child *contexts.Node, dir string, end func()) {
 	self, err := contexts.Start(ctx, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	child, err = self.Connect(ctx, connect.Local{})
+	child, err = self.Connect(ctx, local.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -17,6 +17,8 @@ import (
 	"log"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/examples/agent/work"
 )
@@ -48,9 +50,9 @@ func run(ctx context.Context, host, user string) error {
 	}
 	defer self.Close()
 
-	var hop connect.Method = connect.Command{Name: "shell", Argv: []string{"env"}}
+	var hop connect.Method = local.Command{Name: "shell", Argv: []string{"env"}}
 	if host != "" {
-		hop = connect.SSH{Host: host, User: user}
+		hop = ssh.Login{Host: host, User: user}
 	}
 	far, err := self.Connect(ctx, hop)
 	if err != nil {

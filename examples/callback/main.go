@@ -11,7 +11,7 @@ import (
 	"log"
 	"os"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -63,7 +63,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer self.Close()
-	child, err := self.Connect(ctx, connect.Local{})
+	child, err := self.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -54,7 +57,7 @@ func main() {
 		identity  = flag.String("identity", "", "file of the private key; empty is what the ssh configuration says")
 		known     = flag.String("known-hosts", "", "known_hosts file; empty is what the ssh configuration says")
 		acceptNew = flag.Bool("accept-new", false, "accept and remember the key of a host that was never seen")
-		become    = flag.String("become", "root", "user to become through sudo")
+		asUser    = flag.String("become", "root", "user to become through sudo")
 		file      = flag.String("file", "/etc/shadow", "file whose lines to count as that user")
 	)
 	flag.Parse()
@@ -63,7 +66,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	hop := connect.SSH{Host: *host, Port: *port, User: *user}
+	hop := ssh.Login{Host: *host, Port: *port, User: *user}
 	if *identity != "" {
 		hop.IdentityFiles = []string{*identity}
 	}
@@ -75,7 +78,7 @@ func main() {
 	}
 	stdin := int(os.Stdin.Fd())
 	screen, noTerminal := term.GetState(stdin)
-	err := run(ctx, hop, connect.Sudo{User: *become}, *file)
+	err := run(ctx, hop, become.Sudo{User: *asUser}, *file)
 	if noTerminal == nil {
 		// Where Ctrl-C came during a question the terminal still shows no input.
 		_ = term.Restore(stdin, screen)
@@ -87,7 +90,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, ssh connect.SSH, sudo connect.Sudo, file string) error {
+func run(ctx context.Context, ssh ssh.Login, sudo become.Sudo, file string) error {
 	self, err := contexts.Start(ctx, &contexts.Config{Prompt: ask, Notify: tell})
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func run(ctx context.Context, ssh connect.SSH, sudo connect.Sudo, file string) e
 	} else if err != nil {
 		return err
 	}
-	child, err := root.Connect(ctx, connect.Local{})
+	child, err := root.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

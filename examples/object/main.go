@@ -16,7 +16,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -100,7 +100,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer self.Close()
-	child, err := self.Connect(ctx, connect.Local{})
+	child, err := self.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

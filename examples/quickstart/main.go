@@ -25,6 +25,9 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -98,7 +101,7 @@ func run(ctx context.Context) error {
 	defer self.Close()
 
 	start := time.Now()
-	far, err := self.Connect(ctx, connect.SSH{
+	far, err := self.Connect(ctx, ssh.Login{
 		Host: "127.0.0.1", Port: sshd.Port, User: me.Username, NoConfig: true,
 		Keys: []connect.Secret{connect.Secret(sshd.ClientKey)}, KnownHostsFiles: []string{known},
 	})
@@ -113,7 +116,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("one hop on in %v: %v\n", time.Since(start).Round(time.Millisecond), second)
-	third, err := second.Connect(ctx, connect.Local{})
+	third, err := second.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}
@@ -147,9 +150,9 @@ func run(ctx context.Context) error {
 // secondHop is sudo where it asks for nothing, else a plain child.
 func secondHop() connect.Method {
 	if exec.Command("sudo", "-n", "true").Run() == nil {
-		return connect.Sudo{User: "root"}
+		return become.Sudo{User: "root"}
 	}
-	return connect.Local{}
+	return local.Child{}
 }
 
 func printTree(ctx context.Context, self *contexts.Node) error {

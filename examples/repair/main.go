@@ -23,7 +23,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -134,7 +134,7 @@ var verify = contexts.NewFunc("repair.verify", func(_ context.Context, e Edit) (
 
 func main() {
 	contexts.Init()
-	var hop connect.SSH
+	var hop ssh.Login
 	var e Edit
 	flag.StringVar(&hop.Host, "host", "localhost", "the damaged host")
 	flag.IntVar(&hop.Port, "port", 0, "its port; 0 is what the ssh configuration says")
@@ -160,7 +160,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, hop connect.SSH, e Edit) error {
+func run(ctx context.Context, hop ssh.Login, e Edit) error {
 	self, err := contexts.Start(ctx, nil)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
@@ -34,7 +34,7 @@ func calls(name string, on *contexts.Node, n int) *subject {
 func chain(ctx context.Context, from *contexts.Node, hops int) ([]*contexts.Node, error) {
 	var nodes []*contexts.Node
 	for range hops {
-		n, err := from.Connect(ctx, connect.Local{})
+		n, err := from.Connect(ctx, local.Child{})
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +139,7 @@ func twoCores(ctx context.Context, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, master.Close()) }()
-	child, err := master.Connect(ctx, connect.Local{})
+	child, err := master.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
@@ -108,17 +110,17 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, master.Close()) }()
-	web, err := master.Connect(ctx, connect.SSH{Host: serverName})
+	web, err := master.Connect(ctx, ssh.Login{Host: serverName})
 	if err != nil {
 		return nil, err
 	}
 
 	true1 := openssh("ssh true", "true")
 	again := &subject{name: "another connection", measure: func(ctx context.Context) (float64, error) {
-		return connectTime(ctx, master, connect.SSH{Host: serverName})
+		return connectTime(ctx, master, ssh.Login{Host: serverName})
 	}}
 	sudo := &subject{name: "sudo hop", measure: func(ctx context.Context) (float64, error) {
-		return connectTime(ctx, web, connect.Sudo{})
+		return connectTime(ctx, web, become.Sudo{})
 	}}
 	bare := &subject{name: "sudo true", measure: func(ctx context.Context) (float64, error) {
 		took, err := work.Run.Call(ctx, web, work.Command{Argv: []string{"sudo", "-n", "true"}, Times: 1})
@@ -137,7 +139,7 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 		return rows, err
 	}
 	rows = append(rows, small...)
-	root, err := web.Connect(ctx, connect.Sudo{})
+	root, err := web.Connect(ctx, become.Sudo{})
 	if err != nil {
 		return rows, err
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
@@ -50,7 +50,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 	const children = 10 // enough for the shared part to be shared
 	var guards, workers []int
 	for range children {
-		n, err := master.Connect(ctx, connect.Local{})
+		n, err := master.Connect(ctx, local.Child{})
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func stalledReaders(ctx context.Context, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, master.Close()) }()
-	child, err := master.Connect(ctx, connect.Local{})
+	child, err := master.Connect(ctx, local.Child{})
 	if err != nil {
 		return err
 	}

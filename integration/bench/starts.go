@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
@@ -26,7 +26,7 @@ func startRows(ctx context.Context) (rows []row, err error) {
 
 	child := &subject{name: "local child", measure: func(ctx context.Context) (float64, error) {
 		began := time.Now()
-		n, err := master.Connect(ctx, connect.Local{})
+		n, err := master.Connect(ctx, local.Child{})
 		if err != nil {
 			return 0, err
 		}

@@ -10,7 +10,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -113,7 +113,7 @@ func streamRows(ctx context.Context) (rows []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, master.Close()) }()
-	child, err := master.Connect(ctx, connect.Local{})
+	child, err := master.Connect(ctx, local.Child{})
 	if err != nil {
 		return nil, err
 	}

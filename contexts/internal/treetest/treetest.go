@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -33,7 +33,7 @@ func Start(t *testing.T, cfg *contexts.Config) *contexts.Node {
 // Child starts a context on the same host.
 func Child(t *testing.T, of *contexts.Node) *contexts.Node {
 	t.Helper()
-	n, err := of.Connect(t.Context(), connect.Local{})
+	n, err := of.Connect(t.Context(), local.Child{})
 	if err != nil {
 		t.Fatal(err)
 	}

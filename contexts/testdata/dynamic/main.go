@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -52,7 +52,7 @@ func run(cfg *contexts.Config, twice bool) error {
 	}
 	defer self.Close()
 	for range map[bool]int{false: 1, true: 2}[twice] {
-		far, err := self.Connect(ctx, connect.Command{Argv: flag.Args()})
+		far, err := self.Connect(ctx, local.Command{Argv: flag.Args()})
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func run(cfg *contexts.Config, twice bool) error {
 			return err
 		}
 		// A child there needs no other image, wherever it is started.
-		again, err := far.Connect(ctx, connect.Command{Argv: []string{"env"}})
+		again, err := far.Connect(ctx, local.Command{Argv: []string{"env"}})
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,9 @@ import (
 	"os"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/become"
+	"github.com/mitosis-go/mitosis/connect/openssh"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
@@ -41,9 +44,9 @@ func do(ctx context.Context, host, way string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, master.Close()) }()
-	var method connect.Method = connect.SSH{Host: host}
+	var method connect.Method = ssh.Login{Host: host}
 	if way == "openssh" {
-		method = connect.OpenSSH{Host: host}
+		method = openssh.Login{Host: host}
 	}
 	node, err := master.Connect(ctx, method)
 	if err != nil {
@@ -56,7 +59,7 @@ func do(ctx context.Context, host, way string) (err error) {
 		job.Times, calls = times, 1
 		fallthrough
 	case "near":
-		if node, err = node.Connect(ctx, connect.Sudo{}); err != nil {
+		if node, err = node.Connect(ctx, become.Sudo{}); err != nil {
 			return err
 		}
 		for range calls {

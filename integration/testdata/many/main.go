@@ -11,7 +11,7 @@ import (
 	"os"
 	"sync"
 
-	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/ssh"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -26,7 +26,7 @@ func main() {
 }
 
 func connectAll(ctx context.Context) error {
-	var orders struct{ All []connect.SSH }
+	var orders struct{ All []ssh.Login }
 	if err := json.Unmarshal([]byte(os.Getenv("MITOSIS_TEST_ORDERS")), &orders); err != nil {
 		return err
 	}

@@ -1,0 +1,132 @@
+package become
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Su continues as another user of the same host, by that user's password. su
+// asks on its standard input, or through PAM on whatever the modules choose, so
+// its standard input, output and error are a terminal of its own; the link runs
+// over a pipe beside it, whose descriptors su leaves open, or over a socket as standard
+// output where the user's shell is csh or tcsh, which close them. It works with the su
+// of util-linux, shadow, busybox and the BSDs.
+//
+// The command is run by the user's login shell. su asks for the password once,
+// in whatever language, and anything else that it asks (a code, a new password in
+// place of an expired one) is asked through OpenRequest.Prompt; what it tells is shown through
+// OpenRequest.Notify. It takes 2 to 3 s to
+// tell that a password is wrong.
+//
+// Errors: [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission] where PAM does
+// not allow it or the account may not log in, [connect.ErrBadName] for a user that does not
+// exist, [connect.ErrStart] where there is no su.
+type Su struct {
+	User        string         // "" is root
+	Password    connect.Secret // "" is asked for through OpenRequest.Prompt, if su wants one
+	Login       bool           // -l: with the user's own environment and home directory
+	PreserveEnv bool           // -m: with ours, HOME and SHELL included
+	Shell       string         // -s: in place of the login shell; "" is that one
+	Path        string         // of su; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Su]("su")
+	connect.RegisterSyntax("su", func(arg string) (connect.Method, error) { return Su{User: arg}, check.Optional("user", arg) })
+}
+
+// Label implements Method.
+func (s Su) Label() string { return "su:" + s.user() }
+
+// Traits implements Method.
+func (s Su) Traits() connect.Traits { return connect.Traits{Local: true, User: s.user()} }
+
+func (s Su) user() string { return cmp.Or(s.User, "root") }
+
+// Open implements Method.
+func (s Su) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, s, s.plan)
+}
+
+// DryRun implements DryRunner.
+func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+
+func (s Su) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	if err := check.User(s.user()); err != nil {
+		return nil, err
+	}
+	var args []string
+	if s.Login {
+		args = append(args, "-l")
+	}
+	if s.PreserveEnv {
+		args = append(args, "-m")
+	}
+	if s.Shell != "" {
+		if err := check.Dir("shell", s.Shell); err != nil {
+			return nil, err
+		}
+		args = append(args, "-s", s.Shell)
+	}
+	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).Line
+	if onSocket {
+		line = tool.WithBeginning(e, tool.TakeSocket).Line
+	}
+	return &tool.Tool{
+		Program: tool.ProgramOr(s.Path, "su"), Name: "su", Terminal: connect.TerminalStdio, OnSocket: onSocket,
+		// Behind the user -c is su's own in some, and handed to the shell by
+		// others, among them those in which it means a login class in front.
+		Args:    append(args, s.user(), "-c", line),
+		Script:  tool.Script{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},
+		Tells:   true,
+		Explain: explainSu,
+	}, nil
+}
+
+// explainSu finds the class of a failure. su ends with 1 where it fails itself,
+// in a language that PAM chooses; in English its text comes in two parts, "su: "
+// and, some seconds later, the rest.
+func explainSu(how tool.Ending) failure.Verdict {
+	v := failure.Meaning(how.Said, suSays)
+	asked := how.Tally.Passwords > 0 || how.Tally.Other != ""
+	switch {
+	case v.Class == connect.ErrPassword && !asked:
+		v.Class = connect.ErrPermission // none was asked for, so none can be wrong
+	case v.Class == nil && asked && how.Status.ExitCode() == 1 && strings.HasPrefix(lastOf(how.Said), "su: "):
+		v.Class = connect.ErrPassword
+	}
+	return v
+}
+
+func lastOf(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
+}
+
+const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
+
+var suSays = []failure.Saying{
+	failure.Says("bad file descriptor", connect.ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another in Shell, or use Command with TerminalOnly"),
+	failure.Says("does not exist", connect.ErrBadName, ""),
+	failure.Says("unknown user", connect.ErrBadName, ""), // busybox
+	failure.Says("unknown login", connect.ErrBadName, ""),
+	failure.Says("no passwd entry", connect.ErrBadName, ""), // shadow
+	failure.Says("account is currently not available", connect.ErrPermission, noLogin),
+	failure.Says("expired", connect.ErrPermission, "let root change the password or the account's date of expiry"),
+	failure.Says("permission denied", connect.ErrPermission, "PAM allows this su to some users only, often to the group wheel"),
+	failure.Says("must be run from a terminal", connect.ErrStart, ""),
+	failure.Says("authentication failure", connect.ErrPassword, ""),
+	failure.Says("incorrect password", connect.ErrPassword, ""), // busybox
+	failure.Says("sorry", connect.ErrPassword, ""),              // the BSDs
+	failure.Says("failed to execute", connect.ErrStart, noLogin),
+	failure.Says("can't execute", connect.ErrStart, noLogin), // busybox
+}

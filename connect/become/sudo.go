@@ -1,0 +1,233 @@
+package become
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Sudo continues as another user of the same host. sudo gets a controlling
+// terminal of its own, on which it asks for the password, while the link runs
+// over a pipe beside it: requiretty, use_pty and interactive passwords work,
+// and the link is not slowed by a terminal.
+//
+// Its prompt is recognised by a token that we give sudo to print, in whatever
+// language it speaks, and answered once it has switched the echo off; the
+// user's own locale stays as it is, since the far side inherits it. What PAM
+// asks beside the password (a code, a new password in place of an expired
+// one) is asked through OpenRequest.Prompt, in PAM's words, and what it tells is shown through
+// OpenRequest.Notify. A password that is asked for again after a word of regret was wrong.
+// Where sudoers has passprompt_override, sudo puts its own prompt in place of PAM's:
+// then a second question can't be told from the first by its text, but by there having
+// been no such word.
+//
+// Errors: [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission] where the
+// rules do not allow it or the account is locked, [connect.ErrTimeout] where sudo gave
+// up waiting for the password, [connect.ErrStart] where there is no sudo, [connect.ErrBadName].
+type Sudo struct {
+	User        string         // name or "#uid"; "" is root
+	Group       string         // -g, name or "#gid"
+	Password    connect.Secret // "" is asked for through OpenRequest.Prompt, if sudo wants one
+	PreserveEnv bool           // -E
+	KeepEnv     []string       // --preserve-env=: the names of variables
+	SetHome     bool           // -H
+	Login       bool           // -i: by way of the user's login shell
+	Role        string         // -r, SELinux
+	Type        string         // -t, SELinux
+	Path        string         // of sudo; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Sudo]("sudo")
+	connect.RegisterSyntax("sudo", func(arg string) (connect.Method, error) { return Sudo{User: arg}, check.Optional("user", arg) })
+}
+
+// Label implements Method.
+func (s Sudo) Label() string { return "sudo:" + s.user() }
+
+// Traits implements Method.
+func (s Sudo) Traits() connect.Traits { return connect.Traits{Local: true, User: s.user()} }
+
+func (s Sudo) user() string {
+	if s.User == "" {
+		return "root"
+	}
+	return s.User
+}
+
+// Open implements Method.
+func (s Sudo) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, s, s.plan)
+}
+
+// DryRun implements DryRunner.
+func (s Sudo) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+
+func (s Sudo) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return &tool.Tool{
+		Program: tool.ProgramOr(s.Path, "sudo"), Name: "sudo", Args: append(s.flags(), s.command(tool.WithBeginning(e, dropPrompt))...),
+		Environ: []string{"SUDO_PROMPT=" + sudoAsks(token)},
+		Script:  tool.Script{Recognise: sudoPrompt(token), Password: s.Password, Repeats: tool.RepeatsWithWord},
+		Tells:   true,
+		Explain: s.explain,
+		Token:   token, Instead: "sudo",
+	}, nil
+}
+
+func (s Sudo) check() error {
+	for _, id := range []string{s.user(), s.Group} {
+		if err := check.User(id); err != nil && id != "" && !isNumber(strings.TrimPrefix(id, "#")) {
+			return err
+		}
+	}
+	for _, name := range append([]string{s.Role, s.Type}, s.KeepEnv...) {
+		if err := check.User(name); err != nil && name != "" {
+			return err
+		}
+		if strings.ContainsAny(name, "=,") {
+			return fmt.Errorf("%w: %q", connect.ErrBadName, name)
+		}
+	}
+	if s.Login && (s.PreserveEnv || len(s.KeepEnv) > 0) {
+		return errors.New("a login shell makes its own environment: Login excludes PreserveEnv and KeepEnv")
+	}
+	return nil
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// sudoAsks is the prompt that we want. %p is the user whose password is wanted,
+// which with targetpw, rootpw and runaspw is not the one who calls.
+//
+// It is in the environment because -p would have it in place of every prompt of PAM,
+// that for a second factor included; like this it stands for PAM's own "Password:" in
+// the language of the user, and other questions come in PAM's words (sudoers(5),
+// passprompt_override). The far side does without it.
+func sudoAsks(token string) string { return "[" + token + "] password for %p: " }
+
+const dropPrompt = "unset SUDO_PROMPT;"
+
+// flags are sudo's own arguments.
+func (s Sudo) flags() []string {
+	flags := []string{"-u", s.user()}
+	for _, o := range []struct {
+		set  bool
+		flag string
+	}{{s.PreserveEnv, "-E"}, {s.SetHome, "-H"}, {s.Login, "-i"}} {
+		if o.set {
+			flags = append(flags, o.flag)
+		}
+	}
+	for _, o := range []struct{ flag, value string }{{"-g", s.Group}, {"-r", s.Role}, {"-t", s.Type}} {
+		if o.value != "" {
+			flags = append(flags, o.flag, o.value)
+		}
+	}
+	if len(s.KeepEnv) > 0 {
+		flags = append(flags, "--preserve-env="+strings.Join(s.KeepEnv, ","))
+	}
+	return append(flags, "--")
+}
+
+// command is what sudo runs. With -i it joins the arguments by spaces for the
+// login shell and puts a backslash before every character of them that is no
+// letter, digit, underscore, dash or dollar sign (sudo(8)). The dollar signs
+// would be expanded by that shell, so that the script must not have any.
+func (s Sudo) command(e *connect.OpenRequest) []string {
+	if !s.Login || len(e.Argv) == 0 {
+		return e.Argv
+	}
+	return tool.ArgvWithoutDollars(e)
+}
+
+// sudoPrompt recognises our own prompt; that of a sudo-rs, which puts its own in
+// front of PAM's; and by its words one that PAM makes up for the password.
+func sudoPrompt(token string) func(line string) tool.Question {
+	ours := tool.TokenPrompt(token)
+	return func(line string) tool.Question {
+		if rest, isRust := strings.CutPrefix(line, "[sudo: "); isRust {
+			text := rest[strings.LastIndex(rest, "] ")+1:]
+			q := tool.AccountPrompt(text)
+			if q.Vague = false; q.Asks != tool.AsksNothing {
+				q.Text = strings.ReplaceAll(line, token, "sudo")
+			}
+			return q
+		}
+		if q := ours(line); q.Asks != tool.AsksNothing {
+			q.Text = "[sudo" + q.Text
+			return q
+		}
+		q := tool.AccountPrompt(line)
+		q.Key = line
+		return q
+	}
+}
+
+// explain finds the class of a failure, and in a language that is not known tells a
+// user who does not exist from one whom no rule covers.
+func (s Sudo) explain(how tool.Ending) failure.Verdict {
+	v := explainSudo(how)
+	if v.Class == connect.ErrPermission && how.Tally.Passwords == 0 && noSuchUser(s.user()) {
+		v.Class = connect.ErrBadName
+	}
+	return v
+}
+
+// noSuchUser asks the system, whose users may be anywhere. Where it does not answer
+// in time there may be one.
+func noSuchUser(name string) bool {
+	if strings.HasPrefix(name, "#") {
+		return false // sudo takes any number
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "id", "-u", name)
+	cmd.WaitDelay = time.Second
+	_, failed := errors.AsType[*exec.ExitError](cmd.Run())
+	return failed && ctx.Err() == nil
+}
+
+// explainSudo finds the class of a failure. sudo's own exit status is 1 for
+// all of them (sudo(8)), so what happened decides, and what sudo said where it
+// speaks English: the language can be forced by PAM and by sudoers.
+func explainSudo(how tool.Ending) failure.Verdict {
+	if how.Status.ExitCode() != 1 {
+		return failure.Verdict{} // of the far side, or a signal
+	}
+	v := failure.Meaning(how.Said, sudoSays)
+	switch {
+	case v.Class != nil:
+	case how.Tally.Passwords > 1:
+		v.Class = connect.ErrPassword // it was asked for again, so that one was wrong
+	default:
+		v.Class = connect.ErrPermission
+	}
+	return v
+}
+
+var sudoSays = []failure.Saying{
+	failure.Says("incorrect password attempt", connect.ErrPassword, ""),
+	failure.Says("incorrect authentication attempt", connect.ErrPassword, ""), // sudo-rs
+	failure.Says("maximum 3 incorrect", connect.ErrPassword, ""),
+	failure.Says("timed out reading password", connect.ErrTimeout, ""),
+	failure.Says("a password is required", connect.ErrPasswordRequired, ""),
+	failure.Says("no password was provided", connect.ErrPasswordRequired, ""),
+	failure.Says("a terminal is required to", connect.ErrPasswordRequired, ""),
+	failure.Says("unknown user", connect.ErrBadName, ""),
+	failure.Says("unknown group", connect.ErrBadName, ""),
+	failure.Says("user not found", connect.ErrBadName, ""), // sudo-rs
+}

@@ -1,0 +1,16 @@
+//go:build !(linux && !ppc && !ppc64 && !ppc64le && !sparc64) && !darwin && !freebsd && !netbsd && !openbsd && !dragonfly
+
+package console
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+)
+
+// openSerial knows no ports here; sockets work.
+func openSerial(path string, _ int, _ bool) (lineConn, error) {
+	return nil, failure.Classify(connect.ErrStart, fmt.Errorf("serial port %s: %w", path, errors.ErrUnsupported))
+}

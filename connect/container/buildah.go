@@ -1,0 +1,51 @@
+package container
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Buildah continues in a container that buildah made, to look around in what will
+// be an image, or to change it.
+//
+// Errors: those of [Docker].
+type Buildah struct {
+	Container string   // name or ID
+	User      string   // "user", "uid", "user:group"; "" is the container's own
+	Args      []string // further options of buildah run, as they are
+	Path      string   // of buildah; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Buildah]("buildah")
+	connect.RegisterSyntax("buildah", func(arg string) (connect.Method, error) {
+		return Buildah{Container: arg}, check.Name("container", arg, "")
+	})
+}
+
+// Label implements Method.
+func (b Buildah) Label() string { return "buildah:" + b.Container }
+
+// Traits implements Method.
+func (Buildah) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (b Buildah) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, b, b.plan)
+}
+
+// DryRun implements DryRunner.
+func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.plan) }
+
+func (b Buildah) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	if err := cmp.Or(check.Word("container", b.Container, ""), check.Optional("user", b.User), check.Args(b.Args)); err != nil {
+		return nil, err
+	}
+	user := flags(flag{"user", b.User})
+	return enter(tool.ProgramOr(b.Path, "buildah"), []string{"run"}, user, b.Args, []string{"--", b.Container}, e.Argv), nil
+}

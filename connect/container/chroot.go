@@ -1,0 +1,50 @@
+package container
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Chroot continues inside a directory tree, such as the mounted root of a
+// damaged system. It needs the right to change the root, which is root's.
+//
+// The tree needs /bin/sh, /dev/null and a directory /proc. Where the /proc of the parent
+// is mounted there, the child is started from the parent's own executable. Where none is,
+// and the tree is a mount point, root's child has one in a mount namespace of its own:
+// what it mounts is not seen outside, and a warning says so.
+//
+// Errors: [connect.ErrBadName] for a relative path, [connect.ErrPermission], [connect.ErrNoContainer] where
+// there is no such tree, [connect.ErrStart] where there is no shell in it.
+type Chroot struct {
+	Dir  string // the tree, an absolute path
+	User string // "user" or "user:group", of the tree; "" stays the same; not with busybox's chroot
+	Path string // of chroot; "" looks for it in PATH
+}
+
+func init() { connect.Register[Chroot]("chroot") }
+
+// Label implements Method.
+func (c Chroot) Label() string { return "chroot:" + c.Dir }
+
+// Traits implements Method.
+func (c Chroot) Traits() connect.Traits { return connect.Traits{Local: true, User: c.User} }
+
+// Open implements Method.
+func (c Chroot) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, c, c.plan)
+}
+
+// DryRun implements DryRunner.
+func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.plan) }
+
+func (c Chroot) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	if err := cmp.Or(check.Dir("tree", c.Dir), check.Optional("user", c.User)); err != nil {
+		return nil, err
+	}
+	return enter(tool.ProgramOr(c.Path, "chroot"), flags(flag{"userspec", c.User}), []string{c.Dir}, e.Argv), nil
+}

@@ -1,0 +1,66 @@
+package container
+
+import (
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Docker continues in a container: in one that runs, or in a new one of an image,
+// which is gone after Close. It runs the docker program, whose daemon may be far
+// away.
+//
+// A new container has the image's settings, but for its entry point, and no log.
+// Docker pulls an image that it does not have, which is bounded by the context of
+// the connect.
+//
+// Errors: [connect.ErrNoContainer] where there is no docker, daemon, image or container, or
+// the container does not run; [connect.ErrPermission] where the daemon does not let us in;
+// [connect.ErrStart] where there is no shell in the container; [connect.ErrBadName].
+type Docker struct {
+	Container string // name or ID of one that runs; or
+	Image     string // what to make a new one of
+
+	User string   // "user", "uid", "user:group"; "" is the container's own
+	Host string   // of the daemon: "unix://PATH", "tcp://HOST:PORT", "ssh://HOST"; "" is docker's choice
+	Args []string // further options of docker exec, or docker run, as they are
+	Path string   // of docker; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Docker]("docker")
+	connect.RegisterSyntax("docker", func(arg string) (connect.Method, error) {
+		return Docker{Container: arg}, check.Name("container", arg, "")
+	})
+}
+
+// Label implements Method.
+func (d Docker) Label() string { return d.engine().label("docker") }
+
+// Traits implements Method.
+func (Docker) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (d Docker) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, d, d.plan)
+}
+
+// DryRun implements DryRunner.
+func (d Docker) DryRun() ([]string, error) { return tool.DryRun(d, d.plan) }
+
+func (d Docker) engine() engine {
+	return engine{
+		program: tool.ProgramOr(d.Path, "docker"), global: flags(flag{"host", d.Host}),
+		container: d.Container, image: d.Image, user: d.User, args: d.Args,
+	}
+}
+
+func (d Docker) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	if err := check.Args([]string{d.Host}); err != nil {
+		return nil, err
+	}
+	return d.engine().plan(e, token)
+}

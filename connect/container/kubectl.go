@@ -1,0 +1,76 @@
+package container
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Kubectl continues in a container of a pod, by the kubectl program and its
+// configuration.
+//
+// Errors: [connect.ErrNoContainer] where there is no kubectl, context, namespace, pod or
+// container; [connect.ErrPermission] where the cluster does not let us in; [connect.ErrRefused] and [connect.ErrStart]
+// where the cluster can't be reached; [connect.ErrBadName].
+type Kubectl struct {
+	Pod        string   // name of the pod, or "deployment/NAME" and the like for one of those
+	Container  string   // of the pod; "" is its default container
+	Namespace  string   // "" is that of the context
+	Context    string   // of the configuration; "" is its current one
+	Kubeconfig string   // file; "" is kubectl's choice
+	Args       []string // further options of kubectl exec, as they are
+	Path       string   // of kubectl; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Kubectl]("kubectl")
+	connect.RegisterSyntax("kubectl", parseKubectl)
+}
+
+// Label implements Method.
+func (k Kubectl) Label() string {
+	label := "kubectl:" + k.Pod
+	for _, part := range []struct{ mark, name string }{{":", k.Container}, {"@", k.Namespace}, {"@", k.Context}} {
+		if part.name != "" {
+			label += part.mark + part.name
+		}
+	}
+	return label
+}
+
+// Traits implements Method.
+func (Kubectl) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (k Kubectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, k, k.plan)
+}
+
+// DryRun implements DryRunner.
+func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.plan) }
+
+func (k Kubectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	err := cmp.Or(
+		check.Word("pod", k.Pod, "/"), check.Optional("container", k.Container), check.Optional("namespace", k.Namespace),
+		check.Args([]string{k.Context, k.Kubeconfig}), check.Args(k.Args),
+	)
+	if err != nil {
+		return nil, err
+	}
+	cluster := flags(flag{"kubeconfig", k.Kubeconfig}, flag{"context", k.Context}, flag{"namespace", k.Namespace})
+	container := flags(flag{"container", k.Container})
+	return enter(tool.ProgramOr(k.Path, "kubectl"), cluster, []string{"exec", "-i"}, container, k.Args, []string{k.Pod, "--"}, e.Argv), nil
+}
+
+// parseKubectl reads POD[:CONTAINER][@NAMESPACE].
+func parseKubectl(arg string) (connect.Method, error) {
+	pod, namespace, _ := strings.Cut(arg, "@")
+	pod, container, _ := strings.Cut(pod, ":")
+	err := cmp.Or(check.Name("pod", pod, ""), check.Optional("container", container), check.Optional("namespace", namespace))
+	return Kubectl{Pod: pod, Container: container, Namespace: namespace}, err
+}

@@ -1,0 +1,52 @@
+package container
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// LXC continues in a container of the classic LXC tools, by lxc-attach. The
+// environment is the container's, not ours.
+//
+// Errors: [connect.ErrNoContainer] where there is no lxc-attach or container, or the container
+// does not run; [connect.ErrPermission]; [connect.ErrStart] where there is no shell in it;
+// [connect.ErrBadName].
+type LXC struct {
+	Container string
+	Dir       string   // where the containers are, an absolute path; "" is lxc's choice
+	Args      []string // further options of lxc-attach, as they are
+	Path      string   // of lxc-attach; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[LXC]("lxc")
+	connect.RegisterSyntax("lxc", func(arg string) (connect.Method, error) { return LXC{Container: arg}, check.Name("container", arg, "") })
+}
+
+// Label implements Method.
+func (l LXC) Label() string { return "lxc:" + l.Container }
+
+// Traits implements Method.
+func (LXC) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (l LXC) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, l, l.plan)
+}
+
+// DryRun implements DryRunner.
+func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+
+func (l LXC) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	dir := cmp.Or(l.Dir, "/") // which passes the check
+	if err := cmp.Or(check.Word("container", l.Container, ""), check.Dir("directory", dir), check.Args(l.Args)); err != nil {
+		return nil, err
+	}
+	own := flags(flag{"name", l.Container}, flag{"lxcpath", l.Dir})
+	return enter(tool.ProgramOr(l.Path, "lxc-attach"), []string{"--clear-env"}, own, l.Args, []string{"--"}, e.Argv), nil
+}

@@ -1,0 +1,62 @@
+package container
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// LXD continues in an instance of LXD, a container or a virtual machine, by the lxc
+// program.
+//
+// Errors: those of [LXC].
+type LXD struct {
+	Instance string   // "NAME" or "REMOTE:NAME"
+	Project  string   // "" is the current one
+	UID      string   // number of the user; "" is root
+	Args     []string // further options of lxc exec, as they are
+	Path     string   // of lxc; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[LXD]("lxd")
+	connect.RegisterSyntax("lxd", func(arg string) (connect.Method, error) { return LXD{Instance: arg}, check.Name("instance", arg, "") })
+}
+
+// Label implements Method.
+func (l LXD) Label() string { return "lxd:" + l.Instance }
+
+// Traits implements Method.
+func (LXD) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (l LXD) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, l, l.plan)
+}
+
+// DryRun implements DryRunner.
+func (l LXD) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+
+func (l LXD) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	return execInstance(tool.ProgramOr(l.Path, "lxc"), l, e)
+}
+
+// execInstance is the plan of the programs of LXD and its descendant Incus, which
+// have the same options.
+func execInstance(program string, l LXD, e *connect.OpenRequest) (*tool.Tool, error) {
+	err := cmp.Or(
+		check.Word("instance", l.Instance, ":"), check.Optional("project", l.Project), check.Optional("user", l.UID), check.Args(l.Args),
+	)
+	if err != nil {
+		return nil, err
+	}
+	// Without the mode it would be a terminal that the bytes go through,
+	// where we have one.
+	exec := []string{"exec", "--mode=non-interactive"}
+	own := flags(flag{"project", l.Project}, flag{"user", l.UID})
+	return enter(program, exec, own, l.Args, []string{l.Instance, "--"}, e.Argv), nil
+}

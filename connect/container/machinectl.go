@@ -1,0 +1,56 @@
+package container
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Machinectl continues in a machine that systemd-machined knows, such as one of
+// systemd-nspawn, which runs systemd itself; others can be entered by [Nsenter].
+//
+// It does so by systemd-run, not by machinectl shell: that would put a terminal in
+// between, which ends the session when the bytes of an image hold three Control-] in
+// a row.
+//
+// Errors: those of [LXC].
+type Machinectl struct {
+	Machine string
+	User    string // "" is root
+	Path    string // of systemd-run; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Machinectl]("machinectl")
+	connect.RegisterSyntax("machinectl", func(arg string) (connect.Method, error) {
+		return Machinectl{Machine: arg}, check.Name("machine", arg, "")
+	})
+}
+
+// Label implements Method.
+func (m Machinectl) Label() string { return "machinectl:" + m.Machine }
+
+// Traits implements Method.
+func (Machinectl) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (m Machinectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, m, m.plan)
+}
+
+// DryRun implements DryRunner.
+func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+
+func (m Machinectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	if err := cmp.Or(check.Word("machine", m.Machine, ""), check.Optional("user", m.User)); err != nil {
+		return nil, err
+	}
+	own := flags(flag{"machine", m.Machine}, flag{"uid", m.User})
+	rest := []string{"--pipe", "--wait", "--collect", "--quiet", "--"}
+	// systemd expands variables in command lines.
+	return enter(tool.ProgramOr(m.Path, "systemd-run"), own, rest, tool.ArgvWithoutDollars(e)), nil
+}

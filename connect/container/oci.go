@@ -1,0 +1,64 @@
+package container
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// engine is what Docker and Podman have in common: their command lines.
+type engine struct {
+	program          string
+	global           []string // in front of the command
+	container, image string
+	user             string
+	args             []string
+}
+
+// check refuses what is no container, image or user.
+func (g engine) check() error {
+	if (g.container == "") == (g.image == "") {
+		return fmt.Errorf("%w: either Container or Image has to be given", connect.ErrBadName)
+	}
+	what, err := "container", error(nil)
+	if g.image != "" {
+		// A registry's port, directories, a tag and a digest.
+		what, err = "image", check.Word("image", g.image, "/:@")
+	} else {
+		err = check.Word(what, g.container, "")
+	}
+	return cmp.Or(err, check.Optional("user", g.user), check.Args(g.args))
+}
+
+// label is user@container, or the image.
+func (g engine) label(name string) string {
+	if g.user != "" {
+		g.user += "@"
+	}
+	if g.image != "" {
+		return name + "-run:" + g.user + g.image
+	}
+	return name + ":" + g.user + g.container
+}
+
+// plan is an exec into the container, or a run of the image. What runs in the end
+// is bounded by its input: when the client is gone, in whatever way, the runtime
+// closes that, and the far side ends. An image's own entry point is replaced, and
+// nothing is logged, since the log would get the link's bytes.
+func (g engine) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	if err := g.check(); err != nil {
+		return nil, err
+	}
+	user := flags(flag{"user", g.user})
+	if g.image == "" {
+		return enter(g.program, g.global, []string{"exec", "-i"}, user, g.args, []string{g.container}, e.Argv), nil
+	}
+	run := []string{"run", "--rm", "-i", "--log-driver=none", "--entrypoint=" + e.Argv[0], "--name=" + token}
+	t := enter(g.program, g.global, run, user, g.args, []string{g.image}, e.Argv[1:])
+	t.Undo = slices.Concat(g.global, []string{"rm", "-f", "-v", token})
+	return t, nil
+}

@@ -1,0 +1,60 @@
+package container
+
+import (
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Podman continues in a container: in one that runs, or in a new one of an image,
+// which is gone after Close. There is no daemon; podman itself needs what a
+// container needs, which for other users than root is a user namespace.
+//
+// A new container has the image's settings, but for its entry point, and no log.
+// Where the parent of the hop is killed or loses its own parent, the container ends
+// all the same, but it may be that nobody is left to remove it: "podman ps -a" shows
+// its name then, which begins with "mitosis-".
+//
+// Errors: those of [Docker].
+type Podman struct {
+	Container string // name or ID of one that runs; or
+	Image     string // what to make a new one of
+
+	User string   // "user", "uid", "user:group"; "" is the container's own
+	Args []string // further options of podman exec, or podman run, as they are
+	Path string   // of podman; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Podman]("podman")
+	connect.RegisterSyntax("podman", func(arg string) (connect.Method, error) {
+		return Podman{Container: arg}, check.Name("container", arg, "")
+	})
+}
+
+// Label implements Method.
+func (p Podman) Label() string { return p.engine().label("podman") }
+
+// Traits implements Method.
+func (Podman) Traits() connect.Traits { return connect.Traits{} }
+
+// Open implements Method.
+func (p Podman) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, p, p.plan)
+}
+
+// DryRun implements DryRunner.
+func (p Podman) DryRun() ([]string, error) { return tool.DryRun(p, p.plan) }
+
+func (p Podman) engine() engine {
+	return engine{
+		program: tool.ProgramOr(p.Path, "podman"), container: p.Container, image: p.Image, user: p.User, args: p.Args,
+	}
+}
+
+func (p Podman) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	return p.engine().plan(e, token)
+}

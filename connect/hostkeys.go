@@ -1,0 +1,17 @@
+package connect
+
+// HostKeyPolicy says what to do with a server whose key is not known.
+type HostKeyPolicy uint8
+
+// The policies. The numbers travel; append only.
+const (
+	// HostKeysStrict refuses a host that is not in known_hosts. The
+	// configuration's StrictHostKeyChecking=accept-new or no still counts.
+	HostKeysStrict HostKeyPolicy = iota
+	// HostKeysAcceptNew adds a host that was never seen to the first
+	// known_hosts file, and refuses one whose key has changed.
+	HostKeysAcceptNew
+	// InsecureIgnoreHostKeys accepts every key but those of RevokedHostKeys, and
+	// remembers none. Whoever sits in between can then read and change all that passes.
+	InsecureIgnoreHostKeys
+)

@@ -1,0 +1,88 @@
+package pacing
+
+import (
+	"context"
+	"sync"
+)
+
+// MaxHandshakes is how many connections to one server may be unauthenticated
+// at once. sshd begins to drop them at random above 10 by default
+// (MaxStartups 10:30:100), and counts them a while after they have authenticated; four are
+// left for that and to others.
+const MaxHandshakes = 6
+
+// pace lets callers through, so many at once for each key, in the order of
+// their coming.
+type pace struct {
+	mu    sync.Mutex
+	queue map[string]*paceQueue
+}
+
+type paceQueue struct {
+	busy    int
+	waiting []chan struct{} // closed by release when its turn has come
+}
+
+// Handshakes paces all methods of this process that log in at a server.
+var Handshakes pace
+
+// Wait waits for a turn. release gives it back and may be called more than
+// once.
+func (p *pace) Wait(ctx context.Context, key string) (release func(), err error) {
+	p.mu.Lock()
+	if p.queue == nil {
+		p.queue = make(map[string]*paceQueue)
+	}
+	q := p.queue[key]
+	if q == nil {
+		q = &paceQueue{}
+		p.queue[key] = q
+	}
+	release = sync.OnceFunc(func() { p.release(key) })
+	if q.busy < MaxHandshakes {
+		q.busy++
+		p.mu.Unlock()
+		return release, nil
+	}
+	turn := make(chan struct{})
+	q.waiting = append(q.waiting, turn)
+	p.mu.Unlock()
+	select {
+	case <-turn:
+		return release, nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	for i, w := range q.waiting {
+		if w == turn {
+			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
+			p.mu.Unlock()
+			return nil, context.Cause(ctx)
+		}
+	}
+	p.mu.Unlock()
+	release() // the turn came at the same moment
+	return nil, context.Cause(ctx)
+}
+
+// release hands the turn to the one who waits longest.
+func (p *pace) release(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.queue[key]
+	if len(q.waiting) > 0 {
+		close(q.waiting[0])
+		q.waiting = q.waiting[1:]
+		return
+	}
+	if q.busy--; q.busy == 0 {
+		delete(p.queue, key)
+	}
+}
+
+// Idle reports whether nobody has a turn.
+func (p *pace) Idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.queue) == 0
+}

@@ -1,0 +1,392 @@
+package sshconfig
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Values are the settings of the configuration files for a host, nil where there is
+// nothing that concerns us. file is in place of the user's and the system's; "" is those.
+func Values(ctx context.Context, places Places, file string, host Destination) (map[string][]string, error) {
+	file, err := ExpandHome(file, places.Home)
+	if err != nil {
+		return nil, fmt.Errorf("ssh configuration: %w", err)
+	}
+	config := newReader(places, host.Host, host.User)
+	readErr := config.readAll(file)
+	if readErr == nil && !config.relevant {
+		return config.values, nil
+	}
+
+	program, err := exec.LookPath(places.Program)
+	if err != nil {
+		if readErr != nil {
+			return nil, fmt.Errorf("ssh configuration: %w", readErr)
+		}
+		if config.unresolved != nil {
+			return nil, fmt.Errorf("ssh configuration: %w; set NoConfig and the fields themselves", config.unresolved)
+		}
+		return config.expandNames()
+	}
+	// ssh also gives the better message where the files can't be read.
+	q := question{program: program, file: file, user: host.User, port: host.Port, host: host.Host,
+		home: places.Home, digest: config.digest.Sum64()}
+	values, err := q.ask(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ssh configuration: %w", err)
+	}
+	return config.settle(values), nil
+}
+
+// expandNames expands the tokens of HostName, which `ssh -G` has done already.
+func (c *reader) expandNames() (map[string][]string, error) {
+	if name := c.values["hostname"]; name != nil {
+		tokens := Tokens{Host: c.alias}
+		expanded, err := tokens.Replace(name[0], "h")
+		if err != nil {
+			return nil, fmt.Errorf("HostName: %w", err)
+		}
+		c.values["hostname"] = []string{expanded}
+	}
+	return c.values, nil
+}
+
+// reader reads the files of ssh_config(5) for one host.
+//
+// Where there is an ssh program, the answer that counts comes from `ssh -G`
+// (see query.go): nothing else knows what Match, its commands and the
+// canonicalisation of names come to. What is read here serves two ends. It tells
+// whether asking is worth the time at all: most hosts are in no Host
+// block, and the distributions' own files say nothing that concerns us. And it
+// is the answer where no ssh program exists, on which the few things it can't
+// evaluate are errors, never guesses.
+type reader struct {
+	places Places
+	alias  string // the host as the user wrote it
+	user   string // the user as given outside of the configuration, or ""
+
+	values     map[string][]string // by keyword in lower case; the first value wins, files add up
+	mentioned  map[string]bool     // keywords that stand in any block, be it another host's
+	relevant   bool                // some setting for this host concerns us
+	unresolved error               // the first thing that only ssh itself can evaluate
+	digest     maphash.Hash        // of all that was read
+}
+
+const (
+	// maxIncludeDepth is READCONF_MAX_DEPTH of OpenSSH.
+	maxIncludeDepth = 16
+	// maxConfigFile bounds a file that is included by mistake, in bytes.
+	maxConfigFile = 4 << 20
+)
+
+var configSeed = maphash.MakeSeed()
+
+func newReader(places Places, alias, user string) *reader {
+	c := &reader{places: places, alias: alias, user: user, values: map[string][]string{}, mentioned: map[string]bool{}}
+	c.digest.SetSeed(configSeed)
+	return c
+}
+
+// readAll reads the named file, or the user's and the system's where it is "".
+func (c *reader) readAll(file string) error {
+	if file != "" {
+		return c.readFile(file, false, true, 0)
+	}
+	for _, f := range []struct {
+		name   string
+		system bool
+	}{{c.places.userConfig(), false}, {c.places.SystemConfig, true}} {
+		if f.name == "" {
+			continue
+		}
+		if err := c.readFile(f.name, f.system, true, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *reader) readFile(name string, system, active bool, depth int) error {
+	if depth > maxIncludeDepth {
+		return fmt.Errorf("%s: Include is nested too deeply", name)
+	}
+	if info, err := os.Stat(name); err == nil && info.Size() > maxConfigFile {
+		return fmt.Errorf("%s: %w: more than %d bytes", name, errors.ErrUnsupported, maxConfigFile)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	c.digest.WriteString(name)
+	c.digest.WriteByte(0)
+	c.digest.Write(text)
+	c.digest.WriteByte(0)
+
+	// An included file begins under the condition of its Include line, and
+	// its own Host blocks can only narrow that down.
+	outer := active
+	for number, line := range bytes.Split(text, []byte("\n")) {
+		keyword, rest := splitSetting(string(line))
+		if keyword == "" {
+			continue
+		}
+		if err := c.setting(keyword, rest, system, outer, &active, depth); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, number+1, err)
+		}
+	}
+	return nil
+}
+
+func (c *reader) setting(keyword, rest string, system, outer bool, active *bool, depth int) error {
+	keyword = canonicalKeyword(keyword)
+	use := keywords[keyword]
+	if use == 0 {
+		if !matchAny(c.values["ignoreunknown"], keyword) {
+			// It may be new, or misspelt: a restriction that was meant must
+			// not be passed over.
+			c.onlySSH("the keyword " + keyword)
+		}
+		return nil
+	}
+	c.mentioned[keyword] = true
+	if slices.Contains(lineKeywords, keyword) {
+		if rest == "" {
+			return fmt.Errorf("%s without a value", keyword)
+		}
+		c.set(keyword, []string{rest}, *active)
+		return nil
+	}
+	words, err := SplitWords(rest)
+	if err != nil {
+		return err
+	}
+	switch keyword {
+	case "host":
+		*active = outer && matchHostWords(words, c.alias)
+	case "match":
+		*active = outer && c.match(words)
+	case "include":
+		return c.include(words, system, *active, depth)
+	case "canonicalizehostname":
+		if *active && (len(words) == 0 || !strings.EqualFold(words[0], "no")) {
+			c.onlySSH("CanonicalizeHostname")
+		}
+	default:
+		if len(words) == 0 {
+			return fmt.Errorf("%s without a value", keyword)
+		}
+		c.set(keyword, words, *active)
+	}
+	return nil
+}
+
+func (c *reader) set(keyword string, words []string, active bool) {
+	use := keywords[keyword]
+	if !active || !use.read() {
+		return
+	}
+	c.relevant = c.relevant || use == useAsked
+	switch {
+	case slices.Contains(gatheredKeywords, keyword):
+		c.values[keyword] = append(c.values[keyword], words...)
+	case keyword == "proxyjump" || keyword == "proxycommand":
+		// The two exclude each other: whichever is set first.
+		if c.values["proxyjump"] == nil && c.values["proxycommand"] == nil {
+			c.values[keyword] = words
+		}
+	default:
+		if c.values[keyword] == nil {
+			c.values[keyword] = words
+		}
+	}
+}
+
+// settle makes the answer of an ssh program fit for this client: where the files
+// say nothing about a list of algorithms, the answer has the program's default,
+// and where they do, the parser has what they add to or take from a default. In
+// names of known_hosts files the program has replaced tokens, and must not leave one that
+// a second time would find.
+func (c *reader) settle(answer map[string][]string) map[string][]string {
+	settled := maps.Clone(answer)
+	if files := c.values["userknownhostsfile"]; files != nil && c.unresolved == nil {
+		settled["userknownhostsfile"] = files
+	}
+	for _, keyword := range algorithmKeywords {
+		switch {
+		case c.unresolved == nil && c.values[keyword] != nil:
+			settled[keyword] = c.values[keyword]
+		case c.unresolved == nil, !c.mentioned[keyword]:
+			delete(settled, keyword)
+		}
+	}
+	return settled
+}
+
+func (c *reader) include(words []string, system, active bool, depth int) error {
+	for _, word := range words {
+		tokens := Tokens{Alias: c.alias, Host: c.alias, Port: 22, User: cmp.Or(c.user, c.places.User),
+			LocalUser: c.places.User, LocalHome: c.places.Home}
+		word, err := tokens.Expand(word)
+		if err != nil {
+			return fmt.Errorf("include: %w", err)
+		}
+		switch {
+		case filepath.IsAbs(word):
+		case system:
+			word = filepath.Join(filepath.Dir(c.places.SystemConfig), word)
+		default:
+			word = filepath.Join(c.places.Home, ".ssh", word)
+		}
+		names, err := filepath.Glob(word)
+		if err != nil {
+			return fmt.Errorf("include %s: %w", word, err)
+		}
+		for _, name := range names {
+			if err := c.readFile(name, system, active, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// match evaluates the criteria that depend on nothing but names.
+func (c *reader) match(words []string) bool {
+	c.relevant = true
+	for i := 0; i < len(words); i++ {
+		word, negated := strings.CutPrefix(words[i], "!")
+		criterion, value, joined := strings.Cut(strings.ToLower(word), "=")
+		if criterion == "all" {
+			continue
+		}
+		if !joined {
+			i++
+			if i == len(words) {
+				c.onlySSH("Match " + word)
+				return false
+			}
+			value = words[i]
+		}
+		var subject string
+		switch criterion {
+		case "host":
+			subject = c.alias
+			if name := c.values["hostname"]; name != nil {
+				subject = name[0]
+			}
+		case "originalhost":
+			subject = c.alias
+		case "user":
+			if subject = c.user; subject == "" {
+				subject = c.places.User
+				if name := c.values["user"]; name != nil {
+					subject = name[0]
+				}
+			}
+		case "localuser":
+			subject = c.places.User
+		default:
+			c.onlySSH("Match " + criterion)
+			return false
+		}
+		if MatchList(value, strings.ToLower(subject)) == negated {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *reader) onlySSH(what string) {
+	c.relevant = true
+	if c.unresolved == nil {
+		c.unresolved = fmt.Errorf("%w: %s can be evaluated by an ssh program only", errors.ErrUnsupported, what)
+	}
+}
+
+// matchAny reports whether one of several pattern lists covers the name.
+func matchAny(lists []string, name string) bool {
+	return slices.ContainsFunc(lists, func(list string) bool { return MatchList(list, name) })
+}
+
+// matchHostWords is the rule of a Host line: a negated pattern that matches
+// vetoes the others.
+func matchHostWords(words []string, host string) bool {
+	found := false
+	for _, word := range words {
+		pattern, negated := strings.CutPrefix(word, "!")
+		if !MatchWildcard(pattern, host) {
+			continue
+		}
+		if negated {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// splitSetting separates a line into its keyword, in lower case, and the rest.
+func splitSetting(line string) (keyword, rest string) {
+	line = strings.Trim(line, " \t\r\f")
+	if line == "" || line[0] == '#' {
+		return "", ""
+	}
+	end := strings.IndexAny(line, " \t=")
+	if end < 0 {
+		return strings.ToLower(line), ""
+	}
+	rest = strings.TrimLeft(line[end:], " \t")
+	if after, ok := strings.CutPrefix(rest, "="); ok {
+		rest = strings.TrimLeft(after, " \t")
+	}
+	return strings.ToLower(strings.Trim(line[:end], `"`)), rest
+}
+
+// SplitWords splits the arguments of a setting: quotes hold a word together, a
+// # at the start of one begins a comment.
+func SplitWords(text string) ([]string, error) {
+	var words []string
+	for {
+		text = strings.TrimLeft(text, " \t")
+		if text == "" || text[0] == '#' {
+			return words, nil
+		}
+		var word strings.Builder
+		quote := byte(0)
+		i := 0
+	scan:
+		for ; i < len(text); i++ {
+			switch ch := text[i]; {
+			case ch == '\\' && i+1 < len(text) && strings.IndexByte(`"'\`, text[i+1]) >= 0:
+				i++
+				word.WriteByte(text[i])
+			case quote != 0 && ch == quote:
+				quote = 0
+			case quote != 0:
+				word.WriteByte(ch)
+			case ch == '"' || ch == '\'':
+				quote = ch
+			case ch == ' ' || ch == '\t':
+				break scan
+			default:
+				word.WriteByte(ch)
+			}
+		}
+		if quote != 0 {
+			return nil, errors.New("quote without end")
+		}
+		words = append(words, word.String())
+		text = text[i:]
+	}
+}

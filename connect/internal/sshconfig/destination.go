@@ -1,0 +1,38 @@
+package sshconfig
+
+import (
+	"strings"
+
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+)
+
+// Destination is a host as ssh takes it: [USER@]HOST[:PORT].
+type Destination struct {
+	User, Host string
+	Port       int // 0 and 22 are not shown
+}
+
+// String is the destination without the parts that are not set.
+func (d Destination) String() string {
+	to := d.Host
+	if d.Port != 0 && d.Port != 22 {
+		to = check.HostPort(d.Host, d.Port)
+	}
+	if d.User != "" {
+		to = d.User + "@" + to
+	}
+	return to
+}
+
+// ParseJumped takes a list of hosts apart, of which all but the last are jump hosts.
+func ParseJumped(list string) (jumps []Destination, to Destination, err error) {
+	for i, host := range strings.Split(list, ",") {
+		if i > 0 {
+			jumps = append(jumps, to)
+		}
+		if to.User, to.Host, to.Port, err = check.Address(host); err != nil {
+			return nil, Destination{}, err
+		}
+	}
+	return jumps, to, nil
+}

@@ -1,0 +1,182 @@
+package sshconfig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Places are where this machine keeps what ssh reads.
+type Places struct {
+	User         string // our own name
+	Home         string // our home as the user database has it, which is what ssh goes by
+	SystemConfig string
+	Program      string // the ssh program: a path, or a name to look for, or "" for none
+}
+
+func DefaultPlaces() Places {
+	p := Places{SystemConfig: "/etc/ssh/ssh_config", Program: "ssh"}
+	if u, err := user.Current(); err == nil {
+		p.User, p.Home = u.Username, u.HomeDir
+	}
+	if p.Home == "" {
+		p.Home, _ = os.UserHomeDir()
+	}
+	return p
+}
+
+// userConfig is "" where we have no home.
+func (p *Places) userConfig() string { return p.InHome("config") }
+
+func (p *Places) InHome(name string) string {
+	if p.Home == "" {
+		return ""
+	}
+	return filepath.Join(p.Home, ".ssh", name)
+}
+
+// answers keeps what `ssh -G` said, so that a thousand hosts of one group,
+// or a thousand connections to one host, cost one process per name. The key
+// holds a digest of the files that were read: an edit is seen at once.
+var answers struct {
+	mu  sync.Mutex
+	all map[question]*reply
+}
+
+type question struct {
+	program, file, user, host, home string
+	port                            int
+	digest                          uint64
+}
+
+type reply struct {
+	ready  chan struct{} // closed when the rest is set
+	values map[string][]string
+	err    error
+}
+
+const (
+	// maxAnswers bounds the memory of a process that connects to
+	// ever new hosts; the answers are about 1 KiB each.
+	maxAnswers = 4096
+	// answerTimeout bounds `ssh -G`, which may run the commands of Match
+	// lines and resolve names.
+	answerTimeout = 20 * time.Second
+)
+
+// ask returns the settings for a host as `ssh -G` prints them.
+func (q question) ask(ctx context.Context) (map[string][]string, error) {
+	for {
+		answers.mu.Lock()
+		answer, asked := answers.all[q]
+		if !asked {
+			if answers.all == nil || len(answers.all) >= maxAnswers {
+				answers.all = map[question]*reply{}
+			}
+			answer = &reply{ready: make(chan struct{})}
+			answers.all[q] = answer
+		}
+		answers.mu.Unlock()
+
+		if !asked {
+			answer.values, answer.err = q.run(ctx)
+			if answer.err != nil {
+				// Errors are not kept: the next one may be luckier, and our
+				// own cancellation is nobody else's.
+				answers.mu.Lock()
+				if answers.all[q] == answer {
+					delete(answers.all, q)
+				}
+				answers.mu.Unlock()
+			}
+			close(answer.ready)
+			return answer.values, answer.err
+		}
+		select {
+		case <-answer.ready:
+			if errors.Is(answer.err, context.Canceled) || errors.Is(answer.err, context.DeadlineExceeded) {
+				continue // whoever asked gave up; that is no answer for us
+			}
+			return answer.values, answer.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (q question) run(ctx context.Context) (map[string][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	args := []string{"-G"}
+	if q.file != "" {
+		args = append(args, "-F", q.file)
+	}
+	if q.user != "" {
+		args = append(args, "-l", q.user)
+	}
+	if q.port != 0 {
+		args = append(args, "-p", strconv.Itoa(q.port))
+	}
+	// The host has been checked not to begin with a dash; the "--" makes sure.
+	cmd := exec.CommandContext(ctx, q.program, append(args, "--", q.host)...)
+	cmd.WaitDelay = time.Second // a Match command may hold the pipe open
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var exit *exec.ExitError
+		if text := strings.TrimSpace(errs.String()); errors.As(err, &exit) && text != "" {
+			return nil, fmt.Errorf("%s -G: %s", q.program, text)
+		}
+		return nil, fmt.Errorf("%s -G: %w", q.program, err)
+	}
+	return ParseAnswer(out.String()), nil
+}
+
+// ParseAnswer reads the lines "keyword value". IdentityFile, SendEnv and their like
+// come more than once.
+func ParseAnswer(text string) map[string][]string {
+	values := map[string][]string{}
+	for line := range strings.Lines(text) {
+		keyword, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		if !ok {
+			continue
+		}
+		keyword = strings.ToLower(keyword)
+		switch keyword {
+		case "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys":
+			values[keyword] = splitPaths(value)
+		default:
+			values[keyword] = append(values[keyword], value)
+		}
+	}
+	return values
+}
+
+// splitPaths takes apart a list of files that ssh printed with blanks between
+// them and without quotes: a word that can't begin a path belongs
+// to the one before it.
+func splitPaths(list string) []string {
+	var paths []string
+	for word := range strings.SplitSeq(list, " ") {
+		begins := word == "none" || strings.HasPrefix(word, "/") || strings.HasPrefix(word, "~") ||
+			strings.HasPrefix(word, "%") || strings.HasPrefix(word, "$")
+		if len(paths) == 0 || begins {
+			paths = append(paths, word)
+		} else {
+			paths[len(paths)-1] += " " + word
+		}
+	}
+	return paths
+}

@@ -1,0 +1,69 @@
+package tool
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+const (
+	// noticeSettle is how long a line stands before a person is told of it. What
+	// a tool says when it fails comes right before its end, and is in the error.
+	noticeSettle = 200 * time.Millisecond
+	// forever is longer than any hop takes.
+	forever = time.Duration(math.MaxInt64)
+)
+
+// notices are the lines that a tool has for a person to read. They are told when
+// they have stood for a moment, when a person is asked something, and when the far
+// side has spoken; not when the tool fails, whose error holds them. It is pure.
+type notices struct {
+	lines []string
+	since time.Time // of the last one
+	total int
+}
+
+// add takes lines. Beyond a bound they are dropped; the log has them.
+func (n *notices) add(now time.Time, lines ...string) {
+	for _, line := range lines {
+		if n.total++; n.total > MaxNotices {
+			return
+		}
+		n.lines, n.since = append(n.lines, line), now
+	}
+}
+
+// due returns how long it is until they are to be told: forever if there are none.
+func (n *notices) due(now time.Time) time.Duration {
+	if len(n.lines) == 0 {
+		return forever
+	}
+	return max(0, noticeSettle-now.Sub(n.since))
+}
+
+func (n *notices) take() []string {
+	lines := n.lines
+	n.lines = nil
+	return lines
+}
+
+// note takes a line that the tool has said on its standard error.
+func (d *dialogue) note(line string) {
+	d.mu.Lock()
+	d.notices.add(time.Now(), line)
+	d.said = true
+	d.mu.Unlock()
+	d.wake()
+}
+
+// tell tells a person what the tool has said since the last time.
+func (d *dialogue) tell(ctx context.Context) {
+	d.mu.Lock()
+	lines := d.notices.take()
+	d.mu.Unlock()
+	for _, line := range lines {
+		TellPerson(ctx, d.notify, d.log, connect.Notice{Path: d.hop, Text: d.secrets.hide(line)})
+	}
+}

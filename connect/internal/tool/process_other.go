@@ -1,0 +1,17 @@
+//go:build !linux && !darwin && !dragonfly && !freebsd && !netbsd && !openbsd && !solaris
+
+package tool
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+)
+
+// Start has no terminals and no process groups here.
+func Start(_ context.Context, _ *connect.OpenRequest, t *Tool) (bootstrap.Carrier, error) {
+	return nil, &connect.Error{Hop: t.Hop, Phase: "starting " + t.Program, Err: failure.Classify(connect.ErrStart, errors.ErrUnsupported)}
+}

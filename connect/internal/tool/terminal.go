@@ -1,0 +1,160 @@
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd || solaris
+
+package tool
+
+import (
+	"os"
+	"sync"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo-terminal whose inner side a tool has as its
+// controlling terminal. Prompts appear on it and passwords are typed into it;
+// when the outer side is closed, be it by our own death, the kernel hangs up
+// on the tool, which reaches tools that we may not send signals to.
+type terminal struct {
+	outer *os.File
+
+	mu    sync.Mutex
+	inner *os.File // guarded by mu; nil once let go
+}
+
+// openTerminal makes a terminal on which every byte but the line feed reaches
+// the reader as it is, so that any password can be typed.
+func openTerminal() (*terminal, error) {
+	outer, inner, err := pty.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer outer.Close()
+	t := &terminal{inner: inner}
+	if t.outer, err = nonblocking(outer); err == nil {
+		err = t.prepare()
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// nonblocking returns a copy of a file on which Close unblocks Read and Write.
+func nonblocking(file *os.File) (*os.File, error) {
+	fd := -1
+	err := Control(file, func(old int) (err error) {
+		if fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return err
+		}
+		return unix.SetNonblock(fd, true)
+	})
+	if fd < 0 {
+		return nil, err
+	}
+	copied := os.NewFile(uintptr(fd), file.Name()) // looks at the mode
+	if err != nil {
+		_ = copied.Close()
+		return nil, err
+	}
+	return copied, nil
+}
+
+// prepare switches off all that would change what is typed or shown, except
+// the two things that show a tool at its prompt: echo stays on until the tool
+// switches it off, and lines are handed over as a whole.
+func (t *terminal) prepare() error {
+	// Wide enough for no tool to fold a prompt.
+	if err := pty.Setsize(t.outer, &pty.Winsize{Rows: 24, Cols: 500}); err != nil {
+		return err
+	}
+	return Control(t.inner, func(fd int) error {
+		m, err := unix.IoctlGetTermios(fd, getTermios)
+		if err != nil {
+			return err
+		}
+		m.Iflag &^= unix.IXON | unix.IXOFF | unix.ICRNL | unix.INLCR | unix.IGNCR | unix.ISTRIP | unix.BRKINT | unix.PARMRK
+		m.Oflag &^= unix.OPOST
+		m.Lflag &^= unix.ISIG | unix.IEXTEN
+		m.Lflag |= unix.ICANON | unix.ECHO
+		for _, c := range []int{unix.VINTR, unix.VQUIT, unix.VSUSP, unix.VERASE, unix.VKILL, unix.VEOF, unix.VEOL} {
+			m.Cc[c] = disabledChar
+		}
+		return unix.IoctlSetTermios(fd, setTermios, m)
+	})
+}
+
+// raw makes the terminal pass bytes on as they come and show none, for a tool
+// that has nothing else for its standard input and output.
+func (t *terminal) raw() error {
+	return Control(t.outer, func(fd int) error {
+		m, err := unix.IoctlGetTermios(fd, getTermios)
+		if err != nil {
+			return err
+		}
+		m.Iflag = 0
+		m.Oflag &^= unix.OPOST
+		m.Lflag &^= unix.ISIG | unix.IEXTEN | unix.ICANON | unix.ECHO | unix.ECHONL
+		m.Cc[unix.VMIN], m.Cc[unix.VTIME] = 1, 0
+		return unix.IoctlSetTermios(fd, setTermios, m)
+	})
+}
+
+// hidden reports whether what is typed is not shown. It is false where that
+// can't be found out.
+func (t *terminal) hidden() bool {
+	modes, err := t.modes()
+	return err == nil && modes&unix.ECHO == 0
+}
+
+// inLines reports whether what is typed is handed over by lines.
+func (t *terminal) inLines() bool {
+	modes, err := t.modes()
+	return err == nil && modes&unix.ICANON != 0
+}
+
+func (t *terminal) modes() (modes uint64, err error) {
+	err = Control(t.outer, func(fd int) error {
+		m, err := unix.IoctlGetTermios(fd, getTermios)
+		if err == nil {
+			modes = uint64(m.Lflag)
+		}
+		return err
+	})
+	return modes, err
+}
+
+func (t *terminal) Read(b []byte) (int, error)  { return t.outer.Read(b) }
+func (t *terminal) Write(b []byte) (int, error) { return t.outer.Write(b) }
+
+// letGo closes our copy of the inner side, after which Read ends when no
+// process has the terminal open. Until the tool has ended it must stay: tools
+// close what they inherited and open /dev/tty later.
+func (t *terminal) letGo() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inner != nil {
+		_ = t.inner.Close()
+		t.inner = nil
+	}
+}
+
+// close hangs up and unblocks Read and Write.
+func (t *terminal) close() {
+	_ = t.outer.Close() // may be nil, which is an error and no more
+	t.letGo()
+}
+
+// Control runs f with the descriptor of a file, without taking the file out
+// of the runtime's hands as Fd would.
+func Control(file *os.File, f func(fd int) error) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}

@@ -1,0 +1,62 @@
+package tool
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+)
+
+// Words takes what a tool says on its standard error or its terminal: whole
+// lines go to the log, the last ones are kept for an error.
+type Words struct {
+	secrets *Secrets
+	last    *LastWords
+	tell    func(line string) // gets complete lines; nil if nobody wants them; must not block
+
+	mu   sync.Mutex
+	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
+}
+
+func NewWords(log *slog.Logger, on string, s *Secrets) *Words {
+	return &Words{secrets: s, last: &LastWords{Log: log, On: on}}
+}
+
+// Write never fails.
+func (w *Words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.line = append(w.line, p...)
+	end := bytes.LastIndexByte(w.line, '\n') + 1
+	if end == 0 && len(w.line) > maxWordsLine {
+		end = len(w.line)
+	}
+	if end > 0 {
+		said := w.secrets.hide(string(w.line[:end]))
+		_, _ = w.last.Write([]byte(said))
+		if w.tell != nil {
+			for line := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == '\n' || r == '\r' }) {
+				if line = strings.TrimSpace(printable.Line(line)); line != "" {
+					w.tell(line)
+				}
+			}
+		}
+		w.line = append(w.line[:0], w.line[end:]...)
+	}
+	return len(p), nil
+}
+
+// String is the end of what was said, with " / " between lines.
+func (w *Words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	parts := make([]string, 0, 2)
+	for part := range strings.SplitSeq(w.last.String()+" / "+printable.Line(w.secrets.hide(string(w.line))), " / ") {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, " / ")
+}

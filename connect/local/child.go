@@ -1,0 +1,41 @@
+package local
+
+import (
+	"context"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Child starts a child on this host, as the same user, from our own
+// executable.
+type Child struct{}
+
+func init() {
+	connect.Register[Child]("local")
+	connect.RegisterSyntax("local", func(arg string) (connect.Method, error) { return Child{}, check.Nothing(arg) })
+}
+
+// Label implements Method.
+func (Child) Label() string { return "local" }
+
+// Traits implements Method.
+func (Child) Traits() connect.Traits { return connect.Traits{Local: true} }
+
+// Open implements Method.
+func (m Child) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, m, m.plan)
+}
+
+// DryRun implements DryRunner.
+func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+
+func (Child) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	t := &tool.Tool{Program: e.Exec, Terminal: connect.TerminalNone, IsFarSide: true}
+	if len(e.ExecArgv) > 0 {
+		t.Name, t.Args = e.ExecArgv[0], e.ExecArgv[1:]
+	}
+	return t, nil
+}

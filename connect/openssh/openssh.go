@@ -1,0 +1,238 @@
+package openssh
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/pacing"
+	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// Login reaches a host by the user's own ssh program, with everything that
+// its configuration can do: Match, ControlMaster, hardware keys, jump hosts.
+// ssh gets a controlling terminal of its own, on which it asks, while the
+// link runs over a pipe beside it.
+//
+// The password is typed only where ssh asks for that of the very user and host
+// that it was told to reach, not of a jump host on the way. A host key is never
+// accepted by answering a question.
+//
+// The host is one argument of ssh, the command to run there another; both
+// come behind a "--". Where the configuration has a RemoteCommand for the host,
+// set Options to "RemoteCommand=none".
+//
+// Errors: [connect.ErrHostKeyUnknown], [connect.ErrHostKeyChanged], [connect.ErrPassword],
+// [connect.ErrPasswordRequired], [connect.ErrPermission], [connect.ErrRefused], [connect.ErrUnreachable], [connect.ErrNoHost],
+// [connect.ErrTimeout], [connect.ErrStart] for a configuration that ssh does not like, [connect.ErrEOF],
+// [connect.ErrBadName]; each with ssh's own words.
+type Login struct {
+	Host string // also an alias of the configuration
+	User string
+	Port int
+
+	// What is not given is asked through OpenRequest.Prompt. Where nobody can be asked, a key
+	// that wants a passphrase or a PIN is passed over, and a question for a password
+	// ends the hop.
+	Password       connect.Secret
+	Passphrase     connect.Secret // of key files that are encrypted
+	IdentityFiles  []string
+	IdentitiesOnly bool
+
+	// HostKeys other than the zero value comes before the configuration.
+	// KnownHostsFiles replaces the user's files.
+	HostKeys        connect.HostKeyPolicy
+	KnownHostsFiles []string
+
+	ProxyJump   string // as of ssh -J; "" leaves it to the configuration
+	Compression bool
+	Verbose     int // so many -v, up to 3; the messages go to OpenRequest.Log
+
+	// ssh asks a silent server for a sign of life every Keepalive, and gives
+	// up after KeepaliveCount unanswered ones. 0 means 15 s and 3; negative leaves it
+	// to the configuration.
+	Keepalive      time.Duration
+	KeepaliveCount int
+
+	ConfigFile string   // instead of the user's and the system's configuration
+	Options    []string // "Key=value" as of ssh_config(5); these come first
+	Args       []string // further arguments, as they are; for a terminal (-t) they ask in vain
+	Path       string   // of ssh; "" looks for it in PATH
+}
+
+func init() {
+	connect.Register[Login]("openssh")
+	connect.RegisterSyntax("openssh", func(arg string) (connect.Method, error) {
+		jumps, to, err := sshconfig.ParseJumped(arg)
+		var names []string
+		for _, jump := range jumps {
+			names = append(names, jump.String())
+		}
+		return Login{Host: to.Host, User: to.User, Port: to.Port, ProxyJump: strings.Join(names, ",")}, err
+	})
+}
+
+// Label implements Method.
+func (o Login) Label() string {
+	label := "openssh:"
+	if o.ProxyJump != "" {
+		label += o.ProxyJump + ","
+	}
+	return label + sshconfig.Destination{User: o.User, Host: o.Host, Port: o.Port}.String()
+}
+
+// Traits implements Method: ssh asks on its terminal, and reads the pipe when it has
+// a session.
+func (Login) Traits() connect.Traits { return connect.Traits{Remote: true} }
+
+// Open implements Method. It waits where too many handshakes with the host are
+// under way already.
+func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	hop := o.Label()
+	t, err := o.plan(e, "")
+	if err != nil {
+		return nil, &connect.Error{Hop: hop, Err: err}
+	}
+	t.Hop = hop
+	t.Settled, err = pacing.Handshakes.Wait(ctx, "openssh "+check.HostPort(o.Host, o.Port))
+	if err != nil {
+		return nil, &connect.Error{Hop: hop, Phase: "waiting for other handshakes with the host", Err: fmt.Errorf("%w: %w", connect.ErrTimeout, err)}
+	}
+	return tool.Start(ctx, e, t)
+}
+
+// DryRun implements DryRunner.
+func (o Login) DryRun() ([]string, error) { return tool.DryRun(o, o.plan) }
+
+func (o Login) program() string { return tool.ProgramOr(o.Path, "ssh") }
+
+func (o Login) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	options := o.options(e.Prompt != nil)
+	return &tool.Tool{
+		Program: o.program(), Name: "ssh",
+		// A terminal would change the bytes of an image. -T wins as the last.
+		Args: append(options, "-T", "--", o.Host, e.Line),
+		// A window to ask in would be on the screen of whoever runs us.
+		Environ: []string{"SSH_ASKPASS_REQUIRE=never"},
+		Script: tool.Script{
+			Recognise: prompt, Password: o.Password, Passphrase: o.Passphrase, SkipPassphrase: true,
+			Confirm: confirm(o, options),
+		},
+		Tells:    o.Verbose <= 0, // else it is for whoever reads the log
+		IsClient: true,
+		Explain:  explain(o.Password != "" || e.Prompt != nil),
+	}, nil
+}
+
+func (o Login) check() error {
+	if err := check.HostAndUser(o.Host, o.User); err != nil {
+		return err
+	}
+	if o.Port < 0 || o.Port > 65535 {
+		return fmt.Errorf("%w: port %d", connect.ErrBadName, o.Port)
+	}
+	if o.ProxyJump != "" {
+		if err := check.User(strings.Map(jumpChars, o.ProxyJump)); err != nil {
+			return err
+		}
+	}
+	if o.HostKeys > connect.InsecureIgnoreHostKeys {
+		return fmt.Errorf("%w: no such policy for host keys: %d", connect.ErrBadName, o.HostKeys)
+	}
+	for _, text := range append(append([]string{o.ConfigFile}, o.IdentityFiles...), o.KnownHostsFiles...) {
+		if strings.ContainsAny(text, "\x00\n\"") || strings.HasPrefix(text, "-") {
+			return fmt.Errorf("%w: the file %q", connect.ErrBadName, text)
+		}
+	}
+	for _, text := range o.Options {
+		if strings.ContainsAny(text, "\x00\n") || strings.IndexByte(text, '=') <= 0 || text[0] == '-' {
+			return fmt.Errorf("%w: the option %q is not Key=value", connect.ErrBadName, text)
+		}
+	}
+	for _, text := range o.Args {
+		if strings.IndexByte(text, 0) >= 0 || text == "--" {
+			return fmt.Errorf("%w: the argument %q", connect.ErrBadName, text)
+		}
+	}
+	return nil
+}
+
+// jumpChars are those that only a list of jump hosts may have.
+func jumpChars(r rune) rune {
+	if r == '/' || r == ',' {
+		return '_'
+	}
+	return r
+}
+
+// options are ssh's arguments in front of the host. ssh takes the first value
+// that it finds for each option.
+func (o Login) options(person bool) []string {
+	var args []string
+	set := func(option string) { args = append(args, "-o", option) }
+	for _, option := range o.Options {
+		set(option)
+	}
+	args = append(args, o.Args...)
+	switch o.HostKeys {
+	case connect.HostKeysAcceptNew:
+		set("StrictHostKeyChecking=accept-new")
+	case connect.InsecureIgnoreHostKeys:
+		set("StrictHostKeyChecking=no")
+		set("UserKnownHostsFile=/dev/null")
+		set("GlobalKnownHostsFile=/dev/null")
+	}
+	if len(o.KnownHostsFiles) > 0 {
+		set(`UserKnownHostsFile="` + strings.Join(o.KnownHostsFiles, `" "`) + `"`)
+	}
+	if o.Verbose > 0 {
+		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, 3)))
+	} else {
+		set("LogLevel=INFO") // quieter, and it would not say why it fails
+	}
+	// BatchMode would leave out keyboard-interactive, which asks nothing where a
+	// second factor is waived.
+	prompts := 1
+	if o.Password == "" && person {
+		prompts = tool.MaxAttempts
+	}
+	set("NumberOfPasswordPrompts=" + strconv.Itoa(prompts))
+	if o.Keepalive >= 0 {
+		seconds, count := 15, 3
+		if o.Keepalive > 0 {
+			seconds = max(1, int(o.Keepalive/time.Second))
+		}
+		if o.KeepaliveCount > 0 {
+			count = o.KeepaliveCount
+		}
+		set("ServerAliveInterval=" + strconv.Itoa(seconds))
+		set("ServerAliveCountMax=" + strconv.Itoa(count))
+	}
+	if o.IdentitiesOnly {
+		set("IdentitiesOnly=yes")
+	}
+	for _, file := range o.IdentityFiles {
+		args = append(args, "-i", file)
+	}
+	for _, f := range []struct{ flag, value string }{{"-l", o.User}, {"-F", o.ConfigFile}, {"-J", o.ProxyJump}} {
+		if f.value != "" {
+			args = append(args, f.flag, f.value)
+		}
+	}
+	if o.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(o.Port))
+	}
+	if o.Compression {
+		args = append(args, "-C")
+	}
+	return args
+}

@@ -1,0 +1,446 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// maxOffers bounds the keys that are offered on one connection. Servers cut off
+// after MaxAuthTries (6 by default), x/crypto/ssh after 64 attempts.
+const maxOffers = 50
+
+// An authenticator chooses what to try next (RFC 4252): keys, then
+// keyboard-interactive, then the password, as the server's answers allow. It
+// serves one Open; when the server cuts the connection because too many keys
+// were offered, the next connection goes on where this one ended.
+//
+// Its methods run on the goroutine of the handshake, one at a time.
+type authenticator struct {
+	// Immutable.
+	ctx    context.Context
+	env    *connect.OpenRequest
+	label  string
+	method *Login
+	set    *sshSettings
+	keys   *keyring
+
+	// One connection.
+	wire      *sshWire
+	queue     []identity
+	collected bool
+	current   attempt
+	partials  int // methods that were accepted with more being wanted
+	offers    int
+	agent     net.Conn
+	agentStop func() bool
+
+	// The current attempt at keyboard-interactive or a password.
+	answered bool // something was answered
+	asking   bool // a person was asked
+	lacking  bool // there was no answer to a question
+
+	// Until the server accepts a method and wants more.
+	attempts int            // in which a person was asked
+	asked    map[string]int // how often a person was asked what
+	hasTried bool           // keyboard-interactive
+	silent   bool           // keyboard-interactive failed without anything that we answered
+
+	// The whole Open.
+	tried        []string
+	refused      map[string]bool // keys, by their encoding
+	questions    int             // that were put to a person
+	told         int             // lines that were told to a person
+	passwordSent bool            // the given password went out
+	badPassword  bool            // one was refused
+	unanswered   string          // a question that nobody could be asked
+	troubles     int             // of keys.troubles, those that were noted
+	fatal        error           // a person said no
+	final        error           // what next ended with
+}
+
+// An attempt is what the server is about to judge.
+type attempt struct {
+	method string
+	name   string
+	key    string
+}
+
+// note keeps what was tried and what came of it. The path of a file is in front of it
+// already.
+func (a *authenticator) note(format string, args ...any) {
+	for i := range args {
+		if e, ok := args[i].(*fs.PathError); ok {
+			args[i] = e.Err
+		}
+	}
+	text := fmt.Sprintf(format, args...)
+	if slices.Contains(a.tried, text) {
+		return
+	}
+	a.tried = append(a.tried, text)
+	if a.env.Log != nil {
+		a.env.Log.Debug("ssh authentication", "hop", a.label, "user", a.set.user, "tried", text)
+	}
+}
+
+// begin starts over on a new connection.
+func (a *authenticator) begin(w *sshWire) {
+	a.wire = w
+	a.queue, a.collected = nil, false
+	a.current, a.partials, a.offers = attempt{}, 0, 0
+	if a.refused == nil {
+		a.refused = map[string]bool{}
+	}
+}
+
+// next is the ssh.ClientAuthCallback. Its error comes back from the handshake
+// wrapped; explain finds it in final.
+func (a *authenticator) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	method, err := a.choose(c)
+	a.final = err
+	return method, err
+}
+
+func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	// The library goes on with other methods when the connection is gone.
+	// Nobody should be asked for a password then.
+	if err := a.wire.failure(); err != nil {
+		return nil, err
+	}
+	if err := a.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(c.PartialSuccessMethods) > a.partials {
+		a.partials = len(c.PartialSuccessMethods)
+		a.note("%s (accepted, but not enough)", a.current.name)
+		a.current = attempt{}
+		a.attempts, a.asked, a.hasTried, a.silent = 0, nil, false, false
+	} else {
+		a.settle()
+	}
+	if a.fatal != nil {
+		return nil, fmt.Errorf("%w; %s", a.fatal, a.account(c.AllowedMethods))
+	}
+	for _, name := range a.set.methods {
+		if !slices.Contains(c.AllowedMethods, name) {
+			continue
+		}
+		var method ssh.AuthMethod
+		switch name {
+		case "publickey":
+			method = a.publicKey()
+		case "keyboard-interactive":
+			method = a.keyboard()
+		case "password":
+			method = a.password()
+		}
+		if method != nil {
+			return method, nil
+		}
+	}
+	return nil, a.denied(c.AllowedMethods)
+}
+
+// settle books the current attempt as refused.
+func (a *authenticator) settle() {
+	current := a.current
+	a.current = attempt{}
+	switch current.method {
+	case "":
+		return
+	case "publickey":
+		a.refused[current.key] = true
+		if a.keys.troubles > a.troubles {
+			a.troubles = a.keys.troubles
+			a.note("%v", a.keys.trouble)
+			return
+		}
+	case "keyboard-interactive", "password":
+		if a.fatal != nil {
+			return // nothing was sent
+		}
+	}
+	switch current.method {
+	case "keyboard-interactive":
+		a.silent = a.silent || a.lacking || !a.answered
+		if a.lacking {
+			return // what was answered may be right; account tells of the question
+		}
+		a.badPassword = a.badPassword || a.answered
+	case "password":
+		a.badPassword = true
+	}
+	a.note("%s (refused)", current.name)
+}
+
+func (a *authenticator) publicKey() ssh.AuthMethod {
+	if !a.collected {
+		a.collected = true
+		a.queue = a.identities()
+	}
+	for len(a.queue) > 0 && a.offers < maxOffers {
+		id := a.queue[0]
+		a.queue = a.queue[1:]
+		if id.public != nil && a.refused[string(id.public.Marshal())] {
+			continue
+		}
+		signer, err := id.signer()
+		if err == nil {
+			signer, err = a.set.restrict(signer)
+		}
+		if err != nil {
+			a.note("%s: %v", id.name, err)
+			continue
+		}
+		key := string(signer.PublicKey().Marshal())
+		if a.refused[key] {
+			continue
+		}
+		a.offers++
+		a.current = attempt{method: "publickey", name: id.name, key: key}
+		return ssh.PublicKeys(signer)
+	}
+	return nil
+}
+
+// person reports whether somebody may still be asked for a password. Whoever
+// gave one in the program and got it wrong is told so instead.
+func (a *authenticator) person() bool {
+	return a.env.Prompt != nil && a.attempts < a.set.maxPrompts() && (a.method.Password == "" || !a.badPassword)
+}
+
+// unsent reports whether the password that was given has not been used.
+func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.passwordSent }
+
+// begins starts an attempt at something that may want answers.
+func (a *authenticator) begins(name string) {
+	a.current = attempt{method: name, name: name}
+	a.answered, a.asking, a.lacking = false, false, false
+}
+
+// keyboard is tried once where nothing is at hand and nobody can be asked, too: a
+// server that has waived its second factor asks nothing, and one that asks lets us
+// say what.
+func (a *authenticator) keyboard() ssh.AuthMethod {
+	if a.silent {
+		return nil
+	}
+	if !a.unsent() && !a.person() && a.hasTried {
+		a.wanted("keyboard-interactive")
+		return nil
+	}
+	a.hasTried = true
+	a.begins("keyboard-interactive")
+	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
+		a.tell(name + "\n" + instruction)
+		answers := make([]string, len(questions))
+		for i, question := range questions {
+			answer, err := a.answer(question, echos[i], len(questions) == 1)
+			if err != nil {
+				return nil, err
+			}
+			answers[i] = answer
+			a.answered = true
+		}
+		return answers, nil
+	})
+}
+
+// answer answers one question of keyboard-interactive. The password goes to a
+// question that hides what is typed: to the one that says so, else, where
+// nobody can be asked, to the only one, unless that says something else. What stands
+// above the last line of a question is told, and not asked.
+func (a *authenticator) answer(question string, echo, only bool) (string, error) {
+	lines := textLines(question)
+	text := ""
+	if len(lines) > 0 {
+		text = lines[len(lines)-1]
+	}
+	isPassword := !echo && isAccountPassword(text)
+	if a.unsent() && !echo && (isPassword || only && a.env.Prompt == nil && !isOtherFactor(text)) {
+		a.tell(strings.Join(lines[:max(0, len(lines)-1)], "\n"))
+		a.passwordSent = true
+		return tool.Reveal(a.method.Password), nil
+	}
+	if a.env.Prompt == nil {
+		a.unanswered, a.lacking = text, true
+		return "", fmt.Errorf("%w: the server asks %q", connect.ErrPasswordRequired, text)
+	}
+	kind, key := connect.PromptOther, text
+	if isPassword {
+		kind, key = connect.PromptPassword, "password"
+	}
+	if a.env.Notify != nil && len(lines) > 1 {
+		a.tell(strings.Join(lines[:len(lines)-1], "\n"))
+		return a.ask(kind, key, text, echo)
+	}
+	return a.ask(kind, key, strings.Join(lines, "\n"), echo)
+}
+
+// ask asks a person. The key tells whether it is the same question again, which means
+// that the answer before was wrong.
+func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool) (string, error) {
+	if !a.asking {
+		a.asking = true
+		a.attempts++
+	}
+	if a.asked == nil {
+		a.asked = map[string]int{}
+	}
+	a.asked[key]++
+	if a.questions++; a.questions > tool.MaxQuestions {
+		a.fatal = fmt.Errorf("%w: the server asks %q, after %d other questions", connect.ErrPermission, text, tool.MaxQuestions)
+		return "", a.fatal
+	}
+	answer, err := tool.AskPerson(a.ctx, a.env.Prompt, connect.Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.asked[key], Echo: echo})
+	if err != nil {
+		a.fatal = err
+	}
+	return answer, err
+}
+
+// tell shows a person what the server says. Beyond a bound it is passed over: nothing
+// else bounds a server.
+func (a *authenticator) tell(text string) {
+	for _, line := range textLines(text) {
+		if a.told++; a.told <= tool.MaxNotices {
+			tool.TellPerson(a.ctx, a.env.Notify, a.env.Log, connect.Notice{Path: a.label, Text: line})
+		}
+	}
+}
+
+func (a *authenticator) password() ssh.AuthMethod {
+	if !a.unsent() && (a.method.Password != "" || !a.person()) {
+		a.wanted("password")
+		return nil
+	}
+	a.begins("password")
+	return ssh.PasswordCallback(func() (string, error) {
+		if a.method.Password != "" {
+			a.passwordSent = true
+			return tool.Reveal(a.method.Password), nil
+		}
+		return a.ask(connect.PromptPassword, "password", a.set.user+"@"+a.set.host+"'s password: ", false)
+	})
+}
+
+// wanted remembers that a password would have been taken and there was none.
+func (a *authenticator) wanted(question string) {
+	if a.method.Password == "" && a.env.Prompt == nil && a.unanswered == "" {
+		a.unanswered = question
+	}
+}
+
+// explain finds the reason for a handshake that ended during authentication,
+// and whether another connection could do better.
+func (a *authenticator) explain(d *sshDial, err error) (again, error) {
+	lost := a.wire.failure()
+	if a.final != nil && a.final != lost {
+		return againNever, d.fail(phaseAuth, a.final)
+	}
+	if a.current.method == "" && len(a.tried) == 0 {
+		return againNever, d.fail(phaseAuth, failure.Classify(connect.ErrEOF, fmt.Errorf("the server closed the connection: %w", err)))
+	}
+	// A server that says why it goes has judged the key; one that just goes
+	// may have had enough, but one key alone is not what drove it away.
+	if (lost == nil || a.offers > 1) && a.canGoOn() {
+		return againNow, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", connect.ErrPermission, err))
+	}
+	if lost != nil {
+		// Nobody has judged what was under way.
+		return againNever, d.fail(phaseAuth, failure.Classify(connect.ErrEOF, fmt.Errorf("the connection was lost: %w", err)))
+	}
+	a.settle()
+	return againNever, d.fail(phaseAuth, fmt.Errorf("%w; the server closed the connection: %v", a.denied(nil), err))
+}
+
+// canGoOn reports, after the server has cut the connection during
+// authentication, whether a new connection has anything new to offer.
+func (a *authenticator) canGoOn() bool {
+	if a.current.method != "publickey" || a.fatal != nil {
+		return false
+	}
+	a.settle()
+	for i := range a.queue {
+		if a.queue[i].public == nil || !a.refused[string(a.queue[i].public.Marshal())] {
+			return true
+		}
+	}
+	return a.unsent() || a.person()
+}
+
+// denied is the error for when nothing is left to try. What somebody can act
+// upon comes first: a wrong password, a passphrase that was missing, a
+// password that nobody gave.
+func (a *authenticator) denied(allowed []string) error {
+	class := connect.ErrPermission
+	explicit := len(a.method.Keys)+len(a.method.IdentityFiles)+len(a.method.Certificates) > 0
+	switch {
+	case a.badPassword:
+		class = connect.ErrPassword
+	case errors.Is(a.keys.trouble, connect.ErrPassword):
+		class = connect.ErrPassword
+	case errors.Is(a.keys.trouble, connect.ErrPasswordRequired):
+		class = connect.ErrPasswordRequired
+	case a.unanswered != "" && (!explicit || a.partials > 0 || a.passwordSent):
+		class = connect.ErrPasswordRequired
+	}
+	return fmt.Errorf("%w: %s", class, a.account(allowed))
+}
+
+// account tells what was tried and what came of it.
+func (a *authenticator) account(allowed []string) string {
+	text := "user " + a.set.user + ": tried nothing"
+	if len(a.tried) > 0 {
+		text = "user " + a.set.user + ": tried " + strings.Join(a.tried, ", ")
+	}
+	if a.env.Where != "" {
+		text += " (with the keys and the agent of " + a.env.Where + ")"
+	}
+	switch a.unanswered {
+	case "":
+	case "password", "keyboard-interactive":
+		text += "; nobody could be asked"
+	default:
+		text += fmt.Sprintf("; nobody could be asked %q", a.unanswered)
+	}
+	if len(allowed) > 0 {
+		text += "; the server takes " + strings.Join(allowed, ", ") + a.set.notTaken(allowed)
+	}
+	return text
+}
+
+// isAccountPassword reports whether a question that hides what is typed wants the
+// password of the account.
+func isAccountPassword(question string) bool {
+	return tool.HasPasswordWord(question) && !tool.HasWord(question, tool.OnceWords) && !tool.HasWord(question, tool.FreshWords)
+}
+
+// isOtherFactor reports whether a question says that it wants something else than a
+// password.
+func isOtherFactor(question string) bool {
+	return tool.ContainsAny(strings.ToLower(question), append([]string{"code", "pin", "código", "код", "challenge", "response", "factor"}, tool.OnceWords...)...)
+}
+
+// textLines are the lines of a text of the server's, safe to show.
+func textLines(text string) []string {
+	var lines []string
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = strings.TrimRight(printable.Line(line), " "); strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

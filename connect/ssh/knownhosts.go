@@ -1,0 +1,242 @@
+package ssh
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
+)
+
+// A knownHost is one line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE
+// FORMAT). Keys stay encoded until a line matches: files of ten thousand lines
+// are common, and one line that we can't read (a key type from the future, a
+// merge conflict) must not take the others with it, as it doesn't in OpenSSH.
+type knownHost struct {
+	marker   string // "", markerAuthority or markerRevoked
+	patterns string // the host field, hashed or not
+	key      string // base64
+	file     string
+	line     int
+}
+
+const (
+	markerAuthority = "@cert-authority"
+	markerRevoked   = "@revoked"
+)
+
+// A knownKey is the key of a line that matched.
+type knownKey struct {
+	ssh.PublicKey
+	file string
+	line int
+}
+
+func (k knownKey) where() string { return k.file + ":" + strconv.Itoa(k.line) }
+
+// hostRecord is all that the known_hosts files say about one host.
+type hostRecord struct {
+	keys        []knownKey
+	authorities []knownKey
+	revoked     []knownKey
+}
+
+// knownHosts are the lines of all files, in order.
+type knownHosts []knownHost
+
+// readKnownHosts reads the files that exist. A file that exists and can't be
+// read is an error: it may hold the @revoked line that matters.
+func readKnownHosts(files []string) (knownHosts, error) {
+	var all knownHosts
+	for _, name := range files {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		lines, err := parseKnownHosts(f, name)
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lines...)
+	}
+	return all, nil
+}
+
+// parseKnownHosts takes the lines of r that have the form of an entry.
+func parseKnownHosts(r io.Reader, file string) (knownHosts, error) {
+	var lines knownHosts
+	scan := bufio.NewScanner(r)
+	// A line holds one key and a list of names; OpenSSH has no bound, we
+	// stop at what can only be something else.
+	scan.Buffer(nil, 1<<20)
+	for n := 1; scan.Scan(); n++ {
+		fields := strings.Fields(scan.Text())
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		entry := knownHost{file: file, line: n}
+		if strings.HasPrefix(fields[0], "@") {
+			if fields[0] != markerAuthority && fields[0] != markerRevoked {
+				continue
+			}
+			entry.marker, fields = fields[0], fields[1:]
+		}
+		if len(fields) < 3 {
+			continue
+		}
+		entry.patterns, entry.key = fields[0], fields[2]
+		lines = append(lines, entry)
+	}
+	return lines, scan.Err()
+}
+
+// lookup gathers what is known about a host.
+//
+// The name in the files is "host", or "[host]:port" where the port is not 22.
+// A key listed for the bare host is good for its other ports as well, as in
+// OpenSSH; but a mismatch with it only makes the host unknown, since
+// another port may well be another machine. That is why keys of
+// the bare name come back apart.
+func (k knownHosts) lookup(host string, port int) (rec hostRecord, bare []knownKey) {
+	name := knownHostName(host, port)
+	rec = k.match(name)
+	if port != 22 && len(rec.keys) == 0 {
+		other := k.match(knownHostName(host, 22))
+		bare = other.keys
+		rec.revoked = append(rec.revoked, other.revoked...)
+		if len(rec.authorities) == 0 {
+			rec.authorities = other.authorities
+		}
+	}
+	return rec, bare
+}
+
+func (k knownHosts) match(name string) (rec hostRecord) {
+	for i := range k {
+		entry := &k[i]
+		if !matchHostField(entry.patterns, name) {
+			continue
+		}
+		blob, err := base64.StdEncoding.DecodeString(entry.key)
+		if err != nil {
+			continue
+		}
+		key, err := ssh.ParsePublicKey(blob)
+		if err != nil {
+			continue
+		}
+		known := knownKey{key, entry.file, entry.line}
+		switch entry.marker {
+		case markerAuthority:
+			rec.authorities = append(rec.authorities, known)
+		case markerRevoked:
+			rec.revoked = append(rec.revoked, known)
+		default:
+			rec.keys = append(rec.keys, known)
+		}
+	}
+	return rec
+}
+
+// knownHostName is the form in which a host is listed.
+func knownHostName(host string, port int) string {
+	host = strings.ToLower(host)
+	if port == 22 || port == 0 {
+		return host
+	}
+	return "[" + host + "]:" + strconv.Itoa(port)
+}
+
+// matchHostField reports whether the host field of a line covers name.
+func matchHostField(field, name string) bool {
+	if rest, hashed := strings.CutPrefix(field, "|1|"); hashed {
+		salt64, sum64, ok := strings.Cut(rest, "|")
+		if !ok {
+			return false
+		}
+		salt, err := base64.StdEncoding.DecodeString(salt64)
+		if err != nil {
+			return false
+		}
+		sum, err := base64.StdEncoding.DecodeString(sum64)
+		if err != nil {
+			return false
+		}
+		return hmac.Equal(sum, hashHostName(salt, name))
+	}
+	return sshconfig.MatchList(field, name)
+}
+
+// hashHostName is the hash of HashKnownHosts: HMAC-SHA1, fixed by the format.
+func hashHostName(salt []byte, name string) []byte {
+	mac := hmac.New(sha1.New, salt)
+	io.WriteString(mac, name)
+	return mac.Sum(nil)
+}
+
+// knownHostLine is the line to add for a key.
+func knownHostLine(name string, key ssh.PublicKey, hashed bool) string {
+	if hashed {
+		salt := make([]byte, sha1.Size)
+		rand.Read(salt)
+		name = "|1|" + base64.StdEncoding.EncodeToString(salt) + "|" +
+			base64.StdEncoding.EncodeToString(hashHostName(salt, name))
+	}
+	return name + " " + key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal()) + "\n"
+}
+
+// containsKey reports whether key is among keys.
+func containsKey(keys []knownKey, key ssh.PublicKey) bool {
+	blob := key.Marshal()
+	return slices.ContainsFunc(keys, func(k knownKey) bool { return bytes.Equal(k.Marshal(), blob) })
+}
+
+// hostKeyAlgorithms orders the algorithms that we ask the server for: first
+// those of the keys that are known, so that a server with several keys shows
+// one that can be checked. Certificates are asked for only where an authority
+// is known, because a server that has one would show it in place of its key.
+func (rec hostRecord) hostKeyAlgorithms(bare []knownKey) []string {
+	var algorithms []string
+	add := func(names ...string) {
+		for _, name := range names {
+			if !slices.Contains(algorithms, name) {
+				algorithms = append(algorithms, name)
+			}
+		}
+	}
+	if len(rec.authorities) > 0 {
+		add(ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+			ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01)
+	}
+	for _, key := range slices.Concat(rec.keys, bare) {
+		switch key.Type() {
+		case ssh.KeyAlgoRSA:
+			// The key's format has the name of its SHA-1 signature, which
+			// nobody should ask for any more (RFC 8332).
+			add(ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		case "ssh-dss": // broken, known or not
+		default:
+			add(key.Type())
+		}
+	}
+	// The rest in OpenSSH's order of preference.
+	add(ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+	return algorithms
+}

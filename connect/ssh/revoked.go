@@ -1,0 +1,87 @@
+package ssh
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+// maxRevokedFile bounds a file of revoked keys, as OpenSSH does, in bytes.
+const maxRevokedFile = 128 << 20
+
+// checkRevoked is RevokedHostKeys: a key that one of the files revokes is refused,
+// and so is every key where a file can't be read or understood.
+func (v *hostVerifier) checkRevoked(key ssh.PublicKey) error {
+	for _, name := range v.set.revoked {
+		reason, err := revokedBy(name, key)
+		if err != nil {
+			return v.refuse(connect.ErrHostKey, "RevokedHostKeys can't be checked: %v", err)
+		}
+		if reason != "" {
+			return v.refuse(ErrHostKeyRevoked, "its key %s is revoked by %s (%s)", describeKey(key), v.of(name), reason)
+		}
+	}
+	return nil
+}
+
+// revokedBy tells by which entry of a file a key is revoked, "" if it is not. The file
+// is a key revocation list, or has a public key in each line. A certificate is revoked
+// with its key, and with the authority that signed it.
+func revokedBy(name string, key ssh.PublicKey) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxRevokedFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxRevokedFile {
+		return "", fmt.Errorf("%s: %w: more than %d bytes", name, errors.ErrUnsupported, maxRevokedFile)
+	}
+	if isKRL(text) {
+		reason, err := krlRevokes(text, key)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		return reason, nil
+	}
+	var wanted [][]byte
+	for _, k := range keysOf(key) {
+		wanted = append(wanted, k.Marshal())
+	}
+	for number, line := range bytes.Split(text, []byte("\n")) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		public, _, _, _, err := ssh.ParseAuthorizedKey(line)
+		if err != nil {
+			continue // a kind of key that no server shows us, as ssh takes it
+		}
+		for _, listed := range keysOf(public)[:1] {
+			for _, blob := range wanted {
+				if bytes.Equal(listed.Marshal(), blob) {
+					return fmt.Sprintf("line %d", number+1), nil
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// keysOf are the plain keys behind a key: itself, or those of a certificate and of
+// its authority.
+func keysOf(key ssh.PublicKey) []ssh.PublicKey {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return []ssh.PublicKey{cert.Key, cert.SignatureKey}
+	}
+	return []ssh.PublicKey{key}
+}

@@ -1,0 +1,311 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+	"github.com/mitosis-go/mitosis/connect/internal/tool"
+)
+
+// sshCarrier is the first stage running in a session of the server, as a
+// bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh
+// for what comes and by the server for what goes, OpenSSH's being the same: over
+// 100 ms of round trip that is 20 MB/s.
+//
+// Goroutines, all of which end with the client: requests gathers the exit status,
+// stderr what is said on the side, keepalive notices a dead peer; that of execEarly
+// waits for the answer to the command.
+type sshCarrier struct {
+	// Immutable.
+	dial    *sshDial
+	client  *sshClient
+	channel ssh.Channel
+	words   *tool.LastWords
+	closing chan struct{} // closed by Close
+
+	ended chan struct{} // closed by the requests goroutine: no more is to come from the command
+	heard chan struct{} // closed by the stderr goroutine
+	work  sync.WaitGroup
+	once  sync.Once
+
+	// writing is held by Write and by the end of the input: the channel does
+	// not allow the two at once.
+	writing sync.Mutex
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	status *uint32 // of "exit-status"
+	signal string  // of "exit-signal"
+	dead   error   // the keepalive's verdict, or the server's refusal
+}
+
+// start runs a command line on an authenticated connection.
+func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*sshCarrier, error) {
+	unwatch := context.AfterFunc(ctx, client.sever)
+	c, err := d.exec(client, line)
+	if !unwatch() {
+		// Cancelled, be it at the last moment. The caller closes the client,
+		// which ends the carrier's goroutines.
+		err = contextError(ctx)
+	}
+	if err != nil {
+		return nil, d.fail(phaseSession, err)
+	}
+	client.wire.advance(phaseExchange)
+	if set := client.set; set.keepalive > 0 {
+		c.work.Go(func() { c.keepalive(set.keepalive, set.keepaliveCount) })
+	}
+	return c, nil
+}
+
+func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
+	channel, requests, err := client.conn.OpenChannel("session", nil)
+	if err != nil {
+		return nil, sessionError(client, "a session", err)
+	}
+	c := &sshCarrier{dial: d, client: client, channel: channel,
+		words:   &tool.LastWords{Log: d.env.Log, On: tool.OnStderr},
+		closing: make(chan struct{}), ended: make(chan struct{}), heard: make(chan struct{})}
+	client.served.Go(func() { c.requests(requests) })
+	client.served.Go(func() {
+		defer close(c.heard)
+		io.Copy(c.words, channel.Stderr())
+	})
+	if err := c.prepare(client.set); err != nil {
+		return nil, err
+	}
+	command := ssh.Marshal(&struct{ Command string }{line})
+	if d.env.Early {
+		return c, c.execEarly(command)
+	}
+	if accepted, err := channel.SendRequest("exec", true, command); err != nil {
+		return nil, sessionError(client, "a command", err)
+	} else if !accepted {
+		return nil, refusal(client)
+	}
+	return c, nil
+}
+
+func refusal(client *sshClient) error {
+	return fmt.Errorf("%w: %s refused to run a command", connect.ErrPermission, client.name)
+}
+
+// execEarly returns when the request is on its way, so that what is written next is
+// behind it. A refusal severs the connection. There is no saying when
+// x/crypto/ssh has written a request that it waits for the answer to, but by what
+// passes on the wire, on which nothing else of that size goes out meanwhile.
+func (c *sshCarrier) execEarly(command []byte) error {
+	wire := c.client.wire
+	until := wire.sent.Load() + int64(len(command))
+	answered := make(chan error, 1)
+	c.client.served.Go(func() {
+		accepted, err := c.channel.SendRequest("exec", true, command)
+		switch {
+		case err != nil:
+			err = sessionError(c.client, "a command", err)
+		case !accepted:
+			err = refusal(c.client)
+			c.mu.Lock()
+			c.dead = err
+			c.mu.Unlock()
+			c.client.sever()
+		}
+		answered <- err
+	})
+	for wire.sent.Load() < until {
+		select {
+		case <-wire.wrote:
+		case err := <-answered:
+			return err
+		}
+	}
+	return nil
+}
+
+func sessionError(client *sshClient, what string, err error) error {
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w: %s refused %s: %s", connect.ErrPermission, client.name, what, printable.Text(refused.Message))
+	}
+	return failure.Classify(connect.ErrEOF, fmt.Errorf("the connection ended: %w", err))
+}
+
+func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
+	defer close(c.ended)
+	for request := range requests {
+		c.mu.Lock()
+		switch request.Type {
+		case "exit-status":
+			var status struct{ Code uint32 }
+			if ssh.Unmarshal(request.Payload, &status) == nil {
+				c.status = &status.Code
+			}
+		case "exit-signal":
+			var signal struct {
+				Name   string
+				Core   bool
+				Text   string
+				Locale string
+			}
+			if ssh.Unmarshal(request.Payload, &signal) == nil {
+				c.signal = printable.Text(signal.Name)
+			}
+		}
+		c.mu.Unlock()
+		if request.WantReply {
+			request.Reply(false, nil)
+		}
+	}
+}
+
+// Read reads the command's standard output.
+func (c *sshCarrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
+
+// Write writes to the command's standard input.
+func (c *sshCarrier) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.channel.Write(p)
+}
+
+// endInput says that no more is written. It waits for a Write under way.
+func (c *sshCarrier) endInput() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.channel.CloseWrite()
+}
+
+// linger is how long Close waits for the far command to end after its input
+// has, so that nothing runs there any more when Close returns.
+const linger = 300 * time.Millisecond
+
+// Close ends the command's input, and then the connection and those to the jump
+// hosts. The server is given a moment for the first, and is not asked about the
+// second: one that is stuck could not answer.
+func (c *sshCarrier) Close() error {
+	c.once.Do(func() {
+		c.work.Go(c.endInput) // may block; the end of the client unblocks it
+		limit := time.NewTimer(linger)
+		select {
+		case <-c.ended:
+		case <-limit.C:
+		}
+		limit.Stop()
+		close(c.closing)
+	})
+	c.client.close()
+	c.work.Wait()
+	return nil
+}
+
+// Cause explains the end: a dead peer, the command's exit status with its last
+// words, or the loss of the connection.
+func (c *sshCarrier) Cause(ctx context.Context) error {
+	for _, ready := range []chan struct{}{c.ended, c.heard} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
+	}
+	c.mu.Lock()
+	status, signal, dead := c.status, c.signal, c.dead
+	c.mu.Unlock()
+	words := c.words.String()
+	if words != "" {
+		words = ": " + words
+	}
+	switch {
+	case dead != nil:
+		return c.dial.fail(phaseExchange, dead)
+	case signal != "":
+		return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the far command was killed by %s%s", signalName(signal), words)))
+	case status != nil && *status != 0:
+		return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the far command ended with status %d%s", *status, words)))
+	case status != nil && words != "":
+		return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the far command ended%s", words)))
+	case status != nil:
+		return nil
+	}
+	select {
+	case <-c.ended:
+	default:
+		return nil // still running, as far as is known
+	}
+	select {
+	case <-c.closing:
+		return nil // by our own Close
+	default:
+	}
+	if err := c.client.wire.failure(); err != nil && !errors.Is(err, io.EOF) {
+		return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the connection was lost: %w%s", err, words)))
+	}
+	return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the server closed the connection%s", words)))
+}
+
+// keepalive asks for a sign of life whenever nothing has come for an interval,
+// and severs the connection after count intervals without any. One request at
+// most is under way: a peer that is slow is not sent more of them.
+func (c *sshCarrier) keepalive(interval time.Duration, count int) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	seen, silent := c.client.wire.received.Load(), 0
+	answered := make(chan struct{}, 1)
+	asking := false
+	for {
+		select {
+		case <-c.closing:
+			return
+		case <-c.ended:
+			return
+		case <-answered:
+			asking = false
+			continue
+		case <-ticker.C:
+		}
+		if now := c.client.wire.received.Load(); now != seen {
+			seen, silent = now, 0
+			continue
+		}
+		if silent++; silent > count {
+			c.mu.Lock()
+			c.dead = fmt.Errorf("%w: no sign of life for %v", connect.ErrTimeout, time.Duration(silent)*interval)
+			c.mu.Unlock()
+			c.client.sever()
+			return
+		}
+		if !asking {
+			asking = true
+			// The answer, or the refusal that is as good, ends it; so does
+			// the end of the connection.
+			c.work.Go(func() {
+				c.client.conn.SendRequest("keepalive@openssh.com", true, nil)
+				answered <- struct{}{}
+			})
+		}
+	}
+}
+
+// Releasable tells that the far side can outlive the carrier: a server closes the
+// command's pipes when the connection ends, and does not kill it.
+func (c *sshCarrier) Releasable() bool { return true }
+
+// Release does nothing, since Close ends nothing but the connection.
+func (c *sshCarrier) Release() {}
+
+// signalName is the name of a signal by which a far command was killed. OpenSSH has
+// names for those of RFC 4254, section 6.10, only.
+func signalName(signal string) string {
+	if signal == "SIG@openssh.com" {
+		return "a signal that SSH has no name for, such as the SIGSYS of a seccomp filter"
+	}
+	return "signal " + signal
+}

@@ -1,0 +1,106 @@
+package ssh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+)
+
+// transport opens the byte stream to the server: through the jump host, by the
+// proxy command, or by a dialer.
+func (d *sshDial) transport(ctx context.Context, s *Login, set *sshSettings, via *sshClient) (net.Conn, error) {
+	switch {
+	case via != nil:
+		conn, err := via.dial(ctx, set.host, set.port)
+		if errors.Is(err, connect.ErrPermission) {
+			err = fmt.Errorf("%w; where a jump host forwards nothing (AllowTcpForwarding), a context on it can make the hop: %s/ssh:%s",
+				err, via.path, s.destination())
+		}
+		return conn, err
+	case set.proxyCommand != "":
+		command, err := set.tokens.ExpandCommand(set.proxyCommand)
+		if err != nil {
+			return nil, err
+		}
+		return startProxy(d.env, command)
+	}
+	conn, err := d.dialServer(ctx, s, set)
+	if err != nil {
+		return nil, failure.OfDial(err)
+	}
+	return conn, nil
+}
+
+// dial opens a connection from the host that c leads to (RFC 4254, section 7.2).
+// Opening a channel can't be cancelled by itself, and the jump host may take
+// minutes to find that it can't connect: so ctx ends the whole connection
+// to the jump host, which serves nobody else.
+func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, error) {
+	defer context.AfterFunc(ctx, c.sever)()
+	request := ssh.Marshal(&struct {
+		Host       string
+		Port       uint32
+		Originator string
+		FromPort   uint32
+	}{host, uint32(port), "127.0.0.1", 0})
+	channel, requests, err := c.conn.OpenChannel("direct-tcpip", request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, contextError(ctx)
+		}
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) {
+			return nil, failure.Classify(connect.ErrEOF, fmt.Errorf("the connection to jump host %s ended: %w", c.name, err))
+		}
+		return nil, failure.Classify(jumpClass(refused), fmt.Errorf("jump host %s can't connect to %s: %s", c.name, check.HostPort(host, port), printable.Text(refused.Message)))
+	}
+	c.served.Go(func() { ssh.DiscardRequests(requests) })
+	return &channelConn{Channel: channel, addr: channelAddr(check.HostPort(host, port))}, nil
+}
+
+// jumpClass finds the class of a connection that a jump host did not open. Of why it
+// could not the protocol has no more than the text, which servers take from their
+// system, in English.
+func jumpClass(refused *ssh.OpenChannelError) error {
+	if refused.Reason == ssh.Prohibited {
+		return connect.ErrPermission
+	}
+	return cmp.Or(failure.Network(refused.Message), connect.ErrUnreachable)
+}
+
+// channelConn makes a channel a net.Conn. There are no deadlines:
+// x/crypto/ssh sets none, and the contexts that bound a connection close it.
+type channelConn struct {
+	ssh.Channel
+	addr channelAddr
+	once sync.Once
+	err  error
+}
+
+func (c *channelConn) Close() error {
+	c.once.Do(func() { c.err = c.Channel.Close() })
+	return c.err
+}
+
+func (c *channelConn) LocalAddr() net.Addr              { return channelAddr("ssh channel") }
+func (c *channelConn) RemoteAddr() net.Addr             { return c.addr }
+func (c *channelConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *channelConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *channelConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+type channelAddr string
+
+func (channelAddr) Network() string  { return "ssh" }
+func (a channelAddr) String() string { return string(a) }

@@ -1,0 +1,180 @@
+package ssh
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/printable"
+)
+
+// sshPhase is how far a connection has come, for error messages and for telling
+// a busy server from one that doesn't want us.
+type sshPhase int32
+
+const (
+	phaseDial     sshPhase = iota // until the transport stands
+	phaseBanner                   // until the server's version line
+	phaseKeys                     // until the host key was accepted
+	phaseAuth                     // until the server let us in
+	phaseSession                  // until the command runs
+	phaseExchange                 // from then on
+)
+
+func (p sshPhase) String() string {
+	switch p {
+	case phaseDial:
+		return connect.PhaseDial
+	case phaseBanner:
+		return "waiting for the server's version"
+	case phaseKeys:
+		return "key exchange"
+	case phaseAuth:
+		return "authentication"
+	case phaseSession:
+		return "starting the command"
+	default:
+		return "connection"
+	}
+}
+
+// tell tells of a phase, and of which server where it is a jump host's.
+func (d *sshDial) tell(phase sshPhase) {
+	if d.env.Phase == nil {
+		return
+	}
+	text := phase.String()
+	if _, jump, ok := strings.Cut(d.label, jumpWord); ok {
+		text += " with jump host " + jump
+	}
+	d.env.Phase(text)
+}
+
+// jumpWord stands in the label of a connection to a jump host, before its name.
+const jumpWord = " jump "
+
+const (
+	// wireBuffer holds the packets of one read from the network: x/crypto/ssh
+	// reads 4 KiB at a time, and the version line byte by byte.
+	wireBuffer = 32 << 10
+	// maxGreeting bounds what is kept of a server that is no SSH server.
+	maxGreeting = 1 << 10
+)
+
+// sshWire is the transport below a client: it watches what passes without
+// understanding more than the first line.
+type sshWire struct {
+	// Immutable.
+	net.Conn
+	tell func(sshPhase) // of each phase, when it begins
+
+	// Owned by the reader.
+	in *bufio.Reader
+
+	// Advisory: written by whoever brings the connection forward, read for
+	// messages and decisions about them.
+	phase    atomic.Int32
+	received atomic.Int64 // bytes, for the keepalive
+	sent     atomic.Int64 // bytes
+
+	// wrote tells that sent has grown. Capacity 1; sent to by writers, which
+	// never block; received by execEarly; never closed.
+	wrote chan struct{}
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	greeting []byte // what came before the version line was complete
+	greeted  bool
+	err      error // the first error of Read
+}
+
+func newSSHWire(conn net.Conn, tell func(sshPhase)) *sshWire {
+	w := &sshWire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
+	w.advance(phaseBanner)
+	return w
+}
+
+func (w *sshWire) Read(p []byte) (int, error) {
+	n, err := w.in.Read(p)
+	if n > 0 {
+		w.received.Add(int64(n))
+		if sshPhase(w.phase.Load()) == phaseBanner {
+			w.greet(p[:n])
+		}
+	}
+	if err != nil {
+		w.mu.Lock()
+		if w.err == nil {
+			w.err = err
+		}
+		w.mu.Unlock()
+	}
+	return n, err
+}
+
+func (w *sshWire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.sent.Add(int64(n))
+	select {
+	case w.wrote <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+// greet looks for the version line (RFC 4253, section 4.2): the first that
+// begins with "SSH-"; others may come before it.
+func (w *sshWire) greet(p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range p {
+		if len(w.greeting) < maxGreeting {
+			w.greeting = append(w.greeting, c)
+		}
+		if c != '\n' || w.greeted {
+			continue
+		}
+		line := w.greeting[:len(w.greeting)-1]
+		line = line[bytes.LastIndexByte(line, '\n')+1:]
+		if bytes.HasPrefix(line, []byte("SSH-")) {
+			w.greeted = true
+			w.advance(phaseKeys)
+		}
+	}
+}
+
+// said is the printable part of the greeting.
+func (w *sshWire) said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := printable.Text(string(w.greeting))
+	if len(text) > 200 {
+		text = text[:200] + "..."
+	}
+	return text
+}
+
+func (w *sshWire) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *sshWire) advance(to sshPhase) {
+	for {
+		now := w.phase.Load()
+		if now >= int32(to) {
+			return
+		}
+		if w.phase.CompareAndSwap(now, int32(to)) {
+			w.tell(to)
+			return
+		}
+	}
+}
+
+func (w *sshWire) at() sshPhase { return sshPhase(w.phase.Load()) }
