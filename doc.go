@@ -10,8 +10,8 @@
 //
 //   - [github.com/mitosis-go/mitosis/contexts]: start here. It makes the tree, calls functions, runs
 //     commands, forwards connections.
-//   - [github.com/mitosis-go/mitosis/connect]: the hops, such as ssh, sudo and docker, and the errors
-//     of connecting.
+//   - [github.com/mitosis-go/mitosis/connect]: what a hop is, and the errors of connecting; the hops are
+//     packages below it, such as connect/ssh, connect/become and connect/container.
 //   - [github.com/mitosis-go/mitosis/contexts/files]: copies files and trees, and opens a context's file system.
 //   - [github.com/mitosis-go/mitosis/contexts/attach]: lets other processes join a tree, and a context outlive its master.
 //   - [github.com/mitosis-go/mitosis/contexts/sftp]: the SFTP protocol over a context.

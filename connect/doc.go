@@ -15,14 +15,19 @@
 // else. What it was not given is asked of the person at the master ([Prompt]), who
 // is also shown what is told on the way ([Notice]).
 //
-// SSH speaks the protocol itself, and Console uses a line; all others run a program, whose command line
-// [DryRun] shows:
+// # Where the methods are
 //
-//   - on this host: [local.Child], [become.Sudo], [become.Su], [become.Doas], [container.Chroot], [container.Unshare], [container.Nsenter]
-//   - in containers: [container.Docker], [container.Podman], [container.Buildah], [container.Kubectl], [container.LXC], [container.LXD], [container.Incus],
-//     [container.Jail], [container.Machinectl]
-//   - on other hosts: [ssh.Login], [openssh.Login], and [console.Login] where there is no network
-//   - anything that relays: [local.Command]
+// Each family is a package of its own, which registers its methods and their names in hop
+// paths. A program, and so each of its copies, has the methods of those that it imports:
+//
+//   - connect/local: a child on this host, and any command that relays
+//   - connect/become: sudo, su, doas
+//   - connect/container: containers, pods, jails, roots and namespaces
+//   - connect/ssh, which speaks the protocol itself, and connect/openssh, which runs ssh
+//   - connect/console: a serial line, where there is no network
+//   - connect/all: all of them, for programs that take hop paths from people
+//
+// Most run a program, whose command line [DryRun] shows.
 //
 // # Programs that ask
 //
@@ -57,7 +62,7 @@
 //
 // # A method of one's own
 //
-// Most take a few lines around [local.Command]. This one continues inside a directory
+// Most take a few lines around Command of package connect/local. This one continues inside a directory
 // tree without any privilege, by proot(1):
 //
 //	type Proot struct {
@@ -68,10 +73,10 @@
 //
 //	func (p Proot) Label() string { return "proot:" + p.Dir }
 //
-//	func (p Proot) Traits() connect.Traits { return connect.Traits{Local: true} }
+//	func (p Proot) Traits() connect.Traits { return connect.Traits{} }
 //
-//	func (p Proot) Open(ctx context.Context, e *connect.Env) (bootstrap.Carrier, error) {
-//		return connect.Command{Name: p.Label(), Argv: []string{"proot", "-r", p.Dir}}.Open(ctx, e)
+//	func (p Proot) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+//		return local.Command{Name: p.Label(), Argv: []string{"proot", "-r", p.Dir}}.Open(ctx, e)
 //	}
 //
 // and is used like any other:

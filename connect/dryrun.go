@@ -24,7 +24,7 @@ type DryRunner interface {
 // into an argument. It is that of a hop for which nobody can be asked.
 //
 // Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
-// methods that run no program, [ssh.Login] and [console.Login].
+// methods that run no program, those of packages ssh and console.
 func DryRun(m Method) ([]string, error) {
 	if d, ok := m.(DryRunner); ok {
 		return d.DryRun()

@@ -26,16 +26,30 @@ var allowedImports = map[string][]string{
 
 	"contexts/attach": {"core", "bootstrap", "contexts"},
 
-	"core":           {},
-	"router":         {"core"},
-	"bootstrap":      {"core"},
-	"connect":        {"core", "bootstrap"},
-	"contexts":       {"core", "router", "bootstrap", "connect"},
+	"core":      {},
+	"router":    {"core"},
+	"bootstrap": {"core"},
+	"connect":   {"core", "bootstrap", "connect/internal/printable"}, // the contract
+	"contexts":  {"core", "router", "bootstrap", "connect"},
+
+	// The methods know the contract and what they share, and none knows another.
+	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/openssh":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/become":             {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/container":          {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/console":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/local":              {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/all":                {"connect/ssh", "connect/openssh", "connect/become", "connect/container", "connect/console", "connect/local"},
+	"connect/internal":           {"core", "bootstrap", "connect", "connect/internal/printable"},
+	"connect/internal/printable": {},
+
+	"contexts/internal/treetest": {"contexts", "connect/local"}, // of tests
+
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
 	"contexts/socks": {"contexts"},
 	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "fakessh", "bootstrap", "."},
+	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "."},
 }
 
 type goPackage struct {
@@ -114,10 +128,25 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 	}
 }
 
+// A program that does not import the ssh client does not carry it.
+func TestSSHIsOptIn(t *testing.T) {
+	for pkg, want := range map[string]bool{
+		"contexts": false, "connect": false, "connect/openssh": false, "connect/become": false, "connect/container": false,
+		"connect/console": false, "connect/local": false, "examples/callback": false,
+		"connect/ssh": true, "connect/all": true, "examples/chain": true,
+	} {
+		deps := strings.Fields(goCommand(t, "list", "-deps", module+pkg))
+		if got := slices.Contains(deps, "golang.org/x/crypto/ssh"); got != want {
+			t.Errorf("%s depends on golang.org/x/crypto/ssh: %v, want %v", pkg, got, want)
+		}
+	}
+}
+
 // The image crosses every first hop, so its size is a promise: examples/chain, which
 // has the ssh client, is at most 2.45 MB for a host that has zstd, packed ahead of time,
-// which is as small as can be. The other sizes are what the packers make of the same.
+// which is as small as can be; examples/callback, which has not, 2.05 MB. The other sizes are what the packers make of the same.
 var imageLimits = map[string]packedSizes{
+	"callback":   {zstdBest: 2_050_000, zstd: 2_150_000, gzip: 2_250_000, gzipBest: 2_240_000},
 	"chain":      {zstdBest: 2_450_000, zstd: 2_600_000, gzip: 2_680_000, gzipBest: 2_670_000},
 	"quickstart": {zstdBest: 2_500_000, zstd: 2_650_000, gzip: 2_730_000, gzipBest: 2_720_000}, // it has an ssh server, too
 }

@@ -1,3 +1,4 @@
+// Package become continues as another user of the same host: [Sudo], [Su] and [Doas].
 package become
 
 import (

@@ -1,3 +1,5 @@
+// Package console logs in on a serial line, for hosts that have no network any more:
+// see [Login].
 package console
 
 import (
@@ -32,7 +34,7 @@ import (
 //
 // # What happens to the far side
 //
-// A shell that Console has logged in to is replaced, and the line is back at the getty
+// A shell that the hop has logged in to is replaced, and the line is back at the getty
 // at the end; a shell that was found, that of a rescue system included, waits and
 // gets its terminal back with the settings that it had. The level of kernel messages
 // on the console is lowered to emergencies meanwhile, if the user may do that

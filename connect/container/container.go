@@ -1,3 +1,6 @@
+// Package container continues in whatever separates one part of a host from another:
+// containers and pods ([Docker], [Podman], [Kubectl] ...), roots ([Chroot]) and namespaces
+// ([Nsenter], [Unshare]).
 package container
 
 import (

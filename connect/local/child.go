@@ -1,3 +1,5 @@
+// Package local starts a child on the machine that connects ([Child]), or by any command
+// that relays ([Command]).
 package local
 
 import (

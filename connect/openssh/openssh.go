@@ -1,3 +1,4 @@
+// Package openssh reaches hosts by the ssh program of the machine: see [Login].
 package openssh
 
 import (

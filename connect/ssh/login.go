@@ -1,3 +1,8 @@
+// Package ssh reaches hosts by a client of the SSH protocol inside the process: see
+// [Login]. Files of configuration, agents, keys and known_hosts are those of ssh(1).
+//
+// The client is a sixth of an image. A program that imports this package carries it, and
+// so do all of its copies.
 package ssh
 
 import (

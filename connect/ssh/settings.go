@@ -29,7 +29,7 @@ const (
 	defaultKeepaliveCount = 3
 )
 
-// sshSettings is an SSH method with the configuration's answers filled in.
+// sshSettings is a login with the configuration's answers filled in.
 type sshSettings struct {
 	alias string // the host as it was given
 	host  string // the host that is dialled

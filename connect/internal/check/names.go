@@ -1,3 +1,4 @@
+// Package check refuses names that a tool would take for something else.
 package check
 
 import (
@@ -20,6 +21,8 @@ func User(user string) error {
 	return Name("user", user, "")
 }
 
+// Name refuses an empty name, one that is too long or looks like an option, and one with
+// characters of forbidden or of a shell. what is the kind of name, for the error.
 func Name(what, name, forbidden string) error {
 	switch {
 	case name == "":
@@ -98,6 +101,7 @@ func HostAndUser(host, user string) error {
 	return User(user)
 }
 
+// Nothing refuses an argument of a method that takes none.
 func Nothing(arg string) error {
 	if arg != "" {
 		return fmt.Errorf("%w: it takes no argument", connect.ErrBadName)

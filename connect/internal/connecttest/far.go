@@ -1,5 +1,7 @@
 //go:build linux
 
+// Package connecttest has what tests of several methods need: a first stage, a person who
+// answers, a tool that asks, and a look for what is left behind.
 package connecttest
 
 import (
@@ -39,12 +41,14 @@ func Far(script string) *Place {
 	return p
 }
 
+// Write keeps what is logged.
 func (p *Place) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.Write(b)
 }
 
+// Logged returns what was logged.
 func (p *Place) Logged() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,6 +69,7 @@ func Open(t *testing.T, m connect.Method, p *Place) bootstrap.Carrier {
 	return c
 }
 
+// CloseInTime fails the test where Close takes longer than it promises.
 func CloseInTime(t *testing.T, c bootstrap.Carrier) {
 	t.Helper()
 	start := time.Now()

@@ -14,6 +14,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
+// TestContext ends with the test, and after 20 s at the latest.
 func TestContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -46,6 +47,7 @@ func descriptors() (open []string) {
 	return open
 }
 
+// WriteFile writes a file and returns its path.
 func WriteFile(t testing.TB, path, text string, mode os.FileMode) string {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -54,6 +56,7 @@ func WriteFile(t testing.TB, path, text string, mode os.FileMode) string {
 	return path
 }
 
+// ClosedPort is a port of loopback at which nobody listens.
 func ClosedPort(t testing.TB) int {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,6 +17,7 @@ type Person struct {
 	Asked   []connect.Prompt
 }
 
+// Answer is the Prompt of an OpenRequest.
 func (p *Person) Answer(_ context.Context, q connect.Prompt) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,3 +1,5 @@
+// Package pacing keeps the handshakes with one server below the number at which it
+// drops some of them.
 package pacing
 
 import (

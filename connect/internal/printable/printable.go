@@ -1,3 +1,4 @@
+// Package printable makes words of others fit to be shown.
 package printable
 
 import (

@@ -1,3 +1,5 @@
+// Package sshconfig knows what ssh_config(5) says of a host: by reading the files
+// (config.go), and by asking `ssh -G` where these say anything that counts (query.go).
 package sshconfig
 
 import (

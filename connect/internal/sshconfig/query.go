@@ -23,6 +23,7 @@ type Places struct {
 	Program      string // the ssh program: a path, or a name to look for, or "" for none
 }
 
+// DefaultPlaces are those of the user that runs this process.
 func DefaultPlaces() Places {
 	p := Places{SystemConfig: "/etc/ssh/ssh_config", Program: "ssh"}
 	if u, err := user.Current(); err == nil {
@@ -37,6 +38,7 @@ func DefaultPlaces() Places {
 // userConfig is "" where we have no home.
 func (p *Places) userConfig() string { return p.InHome("config") }
 
+// InHome is a file of ~/.ssh, "" where we have no home.
 func (p *Places) InHome(name string) string {
 	if p.Home == "" {
 		return ""

@@ -84,6 +84,7 @@ func (t *Tokens) ExpandCommand(text string) (string, error) {
 	return t.Replace(text, "hnpr")
 }
 
+// Replace expands the tokens whose letters are allowed, and refuses others.
 func (t *Tokens) Replace(text, allowed string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

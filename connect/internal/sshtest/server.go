@@ -1,5 +1,6 @@
 //go:build unix
 
+// Package sshtest has an SSH server for tests, on loopback and inside the process.
 package sshtest
 
 import (
@@ -44,6 +45,7 @@ type Server struct {
 	Pretend   bool                    // a command is accepted, and nothing is run
 }
 
+// NewKey makes a key pair.
 func NewKey(t testing.TB) (ssh.Signer, ed25519.PrivateKey) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -57,6 +59,7 @@ func NewKey(t testing.TB) (ssh.Signer, ed25519.PrivateKey) {
 	return signer, private
 }
 
+// PEMKey is a private key as a file has it, encrypted where there is a passphrase.
 func PEMKey(t testing.TB, private any, passphrase string) string {
 	t.Helper()
 	var block *pem.Block
@@ -94,6 +97,7 @@ func Start(t testing.TB, setup func(*Server)) *Server {
 	return s
 }
 
+// NewServer is Start without a listener.
 func NewServer(t testing.TB, setup func(*Server)) *Server {
 	host, _ := NewKey(t)
 	s := &Server{Config: &ssh.ServerConfig{MaxAuthTries: 6}, Host: host, conns: map[net.Conn]bool{}}
@@ -108,6 +112,7 @@ func NewServer(t testing.TB, setup func(*Server)) *Server {
 	return s
 }
 
+// Stop ends all connections and waits for them.
 func (s *Server) Stop() {
 	if s.ln != nil {
 		s.ln.Close()
@@ -120,8 +125,10 @@ func (s *Server) Stop() {
 	s.work.Wait()
 }
 
+// Port is the port of loopback that it listens at.
 func (s *Server) Port() int { return s.ln.Addr().(*net.TCPAddr).Port }
 
+// Serve serves one connection until it ends.
 func (s *Server) Serve(conn net.Conn) {
 	if s.OnConn != nil {
 		if conn = s.OnConn(conn); conn == nil {
@@ -247,6 +254,7 @@ func (s *Server) forward(ch ssh.NewChannel) {
 	channel.Close()
 }
 
+// Users are the users that were let in, in their order.
 func (s *Server) Users() string {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -268,6 +276,7 @@ func OnlyKey(key ssh.PublicKey, users ...string) func(*Server) {
 	}
 }
 
+// OnlyPassword makes the server take one password of any user.
 func OnlyPassword(password string) func(*Server) {
 	return func(s *Server) {
 		s.Config.PasswordCallback = func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {

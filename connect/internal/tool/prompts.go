@@ -55,6 +55,7 @@ type PromptLine struct {
 	ended []string // complete lines that were not taken; see take
 }
 
+// Feed takes bytes of the terminal.
 func (l *PromptLine) Feed(b []byte) {
 	for _, c := range b {
 		if c != '\n' && c != '\r' {
@@ -146,6 +147,7 @@ func PasswordPrompt(line string) bool {
 	return false
 }
 
+// HasPasswordWord reports whether a text has the word "password" in a language of the table.
 func HasPasswordWord(s string) bool {
 	s = strings.ToLower(s)
 	for _, word := range passwordWords {
@@ -228,6 +230,7 @@ func TokenPrompt(token string) func(line string) Question {
 	}
 }
 
+// ContainsAny reports whether one of the parts is in s.
 func ContainsAny(s string, parts ...string) bool {
 	for _, p := range parts {
 		if strings.Contains(s, p) {

@@ -18,6 +18,7 @@ type Secrets struct {
 	all []string // guarded by mu
 }
 
+// Add has a secret hidden from now on.
 func (s *Secrets) Add(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,6 +23,7 @@ func serveStarts(jobs <-chan func()) {
 	}
 }
 
+// StartOnThread starts a command by that thread.
 func StartOnThread(cmd *exec.Cmd) error {
 	done := make(chan error)
 	Starter() <- func() { done <- cmd.Start() }

@@ -1,3 +1,9 @@
+// Package tool runs the programs by which most hops are made. It starts one with a
+// terminal of its own (process.go, terminal.go), recognises the prompts there
+// (prompts.go), answers them (dialogue.go), tells a person what else it says (notices.go),
+// and keeps its last words for the error (lastwords.go).
+//
+// A method fills in a [Tool] and calls [Open].
 package tool
 
 import (
@@ -81,7 +87,7 @@ func WithBeginning(e *connect.OpenRequest, commands string) *connect.OpenRequest
 // name. token is a word that nothing else in the world prints.
 type planner func(e *connect.OpenRequest, token string) (*Tool, error)
 
-// Open is Open for most of them.
+// Open is the Open of methods that run one program.
 func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, plan planner) (bootstrap.Carrier, error) {
 	t, err := plan(e, "mitosis-"+rand.Text()[:16])
 	if err != nil {
@@ -119,6 +125,7 @@ func (t *Tool) missingHint(err error) string {
 	return "install " + t.Program + " where the parent of the hop runs, or give its path"
 }
 
+// IsClosed reports whether a channel is closed that nothing is sent on.
 func IsClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -128,7 +135,7 @@ func IsClosed(c <-chan struct{}) bool {
 	}
 }
 
-// DryRun is DryRun for methods that run one program.
+// DryRun is the DryRun of methods that run one program.
 func DryRun(m connect.Method, plan planner) ([]string, error) {
 	t, err := plan(&connect.OpenRequest{
 		Line: "exec /bin/sh -c '" + connect.Elided + "'", Argv: []string{"/bin/sh", "-c", connect.Elided},

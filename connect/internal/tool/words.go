@@ -20,6 +20,7 @@ type Words struct {
 	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
 }
 
+// NewWords makes words that are logged as said on a stream of that name.
 func NewWords(log *slog.Logger, on string, s *Secrets) *Words {
 	return &Words{secrets: s, last: &LastWords{Log: log, On: on}}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	_ "github.com/mitosis-go/mitosis/connect/all" // of which PATH may name any
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
