@@ -2,8 +2,6 @@ package contexts
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -92,7 +90,7 @@ func (t *calls) of(src core.ID) []*incoming {
 func (t *calls) callers() []core.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.count))
+	return idsOf(t.count)
 }
 
 // close has no more calls admitted.

@@ -2,8 +2,6 @@ package contexts
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -213,7 +211,7 @@ func (t *chains) drop(src core.ID) {
 func (t *chains) callers() []core.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.count))
+	return idsOf(t.count)
 }
 
 // chainError is the answer to a call that was skipped.

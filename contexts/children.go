@@ -1,8 +1,6 @@
 package contexts
 
 import (
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -63,7 +61,11 @@ func (c *children) get(id core.ID) *child {
 func (c *children) list() []*child {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Collect(maps.Values(c.all))
+	all := make([]*child, 0, len(c.all))
+	for _, k := range c.all {
+		all = append(all, k)
+	}
+	return all
 }
 
 // letAsk lets a context ask for passwords until the returned function is called:
