@@ -20,6 +20,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/patience"
 )
 
 // call is one call of ssh, at the program's side.
@@ -324,7 +325,7 @@ func (c *call) linger(f *forwards, m *master) error {
 // those by which ssh is told to end, so does the command.
 func (c *call) listen() {
 	var cmd *contexts.Command
-	seen := make(map[syscall.Signal]int)
+	var passedOn patience.Signals
 	// Each waits for an answer, which a link that is stuck does not bring.
 	deliveries := make(chan func(), maxDeliveries)
 	defer close(deliveries)
@@ -373,11 +374,11 @@ func (c *call) listen() {
 				deliver(func() { _ = cmd.Resize(int(o.Rows), int(o.Cols)) })
 			}
 		default:
-			seen[sig]++
+			first, enough := passedOn.Count(sig)
 			deliver(func() { _ = cmd.SignalGroup(sig) })
-			if seen[sig] > patience {
+			if enough {
 				c.cancel(caughtError(sig))
-			} else if seen[sig] == 1 && (sig == syscall.SIGTERM || sig == syscall.SIGHUP) {
+			} else if first && (sig == syscall.SIGTERM || sig == syscall.SIGHUP) {
 				time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) })
 			}
 		}
@@ -388,12 +389,9 @@ func (c *call) listen() {
 // lost.
 const maxDeliveries = 16
 
-// patience is how many signals of a kind a command may ignore, and grace how
-// long it may go on after one by which ssh itself would end at once.
-const (
-	patience = 2
-	grace    = time.Second
-)
+// grace is how long a command may go on after a signal by which ssh itself would end
+// at once.
+const grace = time.Second
 
 // env returns a variable of the shim's environment.
 func (c *call) env(name string) string {

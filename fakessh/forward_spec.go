@@ -3,6 +3,8 @@ package fakessh
 import (
 	"strconv"
 	"strings"
+
+	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
 // services are the names of ports that are known here; ssh looks them up in
@@ -30,11 +32,6 @@ func parsePort(s string) int {
 		return -1
 	}
 	return n
-}
-
-type forwardField struct {
-	text   string
-	isPath bool
 }
 
 // parseForward reads [host:]port, and unless it is a dynamic one :host:port behind
@@ -93,35 +90,23 @@ func parseForward(spec string, dynamic, remote bool) (Forward, bool) {
 	return f, true
 }
 
-// forwardFields splits at colons. Brackets and backslashes protect them.
-func forwardFields(s string) (fields []forwardField, ok bool) {
-	for s != "" {
-		if len(fields) == 4 {
-			return nil, false
-		}
-		var f forwardField
-		if s[0] == '[' {
-			end := strings.IndexByte(s, ']')
-			if end < 0 || end+1 < len(s) && s[end+1] != ':' {
-				return nil, false
-			}
-			f.text, s = s[1:end], s[end+1:]
-			s = strings.TrimPrefix(s, ":")
-		} else {
-			var b strings.Builder
-			i := 0
-			for ; i < len(s) && s[i] != ':'; i++ {
-				if s[i] == '\\' {
-					if i++; i == len(s) {
-						return nil, false
-					}
-				}
-				b.WriteByte(s[i])
-			}
-			f.text, s = b.String(), strings.TrimPrefix(s[i:], ":")
-		}
-		f.isPath = strings.Contains(f.text, "/")
-		fields = append(fields, f)
+// forwardFields takes a specification apart. As for ssh, a colon at its end is nothing.
+func forwardFields(s string) ([]forwardField, bool) {
+	texts, err := tunnel.Fields(s)
+	if n := len(texts) - 1; err == nil && texts[n] == "" && !strings.HasSuffix(s, "[]") {
+		texts = texts[:n]
 	}
-	return fields, len(fields) > 0
+	if err != nil || len(texts) == 0 || len(texts) > 4 {
+		return nil, false
+	}
+	var fields []forwardField
+	for _, text := range texts {
+		fields = append(fields, forwardField{text, strings.Contains(text, "/")})
+	}
+	return fields, true
+}
+
+type forwardField struct {
+	text   string
+	isPath bool
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/socks"
+	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
 // target is where a forwarding leads to.
@@ -113,8 +114,7 @@ func (c *call) connectStdio() (int, error) {
 
 // forwards are the open -L, -R and -D of a call.
 //
-// Goroutines: one accepts from each listener, and one serves each connection;
-// all end with close.
+// Goroutines: one for each listener, and those of its tunnel; all end with close.
 type forwards struct {
 	// Immutable after newForwards.
 	c   *call
@@ -212,7 +212,7 @@ func (f *forwards) add(r request) (*forwarding, error) {
 		f.c.owns(filepath.Clean(r.ListenPath))
 	}
 	f.open = append(f.open, fw)
-	f.wg.Go(func() { f.accept(fw, dial) })
+	f.wg.Go(func() { f.relay(fw, dial) })
 	return fw, nil
 }
 
@@ -242,42 +242,21 @@ func (f *forwards) remove(r request) bool {
 	return true
 }
 
-func (f *forwards) accept(fw *forwarding, dial socks.DialFunc) {
-	for {
-		conn, err := fw.ln.Accept()
-		if err != nil && isPassing(f.ctx, err) {
-			continue
-		}
-		if err != nil {
-			if f.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-				f.c.say(LevelError, "ssh: forwarding of %s: %v", fw, reason(err))
-			}
-			return
-		}
-		f.use.add(1)
-		f.wg.Go(func() {
-			defer f.use.add(-1)
-			defer context.AfterFunc(f.ctx, func() { conn.Close() })()
-			if err := f.serve(conn, fw.Forward, dial); err != nil {
-				f.c.say(LevelDebug1, "debug1: forwarding of %s: %v", fw, err)
-			}
-		})
+// relay passes on the connections of a forwarding.
+func (f *forwards) relay(fw *forwarding, dial socks.DialFunc) {
+	tell := func(err error) { f.c.say(LevelDebug1, "debug1: forwarding of %s: %v", fw, err) }
+	r := tunnel.Relay{
+		Listener: fw.ln, Dial: dial, Count: f.use.add,
+		Refuse: func(conn net.Conn) { conn.Close() }, Waits: func(error) {},
+		Failed: func(err error) { tell(reason(err)) }, Broken: tell,
 	}
-}
-
-// serve connects a connection to its target.
-func (f *forwards) serve(conn net.Conn, fw Forward, dial socks.DialFunc) error {
-	defer conn.Close()
-	if fw.Dynamic() {
-		return socks.Serve(f.ctx, conn, dial)
+	if !fw.Dynamic() {
+		r.Network, r.Addr = fw.target()
 	}
-	network, addr := fw.target()
-	far, err := dial(f.ctx, network, addr)
-	if err != nil {
-		return reason(err)
+	if err := r.Serve(f.ctx); f.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+		f.c.say(LevelError, "ssh: forwarding of %s: %v", fw, reason(err))
 	}
-	defer far.Close()
-	return contexts.Join(conn, far)
+	r.Wait()
 }
 
 // close closes all listeners and connections, and waits for the goroutines.

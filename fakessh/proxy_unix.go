@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
 // Proxy is the half that lives in the program. It listens on a socket in a
@@ -106,7 +106,7 @@ func (p *Proxy) accept() {
 	for {
 		conn, err := p.ln.AcceptUnix()
 		if err != nil {
-			if isPassing(p.ctx, err) {
+			if tunnel.IsPassing(err) && tunnel.Pause(p.ctx) {
 				continue
 			}
 			return
@@ -129,19 +129,6 @@ func (p *Proxy) take(conn *net.UnixConn) {
 
 // idle waits until there is no shim.
 func (p *Proxy) idle(ctx context.Context) error { return p.active.wait(ctx, 0, nil) }
-
-// isPassing reports whether a listener may accept again, some time after it could not.
-func isPassing(ctx context.Context, err error) bool {
-	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ECONNABORTED) {
-		return false
-	}
-	select {
-	case <-time.After(10 * time.Millisecond): // till somebody has closed something
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // greetingTime is how long a shim may take to say what it was called for.
 const greetingTime = 30 * time.Second

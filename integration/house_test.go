@@ -48,8 +48,9 @@ var allowedImports = map[string][]string{
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
 	"contexts/socks": {"contexts"},
-	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "."},
+	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal"},
+	"internal":       {"contexts", "contexts/socks"},
+	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "."},
 }
 
 type goPackage struct {

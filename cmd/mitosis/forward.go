@@ -11,10 +11,9 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
-	"github.com/mitosis-go/mitosis/contexts/socks"
+	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
 // forwardTask is what "forward" and "socks" are to do.
@@ -138,28 +137,29 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 
 // relay is a forwarding that is under way.
 //
-// Goroutines: serve accepts; one for each connection. They end when ctx of serve
-// does; close waits for them.
+// Goroutines: serve, and those of the tunnel. close waits for them.
 type relay struct {
 	// Immutable.
 	forwarding
-	ln       net.Listener
-	dial     socks.DialFunc
+	tunnel   tunnel.Relay
 	messages io.Writer
 
-	accepting   sync.WaitGroup // serve
-	connections sync.WaitGroup
+	accepting sync.WaitGroup // serve
 }
 
 // openRelay listens.
 func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *contexts.ListenConfig, messages io.Writer) (*relay, error) {
-	r := &relay{forwarding: f, messages: messages, dial: node.DialContext}
+	r := &relay{forwarding: f, messages: messages}
+	r.tunnel = tunnel.Relay{
+		Dial: node.DialContext, Network: f.target.network, Addr: f.target.addr,
+		Refuse: reset, Count: func(int) {}, Waits: r.complain, Failed: r.complain, Broken: func(error) {},
+	}
 	var err error
 	if f.option == 'R' {
-		r.dial = new(net.Dialer).DialContext
-		r.ln, err = listen.ListenAt(ctx, node, f.listen.network, f.listen.addr)
+		r.tunnel.Dial = new(net.Dialer).DialContext
+		r.tunnel.Listener, err = listen.ListenAt(ctx, node, f.listen.network, f.listen.addr)
 	} else {
-		r.ln, err = listen.Listen(ctx, f.listen.network, f.listen.addr)
+		r.tunnel.Listener, err = listen.Listen(ctx, f.listen.network, f.listen.addr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", &f, err)
@@ -167,84 +167,30 @@ func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *c
 	return r, nil
 }
 
-// dynamic reports whether clients say where to, by SOCKS.
-func (r *relay) dynamic() bool { return r.target == endpoint{} }
-
 // String tells what leads where.
 func (r *relay) String() string {
-	s := fmt.Sprintf("-%c %v", r.option, r.ln.Addr())
-	if !r.dynamic() {
+	s := fmt.Sprintf("-%c %v", r.option, r.tunnel.Listener.Addr())
+	if (r.target != endpoint{}) {
 		s += " " + r.target.addr
 	}
 	return s
 }
 
+func (r *relay) complain(err error) { _ = complain(r.messages, fmt.Errorf("%v: %w", r, err), 0) }
+
 // serve accepts connections until ctx ends. When it cannot any more, it ends
 // what ctx came from.
 func (r *relay) serve(ctx context.Context, cancel context.CancelCauseFunc) {
-	for {
-		near, err := r.ln.Accept()
-		if err == nil {
-			r.connections.Go(func() { r.pass(ctx, near) })
-			continue
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if !isPassing(err) {
-			cancel(fmt.Errorf("%v: %w", r, err))
-			return
-		}
-		_ = complain(r.messages, fmt.Errorf("%v: %w", r, err), 0)
-		select {
-		case <-ctx.Done():
-		case <-time.After(acceptPause):
-		}
+	if err := r.tunnel.Serve(ctx); ctx.Err() == nil {
+		cancel(fmt.Errorf("%v: %w", r, err))
 	}
-}
-
-// acceptPause is how long nothing is accepted where this process has no more
-// room for connections.
-const acceptPause = 100 * time.Millisecond
-
-// isPassing reports whether Accept may work again.
-func isPassing(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
-}
-
-// pass connects an accepted connection with what it is for, and returns when both
-// have ended.
-func (r *relay) pass(ctx context.Context, near net.Conn) {
-	stop := context.AfterFunc(ctx, func() { reset(near) })
-	defer stop()
-	var err error
-	if r.dynamic() {
-		err = socks.Serve(ctx, near, r.dial)
-	} else {
-		err = r.connect(ctx, near)
-	}
-	if err != nil && ctx.Err() == nil {
-		_ = complain(r.messages, fmt.Errorf("%v: %w", r, err), 0)
-	}
-}
-
-// connect dials the target. What goes wrong with the connection afterwards its
-// two ends are told, and nobody else.
-func (r *relay) connect(ctx context.Context, near net.Conn) error {
-	far, err := r.dial(ctx, r.target.network, r.target.addr)
-	if err != nil {
-		reset(near)
-		return err
-	}
-	_ = contexts.Join(near, far)
-	return nil
 }
 
 // close ends the relay, after its ctx.
 func (r *relay) close() {
-	_ = r.ln.Close()
+	_ = r.tunnel.Listener.Close()
 	r.accepting.Wait()
-	r.connections.Wait()
+	r.tunnel.Wait()
 }
 
 // reset closes a connection so that its peer does not take it for an end in

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
 // endpoint is where connections come in or go to. The zero endpoint is none.
@@ -27,7 +29,7 @@ const defaultBind = "localhost"
 
 // parseForwarding reads what stands behind -L, -R or -D.
 func parseForwarding(option byte, s string) (forwarding, error) {
-	fields, err := splitForwarding(s)
+	fields, err := tunnel.Fields(s)
 	if err != nil {
 		return forwarding{}, err
 	}
@@ -87,34 +89,4 @@ func checkPort(s string, least uint64) error {
 		return fmt.Errorf("%q is not a port", s)
 	}
 	return nil
-}
-
-// splitForwarding takes a forwarding apart at its colons, but not at those in
-// brackets and behind a backslash.
-func splitForwarding(s string) ([]string, error) {
-	var fields []string
-	for {
-		var field string
-		if inner, ok := strings.CutPrefix(s, "["); ok {
-			var closed bool
-			if field, s, closed = strings.Cut(inner, "]"); !closed || s != "" && s[0] != ':' {
-				return nil, errors.New("a bracket is not closed, or not at the end of a field")
-			}
-		} else {
-			var b strings.Builder
-			for s != "" && s[0] != ':' {
-				if s[0] == '\\' && len(s) > 1 {
-					s = s[1:]
-				}
-				b.WriteByte(s[0])
-				s = s[1:]
-			}
-			field = b.String()
-		}
-		fields = append(fields, field)
-		if s == "" {
-			return fields, nil
-		}
-		s = s[1:]
-	}
 }

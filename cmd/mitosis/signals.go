@@ -10,11 +10,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/internal/patience"
 )
-
-// patience is how many signals of a kind a command may ignore. With the next
-// one it is killed.
-const patience = 2
 
 // caughtError is the cause of an end by a signal.
 type caughtError syscall.Signal
@@ -57,7 +54,7 @@ func (f *forwarder) forward(cmd *contexts.Command) {
 }
 
 func (f *forwarder) listen() {
-	seen := make(map[os.Signal]int)
+	var passedOn patience.Signals
 	for s := range f.c {
 		f.mu.Lock()
 		cmd := f.command
@@ -66,7 +63,7 @@ func (f *forwarder) listen() {
 			f.resize(cmd)
 			continue
 		}
-		if seen[s]++; cmd == nil || seen[s] > patience {
+		if _, enough := passedOn.Count(s); cmd == nil || enough {
 			f.cancel(caughtError(s.(syscall.Signal)))
 			continue
 		}
