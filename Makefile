@@ -15,12 +15,30 @@ RACE = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 export CGO_ENABLED = 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build test test-long unit race released lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
+.PHONY: all build agents release test test-long unit race released lab-packages vet vet-all staticcheck format fuzz demo bench bench-peers clean
 
 all: build
 
 build:
 	$(GO) build ./...
+
+# What the command line sends in its place, for the systems that are met most. A mitosis
+# that is built or installed from here afterwards embeds them, and else sends itself. Stale
+# ones are passed over with a warning when it runs; "make clean" removes them.
+AGENTS = cmd/mitosis/agents
+agents:
+	$(GO) run ./cmd/pack -o $(AGENTS) -systems linux/amd64,linux/arm64 ./cmd/agent
+
+# The command line for several systems, each with agents for many. Nothing is left but bin.
+RELEASES ?= linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 freebsd/amd64
+release: agents
+	$(GO) run ./cmd/pack -o $(AGENTS) -codecs gzip -systems linux/arm,linux/386,linux/riscv64,freebsd/amd64,darwin/arm64 ./cmd/agent
+	@mkdir -p bin
+	@set -e; for system in $(RELEASES); do \
+		out="bin/mitosis-$${system%/*}-$${system#*/}"; echo "$$out"; \
+		GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -ldflags '-s -w' -o "$$out" ./cmd/mitosis; \
+	done
+	@rm -f $(AGENTS)/*_*
 
 # Everything that has to hold before a change is taken.
 test: lab-packages format vet vet-all staticcheck unit
@@ -114,4 +132,4 @@ bench-peers: lab-packages
 	$(MAKE) bench BENCHFLAGS=-peers
 
 clean:
-	rm -rf bin
+	rm -rf bin $(AGENTS)/*_*

@@ -1,12 +1,14 @@
 package bootstrap
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -69,21 +71,20 @@ func prepared(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 
 func (i *Image) parseSum(text string) error {
 	words := strings.Fields(text)
-	if len(words) != 3 || hex.DecodedLen(len(words[0])) != len(i.Hash) || hex.DecodedLen(len(words[2])) != len(i.Fingerprint) {
+	if len(words) != 3 || !decodeSum(&i.Hash, words[0]) || !decodeSum(&i.Fingerprint, words[2]) {
 		return errSum
 	}
-	_, err := fmt.Sscanf(words[1], "%d", &i.Size)
-	for to, digits := range map[*[32]byte]string{&i.Hash: words[0], &i.Fingerprint: words[2]} {
-		sum, wrong := hex.DecodeString(digits)
-		if wrong != nil {
-			return errSum
-		}
-		*to = [32]byte(sum)
-	}
-	if err != nil || i.Size <= 0 || i.Size > maxImage {
+	var err error
+	if i.Size, err = strconv.ParseInt(words[1], 10, 64); err != nil || i.Size <= 0 || i.Size > maxImage {
 		return errSum
 	}
 	return nil
+}
+
+// decodeSum reads a hash, and reports whether it is one.
+func decodeSum(sum *[32]byte, digits string) bool {
+	b, err := hex.DecodeString(digits)
+	return err == nil && copy(sum[:], b) == len(sum) && len(b) == len(sum)
 }
 
 // gunzip unpacks an image from its gzip form.
@@ -92,7 +93,7 @@ func gunzip(packed func() ([]byte, error)) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := gzip.NewReader(strings.NewReader(string(data)))
+	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}

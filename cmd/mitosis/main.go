@@ -69,6 +69,12 @@
 // command line that makes no sense, and 128 and its number a signal during
 // connecting and copying. Standard output has nothing on it but results.
 //
+// # Agents
+//
+// A program that was built by "make release", or after "make agents", sends a smaller one
+// in its place, which has the same functions. One that was installed by "go install"
+// sends itself.
+//
 // # Environment
 //
 // MITOSIS_LOG is the least level of what is logged to standard error, "warn"
@@ -92,7 +98,6 @@ import (
 
 	"github.com/mitosis-go/mitosis"
 	"github.com/mitosis-go/mitosis/connect"
-	_ "github.com/mitosis-go/mitosis/connect/all" // hop paths may name any of them
 	"github.com/mitosis-go/mitosis/contexts"
 )
 

@@ -26,6 +26,7 @@ func startTree(ctx context.Context) (*contexts.Node, error) {
 	}
 	cfg := &contexts.Config{
 		Notify: tell, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
+		Images: agents(),
 	}
 	if tty, err := openTTY(); err == nil {
 		_ = tty.Close()

@@ -87,7 +87,7 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 		_ = os.Remove(base + c.Suffix()) // it may be of another time
 	}
 	for _, c := range b.codecs {
-		data, err := b.smallest(ctx, image, c, path)
+		data, err := b.encode(ctx, image, c, path)
 		if errors.Is(err, exec.ErrNotFound) {
 			fmt.Fprintf(b.errOut, "pack: %v is not installed, %s%s is left out\n", c, s.file(), c.Suffix())
 			continue
@@ -107,55 +107,39 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 // command line.
 type tool struct{ pack, unpack []string }
 
-// tools are those that may do better than what is built in.
-func tools(c bootstrap.Codec, goarch string) []tool {
+// toolFor is the one that packs smaller than what is built in.
+func toolFor(c bootstrap.Codec, goarch string) tool {
 	switch c {
 	case bootstrap.Gzip:
-		return []tool{{[]string{"zopfli", "-c"}, []string{"gzip", "-dc"}}}
+		return tool{[]string{"zopfli", "-c"}, []string{"gzip", "-dc"}}
 	case bootstrap.Zstd:
-		return []tool{{[]string{"zstd", "-q", "-c", "--ultra", "-22", "--single-thread", "--no-check"}, []string{"zstd", "-dcq"}}}
+		return tool{[]string{"zstd", "-q", "-c", "--ultra", "-22", "--single-thread", "--no-check"}, []string{"zstd", "-dcq"}}
 	}
-	unpack := []string{"xz", "-dc"}
 	xz := []string{"xz", "-c", "--check=crc32"}
-	all := []tool{{append(xz[:len(xz):len(xz)], "--lzma2=preset=9e"), unpack}}
-	// Addresses of calls pack better when they are absolute.
-	filter := map[string]string{"amd64": "--x86", "386": "--x86", "arm": "--arm", "ppc64le": ""}[goarch]
-	if filter != "" {
-		all = append(all, tool{append(xz[:len(xz):len(xz)], filter, "--lzma2=preset=9e,lc=4,lp=0,pb=0"), unpack})
+	// The targets of calls pack better when they are absolute. Filters for other
+	// architectures are too young for some far sides, or no gain.
+	switch goarch {
+	case "amd64", "386":
+		xz = append(xz, "--x86", "--lzma2=preset=9e,lc=4,lp=0,pb=0")
+	case "arm":
+		xz = append(xz, "--arm", "--lzma2=preset=9e")
+	default:
+		xz = append(xz, "--lzma2=preset=9e")
 	}
-	return all
+	return tool{xz, []string{"xz", "-dc"}}
 }
 
-// smallest packs an image in all ways that there are, and returns the smallest result
-// that unpacks to what it was. Errors match [exec.ErrNotFound] where there is no way.
-func (b *builder) smallest(ctx context.Context, image *bootstrap.Image, c bootstrap.Codec, path string) ([]byte, error) {
-	var smallest []byte
-	if c != bootstrap.Xz {
-		if err := image.Improve(ctx, c, nil); err != nil {
-			return nil, err
-		}
-		data, err := image.Encoded(c, nil)
-		if err != nil {
-			return nil, err
-		}
-		smallest = data
+// encode packs an image, which is the file at path. Errors match [exec.ErrNotFound] where
+// there is nothing to pack it with.
+func (b *builder) encode(ctx context.Context, image *bootstrap.Image, c bootstrap.Codec, path string) ([]byte, error) {
+	data, err := toolFor(c, image.GOARCH).run(ctx, path)
+	if !errors.Is(err, exec.ErrNotFound) || c == bootstrap.Xz {
+		return data, err
 	}
-	missing := error(nil)
-	for _, t := range tools(c, image.GOARCH) {
-		data, err := t.run(ctx, path)
-		switch {
-		case errors.Is(err, exec.ErrNotFound):
-			missing = err
-		case err != nil:
-			return nil, err
-		case smallest == nil || len(data) < len(smallest):
-			smallest = data
-		}
+	if err := image.Improve(ctx, c, nil); err != nil {
+		return nil, err
 	}
-	if smallest == nil {
-		return nil, missing
-	}
-	return smallest, nil
+	return image.Encoded(c, nil)
 }
 
 func (t tool) run(ctx context.Context, path string) ([]byte, error) {

@@ -17,8 +17,8 @@
 // the files are passed over with a warning.
 //
 // Executables are static, without symbols, and without what only debuggers need. They are
-// packed with gzip, zstd and xz, each by what does best: the tools zstd, xz and zopfli where
-// they are installed, and the packers that the framework has itself. Standard output has
+// packed with gzip, zstd and xz: by the tools zopfli, zstd and xz where they are installed,
+// which do best, or by what the framework packs with itself, which has no xz. Standard output has
 // a line for each file: its name and its bytes.
 package main
 
