@@ -22,14 +22,23 @@ func first(part string, words ...string) string {
 
 // filled puts words into a program: pairs of a name and what is in its place.
 func filled(program string, words ...string) string {
-	pairs := make([]string, len(words))
-	for i, word := range words {
-		if i%2 == 0 {
-			word = "@" + word + "@"
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(program, "@")
+		b.WriteString(before)
+		if !found {
+			return b.String()
 		}
-		pairs[i] = word
+		name, after, closed := strings.Cut(rest, "@")
+		program = rest
+		at := "@"
+		for i := 0; i < len(words); i += 2 {
+			if closed && words[i] == name {
+				at, program = words[i+1], after
+			}
+		}
+		b.WriteString(at)
 	}
-	return strings.NewReplacer(pairs...).Replace(program)
 }
 
 // stageLoop is also what a rung that had to replace the shell returns to.

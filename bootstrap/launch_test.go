@@ -29,3 +29,18 @@ func TestEachRung(t *testing.T) {
 		})
 	}
 }
+
+// What is put into a program is not looked at again, and an @ of its own stays.
+func TestFilled(t *testing.T) {
+	for _, test := range []struct{ program, want string }{
+		{"a @X@ b @Y@@X@", "a @Y@ b y@Y@"},
+		{"@a=@ARGV;@X@", "@a=@ARGV;@Y@"},
+		{"m{@}@X", "m{@}@X"},
+		{"@@X@", "@@Y@"},
+		{"", ""},
+	} {
+		if got := filled(test.program, "X", "@Y@", "Y", "y"); got != test.want {
+			t.Errorf("%q becomes %q, want %q", test.program, got, test.want)
+		}
+	}
+}

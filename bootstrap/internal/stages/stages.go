@@ -7,13 +7,61 @@
 package stages
 
 import (
-	"embed"
+	_ "embed"
 	"strings"
 	"sync"
 )
 
-//go:embed *.sh *.pl *.py
-var files embed.FS
+// The files one by one, since an embed.FS would bring code for a file system along.
+var (
+	//go:embed first.sh
+	firstShell string
+	//go:embed plan.sh
+	planShell string
+	//go:embed memfd.pl
+	memfdPerl string
+	//go:embed load.pl
+	loadPerl string
+	//go:embed trial.pl
+	trialPerl string
+	//go:embed clean.py
+	cleanPython string
+	//go:embed create.py
+	createPython string
+	//go:embed memfd.py
+	memfdPython string
+	//go:embed load.py
+	loadPython string
+	//go:embed trial.py
+	trialPython string
+)
+
+// source is the text of a file.
+func source(file string) string {
+	switch file {
+	case "first.sh":
+		return firstShell
+	case "plan.sh":
+		return planShell
+	case "memfd.pl":
+		return memfdPerl
+	case "load.pl":
+		return loadPerl
+	case "trial.pl":
+		return trialPerl
+	case "clean.py":
+		return cleanPython
+	case "create.py":
+		return createPython
+	case "memfd.py":
+		return memfdPython
+	case "load.py":
+		return loadPython
+	case "trial.py":
+		return trialPython
+	}
+	panic("stages: there is no file " + file)
+}
 
 // sent are the programs and parts as they are sent, made at the first use.
 var sent struct {
@@ -28,11 +76,7 @@ func once(key, file string, minify func(string) string) string {
 	if text, ok := sent.all[key]; ok {
 		return text
 	}
-	source, err := files.ReadFile(file)
-	if err != nil {
-		panic(err) // it is a name in this program
-	}
-	text := minify(string(source))
+	text := minify(source(file))
 	if sent.all == nil {
 		sent.all = make(map[string]string)
 	}
@@ -42,7 +86,7 @@ func once(key, file string, minify func(string) string) string {
 
 // Shell is a part of a file for sh, as one line without a semicolon at its end.
 func Shell(file, part string) string {
-	return once(file+"#"+part, file, func(source string) string { return minifyShell(partOf(source, part)) })
+	return once(file+"#"+part, file, func(whole string) string { return minifyShell(partOf(whole, part)) })
 }
 
 // Perl is a program for perl, in lines that may be put together as one.

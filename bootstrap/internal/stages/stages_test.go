@@ -3,9 +3,9 @@ package stages
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,20 +15,17 @@ import (
 // parts are the names of the parts of a file for sh.
 func parts(t *testing.T, file string) []string {
 	t.Helper()
-	source, err := files.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^#: (\w+)$`).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^#: (\w+)$`).FindAllStringSubmatch(source(file), -1) {
 		names = append(names, m[1])
 	}
 	return names
 }
 
+// sources are the files of a language. All of them must be known.
 func sources(t *testing.T, pattern string) []string {
 	t.Helper()
-	names, err := fs.Glob(files, pattern)
+	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) == 0 {
 		t.Fatalf("files %s: %v, %v", pattern, names, err)
 	}
@@ -58,8 +55,8 @@ func TestShellsTakeTheScripts(t *testing.T) {
 		checked++
 		argv := append(shell[:len(shell):len(shell)], "-n")
 		for _, file := range sources(t, "*.sh") {
-			source, _ := files.ReadFile(file)
-			check(t, string(source), argv...)
+			source := source(file)
+			check(t, source, argv...)
 			for _, part := range parts(t, file) {
 				check(t, Shell(file, part)+"\n", argv...)
 				check(t, "if :;then "+Shell(file, part)+";fi\n", argv...) // as it stands in a plan
@@ -75,12 +72,12 @@ func TestShellsTakeTheScripts(t *testing.T) {
 // in a form of its own.
 func TestShellMeansTheSame(t *testing.T) {
 	for _, file := range sources(t, "*.sh") {
-		source, _ := files.ReadFile(file)
+		source := source(file)
 		for _, part := range parts(t, file) {
 			form := func(script string) string {
 				return check(t, "f() {\n"+script+"\n}\ndeclare -f f\n", "bash")
 			}
-			if want, got := form(partOf(string(source), part)), form(Shell(file, part)); got != want || want == "" {
+			if want, got := form(partOf(source, part)), form(Shell(file, part)); got != want || want == "" {
 				t.Errorf("%s in %s has become\n%s\nand was\n%s", part, file, got, want)
 			}
 		}
@@ -89,9 +86,9 @@ func TestShellMeansTheSame(t *testing.T) {
 
 func TestPerlTakesTheProgram(t *testing.T) {
 	for _, file := range sources(t, "*.pl") {
-		source, _ := files.ReadFile(file)
+		source := source(file)
 		line := strings.ReplaceAll(strings.ReplaceAll(Perl(file), "# @LOAD@\n", ""), "\n", "")
-		for _, program := range []string{string(source), line} {
+		for _, program := range []string{source, line} {
 			check(t, program, "perl", "-c")
 		}
 		if strings.Contains(line, "'") {
@@ -101,7 +98,7 @@ func TestPerlTakesTheProgram(t *testing.T) {
 		if exec.Command("perl", "-MO=Deparse", "-e", "1").Run() != nil {
 			continue
 		}
-		if want, got := check(t, string(source), "perl", "-MO=Deparse"), check(t, line, "perl", "-MO=Deparse"); got != want {
+		if want, got := check(t, source, "perl", "-MO=Deparse"), check(t, line, "perl", "-MO=Deparse"); got != want {
 			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
 		}
 	}
@@ -109,9 +106,9 @@ func TestPerlTakesTheProgram(t *testing.T) {
 
 func TestPythonTakesTheProgram(t *testing.T) {
 	for _, file := range sources(t, "*.py") {
-		source, _ := files.ReadFile(file)
+		source := source(file)
 		const print = "import ast,sys;print(ast.dump(ast.parse(sys.stdin.read())))"
-		if want, got := check(t, string(source), "python3", "-c", print), check(t, Python(file), "python3", "-c", print); got != want || want == "" {
+		if want, got := check(t, source, "python3", "-c", print), check(t, Python(file), "python3", "-c", print); got != want || want == "" {
 			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
 		}
 	}
