@@ -69,11 +69,11 @@ func (l *Launch) script() string {
 			if label != "" {
 				label = " " + label
 			}
-			there := ""
-			if loader := OwnLoader(); plainPath(loader) {
-				there = "&&[ -e " + loader + " ]"
+			loads := ""
+			if OwnLoader() != "" {
+				loads = "&&" + path + " " + guard.CheckPrefix + " 2>&-"
 			}
-			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADER", there, "ARGS", guard.GuardPrefix+"$m"+label))
+			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADS", loads, "ARGS", guard.GuardPrefix+"$m"+label))
 		}
 	}
 	b.WriteString(first("ready"))

@@ -43,11 +43,6 @@ var OwnLoader = sync.OnceValue(func() string {
 // loaderOf is the loader that an executable in memory needs, "" if it is static.
 func loaderOf(exe []byte) string { return slim.Loader(bytes.NewReader(exe)) }
 
-// plainPath reports whether a path is one word to every shell.
-func plainPath(path string) bool {
-	return path != "" && strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-") == ""
-}
-
 // ifLoaderThere makes the rest of a plan depend on the image's loader.
 func (p *plan) ifLoaderThere(rest string) string {
 	if p.loader == "" {

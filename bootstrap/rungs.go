@@ -167,7 +167,7 @@ func (p *plan) shell(rungs []string) string {
 	}
 	verify := planPart("verify", "HASHED", hash, "CHECK", guard.CheckPrefix, "HASH", p.hash)
 	if p.loader != "" {
-		verify += planPart("load", "CHECK", guard.CheckPrefix, "HASH", p.hash, "NOLOADER", noLoader)
+		verify += planPart("load", "CHECK", guard.CheckPrefix, "NOLOADER", noLoader)
 	}
 	unpack := "cat"
 	if cmd := p.codec.command(); cmd != "" {

@@ -2,6 +2,7 @@ package contexts
 
 import (
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -14,10 +15,11 @@ var advice sync.Once
 // adviseOnce tells the master's log of properties of this program that were decided
 // when it was built, and make it start at fewer hosts, or later. A build for the race
 // detector is nobody's release.
-func adviseOnce(log *slog.Logger) {
+// Neither is said of a program that sends another in its place.
+func (l *local) adviseOnce() {
 	advice.Do(func() {
-		if !builtWith("-race") {
-			advise(log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
+		if !builtWith("-race") && !l.offers(system{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH}) {
+			advise(l.log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
 		}
 	})
 }

@@ -102,6 +102,17 @@ func TestProgramThatNeedsALoader(t *testing.T) {
 			t.Errorf("%v, it printed %q, want the program itself\n%s", err, out, errOut)
 		}
 	})
+	// Where the far side is on this host it executes the program itself, if that loads.
+	for name, setup := range map[string]string{"no loader": ":", "no library": `mkdir -p "$1/$(dirname "$2")" && cp "$2" "$1/$2"`} {
+		t.Run("a chroot, "+name, func(t *testing.T) {
+			script := setup + ` && mount -t proc proc "$1/proc" && mount -t tmpfs -o mode=1777 none "$1/tmp" && exec "$3" chroot "$1"`
+			q := dynamicProgram{path: "/usr/bin/env"}
+			out, errOut, err := q.run(t, "unshare", "-m", "sh", "-c", script, "sh", busyboxTree(t), p.loader, p.path)
+			if err != nil || out != "static static\nstatic static\n" {
+				t.Errorf("%v, it printed %q, want a static program\n%s", err, out, errOut)
+			}
+		})
+	}
 	t.Run("the second time", func(t *testing.T) {
 		out, errOut, err := p.run(t, append([]string{"-twice"}, hidden...)...)
 		if err != nil || out != strings.Repeat("static static\n", 4) {

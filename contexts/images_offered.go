@@ -28,6 +28,19 @@ func (l *local) offered(sys system) (*bootstrap.Image, error) {
 	return image, nil
 }
 
+// offers reports whether Config.Images has an image for a system, without reading it.
+func (l *local) offers(sys system) bool {
+	if l.cfg.Images == nil {
+		return false
+	}
+	for _, name := range []string{sys.file(), sys.file() + ".sum"} {
+		if _, err := fs.Stat(l.cfg.Images, name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // ownSystemImage is the image for this context's own system: what Config.Images has, in
 // the master, or else the running executable.
 func (l *local) ownSystemImage(ctx context.Context, sys system) (*bootstrap.Image, error) {

@@ -54,7 +54,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
 	l := newLocal(who, c)
-	adviseOnce(l.log)
+	l.adviseOnce()
 	return l.selfNode, nil
 }
 

@@ -27,8 +27,9 @@ cd /
 #: shortcut
 # The way without an image: where the parent's executable can be seen (same file by
 # device and inode, which a foreign process that has our number in another PID namespace
-# is not), it is executed and there is no second stage.
-[ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ]@LOADER@ && cd "$w" && exec @EXE@ @ARGS@
+# is not), it is executed and there is no second stage. One that needs a loader is
+# executed before without effect.
+[ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ]@LOADS@ && cd "$w" && exec @EXE@ @ARGS@
 
 #: ready
 # A terminal is made a pipe.

@@ -135,7 +135,7 @@ esac
 
 #: load
 # The image is executed once where it needs a loader, which prints what is missing.
-/proc/self/fd/8 @CHECK@@HASH@ 8<&8 || { bad "@NOLOADER@"; return; }
+/proc/self/fd/8 @CHECK@ 8<&8 || { bad "@NOLOADER@"; return; }
 
 #: trial
 # e becomes the reason for which a trial has failed. 159 is SIGSYS on all machines but

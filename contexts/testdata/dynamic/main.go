@@ -1,5 +1,5 @@
-// Dynamic goes over one hop, a command that is its arguments, and prints the system
-// that it finds there and whether the program there is static.
+// Dynamic goes over one hop, a command that is its arguments, and prints whether the
+// program there, and that in a child of it, is static or dynamic.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/container"
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
@@ -52,7 +54,7 @@ func run(cfg *contexts.Config, twice bool) error {
 	}
 	defer self.Close()
 	for range map[bool]int{false: 1, true: 2}[twice] {
-		far, err := self.Connect(ctx, local.Command{Argv: flag.Args()})
+		far, err := self.Connect(ctx, hop())
 		if err != nil {
 			return err
 		}
@@ -75,4 +77,12 @@ func run(cfg *contexts.Config, twice bool) error {
 		}
 	}
 	return nil
+}
+
+// hop is a command, or a chroot, which is on this host.
+func hop() connect.Method {
+	if flag.Arg(0) == "chroot" && flag.NArg() == 2 {
+		return container.Chroot{Dir: flag.Arg(1)}
+	}
+	return local.Command{Argv: flag.Args()}
 }
