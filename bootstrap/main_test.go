@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// builtIn are the codecs in which images can be packed here.
+var builtIn = []Codec{Raw, Gzip, Zstd}
+
 var testFingerprint = [32]byte{1, 2, 3}
 
 // childMain is the program of a child under test. The parent says in
