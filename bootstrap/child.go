@@ -95,10 +95,10 @@ func Introduction(fingerprint [32]byte) Hello {
 	return h
 }
 
-// Lease has the loss of the parent not be the end of this child, but the end of d,
-// unless Lease is called again before. The guard sees to it, whatever becomes of
-// the program. Errors match [errors.ErrUnsupported] where there is no such guard,
-// and where another is above it, which would end this child with its own.
+// Lease lets this child live for d after the loss of its parent; another call sets
+// the time anew. The guard ends the child then, whatever the program does. Errors
+// match [errors.ErrUnsupported] where there is no such guard, and where another
+// guard is above it, which would end this child with its own.
 func Lease(d time.Duration) error {
 	switch above, err := guard.Below(); {
 	case err != nil:
@@ -109,7 +109,7 @@ func Lease(d time.Duration) error {
 	return guard.Lease(d)
 }
 
-// ExtendLease sets the time of a Lease that was given anew.
+// ExtendLease sets the time of a lease anew that Lease has begun.
 func ExtendLease(d time.Duration) { _ = guard.Lease(d) }
 
 // Exit ends a child. Whatever it started and did not end is killed by its guard,
@@ -127,8 +127,8 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	return guard.KillDescendants(ctx, grace)
 }
 
-// KeepJobs has processes outlive this context that are left running by a command
-// which was started without the context's mark: see Unmarked.
+// KeepJobs lets processes outlive this context, if a command that was started
+// without the context's mark left them running: see Unmarked.
 func KeepJobs() error { return guard.KeepJobs() }
 
 // Unmarked is an environment without the mark by which a context knows what was

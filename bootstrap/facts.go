@@ -18,7 +18,7 @@ type Facts struct {
 	// PATH: interpreters, decompressors, hash programs, unshare.
 	Tools []string
 	// NoProc says that /proc is not mounted, as in the tree of a damaged system.
-	// What has no name can't be executed without it, unless root mounts one.
+	// Without it a file that has no name can't be executed, unless root mounts one.
 	NoProc bool
 	// Dirs are the directories among the usual ones in memory that exist and
 	// may be written. Whether one allows execution is found out when it is used.

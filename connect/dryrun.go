@@ -18,10 +18,10 @@ type DryRunner interface {
 	DryRun() ([]string, error)
 }
 
-// DryRun returns the command line that a method would run, program first, for
-// somebody to look at before it is. Nothing is run, looked up or opened, the
-// options are checked, and secrets are no part of it, since none is ever put
-// into an argument. It is that of a hop for which nobody can be asked.
+// DryRun returns the command line that a method would run, program first, so that
+// a person can look at it before. It checks the options and runs, looks up and
+// opens nothing. The command line has no secrets, since none is ever put into an
+// argument. It is that of a hop for which nobody can be asked.
 //
 // Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
 // methods that run no program, those of packages ssh and console.

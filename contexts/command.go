@@ -43,7 +43,7 @@ import (
 // KillDelay, SIGKILL. What a command leaves running when it ends by itself, a
 // daemon, goes on until the context ends.
 //
-// KeepJobs has it go on for as long as it likes.
+// With KeepJobs it goes on after that.
 //
 // A daemon that holds the command's output open does not hold up Wait: see
 // WaitDelay.
@@ -102,24 +102,24 @@ type Command struct {
 	// input, output and error. What it prints on both comes to Stdout.
 	Pty *Pty
 
-	// WaitDelay bounds how long the output is waited for once the command has
-	// ended; somebody else may have it open. What was written before that
-	// end arrives in any case. When it is over, the output is closed, which
-	// is the error exec.ErrWaitDelay of Wait, if there is no other, and of who
-	// reads the pipe. 0 is DefaultWaitDelay; less is no bound but ctx.
+	// WaitDelay bounds how long Wait waits for the end of the output once the
+	// command has ended, since another process may have it open. Output that was
+	// written before the end of the command arrives in any case. After the delay the
+	// output is closed: Wait, if it has no other error, and a reader of the pipe
+	// return exec.ErrWaitDelay. 0 is DefaultWaitDelay; less is no bound but ctx.
 	WaitDelay time.Duration
 	// KillDelay is the time between SIGTERM and SIGKILL. 0 is
 	// DefaultKillDelay; less is no SIGTERM at all.
 	KillDelay time.Duration
 	// IdleTimeout, if not 0, is how long the command may go without output.
 	IdleTimeout time.Duration
-	// KeepJobs has that live on which the command leaves running when it ends by
-	// itself, as sshd does: nohup, setsid, a server of tmux, whatever is in the
-	// background. Neither the end of the context nor that of the master, by whatever
-	// cause, ends it then. The command itself still ends with ctx, with its process
-	// group but for what it had started with nohup (Linux). Once a context has run such a command, a daemon of any other that has
-	// cleared its environment is taken for one of these. On Windows, Start fails with
-	// errors.ErrUnsupported.
+	// KeepJobs spares the processes that the command leaves running when it ends by
+	// itself, as sshd does: nohup, setsid, a server of tmux, jobs in the
+	// background. Then neither the end of the context nor that of the master, by any
+	// cause, ends them. The command itself still ends with ctx, and so does its process
+	// group, except for processes under nohup (Linux). Once a context has run such a
+	// command, a daemon of any other command that has cleared its environment is
+	// spared as well. On Windows, Start fails with errors.ErrUnsupported.
 	KeepJobs bool
 
 	// Pid is the process ID at the far side, set by Start.
@@ -147,7 +147,7 @@ type Pty struct {
 	Term       string // the value of TERM; "" is that of this process, or xterm
 }
 
-// The defaults of a Cmd.
+// The defaults of Command.WaitDelay and Command.KillDelay.
 const (
 	DefaultWaitDelay = time.Second
 	DefaultKillDelay = time.Second

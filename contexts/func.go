@@ -145,8 +145,8 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 	return p
 }
 
-// Send calls the function without waiting for, or ever learning, what came of
-// it. The error tells only whether the call could be sent.
+// Send calls the function and asks for no reply: neither its result nor its error
+// comes back. The error of Send says only that the call could not be sent.
 func (f *Func[In, Out]) Send(ctx context.Context, on Target, in In) error {
 	n, chain, err := on.target(ctx)
 	if err != nil {

@@ -201,9 +201,9 @@ func (h *Host) Connect(ctx context.Context) (*Node, error) {
 	return h.await(ctx, h.cfg.Wait, func() bool { return true })
 }
 
-// Boot returns what tells this run of the host's system from others, as far as
-// is known: of the context that there is, or was last. It is "" before the first
-// connect, and for systems that have no name for it (Linux and macOS have).
+// Boot returns a text that changes with each boot of the host's system. It is that
+// of the present context, or of the last one. It is "" before the first connect, and
+// on systems that do not name their boots (Linux and macOS do).
 func (h *Host) Boot() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,8 +211,8 @@ func (h *Host) Boot() string {
 }
 
 // AwaitBoot waits until the host is there with another boot than the one given,
-// which was returned by Boot before the host was told to reboot. Where the host
-// has no name for it, a context that was born after the call will do.
+// which Boot returned before the host was told to reboot. On a system that does not
+// name its boots, AwaitBoot waits for a context that is connected after the call.
 func (h *Host) AwaitBoot(ctx context.Context, before string) (*Node, error) {
 	h.mu.Lock()
 	born := h.births

@@ -58,9 +58,9 @@ func (n *Node) Via() *Node {
 	return n.self.node(n.via)
 }
 
-// Self returns the context in this process through which everything to n goes:
-// of the tree that n belongs to, what [Start] returned, or in a child what the
-// function [Self] returns. Of the zero Node, which belongs to none, it is nil.
+// Self returns the local node of the tree that n belongs to: in a master the node
+// that [Start] returned, in a child the one that the function [Self] returns. For the
+// zero Node, which belongs to no tree, it returns nil.
 func (n *Node) Self() *Node {
 	if n == nil || n.self == nil {
 		return nil

@@ -19,7 +19,7 @@ type ID uint64
 // Master is the root context: the program that the user started.
 const Master ID = 0
 
-// Handle is a numbered door of a context at which messages arrive.
+// Handle is the number of a place in a context at which messages arrive.
 type Handle uint64
 
 // The well-known handles. Handles from FirstDynamic on are given out by each
@@ -66,7 +66,7 @@ const (
 	MaxMessage = 128 << 20
 )
 
-// Header is what routing looks at.
+// Header has the fields of a frame that routing reads.
 type Header struct {
 	Dst, Src ID
 	Auth     ID // the context under whose rights the message acts

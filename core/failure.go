@@ -126,7 +126,7 @@ func DecodeError(b []byte) error {
 	return err
 }
 
-// DecodeLinkError is DecodeError, and tells whether a router made the error.
+// DecodeLinkError is DecodeError, and reports whether a router made the error.
 func DecodeLinkError(b []byte) (err error, byRouter bool) { //nolint:staticcheck // the error is the value here
 	return decodeError(b)
 }
@@ -232,8 +232,8 @@ func (e *RemoteError) Is(target error) bool {
 	return false
 }
 
-// As sets a *syscall.Errno to the errno of this system that has the name
-// which it had there.
+// As sets a *syscall.Errno to the number that this system gives to the name
+// of the errno that the error has.
 func (e *RemoteError) As(target any) bool {
 	if p, ok := target.(*syscall.Errno); ok && e.errno != 0 {
 		*p = e.errno

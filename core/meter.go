@@ -9,8 +9,8 @@ type Meter struct {
 	last  time.Time
 }
 
-// Take tells whether something that counts for n may pass now, where rate may pass
-// each second, and burst at once after a rest. What may not costs nothing. Times must
+// Take reports whether something that counts for n may pass now, where rate may pass
+// each second, and burst at once after a rest. Something that may not pass takes nothing. Times must
 // not go backwards.
 func (m *Meter) Take(now time.Time, n, rate, burst float64) bool {
 	m.spent = max(0, m.spent-now.Sub(m.last).Seconds()*rate)

@@ -59,8 +59,8 @@ func (c *Cmd) Start() error {
 	return err
 }
 
-// Wait is exec.Cmd.Wait. What the command left running with calls of ssh loses
-// them.
+// Wait is exec.Cmd.Wait. Calls of ssh by processes that the command left running
+// are ended.
 func (c *Cmd) Wait() error {
 	err := c.Cmd.Wait()
 	close(c.ended)

@@ -10,10 +10,10 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Hosts says which context is meant by what a tool calls a host.
+// Hosts maps the host names that a tool uses to contexts.
 type Hosts struct {
-	// Default is meant by every name that is not known otherwise. nil: such
-	// names are refused.
+	// Default is the context for names that neither Names nor Lookup knows. If it
+	// is nil, such names are refused.
 	Default *contexts.Node
 	// Names are tried first: as "user@host", then as "host".
 	Names map[string]*contexts.Node
@@ -21,12 +21,12 @@ type Hosts struct {
 	// it does not know. It may connect; ctx ends with the call of ssh. It is
 	// called from several goroutines.
 	Lookup func(ctx context.Context, d Destination) (*contexts.Node, error)
-	// PassOn has the real ssh do what is for a host that is not known, if
-	// there is no Default.
+	// PassOn runs the real ssh for hosts that are not known, if there is no
+	// Default.
 	PassOn bool
-	// KeepJobs has that live on which a command leaves running when it ends by
-	// itself, also when the program ends: see [contexts.Command]. With ssh it is so.
-	// Otherwise it ends with the context.
+	// KeepJobs spares the processes that a command leaves running when it ends by
+	// itself, as sshd does, also when the program ends: see [contexts.Command].
+	// Without it they end with the context.
 	KeepJobs bool
 }
 

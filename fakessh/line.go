@@ -53,7 +53,7 @@ type Line struct {
 	clear         bool            // ClearAllForwardings
 }
 
-// Action is what a command line wants.
+// Action is the kind of work that a command line asks for.
 type Action uint8
 
 // The actions.
@@ -73,7 +73,7 @@ func (l *Line) bindMaskOrDefault() int {
 	return l.BindMask
 }
 
-// Session is what is asked of the far side.
+// Session is the kind of session that is asked for.
 type Session uint8
 
 // The sessions, in the words of SessionType.
@@ -86,7 +86,7 @@ const (
 // String returns the word of ssh_config(5).
 func (s Session) String() string { return [...]string{"default", "subsystem", "none"}[s] }
 
-// TTY is whether the far side gets a terminal.
+// TTY says whether the far side gets a terminal.
 type TTY uint8
 
 // The values of RequestTTY.
@@ -116,7 +116,7 @@ func (f Family) String() string { return [...]string{"any", "inet", "inet6"}[f] 
 // network returns what package net calls TCP of a family.
 func (f Family) network() string { return [...]string{"tcp", "tcp4", "tcp6"}[f] }
 
-// Master is whether a call takes requests of others at its ControlPath.
+// Master says whether a call serves the requests of other calls at its ControlPath.
 type Master uint8
 
 // The values of ControlMaster.
@@ -134,10 +134,10 @@ func (m Master) String() string { return [...]string{"false", "true", "ask", "au
 // shares reports whether a master that is there already is used.
 func (m Master) shares() bool { return m != MasterYes && m != MasterAsk }
 
-// Level is how much is told on standard error.
+// Level says how much is written to standard error.
 type Level int8
 
-// The levels of LogLevel, one above their order there, so that 0 is none.
+// The levels of LogLevel, in the order of OpenSSH. They begin at 1, so that 0 means that none is set.
 const (
 	LevelUnset Level = iota
 	LevelQuiet

@@ -74,8 +74,8 @@ type Config struct {
 	// Grant or Close.
 	OnEvent func(Event)
 	// OnRoot is (*Router).OnRoot in programs in which a context may become the
-	// root of what is left of its tree, and nil in others, which are not to carry
-	// the code for it.
+	// root of what is left of its tree. It is nil in other programs, so that their
+	// images don't carry the code for it.
 	OnRoot func(r *Router, root core.ID, body []byte)
 }
 
@@ -111,8 +111,8 @@ type LinkConfig struct {
 	Carrier io.ReadWriteCloser
 	// Info is announced to all ancestors with the ID of a child, unread.
 	Info []byte
-	// Known are IDs that the child has from another time, and may have given to
-	// those that are below it.
+	// Known is a block of IDs that an earlier master gave to the child. Contexts
+	// below the child may have them.
 	Known core.Block
 }
 

@@ -21,7 +21,7 @@ func (g *gate) enter(size int) bool {
 	return true
 }
 
-// exit gives room back, and to whom waits first.
+// exit gives room back, and hands it to the waiters in their order.
 func (g *gate) exit(size int) {
 	g.used -= size
 	for len(g.waiters) > 0 {

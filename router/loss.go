@@ -16,9 +16,9 @@ type goneMessage struct {
 	Why []byte
 }
 
-// Interest asks for an Event when a context is lost, and is free for those of
-// which there is one anyway: descendants and ancestors. For others it takes
-// the right to address them.
+// Interest asks for an Event when a context is lost. Descendants and ancestors need
+// no asking: there is an Event for each. For others the local context needs the
+// right to address them.
 func (r *Router) Interest(id core.ID) {
 	switch r.Relation(id) {
 	case Self, Descendant, Ancestor:

@@ -34,7 +34,7 @@ type queue struct {
 	flows    map[flowKey]*flow
 	first    *flow // the flows that have frames, in the order of their turns
 	last     *flow
-	ahead    int   // bytes that went ahead of bulk since that had a turn
+	ahead    int   // bytes that went ahead of bulk since the last turn of bulk
 	spare    *flow // flows without frames, to be used again
 	bytes    int
 	barriers int

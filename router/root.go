@@ -10,13 +10,12 @@ type rootMessage struct {
 	Why  []byte
 }
 
-// BecomeRoot tells all contexts below that whoever else they spoke with is gone,
-// the master included, and why. It is for a context that has lost its parent and
-// does not end: the link to another parent, which has the ID of the lost one,
-// may be attached afterwards.
+// BecomeRoot tells all contexts below that all others are gone, the master included,
+// and why. It is for a context that has lost its parent and does not end. The link
+// to another parent, which has the ID of the lost one, may be attached afterwards.
 //
-// What stays is told by the blocks that IDs were given out of, so that it fits
-// one frame whatever the number of contexts.
+// The news names the contexts that stay by the blocks that their IDs come from, so
+// that it fits one frame whatever their number.
 func (r *Router) BecomeRoot(reason error) {
 	r.do(func() {
 		t := r.mux.table()
@@ -39,7 +38,8 @@ func (r *Router) BecomeRoot(reason error) {
 	})
 }
 
-// OnRoot is for Config.OnRoot: an ancestor is the root from now on.
+// OnRoot takes the news that an ancestor is the root of what is left of the tree.
+// It is the value for Config.OnRoot.
 func (r *Router) OnRoot(root core.ID, body []byte) {
 	var msg rootMessage
 	if core.Unmarshal(body, &msg) != nil || !msg.Stay.contain(root) {

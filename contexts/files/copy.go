@@ -41,8 +41,8 @@ var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Conte
 // before; whatever goes wrong, a file that was there stays as it was, and
 // nothing else is left. Files that can only be written in place are the
 // exception, see Options.Overwrite. The package comment says what holds in
-// detail, and what of it for trees. What the far side has already is not sent
-// again.
+// detail, and what of it for trees. Contents that the far side has already
+// are not sent again.
 //
 // The error is a *contexts.Error with the path of n. It names the file, here or
 // there, and is recognised by errors.Is: fs.ErrNotExist, fs.ErrPermission,
@@ -56,7 +56,7 @@ func Put(ctx context.Context, n *contexts.Node, local, remote string, o *Options
 	return put(ctx, n, src, remote, o)
 }
 
-// PutReader copies what r has to a file of the context's host, like [Put]. If r
+// PutReader copies the contents of r to a file of the context's host, like [Put]. If r
 // is an fs.File its permissions count; else the file gets Options.Mode, or
 // 0600. A Read that blocks holds up PutReader even when ctx ends; an error of r
 // leaves the target as it was.

@@ -32,10 +32,10 @@ var offers struct {
 // and that until its end.
 var passed resourceStore
 
-// Offer lets all contexts of the tree that self is the master of read files, by
-// [Resources], until self is closed. The files must not change. What is offered
-// is what can be opened: for a directory, prefer os.Root.FS to os.DirFS, which
-// follows symbolic links out of it.
+// Offer lets all contexts of the tree read the files of fsys by [Resources], until
+// self, the master of that tree, is closed. The files must not change. Every file
+// that fsys can open is offered: for a directory, prefer os.Root.FS to os.DirFS,
+// which follows symbolic links out of it.
 //
 // In a context that is not a master it fails with contexts.ErrRefused, and with
 // fs.ErrExist where files are offered already.

@@ -49,7 +49,7 @@ type Options struct {
 	// day is not continued. Nothing else removes it.
 	Resume bool
 
-	// What a receiver takes at the most. Zero fields have defaults.
+	// The limits of a receiver. Zero fields have defaults.
 	MaxEntries int   // files, directories and links: 1,000,000
 	MaxBytes   int64 // contents, holes included: no bound, as disks differ
 	MaxDepth   int   // of directories below the target: 128
@@ -106,7 +106,7 @@ type Result struct {
 
 	Files, Dirs, Links int
 	Size               int64 // of the contents of all files, in bytes
-	Sent               int64 // of them, what crossed the link
+	Sent               int64 // the part of Size that crossed the link
 
 	// SHA256 is the checksum of a single file. It is zero for a tree, and for a
 	// file with holes of more than 256 MiB in all: computing it would take
@@ -114,8 +114,8 @@ type Result struct {
 	// of its holes.)
 	SHA256 [32]byte
 
-	// Skipped names what of a tree is not a file, directory or symbolic link;
-	// at most 1000 of them.
+	// Skipped names the entries of a tree that are no file, directory or symbolic
+	// link; at most 1000 of them.
 	Skipped []string
 
 	// Notes tell of targets that were not made in the usual way; of at most 100.

@@ -109,8 +109,8 @@ type worker struct {
 	link   int // duplicate of the link's input, only ever polled
 	log    int // read end of the log pipe
 	stderr int // the carrier's standard error
-	life   int // write end of a pipe, never used and never closed: it is there to end
-	lease  int // the timer of a context that goes on without its parent, which is the link then
+	life   int // write end of a pipe that nothing is written to: the worker sees its end when the guard dies
+	lease  int // a timer: if it is set when the link hangs up, the guard waits for it in place of the link
 }
 
 // awaitHangup returns what is closed when the link has hung up.
