@@ -57,14 +57,19 @@ func revokedBy(name string, key ssh.PublicKey) (string, error) {
 	for _, k := range keysOf(key) {
 		wanted = append(wanted, k.Marshal())
 	}
+	var unclear error
 	for number, line := range bytes.Split(text, []byte("\n")) {
-		line = bytes.TrimSpace(line)
+		line = bytes.TrimLeft(line, " \t")
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		public, _, _, _, err := ssh.ParseAuthorizedKey(line)
+		public, err := listedKey(line)
 		if err != nil {
-			continue // a kind of key that no server shows us, as ssh takes it
+			// It may be the line that matters.
+			if unclear == nil {
+				unclear = fmt.Errorf("%s:%d: %.20q begins a line that is no public key: %w", name, number+1, line, err)
+			}
+			continue
 		}
 		for _, listed := range keysOf(public)[:1] {
 			for _, blob := range wanted {
@@ -74,7 +79,7 @@ func revokedBy(name string, key ssh.PublicKey) (string, error) {
 			}
 		}
 	}
-	return "", nil
+	return "", unclear
 }
 
 // keysOf are the plain keys behind a key: itself, or those of a certificate and of

@@ -227,6 +227,8 @@ func TestRevokedHostKeys(t *testing.T) {
 	}{
 		{"a list without it", connecttest.WriteFile(t, filepath.Join(dir, "others"), "# none\n\n"+line(other.PublicKey()), 0o600), nil},
 		{"a list", connecttest.WriteFile(t, filepath.Join(dir, "list"), "# some\nnonsense\nsk-future AAAA x\n"+line(other.PublicKey())+line(key), 0o600), ErrHostKeyRevoked},
+		{"a list with a line of garbage", connecttest.WriteFile(t, filepath.Join(dir, "garbage"), line(other.PublicKey())+"garbage\n", 0o600), connect.ErrHostKey},
+		{"the key behind a byte order mark", connecttest.WriteFile(t, filepath.Join(dir, "bom"), "\xef\xbb\xbf"+line(key), 0o600), connect.ErrHostKey},
 		{"a key revocation list", krl, ErrHostKeyRevoked},
 		{"a list that is cut short", connecttest.WriteFile(t, filepath.Join(dir, "cut"), string(cut[:len(cut)-1]), 0o600), connect.ErrHostKey},
 		{"no file", filepath.Join(dir, "nosuch"), connect.ErrHostKey},

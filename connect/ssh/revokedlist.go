@@ -1,0 +1,38 @@
+package ssh
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// listedKey reads a line of a list of revoked keys: a kind, a key, and a comment. It is
+// as strict as ssh: what may stand in front of a key in other files, options or names of
+// hosts, is an error here, and so is a kind that is not the key's.
+func listedKey(line []byte) (ssh.PublicKey, error) {
+	kind, rest := cutBlank(line)
+	encoded, _ := cutBlank(bytes.TrimLeft(rest, " \t"))
+	blob, err := base64.StdEncoding.DecodeString(string(encoded)) // passes the \r of a Windows line over
+	if err != nil {
+		return nil, err
+	}
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(signatureAlgorithms(key.Type()), string(kind)) {
+		return nil, errors.New("the key is of another kind than the line says")
+	}
+	return key, nil
+}
+
+// cutBlank cuts a text at its first blank.
+func cutBlank(text []byte) (before, after []byte) {
+	if i := bytes.IndexAny(text, " \t"); i >= 0 {
+		return text[:i], text[i:]
+	}
+	return text, nil
+}
