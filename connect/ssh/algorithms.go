@@ -54,8 +54,7 @@ var (
 		onRequest: ssh.InsecureHMACSHA196,
 	}
 	hostKeyNames = algorithmNames{
-		usual: hostCertificates + "," + ssh.KeyAlgoED25519 + "," + ssh.KeyAlgoECDSA256 + "," + ssh.KeyAlgoECDSA384 + "," +
-			ssh.KeyAlgoECDSA521 + "," + ssh.KeyAlgoRSASHA512 + "," + ssh.KeyAlgoRSASHA256,
+		usual:     hostCertificates + "," + plainSignatures,
 		onRequest: ssh.KeyAlgoRSA + "," + dsa + "," + ssh.CertAlgoRSAv01 + "," + dsaCertificate,
 	}
 	// signatureNames are those by which an authority may sign a host's certificate.
@@ -141,15 +140,13 @@ func (p *sshPolicy) checkRSASize(key ssh.PublicKey) error {
 	return nil
 }
 
-// offers are the algorithms to ask the server for its key by.
-func (p *sshPolicy) offers(usual []string) []string {
+// offers are the algorithms to ask a server for its key by.
+func (p *sshPolicy) offers(rec hostRecord, bare []knownKey) []string {
 	switch {
 	case p.hostKeyAlgorithms == nil:
-		return usual
+		return rec.hostKeyAlgorithms(bare, hostKeyNames.defaults())
 	case p.hostKeysAsListed:
 		return p.hostKeyAlgorithms
 	}
-	refused := without(usual, p.hostKeyAlgorithms)
-	allowed := without(usual, refused)
-	return append(allowed, without(p.hostKeyAlgorithms, allowed)...)
+	return rec.hostKeyAlgorithms(bare, p.hostKeyAlgorithms)
 }

@@ -265,7 +265,7 @@ func (d *sshDial) clientConfig(s *Login, set *sshSettings, verifier *hostVerifie
 			auth.tell(message)
 			return nil
 		},
-		HostKeyAlgorithms: pick(s.HostKeyAlgorithms, set.offers(verifier.record.hostKeyAlgorithms(verifier.bare))),
+		HostKeyAlgorithms: pick(s.HostKeyAlgorithms, set.offers(verifier.record, verifier.bare)),
 	}
 }
 

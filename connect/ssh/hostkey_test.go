@@ -256,7 +256,7 @@ func FuzzKnownHosts(f *testing.F) {
 			return
 		}
 		rec, bare := lines.lookup(host, 2222)
-		_ = rec.hostKeyAlgorithms(bare)
+		_ = rec.hostKeyAlgorithms(bare, hostKeyNames.defaults())
 
 		// Theirs reads a port out of a pattern, compares case, lets a key pass
 		// that is only known as an authority, and wants a character for a star

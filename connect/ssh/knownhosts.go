@@ -207,36 +207,27 @@ func containsKey(keys []knownKey, key ssh.PublicKey) bool {
 	return slices.ContainsFunc(keys, func(k knownKey) bool { return bytes.Equal(k.Marshal(), blob) })
 }
 
-// hostKeyAlgorithms orders the algorithms that we ask the server for: first
-// those of the keys that are known, so that a server with several keys shows
-// one that can be checked. Certificates are asked for only where an authority
-// is known, because a server that has one would show it in place of its key.
-func (rec hostRecord) hostKeyAlgorithms(bare []knownKey) []string {
-	var algorithms []string
-	add := func(names ...string) {
-		for _, name := range names {
-			if !slices.Contains(algorithms, name) {
-				algorithms = append(algorithms, name)
-			}
-		}
-	}
-	if len(rec.authorities) > 0 {
-		add(ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-			ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01)
-	}
+// hostKeyAlgorithms orders the algorithms that we ask a server for by what is known, as
+// order_hostkeyalgs of OpenSSH does, so that a server with several keys shows one that
+// can be checked. The order within the list stays: which of several known keys the
+// server shows, and whether that one is revoked, must not depend on the order of
+// their lines. A certificate whose authority is not known counts as its plain key.
+func (rec hostRecord) hostKeyAlgorithms(bare []knownKey, list []string) []string {
+	known := map[string]bool{}
 	for _, key := range slices.Concat(rec.keys, bare) {
-		switch key.Type() {
-		case ssh.KeyAlgoRSA:
-			// The key's format has the name of its SHA-1 signature, which
-			// nobody should ask for any more (RFC 8332).
-			add(ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-		case "ssh-dss": // broken, known or not
-		default:
-			add(key.Type())
+		for _, name := range signatureAlgorithms(key.Type()) {
+			known[name], known[certificateName(name)] = true, true
 		}
 	}
-	// The rest in OpenSSH's order of preference.
-	add(ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
-		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-	return algorithms
+	// Where a key of the best kind is known, ssh takes the list as it is.
+	if len(list) == 0 || known[list[0]] {
+		return list
+	}
+	var preferred []string
+	for _, name := range list {
+		if known[name] || len(rec.authorities) > 0 && strings.HasSuffix(name, "-cert-v01@openssh.com") {
+			preferred = append(preferred, name)
+		}
+	}
+	return append(preferred, without(list, preferred)...)
 }
