@@ -275,6 +275,7 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 		return tool.Reveal(a.method.Password), nil
 	}
 	if a.env.Prompt == nil {
+		a.tell(strings.Join(lines[:max(0, len(lines)-1)], "\n"))
 		a.unanswered, a.lacking = text, true
 		return "", fmt.Errorf("%w: the server asks %q", connect.ErrPasswordRequired, text)
 	}
