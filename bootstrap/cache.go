@@ -75,7 +75,7 @@ func (l *Launch) inCache(hash, do string) string {
 // cache is the plan that looks for one more image in the cache. Nothing follows
 // the line.
 func (p *plan) cache(lookup string) string {
-	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + planPart("common") +
+	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + planPart("common") + keepGo() +
 		lookup + `bad "` + cacheHasNot + `";`
 }
 

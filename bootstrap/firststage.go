@@ -41,6 +41,14 @@ func filled(program string, words ...string) string {
 	}
 }
 
+// keepGo has the variables that the Go runtime reads under other names: see
+// [guard.GoVariables]. Where the child may come from the cache there is no room for that
+// in the first stage: it is not executed then if one of them would end it, and a plan
+// follows.
+func keepGo() string {
+	return first("keep", "VARIABLES", strings.Join(guard.GoVariables, " "), "PREFIX", guard.KeptPrefix)
+}
+
 // stageLoop is also what a rung that had to replace the shell returns to.
 func stageLoop() string { return stages.Shell("first.sh", "loop") }
 
@@ -73,7 +81,7 @@ func (l *Launch) script() string {
 			if OwnLoader() != "" {
 				loads = "&&" + path + " " + guard.CheckPrefix + " 2>&-"
 			}
-			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADS", loads, "ARGS", guard.GuardPrefix+"$m"+label))
+			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADS", loads, "KEEP", strings.TrimSuffix(keepGo(), ";"), "ARGS", guard.GuardPrefix+"$m"+label))
 		}
 	}
 	b.WriteString(first("ready"))
@@ -117,6 +125,10 @@ func (l *Launch) Exec() (path string, argv []string) {
 	}
 	return path, argv
 }
+
+// ExecEnviron are the entries that are added to our own environment for Exec, so that
+// the Go runtime of the child heeds none that are meant for it. The child gives them back.
+func ExecEnviron() []string { return guard.Added() }
 
 // childArgs is the command line of a child made from an image.
 func (l *Launch) childArgs(hash string) []string {

@@ -109,7 +109,7 @@ func (p *plan) script(rungs []string) string {
 	default:
 		script = p.shell(rungs)
 	}
-	return p.common(rungs[0]) + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
+	return p.common(rungs[0]) + keepGo() + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
 }
 
 // hashCommand is a shell command whose output begins with the hex SHA-256 of its

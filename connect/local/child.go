@@ -35,7 +35,7 @@ func (m Child) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
 
 func (Child) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	t := &tool.Tool{Program: e.Exec, Terminal: connect.TerminalNone, IsFarSide: true}
+	t := &tool.Tool{Program: e.Exec, Terminal: connect.TerminalNone, IsFarSide: true, Environ: bootstrap.ExecEnviron()}
 	if len(e.ExecArgv) > 0 {
 		t.Name, t.Args = e.ExecArgv[0], e.ExecArgv[1:]
 	}

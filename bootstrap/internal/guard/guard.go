@@ -103,6 +103,7 @@ func init() {
 		if len(os.Args) > 2 {
 			ImageHash, _ = strings.CutPrefix(os.Args[2], ImagePrefix)
 		}
+		giveBack()
 		prepareWorker()
 		return
 	}

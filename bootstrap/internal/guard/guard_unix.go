@@ -158,7 +158,7 @@ func startWorker(self, marker string, args []string) (*worker, error) {
 
 	argv := append([]string{os.Args[0], WorkerPrefix + marker}, args...)
 	attr := &syscall.ProcAttr{
-		Env: marked(syscall.Environ(), marker),
+		Env: marked(Kept(syscall.Environ()), marker),
 		Files: []uintptr{
 			uintptr(null), uintptr(log[1]), uintptr(log[1]),
 			WorkerIn: 0, WorkerOut: 1, WorkerLog: uintptr(log[0]), WorkerStderr: uintptr(w.stderr), WorkerLife: uintptr(life[0]),

@@ -10,6 +10,7 @@ var Link struct{ In, Out *os.File }
 // the program may go on.
 func runGuard(marker string, args []string) bool {
 	Marker = marker
+	giveBack()
 	if len(args) > 0 && len(args[0]) > len(ImagePrefix) && args[0][:len(ImagePrefix)] == ImagePrefix {
 		ImageHash = args[0][len(ImagePrefix):]
 	}

@@ -29,7 +29,16 @@ cd /
 # device and inode, which a foreign process that has our number in another PID namespace
 # is not), it is executed and there is no second stage. One that needs a loader is
 # executed before without effect.
-[ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ]@LOADS@ && cd "$w" && exec @EXE@ @ARGS@
+[ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ] && {
+	@KEEP@
+	:@LOADS@ && cd "$w" && exec @EXE@ @ARGS@
+}
+
+#: keep
+# The variables that the Go runtime reads have other names until the child runs.
+for x in @VARIABLES@; do
+	eval "[ \"\${$x+x}\" ]&&export \"@PREFIX@$x=\$$x\";unset $x"
+done
 
 #: ready
 # A terminal is made a pipe.

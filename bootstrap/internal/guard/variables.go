@@ -1,0 +1,69 @@
+package guard
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// GoVariables are the variables of the environment that the Go runtime reads before
+// anything of ours runs. One of them can end a process there (a malformed GOMEMLIMIT),
+// and each has it do something else than was built. They are under other names
+// until a worker runs, which gives them back for all that it starts.
+//
+// GORACE and GOCOVERDIR are not among them: only builds for tests read these.
+var GoVariables = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK"}
+
+// KeptPrefix begins the other name.
+const KeptPrefix = "MITOSIS_"
+
+// keptName splits an entry of an environment whose variable has its other name.
+func keptName(entry string) (name, value string, isKept bool) {
+	kept, value, _ := strings.Cut(entry, "=")
+	name, isKept = strings.CutPrefix(kept, KeptPrefix)
+	return name, value, isKept && slices.Contains(GoVariables, name)
+}
+
+// Kept is an environment in which the variables have their other names. One that
+// has another name already keeps its value: see Added.
+func Kept(env []string) []string {
+	has := make(map[string]bool)
+	for _, entry := range env {
+		if name, _, isKept := keptName(entry); isKept {
+			has[name] = true
+		}
+	}
+	out := make([]string, 0, len(env)+1)
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		switch {
+		case !slices.Contains(GoVariables, name):
+			out = append(out, entry)
+		case !has[name]:
+			out = append(out, KeptPrefix+entry)
+		}
+	}
+	return out
+}
+
+// Added is what makes Kept of this process's environment when it is added to that, for a
+// child that is started directly.
+func Added() []string {
+	var added []string
+	for _, name := range GoVariables {
+		if value, isSet := syscall.Getenv(name); isSet {
+			added = append(added, name+"=", KeptPrefix+name+"="+value)
+		}
+	}
+	return added
+}
+
+// giveBack undoes Kept in this process.
+func giveBack() {
+	for _, entry := range syscall.Environ() {
+		if name, value, isKept := keptName(entry); isKept {
+			_ = syscall.Unsetenv(KeptPrefix + name)
+			_ = syscall.Setenv(name, value)
+		}
+	}
+}
