@@ -135,7 +135,7 @@ func (d *dialogue) run() (*Session, error) {
 		}
 	}
 	d.course.reach(PhasePrepare)
-	image, err := d.opts.Images(d.ctx, d.facts.GOOS(), d.facts.GOARCH())
+	image, err := d.likelyImage()
 	if err != nil {
 		return nil, err
 	}

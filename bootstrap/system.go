@@ -18,6 +18,20 @@ var errWrongFormat = errors.New(wrongFormat)
 // siblings are the architectures that one processor may have in common.
 var siblings = map[string]string{"386": "amd64", "amd64": "386", "arm": "arm64", "arm64": "arm"}
 
+// likelyImage is the image for the architecture that the far side names, and where there
+// is none that for its sibling, which the far side may execute as well.
+func (d *dialogue) likelyImage() (*Image, error) {
+	goos, goarch := d.facts.GOOS(), d.facts.GOARCH()
+	image, err := d.opts.Images(d.ctx, goos, goarch)
+	if sibling := siblings[goarch]; errors.Is(err, ErrNoImage) && sibling != "" {
+		if other, otherErr := d.opts.Images(d.ctx, goos, sibling); otherErr == nil && other.GOARCH == sibling {
+			d.opts.Log.Debug("there is no image for the architecture that the far side names", "named", goarch, "sent", sibling)
+			return other, nil
+		}
+	}
+	return image, err
+}
+
 // climbSibling tries the image for a sibling of the architecture of one that is not
 // executed, where there is another.
 func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
@@ -28,7 +42,10 @@ func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
 		return false, none
 	}
 	other, err := d.opts.Images(d.ctx, goos, sibling)
-	if err != nil || other.GOARCH != sibling {
+	if err != nil {
+		return false, fmt.Errorf("%w, and there is none for %s/%s: %w", none, goos, sibling, err)
+	}
+	if other.GOARCH != sibling {
 		return false, fmt.Errorf("%w, and there is none for %s/%s", none, goos, sibling)
 	}
 	d.opts.Log.Debug("the far side does not execute programs of its architecture", "instead of", image.GOARCH, "sent", sibling)
