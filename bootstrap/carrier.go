@@ -5,6 +5,13 @@ import (
 	"io"
 )
 
+// A teller is a carrier whose tool may say something without ending: a question that nobody
+// has answered.
+type teller interface {
+	// Said is what it has said so far, made safe to show; "" where that is nothing.
+	Said() string
+}
+
 // A Carrier is a command that some tool runs at the far side, with its
 // standard input and output reaching us: the pipe over which a child is born
 // and which is its link from then on.

@@ -84,6 +84,9 @@ func (d *dialogue) finish(err error) error {
 	}
 	if d.ctx.Err() != nil {
 		e.Err = context.Cause(d.ctx)
+		if tool, ok := d.c.(teller); ok && e.Phase == PhaseFirstStage {
+			e.Tool = tool.Said() // it may wait for an answer
+		}
 	} else if ioErr, ok := errors.AsType[*carrierError](err); ok {
 		ctx, cancel := context.WithTimeout(d.ctx, causeTime)
 		e.Err = ended(ctx, d.c, ioErr.err)

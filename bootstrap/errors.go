@@ -51,6 +51,7 @@ type Error struct {
 	Rung  string      // the one that was being tried; "" before and behind all of them
 	Rungs []RungError // those that did not do, in the order of the ladder
 	Said  string      // the last lines that the far side printed, made safe to show
+	Tool  string      // what the carrier's tool has said, where time ended before it did; made safe to show
 	Hint  string      // what can be done about it; "" where that is not known
 }
 
@@ -60,6 +61,9 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(Progress{e.Phase, e.Rung, e.Sent, e.Size}.String())
 	b.WriteString(": " + e.Err.Error())
+	if e.Tool != "" {
+		b.WriteString(" (the tool said: " + lastLines(e.Tool, 6) + ")")
+	}
 	if len(e.Rungs) > 0 {
 		b.WriteString(": " + reasons(e.Rungs))
 	}
@@ -89,7 +93,7 @@ func cannotFork(said string) bool {
 func (d *dialogue) hint(e *Error) string {
 	err := e.Err
 	switch {
-	case e.Phase == PhaseFirstStage && e.Said == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+	case e.Phase == PhaseFirstStage && e.Said == "" && e.Tool == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
 		return "the far side has said nothing: a start-up file of its login shell may be reading, or waiting for something"
 	case cannotFork(e.Said + err.Error()):
 		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"

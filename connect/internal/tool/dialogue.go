@@ -97,6 +97,8 @@ type dialogue struct {
 	// busy reports whether the tool is seen not to wait for anything; nil where
 	// that can't be seen.
 	busy func() bool
+	// waits tells for what the tool waits; nil where that is no terminal of its own.
+	waits func() waiting
 
 	// changed wakes run. Capacity 1; sender feed, which never blocks;
 	// receiver run; never closed.
@@ -114,6 +116,15 @@ type dialogue struct {
 	typed map[string]int // how often a question was answered, by its key
 	asked int            // questions to a person
 }
+
+// waiting is for what a tool waits.
+type waiting uint8
+
+const (
+	waitsUnknown   waiting = iota
+	waitsForInput          // it reads from its terminal
+	waitsElsewhere         // for something else
+)
 
 // tally is what happened, for the judgement of how the tool ended.
 type tally struct {
@@ -218,11 +229,14 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	hidden := d.screen.hidden()
 	if text, isWhole := strings.CutSuffix(line, "\n"); isWhole {
 		q := Question{Asks: AsksOther, Text: text, Key: text}
+		if !hidden {
+			return q, age >= promptSettle && d.screen.inLines() && d.isAwaited(age)
+		}
 		patience := promptSettle
 		if d.ask == nil {
 			patience = echoPatience // there are tools that leave the echo off
 		}
-		return q, hidden && age >= patience && d.screen.inLines()
+		return q, age >= patience && d.screen.inLines()
 	}
 	q := d.script.Recognise(line)
 	switch q.Asks {
@@ -248,6 +262,23 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	}
 	q = Question{Asks: AsksOther, Text: line, Key: line}
 	return q, age >= patience && (hidden || d.busy == nil || !d.busy())
+}
+
+// isAwaited reports whether an answer to a whole line is waited for, on a terminal that
+// shows what is typed: a notice looks the same. Where nobody can see whether the tool
+// reads, a person decides, who sees the line as a question once it has stood for long; it
+// is withdrawn when the tool goes on.
+func (d *dialogue) isAwaited(age time.Duration) bool {
+	if d.waits == nil || d.quiet {
+		return false
+	}
+	switch d.waits() {
+	case waitsForInput:
+		return true
+	case waitsUnknown:
+		return d.ask != nil && age >= echoPatience
+	}
+	return false
 }
 
 // answer answers the question that stands in line, or says why the tool has to
@@ -435,7 +466,8 @@ func (d *dialogue) question(q Question, n int, hidden bool) connect.Prompt {
 			break // which has told it
 		}
 		d.mu.Lock()
-		if above := d.line.Context(); above != "" {
+		// A whole line is part of what stands there.
+		if above := strings.Trim(strings.TrimSuffix("\n"+d.line.Context(), "\n"+q.Text), "\n"); above != "" {
 			p.Text = above + "\n" + p.Text // a challenge is answered by what it says
 		}
 		d.mu.Unlock()

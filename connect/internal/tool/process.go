@@ -201,6 +201,7 @@ func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 	}
 	p.dialogue = newDialogue(e, p.tool.Hop, p.tool.Script, p.term, hidden, p.fail)
 	p.dialogue.busy = func() bool { return isBusy(p.cmd.Process.Pid) }
+	p.dialogue.waits = func() waiting { return waitsFor(p.cmd.Process.Pid) }
 	p.dialogue.quiet = p.tool.Terminal == connect.TerminalOnly
 	if p.tool.Tells {
 		p.stderr.tell = p.dialogue.note
@@ -500,6 +501,9 @@ func (p *process) explain() failure.Verdict {
 }
 
 func (p *process) status() string { return p.cmd.ProcessState.String() }
+
+// Said is what the tool has said so far, for an error that its end has no part in.
+func (p *process) Said() string { return p.output() }
 
 // output is what the tool said, on its terminal and on its standard error.
 func (p *process) output() string {

@@ -22,3 +22,6 @@ func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: tru
 
 // isBusy reports whether a process is seen to do something. Here nobody looks.
 func isBusy(int) bool { return false }
+
+// waitsFor finds out whether a tool reads from its terminal. Here nobody looks.
+func waitsFor(int) waiting { return waitsUnknown }
