@@ -293,7 +293,7 @@ func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVeri
 	}
 	var mismatch *ssh.AlgorithmNegotiationError
 	if errors.As(err, &mismatch) {
-		return againNever, d.fail(phase, failure.Classify(connect.ErrStart, mismatch))
+		return againNever, d.fail(phase, failure.Classify(connect.ErrStart, mismatched(mismatch)))
 	}
 	if proxy, ok := wire.Conn.(*proxyConn); ok {
 		if failed := proxy.failure(); failed != nil {
