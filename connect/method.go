@@ -111,7 +111,7 @@ type Prompt struct {
 	Kind    PromptKind
 	Path    string // the hop that asks
 	Text    string // the question as the tool put it
-	Attempt int    // 1 for the first time, 2 when the same question comes again: an answer was wrong
+	Attempt int    // 1 for the first time, 2 when the question comes again in another round: an answer of the first was wrong
 	Echo    bool   // whether the answer may be shown while it is typed
 }
 

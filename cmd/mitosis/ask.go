@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -33,7 +34,7 @@ func ask(ctx context.Context, p connect.Prompt) (string, error) {
 	defer tty.Close()
 	// A reader that stayed would take the answer to the next question.
 	defer context.AfterFunc(ctx, func() { _ = tty.SetReadDeadline(time.Unix(1, 0)) })()
-	if p.Attempt > 1 {
+	if attempts.isNew(p) {
 		fmt.Fprintln(tty, "that was wrong")
 	}
 	text := p.Path + ": " + strings.TrimSpace(p.Text) + " "
@@ -50,6 +51,27 @@ func ask(ctx context.Context, p connect.Prompt) (string, error) {
 		err = context.Cause(ctx)
 	}
 	return answer, err
+}
+
+// rounds remember the attempt of each hop's last question. A round of several questions
+// tells only once that the round before was wrong.
+type rounds struct {
+	mu   sync.Mutex
+	last map[string]int // guarded by mu; by the hop's path
+}
+
+var attempts rounds
+
+// isNew reports whether a question is the first of another attempt than the first.
+func (r *rounds) isNew(p connect.Prompt) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		r.last = make(map[string]int)
+	}
+	before := r.last[p.Path]
+	r.last[p.Path] = p.Attempt
+	return p.Attempt > 1 && p.Attempt != before
 }
 
 // askHidden asks without showing what is typed.

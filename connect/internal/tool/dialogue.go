@@ -115,6 +115,10 @@ type dialogue struct {
 	// Owned by run.
 	typed map[string]int // how often a question was answered, by its key
 	asked int            // questions to a person
+	// A round of authentication ends when a question is asked again because an answer
+	// was wrong. Within one, several questions may have the same words.
+	round  map[string]bool // was the question answered in this round, by its key
+	rounds map[string]int  // in how many rounds it was answered, this one included
 }
 
 // waiting is for what a tool waits.
@@ -137,6 +141,7 @@ func newDialogue(e *connect.OpenRequest, hop string, s Script, screen screen, se
 	return &dialogue{
 		hop: hop, script: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
 		secrets: secrets, fail: fail, changed: make(chan struct{}, 1), typed: make(map[string]int),
+		round: make(map[string]bool), rounds: make(map[string]int),
 	}
 }
 
@@ -294,9 +299,12 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 		}
 		q.Asks = AsksOther
 	}
-	n := d.typed[q.Key]
-	if n > 0 && !d.isRepeated(q) {
-		n, q.Other = 0, true // the answer to the other question is none to this one
+	if d.round[q.Key] && d.isRepeated(q) {
+		clear(d.round)
+	}
+	n := d.rounds[q.Key]
+	if d.round[q.Key] {
+		n, q.Other = n-1, true // the answer to the other question is none to this one
 	}
 	secret := d.secretFor(ctx, &q)
 	switch {
@@ -429,6 +437,10 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 		d.secrets.Add(text)
 	}
 	d.typed[q.Key]++
+	if !d.round[q.Key] {
+		d.round[q.Key] = true
+		d.rounds[q.Key]++
+	}
 	d.mu.Lock()
 	// Before the answer: what comes in afterwards is already the reaction.
 	d.line.Answered()

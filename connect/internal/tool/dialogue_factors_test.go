@@ -153,21 +153,23 @@ func TestABusyToolAsksNothing(t *testing.T) {
 	})
 }
 
+// likeSudo recognises questions of sudo whose own prompt has the token TOK.
+func likeSudo(line string) Question {
+	q := TokenPrompt("TOK")(line)
+	if q.Asks == AsksNothing {
+		q = AccountPrompt(line)
+		q.Key = line
+		return q
+	}
+	q.Text = "[sudo" + q.Text
+	return q
+}
+
 // sudo says something between two attempts. Without that the same prompt stands for
 // another question of PAM's, as with passprompt_override.
 func TestTheSamePromptForAnotherQuestion(t *testing.T) {
 	const prompt = "[TOK] password for alice: "
-	recognise := func(line string) Question {
-		q := TokenPrompt("TOK")(line)
-		if q.Asks == AsksNothing {
-			q = AccountPrompt(line)
-			q.Key = line
-			return q
-		}
-		q.Text = "[sudo" + q.Text
-		return q
-	}
-	sudo := Script{Recognise: recognise, Password: "secret", Repeats: RepeatsWithWord}
+	sudo := Script{Recognise: likeSudo, Password: "secret", Repeats: RepeatsWithWord}
 	for _, c := range []struct {
 		name   string
 		before string // on the terminal, before the prompt comes again
