@@ -63,6 +63,9 @@ func Probe(ctx context.Context, c Carrier, l *Launch) (Offer, error) { return l.
 // probe has the far side try all rungs that nothing is known against. What is known
 // it says again, so that all comes in order.
 func (d *dialogue) probe() (Offer, error) {
+	if err := d.ensurePrograms(); err != nil {
+		return Offer{}, err
+	}
 	if err := d.ensureProc(); err != nil {
 		return Offer{}, err
 	}
