@@ -3,14 +3,24 @@
 
 #: common
 # What every plan begins with. say prints a line. bad ends a plan with the number of
-# places that have been used up and a reason; no tells of one place that did not do; skip
+# places that have been used up and a reason; no tells of one place that did not do, by
+# the status of what failed where that has said nothing; skip
 # reads the image away, so that the loop finds the next plan behind it. Where no program
 # can be executed that reads many bytes at once, the shell ends: by bytes its own read
 # takes minutes of a processor for an image.
 z=
 unset -f echo head dd rm stat tail cat chmod kill
 say() { printf "\n%s %s\n" "$m" "$1" || echo "$m $1"; }
-no() { say "no $r $d: $1"; }
+no() {
+	x=$?
+	case $1 in
+	""|*", ")
+		say "no $r $d: $1status $x"
+		;;
+	*)
+		say "no $r $d: $1"
+	esac
+}
 bad() { say "fail $r $i $1"; }
 skip() {
 	o=$(head -c "$n" 2>&1 >/dev/null) && return

@@ -141,7 +141,7 @@ func TestSizesAsSent(t *testing.T) {
 	}
 	want := map[string]int{
 		"clean.py": 56, "create.py": 369, "first.sh": 984, "load.pl": 56, "load.py": 94,
-		"memfd.pl": 1449, "memfd.py": 1743, "plan.sh": 2713, "trial.pl": 439, "trial.py": 529,
+		"memfd.pl": 1449, "memfd.py": 1743, "plan.sh": 2774, "trial.pl": 439, "trial.py": 529,
 	}
 	if fmt.Sprint(sizes) != fmt.Sprint(want) {
 		t.Errorf("the sizes are %#v, want %#v", sizes, want)
