@@ -7,11 +7,13 @@ import (
 
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/internal/resolve"
 	"github.com/mitosis-go/mitosis/router"
 )
 
 // DialContext opens a connection from the context's host, as net.Dialer would
-// there: names are resolved there, too. It has the shape that
+// there: names are resolved there, too, also those that only the system's other
+// sources know (nsswitch.conf). It has the shape that
 // http.Transport.DialContext and most database drivers take.
 //
 // Networks are "tcp", "tcp4", "tcp6" and "unix", whose connections also have
@@ -44,7 +46,7 @@ var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Co
 	s := conn.(*router.Stream)
 	dialing, stop := untilDone(ctx, s)
 	d := net.Dialer{Timeout: q.Timeout}
-	far, err := d.DialContext(dialing, q.Network, q.Addr)
+	far, err := resolve.Dialer(d.DialContext)(dialing, q.Network, q.Addr)
 	stop()
 	if err != nil {
 		return forward.Failure(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/socks"
+	"github.com/mitosis-go/mitosis/internal/resolve"
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
@@ -198,7 +199,7 @@ func (f *forwards) add(r request) (*forwarding, error) {
 	if r.remote {
 		network, addr := r.listen(false, FamilyAny)
 		fw.ln, err = cfg.ListenAt(f.ctx, f.c.node, network, addr)
-		dial = new(net.Dialer).DialContext
+		dial = resolve.Dialer(new(net.Dialer).DialContext)
 	} else {
 		network, addr := r.listen(l.GatewayPorts, l.Family)
 		fw.ln, err = cfg.Listen(f.ctx, network, addr)

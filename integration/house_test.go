@@ -26,14 +26,15 @@ var allowedImports = map[string][]string{
 
 	"contexts/attach": {"core", "bootstrap", "contexts"},
 
-	"core":      {},
-	"router":    {"core"},
-	"bootstrap": {"core"},
-	"connect":   {"core", "bootstrap", "connect/internal/printable"}, // the contract
-	"contexts":  {"core", "router", "bootstrap", "connect"},
+	"core":             {},
+	"internal/resolve": {}, // names, as the system knows them
+	"router":           {"core"},
+	"bootstrap":        {"core"},
+	"connect":          {"core", "bootstrap", "connect/internal/printable"}, // the contract
+	"contexts":         {"core", "router", "bootstrap", "connect", "internal/resolve"},
 
 	// The methods know the contract and what they share, and none knows another.
-	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable", "internal/resolve"},
 	"connect/openssh":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/become":             {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/container":          {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
@@ -48,9 +49,9 @@ var allowedImports = map[string][]string{
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
 	"contexts/socks": {"contexts"},
-	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal"},
+	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
 	"internal":       {"contexts", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "."},
+	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/resolve", "."},
 }
 
 type goPackage struct {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/internal/resolve"
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
@@ -156,7 +157,7 @@ func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *c
 	}
 	var err error
 	if f.option == 'R' {
-		r.tunnel.Dial = new(net.Dialer).DialContext
+		r.tunnel.Dial = resolve.Dialer(new(net.Dialer).DialContext)
 		r.tunnel.Listener, err = listen.ListenAt(ctx, node, f.listen.network, f.listen.addr)
 	} else {
 		r.tunnel.Listener, err = listen.Listen(ctx, f.listen.network, f.listen.addr)

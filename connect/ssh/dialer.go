@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect/internal/check"
+	"github.com/mitosis-go/mitosis/internal/resolve"
 )
 
 // attemptPause is ssh's pause between ConnectionAttempts.
@@ -45,5 +46,5 @@ func (d *sshDial) dialer(s *Login, set *sshSettings) dialFunc {
 	} else if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return resolvingDialer(dial)
+	return resolve.Dialer(dial)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package ssh
+package resolve
 
 import (
 	"context"
@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/mitosis-go/mitosis/connect/internal/connecttest"
 )
 
 // A name that Go's resolver does not know is asked of getent, and each address that it
@@ -21,17 +19,19 @@ import (
 func TestNamesThatOnlyTheSystemKnows(t *testing.T) {
 	bin := t.TempDir()
 	asked := filepath.Join(bin, "asked")
-	connecttest.WriteFile(t, filepath.Join(bin, "getent"), `#!/bin/sh
+	if err := os.WriteFile(filepath.Join(bin, "getent"), []byte(`#!/bin/sh
 echo "$*" >>`+asked+`
 [ "$1" = "$KNOWS" ] || exit 2
 case $2 in
 printer.local) echo "192.0.2.1  STREAM printer.local"; echo "192.0.2.1  DGRAM"; echo "2001:db8::1 STREAM"; echo nonsense; echo "192.0.2.2 STREAM" ;;
 *) exit 2 ;;
 esac
-`, 0o755)
+`), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	var dialled []string
-	dial := resolvingDialer(func(_ context.Context, network, addr string) (net.Conn, error) {
+	dial := Dialer(func(_ context.Context, network, addr string) (net.Conn, error) {
 		dialled = append(dialled, network+" "+addr)
 		host, _, _ := net.SplitHostPort(addr)
 		if _, err := netip.ParseAddr(host); err != nil {
@@ -58,6 +58,7 @@ esac
 		{"nobody listens", "ahosts", "tcp6", "printer.local:22", []string{"tcp6 printer.local:22", "tcp6 [2001:db8::1]:22"}, "nobody there"},
 		{"nobody knows it", "ahosts", "tcp", "nosuch:22", []string{"tcp nosuch:22"}, "getent does not know it either"},
 		{"an option", "ahosts", "tcp", "-x:22", []string{"tcp -x:22"}, "looks like an option"},
+		{"more than a name", "ahosts", "tcp", "$(id):22", []string{"tcp $(id):22"}, "no name of a host"},
 		{"an address is not asked for", "ahosts", "tcp", "192.0.2.9:22", []string{"tcp 192.0.2.9:22"}, "nobody there"},
 	} {
 		t.Setenv("KNOWS", c.knows)

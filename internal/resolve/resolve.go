@@ -1,0 +1,143 @@
+// Package resolve finds the addresses of names that Go's resolver does not know. A
+// static program reads /etc/hosts and asks DNS, and does not know the other sources of
+// nsswitch.conf(5), such as mDNS, a directory or the machines of systemd; getent(1) does.
+package resolve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const (
+	// lookupTime bounds a question to the system's tool.
+	lookupTime = 10 * time.Second
+	// maxLookup bounds its answer, in bytes.
+	maxLookup = 64 << 10
+	// maxAddresses bounds those that are tried.
+	maxAddresses = 16
+	// maxName is how long a name may be that the tool is asked for, in bytes.
+	maxName = 255
+)
+
+// DialFunc is net.Dialer.DialContext, or works as it does.
+type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Dialer is dial, and asks the system where dial does not know a name: then it tries
+// the addresses in the system's order. The error for a name that nobody knows is that of
+// dial, a *net.DNSError in it, whose text says what the system was asked.
+func Dialer(dial DialFunc) DialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		unknown, ok := errors.AsType[*net.DNSError](err)
+		if !ok || ctx.Err() != nil {
+			return conn, err
+		}
+		host, port, splitErr := net.SplitHostPort(addr)
+		if splitErr != nil {
+			return nil, err
+		}
+		addresses, lookupErr := addressesOf(ctx, network, host)
+		if lookupErr != nil {
+			return nil, annotated(err, unknown, lookupErr)
+		}
+		for _, address := range addresses {
+			if conn, err = dial(ctx, network, net.JoinHostPort(address.String(), port)); err == nil || ctx.Err() != nil {
+				break
+			}
+		}
+		return conn, err
+	}
+}
+
+// annotated adds to the text of an error about a name. The type stays, which is what
+// callers go by and what travels between contexts.
+func annotated(err error, unknown *net.DNSError, why error) error {
+	told := *unknown
+	told.Err += " (" + why.Error() + ")"
+	if op, ok := err.(*net.OpError); ok && op.Err == error(unknown) {
+		around := *op
+		around.Err = &told
+		return &around
+	}
+	return &told
+}
+
+// addressesOf asks getent, which goes by nsswitch.conf. Its error, where it has an
+// answer to give, is about the name.
+func addressesOf(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if err := checkName(host); err != nil {
+		return nil, err
+	}
+	program, err := exec.LookPath("getent")
+	if err != nil {
+		return nil, errors.New("there is no getent to ask the system's other sources")
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	// Systems that have no database "ahosts" have "hosts".
+	for _, database := range []string{"ahosts", "hosts"} {
+		cmd := exec.CommandContext(ctx, program, database, host)
+		cmd.WaitDelay = time.Second
+		out := &answer{}
+		cmd.Stdout = out
+		if cmd.Run() != nil {
+			continue
+		}
+		if found := parseAddresses(out.String(), network); len(found) > 0 {
+			return found, nil
+		}
+	}
+	return nil, errors.New("getent does not know it either")
+}
+
+// checkName refuses what getent, a shell script on some systems, could take for
+// something else than a name. Names may come from whoever connects to a forwarding.
+func checkName(host string) error {
+	if strings.HasPrefix(host, "-") {
+		return fmt.Errorf("getent is not asked, %q looks like an option", host)
+	}
+	odd := strings.ContainsFunc(host, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._", r)
+	})
+	if host == "" || len(host) > maxName || odd {
+		return errors.New("getent is not asked, it is no name of a host")
+	}
+	return nil
+}
+
+// answer keeps the beginning of what the tool writes.
+type answer struct{ bytes.Buffer }
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.Buffer.Write(p[:min(len(p), maxLookup-a.Len())])
+	return len(p), nil
+}
+
+// parseAddresses takes the addresses at the beginning of the lines of getent, each once.
+func parseAddresses(text, network string) (found []netip.Addr) {
+	seen := map[netip.Addr]bool{}
+	for _, line := range strings.Split(text, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		address, err := netip.ParseAddr(fields[0])
+		if err != nil || seen[address] || len(found) == maxAddresses {
+			continue
+		}
+		seen[address] = true
+		if strings.HasSuffix(network, "4") && !address.Is4() || strings.HasSuffix(network, "6") && !address.Is6() {
+			continue
+		}
+		found = append(found, address)
+	}
+	return found
+}
