@@ -262,7 +262,7 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	switch {
 	case hidden && d.ask != nil:
 		patience = hiddenSettle
-	case !hidden && d.ask == nil:
+	case !hidden && d.ask == nil && (d.waits == nil || age < promptSettle || d.waits() != waitsForInput):
 		patience = echoPatience
 	}
 	q = Question{Asks: AsksOther, Text: line, Key: line}

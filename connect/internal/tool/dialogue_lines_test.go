@@ -67,3 +67,28 @@ func TestAWholeLineIsAQuestionWhereTheToolReads(t *testing.T) {
 		})
 	}
 }
+
+// An unfinished line that nobody can answer ends the hop as soon as the tool is seen to
+// read, with echo as without.
+func TestNobodyToAskIsSaidSoon(t *testing.T) {
+	for waits, patience := range map[waiting]time.Duration{waitsForInput: promptSettle, waitsElsewhere: echoPatience, waitsUnknown: echoPatience} {
+		synctest.Test(t, func(t *testing.T) {
+			k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
+			k.dialogue = newDialogue(&connect.OpenRequest{Ready: k.ready}, "hop", Script{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
+			k.dialogue.waits = func() waiting { return waits }
+			go func() {
+				defer close(k.ended)
+				k.run(t.Context())
+			}()
+			defer k.end()
+			k.shows("Passcode or option (1-2): ", false, patience-100*time.Millisecond)
+			if err := k.fails(); err != nil {
+				t.Errorf("waiting %d: too early: %v", waits, err)
+			}
+			k.passes(200 * time.Millisecond)
+			if err := k.fails(); !errors.Is(err, connect.ErrPasswordRequired) {
+				t.Errorf("waiting %d: after %v: %v, want that nobody can be asked", waits, patience, err)
+			}
+		})
+	}
+}
