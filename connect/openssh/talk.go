@@ -132,7 +132,7 @@ func explain(answers bool) func(tool.Ending) failure.Verdict {
 			case connect.ErrEOF:
 				ended = connect.ErrEOF
 			default:
-				return failure.Verdict{Class: sshClass(class, how, how.Said[i], answers)}
+				return failure.Verdict{Class: sshClass(class, how, how.Said[i], answers), Hint: sshHint(class, how.Said[i])}
 			}
 		}
 		return failure.Verdict{Class: ended}
@@ -170,6 +170,14 @@ func sshClass(class error, how tool.Ending, line string, answers bool) error {
 		}
 	}
 	return class
+}
+
+// sshHint is the way around a jump host that lets nobody go further.
+func sshHint(class error, line string) string {
+	if class == connect.ErrPermission && strings.HasPrefix(line, "channel ") {
+		return "where a jump host forwards nothing (AllowTcpForwarding), a context on it can make the hop: openssh:JUMP/openssh:HOST"
+	}
+	return ""
 }
 
 // sshSays finds the class of one line. Regular expressions would read better

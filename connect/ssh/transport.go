@@ -64,7 +64,7 @@ func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, 
 		if !errors.As(err, &refused) {
 			return nil, failure.Classify(connect.ErrEOF, fmt.Errorf("the connection to jump host %s ended: %w", c.name, err))
 		}
-		return nil, failure.Classify(jumpClass(refused), fmt.Errorf("jump host %s can't connect to %s: %s", c.name, check.HostPort(host, port), printable.Text(refused.Message)))
+		return nil, failure.Classify(jumpClass(refused), fmt.Errorf("jump host %s can't connect to %s: %v: %s", c.name, check.HostPort(host, port), refused.Reason, printable.Text(refused.Message)))
 	}
 	c.served.Go(func() { ssh.DiscardRequests(requests) })
 	return &channelConn{Channel: channel, addr: channelAddr(check.HostPort(host, port))}, nil
