@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-	"unicode"
 )
 
 const (
@@ -105,7 +104,8 @@ func checkName(host string) error {
 		return fmt.Errorf("getent is not asked, %q looks like an option", host)
 	}
 	odd := strings.ContainsFunc(host, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._", r)
+		name := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r >= 0x80
+		return !name && !strings.ContainsRune("-._", r)
 	})
 	if host == "" || len(host) > maxName || odd {
 		return errors.New("getent is not asked, it is no name of a host")
