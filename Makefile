@@ -50,7 +50,7 @@ test-long: test fuzz
 
 # Two runs beside each other: the tests of one package often wait while another computes.
 unit:
-	$(MAKE) -j2 --output-sync=line race released
+	$(MAKE) -j2 race released
 
 # The packer of images is not watched for races: it has no goroutines as we use it,
 # and would take fifteen times as long in every program that a test connects from.
