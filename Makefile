@@ -52,10 +52,11 @@ test-long: test fuzz
 unit:
 	$(MAKE) -j2 race released
 
+# The tests against hosts take longest, so they begin first.
 # The packer of images is not watched for races: it has no goroutines as we use it,
 # and would take fifteen times as long in every program that a test connects from.
 race:
-	$(RACE) $(GO) test -race -gcflags='github.com/klauspost/compress/...=-race=false' $(SHORT) -timeout $(TIMEOUT) ./...
+	$(RACE) $(GO) test -race -gcflags='github.com/klauspost/compress/...=-race=false' $(SHORT) -timeout $(TIMEOUT) ./integration ./...
 
 # A program that is built for the race detector is not sent as users' programs are
 # (package slim). So the tests that depend on images run once more without it.
