@@ -24,7 +24,7 @@ var openFiles = contexts.NewFunc("test.openfiles", func(context.Context, struct{
 func noLeaks(t *testing.T) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()
-	starter := goleak.IgnoreTopFunction("github.com/mitosis-go/mitosis/connect.serveStarts") // it is for all of the process
+	starter := goleak.IgnoreTopFunction("github.com/mitosis-go/mitosis/connect/internal/tool.serveStarts") // it is for all of the process
 	before := descriptors()
 	t.Cleanup(func() {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()

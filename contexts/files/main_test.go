@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) {
 	contexts.Init()
 	// What starts local children is there for all of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/mitosis-go/mitosis/connect.serveStarts"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/mitosis-go/mitosis/connect/internal/tool.serveStarts"))
 }
 
 var (
