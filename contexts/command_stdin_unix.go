@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // polledFile reads a file that may have to be waited for, and can be told to

@@ -24,24 +24,25 @@ const module = "github.com/mitosis-go/mitosis/"
 var allowedImports = map[string][]string{
 	".": {}, // the module's root: documentation and the version
 
-	"contexts/attach": {"core", "bootstrap", "contexts"},
+	"contexts/attach": {"core", "bootstrap", "contexts", "internal/descriptor"},
 
-	"core":             {},
-	"internal/resolve": {}, // names, as the system knows them
-	"router":           {"core"},
-	"bootstrap":        {"core"},
-	"connect":          {"core", "bootstrap", "connect/internal/printable"}, // the contract
-	"contexts":         {"core", "router", "bootstrap", "connect", "internal/resolve"},
+	"core":                {},
+	"internal/descriptor": {}, // of files, where package os has no method
+	"internal/resolve":    {}, // names, as the system knows them
+	"router":              {"core"},
+	"bootstrap":           {"core"},
+	"connect":             {"core", "bootstrap", "connect/internal/printable"}, // the contract
+	"contexts":            {"core", "router", "bootstrap", "connect", "internal/descriptor", "internal/resolve"},
 
 	// The methods know the contract and what they share, and none knows another.
 	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable", "internal/resolve"},
 	"connect/openssh":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/become":             {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/container":          {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
-	"connect/console":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
+	"connect/console":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable", "internal/descriptor"},
 	"connect/local":              {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/all":                {"connect/ssh", "connect/openssh", "connect/become", "connect/container", "connect/console", "connect/local"},
-	"connect/internal":           {"core", "bootstrap", "connect", "connect/internal/printable"},
+	"connect/internal":           {"core", "bootstrap", "connect", "connect/internal/printable", "internal/descriptor"},
 	"connect/internal/printable": {},
 
 	"contexts/internal/treetest": {"contexts", "connect/local"}, // of tests
@@ -51,7 +52,7 @@ var allowedImports = map[string][]string{
 	"contexts/socks": {"contexts"},
 	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
 	"internal":       {"contexts", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/resolve", "."},
+	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 }
 
 type goPackage struct {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
@@ -81,7 +82,7 @@ func askHidden(ctx context.Context, tty *os.File, text string) (string, error) {
 		return "", fmt.Errorf("nobody can be asked without showing the answer: %w", err)
 	}
 	restore := func() {
-		_ = control(tty, func(fd int) error { return term.Restore(fd, before) })
+		_ = descriptor.Control(tty, func(fd int) error { return term.Restore(fd, before) })
 	}
 	defer restore()
 	defer context.AfterFunc(ctx, restore)()
@@ -96,25 +97,11 @@ func askHidden(ctx context.Context, tty *os.File, text string) (string, error) {
 }
 
 func makeRaw(tty *os.File) (before *term.State, err error) {
-	err = control(tty, func(fd int) (err error) {
+	err = descriptor.Control(tty, func(fd int) (err error) {
 		before, err = term.MakeRaw(fd)
 		return err
 	})
 	return before, err
-}
-
-// control runs f with the descriptor of a file. Fd would make the file one whose
-// readers don't heed deadlines.
-func control(file *os.File, f func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := conn.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }
 
 // interrupted does what Ctrl-C does elsewhere; at a hidden question the terminal

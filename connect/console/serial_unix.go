@@ -12,7 +12,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
-	"github.com/mitosis-go/mitosis/connect/internal/tool"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // serial is a port that is ours alone.
@@ -35,7 +35,7 @@ func openSerial(path string, baud int, flow bool) (lineConn, error) {
 		return nil, failure.Classify(connect.ErrStart, err)
 	}
 	s := &serial{File: file}
-	if err := tool.Control(file, func(fd int) error { return s.prepare(fd, baud, flow) }); err != nil {
+	if err := descriptor.Control(file, func(fd int) error { return s.prepare(fd, baud, flow) }); err != nil {
 		_ = file.Close()
 		return nil, failure.Classify(connect.ErrStart, fmt.Errorf("%s: %w", path, err))
 	}
@@ -71,7 +71,7 @@ func (s *serial) prepare(fd, baud int, flow bool) error {
 
 // Close puts the settings back.
 func (s *serial) Close() error {
-	_ = tool.Control(s.File, func(fd int) error {
+	_ = descriptor.Control(s.File, func(fd int) error {
 		_ = dropOutput(fd)
 		_ = unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
 		return unix.IoctlSetTermios(fd, setSerial, s.before)

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // peerOf tells who has connected to, or listens on, a socket of this host.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // terminal is a pseudo-terminal whose inner side a tool has as its
@@ -43,7 +45,7 @@ func openTerminal() (*terminal, error) {
 // nonblocking returns a copy of a file on which Close unblocks Read and Write.
 func nonblocking(file *os.File) (*os.File, error) {
 	fd := -1
-	err := Control(file, func(old int) (err error) {
+	err := descriptor.Control(file, func(old int) (err error) {
 		if fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 			return err
 		}
@@ -68,7 +70,7 @@ func (t *terminal) prepare() error {
 	if err := pty.Setsize(t.outer, &pty.Winsize{Rows: 24, Cols: 500}); err != nil {
 		return err
 	}
-	return Control(t.inner, func(fd int) error {
+	return descriptor.Control(t.inner, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, getTermios)
 		if err != nil {
 			return err
@@ -87,7 +89,7 @@ func (t *terminal) prepare() error {
 // raw makes the terminal pass bytes on as they come and show none, for a tool
 // that has nothing else for its standard input and output.
 func (t *terminal) raw() error {
-	return Control(t.outer, func(fd int) error {
+	return descriptor.Control(t.outer, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, getTermios)
 		if err != nil {
 			return err
@@ -114,7 +116,7 @@ func (t *terminal) inLines() bool {
 }
 
 func (t *terminal) modes() (modes uint64, err error) {
-	err = Control(t.outer, func(fd int) error {
+	err = descriptor.Control(t.outer, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, getTermios)
 		if err == nil {
 			modes = uint64(m.Lflag)
@@ -143,18 +145,4 @@ func (t *terminal) letGo() {
 func (t *terminal) close() {
 	_ = t.outer.Close() // may be nil, which is an error and no more
 	t.letGo()
-}
-
-// Control runs f with the descriptor of a file, without taking the file out
-// of the runtime's hands as Fd would.
-func Control(file *os.File, f func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := conn.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }

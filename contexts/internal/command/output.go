@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 	"github.com/mitosis-go/mitosis/router"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // tieToParent has the kernel kill the process when the thread that starts it

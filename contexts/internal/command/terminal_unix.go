@@ -8,7 +8,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // prepareTerminal gives the process a terminal for all three of its standard

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/descriptor"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // Output is what this context, and processes that inherited its standard

@@ -1,11 +1,8 @@
 //go:build unix
 
-// Package descriptor does with the descriptor of a file what package os has no method
-// for, and leaves its readers able to heed deadlines.
 package descriptor
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -13,18 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// Control runs f with the descriptor of a file, which Fd would make blocking, or of a
-// connection.
-func Control(c syscall.Conn, f func(fd int) error) error {
-	conn, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = conn.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return cmp.Or(err, inner)
-}
 
 // ReadNow reads what there is: 0 bytes and no error if that is nothing.
 func ReadNow(f *os.File, b []byte) (n int, err error) {
