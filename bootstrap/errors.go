@@ -91,14 +91,14 @@ func cannotFork(said string) bool {
 
 // hint is what can be done about an error, "" where that is not known.
 func (d *dialogue) hint(e *Error) string {
-	err := e.Err
+	err, loader := e.Err, d.loaderHint(e)
 	switch {
 	case e.Phase == PhaseFirstStage && e.Said == "" && e.Tool == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
 		return "the far side has said nothing: a start-up file of its login shell may be reading, or waiting for something"
 	case cannotFork(e.Said + err.Error()):
 		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
-	case d.loaderHint(e) != "":
-		return d.loaderHint(e)
+	case loader != "":
+		return loader
 	case e.Phase == PhaseFirstStage && restricted(e.Said+err.Error()):
 		return restrictedHint
 	case d.policy, strings.Contains(e.Said+err.Error(), workerDenied):

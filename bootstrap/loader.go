@@ -90,12 +90,11 @@ func (d *dialogue) loaderHint(e *Error) string {
 		return ""
 	}
 	text := e.Said + e.Err.Error()
-	for _, words := range [...]string{"error while loading shared libraries", "(required by ", "Error loading shared library", "Error relocating "} {
-		if strings.Contains(text, words) {
-			return needsLoader(loader)
-		}
-	}
-	for _, words := range [...]string{"/exe: not found", "/exe: No such file", "/exe: cannot execute: required file", "/fd/8: not found", "/fd/8: No such file", "/fd/8: cannot execute: required file"} {
+	for _, words := range [...]string{
+		"error while loading shared libraries", "(required by ", "Error loading shared library", "Error relocating ",
+		"/exe: not found", "/exe: No such file", "/exe: cannot execute: required file",
+		"/fd/8: not found", "/fd/8: No such file", "/fd/8: cannot execute: required file",
+	} {
 		if strings.Contains(text, words) {
 			return needsLoader(loader)
 		}
