@@ -4,7 +4,7 @@ FUZZTIME ?= 3s
 # Sweeps through very many cases have a short form, which "make test" runs.
 SHORT = -short
 # Tests that are run once more with programs as users build them: of how images start.
-RELEASED ?= Rung|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
+RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
 # A test that takes longer than this hangs.
 TIMEOUT ?= 40m
 
@@ -61,7 +61,7 @@ race:
 # A program that is built for the race detector is not sent as users' programs are
 # (package slim). So the tests that depend on images run once more without it.
 released:
-	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'Rung|Image|Cache|Guard|Memory' ./bootstrap/...
+	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'StartMethod|Image|Cache|Guard|Memory' ./bootstrap/...
 	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run '$(RELEASED)' ./integration
 
 # The tests against real sshd, sudo and shells need Debian packages. They are

@@ -20,14 +20,14 @@ func BenchmarkLocalReady(b *testing.B) {
 	}
 }
 
-// BenchmarkRung is the time from the start of a local shell to the hello, with
+// BenchmarkStartMethod is the time from the start of a local shell to the hello, with
 // an image that is packed already.
-func BenchmarkRung(b *testing.B) {
-	for _, rung := range ladder {
-		b.Run(rung, func(b *testing.B) {
+func BenchmarkStartMethod(b *testing.B) {
+	for _, method := range startMethods {
+		b.Run(method, func(b *testing.B) {
 			for b.Loop() {
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				c := start(b, l.command())
 				s, err := l.Run(b.Context(), c)

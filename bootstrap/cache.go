@@ -34,7 +34,7 @@ import (
 // them, ksh93 does not find it in texts of some lengths. posh can't tell whose a file is
 // and does without the cache.
 
-// cacheHasNot is the reason of a plan for [RungCache] that found nothing it could
+// cacheHasNot is the reason of a plan for [StartCache] that found nothing it could
 // use.
 const cacheHasNot = "there is no such image in the cache"
 
@@ -75,7 +75,7 @@ func (l *Launch) inCache(hash, do string) string {
 // cache is the plan that looks for one more image in the cache. Nothing follows
 // the line.
 func (p *plan) cache(lookup string) string {
-	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", RungCache) + planPart("common") + keepGo() +
+	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", StartCache) + planPart("common") + keepGo() +
 		lookup + `bad "` + cacheHasNot + `";`
 }
 

@@ -153,7 +153,7 @@ func inspect(path string) (there, harmed bool) {
 
 // store writes our own executable, and gives it its name when it is complete and
 // right. A process that is forked while the file is open for writing keeps it from
-// being executed; that ends with its exec, and who comes in between uses another rung.
+// being executed; that ends with its exec, and who comes in between uses another start method.
 func store(base, path string) error {
 	self, err := guard.ReadSelf()
 	if err != nil {

@@ -32,10 +32,10 @@ func newFar(t *testing.T) *far {
 
 func (f *far) dir() string { return filepath.Join(f.home, "mitosis") }
 
-// contact starts a child there, and says by which rung, and how many round trips
+// contact starts a child there, and says by which start method, and how many round trips
 // it took. The child keeps its image if that is wanted, and what it says of it is
 // returned.
-func (f *far) contact(t *testing.T, o Options, keep bool) (rung, kept string, turns int) {
+func (f *far) contact(t *testing.T, o Options, keep bool) (method, kept string, turns int) {
 	t.Helper()
 	o.Cache = true
 	l := NewLaunch(o)
@@ -62,7 +62,7 @@ func (f *far) contact(t *testing.T, o Options, keep bool) (rung, kept string, tu
 		kept = ask(t, s, "keep")
 	}
 	s.Link.Close()
-	return s.Rung, kept, turns
+	return s.StartMethod, kept, turns
 }
 
 // image is the file in the cache, "" where there is none.
@@ -95,12 +95,12 @@ func TestSecondContactStartsFromTheCache(t *testing.T) {
 			}
 			f := newFar(t)
 			f.shell = append(append([]string{path}, shell[1:]...), "-c")
-			if rung, kept, turns := f.contact(t, opts(), true); rung == RungCache || kept != keptWell || turns != 2 {
-				t.Fatalf("first: rung %s, %s, %d round trips", rung, kept, turns)
+			if method, kept, turns := f.contact(t, opts(), true); method == StartCache || kept != keptWell || turns != 2 {
+				t.Fatalf("first: start method %s, %s, %d round trips", method, kept, turns)
 			}
 			for range 2 {
-				if rung, kept, turns := f.contact(t, opts(), true); rung != RungCache || kept != keptWell || turns != 1 {
-					t.Fatalf("later: rung %s, %s, %d round trips", rung, kept, turns)
+				if method, kept, turns := f.contact(t, opts(), true); method != StartCache || kept != keptWell || turns != 1 {
+					t.Fatalf("later: start method %s, %s, %d round trips", method, kept, turns)
 				}
 			}
 		})
@@ -123,13 +123,13 @@ func TestEverySystemShellStartsFromTheCache(t *testing.T) {
 				if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
 					t.Fatal(kept)
 				}
-				rung, _, turns := f.contact(t, opts(), false)
+				method, _, turns := f.contact(t, opts(), false)
 				if shell[0] == "posh" { // has no -O
-					if rung == RungCache {
+					if method == StartCache {
 						t.Error("a cache was used without looking whose it is")
 					}
-				} else if rung != RungCache || turns != 1 {
-					t.Errorf("rung %s, %d round trips", rung, turns)
+				} else if method != StartCache || turns != 1 {
+					t.Errorf("start method %s, %d round trips", method, turns)
 				}
 			})
 		}
@@ -224,9 +224,9 @@ func TestCacheIsRefused(t *testing.T) {
 				}
 			}
 			f.before = strings.ReplaceAll(test.before, "HOME", f.home)
-			rung, kept, turns := f.contact(t, opts(), true)
-			if rung == RungCache || turns != 2 {
-				t.Errorf("rung %s, %d round trips", rung, turns)
+			method, kept, turns := f.contact(t, opts(), true)
+			if method == StartCache || turns != 2 {
+				t.Errorf("start method %s, %d round trips", method, turns)
 			}
 			if _, err := os.Lstat(f.home + "/executed"); err == nil {
 				t.Error("what was found there was executed")
@@ -243,8 +243,8 @@ func TestCacheIsRefused(t *testing.T) {
 			if kept != "harmed true, <nil>" {
 				t.Errorf("the child says %q", kept)
 			}
-			if rung, kept, _ := f.contact(t, opts(), true); rung != RungCache || kept != keptWell {
-				t.Errorf("afterwards: rung %s, %s", rung, kept)
+			if method, kept, _ := f.contact(t, opts(), true); method != StartCache || kept != keptWell {
+				t.Errorf("afterwards: start method %s, %s", method, kept)
 			}
 		})
 	}
@@ -303,8 +303,8 @@ func TestCacheUnderAUmaskThatLeavesNothing(t *testing.T) {
 			if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
 				t.Fatal(kept)
 			}
-			if rung, kept, _ := f.contact(t, opts(), true); rung != RungCache || kept != keptWell {
-				t.Errorf("rung %s, %s", rung, kept)
+			if method, kept, _ := f.contact(t, opts(), true); method != StartCache || kept != keptWell {
+				t.Errorf("start method %s, %s", method, kept)
 			}
 		})
 	}
@@ -325,8 +325,8 @@ func TestManyChildrenKeepTheirImageAtOnce(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
 	}
-	if rung, _, _ := f.contact(t, opts(), false); rung != RungCache {
-		t.Errorf("rung %s", rung)
+	if method, _, _ := f.contact(t, opts(), false); method != StartCache {
+		t.Errorf("start method %s", method)
 	}
 }
 
@@ -387,14 +387,14 @@ func TestCacheOfAnotherSystem(t *testing.T) {
 		}
 		return OwnSource(ctx, goos, goarch)
 	}
-	if rung, _, turns := f.contact(t, o, false); rung != RungCache || turns != 2 {
-		t.Errorf("rung %s, %d round trips", rung, turns)
+	if method, _, turns := f.contact(t, o, false); method != StartCache || turns != 2 {
+		t.Errorf("start method %s, %d round trips", method, turns)
 	}
 	if err := os.RemoveAll(f.dir()); err != nil {
 		t.Fatal(err)
 	}
-	if rung, _, turns := f.contact(t, o, false); rung == RungCache || turns != 3 {
-		t.Errorf("rung %s, %d round trips", rung, turns)
+	if method, _, turns := f.contact(t, o, false); method == StartCache || turns != 3 {
+		t.Errorf("start method %s, %d round trips", method, turns)
 	}
 }
 

@@ -139,7 +139,7 @@ func TestBreaksAtEveryRead(t *testing.T) {
 	}
 	for n := int64(1); ; n += step {
 		o := opts()
-		o.Rungs = []string{RungRAM}
+		o.StartMethods = []string{StartRAM}
 		l := NewLaunch(o)
 		c := start(t, l.command())
 		pid := c.cmd.Process.Pid

@@ -52,7 +52,7 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	}
 	l, output, stderr := takeOver()
 	watch()
-	frame, err := helloFrame(Introduction(fingerprint), 0)
+	frame, err := helloFrame(NewHello(fingerprint), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +78,8 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	return b, nil
 }
 
-// Introduction is the hello of this process.
-func Introduction(fingerprint [32]byte) Hello {
+// NewHello is the hello of this process.
+func NewHello(fingerprint [32]byte) Hello {
 	h := Hello{
 		Version: Version, Fingerprint: fingerprint,
 		GOOS: runtime.GOOS, GOARCH: runtime.GOARCH,

@@ -16,15 +16,15 @@ import (
 )
 
 // Where /proc is not mounted, root is given one in a namespace of the child's own,
-// and each rung does there what it does elsewhere. The host gets none.
+// and each start method does there what it does elsewhere. The host gets none.
 func TestNoProcForRoot(t *testing.T) {
 	needRoot(t)
 	dir := tools(t, append(append([]string{}, basics...), "perl", "python3", "unshare", "gzip", "sha256sum")...)
-	for _, rung := range ladder {
-		t.Run(rung, func(t *testing.T) {
+	for _, method := range startMethods {
+		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			o := opts()
-			o.Rungs = []string{rung}
+			o.StartMethods = []string{method}
 			var logged bytes.Buffer
 			o.Log = slog.New(slog.NewTextHandler(&logged, nil))
 			l := NewLaunch(o)
@@ -33,10 +33,10 @@ func TestNoProcForRoot(t *testing.T) {
 			c := start(t, exec.Command("unshare", "-m", "/bin/sh", "-c", script))
 			s := born(t, l, c, "")
 			answers(t, s)
-			if s.Rung != rung || !s.Facts.NoProc {
-				t.Errorf("%s, %+v", s.Rung, s.Facts)
+			if s.StartMethod != method || !s.Facts.NoProc {
+				t.Errorf("%s, %+v", s.StartMethod, s.Facts)
 			}
-			o.Known, o.Early = &s.Facts, s.Rung
+			o.Known, o.Early = &s.Facts, s.StartMethod
 			if NewLaunch(o).Early() {
 				t.Error("the next image would be sent before there is a /proc")
 			}
@@ -51,7 +51,7 @@ func TestNoProcForRoot(t *testing.T) {
 	}
 }
 
-// Where there can't be a /proc, one error names that as the reason of all rungs, why
+// Where there can't be a /proc, one error names that as the reason of all start methods, why
 // the child can't have one alone, and what to do. No image is sent.
 func TestNoProcAtAll(t *testing.T) {
 	needRoot(t)
@@ -69,7 +69,7 @@ func TestNoProcAtAll(t *testing.T) {
 		l := NewLaunch(opts())
 		c := &counting{Carrier: start(t, l.in(dir, "umount -l /proc"))}
 		_, err := l.Run(bound(t), c)
-		if !errors.Is(err, ErrNoRung) {
+		if !errors.Is(err, ErrNoStartMethod) {
 			t.Fatal(err)
 		}
 		t.Log(err)
@@ -85,23 +85,23 @@ func TestNoProcAtAll(t *testing.T) {
 }
 
 // A filter for system calls that kills who calls memfd_create doesn't kill the
-// ladder, nor the guard of the child that is made without.
+// start methods, nor the guard of the child that is made without.
 func TestMemfdCreateIsFatal(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for tool, rungs := range map[string][]string{"perl": {RungPerl}, "python3": {RungPython}, "sh": nil} {
+	for tool, methods := range map[string][]string{"perl": {StartPerl}, "python3": {StartPython}, "sh": nil} {
 		t.Run(tool, func(t *testing.T) {
 			dir := tools(t, append(append([]string{}, basics...), "perl", "python3", "gzip", "sha256sum")...)
 			o := opts()
-			o.Rungs = rungs
+			o.StartMethods = methods
 			l := NewLaunch(o)
 			c := start(t, exec.Command(self, refuseRole, "SIGSYS", "/bin/sh", "-c", "export PATH="+dir+";"+l.Line()))
 			s, err := l.Run(bound(t), c)
-			if len(rungs) > 0 {
+			if len(methods) > 0 {
 				e, ok := errors.AsType[*Error](err)
-				if !ok || !errors.Is(err, ErrNoRung) || len(e.Rungs) != 1 || e.Rungs[0].Reason != "interpreter does not start: killed by SIGSYS, a seccomp filter forbids memfd_create" {
+				if !ok || !errors.Is(err, ErrNoStartMethod) || len(e.StartMethods) != 1 || e.StartMethods[0].Reason != "interpreter does not start: killed by SIGSYS, a seccomp filter forbids memfd_create" {
 					t.Error(err)
 				}
 				return
@@ -113,8 +113,8 @@ func TestMemfdCreateIsFatal(t *testing.T) {
 				t.Fatal(err)
 			}
 			answers(t, s)
-			if s.Rung != RungRAM {
-				t.Error(s.Rung)
+			if s.StartMethod != StartRAM {
+				t.Error(s.StartMethod)
 			}
 		})
 	}

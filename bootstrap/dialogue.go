@@ -18,7 +18,7 @@ const (
 	// causeTime is how long a carrier whose pipe has ended may take to say why.
 	causeTime = 3 * time.Second
 	// maxEvents bounds the lines with a marker that are passed over in a row. A
-	// rung has at most a handful of places to say something about.
+	// start method has at most a handful of places to say something about.
 	maxEvents = 64
 )
 
@@ -35,13 +35,13 @@ type dialogue struct {
 	scan    *scanner
 	buf     []byte
 	facts   *Facts
-	closed  []RungError     // rungs that did not do
-	rung    string          // being tried, in the end the one that did
-	sent    chan struct{}   // closed when the sender has ended; nil before the first
-	ack     func()          // told that a plan which was sent ahead has arrived; nil without one
-	asked   <-chan struct{} // closed when nobody asks whether it has; nil without one
-	lost    bool            // such a plan did not arrive
-	image   *Image          // sent last, in codec; nil before
+	closed  []StartMethodError // start methods that did not do
+	method  string             // being tried, in the end the one that did
+	sent    chan struct{}      // closed when the sender has ended; nil before the first
+	ack     func()             // told that a plan which was sent ahead has arrived; nil without one
+	asked   <-chan struct{}    // closed when nobody asks whether it has; nil without one
+	lost    bool               // such a plan did not arrive
+	image   *Image             // sent last, in codec; nil before
 	codec   Codec
 	room    int64 // bytes that an image takes; 0 before there is one
 	ownProc bool  // see ensureProc
@@ -78,9 +78,9 @@ func (d *dialogue) finish(err error) error {
 	}
 	defer d.Abandon()
 	at := d.course.end()
-	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, Rungs: d.closed, Said: d.scan.said()}
+	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, StartMethods: d.closed, Said: d.scan.said()}
 	if e.Phase != PhaseFirstStage {
-		e.Rung = d.rung
+		e.StartMethod = d.method
 	}
 	if d.ctx.Err() != nil {
 		e.Err = context.Cause(d.ctx)
@@ -126,7 +126,7 @@ func (d *dialogue) run() (*Session, error) {
 		return nil, err
 	}
 	if d.facts == nil {
-		d.rung = RungExec
+		d.method = StartExec
 		return d.greet()
 	}
 	if len(early) > 0 {
@@ -168,24 +168,24 @@ func (d *dialogue) run() (*Session, error) {
 	if alive {
 		return d.greet()
 	}
-	d.rung = ""
+	d.method = ""
 	d.course.reach(PhaseImage)
 	d.course.carry(0)
-	return nil, ErrNoRung
+	return nil, ErrNoStartMethod
 }
 
-// climbAll tries every rung with an image, and tells whether a child has spoken.
+// climbAll tries every start method with an image, and tells whether a child has spoken.
 // Otherwise d.closed has the reasons.
 func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
 	d.room = image.Size
-	try, closed := rungsFor(d.facts, d.opts.Rungs, d.opts.NoDisk)
+	try, closed := methodsFor(d.facts, d.opts.StartMethods, d.opts.NoDisk)
 	for len(try) > 0 {
-		rungs := try[:1]
+		methods := try[:1]
 		if byShell(try[0]) {
-			rungs = try // they come last, and one plan does for all
+			methods = try // they come last, and one plan does for all
 		}
-		try = try[len(rungs):]
-		if alive, err = d.climb(rungs, image); err != nil {
+		try = try[len(methods):]
+		if alive, err = d.climb(methods, image); err != nil {
 			return false, err
 		}
 		if alive {
@@ -196,9 +196,9 @@ func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
 	}
 	all := append(d.closed, closed...)
 	d.closed = nil
-	for _, rung := range append(slices.Clone(ladder), rungProc) {
+	for _, method := range append(slices.Clone(startMethods), methodProc) {
 		for _, e := range all {
-			if e.Rung == rung {
+			if e.StartMethod == method {
 				d.closed = append(d.closed, e)
 			}
 		}
@@ -207,10 +207,10 @@ func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
 }
 
 // warnOfDisk tells that the last resort was used, and why the others were not.
-func (d *dialogue) warnOfDisk(closed []RungError) {
-	if d.rung == RungDisk {
+func (d *dialogue) warnOfDisk(closed []StartMethodError) {
+	if d.method == StartDisk {
 		d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
-			"rungs", reasons(append(closed, d.closed...)))
+			"methods", reasons(append(closed, d.closed...)))
 	}
 }
 
@@ -253,38 +253,38 @@ func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
 	}
 	p := &plan{marker: d.marker}
 	d.send(p.cache(d.lookup(hash)), nil)
-	used, err := d.outcome([]string{RungCache}, make(map[string][]string))
+	used, err := d.outcome([]string{StartCache}, make(map[string][]string))
 	if alive = err == nil && used == 0; alive {
-		d.rung = RungCache
+		d.method = StartCache
 	}
 	<-d.sent
 	return alive, err
 }
 
-// climb tries the rungs of one plan, at every place that they have, and tells
+// climb tries the start methods of one plan, at every place that they have, and tells
 // whether a child has spoken.
-func (d *dialogue) climb(rungs []string, image *Image) (alive bool, err error) {
+func (d *dialogue) climb(methods []string, image *Image) (alive bool, err error) {
 	d.course.reach(PhasePrepare)
 	p, data, err := d.plan(d.facts, image)
 	if err != nil {
 		return false, err
 	}
 	total := 0
-	for _, rung := range rungs {
-		total += len(places(rung, d.facts))
+	for _, method := range methods {
+		total += len(places(method, d.facts))
 	}
 	notes := make(map[string][]string)
 	defer func() {
-		for _, rung := range rungs {
-			if rung != d.rung && len(notes[rung]) > 0 || err == nil && !alive {
-				d.closed = append(d.closed, RungError{rung, strings.Join(notes[rung], ", ")})
+		for _, method := range methods {
+			if method != d.method && len(notes[method]) > 0 || err == nil && !alive {
+				d.closed = append(d.closed, StartMethodError{method, strings.Join(notes[method], ", ")})
 			}
 		}
 	}()
-	d.rung = rungs[0]
+	d.method = methods[0]
 	for {
-		d.send(p.line(rungs), data)
-		used, err := d.outcome(rungs, notes)
+		d.send(p.line(methods), data)
+		used, err := d.outcome(methods, notes)
 		if err != nil || used == 0 {
 			return err == nil, err
 		}
@@ -324,35 +324,35 @@ func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
 	}, data, nil
 }
 
-// outcome waits for the end of a plan, and notes for each rung what did not do.
+// outcome waits for the end of a plan, and notes for each start method what did not do.
 // It returns how many places have been used up, 0 for a child that runs.
-func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int, err error) {
+func (d *dialogue) outcome(methods []string, notes map[string][]string) (used int, err error) {
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
 			return 0, err
 		}
-		rung, rest, _ := strings.Cut(e.rest, " ")
+		method, rest, _ := strings.Cut(e.rest, " ")
 		switch {
 		case e.verb == verbGo:
 			return 0, nil
 		case e.verb == verbAck && d.ack != nil:
 			d.ack()
 		}
-		if !slices.Contains(rungs, rung) {
+		if !slices.Contains(methods, method) {
 			continue
 		}
 		switch e.verb {
 		case verbNo:
-			notes[rung] = append(notes[rung], rest)
+			notes[method] = append(notes[method], rest)
 		case verbAt:
-			d.rung = rung
-			d.course.try(rung)
+			d.method = method
+			d.course.try(method)
 		case verbFail:
 			place, reason, _ := strings.Cut(rest, " ")
 			used, err := strconv.Atoi(place)
 			if err != nil || used < 0 {
-				used = len(rungs) + maxEvents // none is left
+				used = len(methods) + maxEvents // none is left
 			}
 			if strings.HasPrefix(reason, nothingRuns) {
 				return 0, d.nothingRuns(reason)
@@ -360,16 +360,16 @@ func (d *dialogue) outcome(rungs []string, notes map[string][]string) (used int,
 			switch reason {
 			case "hash":
 				d.course.reach(PhaseImage)
-				return 0, fmt.Errorf("%w: %s", ErrImageHash, rung)
+				return 0, fmt.Errorf("%w: %s", ErrImageHash, method)
 			case wrongFormat:
 				return 0, errWrongFormat
 			case noLoader:
 				return 0, errNoLoader
 			case noPlaceLeft, cacheHasNot:
 			case "":
-				notes[rung] = append(notes[rung], "no reason given")
+				notes[method] = append(notes[method], "no reason given")
 			default:
-				notes[rung] = append(notes[rung], reason)
+				notes[method] = append(notes[method], reason)
 			}
 			return max(used, 1), nil
 		}
@@ -389,7 +389,7 @@ func (d *dialogue) send(line string, data []byte) {
 func (d *dialogue) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
-	d.course.try(d.rung)
+	d.course.try(d.method)
 	d.course.carry(len(data))
 	go func() {
 		defer close(sent)
@@ -470,7 +470,7 @@ func (d *dialogue) greet() (*Session, error) {
 	d.course.carry(0) // it has arrived
 	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
 	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{Rung: d.rung, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
+	s := &Session{StartMethod: d.method, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
 	if d.facts != nil {
 		s.Facts = d.found()
 	}
@@ -486,22 +486,22 @@ func (d *dialogue) greet() (*Session, error) {
 	}
 	l.left = append(rest, l.left...)
 	if d.facts == nil && s.Hello.ImageHash != [32]byte{} {
-		s.Rung = RungCache
+		s.StartMethod = StartCache
 	}
 	s.Link = l
 	return s, nil
 }
 
-// reasons are the rungs and why each did not do, those in a row together that have the
+// reasons are the start methods and why each did not do, those in a row together that have the
 // same reason.
-func reasons(list []RungError) string {
+func reasons(list []StartMethodError) string {
 	var words []string
 	for i := 0; i < len(list); {
-		same := list[i].Rung
+		same := list[i].StartMethod
 		for i++; i < len(list) && list[i].Reason == list[i-1].Reason; i++ {
-			same += ", " + list[i].Rung
+			same += ", " + list[i].StartMethod
 		}
-		words = append(words, RungError{same, list[i-1].Reason}.Error())
+		words = append(words, StartMethodError{same, list[i-1].Reason}.Error())
 	}
 	return strings.Join(words, "; ")
 }

@@ -4,7 +4,7 @@
 // A [Carrier] is the pipe: a command that some tool (ssh, sudo, docker) runs at
 // the far side. A [Launch] is one attempt to start a child through it: it supplies
 // the command, and [Launch.Run] does the rest. The far side prints a line of
-// facts; a plan for one rung of a ladder, from an anonymous file in memory down
+// facts; a plan for one start method of several, from an anonymous file in memory down
 // to a disk, and the compressed image go there; the image is checked, executed,
 // and says hello. That takes two round trips, or one where the child can be
 // started from the parent's own executable, from a cache at the far side
@@ -36,7 +36,7 @@
 // the image while the tool authenticates; it ends by itself within a fraction of a
 // second. A Session needs no Close: closing its Link ends the child, and closes
 // the Carrier with all that the Carrier promises. Failures are an [*Error] with
-// the phase, the reason of each rung, and the last lines that the far side
-// printed; errors.Is finds [ErrNoRung], [ErrImageHash] and their like, and the
+// the phase, the reason of each start method, and the last lines that the far side
+// printed; errors.Is finds [ErrNoStartMethod], [ErrImageHash] and their like, and the
 // carrier's own errors, in it.
 package bootstrap

@@ -27,8 +27,8 @@ import (
 // answer settles it: lines are carried out in order. Should the plan have been
 // slow, and the child get that line in place of the shell, it passes over it.
 
-// rungEarly stands for the optimistic start as a whole in lines about it.
-const rungEarly = "early"
+// methodEarly stands for the optimistic start as a whole in lines about it.
+const methodEarly = "early"
 
 // earlyPatience is how long behind the facts the word that the plan has arrived may
 // come. They left the far side together, but for a slow line.
@@ -36,15 +36,15 @@ const earlyPatience = 2 * time.Second
 
 // Early says that a plan will be sent before the far side has spoken: the carrier has
 // to take it.
-func (l *Launch) Early() bool { return len(l.earlyRungs()) > 0 }
+func (l *Launch) Early() bool { return len(l.earlyStartMethods()) > 0 }
 
-// earlyRungs are those of the plan. Where the image may be in the cache none is sent,
+// earlyMethods are those of the plan. Where the image may be in the cache none is sent,
 // as it would be in vain.
-func (l *Launch) earlyRungs() []string {
+func (l *Launch) earlyStartMethods() []string {
 	if l.opts.Early == "" || l.opts.Known == nil || l.opts.Same || l.opts.Pid > 0 || l.sought() != "" {
 		return nil
 	}
-	try, _ := rungsFor(l.opts.Known, l.opts.Rungs, l.opts.NoDisk)
+	try, _ := methodsFor(l.opts.Known, l.opts.StartMethods, l.opts.NoDisk)
 	i := slices.Index(try, l.opts.Early)
 	switch {
 	case i < 0:
@@ -55,11 +55,11 @@ func (l *Launch) earlyRungs() []string {
 	return try[i : i+1]
 }
 
-// sendEarly sends the plan and the image, and returns the plan's rungs; none if
+// sendEarly sends the plan and the image, and returns the plan's start methods; none if
 // nothing was sent.
 func (d *dialogue) sendEarly(ctx context.Context) []string {
-	rungs := d.earlyRungs()
-	if len(rungs) == 0 {
+	methods := d.earlyStartMethods()
+	if len(methods) == 0 {
 		return nil
 	}
 	d.course.reach(PhasePrepare)
@@ -75,25 +75,25 @@ func (d *dialogue) sendEarly(ctx context.Context) []string {
 		d.nudge = startNudger(d.c, !d.opts.NoNudge)
 		return nil // and is reported when it fails again
 	}
-	d.rung = rungs[0]
-	d.write(p.early(rungs), data, func() {})
-	return rungs
+	d.method = methods[0]
+	d.write(p.early(methods), data, func() {})
+	return methods
 }
 
 // early is the plan with what is around it.
-func (p *plan) early(rungs []string) string {
-	return p.marker + " " + p.common(rungEarly) +
+func (p *plan) early(methods []string) string {
+	return p.marker + " " + p.common(methodEarly) +
 		`printf "\n%s ack\n" "$m";if [ "$y" = ` + quote(p.facts.Kernel+" "+p.facts.Machine) + " ];then " +
-		strings.TrimSuffix(p.script(rungs), ";") +
+		strings.TrimSuffix(p.script(methods), ";") +
 		`;else skip;bad "it is $y now";fi`
 }
 
 // awaitEarly waits for what becomes of the plan, behind the facts.
-func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
+func (d *dialogue) awaitEarly(methods []string) (alive bool, err error) {
 	d.course.reach(PhaseImage)
 	d.ack, d.asked = d.askWhetherItArrived()
 	notes := make(map[string][]string)
-	used, err := d.outcome(append(rungs[:len(rungs):len(rungs)], rungEarly), notes)
+	used, err := d.outcome(append(methods[:len(methods):len(methods)], methodEarly), notes)
 	d.ack()
 	if errors.Is(err, errNoLoader) || errors.Is(err, errWrongFormat) {
 		used, err = 1, nil // it was another system the last time
@@ -106,7 +106,7 @@ func (d *dialogue) awaitEarly(rungs []string) (alive bool, err error) {
 	if err != nil || used == 0 {
 		return err == nil, err
 	}
-	d.lost = slices.Contains(notes[rungEarly], planLost)
+	d.lost = slices.Contains(notes[methodEarly], planLost)
 	<-d.sent
 	d.opts.Log.Debug("the far side is not as it was", "reasons", fmt.Sprint(notes))
 	return false, nil
@@ -127,7 +127,7 @@ func (d *dialogue) askWhetherItArrived() (arrived func(), asked <-chan struct{})
 			return
 		}
 		<-sent // an image that is cut up would be worse
-		_, _ = io.WriteString(d.c, "\n"+d.marker+` printf "\n%s fail `+rungEarly+` 0 `+planLost+`\n" "$m"`+"\n")
+		_, _ = io.WriteString(d.c, "\n"+d.marker+` printf "\n%s fail `+methodEarly+` 0 `+planLost+`\n" "$m"`+"\n")
 	}()
 	return cancel, done
 }

@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// remembered are the options with which a far side is met again, by the rung that it
+// remembered are the options with which a far side is met again, by the start method that it
 // was met by.
-func remembered(t *testing.T, rung string) Options {
+func remembered(t *testing.T, method string) Options {
 	t.Helper()
 	o := opts()
-	o.Rungs = []string{rung}
+	o.StartMethods = []string{method}
 	l := NewLaunch(o)
 	s := born(t, l, start(t, l.command()), "")
 	s.Link.Close()
 	o = opts()
 	facts := s.Facts
-	o.Known, o.Early = &facts, s.Rung
+	o.Known, o.Early = &facts, s.StartMethod
 	return o
 }
 
@@ -74,14 +74,14 @@ func (s *spoken) Read(b []byte) (int, error) {
 }
 
 func TestOptimisticStart(t *testing.T) {
-	for _, rung := range ladder {
-		t.Run(rung, func(t *testing.T) {
-			if rung == RungTmpfs {
+	for _, method := range startMethods {
+		t.Run(method, func(t *testing.T) {
+			if method == StartTmpfs {
 				needRoot(t)
 			}
-			o := remembered(t, rung)
-			if s, turns := again(t, o, nil, ""); s.Rung != rung || turns != 1 || s.Lost || s.Facts.Machine == "" {
-				t.Errorf("rung %s, %d round trips, %+v", s.Rung, turns, s)
+			o := remembered(t, method)
+			if s, turns := again(t, o, nil, ""); s.StartMethod != method || turns != 1 || s.Lost || s.Facts.Machine == "" {
+				t.Errorf("start method %s, %d round trips, %+v", s.StartMethod, turns, s)
 			}
 		})
 	}
@@ -95,24 +95,24 @@ func TestOptimisticStartFails(t *testing.T) {
 		return strings.Join(all, ":")
 	}
 	for name, test := range map[string]struct {
-		rung   string
+		method string
 		change func(o *Options)
 		env    func(t *testing.T) []string
 		before string
-		want   string // the rung in the end; "" is any
+		want   string // the start method in the end; "" is any
 		turns  int
 		lost   bool
 	}{
-		"the interpreter is gone": {rung: RungPerl, env: func(t *testing.T) []string { return []string{without()} }, turns: 2},
-		"the interpreter is a shell": {rung: RungPython, turns: 2, env: func(t *testing.T) []string {
+		"the interpreter is gone": {method: StartPerl, env: func(t *testing.T) []string { return []string{without()} }, turns: 2},
+		"the interpreter is a shell": {method: StartPython, turns: 2, env: func(t *testing.T) []string {
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "python3"), []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			return []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
-		}, want: RungPerl},
+		}, want: StartPerl},
 		"another system": {
-			rung: RungPerl, change: func(o *Options) {
+			method: StartPerl, change: func(o *Options) {
 				known := *o.Known
 				known.Machine = "riscv64"
 				o.Known = &known
@@ -122,23 +122,23 @@ func TestOptimisticStartFails(t *testing.T) {
 					}
 					return OwnSource(ctx, goos, goarch)
 				}
-			}, want: RungPerl, turns: 2,
+			}, want: StartPerl, turns: 2,
 		},
 		"the directories are gone": {
-			rung: RungRAM, change: func(o *Options) {
+			method: StartRAM, change: func(o *Options) {
 				known := *o.Known
 				known.Dirs = []string{"/nowhere"}
 				o.Known = &known
-				o.NoDisk, o.Rungs = true, []string{RungRAM}
-			}, want: RungRAM, turns: 2,
+				o.NoDisk, o.StartMethods = true, []string{StartRAM}
+			}, want: StartRAM, turns: 2,
 		},
-		"the profile takes the plan": {rung: RungPerl, before: "read a;read b;read c", want: RungPerl, turns: 3, lost: true},
-		"the profile takes a piece":  {rung: RungRAM, before: "head -c 300000 >/dev/null", turns: 3, lost: true},
-		"the profile takes a line":   {rung: RungPerl, before: "read a", want: RungPerl, turns: 1},
+		"the profile takes the plan": {method: StartPerl, before: "read a;read b;read c", want: StartPerl, turns: 3, lost: true},
+		"the profile takes a piece":  {method: StartRAM, before: "head -c 300000 >/dev/null", turns: 3, lost: true},
+		"the profile takes a line":   {method: StartPerl, before: "read a", want: StartPerl, turns: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := remembered(t, test.rung)
+			o := remembered(t, test.method)
 			if test.change != nil {
 				test.change(&o)
 			}
@@ -147,8 +147,8 @@ func TestOptimisticStartFails(t *testing.T) {
 				env = test.env(t)
 			}
 			s, turns := again(t, o, env, test.before)
-			if test.want != "" && s.Rung != test.want || turns != test.turns || s.Lost != test.lost {
-				t.Errorf("rung %s, %d round trips, lost %v", s.Rung, turns, s.Lost)
+			if test.want != "" && s.StartMethod != test.want || turns != test.turns || s.Lost != test.lost {
+				t.Errorf("start method %s, %d round trips, lost %v", s.StartMethod, turns, s.Lost)
 			}
 		})
 	}
@@ -157,14 +157,14 @@ func TestOptimisticStartFails(t *testing.T) {
 // A far side that is only slow gets asked whether the plan has arrived. What it would
 // have answered is for a shell that is not there any more, and harms nothing.
 func TestSlowPlanIsNotTakenForLost(t *testing.T) {
-	o := remembered(t, RungPerl)
+	o := remembered(t, StartPerl)
 	l := NewLaunch(o)
 	c := &muffled{Carrier: start(t, l.command()), asked: make(chan struct{})}
 	s, err := l.Run(bound(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Lost || s.Rung != RungPerl {
+	if s.Lost || s.StartMethod != StartPerl {
 		t.Errorf("%+v", s)
 	}
 	if err := s.Welcome(Welcome{ID: 7, Path: "test"}); err != nil {
@@ -209,7 +209,7 @@ func (m *muffled) Write(b []byte) (int, error) {
 func TestEarlyFarSideThatEndsUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := opts()
-		o.Known, o.Early = &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}, RungPerl
+		o.Known, o.Early = &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}, StartPerl
 		o.Images = func(_ context.Context, goos, goarch string) (*Image, error) {
 			return NewImage([]byte("an image"), goos, goarch), nil
 		}
@@ -256,16 +256,16 @@ func TestNothingIsSentEarlyUnlessItCanHelp(t *testing.T) {
 		change func(o *Options)
 		want   bool
 	}{
-		"as it was":           {func(*Options) {}, true},
-		"nothing is known":    {func(o *Options) { o.Known = nil }, false},
-		"no rung is known":    {func(o *Options) { o.Early = "" }, false},
-		"the rung has closed": {func(o *Options) { o.Rungs = []string{RungRAM} }, false},
-		"by the cache":        {func(o *Options) { o.Early = RungCache }, false},
-		"the cache has it":    {func(o *Options) { o.Cache = true }, false},
-		"the same host":       {func(o *Options) { o.Same = true }, false},
+		"as it was":                   {func(*Options) {}, true},
+		"nothing is known":            {func(o *Options) { o.Known = nil }, false},
+		"no start method is known":    {func(o *Options) { o.Early = "" }, false},
+		"the start method has closed": {func(o *Options) { o.StartMethods = []string{StartRAM} }, false},
+		"by the cache":                {func(o *Options) { o.Early = StartCache }, false},
+		"the cache has it":            {func(o *Options) { o.Cache = true }, false},
+		"the same host":               {func(o *Options) { o.Same = true }, false},
 	} {
 		o := opts()
-		o.Known, o.Early = facts, RungPerl
+		o.Known, o.Early = facts, StartPerl
 		test.change(&o)
 		if got := NewLaunch(o).Early(); got != test.want {
 			t.Errorf("%s: %v", name, got)

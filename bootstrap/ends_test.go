@@ -93,8 +93,8 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// An image that is cut short ends each rung, in every shell.
-func TestEveryRungEndsWithItsInput(t *testing.T) {
+// An image that is cut short ends each start method, in every shell.
+func TestEveryStartMethodEndsWithItsInput(t *testing.T) {
 	image, err := OwnImage()
 	if err != nil {
 		t.Fatal(err)
@@ -104,13 +104,13 @@ func TestEveryRungEndsWithItsInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, shell := range systemShells {
-		for _, rung := range ladder {
-			if testing.Short() && rung != RungPerl && rung != RungRAM {
+		for _, method := range startMethods {
+			if testing.Short() && method != StartPerl && method != StartRAM {
 				continue
 			}
-			t.Run(strings.Join(shell, " ")+" "+rung, func(t *testing.T) {
+			t.Run(strings.Join(shell, " ")+" "+method, func(t *testing.T) {
 				t.Parallel()
-				if rung == RungTmpfs {
+				if method == StartTmpfs {
 					needRoot(t)
 				}
 				l := NewLaunch(opts())
@@ -120,10 +120,10 @@ func TestEveryRungEndsWithItsInput(t *testing.T) {
 					hash:  hex.EncodeToString(image.Hash[:]), codec: Gzip, size: len(packed),
 				}
 				cmd := asSystemShell(t, shell, l.script())
-				cmd.Stdin = io.MultiReader(strings.NewReader(p.line([]string{rung})+"\n"), bytes.NewReader(packed[:len(packed)/2]))
+				cmd.Stdin = io.MultiReader(strings.NewReader(p.line([]string{method})+"\n"), bytes.NewReader(packed[:len(packed)/2]))
 				var said bytes.Buffer
 				cmd.Stdout = &said
-				if used := ends(t, cmd, rung); used > 10*time.Second {
+				if used := ends(t, cmd, method); used > 10*time.Second {
 					t.Errorf("%v of a processor were used", used)
 				}
 				if strings.Contains(said.String(), " go\n") {

@@ -13,9 +13,9 @@ import (
 // and are still themselves after any number of hops. A child that says something
 // else than hello is a core.ErrProtocol.
 var (
-	// ErrNoRung: nothing on the ladder works at the far side. The Error's
-	// Rungs say why for each.
-	ErrNoRung = errors.New("no way to start a child is open")
+	// ErrNoStartMethod: nothing among the start methods works at the far side. The Error's
+	// StartMethods say why for each.
+	ErrNoStartMethod = errors.New("no way to start a child is open")
 	// ErrImageHash: what arrived at the far side is not what was sent.
 	ErrImageHash = errors.New("the image did not arrive unharmed")
 	// ErrVersion: the child speaks another version of the protocol.
@@ -26,7 +26,7 @@ var (
 
 // Codes 300 to 399 of core's registry are this package's; append only.
 func init() {
-	for i, err := range []error{ErrNoRung, ErrImageHash, ErrVersion, ErrFingerprint, ErrNoImage, ErrNoise} {
+	for i, err := range []error{ErrNoStartMethod, ErrImageHash, ErrVersion, ErrFingerprint, ErrNoImage, ErrNoise} {
 		core.RegisterSentinel(300+uint64(i), err)
 	}
 }
@@ -44,28 +44,28 @@ const (
 
 // Error is why no child came to life.
 type Error struct {
-	Phase Phase
-	Sent  int64       // bytes of the image that were on their way
-	Size  int64       // of so many; 0 where there was none
-	Err   error       // the carrier's own explanation where it has one; unwrapped by errors.Is
-	Rung  string      // the one that was being tried; "" before and behind all of them
-	Rungs []RungError // those that did not do, in the order of the ladder
-	Said  string      // the last lines that the far side printed, made safe to show
-	Tool  string      // what the carrier's tool has said, where time ended before it did; made safe to show
-	Hint  string      // what can be done about it; "" where that is not known
+	Phase        Phase
+	Sent         int64              // bytes of the image that were on their way
+	Size         int64              // of so many; 0 where there was none
+	Err          error              // the carrier's own explanation where it has one; unwrapped by errors.Is
+	StartMethod  string             // the one that was being tried; "" before and behind all of them
+	StartMethods []StartMethodError // those that did not do, in the order of the start methods
+	Said         string             // the last lines that the far side printed, made safe to show
+	Tool         string             // what the carrier's tool has said, where time ended before it did; made safe to show
+	Hint         string             // what can be done about it; "" where that is not known
 }
 
-// Error names the progress and the reason, the rungs that did not do, what to do
+// Error names the progress and the reason, the start methods that did not do, what to do
 // about it, and what the far side said last.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(Progress{e.Phase, e.Rung, e.Sent, e.Size}.String())
+	b.WriteString(Progress{e.Phase, e.StartMethod, e.Sent, e.Size}.String())
 	b.WriteString(": " + e.Err.Error())
 	if e.Tool != "" {
 		b.WriteString(" (the tool said: " + lastLines(e.Tool, 6) + ")")
 	}
-	if len(e.Rungs) > 0 {
-		b.WriteString(": " + reasons(e.Rungs))
+	if len(e.StartMethods) > 0 {
+		b.WriteString(": " + reasons(e.StartMethods))
 	}
 	if e.Hint != "" {
 		b.WriteString("; " + e.Hint)
@@ -103,17 +103,17 @@ func (d *dialogue) hint(e *Error) string {
 		return restrictedHint
 	case d.policy, strings.Contains(e.Said+err.Error(), workerDenied):
 		return policyHint
-	case !errors.Is(err, ErrNoRung) || d.facts == nil || d.facts.GOOS() != "linux":
+	case !errors.Is(err, ErrNoStartMethod) || d.facts == nil || d.facts.GOOS() != "linux":
 		return ""
 	case d.facts.NoProc:
 		return "mount it there, as root: mount -t proc proc /proc"
 	}
-	hint := unnamedHint(e.Rungs) + "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
+	hint := unnamedHint(e.StartMethods) + "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
 	if d.room > 0 {
 		hint += " and has " + strconv.FormatInt(d.room>>20+1, 10) + " MiB left"
 	}
-	if len(d.opts.Rungs) > 0 {
-		hint += ", or more rungs than Config.Rungs allows (" + strings.Join(d.opts.Rungs, ", ") + ")"
+	if len(d.opts.StartMethods) > 0 {
+		hint += ", or more start methods than Config.StartMethods allows (" + strings.Join(d.opts.StartMethods, ", ") + ")"
 	}
 	return hint
 }

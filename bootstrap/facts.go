@@ -89,7 +89,7 @@ func (f *Facts) GOOS() string {
 
 // GOARCH is the Go name of the far side's kernel architecture, uname's own
 // where Go has no name for it. Where there is no uname it is our own: an image
-// for another is not executed there, and the rungs say so.
+// for another is not executed there, and the start methods say so.
 func (f *Facts) GOARCH() string {
 	switch m := f.Machine; m {
 	case unknownFact:

@@ -49,7 +49,7 @@ func keepGo() string {
 	return first("keep", "VARIABLES", strings.Join(guard.GoVariables, " "), "PREFIX", guard.KeptPrefix)
 }
 
-// stageLoop is also what a rung that had to replace the shell returns to.
+// stageLoop is also what a start method that had to replace the shell returns to.
 func stageLoop() string { return stages.Shell("first.sh", "loop") }
 
 // stageTools are the programs that the first stage looks for.
@@ -93,7 +93,7 @@ func (l *Launch) script() string {
 	return b.String()
 }
 
-// loop is the command that takes up the reading of plans again after a rung
+// loop is the command that takes up the reading of plans again after a start method
 // has replaced the shell. Its argument is the working directory of the child.
 func (l *Launch) loop() string {
 	return "m=" + l.marker + ";" + first("clean") + "w=$1;cd /;" + stageLoop()

@@ -43,10 +43,10 @@ type Welcome struct {
 
 // A Session is a child that has said hello.
 type Session struct {
-	Hello Hello
-	Facts Facts  // zero where the child was started before there were any
-	Rung  string // by which the child was started
-	Said  string // the last of what was printed before the child's first word
+	Hello       Hello
+	Facts       Facts  // zero where the child was started before there were any
+	StartMethod string // by which the child was started
+	Said        string // the last of what was printed before the child's first word
 	// Sought says that the image was looked for in the cache; where the child was
 	// made from one all the same, it should keep it (KeepImage).
 	Sought bool

@@ -9,7 +9,7 @@ import (
 )
 
 // Options say what to launch. The zero value sends the running executable, by
-// any rung.
+// any start method.
 type Options struct {
 	// Fingerprint of the table of functions; a child with another is refused.
 	Fingerprint [32]byte
@@ -19,17 +19,17 @@ type Options struct {
 	// loader or the libraries of what Images has; nil: there are none.
 	Static Source
 
-	// NoDisk closes the rung that writes to a disk.
+	// NoDisk closes the start method that writes to a disk.
 	NoDisk bool
-	// Rungs restricts the ladder to those named; empty: all.
-	Rungs []string
+	// StartMethods restricts the start methods to those named; empty: all.
+	StartMethods []string
 	// Cache says that the far side may have the image in its cache, and that
 	// it is to be looked for there.
 	Cache bool
 	// Known is what the same far side was like before, nil if that is not known. It
 	// may be wrong: it only makes things faster.
 	Known *Facts
-	// Early is the rung by which a child was started at that time, which is
+	// Early is the start method by which a child was started at that time, which is
 	// tried again without waiting for the far side to speak: see
 	// [Launch.Early]. "" waits.
 	Early string
@@ -47,7 +47,7 @@ type Options struct {
 	Likely *Facts
 	// Packed keeps packed images from one program to the next; nil: nothing is kept.
 	Packed *PackedImages
-	// Probe is for a launch that is to find out how the rungs stand, and starts
+	// Probe is for a launch that is to find out how the start methods stand, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
 	// Pid is the process whose executable is offered; 0: this one.
@@ -83,7 +83,7 @@ type Launch struct {
 
 // NewLaunch prepares a launch.
 func NewLaunch(o Options) *Launch {
-	o.Rungs = slices.Clone(o.Rungs)
+	o.StartMethods = slices.Clone(o.StartMethods)
 	if o.Images == nil {
 		o.Images = OwnSource
 	}

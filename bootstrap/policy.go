@@ -10,13 +10,13 @@ import "strings"
 // nothingRuns begins the reason of a plan which has found that.
 const nothingRuns = "no program can be executed"
 
-// rungPrograms stands for that step in lines about it and in errors.
-const rungPrograms = "programs"
+// methodPrograms stands for that step in lines about it and in errors.
+const methodPrograms = "programs"
 
 // programs is the plan that tries to execute what is certainly there. Nothing follows the
 // line.
 func (p *plan) programs() string {
-	return p.marker + " r=" + rungPrograms + ";i=0;" + planPart("common") +
+	return p.marker + " r=" + methodPrograms + ";i=0;" + planPart("common") +
 		`e=$( (/bin/sh -c :) 2>&1)&&bad "` + programsRun + `"||bad "` + nothingRuns + `: ${e##*: }";`
 }
 
@@ -30,7 +30,7 @@ func (d *dialogue) ensurePrograms() error {
 	}
 	p := &plan{marker: d.marker}
 	d.send(p.programs(), nil)
-	_, err := d.outcome([]string{rungPrograms}, make(map[string][]string))
+	_, err := d.outcome([]string{methodPrograms}, make(map[string][]string))
 	if err == nil {
 		<-d.sent
 	}
@@ -39,11 +39,11 @@ func (d *dialogue) ensurePrograms() error {
 
 // nothingRuns is the error for a reason that begins so.
 func (d *dialogue) nothingRuns(reason string) error {
-	d.rung = ""
+	d.method = ""
 	d.course.reach(PhaseImage)
 	d.policy = true
-	d.closed = append(d.closed, RungError{rungPrograms, reason})
-	return ErrNoRung
+	d.closed = append(d.closed, StartMethodError{methodPrograms, reason})
+	return ErrNoStartMethod
 }
 
 // policyHint tells what forbids programs.
@@ -54,9 +54,9 @@ const workerDenied = "starting the worker: permission denied"
 
 // unnamedHint tells what forbids to execute a file in memory that has no name, where
 // that is the case: no mount has a say in that.
-func unnamedHint(list []RungError) string {
+func unnamedHint(list []StartMethodError) string {
 	for _, e := range list {
-		if (e.Rung == RungPerl || e.Rung == RungPython) && strings.HasPrefix(e.Reason, "execution not allowed") {
+		if (e.StartMethod == StartPerl || e.StartMethod == StartPython) && strings.HasPrefix(e.Reason, "execution not allowed") {
 			return "a policy forbids to execute what has no name: intercept in sudoers, or a security module; "
 		}
 	}

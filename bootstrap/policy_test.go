@@ -21,8 +21,8 @@ func TestNoProgramIsExecuted(t *testing.T) {
 		t.Skip(err)
 	}
 	for name, o := range map[string]Options{
-		"with facts": opts(), "with an image ahead": remembered(t, RungPerl), "with the cache": {Fingerprint: testFingerprint, Cache: true},
-		"with places": {Fingerprint: testFingerprint, Rungs: []string{RungRAM, RungDisk}},
+		"with facts": opts(), "with an image ahead": remembered(t, StartPerl), "with the cache": {Fingerprint: testFingerprint, Cache: true},
+		"with places": {Fingerprint: testFingerprint, StartMethods: []string{StartRAM, StartDisk}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o.Images == nil {
@@ -34,7 +34,7 @@ func TestNoProgramIsExecuted(t *testing.T) {
 			cmd.Env = append(os.Environ(), "LD_PRELOAD="+noexecLibrary, "HOME="+home)
 			c := start(t, cmd)
 			_, err := l.Run(bound(t), c)
-			if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), "noexec in sudoers") {
+			if !errors.Is(err, ErrNoStartMethod) || !strings.Contains(err.Error(), "noexec in sudoers") {
 				t.Errorf("error %v", err)
 			}
 			<-c.done

@@ -38,7 +38,7 @@ func packedFiles(t *testing.T, image *Image, codecs ...Codec) fstest.MapFS {
 }
 
 // A prepared image is sent as it lies there, in a form that the far side unpacks, by each
-// rung; where there is no such form it is unpacked here.
+// start method; where there is no such form it is unpacked here.
 func TestPreparedImages(t *testing.T) {
 	own, err := OwnImage()
 	if err != nil {
@@ -75,7 +75,7 @@ func TestPreparedImages(t *testing.T) {
 			s := born(t, l, start(t, l.in(tools(t, append(append([]string{}, basics...), test.tools...)...), "")), "")
 			answers(t, s)
 			if s.Codec != test.want || s.Hello.ImageHash != own.Hash {
-				t.Errorf("%s: it was sent as %v, want %v", s.Rung, s.Codec, test.want)
+				t.Errorf("%s: it was sent as %v, want %v", s.StartMethod, s.Codec, test.want)
 			}
 		})
 	}

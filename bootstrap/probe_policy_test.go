@@ -20,7 +20,7 @@ func TestProbeWhereNoProgramIsExecuted(t *testing.T) {
 	cmd := l.command()
 	cmd.Env = append(os.Environ(), "LD_PRELOAD="+noexecLibrary)
 	offer, err := l.Probe(bound(t), start(t, cmd))
-	if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), policyHint) {
+	if !errors.Is(err, ErrNoStartMethod) || !strings.Contains(err.Error(), policyHint) {
 		t.Errorf("offer %+v, error %v, want one that names the policy", offer, err)
 	}
 }

@@ -4,7 +4,7 @@ import "strings"
 
 // Without /proc nothing that has no name can be executed, and a child finds neither
 // its own executable nor what it has started. Where it is not mounted, root has the
-// loop of the first stage go on in a mount namespace in which it is: every rung then
+// loop of the first stage go on in a mount namespace in which it is: every start method then
 // does there what it does elsewhere.
 //
 // The child lives in that namespace. It sees what the host mounts later on, since its
@@ -12,10 +12,10 @@ import "strings"
 // warning says so. A remount that concerns a file system as a whole, such as from
 // read-only to writable, is the same file system for both.
 
-// rungProc stands for that step in lines about it and in errors.
-const rungProc = "proc"
+// methodProc stands for that step in lines about it and in errors.
+const methodProc = "proc"
 
-// noProcReason is why each rung is closed without /proc.
+// noProcReason is why each start method is closed without /proc.
 const noProcReason = "/proc is not mounted"
 
 // procMounted is the reason for which the plan ends where it has done that.
@@ -30,12 +30,12 @@ func (p *plan) proc() string {
 		unshare = "unshare -m --propagation slave /bin/sh -c "
 		mount   = "mount -n -t proc proc /proc&&[ -e /proc/self/fd ]"
 	)
-	loop := mount + `;printf "\n%s fail ` + rungProc + " 0 " + procMounted + `\n" ` + p.marker + ";" + p.loop
-	return p.marker + " r=" + rungProc + ";i=0;" + planPart("common") +
+	loop := mount + `;printf "\n%s fail ` + methodProc + " 0 " + procMounted + `\n" ` + p.marker + ";" + p.loop
+	return p.marker + " r=" + methodProc + ";i=0;" + planPart("common") +
 		"e=$(" + unshare + quote(mount) + " 2>&1 </dev/null)&&exec " + unshare + quote(loop) + `||bad "${e:-status $?}";`
 }
 
-// ensureProc sees to it that the rungs have a /proc, where there is a way to that.
+// ensureProc sees to it that the start methods have a /proc, where there is a way to that.
 // Otherwise d.closed tells why not.
 func (d *dialogue) ensureProc() error {
 	if !d.facts.NoProc || d.facts.GOOS() != "linux" {
@@ -51,17 +51,17 @@ func (d *dialogue) ensureProc() error {
 		p := &plan{marker: d.marker, loop: d.loop()}
 		d.send(p.proc(), nil)
 		notes := make(map[string][]string)
-		if _, err := d.outcome([]string{rungProc}, notes); err != nil {
+		if _, err := d.outcome([]string{methodProc}, notes); err != nil {
 			return err
 		}
 		<-d.sent
-		why = strings.Join(notes[rungProc], ", ")
+		why = strings.Join(notes[methodProc], ", ")
 	}
 	if why == procMounted {
 		d.facts.NoProc, d.ownProc = false, true
 		return nil
 	}
-	d.closed = append(d.closed, RungError{rungProc, "none can be mounted for the child alone: " + why})
+	d.closed = append(d.closed, StartMethodError{methodProc, "none can be mounted for the child alone: " + why})
 	return nil
 }
 

@@ -7,8 +7,8 @@ import (
 
 // Progress is how far a launch has come.
 type Progress struct {
-	Phase Phase
-	Rung  string // the one that is being tried; "" before there is one
+	Phase       Phase
+	StartMethod string // the one that is being tried; "" before there is one
 	// Sent of Size bytes of the image have been taken by the pipe, which hands them
 	// on as the way there allows. Size is 0 where no image is under way.
 	Sent, Size int64
@@ -17,8 +17,8 @@ type Progress struct {
 // String is, for example, "sending the image by memfd-perl (1.2 of 2.1 MB)".
 func (p Progress) String() string {
 	s := string(p.Phase)
-	if p.Rung != "" && p.Phase != PhaseFirstStage {
-		s += " by " + p.Rung
+	if p.StartMethod != "" && p.Phase != PhaseFirstStage {
+		s += " by " + p.StartMethod
 	}
 	switch of := ""; {
 	case p.Size <= 0:
@@ -56,7 +56,7 @@ func (c *course) change(f func(p *Progress)) {
 }
 
 func (c *course) reach(phase Phase) { c.change(func(p *Progress) { p.Phase = phase }) }
-func (c *course) try(rung string)   { c.change(func(p *Progress) { p.Rung = rung }) }
+func (c *course) try(method string) { c.change(func(p *Progress) { p.StartMethod = method }) }
 
 // carry notes that an image of so many bytes is sent from now on; 0: that none is.
 func (c *course) carry(size int) {

@@ -13,13 +13,13 @@ import (
 
 func TestProgressIsSaid(t *testing.T) {
 	for want, p := range map[string]Progress{
-		"waiting for the first stage":                                       {PhaseFirstStage, RungPerl, 0, 0},
-		"waiting for the first stage (0.3 of 2.1 MB of the image)":          {PhaseFirstStage, RungPerl, 300_000, 2_199_999},
-		"sending the image by memfd-perl (1.2 of 2.1 MB)":                   {PhaseImage, RungPerl, 1_200_000, 2_100_000},
-		"sending the image by disk (0.0 of 0.0 MB)":                         {PhaseImage, RungDisk, 5, 10},
+		"waiting for the first stage":                                       {PhaseFirstStage, StartPerl, 0, 0},
+		"waiting for the first stage (0.3 of 2.1 MB of the image)":          {PhaseFirstStage, StartPerl, 300_000, 2_199_999},
+		"sending the image by memfd-perl (1.2 of 2.1 MB)":                   {PhaseImage, StartPerl, 1_200_000, 2_100_000},
+		"sending the image by disk (0.0 of 0.0 MB)":                         {PhaseImage, StartDisk, 5, 10},
 		"sending the image":                                                 {PhaseImage, "", 0, 0},
-		"waiting for the hello by ram (2.1 of 2.1 MB of the image)":         {PhaseHello, RungRAM, 2_100_000, 2_100_000},
-		"waiting for the hello by exec":                                     {PhaseHello, RungExec, 0, 0},
+		"waiting for the hello by ram (2.1 of 2.1 MB of the image)":         {PhaseHello, StartRAM, 2_100_000, 2_100_000},
+		"waiting for the hello by exec":                                     {PhaseHello, StartExec, 0, 0},
 		"key exchange (9223372036854.7 of 9223372036854.7 MB of the image)": {Phase("key exchange"), "", 1<<63 - 1, 1<<63 - 1},
 	} {
 		if got := p.String(); got != want {
@@ -50,7 +50,7 @@ func TestProgressOfAnImage(t *testing.T) {
 	c := start(t, exec.Command("/bin/sh", "-c", "MARKER="+l.marker+`;printf '\n%s hi 1 Linux x86_64 0 perl gzip head / .\n' $MARKER; head -c 200000 >/dev/null; sleep 1000`))
 	_, err := l.Run(ctx, &killing{c})
 	e, ok := err.(*Error)
-	if !ok || e.Phase != PhaseImage || e.Rung != RungPerl || e.Sent < 150_000 || e.Sent >= e.Size {
+	if !ok || e.Phase != PhaseImage || e.StartMethod != StartPerl || e.Sent < 150_000 || e.Sent >= e.Size {
 		t.Fatalf("%#v", err)
 	}
 	if !strings.Contains(err.Error(), "sending the image by memfd-perl (0.") {

@@ -24,10 +24,10 @@ func TestReasonsAreWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := opts()
-			o.Rungs = []string{RungRAM, RungDisk}
+			o.StartMethods = []string{StartRAM, StartDisk}
 			l := NewLaunch(o)
 			_, err := l.Run(bound(t), start(t, l.in(test.path, test.before)))
-			if !errors.Is(err, ErrNoRung) || !regexp.MustCompile(test.want).MatchString(err.Error()) {
+			if !errors.Is(err, ErrNoStartMethod) || !regexp.MustCompile(test.want).MatchString(err.Error()) {
 				t.Errorf("error %v, want a reason like %q", err, test.want)
 			}
 			if err != nil && regexp.MustCompile(`,,|: ?[,;]`).MatchString(err.Error()) {

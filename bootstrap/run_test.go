@@ -136,7 +136,7 @@ func TestPhaseIsThatOfTheEnd(t *testing.T) {
 	said := "\n" + l.marker + " hi 1 Linux x86_64 0 perl gzip head / .\n"
 	_, err := l.Run(ctx, &reading{said: strings.NewReader(said), closed: make(chan struct{})})
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Phase != PhaseFirstStage || e.Rung != "" || !errors.Is(err, context.DeadlineExceeded) {
+	if !ok || e.Phase != PhaseFirstStage || e.StartMethod != "" || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }
@@ -160,7 +160,7 @@ func TestCancelAtAnyMoment(t *testing.T) {
 		why := errors.New("the user has had enough")
 		o := opts()
 		if i%3 == 0 {
-			o = remembered(t, RungPerl)
+			o = remembered(t, StartPerl)
 		}
 		l := NewLaunch(o)
 		c := start(t, l.command())
@@ -197,25 +197,25 @@ func TestProbe(t *testing.T) {
 		has    []string
 		before string
 		change func(o *Options)
-		rung   string
-		works  []string // the rungs that do, and one of their places each
+		method string
+		works  []string // the start methods that do, and one of their places each
 		lacks  []string // what the others lack
 	}{
 		"everything": {
-			has:   []string{"perl", "python3", "unshare"},
-			rung:  RungPerl,
-			works: []string{"memfd-perl: /", "memfd-python3: /", "ram: /dev/shm", "tmpfs: /mnt", "disk: /var/tmp"},
-			lacks: []string{"exec: not on this host, or not by a user who may read this program", "cache: not asked for"},
+			has:    []string{"perl", "python3", "unshare"},
+			method: StartPerl,
+			works:  []string{"memfd-perl: /", "memfd-python3: /", "ram: /dev/shm", "tmpfs: /mnt", "disk: /var/tmp"},
+			lacks:  []string{"exec: not on this host, or not by a user who may read this program", "cache: not asked for"},
 		},
 		"nothing but a disk": {
-			has: []string{"python3"}, before: noMemory, rung: RungPython,
-			change: func(o *Options) { o.Rungs = []string{RungPython, RungRAM, RungDisk} },
+			has: []string{"python3"}, before: noMemory, method: StartPython,
+			change: func(o *Options) { o.StartMethods = []string{StartPython, StartRAM, StartDisk} },
 			works:  []string{"memfd-python3: /", "disk: /var/tmp"},
-			lacks: []string{"memfd-perl: not among the rungs that are allowed",
-				"ram: /dev/shm: execution not allowed, Permission denied", "tmpfs: not among the rungs that are allowed"},
+			lacks: []string{"memfd-perl: not among the start methods that are allowed",
+				"ram: /dev/shm: execution not allowed, Permission denied", "tmpfs: not among the start methods that are allowed"},
 		},
 		"this host": {
-			change: func(o *Options) { o.Same, o.Cache, o.NoDisk = true, true, true }, rung: RungExec,
+			change: func(o *Options) { o.Same, o.Cache, o.NoDisk = true, true, true }, method: StartExec,
 			works: []string{"exec: /proc/", "ram: /dev/shm"},
 			lacks: []string{"cache: " + cacheHasNot, "memfd-perl: no interpreter: perl not found",
 				"memfd-python3: no interpreter: python3 not found", "tmpfs: unshare not found", "disk: not allowed to write to a disk"},
@@ -240,15 +240,15 @@ func TestProbe(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f := offer.Facts; f.GOOS() != "linux" || f.Machine == "" || !f.has("head") || offer.Rung() != test.rung {
+			if f := offer.Facts; f.GOOS() != "linux" || f.Machine == "" || !f.has("head") || offer.StartMethod() != test.method {
 				t.Errorf("%+v", offer)
 			}
 			var works, lacks []string
-			for _, r := range offer.Rungs {
+			for _, r := range offer.StartMethods {
 				if r.Lacks == "" {
-					works = append(works, r.Rung+": "+r.Where)
+					works = append(works, r.StartMethod+": "+r.Where)
 				} else {
-					lacks = append(lacks, r.Rung+": "+r.Lacks)
+					lacks = append(lacks, r.StartMethod+": "+r.Lacks)
 				}
 			}
 			for _, want := range test.works {
@@ -274,7 +274,7 @@ func TestProbe(t *testing.T) {
 // What would be used is what is used.
 func TestProbeFindsTheImageInTheCache(t *testing.T) {
 	f := newFar(t)
-	probe := func() Offer {
+	probe := func() ProbeResult {
 		o := opts()
 		o.Cache, o.Probe = true, true
 		l := NewLaunch(o)
@@ -286,26 +286,26 @@ func TestProbeFindsTheImageInTheCache(t *testing.T) {
 		}
 		return offer
 	}
-	if offer := probe(); offer.Rung() == RungCache || offer.Rungs[1].Lacks != cacheHasNot {
+	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != cacheHasNot {
 		t.Errorf("%+v", offer)
 	}
 	if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
 		t.Fatal(kept)
 	}
-	if offer := probe(); offer.Rung() != RungCache || offer.Rungs[1].Where != f.image(t) {
+	if offer := probe(); offer.StartMethod() != StartCache || offer.StartMethods[1].Where != f.image(t) {
 		t.Errorf("%+v", offer)
 	}
 	if err := os.Chmod(f.image(t), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if offer := probe(); offer.Rung() == RungCache || offer.Rungs[1].Lacks != "what is there can't be used" {
+	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != "what is there can't be used" {
 		t.Errorf("%+v", offer)
 	}
 }
 
 func TestTwoRoundTrips(t *testing.T) {
 	o := opts()
-	o.Rungs = []string{RungPerl}
+	o.StartMethods = []string{StartPerl}
 	l := NewLaunch(o)
 	c := &counting{Carrier: start(t, l.command())}
 	s, err := l.Run(bound(t), c)

@@ -107,10 +107,10 @@ func TestEveryLoginShellPassesTheLineOn(t *testing.T) {
 // that is.
 func TestEverySystemShellRunsTheFirstStage(t *testing.T) {
 	for _, shell := range systemShells {
-		for _, rung := range ladder {
-			t.Run(strings.Join(shell, " ")+" "+rung, func(t *testing.T) {
+		for _, method := range startMethods {
+			t.Run(strings.Join(shell, " ")+" "+method, func(t *testing.T) {
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				s := born(t, l, start(t, asSystemShell(t, shell, l.script())), "")
 				answers(t, s)
@@ -161,8 +161,8 @@ func TestSameHostNeedsNoImage(t *testing.T) {
 	o.Images = nil
 	l := NewLaunch(o)
 	s := born(t, l, start(t, l.command()), "")
-	if s.Rung != RungExec {
-		t.Errorf("rung %s", s.Rung)
+	if s.StartMethod != StartExec {
+		t.Errorf("start method %s", s.StartMethod)
 	}
 	answers(t, s)
 }
@@ -175,17 +175,17 @@ func TestShortcutIsNotTakenForAnotherProgram(t *testing.T) {
 	argv := l.Argv()
 	argv[2] = strings.ReplaceAll(argv[2], fmt.Sprintf("/proc/%d/exe", os.Getpid()), "/bin/cat")
 	s := born(t, l, start(t, exec.Command(argv[0], argv[1:]...)), "")
-	if s.Rung == RungExec {
+	if s.StartMethod == StartExec {
 		t.Error("executed something else")
 	}
 }
 
 func TestAdverseSurroundings(t *testing.T) {
 	for name, test := range map[string]struct {
-		before string
-		uid    uint32
-		rungs  []string
-		env    []string
+		before  string
+		uid     uint32
+		methods []string
+		env     []string
 	}{
 		"profile prints a mebibyte":          {before: "head -c 1048576 /dev/zero | tr '\\000' x"},
 		"profile prints binary":              {before: "head -c 300000 /dev/urandom"},
@@ -195,11 +195,11 @@ func TestAdverseSurroundings(t *testing.T) {
 		"few descriptors":                    {before: "ulimit -n 64"},
 		"umask 0777 as root":                 {before: "umask 0777"},
 		"umask 0777 as a user":               {before: "umask 0777", uid: 65534},
-		"umask 0777 as a user, ram":          {before: "umask 0777", uid: 65534, rungs: []string{RungRAM}},
-		"umask 0777 as a user, disk":         {before: "umask 0777", uid: 65534, rungs: []string{RungDisk}},
-		"no HOME":                            {before: "unset HOME", rungs: []string{RungDisk}},
+		"umask 0777 as a user, ram":          {before: "umask 0777", uid: 65534, methods: []string{StartRAM}},
+		"umask 0777 as a user, disk":         {before: "umask 0777", uid: 65534, methods: []string{StartDisk}},
+		"no HOME":                            {before: "unset HOME", methods: []string{StartDisk}},
 		"unreadable working directory":       {before: "cd $LOCKED", uid: 65534},
-		"unreadable working directory, disk": {before: "cd $LOCKED", uid: 65534, rungs: []string{RungDisk}},
+		"unreadable working directory, disk": {before: "cd $LOCKED", uid: 65534, methods: []string{StartDisk}},
 		"deleted working directory":          {before: "cd $(mktemp -d); rmdir $PWD"},
 		"empty environment":                  {before: "unset PATH HOME USER SHELL"},
 		"XDG_RUNTIME_DIR with a space":       {before: "export XDG_RUNTIME_DIR='/no where*'"},
@@ -208,7 +208,7 @@ func TestAdverseSurroundings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := opts()
-			o.Rungs = test.rungs
+			o.StartMethods = test.methods
 			l := NewLaunch(o)
 			script := test.before + "\n" + l.Line()
 			if strings.Contains(test.before, "$LOCKED") {
@@ -236,13 +236,13 @@ func TestAdverseSurroundings(t *testing.T) {
 }
 
 func TestUmaskOfTheUserStays(t *testing.T) {
-	for _, rung := range ladder {
+	for _, method := range startMethods {
 		o := opts()
-		o.Rungs = []string{rung}
+		o.StartMethods = []string{method}
 		l := NewLaunch(o)
 		s := born(t, l, start(t, exec.Command("/bin/sh", "-c", "umask 026;"+l.Line())), "run umask")
 		if got := readLine(t, s); got != "0026" {
-			t.Errorf("%s: umask %s", rung, got)
+			t.Errorf("%s: umask %s", method, got)
 		}
 	}
 }

@@ -22,14 +22,14 @@ func TestNoImageForTheArchitectureThatIsNamed(t *testing.T) {
 		t.Skip("the processor has one architecture only")
 	}
 	dir := saysMachine(t, named)
-	for _, rung := range ladder {
+	for _, method := range startMethods {
 		for _, hasOther := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, other image %v", rung, hasOther), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, other image %v", method, hasOther), func(t *testing.T) {
 				t.Parallel()
 				var mu sync.Mutex
 				var asked []string // guarded by mu: the packing asks ahead
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
 					mu.Lock()
 					asked = append(asked, goarch)

@@ -32,19 +32,19 @@ func checkGoEnvironment(t *testing.T, s *Session) {
 func TestEnvironmentDoesNotSteerTheRuntime(t *testing.T) {
 	needRoot(t)
 	for _, shell := range systemShells {
-		for _, rung := range slices.Concat([]string{RungExec}, ladder) {
-			t.Run(shell[len(shell)-1]+" "+shell[0]+" "+rung, func(t *testing.T) {
+		for _, method := range slices.Concat([]string{StartExec}, startMethods) {
+			t.Run(shell[len(shell)-1]+" "+shell[0]+" "+method, func(t *testing.T) {
 				t.Parallel()
 				o := opts()
-				o.Rungs = []string{rung}
-				o.Same = rung == RungExec
+				o.StartMethods = []string{method}
+				o.Same = method == StartExec
 				l := NewLaunch(o)
 				cmd := asSystemShell(t, shell, l.script())
 				cmd.Env = append(cmd.Environ(), goVariables...)
 				cmd.Env = append(cmd.Env, "GOFLAGS=-x", "GOMEMLIMITS=")
 				s := born(t, l, start(t, cmd), orderGoEnvironment)
-				if s.Rung != rung {
-					t.Errorf("rung %s, want %s", s.Rung, rung)
+				if s.StartMethod != method {
+					t.Errorf("start method %s, want %s", s.StartMethod, method)
 				}
 				if s.Said != "" {
 					t.Errorf("the runtime has said %q", s.Said)
@@ -62,11 +62,11 @@ func TestRuntimeThatDoesNotStartFromTheCache(t *testing.T) {
 		t.Fatal(kept)
 	}
 	t.Setenv("GOGC", "1")
-	if rung, _, _ := f.contact(t, opts(), false); rung != RungCache {
-		t.Errorf("with GOGC: rung %s, want that of the cache", rung)
+	if method, _, _ := f.contact(t, opts(), false); method != StartCache {
+		t.Errorf("with GOGC: start method %s, want that of the cache", method)
 	}
 	t.Setenv("GOMEMLIMIT", "zz")
-	if rung, _, _ := f.contact(t, opts(), false); rung == RungCache {
+	if method, _, _ := f.contact(t, opts(), false); method == StartCache {
 		t.Error("with a malformed GOMEMLIMIT: a program was started that can't start")
 	}
 }

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// steeredRungs are the rungs, and what the far side needs for each besides [basics];
+// steeredMethods are the start methods, and what the far side needs for each besides [basics];
 // hashers that are scripts are among that.
-var steeredRungs = map[string][]string{
-	RungPerl:   {"perl", "gzip", "tee", "shasum"},
-	RungPython: {"python3", "zstd"},
-	RungRAM:    {"gzip", "shasum", "perl"},
-	RungTmpfs:  {"xz", "python3", "unshare"},
-	RungDisk:   {"gzip", "sha256sum"},
+var steeredStartMethods = map[string][]string{
+	StartPerl:   {"perl", "gzip", "tee", "shasum"},
+	StartPython: {"python3", "zstd"},
+	StartRAM:    {"gzip", "shasum", "perl"},
+	StartTmpfs:  {"xz", "python3", "unshare"},
+	StartDisk:   {"gzip", "sha256sum"},
 }
 
 // environment is what the child at the other end of s was started with, but for
@@ -85,12 +85,12 @@ func TestEnvironmentDoesNotSteerTheBootstrap(t *testing.T) {
 		"hashers":         {"OPENSSL_CONF=/nonexistent/x", "TAR_OPTIONS=-x", "GREP_OPTIONS=-v", "LS_COLORS=x", "QUOTING_STYLE=c", "TIME_STYLE=x", "BLOCK_SIZE=x"},
 		"one-letter ones": {"m=x", "w=x", "h=x", "c=x", "f=x", "s=x", "t=x", "d=x", "x=x", "p=x", "y=x", "u=x", "n=x", "i=x", "r=x", "e=x", "z=x", "k=x", "o=x"},
 	} {
-		for _, rung := range []string{RungPerl, RungPython, RungRAM} {
-			has := steeredRungs[rung]
-			t.Run(name+" "+rung, func(t *testing.T) {
+		for _, method := range []string{StartPerl, StartPython, StartRAM} {
+			has := steeredStartMethods[method]
+			t.Run(name+" "+method, func(t *testing.T) {
 				t.Parallel()
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				path := tools(t, append(slices.Clone(basics), has...)...)
 				want := []string{"PATH=" + path, "HOME=/root"}
@@ -110,8 +110,8 @@ func TestEnvironmentDoesNotSteerTheBootstrap(t *testing.T) {
 				if !changed && !slices.Equal(got, want) {
 					t.Errorf("the child has the variables\n%q, not\n%q", got, want)
 				}
-				if s.Rung != rung {
-					t.Errorf("rung %s", s.Rung)
+				if s.StartMethod != method {
+					t.Errorf("start method %s", s.StartMethod)
 				}
 				if _, err := os.Stat(ran); err == nil {
 					t.Error("something of the environment was executed")
@@ -155,9 +155,9 @@ func plantModules(t *testing.T, dir, ran string) {
 // interpreter, and no program where PATH names that directory. The child starts there.
 func TestDirectoryDoesNotSteerTheBootstrap(t *testing.T) {
 	needRoot(t)
-	for rung, has := range steeredRungs {
+	for method, has := range steeredStartMethods {
 		for _, path := range []string{"%s", ".:%s", "bin::./bin:%s"} {
-			t.Run(rung+" "+path, func(t *testing.T) {
+			t.Run(method+" "+path, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
 				ran := filepath.Join(t.TempDir(), "ran")
@@ -176,7 +176,7 @@ func TestDirectoryDoesNotSteerTheBootstrap(t *testing.T) {
 					}
 				}
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				all := strings.Replace(path, "%s", tools(t, append(slices.Clone(basics), has...)...), 1)
 				cmd := exec.Command("/bin/sh", "-c", "PERL_USE_UNSAFE_INC=1;export PERL_USE_UNSAFE_INC;PATH="+all+";export PATH;"+l.Line())
@@ -185,8 +185,8 @@ func TestDirectoryDoesNotSteerTheBootstrap(t *testing.T) {
 				if got := readLine(t, s); got != dir {
 					t.Errorf("the child starts in %s, not %s", got, dir)
 				}
-				if s.Rung != rung {
-					t.Errorf("rung %s", s.Rung)
+				if s.StartMethod != method {
+					t.Errorf("start method %s", s.StartMethod)
 				}
 				if got, err := os.ReadFile(ran); err == nil {
 					t.Errorf("executed from the directory where the hop starts: %q", got)

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// Which images run on a host is decided by the host: the trial of each rung executes a
+// Which images run on a host is decided by the host: the trial of each start method executes a
 // program for the architecture of the image. A kernel of 64 bits may execute programs of
 // 32 or not, and what uname tells may be a personality (linux32).
 
-// wrongFormat is the reason of a plan whose rung executes programs, and not those of the
+// wrongFormat is the reason of a plan whose start method executes programs, and not those of the
 // image's architecture.
 const wrongFormat = "programs of this architecture are not executed"
 

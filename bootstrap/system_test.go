@@ -54,7 +54,7 @@ func saysMachine(t *testing.T, machine string) (dir string) {
 	return dir
 }
 
-// Whether a host executes an image is found out there by each rung, before the image
+// Whether a host executes an image is found out there by each start method, before the image
 // replaces anything; where it does not, the image for the other architecture that
 // the processor may have is sent.
 func TestImageThatIsNotExecuted(t *testing.T) {
@@ -62,11 +62,11 @@ func TestImageThatIsNotExecuted(t *testing.T) {
 	// A machine whose numbers of system calls are ours, and an image that is for another.
 	const foreign = "riscv64"
 	dir := saysMachine(t, "i686")
-	for _, rung := range ladder {
+	for _, method := range startMethods {
 		for _, sibling := range []bool{false, true} {
-			name := rung + " alone"
+			name := method + " alone"
 			if sibling {
-				name = rung + " with another"
+				name = method + " with another"
 			}
 			t.Run(name, func(t *testing.T) {
 				delete(siblings, foreign)
@@ -75,7 +75,7 @@ func TestImageThatIsNotExecuted(t *testing.T) {
 					t.Cleanup(func() { delete(siblings, foreign) })
 				}
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
 					if goarch == "386" {
 						return NewImage(exitprogram.For(foreign), goos, foreign), nil

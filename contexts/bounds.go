@@ -42,7 +42,7 @@ func (l *local) budgetOfChildren() core.ID {
 func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	if l.maxContexts > 0 {
 		if !l.children.take(len(l.router.Contexts()), l.maxContexts) {
-			return nil, fmt.Errorf("%w: %d contexts below %s, as many as HostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
+			return nil, fmt.Errorf("%w: %d contexts below %s, as many as ManagedHostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
 		}
 	}
 	here := func() {

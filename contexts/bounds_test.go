@@ -12,7 +12,7 @@ import (
 // The contexts below a host count, wherever they are and whoever makes them.
 func TestHostHasABudgetOfContexts(t *testing.T) {
 	self := start(t, nil)
-	h := self.Host(local.Child{}, &contexts.HostConfig{MaxContexts: 3})
+	h := self.Manage(local.Child{}, &contexts.ManagedHostConfig{MaxContexts: 3})
 	root := must(h.Connect(t.Context()))
 	a := child(t, root)
 	b := child(t, a)
@@ -51,7 +51,7 @@ func TestHostHasABudgetOfContexts(t *testing.T) {
 
 func TestHostHasADepth(t *testing.T) {
 	self := start(t, nil)
-	h := self.Host(local.Child{}, &contexts.HostConfig{MaxDepth: 1})
+	h := self.Manage(local.Child{}, &contexts.ManagedHostConfig{MaxDepth: 1})
 	a := child(t, must(h.Connect(t.Context())))
 	if n, err := a.Connect(t.Context(), local.Child{}); !errors.Is(err, contexts.ErrTooDeep) {
 		t.Errorf("%v, %v", n, err)

@@ -21,8 +21,8 @@ func TestCallAcrossTwoHops(t *testing.T) {
 	if got := b.String(); got != "local/local" {
 		t.Errorf("the path is %q", got)
 	}
-	if b.Via() != a || a.Via() != self || self.Via() != nil {
-		t.Error("Via does not lead back to the master")
+	if b.Parent() != a || a.Parent() != self || self.Parent() != nil {
+		t.Error("Parent does not lead back to the master")
 	}
 	seen := map[int]bool{}
 	for _, n := range []*contexts.Node{self, a, b} {
@@ -156,8 +156,8 @@ func TestNodesTravel(t *testing.T) {
 	if _, err := pid.Call(t.Context(), n, struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	if n.Via().ID() != a.ID() {
-		t.Errorf("the new context hangs below %v", n.Via())
+	if n.Parent().ID() != a.ID() {
+		t.Errorf("the new context hangs below %v", n.Parent())
 	}
 }
 
@@ -203,7 +203,7 @@ func TestEach(t *testing.T) {
 	self := start(t, nil)
 	a, b := child(t, self), child(t, self)
 	seen := map[*contexts.Node]bool{}
-	for n, r := range pid.Each(t.Context(), []*contexts.Node{a, b}, struct{}{}) {
+	for n, r := range pid.CallAll(t.Context(), []*contexts.Node{a, b}, struct{}{}) {
 		if r.Err != nil || r.Value == 0 {
 			t.Errorf("%v: %+v", n, r)
 		}
@@ -212,7 +212,7 @@ func TestEach(t *testing.T) {
 	if len(seen) != 2 {
 		t.Errorf("%d answers", len(seen))
 	}
-	for range pid.Each(t.Context(), nil, struct{}{}) {
+	for range pid.CallAll(t.Context(), nil, struct{}{}) {
 		t.Error("an answer from nobody")
 	}
 }

@@ -52,7 +52,7 @@ func (c *Chain) Close() {
 	c.id, c.seq = 0, 0
 	l := c.n.self
 	// If this cannot be sent, the node is gone and so is the chain.
-	l.backgroundWG.Go(func() { _ = chainEndFunc.Send(l.ctx, c.n, end) })
+	l.backgroundWG.Go(func() { _ = chainEndFunc.CallNoReply(l.ctx, c.n, end) })
 }
 
 // send numbers the call and hands it to the router.

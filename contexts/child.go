@@ -28,15 +28,15 @@ type child struct {
 // parent, not from the child itself, and is for people only: nothing is
 // decided by it.
 type childInfo struct {
-	Label    string    `cbor:"1,keyasint"`
-	Hostname string    `cbor:"2,keyasint,omitempty"`
-	User     string    `cbor:"3,keyasint,omitempty"`
-	UID      int       `cbor:"4,keyasint,omitempty"`
-	PID      int       `cbor:"5,keyasint,omitempty"`
-	GOOS     string    `cbor:"6,keyasint,omitempty"`
-	GOARCH   string    `cbor:"7,keyasint,omitempty"`
-	Rung     string    `cbor:"8,keyasint,omitempty"`
-	Since    time.Time `cbor:"9,keyasint,omitempty"`
+	Label       string    `cbor:"1,keyasint"`
+	Hostname    string    `cbor:"2,keyasint,omitempty"`
+	User        string    `cbor:"3,keyasint,omitempty"`
+	UID         int       `cbor:"4,keyasint,omitempty"`
+	PID         int       `cbor:"5,keyasint,omitempty"`
+	GOOS        string    `cbor:"6,keyasint,omitempty"`
+	GOARCH      string    `cbor:"7,keyasint,omitempty"`
+	StartMethod string    `cbor:"8,keyasint,omitempty"`
+	Since       time.Time `cbor:"9,keyasint,omitempty"`
 }
 
 func formatID(id core.ID) string { return strconv.FormatUint(uint64(id), 10) }
@@ -70,7 +70,7 @@ type extra struct {
 	CloseTimeout   time.Duration `cbor:"3,keyasint"`
 	MaxChildren    int           `cbor:"4,keyasint"`
 	NoDisk         bool          `cbor:"5,keyasint,omitempty"`
-	Rungs          []string      `cbor:"6,keyasint,omitempty"`
+	StartMethods   []string      `cbor:"6,keyasint,omitempty"`
 	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
 	Heartbeat      time.Duration `cbor:"8,keyasint,omitempty"`
 	Missed         int           `cbor:"9,keyasint,omitempty"`
@@ -150,7 +150,7 @@ func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) 
 // gets the image at once; neither where it is only probed.
 func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Images: l.image, Static: l.staticImage, Cache: l.cfg.Cache, Probe: probe,
+		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.image, Static: l.staticImage, Cache: l.cfg.Cache, Probe: probe,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	traits := m.Traits()
@@ -160,7 +160,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	if known := l.farSides.get(m.Label()); known != nil && !probe {
 		options.Known = &known.facts
 		if traits.Remote {
-			options.Early = known.rung
+			options.Early = known.method
 		}
 	}
 	p := progressOf(ctx)
@@ -213,7 +213,7 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	}
 	x, err := core.Marshal(extra{
 		LogLevel: int(l.level.Level()), ConnectTimeout: l.cfg.ConnectTimeout, CloseTimeout: l.cfg.CloseTimeout,
-		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, Rungs: l.cfg.Rungs, Prompt: l.cfg.Prompt != nil, Notify: l.cfg.Notify != nil,
+		MaxChildren: l.cfg.MaxChildren, NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Prompt: l.cfg.Prompt != nil, Notify: l.cfg.Notify != nil,
 		Heartbeat: l.cfg.Limits.Heartbeat, Missed: l.cfg.Limits.Missed,
 		MaxContexts: b.Contexts, Budget: l.budgetOfChildren(),
 		Cache: l.cfg.Cache, Keep: session.Sought && session.Hello.ImageHash != [32]byte{},
@@ -238,7 +238,7 @@ func (l *local) take(ctx context.Context, n *Node, label string, known core.Bloc
 	h := session.Hello
 	info, err := core.Marshal(childInfo{
 		Label: label, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
-		GOOS: h.GOOS, GOARCH: h.GOARCH, Rung: session.Rung, Since: time.Now(),
+		GOOS: h.GOOS, GOARCH: h.GOARCH, StartMethod: session.StartMethod, Since: time.Now(),
 	})
 	var link *router.Link
 	if err == nil {

@@ -135,7 +135,7 @@ func (l *local) closeNode(n *Node) error {
 		report.tell(l.log)
 		return report.failure(n.String())
 	}
-	via := n.Via()
+	via := n.Parent()
 	if via == nil || via.id == n.id {
 		return &Error{Op: "close", Path: n.String(), Err: ErrRefused}
 	}

@@ -29,7 +29,7 @@ func (c *Command) tellOfJobs() (wait func() error) {
 	l := c.node.self
 	var told []func() error
 	if c.KeepJobs {
-		for n := c.node.Via(); n != nil && n.id != l.id && n.id != core.Master; n = n.Via() {
+		for n := c.node.Parent(); n != nil && n.id != l.id && n.id != core.Master; n = n.Parent() {
 			if _, already := l.sparing.Load(n.id); already {
 				continue
 			}

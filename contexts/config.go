@@ -91,9 +91,9 @@ type Config struct {
 	// logged. It holds for all contexts of the tree, and NoDisk has no part
 	// in it. Default: nothing is written at the far side.
 	Cache bool
-	// Rungs restricts how an image may be started at the far side; see
+	// StartMethods restricts how an image may be started at the far side; see
 	// package bootstrap. Default: all, in order of preference.
-	Rungs []string
+	StartMethods []string
 
 	// Limits bounds what other contexts can make the master hold. Zero fields
 	// have defaults. The heartbeat holds for all contexts, the rest of what

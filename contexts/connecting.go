@@ -40,11 +40,11 @@ func (q *connectRequest) method() (connect.Method, error) {
 type step struct {
 	Progress bootstrap.Progress `cbor:"1,keyasint,omitempty"`
 	// In the last one, either of the two: what was connected, or found by a probe.
-	Node  *Node  `cbor:"2,keyasint,omitempty"`
-	Offer *Offer `cbor:"3,keyasint,omitempty"`
+	Node  *Node        `cbor:"2,keyasint,omitempty"`
+	Found *ProbeResult `cbor:"3,keyasint,omitempty"`
 }
 
-func (s *step) isLast() bool { return s.Node != nil || s.Offer != nil }
+func (s *step) isLast() bool { return s.Node != nil || s.Found != nil }
 
 // stepEvery is the least time between two steps that tell of bytes only.
 const stepEvery = 250 * time.Millisecond

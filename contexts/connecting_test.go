@@ -20,7 +20,7 @@ import (
 // played is a hop that another context makes as the test has it do.
 var played struct {
 	sync.Mutex
-	do     func(ctx context.Context, p *progress) (*Offer, error)
+	do     func(ctx context.Context, p *progress) (*ProbeResult, error)
 	undone int
 }
 
@@ -29,7 +29,7 @@ var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _
 	do := played.do
 	played.Unlock()
 	offer, err := do(ctx, progressOf(ctx))
-	return step{Offer: offer}, err
+	return step{Found: offer}, err
 }, func(step) {
 	played.Lock()
 	defer played.Unlock()
@@ -37,7 +37,7 @@ var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _
 })
 
 // elsewhere plays a hop in fake time, made by a child of the test's master.
-func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*Offer, error), test func(t *testing.T, self inside, far *Node)) {
+func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*ProbeResult, error), test func(t *testing.T, self inside, far *Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		played.Lock()
@@ -50,16 +50,16 @@ func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*Offer, 
 	})
 }
 
-func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*Offer, error) {
+func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*ProbeResult, error) {
 	last, err := connecting(ctx, self.local, far, localhop.Child{}, b, playedForTest)
-	return last.Offer, err
+	return last.Found, err
 }
 
-var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, Rung: bootstrap.RungPerl, Sent: 1_200_000, Size: 2_100_000}
+var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, StartMethod: bootstrap.StartPerl, Sent: 1_200_000, Size: 2_100_000}
 
 // The far context hangs, and the caller knows all the same how far it had come.
 func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
-	hangs := func(ctx context.Context, p *progress) (*Offer, error) {
+	hangs := func(ctx context.Context, p *progress) (*ProbeResult, error) {
 		p.note(underWay)
 		<-ctx.Done()
 		time.Sleep(time.Minute)
@@ -96,7 +96,7 @@ func TestSilenceElsewhere(t *testing.T) {
 		"gives up by itself": {false, 15 * time.Second, "what the far side said"},
 		"hangs":              {true, 15*time.Second + farGrace, "sending the image by memfd-perl (1.2 of 2.1 MB)"},
 	} {
-		stands := func(ctx context.Context, p *progress) (*Offer, error) {
+		stands := func(ctx context.Context, p *progress) (*ProbeResult, error) {
 			for i := range 3 {
 				now := underWay
 				now.Sent -= int64(2 - i)
@@ -104,7 +104,7 @@ func TestSilenceElsewhere(t *testing.T) {
 				p.note(now)
 			}
 			time.Sleep(3 * time.Second)
-			p.note(bootstrap.Progress{Phase: underWay.Phase, Rung: underWay.Rung, Sent: underWay.Sent, Size: underWay.Size + 1})
+			p.note(bootstrap.Progress{Phase: underWay.Phase, StartMethod: underWay.StartMethod, Sent: underWay.Sent, Size: underWay.Size + 1})
 			if c.deaf {
 				time.Sleep(time.Minute)
 			}
@@ -130,12 +130,12 @@ func TestSilenceElsewhere(t *testing.T) {
 // not make long errors.
 func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 	for name, said := range map[string]bootstrap.Progress{
-		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#\u202e", Rung: "\x9b31m\xff"},
-		"a long text":        {Phase: bootstrap.Phase(strings.Repeat("x", 1<<20)), Rung: strings.Repeat("y", 1<<20)},
+		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#\u202e", StartMethod: "\x9b31m\xff"},
+		"a long text":        {Phase: bootstrap.Phase(strings.Repeat("x", 1<<20)), StartMethod: strings.Repeat("y", 1<<20)},
 		"no numbers":         {Phase: bootstrap.PhaseImage, Sent: -1 << 63, Size: -1},
 		"large numbers":      {Phase: bootstrap.PhaseImage, Sent: 1<<63 - 1, Size: 1<<63 - 1},
 	} {
-		elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
+		elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
 			p.note(said)
 			<-ctx.Done()
 			time.Sleep(time.Minute)
@@ -158,7 +158,7 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 
 // Steps that tell of bytes come a few times a second, those of phases at once.
 func TestStepsAreFew(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
 		for i := range 10_000 {
 			now := underWay
 			now.Sent = int64(i)
@@ -167,7 +167,7 @@ func TestStepsAreFew(t *testing.T) {
 		}
 		p.note(bootstrap.Progress{Phase: bootstrap.PhaseHello})
 		time.Sleep(time.Second)
-		return &Offer{Facts: Facts{UID: 7}}, nil
+		return &ProbeResult{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
 		var phases []bootstrap.Phase
 		steps := 0
@@ -179,7 +179,7 @@ func TestStepsAreFew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if steps++; s.Offer == nil && (len(phases) == 0 || phases[len(phases)-1] != s.Progress.Phase) {
+			if steps++; s.Found == nil && (len(phases) == 0 || phases[len(phases)-1] != s.Progress.Phase) {
 				phases = append(phases, s.Progress.Phase)
 			}
 		}
@@ -194,9 +194,9 @@ func TestStepsAreFew(t *testing.T) {
 
 // What came of a hop that nobody waits for any more is taken back.
 func TestLateHopIsUndone(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*Offer, error) {
+	elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
 		<-ctx.Done()
-		return &Offer{Facts: Facts{UID: 7}}, nil
+		return &ProbeResult{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -210,7 +210,7 @@ func TestLateHopIsUndone(t *testing.T) {
 			t.Errorf("undone %d times, wanted once", played.undone)
 		}
 	})
-	elsewhere(t, func(context.Context, *progress) (*Offer, error) { return &Offer{Facts: Facts{UID: 7}}, nil }, func(t *testing.T, self inside, far *Node) {
+	elsewhere(t, func(context.Context, *progress) (*ProbeResult, error) { return &ProbeResult{Facts: Facts{UID: 7}}, nil }, func(t *testing.T, self inside, far *Node) {
 		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || n.Facts.UID != 7 {
 			t.Errorf("%v, %v", n, err)
 		}
@@ -225,7 +225,7 @@ func TestLateHopIsUndone(t *testing.T) {
 
 // A method that panics is an error of the call, and the context lives on.
 func TestPanicElsewhere(t *testing.T) {
-	elsewhere(t, func(context.Context, *progress) (*Offer, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
+	elsewhere(t, func(context.Context, *progress) (*ProbeResult, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
 		_, err := hopElsewhere(t.Context(), self, far, bounds{})
 		if p, ok := errors.AsType[*core.PanicError](err); !ok || p.Value != "no method at all" || !strings.Contains(p.Stack, "connecting_test.go") {
 			t.Errorf("%v", err)

@@ -5,16 +5,16 @@ import (
 	"iter"
 )
 
-// Result is one answer of [Func.Each].
+// Result is one answer of [Func.CallAll].
 type Result[Out any] struct {
 	Value Out
 	Err   error
 }
 
-// Each calls the function in all the nodes at once and yields the results in
+// CallAll calls the function in all the nodes at once and yields the results in
 // the order in which they arrive, each with its node. Leaving the loop cancels
 // the calls that have not ended. For no nodes there are no results.
-func (f *Func[In, Out]) Each(ctx context.Context, nodes []*Node, in In) iter.Seq2[*Node, Result[Out]] {
+func (f *Func[In, Out]) CallAll(ctx context.Context, nodes []*Node, in In) iter.Seq2[*Node, Result[Out]] {
 	return func(yield func(*Node, Result[Out]) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

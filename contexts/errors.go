@@ -25,7 +25,7 @@ var (
 	ErrTooLarge    = core.ErrTooLarge    // the message is above Limits.MessageSize
 	ErrUnknownFunc = core.ErrUnknownFunc // no function of that number
 	ErrClosed      = core.ErrClosed      // closed at this end
-	ErrTooDeep     = core.ErrTooDeep     // Config.MaxDepth, MaxChildren, or a bound of HostConfig reached
+	ErrTooDeep     = core.ErrTooDeep     // Config.MaxDepth, MaxChildren, or a bound of ManagedHostConfig reached
 
 	// ErrNotInitialized: the program's main does not begin with Init. A copy
 	// of it would run the whole of main at the far side.
@@ -33,9 +33,9 @@ var (
 	// ErrChainBroken is never returned by itself; it wraps the first error
 	// of a chain in the calls that were skipped because of it.
 	ErrChainBroken = errors.New("skipped: an earlier call of the chain failed")
-	// ErrAway: a managed host can't be reached at the moment. It wraps the
+	// ErrUnavailable: a managed host can't be reached at the moment. It wraps the
 	// reason of the last attempt, and others are going to be made.
-	ErrAway = errors.New("the host is away")
+	ErrUnavailable = errors.New("the host is away")
 )
 
 // errOtherTree is for handles that name nobody here.
@@ -44,7 +44,7 @@ var errOtherTree = errors.New("the node is not part of a tree here")
 func init() {
 	core.RegisterSentinel(200, ErrNotInitialized)
 	core.RegisterSentinel(201, ErrChainBroken)
-	core.RegisterSentinel(202, ErrAway)
+	core.RegisterSentinel(202, ErrUnavailable)
 }
 
 // RegisterErrorType makes errors of type T, with the fields that CBOR

@@ -125,8 +125,8 @@ func ExampleFunc_Go() {
 	// Output: 2 4
 }
 
-// Each asks many contexts at the same time. A failure of one is the result of that one.
-func ExampleFunc_Each() {
+// CallAll asks many contexts at the same time. A failure of one is the result of that one.
+func ExampleFunc_CallAll() {
 	ctx := context.Background()
 	self, child := startExample(ctx)
 	defer self.Close()
@@ -135,7 +135,7 @@ func ExampleFunc_Each() {
 		log.Fatal(err)
 	}
 
-	for node, result := range double.Each(ctx, []*contexts.Node{child, below}, 4) {
+	for node, result := range double.CallAll(ctx, []*contexts.Node{child, below}, 4) {
 		fmt.Println(node, result.Value, result.Err)
 	}
 	// Unordered output:

@@ -21,8 +21,8 @@ type farSides struct {
 
 // Immutable.
 type farSide struct {
-	facts bootstrap.Facts
-	rung  string // by which a child was started; "" where it is better to wait for the far side
+	facts  bootstrap.Facts
+	method string // by which a child was started; "" where it is better to wait for the far side
 }
 
 // get returns what is known, nil if nothing is.
@@ -60,9 +60,9 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 			break
 		}
 	}
-	known := &farSide{facts: s.Facts, rung: s.Rung}
+	known := &farSide{facts: s.Facts, method: s.StartMethod}
 	if s.Lost || s.Static {
-		known.rung = "" // what would be sent at once is not what it was started from
+		known.method = "" // what would be sent at once is not what it was started from
 	}
 	f.all[label] = known
 	f.latest = &known.facts

@@ -12,9 +12,9 @@ func TestFarSideIsRemembered(t *testing.T) {
 	if f.likely() != nil {
 		t.Error("before any connect there is a guess, want none")
 	}
-	s := bootstrap.Session{Facts: bootstrap.Facts{Machine: "x86_64"}, Rung: bootstrap.RungPerl}
+	s := bootstrap.Session{Facts: bootstrap.Facts{Machine: "x86_64"}, StartMethod: bootstrap.StartPerl}
 	f.note("ssh:far", &s)
-	if known := f.get("ssh:far"); known == nil || known.rung != bootstrap.RungPerl {
+	if known := f.get("ssh:far"); known == nil || known.method != bootstrap.StartPerl {
 		t.Errorf("after a connect it is known as %+v, want its facts and how it was started", known)
 	}
 	if likely := f.likely(); likely == nil || likely.Machine != "x86_64" {

@@ -19,7 +19,7 @@ type Func[In, Out any] struct {
 	recvNode visitor // and those in a result
 }
 
-// A Target is where a call goes: a *Node, a *Chain of calls on one, or a *Host,
+// A Target is where a call goes: a *Node, a *Chain of calls on one, or a *ManagedHost,
 // which may have to be connected first.
 type Target interface {
 	target(ctx context.Context) (*Node, *Chain, error)
@@ -135,7 +135,7 @@ func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error)
 // by side unless the function is Serial or the target is a Chain.
 //
 // Go blocks only where more is waiting to be sent than Limits allow, and until
-// a Host is connected.
+// a ManagedHost is connected.
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
 	n, chain, err := on.target(ctx)
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
@@ -145,9 +145,9 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 	return p
 }
 
-// Send calls the function and asks for no reply: neither its result nor its error
-// comes back. The error of Send says only that the call could not be sent.
-func (f *Func[In, Out]) Send(ctx context.Context, on Target, in In) error {
+// CallNoReply calls the function and asks for no reply: neither its result nor its error
+// comes back. The error of CallNoReply says only that the call could not be sent.
+func (f *Func[In, Out]) CallNoReply(ctx context.Context, on Target, in In) error {
 	n, chain, err := on.target(ctx)
 	if err != nil {
 		return err

@@ -67,11 +67,11 @@ func TestANodeOfAnotherTreeDoesNotTravel(t *testing.T) {
 func TestSelfOfANode(t *testing.T) {
 	self, other := start(t, nil), start(t, nil)
 	b := child(t, child(t, self))
-	if self.Self() != self || b.Self() != self || child(t, other).Self() != other {
+	if self.Local() != self || b.Local() != self || child(t, other).Local() != other {
 		t.Error("not the local context of the tree")
 	}
 	var nobody *contexts.Node
-	if nobody.Self() != nil || new(contexts.Node).Self() != nil {
+	if nobody.Local() != nil || new(contexts.Node).Local() != nil {
 		t.Error("a node of no tree has a local context")
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// HostConfig says how a managed host is kept. The zero value is a good choice.
-type HostConfig struct {
+// ManagedHostConfig says how a managed host is kept. The zero value is a good choice.
+type ManagedHostConfig struct {
 	// Wait bounds how long a use of the host waits for it to come, or to come
 	// back; ctx bounds it as well. Default: 5 minutes, in which a machine
-	// reboots. Where it is negative, a use fails at once with ErrAway while the
+	// reboots. Where it is negative, a use fails at once with ErrUnavailable while the
 	// host is known to be away.
 	Wait time.Duration
 	// Attempt bounds how long nothing may move while the host is connected: no
@@ -48,8 +48,8 @@ const (
 	defaultHostContexts = 1024
 )
 
-func (c *HostConfig) withDefaults() HostConfig {
-	var d HostConfig
+func (c *ManagedHostConfig) withDefaults() ManagedHostConfig {
+	var d ManagedHostConfig
 	if c != nil {
 		d = *c
 	}
@@ -70,19 +70,19 @@ func (c *HostConfig) withDefaults() HostConfig {
 	return d
 }
 
-// A Host is a context that comes back. A Node is gone for good when its link is
-// lost; a Host connects again, with pauses that grow, for as long as it takes,
+// A ManagedHost is a context that comes back. A Node is gone for good when its link is
+// lost; a ManagedHost connects again, with pauses that grow, for as long as it takes,
 // through a restart of the server, a time without a network, and a reboot.
 //
-//	web := self.Host(ssh.Login{Host: "web1"}, nil)
+//	web := self.ManagedHost(ssh.Login{ManagedHost: "web1"}, nil)
 //	defer web.Close()
 //	use, err := diskFree.Call(ctx, web, "/var") // connects, the first time
 //	node, err := web.Connect(ctx)               // for commands, streams, files
 //
 // It is a target of calls. A call that is under way when the host is lost fails
 // with an error that matches [ErrGone]; it is not made again, since it may have
-// run. The next one waits, or fails with one that matches [ErrAway]; see
-// HostConfig.Wait.
+// run. The next one waits, or fails with one that matches [ErrUnavailable]; see
+// ManagedHostConfig.Wait.
 //
 // Nothing is connected before the first use. From then on until Close, or the
 // end of the tree, one goroutine keeps the host. It gives up on errors that only
@@ -92,11 +92,11 @@ func (c *HostConfig) withDefaults() HostConfig {
 // those who wait, and the next use tries again.
 //
 // It may be used by any number of goroutines.
-type Host struct {
+type ManagedHost struct {
 	// Immutable.
 	l     *local
 	label string
-	cfg   HostConfig
+	cfg   ManagedHostConfig
 	dial  func(ctx context.Context) (*Node, string, error) // makes a context of the host, and tells its boot
 	hang  func(*Node) error                                // closes one
 
@@ -112,20 +112,20 @@ type Host struct {
 	since   time.Time     // when the host was found to be away
 }
 
-// Host makes the handle on a host that is one hop from this context, and that
+// Manage makes the handle on a host that is one hop from this context, and that
 // is lost for good with it.
-func (n *Node) Host(m connect.Method, cfg *HostConfig) *Host {
+func (n *Node) Manage(m connect.Method, cfg *ManagedHostConfig) *ManagedHost {
 	return newHost(n.self, joinPath(n, m.Label()), n, m, cfg)
 }
 
-// Host makes the handle on a host that is one hop from this one: when both are
+// Manage makes the handle on a host that is one hop from this one: when both are
 // lost, both come back. A hop to another user of the same machine is one, too.
-func (h *Host) Host(m connect.Method, cfg *HostConfig) *Host {
+func (h *ManagedHost) Manage(m connect.Method, cfg *ManagedHostConfig) *ManagedHost {
 	return newHost(h.l, h.label+"/"+joinPath(nil, m.Label()), h, m, cfg)
 }
 
-func newHost(l *local, label string, via Target, m connect.Method, cfg *HostConfig) *Host {
-	h := &Host{l: l, label: label, cfg: cfg.withDefaults(), hang: (*Node).Close, changed: make(chan struct{})}
+func newHost(l *local, label string, via Target, m connect.Method, cfg *ManagedHostConfig) *ManagedHost {
+	h := &ManagedHost{l: l, label: label, cfg: cfg.withDefaults(), hang: (*Node).Close, changed: make(chan struct{})}
 	h.dial = func(ctx context.Context) (*Node, string, error) {
 		// Another host is connected with a patience of its own.
 		reach, cancel := context.WithTimeout(ctx, h.cfg.Attempt)
@@ -179,7 +179,7 @@ func lasts(err error, wasThere bool) bool {
 	if wasThere || connect.Temporary(err) {
 		return false
 	}
-	for _, passes := range []error{ErrGone, ErrAway, ErrBusy} {
+	for _, passes := range []error{ErrGone, ErrUnavailable, ErrBusy} {
 		if errors.Is(err, passes) {
 			return false
 		}
@@ -188,32 +188,32 @@ func lasts(err error, wasThere bool) bool {
 }
 
 // String returns the path of hops to the host.
-func (h *Host) String() string { return h.label }
+func (h *ManagedHost) String() string { return h.label }
 
-func (h *Host) target(ctx context.Context) (*Node, *Chain, error) {
+func (h *ManagedHost) target(ctx context.Context) (*Node, *Chain, error) {
 	n, err := h.Connect(ctx)
 	return n, nil, err
 }
 
 // Connect returns the host's context, connecting where there is none. Errors
-// are *Error and match [ErrAway] where further attempts are going to be made.
-func (h *Host) Connect(ctx context.Context) (*Node, error) {
+// are *Error and match [ErrUnavailable] where further attempts are going to be made.
+func (h *ManagedHost) Connect(ctx context.Context) (*Node, error) {
 	return h.await(ctx, h.cfg.Wait, func() bool { return true })
 }
 
 // Boot returns a text that changes with each boot of the host's system. It is that
 // of the present context, or of the last one. It is "" before the first connect, and
 // on systems that do not name their boots (Linux and macOS do).
-func (h *Host) Boot() string {
+func (h *ManagedHost) Boot() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.boot
 }
 
-// AwaitBoot waits until the host is there with another boot than the one given,
+// WaitReboot waits until the host is there with another boot than the one given,
 // which Boot returned before the host was told to reboot. On a system that does not
-// name its boots, AwaitBoot waits for a context that is connected after the call.
-func (h *Host) AwaitBoot(ctx context.Context, before string) (*Node, error) {
+// name its boots, WaitReboot waits for a context that is connected after the call.
+func (h *ManagedHost) WaitReboot(ctx context.Context, before string) (*Node, error) {
 	h.mu.Lock()
 	born := h.births
 	h.mu.Unlock()
@@ -228,7 +228,7 @@ func (h *Host) AwaitBoot(ctx context.Context, before string) (*Node, error) {
 
 // await waits for a context that will do; wait is that of the configuration.
 // will is called with mu held.
-func (h *Host) await(ctx context.Context, wait time.Duration, will func() bool) (*Node, error) {
+func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func() bool) (*Node, error) {
 	var late <-chan time.Time
 	if wait > 0 {
 		timer := time.NewTimer(wait)
@@ -259,7 +259,7 @@ func (h *Host) await(ctx context.Context, wait time.Duration, will func() bool) 
 		started = true
 		changed, away := h.changed, h.err
 		if away != nil {
-			away = fmt.Errorf("%w since %s: %w", ErrAway, h.since.Format(time.TimeOnly), away)
+			away = fmt.Errorf("%w since %s: %w", ErrUnavailable, h.since.Format(time.TimeOnly), away)
 		}
 		h.mu.Unlock()
 		if away != nil && wait < 0 {
@@ -276,7 +276,7 @@ func (h *Host) await(ctx context.Context, wait time.Duration, will func() bool) 
 			}
 		case <-late:
 			if away == nil {
-				away = fmt.Errorf("%w: nothing was heard for %v", ErrAway, wait)
+				away = fmt.Errorf("%w: nothing was heard for %v", ErrUnavailable, wait)
 			}
 		}
 		return fail(away)
@@ -285,7 +285,7 @@ func (h *Host) await(ctx context.Context, wait time.Duration, will func() bool) 
 
 // Close closes the host's context and ends the attempts to connect. A later use
 // begins anew.
-func (h *Host) Close() error {
+func (h *ManagedHost) Close() error {
 	h.mu.Lock()
 	if h.keeper == nil {
 		h.mu.Unlock()
@@ -305,7 +305,7 @@ type keeper struct {
 }
 
 // startLocked starts the keeper. The caller holds mu.
-func (h *Host) startLocked() {
+func (h *ManagedHost) startLocked() {
 	var ctx context.Context
 	ctx, h.cancel = context.WithCancel(h.l.ctx)
 	k := &keeper{ended: make(chan struct{})}
@@ -324,7 +324,7 @@ func (h *Host) startLocked() {
 	})
 }
 
-func (h *Host) tellLocked() {
+func (h *ManagedHost) tellLocked() {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
@@ -332,7 +332,7 @@ func (h *Host) tellLocked() {
 // keep connects, and connects again, until ctx ends, the context is closed
 // rather than lost, or there is no point in going on. It returns the context
 // that is left to be closed, if any.
-func (h *Host) keep(ctx context.Context) (*Node, error) {
+func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 	var p pauses
 	p.begin()
 	for {
@@ -382,14 +382,14 @@ func (h *Host) keep(ctx context.Context) (*Node, error) {
 }
 
 // wasThere reports whether the host has been reached before.
-func (h *Host) wasThere() bool {
+func (h *ManagedHost) wasThere() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.births > 0
 }
 
 // here notes that the host is there, and returns for how long it was lost.
-func (h *Host) here(n *Node, boot string) (away time.Duration) {
+func (h *ManagedHost) here(n *Node, boot string) (away time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err != nil && h.births > 0 {
@@ -402,7 +402,7 @@ func (h *Host) here(n *Node, boot string) (away time.Duration) {
 }
 
 // away notes that the host is not there, and why.
-func (h *Host) away(err error) {
+func (h *ManagedHost) away(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err == nil {
@@ -413,8 +413,8 @@ func (h *Host) away(err error) {
 }
 
 // reason is why the host could not be connected, without its path, which every error
-// of a Host has in front.
-func (h *Host) reason(err error) error {
+// of a ManagedHost has in front.
+func (h *ManagedHost) reason(err error) error {
 	if e, ok := err.(*Error); ok && e.Path == h.label {
 		return reasonOf(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// pauses are those between the attempts to connect a host; see HostConfig.MinDelay.
+// pauses are those between the attempts to connect a host; see ManagedHostConfig.MinDelay.
 // To ask for a connection that nobody takes costs nobody anything; each of the
 // others is a login, of which a server may take only so many.
 type pauses struct {
@@ -42,7 +42,7 @@ func nobodyAnswers(err error, at bootstrap.Progress) bool {
 }
 
 // next is the time to the next attempt.
-func (p *pauses) next(c *HostConfig) time.Duration {
+func (p *pauses) next(c *ManagedHostConfig) time.Duration {
 	most := c.MinDelay
 	switch {
 	case p.deaf:

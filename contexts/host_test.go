@@ -18,7 +18,7 @@ import (
 
 // fakeHost is a managed host whose other side is the test.
 type fakeHost struct {
-	*Host
+	*ManagedHost
 	t *testing.T
 
 	// Guarded by fakeMu.
@@ -30,11 +30,11 @@ type fakeHost struct {
 	now    *Node
 }
 
-func newFakeHost(t *testing.T, cfg HostConfig) *fakeHost {
+func newFakeHost(t *testing.T, cfg ManagedHostConfig) *fakeHost {
 	l := &local{log: slog.New(slog.DiscardHandler), lifetime: new(lifetime)}
 	l.ctx, l.cancel = context.WithCancelCause(t.Context())
 	f := &fakeHost{t: t, boot: "first"}
-	f.Host = newHost(l, "fake", nil, nil, &cfg)
+	f.ManagedHost = newHost(l, "fake", nil, nil, &cfg)
 	f.hang = func(n *Node) error { f.lose(ErrClosed); return nil }
 	f.dial = func(ctx context.Context) (*Node, string, error) {
 		f.fakeMu.Lock()
@@ -104,7 +104,7 @@ func (f *fakeHost) must() *Node {
 }
 
 // inFakeTime runs a test in which no goroutine may be left.
-func inFakeTime(t *testing.T, cfg HostConfig, test func(t *testing.T, f *fakeHost)) {
+func inFakeTime(t *testing.T, cfg ManagedHostConfig, test func(t *testing.T, f *fakeHost)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeHost(t, cfg)
@@ -116,7 +116,7 @@ func inFakeTime(t *testing.T, cfg HostConfig, test func(t *testing.T, f *fakeHos
 }
 
 func TestHostIsConnectedOnFirstUseAndOnce(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.slow = time.Second })
 		synctest.Wait()
 		if len(f.attempts()) != 0 {
@@ -138,7 +138,7 @@ func TestHostIsConnectedOnFirstUseAndOnce(t *testing.T) {
 }
 
 func TestHostComesBackAtOnceAfterALoss(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		first := f.must()
 		time.Sleep(time.Minute)
 		lost := time.Now()
@@ -152,7 +152,7 @@ func TestHostComesBackAtOnceAfterALoss(t *testing.T) {
 
 func TestHostPausesAreJitteredAndBounded(t *testing.T) {
 	const low, high = time.Second, 8 * time.Second
-	inFakeTime(t, HostConfig{Wait: time.Hour, MinDelay: low, MaxDelay: high}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: time.Hour, MinDelay: low, MaxDelay: high}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.down = connect.ErrRefused })
 		f.later(20*time.Minute, func() { f.down = nil })
 		f.must()
@@ -176,7 +176,7 @@ func TestHostPausesAreJitteredAndBounded(t *testing.T) {
 // A host is found within a quarter of the time that it was away, and a little: also
 // if it was lost before, had been away for long then, and died at birth in between.
 func TestHostIsFoundSoonAfterItIsBack(t *testing.T) {
-	inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		f.must()
 		for range 10 {
 			for _, away := range []time.Duration{time.Second, 10 * time.Second, 40 * time.Second, 90 * time.Second} {
@@ -210,7 +210,7 @@ func TestHostIsFoundSoonAfterItIsBack(t *testing.T) {
 // A machine that boots takes no connection for a minute, and does not say so. It is asked
 // often enough to be found soon after.
 func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
-	inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		f.must()
 		time.Sleep(time.Minute)
 		var up time.Time // when it answers again
@@ -246,7 +246,7 @@ func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
 // Where somebody answers, and fails, each attempt is a login: there are few of them.
 func TestHostThatAnswersIsNotAskedOften(t *testing.T) {
 	for _, reason := range []error{connect.ErrEOF, connect.ErrPermission} {
-		inFakeTime(t, HostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+		inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 			f.must()
 			f.change(func() { f.down = reason })
 			f.lose(ErrGone)
@@ -261,7 +261,7 @@ func TestHostThatAnswersIsNotAskedOften(t *testing.T) {
 }
 
 func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		for range 20 {
 			f.must()
 			f.lose(ErrGone)
@@ -275,14 +275,14 @@ func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
 }
 
 func TestHostThatIsAwayFailsAtOnceIfAskedTo(t *testing.T) {
-	inFakeTime(t, HostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.slow, f.down = time.Second, connect.ErrRefused })
 		// The first use has nothing to go by and waits for one attempt.
 		for range 3 {
 			start := time.Now()
 			_, err := f.connect()
 			e, ok := err.(*Error)
-			if !ok || e.Path != "fake" || !errors.Is(err, ErrAway) || !errors.Is(err, connect.ErrRefused) {
+			if !ok || e.Path != "fake" || !errors.Is(err, ErrUnavailable) || !errors.Is(err, connect.ErrRefused) {
 				t.Fatalf("%v", err)
 			}
 			if took := time.Since(start); took > time.Second {
@@ -296,25 +296,25 @@ func TestHostThatIsAwayFailsAtOnceIfAskedTo(t *testing.T) {
 }
 
 func TestHostIsAwaitedAsLongAsConfigured(t *testing.T) {
-	inFakeTime(t, HostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.down = connect.ErrTimeout })
 		start := time.Now()
-		if _, err := f.connect(); !errors.Is(err, ErrAway) || !errors.Is(err, connect.ErrTimeout) || time.Since(start) != time.Minute {
+		if _, err := f.connect(); !errors.Is(err, ErrUnavailable) || !errors.Is(err, connect.ErrTimeout) || time.Since(start) != time.Minute {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		start = time.Now()
-		if _, err := f.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrAway) || time.Since(start) != 10*time.Second {
+		if _, err := f.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) || time.Since(start) != 10*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
 }
 
 func TestHostAttemptIsBounded(t *testing.T) {
-	inFakeTime(t, HostConfig{Attempt: time.Second, Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Attempt: time.Second, Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.slow = time.Hour })
-		if _, err := f.connect(); !errors.Is(err, ErrAway) || len(f.attempts()) < 2 {
+		if _, err := f.connect(); !errors.Is(err, ErrUnavailable) || len(f.attempts()) < 2 {
 			t.Errorf("%d attempts, %v", len(f.attempts()), err)
 		}
 	})
@@ -323,7 +323,7 @@ func TestHostAttemptIsBounded(t *testing.T) {
 // An attempt in which something moves is not given up, however long it takes; one that
 // stands still is, at any point.
 func TestHostAttemptIsASilence(t *testing.T) {
-	inFakeTime(t, HostConfig{Attempt: 5 * time.Second, Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Attempt: 5 * time.Second, Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		const size = 2_100_000
 		dial := f.dial
 		send := func(ctx context.Context, until int64) error {
@@ -390,10 +390,10 @@ func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 }
 
 func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		for i, reason := range []error{connect.ErrPassword, connect.ErrHostKeyChanged, ErrTooDeep, &lasting{ErrGone}} {
 			f.change(func() { f.down = reason })
-			if _, err := f.connect(); !errors.Is(err, reason) && i < 3 || err == nil || errors.Is(err, ErrAway) {
+			if _, err := f.connect(); !errors.Is(err, reason) && i < 3 || err == nil || errors.Is(err, ErrUnavailable) {
 				t.Errorf("%v", err)
 			}
 			time.Sleep(time.Hour)
@@ -413,12 +413,12 @@ func TestHostThatWasThereIsWaitedFor(t *testing.T) {
 		first, second bool // whether it is waited for before it was there, and afterwards
 	}{
 		{connect.ErrRefused, true, true}, {connect.ErrUnreachable, true, true}, {connect.ErrResolver, true, true},
-		{connect.ErrEOF, true, true}, {ErrGone, true, true}, {ErrAway, true, true},
+		{connect.ErrEOF, true, true}, {ErrGone, true, true}, {ErrUnavailable, true, true},
 		{connect.ErrNoHost, false, true}, {connect.ErrPermission, false, true}, {connect.ErrNoContainer, false, true},
 		{errors.New("something else"), false, true},
 		{connect.ErrPassword, false, false}, {connect.ErrHostKeyChanged, false, false},
 	} {
-		inFakeTime(t, HostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
+		inFakeTime(t, ManagedHostConfig{Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
 			try := func(when string, want bool) {
 				f.change(func() { f.down = c.reason })
 				f.later(30*time.Second, func() { f.down = nil })
@@ -440,7 +440,7 @@ func TestHostThatWasThereIsWaitedFor(t *testing.T) {
 func TestHostErrorsNameThePathOnce(t *testing.T) {
 	for _, wait := range []time.Duration{-1, time.Minute} {
 		for _, reason := range []error{connect.ErrPassword, connect.ErrRefused} {
-			inFakeTime(t, HostConfig{Wait: wait}, func(t *testing.T, f *fakeHost) {
+			inFakeTime(t, ManagedHostConfig{Wait: wait}, func(t *testing.T, f *fakeHost) {
 				f.change(func() {
 					f.down = &Error{Op: "connect", Path: "fake", Kind: core.KindConnect, Err: reason}
 				})
@@ -454,7 +454,7 @@ func TestHostErrorsNameThePathOnce(t *testing.T) {
 }
 
 func TestHostIsKnownByItsBoot(t *testing.T) {
-	inFakeTime(t, HostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
 		f.must()
 		before := f.Boot()
 		// It goes on for a while after it was told, and its server even takes one
@@ -464,11 +464,11 @@ func TestHostIsKnownByItsBoot(t *testing.T) {
 		f.later(5500*time.Millisecond, func() { f.down = connect.ErrRefused })
 		f.later(time.Minute, func() { f.down, f.boot = nil, "second" })
 		start := time.Now()
-		n, err := f.AwaitBoot(t.Context(), before)
+		n, err := f.WaitReboot(t.Context(), before)
 		if err != nil || n != f.context() || f.Boot() != "second" || time.Since(start) < time.Minute {
 			t.Errorf("after %v: %v, %v", time.Since(start), n, err)
 		}
-		if again, err := f.AwaitBoot(t.Context(), before); again != n || err != nil {
+		if again, err := f.WaitReboot(t.Context(), before); again != n || err != nil {
 			t.Errorf("%v, %v", again, err)
 		}
 		// Where a boot has no name, a new context is all that can be told.
@@ -478,14 +478,14 @@ func TestHostIsKnownByItsBoot(t *testing.T) {
 		synctest.Wait()
 		n = f.must()
 		time.AfterFunc(time.Second, func() { f.lose(ErrGone) })
-		if again, err := f.AwaitBoot(t.Context(), ""); again == n || err != nil {
+		if again, err := f.WaitReboot(t.Context(), ""); again == n || err != nil {
 			t.Errorf("%v, %v", again, err)
 		}
 	})
 }
 
 func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		first := f.must()
 		if err := f.Close(); err != nil || first.Err() == nil {
 			t.Error(err)
@@ -521,7 +521,7 @@ func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
 }
 
 func TestHostEndsWithTheTree(t *testing.T) {
-	inFakeTime(t, HostConfig{}, func(t *testing.T, f *fakeHost) {
+	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		f.must()
 		f.l.cancel(errShutdown)
 		synctest.Wait()

@@ -69,21 +69,21 @@ func TestProgramThatNeedsALoader(t *testing.T) {
 	broken := in("mount --bind /bin/false " + p.loader)
 	tree := busyboxTree(t)
 	type far struct {
-		name string
-		rung string // "": any
-		argv []string
+		name   string
+		method string // "": any
+		argv   []string
 	}
 	fars := []far{{"busybox only", "", in("mount -t proc proc " + tree + "/proc && mount -t tmpfs -o mode=1777 none " + tree + "/tmp && set -- chroot " + tree + ` "$@"`)}}
-	rungs := []string{bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk}
+	methods := []string{bootstrap.StartPerl, bootstrap.StartPython, bootstrap.StartRAM, bootstrap.StartTmpfs, bootstrap.StartDisk}
 	if testing.Short() {
-		rungs = rungs[:3]
+		methods = methods[:3]
 	}
-	for _, rung := range rungs {
-		fars = append(fars, far{"no loader, " + rung, rung, hidden}, far{"no library, " + rung, rung, broken})
+	for _, method := range methods {
+		fars = append(fars, far{"no loader, " + method, method, hidden}, far{"no library, " + method, method, broken})
 	}
 	for _, f := range fars {
 		t.Run(f.name, func(t *testing.T) {
-			args := append([]string{"-rung=" + f.rung}, f.argv...)
+			args := append([]string{"-method=" + f.method}, f.argv...)
 			out, errOut, err := p.run(t, args...)
 			if err != nil || out != "static static\nstatic static\n" {
 				t.Errorf("%v, it printed %q, want a static program in both trees\n%s", err, out, errOut)

@@ -75,7 +75,7 @@ func serveChild() int {
 	}
 	cfg := Config{
 		LogLevel: slog.Level(x.LogLevel), ConnectTimeout: x.ConnectTimeout, CloseTimeout: x.CloseTimeout,
-		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, Rungs: x.Rungs, Cache: x.Cache,
+		MaxDepth: w.Depth, MaxChildren: x.MaxChildren, NoDisk: x.NoDisk, StartMethods: x.StartMethods, Cache: x.Cache,
 		AllowSiblings: w.AllowSiblings,
 		Limits:        router.Limits{Heartbeat: x.Heartbeat, Missed: x.Missed},
 	}

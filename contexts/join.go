@@ -6,7 +6,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 )
 
-// Join copies both ways between two connections until both sides have said all
+// Relay copies both ways between two connections until both sides have said all
 // they had to say, and closes both. It is what forwarding is made of: one of
 // the two is usually of [Node.DialContext] or of a listener of [Node.Listen].
 //
@@ -14,4 +14,4 @@ import (
 // and a failure of either side as a reset of the other where that has
 // SetLinger(int) error. The error is the first that a side failed with. To end
 // it from elsewhere close either connection.
-func Join(a, b net.Conn) error { return forward.Join(a, b) }
+func Relay(a, b net.Conn) error { return forward.Join(a, b) }

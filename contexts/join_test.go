@@ -22,7 +22,7 @@ func joined(t *testing.T, n *contexts.Node) (client, server *net.TCPConn, result
 	client = must(net.Dial("tcp", ln.Addr().String())).(*net.TCPConn)
 	near := must(ln.Accept())
 	result = make(chan error, 1)
-	go func() { result <- contexts.Join(near, far) }()
+	go func() { result <- contexts.Relay(near, far) }()
 	t.Cleanup(func() { client.Close() })
 	return client, peer.(*net.TCPConn), result
 }

@@ -16,7 +16,7 @@ import (
 // authority goes (docs/security.md). A node of another tree can't: that is an
 // error.
 //
-// Connect, Via, Tree and Self return the same handle each time; one that came in
+// Connect, Parent, Tree and Local return the same handle each time; one that came in
 // a message is a copy. Whether two mean the same context is told by their IDs.
 type Node struct {
 	// Immutable once the node is bound to the local context.
@@ -49,19 +49,19 @@ func (n *Node) String() string {
 	return n.path
 }
 
-// Via returns the parent, from which the context was started; nil for the
+// Parent returns the parent, from which the context was started; nil for the
 // master and for contexts of which only the handle is known here.
-func (n *Node) Via() *Node {
+func (n *Node) Parent() *Node {
 	if n.self == nil || n.id == core.Master {
 		return nil
 	}
 	return n.self.node(n.via)
 }
 
-// Self returns the local node of the tree that n belongs to: in a master the node
-// that [Start] returned, in a child the one that the function [Self] returns. For the
+// Local returns the local node of the tree that n belongs to: in a master the node
+// that [Start] returned, in a child the one that the function [Local] returns. For the
 // zero Node, which belongs to no tree, it returns nil.
-func (n *Node) Self() *Node {
+func (n *Node) Local() *Node {
 	if n == nil || n.self == nil {
 		return nil
 	}
@@ -155,10 +155,10 @@ func (n *Node) Ping(ctx context.Context) (time.Duration, error) {
 
 // wireNode is how a node travels.
 type wireNode struct {
-	_    struct{} `cbor:",toarray"`
-	ID   core.ID
-	Via  core.ID
-	Path string
+	_      struct{} `cbor:",toarray"`
+	ID     core.ID
+	Parent core.ID
+	Path   string
 }
 
 // MarshalCBOR implements cbor.Marshaler.
@@ -166,7 +166,7 @@ func (n *Node) MarshalCBOR() ([]byte, error) {
 	if n == nil {
 		return []byte{0xf6}, nil
 	}
-	return core.Marshal(wireNode{ID: n.id, Via: n.via, Path: n.path})
+	return core.Marshal(wireNode{ID: n.id, Parent: n.via, Path: n.path})
 }
 
 // UnmarshalCBOR implements cbor.Unmarshaler. The node is bound to the local
@@ -176,6 +176,6 @@ func (n *Node) UnmarshalCBOR(b []byte) error {
 	if err := core.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*n = Node{id: w.ID, via: w.Via, path: w.Path}
+	*n = Node{id: w.ID, via: w.Parent, path: w.Path}
 	return nil
 }

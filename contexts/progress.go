@@ -106,7 +106,7 @@ func (p *progress) note(now bootstrap.Progress) {
 	if p.over || now == p.now {
 		return
 	}
-	if p.log != nil && (now.Phase != p.now.Phase || now.Rung != p.now.Rung) {
+	if p.log != nil && (now.Phase != p.now.Phase || now.StartMethod != p.now.StartMethod) {
 		p.log.Debug("connecting", "phase", now.String())
 	}
 	p.now = now
@@ -154,7 +154,7 @@ func (p *progress) elsewhere(n *Node) {
 
 // heard is note for what another context says.
 func (p *progress) heard(now bootstrap.Progress) {
-	now.Phase, now.Rung = bootstrap.Phase(shown(string(now.Phase))), shown(now.Rung)
+	now.Phase, now.StartMethod = bootstrap.Phase(shown(string(now.Phase))), shown(now.StartMethod)
 	now.Sent, now.Size = max(now.Sent, 0), max(now.Size, 0)
 	p.note(now)
 }
@@ -205,7 +205,7 @@ func (p *progress) next(told *bootstrap.Progress, done <-chan struct{}) bool {
 		if now == *told {
 			continue
 		}
-		if now.Phase == told.Phase && now.Rung == told.Rung {
+		if now.Phase == told.Phase && now.StartMethod == told.StartMethod {
 			if !lasted(stepEvery, done) {
 				return false
 			}

@@ -16,18 +16,18 @@ import (
 
 // Info describes one context of a tree.
 type Info struct {
-	Node     *Node
-	ID       core.ID
-	Parent   core.ID // its own ID in the master
-	Path     string
-	Hostname string
-	User     string
-	UID      int
-	PID      int
-	GOOS     string
-	GOARCH   string
-	Rung     string    // how its image was started; see package bootstrap
-	Since    time.Time // when it joined; zero for the local context
+	Node        *Node
+	ID          core.ID
+	Parent      core.ID // its own ID in the master
+	Path        string
+	Hostname    string
+	User        string
+	UID         int
+	PID         int
+	GOOS        string
+	GOARCH      string
+	StartMethod string    // how its image was started; see package bootstrap
+	Since       time.Time // when it joined; zero for the local context
 
 	// Of the link to its parent, as seen from there; zero where the parent
 	// could not be asked.
@@ -89,7 +89,7 @@ func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 		tree = append(tree, Info{
 			Node: node, ID: c.ID, Parent: c.Parent, Path: node.String(), Hostname: info.Hostname,
 			User: info.User, UID: info.UID, PID: info.PID, GOOS: info.GOOS, GOARCH: info.GOARCH,
-			Rung: info.Rung, Since: info.Since,
+			StartMethod: info.StartMethod, Since: info.Since,
 		})
 		if !slices.Contains(parents, l.node(c.Parent)) {
 			parents = append(parents, l.node(c.Parent))
@@ -97,7 +97,7 @@ func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 	}
 	type reported struct{ by, id core.ID }
 	stats := make(map[reported]linkStat)
-	for by, r := range linksFunc.Each(ctx, parents, struct{}{}) {
+	for by, r := range linksFunc.CallAll(ctx, parents, struct{}{}) {
 		for _, s := range r.Value {
 			stats[reported{by.id, s.ID}] = s
 		}

@@ -124,5 +124,5 @@ func joinAgent(ctx context.Context, conn net.Conn, agent string) error {
 		return err
 	}
 	defer here.Close()
-	return contexts.Join(conn, here)
+	return contexts.Relay(conn, here)
 }

@@ -252,30 +252,30 @@ func TestProgramsThatAreNoHop(t *testing.T) {
 	}
 }
 
-// An image that was changed on its way is not executed, whatever the rung.
+// An image that was changed on its way is not executed, whatever the start method.
 func TestChangedImage(t *testing.T) {
-	lab.Require(t) // the rungs below memfd need root
+	lab.Require(t) // the start methods below memfd need root
 	self := master(t, nil)
 	bystander := child(t, self, local.Child{})
-	for _, rung := range []string{
-		bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk,
+	for _, method := range []string{
+		bootstrap.StartPerl, bootstrap.StartPython, bootstrap.StartRAM, bootstrap.StartTmpfs, bootstrap.StartDisk,
 	} {
-		t.Run(rung, func(t *testing.T) {
+		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			tree := master(t, &contexts.Config{Rungs: []string{rung}})
+			tree := master(t, &contexts.Config{StartMethods: []string{method}})
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			n, err := tree.Connect(ctx, flipping{})
 			if err == nil {
 				t.Fatalf("%v was connected", n)
 			}
-			// Where the byte has made it nothing that unpacks, that ends the rung.
+			// Where the byte has made it nothing that unpacks, that ends the start method.
 			// Else it unpacks to something else.
-			broken := errors.Is(err, bootstrap.ErrNoRung) && strings.Contains(err.Error(), "unpack")
+			broken := errors.Is(err, bootstrap.ErrNoStartMethod) && strings.Contains(err.Error(), "unpack")
 			if !broken && !errors.Is(err, bootstrap.ErrImageHash) {
 				t.Errorf("the hash is not mentioned in %q", err)
 			}
-			told(t, err, rung, "flipping")
+			told(t, err, method, "flipping")
 			answers(t, bystander, os.Getuid())
 		})
 	}

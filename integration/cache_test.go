@@ -40,7 +40,7 @@ func cacheHost(t *testing.T, h lab.Host) *lab.Running {
 // the password had been asked for: the authentication itself is in it, so what
 // comes behind it is less.
 type contact struct {
-	rung    string
+	method  string
 	out, in int64         // bytes of TCP payload
 	took    time.Duration // from the answer to the password on until the context was there
 }
@@ -63,7 +63,7 @@ func contactWith(t *testing.T, host *lab.Running, cfg contexts.Config) contact {
 	n := child(t, self, hop)
 	c.took = time.Since(since)
 	who(t, n)
-	c.rung, c.out, c.in = rungOf(t, self, n), meter.out.Load(), meter.in.Load()
+	c.method, c.out, c.in = methodOf(t, self, n), meter.out.Load(), meter.in.Load()
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}
@@ -131,7 +131,7 @@ func TestSecondContactIsCheap(t *testing.T) {
 	cfg := contexts.Config{Cache: true}
 	first := contactWith(t, host, cfg)
 	t.Logf("first: %+v", first)
-	if first.rung == bootstrap.RungCache || first.out < 1<<20 {
+	if first.method == bootstrap.StartCache || first.out < 1<<20 {
 		t.Errorf("the first contact: %+v", first)
 	}
 	const rtt = time.Second // what computes takes a fraction of it
@@ -140,7 +140,7 @@ func TestSecondContactIsCheap(t *testing.T) {
 	}
 	second := contactWith(t, host, cfg)
 	t.Logf("second: %+v", second)
-	if second.rung != bootstrap.RungCache || second.out > 4<<10 || second.in > 4<<10 {
+	if second.method != bootstrap.StartCache || second.out > 4<<10 || second.in > 4<<10 {
 		t.Errorf("the second contact: %+v", second)
 	}
 	if got, want := int(second.took/rtt), commandTrips(t, host, rtt); got != want {
@@ -153,7 +153,7 @@ func TestNothingIsKeptUnasked(t *testing.T) {
 	host := cacheHost(t, lab.Host{})
 	before := look(host)
 	contactWith(t, host, contexts.Config{})
-	if c := contactWith(t, host, contexts.Config{}); c.rung == bootstrap.RungCache {
+	if c := contactWith(t, host, contexts.Config{}); c.method == bootstrap.StartCache {
 		t.Errorf("%+v", c)
 	}
 	before.restored(t, patience)
@@ -178,11 +178,11 @@ func TestHarmedCacheIsReplaced(t *testing.T) {
 			if out, err := host.Exec(t.Context(), "sh", "-c", fmt.Sprintf(harm, cacheDir)); err != nil {
 				t.Fatal(out, err)
 			}
-			if c := contactWith(t, host, cfg); c.rung == bootstrap.RungCache {
+			if c := contactWith(t, host, cfg); c.method == bootstrap.StartCache {
 				t.Errorf("it was used: %+v", c)
 			}
 			eventually(t, patience, "a record of it", func() bool { return strings.Contains(said.String(), "was not what had been put there") })
-			if c := contactWith(t, host, cfg); c.rung != bootstrap.RungCache {
+			if c := contactWith(t, host, cfg); c.method != bootstrap.StartCache {
 				t.Errorf("it was not replaced: %+v", c)
 			}
 		})
@@ -206,7 +206,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 			host := cacheHost(t, test.host)
 			log, said := newJournal(t)
 			for range 2 {
-				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.rung == bootstrap.RungCache {
+				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.method == bootstrap.StartCache {
 					t.Errorf("%+v", c)
 				}
 			}
@@ -246,7 +246,7 @@ func TestTenProgramsAtOnce(t *testing.T) {
 	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
 		t.Errorf("%q, %v", out, err)
 	}
-	if c := contactWith(t, host, contexts.Config{Cache: true}); c.rung != bootstrap.RungCache {
+	if c := contactWith(t, host, contexts.Config{Cache: true}); c.method != bootstrap.StartCache {
 		t.Errorf("%+v", c)
 	}
 }
@@ -308,11 +308,11 @@ func meetAgain(t *testing.T, host *lab.Running, dialer connect.Dialer, authentic
 		authenticating.Store(false)
 		n := child(t, self, hop)
 		who(t, n)
-		rung := rungOf(t, self, n)
+		method := methodOf(t, self, n)
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
-		return rung
+		return method
 	}
 	first := meet(labDialer{})
 	if again := meet(dialer); again != first {
@@ -321,7 +321,7 @@ func meetAgain(t *testing.T, host *lab.Running, dialer connect.Dialer, authentic
 	if out, err := host.Exec(t.Context(), "sh", "-c", "rm -f /usr/bin/perl*"); err != nil {
 		t.Fatal(out, err)
 	}
-	if rung := meet(dialer); rung == bootstrap.RungPerl {
+	if method := meet(dialer); method == bootstrap.StartPerl {
 		t.Error("perl was taken away and used")
 	}
 }

@@ -116,7 +116,7 @@ func (o *office) command(ctx context.Context, args ...string) *lab.Cmd {
 	return o.desk.Command(ctx, append([]string{o.program}, args...)...)
 }
 
-// The table of a probe has a row for each rung, and says which would be used.
+// The table of a probe has a row for each start method, and says which would be used.
 func TestProbeFromTheCommandLine(t *testing.T) {
 	o := newOffice(t, nil)
 	before := look(o.web)
@@ -126,7 +126,7 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 	}
 	for _, row := range [][]string{
 		{"system", "Linux"}, {"would", "start", "by", "memfd-perl"},
-		{"RUNG", "STATE", "WHERE", "LACKS"},
+		{"METHOD", "STATE", "WHERE", "LACKS"},
 		{"exec", "closed", "-", "not", "on", "this", "host,"}, {"cache", "closed", "-", "not", "asked", "for"},
 		{"memfd-perl", "used", "/usr/bin/perl", "-"}, {"memfd-python3", "open", "/usr/bin/python3", "-"},
 		{"ram", "open", "/dev/shm"}, {"tmpfs", "closed", "-", "not", "root"}, {"disk", "open", "/home/deploy", "/var/tmp"},

@@ -66,13 +66,13 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		t.Errorf("%s %v", out, err)
 	}
 	back := filepath.Join(dir, "back")
-	if res, err := files.Fetch(t.Context(), root, "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
+	if res, err := files.Get(t.Context(), root, "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
 		t.Errorf("%d bytes came back, %v", len(b), err)
 	}
-	if _, err := files.Fetch(t.Context(), root, "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
+	if _, err := files.Get(t.Context(), root, "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "tree", "sshd_config")); err != nil {
@@ -101,7 +101,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 			t.Errorf("%s: %v", c.target, err)
 		}
 	}
-	if _, err := files.Fetch(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
+	if _, err := files.Get(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("another's file: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "x")); !isNotExist(err) {

@@ -22,9 +22,9 @@ type patient struct {
 	harm string
 	// noTerminals says that somebody holds the last one.
 	noTerminals bool
-	// rung is the one by which a probe says that a child would be started; "" where
+	// start method is the one by which a probe says that a child would be started; "" where
 	// there is none, or no probe.
-	rung string
+	method string
 	// says is what stands in the error. Where there is none, a program has to run.
 	says []string
 	// warns is what stands in the warning of a program that runs.
@@ -77,8 +77,8 @@ mknod -m 666 /srv/tree/dev/tty c 5 0; mkdir /srv/tree/usr; ln -s ../bin /srv/tre
 
 func patients(t *testing.T) map[string]patient {
 	return map[string]patient{
-		"read-only root": {user: "root", rung: bootstrap.RungPerl, host: lab.Host{ReadOnlyRoot: true}},
-		"read-only everywhere": {rung: bootstrap.RungPerl, host: lab.Host{
+		"read-only root": {user: "root", method: bootstrap.StartPerl, host: lab.Host{ReadOnlyRoot: true}},
+		"read-only everywhere": {method: bootstrap.StartPerl, host: lab.Host{
 			ReadOnlyRoot: true, ReadOnly: []string{"/home", "/root", "/tmp", "/dev/shm"},
 		}},
 		"read-only everywhere, no interpreter": {
@@ -91,10 +91,10 @@ func patients(t *testing.T) map[string]patient {
 				"; it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution and has ",
 			},
 		},
-		"no /dev/shm": {rung: bootstrap.RungRAM, host: lab.Host{
+		"no /dev/shm": {method: bootstrap.StartRAM, host: lab.Host{
 			Remove: noInterpreter, Setup: []string{"umount /dev/shm; rmdir /dev/shm"},
 		}},
-		"noexec as root": {user: "root", rung: bootstrap.RungTmpfs, host: lab.Host{Remove: noInterpreter, Noexec: closedPlaces}},
+		"noexec as root": {user: "root", method: bootstrap.StartTmpfs, host: lab.Host{Remove: noInterpreter, Noexec: closedPlaces}},
 		"noexec as a user": {
 			host: lab.Host{Remove: noInterpreter, Noexec: closedPlaces},
 			says: []string{
@@ -103,51 +103,51 @@ func patients(t *testing.T) map[string]patient {
 				"it takes perl or python3",
 			},
 		},
-		"no interpreter": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}},
-		"busybox only": {rung: bootstrap.RungRAM, host: lab.Host{
+		"no interpreter": {method: bootstrap.StartRAM, host: lab.Host{Remove: noInterpreter}},
+		"busybox only": {method: bootstrap.StartRAM, host: lab.Host{
 			Setup: []string{withTree(t), sshdInTree, "mkdir -p /srv/tree/dev/shm; mount -t tmpfs -o mode=1777 shm /srv/tree/dev/shm"},
 			SSHD:  &lab.SSHD{Config: []string{"ChrootDirectory /srv/tree"}},
 		}},
-		"little memory": {user: "root", rung: bootstrap.RungPerl, host: lab.Host{
+		"little memory": {user: "root", method: bootstrap.StartPerl, host: lab.Host{
 			Cgroups: true, Setup: []string{"mkdir " + smallGroup + " && echo 24M > " + smallGroup + "/memory.limit_in_bytes"},
 			Files: map[string]string{"/root/.bashrc": "echo $$ > " + smallGroup + "/cgroup.procs\n"},
 		}},
-		"full disk": {rung: bootstrap.RungPerl, host: lab.Host{DiskSize: "32m"}, harm: "cat /dev/zero > /var/tmp/full 2>/dev/null; ! echo more > /var/tmp/more"},
+		"full disk": {method: bootstrap.StartPerl, host: lab.Host{DiskSize: "32m"}, harm: "cat /dev/zero > /var/tmp/full 2>/dev/null; ! echo more > /var/tmp/more"},
 		"no space in memory": {
-			rung: bootstrap.RungRAM, // a probe does not send an image
-			host: lab.Host{Remove: noInterpreter}, harm: "mount -o remount,size=1m /dev/shm; mount -o remount,size=1m /tmp",
+			method: bootstrap.StartRAM, // a probe does not send an image
+			host:   lab.Host{Remove: noInterpreter}, harm: "mount -o remount,size=1m /dev/shm; mount -o remount,size=1m /tmp",
 			warns: "the child's executable had to be put on a disk",
 		},
 		"no /proc": {
-			user: "root", rung: bootstrap.RungPerl, harm: "mount --make-rshared /; umount -l /proc",
+			user: "root", method: bootstrap.StartPerl, harm: "mount --make-rshared /; umount -l /proc",
 			warns: "/proc is not mounted there",
 		},
 		"no /proc, no interpreter": {
-			user: "root", rung: bootstrap.RungRAM, harm: "umount -l /proc", host: lab.Host{Remove: noInterpreter},
+			user: "root", method: bootstrap.StartRAM, harm: "umount -l /proc", host: lab.Host{Remove: noInterpreter},
 			warns: "/proc is not mounted there",
 		},
 		"no /proc, as a user": {harm: "umount -l /proc", says: []string{
 			"memfd-perl, memfd-python3, ram, tmpfs, disk: /proc is not mounted; proc: none can be mounted for the child alone: not root; " +
 				"mount it there, as root: mount -t proc proc /proc",
 		}},
-		"memfd_create refused":  {rung: bootstrap.RungRAM, host: lab.Host{Files: withoutMemfd(refusedBySeccomp)}},
-		"memfd_create is fatal": {rung: bootstrap.RungRAM, host: lab.Host{Files: withoutMemfd(killedBySeccomp)}},
+		"memfd_create refused":  {method: bootstrap.StartRAM, host: lab.Host{Files: withoutMemfd(refusedBySeccomp)}},
+		"memfd_create is fatal": {method: bootstrap.StartRAM, host: lab.Host{Files: withoutMemfd(killedBySeccomp)}},
 		"no terminals": {
-			hop: "/sudo", noTerminals: true, rung: bootstrap.RungExec,
+			hop: "/sudo", noTerminals: true, method: bootstrap.StartExec,
 			host: lab.Host{Sudoers: "deploy ALL=(ALL) NOPASSWD: ALL"},
 		},
 		"no terminals for a password": {
 			hop: "/sudo", noTerminals: true,
 			host: lab.Host{Sudoers: "deploy ALL=(ALL) ALL"}, says: []string{"no terminal could be opened", "no space left on device"},
 		},
-		"few descriptors":          {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
+		"few descriptors":          {method: bootstrap.StartPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
 		"no processes left":        {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: see ulimit -u, and pids.max of its cgroup"}},
 		"killed by a filter":       {host: lab.Host{Files: startUp("kill -SYS $$\n")}, says: []string{"the far command was killed by a signal that SSH has no name for, such as the SIGSYS"}},
 		"no /dev/null":             {harm: "rm /dev/null", says: []string{"the server closed the connection without a word"}},
-		"/dev/null is a file":      {rung: bootstrap.RungPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},
-		"the clock in 1970":        {rung: bootstrap.RungPerl, host: lab.Host{Files: startUp(in1970)}},
-		"the same, no interpreter": {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter, Files: startUp(in1970)}},
-		"everything is of 1970":    {rung: bootstrap.RungRAM, host: lab.Host{Remove: noInterpreter}, harm: "touch -d @0 /dev/shm /tmp /home/deploy /bin/sh /usr/bin/dash /etc/passwd"},
+		"/dev/null is a file":      {method: bootstrap.StartPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},
+		"the clock in 1970":        {method: bootstrap.StartPerl, host: lab.Host{Files: startUp(in1970)}},
+		"the same, no interpreter": {method: bootstrap.StartRAM, host: lab.Host{Remove: noInterpreter, Files: startUp(in1970)}},
+		"everything is of 1970":    {method: bootstrap.StartRAM, host: lab.Host{Remove: noInterpreter}, harm: "touch -d @0 /dev/shm /tmp /home/deploy /bin/sh /usr/bin/dash /etc/passwd"},
 	}
 }
 
@@ -201,8 +201,8 @@ func TestDamagedHosts(t *testing.T) {
 			before.restored(t, patience, p.except...)
 
 			offer := finish(t, o.command(t.Context(), "probe", path))
-			if p.rung != "" && (offer.status != 0 || !strings.Contains(offer.out, "would start by      "+p.rung+"\n")) {
-				t.Errorf("%+v is not by %s", offer, p.rung)
+			if p.method != "" && (offer.status != 0 || !strings.Contains(offer.out, "would start by      "+p.method+"\n")) {
+				t.Errorf("%+v is not by %s", offer, p.method)
 			}
 			if strings.HasPrefix(name, "no /proc") != strings.Contains(offer.out, "/proc               not mounted\n") {
 				t.Errorf("about /proc: %s", offer.out)
@@ -250,8 +250,8 @@ func TestChrootWithoutProc(t *testing.T) {
 	from := enter(t, self, host, "")
 	before := look(host)
 	n := child(t, from, container.Chroot{Dir: "/mnt/sysimage"})
-	if rung := rungOf(t, self, n); rung == bootstrap.RungExec {
-		t.Error(rung)
+	if method := methodOf(t, self, n); method == bootstrap.StartExec {
+		t.Error(method)
 	}
 	answers(t, child(t, n, local.Child{}), 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
@@ -265,7 +265,7 @@ func TestChrootWithoutProc(t *testing.T) {
 	}
 	before.restored(t, 5*time.Second)
 	// Elsewhere it has to be mounted by somebody.
-	err := refused(t, from, container.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoRung, patience)
+	err := refused(t, from, container.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoStartMethod, patience)
 	if !strings.Contains(err.Error(), "mount it there, as root: mount -t proc proc /proc") {
 		t.Error(err)
 	}

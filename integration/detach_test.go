@@ -75,7 +75,7 @@ func TestDetachOverSSH(t *testing.T) {
 	if now := who(t, owned); now != was {
 		t.Errorf("it was %+v, and is %+v", was, now)
 	}
-	tree, err := owned.Self().Tree(t.Context())
+	tree, err := owned.Local().Tree(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

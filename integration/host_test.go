@@ -24,18 +24,18 @@ import (
 // What the tests of managed hosts use where the defaults, made for machines
 // that take minutes, would make them wait: a tenth and less.
 var (
-	hasty    = contexts.HostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second}
-	hastyNow = contexts.HostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second, Wait: -1}
+	hasty    = contexts.ManagedHostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second}
+	hastyNow = contexts.ManagedHostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second, Wait: -1}
 	beat     = router.Limits{Heartbeat: 200 * time.Millisecond, Missed: 3}
 )
 
 // expectAway waits until a host that does not wait is known to be away.
-func expectAway(t *testing.T, h *contexts.Host) error {
+func expectAway(t *testing.T, h *contexts.ManagedHost) error {
 	t.Helper()
 	var err error
 	eventually(t, patience, "the host is found to be away", func() bool {
 		_, err = whoami.Call(t.Context(), h, struct{}{})
-		return errors.Is(err, contexts.ErrAway)
+		return errors.Is(err, contexts.ErrUnavailable)
 	})
 	return err
 }
@@ -51,7 +51,7 @@ func asked(t *testing.T, h contexts.Target) identity {
 			return id
 		}
 		// The loss is told to the calls that are under way.
-		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrAway) || ctx.Err() != nil {
+		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrUnavailable) || ctx.Err() != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func servers(host *lab.Running) (pids []int) {
 func sshdRestarts(t *testing.T, host *lab.Running, hop ssh.Login) {
 	log, j := newJournal(t)
 	self := master(t, &contexts.Config{Log: log})
-	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
+	waiting, failing := self.Manage(hop, &hasty), self.Manage(hop, &hastyNow)
 	first := asked(t, waiting)
 	asked(t, failing)
 	kill(t, host, syscall.SIGKILL, servers(host)...)
@@ -108,7 +108,7 @@ func sshdRestarts(t *testing.T, host *lab.Running, hop ssh.Login) {
 func networkBreaks(t *testing.T, host *lab.Running, hop ssh.Login) {
 	const silence = 30 * time.Second
 	self := master(t, &contexts.Config{Limits: beat})
-	waiting, failing := self.Host(hop, &hasty), self.Host(hop, &hastyNow)
+	waiting, failing := self.Manage(hop, &hasty), self.Manage(hop, &hastyNow)
 	asked(t, waiting)
 	asked(t, failing)
 	if err := host.Cut(); err != nil {
@@ -143,7 +143,7 @@ func TestHostIsLostManyTimes(t *testing.T) {
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "alice", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	self := master(t, nil)
-	h := self.Host(withKey(reach(t, host, "alice"), key), &hasty)
+	h := self.Manage(withKey(reach(t, host, "alice"), key), &hasty)
 	before := look(host)
 	id := asked(t, h)
 	held, one := holding(t), len(before.newProcesses())
@@ -167,8 +167,8 @@ func TestHostIsLostManyTimes(t *testing.T) {
 
 func hostBehindHost(t *testing.T, host *lab.Running, hop ssh.Login) {
 	self := master(t, nil)
-	outer := self.Host(hop, &hasty)
-	inner := outer.Host(local.Child{}, &hasty)
+	outer := self.Manage(hop, &hasty)
+	inner := outer.Manage(local.Child{}, &hasty)
 	first := asked(t, inner)
 	if outerID := asked(t, outer); !strings.HasPrefix(first.Path, outerID.Path+"/") {
 		t.Errorf("%q is not below %q", first.Path, outerID.Path)
@@ -205,7 +205,7 @@ func TestHostReboots(t *testing.T) {
 	hop.Host, hop.KnownHostsFiles = name, []string{known}
 
 	self := master(t, &contexts.Config{Limits: beat})
-	managed := self.Host(hop, &hastyNow)
+	managed := self.Manage(hop, &hastyNow)
 	before := asked(t, managed)
 	boot := managed.Boot()
 	if boot != "first" {
@@ -215,7 +215,7 @@ func TestHostReboots(t *testing.T) {
 	defer cancel()
 	back := make(chan error, 1)
 	go func() {
-		n, err := managed.AwaitBoot(ctx, boot)
+		n, err := managed.WaitReboot(ctx, boot)
 		if err == nil {
 			_, err = whoami.Call(ctx, n, struct{}{})
 		}

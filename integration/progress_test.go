@@ -47,10 +47,10 @@ func TestSlowImageIsSentOnce(t *testing.T) {
 		Host: slow.IP(), User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
 		IdentityFiles: []string{keyFile}, KnownHostsFiles: []string{knownFile},
 	}
-	for name, h := range map[string]*contexts.Host{
-		"from here":              self.Host(withKey(reach(t, slow, "deploy"), key), &contexts.HostConfig{Attempt: 4 * time.Second}),
-		"from elsewhere":         far.Host(onHosts(slow, "deploy"), &contexts.HostConfig{Attempt: 4 * time.Second}),
-		"by ssh, from elsewhere": far.Host(openssh, &contexts.HostConfig{Attempt: 4 * time.Second}),
+	for name, h := range map[string]*contexts.ManagedHost{
+		"from here":              self.Manage(withKey(reach(t, slow, "deploy"), key), &contexts.ManagedHostConfig{Attempt: 4 * time.Second}),
+		"from elsewhere":         far.Manage(onHosts(slow, "deploy"), &contexts.ManagedHostConfig{Attempt: 4 * time.Second}),
+		"by ssh, from elsewhere": far.Manage(openssh, &contexts.ManagedHostConfig{Attempt: 4 * time.Second}),
 	} {
 		before := accepted(slow)
 		start := time.Now()

@@ -29,8 +29,8 @@ func TestTenGenerations(t *testing.T) {
 	line := []*contexts.Node{self}
 	for i := range generations {
 		n := child(t, line[i], local.Child{})
-		if n.Via() != line[i] {
-			t.Errorf("%v came by way of %v", n, n.Via())
+		if n.Parent() != line[i] {
+			t.Errorf("%v came by way of %v", n, n.Parent())
 		}
 		if want := strings.TrimPrefix(strings.Repeat("/local", i+1), "/"); n.String() != want {
 			t.Errorf("generation %d is called %v", i+1, n)
@@ -111,7 +111,7 @@ func everyone(t *testing.T, nodes []*contexts.Node) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	seen := make(map[identity]bool)
-	for n, r := range whoami.Each(ctx, nodes, struct{}{}) {
+	for n, r := range whoami.CallAll(ctx, nodes, struct{}{}) {
 		if r.Err != nil {
 			t.Errorf("%v: %v", n, r.Err)
 		}

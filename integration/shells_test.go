@@ -82,7 +82,7 @@ var accounts = []account{
 }
 
 // A child comes to life whatever shell the far side's user logs in by, and
-// whatever that shell is told at its start: by a rung that an interpreter
+// whatever that shell is told at its start: by a start method that an interpreter
 // carries out, and by one that the shell itself does.
 func TestLoginShells(t *testing.T) {
 	lab.Require(t)
@@ -101,9 +101,9 @@ func TestLoginShells(t *testing.T) {
 		}
 	}
 	host := lab.Start(t, h)
-	for _, rung := range []string{bootstrap.RungPerl, bootstrap.RungRAM} {
-		t.Run(rung, func(t *testing.T) {
-			self := master(t, &contexts.Config{Rungs: []string{rung}})
+	for _, method := range []string{bootstrap.StartPerl, bootstrap.StartRAM} {
+		t.Run(method, func(t *testing.T) {
+			self := master(t, &contexts.Config{StartMethods: []string{method}})
 			// The subtests are over before self is closed.
 			t.Run("as", func(t *testing.T) {
 				for i, a := range accounts {
@@ -114,8 +114,8 @@ func TestLoginShells(t *testing.T) {
 						if out, err := run.Call(t.Context(), n, []string{"/bin/sh", "-c", a.ask}); err != nil || a.ask != "" && out != a.answer {
 							t.Errorf("%q prints %q: %v", a.ask, out, err)
 						}
-						if got := rungOf(t, self, n); got != rung {
-							t.Errorf("the child came by the rung %s", got)
+						if got := methodOf(t, self, n); got != method {
+							t.Errorf("the child came by the start method %s", got)
 						}
 						if err := n.Close(); err != nil {
 							t.Error(err)
@@ -140,21 +140,21 @@ func TestNoHome(t *testing.T) {
 		Setup: []string{"chown root:root /home/shutout", "chmod 700 /home/shutout"},
 	})
 	before := look(host)
-	for _, rung := range []string{bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungDisk} {
-		self := master(t, &contexts.Config{Rungs: []string{rung}})
+	for _, method := range []string{bootstrap.StartPerl, bootstrap.StartPython, bootstrap.StartRAM, bootstrap.StartDisk} {
+		self := master(t, &contexts.Config{StartMethods: []string{method}})
 		for i, user := range []string{"homeless", "shutout"} {
 			n := child(t, self, withPassword(reach(t, host, user), "s3cret"))
 			answers(t, n, 2000+i)
 			if err := n.Close(); err != nil {
-				t.Errorf("%s by %s: %v", user, rung, err)
+				t.Errorf("%s by %s: %v", user, method, err)
 			}
 		}
 	}
 	before.restored(t, patience)
 }
 
-// rungOf tells by which rung a context was started.
-func rungOf(t *testing.T, self, n *contexts.Node) string {
+// methodOf tells by which start method a context was started.
+func methodOf(t *testing.T, self, n *contexts.Node) string {
 	t.Helper()
 	tree, err := self.Tree(t.Context())
 	if err != nil {
@@ -162,7 +162,7 @@ func rungOf(t *testing.T, self, n *contexts.Node) string {
 	}
 	for _, info := range tree {
 		if info.Node == n {
-			return info.Rung
+			return info.StartMethod
 		}
 	}
 	var known []string

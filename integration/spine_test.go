@@ -54,7 +54,7 @@ func TestSpine(t *testing.T) {
 			t.Errorf("the path is %q, not %q", leaf, path)
 		}
 		for _, pair := range [][2]*contexts.Node{{leaf, root}, {root, user}, {user, self}} {
-			if got := pair[0].Via(); got.ID() != pair[1].ID() || got.String() != pair[1].String() {
+			if got := pair[0].Parent(); got.ID() != pair[1].ID() || got.String() != pair[1].String() {
 				t.Errorf("%v was started from %v, not %v", pair[0], got, pair[1])
 			}
 		}

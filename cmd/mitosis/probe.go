@@ -53,9 +53,9 @@ func probe(hops []connect.Method, out io.Writer) error {
 	return printOffer(out, &offer)
 }
 
-// printOffer prints the facts, and a table of the rungs: how each stands, where it
+// printOffer prints the facts, and a table of the start methods: how each stands, where it
 // would do, and what it lacks.
-func printOffer(out io.Writer, offer *contexts.Offer) error {
+func printOffer(out io.Writer, offer *contexts.ProbeResult) error {
 	facts := &offer.Facts
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "system\t%s %s\n", facts.Kernel, facts.Machine)
@@ -66,16 +66,16 @@ func printOffer(out io.Writer, offer *contexts.Offer) error {
 	if facts.NoProc {
 		fmt.Fprint(w, "/proc\tnot mounted\n")
 	}
-	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.Rung(), "nothing: no way to start a child is open"))
+	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.StartMethod(), "nothing: no way to start a child is open"))
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\nRUNG\tSTATE\tWHERE\tLACKS\n")
-	for i := 0; i < len(offer.Rungs); {
-		rung := offer.Rungs[i].Rung
+	fmt.Fprint(w, "\nMETHOD\tSTATE\tWHERE\tLACKS\n")
+	for i := 0; i < len(offer.StartMethods); {
+		method := offer.StartMethods[i].StartMethod
 		var where, lacks []string
-		for ; i < len(offer.Rungs) && offer.Rungs[i].Rung == rung; i++ {
-			if r := offer.Rungs[i]; r.Lacks == "" {
+		for ; i < len(offer.StartMethods) && offer.StartMethods[i].StartMethod == method; i++ {
+			if r := offer.StartMethods[i]; r.Lacks == "" {
 				where = append(where, r.Where)
 			} else {
 				lacks = append(lacks, r.Lacks)
@@ -83,12 +83,12 @@ func printOffer(out io.Writer, offer *contexts.Offer) error {
 		}
 		state := "closed"
 		switch {
-		case rung == offer.Rung():
+		case method == offer.StartMethod():
 			state = "used"
 		case len(where) > 0:
 			state = "open"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rung, state, orNone(where, " "), orNone(lacks, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", method, state, orNone(where, " "), orNone(lacks, "; "))
 	}
 	return w.Flush()
 }

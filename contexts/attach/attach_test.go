@@ -39,7 +39,7 @@ func actAsGuest(ctx context.Context, path string) error {
 		if c.Node != nil {
 			use = "open"
 		}
-		if c.ID != m.Self().ID() && c.ID != m.Listener().ID() && c.Node != nil {
+		if c.ID != m.Local().ID() && c.ID != m.Listener().ID() && c.Node != nil {
 			granted = c.Node
 		}
 		v.Values[fmt.Sprintf("context %d", c.ID)] = use + " " + strconv.Itoa(c.PID)
@@ -61,7 +61,7 @@ func actAsGuest(ctx context.Context, path string) error {
 	v.failed("connection of the listener", err)
 	_, err = m.Listener().Connect(ctx, local.Child{})
 	v.failed("context of the listener", err)
-	_, err = m.Self().Connect(ctx, local.Child{})
+	_, err = m.Local().Connect(ctx, local.Child{})
 	v.failed("context of its own", err)
 	v.failed("end of the listener", m.Listener().Close())
 
@@ -125,7 +125,7 @@ func TestGuestHasWhatItWasGranted(t *testing.T) {
 		if p.UID != os.Getuid() || p.PID == 0 || p.PID == os.Getpid() {
 			t.Errorf("it was joined by %+v", p)
 		}
-		return n.ID() == mine.ID() || n.Via().ID() == mine.ID()
+		return n.ID() == mine.ID() || n.Parent().ID() == mine.ID()
 	}})
 	guest := act(t, "join", ln.Path(), nil)
 	v := guest.must()
@@ -179,7 +179,7 @@ func actAsLeaner(ctx context.Context, path string) error {
 	}
 	v := told{Values: make(map[string]string)}
 	for _, c := range tree {
-		if c.Node != nil && c.ID != m.Self().ID() && c.ID != m.Listener().ID() {
+		if c.Node != nil && c.ID != m.Local().ID() && c.ID != m.Listener().ID() {
 			cmd := c.Node.Command(ctx, "sleep", "1000")
 			if err := cmd.Start(); err != nil {
 				return err

@@ -61,7 +61,7 @@ func Detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error
 }
 
 func detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error) {
-	self := n.Self()
+	self := n.Local()
 	q := keepRequest{Secret: newRandom(), Lease: terms.Lease}
 	if q.Lease == 0 {
 		q.Lease = defaultLease
@@ -106,7 +106,7 @@ func Attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 	// Nothing but the context is in that tree.
 	go func() {
 		<-n.Done()
-		_ = n.Self().Close()
+		_ = n.Local().Close()
 	}()
 	return n, nil
 }
@@ -126,7 +126,7 @@ func attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 	}
 	conn := t.link()
 	tree := succession.Tree{ID: e.Tree, Root: e.ID, Path: e.Path, Age: e.Age}
-	s := &bootstrap.Session{Hello: e.Hello, Rung: "attached", Link: conn}
+	s := &bootstrap.Session{Hello: e.Hello, StartMethod: "attached", Link: conn}
 	n, err := trees.TakeOver(ctx, cfg, tree, s, conn)
 	if err != nil {
 		_ = conn.Close()

@@ -110,7 +110,7 @@ func use(ctx context.Context, v *told, n *contexts.Node) error {
 		return err
 	}
 	v.Values["pid"], v.Values["count"], v.Values["pid below"] = strconv.Itoa(p), strconv.FormatInt(c, 10), strconv.Itoa(below)
-	tree, err := n.Self().Tree(ctx)
+	tree, err := n.Local().Tree(ctx)
 	if err != nil {
 		return err
 	}
@@ -269,7 +269,7 @@ func TestStateOutlivesMasters(t *testing.T) {
 			t.Error(err)
 		}
 		allEnd(t, v)
-		<-n.Self().Done()
+		<-n.Local().Done()
 		if _, err := attach.Attach(t.Context(), self, d2, nil); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("after its end: %v", err)
 		}
@@ -355,7 +355,7 @@ func TestMasterKeepsTheLease(t *testing.T) {
 		return now > from+100 && time.Since(begin) > 4*time.Second
 	})
 	allLive(t, v)
-	if err := n.Self().Close(); err != nil { // the tree's end, this time
+	if err := n.Local().Close(); err != nil { // the tree's end, this time
 		t.Error(err)
 	}
 	allEnd(t, v)

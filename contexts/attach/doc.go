@@ -44,7 +44,7 @@
 //
 // Attach makes this process the next master of what is left of the old tree, over a
 // connection that goes from host to the socket on which the context waits. The tree
-// is apart from that of host: web.Self() is its master. Whoever wants to be master
+// is apart from that of host: web.Local() is its master. Whoever wants to be master
 // has to prove that it knows the secret in d, which never travels, and so has the
 // context. There is one at a time: [ErrOwned].
 //

@@ -44,7 +44,7 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 		if _, err := checkPeer(c); err != nil {
 			return err
 		}
-		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.Introduction(trees.Fingerprint())}
+		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.NewHello(trees.Fingerprint())}
 		if err := t.say(k); err != nil {
 			return heard(t, err)
 		}
@@ -87,11 +87,11 @@ func converse(ctx context.Context, c net.Conn, f func(*talk) error) (*talk, erro
 	return t, nil
 }
 
-// Self returns the node of this process in the tree.
-func (m *Member) Self() *contexts.Node { return m.self }
+// Local returns the node of this process in the tree.
+func (m *Member) Local() *contexts.Node { return m.self }
 
 // Listener returns the node of the process that was joined.
-func (m *Member) Listener() *contexts.Node { return m.self.Via() }
+func (m *Member) Listener() *contexts.Node { return m.self.Parent() }
 
 // Tree describes the listener and all contexts below it, as the listener sees
 // them. Info.Node is nil for those that this process may not use; what others have

@@ -256,7 +256,7 @@ func (k *keeper) talk(t *talk) error {
 	k.lookAgain()
 	// If this fails the link will, too, which is the loss of that master.
 	_ = t.say(estate{
-		Sum: p.by(contextSide), Hello: bootstrap.Introduction(trees.Fingerprint()),
+		Sum: p.by(contextSide), Hello: bootstrap.NewHello(trees.Fingerprint()),
 		Tree: tree.ID, ID: tree.Root, Path: tree.Path, Age: age,
 	})
 	k.master <- t.link()

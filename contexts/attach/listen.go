@@ -67,7 +67,7 @@ func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, &contexts.Error{Op: "listen for processes that join", Path: self.String(), Err: err}
 	}
-	if self == nil || self.Self() != self {
+	if self == nil || self.Local() != self {
 		return fail(fmt.Errorf("%w: a context listens at its own host", contexts.ErrRefused))
 	}
 	s, err := bind(path)
@@ -173,7 +173,7 @@ func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
 	if peer.PID != 0 {
 		k.Hello.Pid = peer.PID
 	}
-	s := &bootstrap.Session{Hello: k.Hello, Rung: "attached", Link: conn}
+	s := &bootstrap.Session{Hello: k.Hello, StartMethod: "attached", Link: conn}
 	n, err := trees.Adopt(l.ctx, l.self, fmt.Sprintf("attached:%d", k.Hello.Pid), s, conn)
 	if err != nil {
 		l.leave()

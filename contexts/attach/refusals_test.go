@@ -119,7 +119,7 @@ func TestTalkThatLeadsNowhere(t *testing.T) {
 	defer master.end(0)
 
 	trees := succession.Trees.(interface{ Fingerprint() [32]byte })
-	ours := bootstrap.Introduction(trees.Fingerprint())
+	ours := bootstrap.NewHello(trees.Fingerprint())
 	theirs := ours
 	theirs.Fingerprint[0] ^= 1
 	old := ours

@@ -74,10 +74,10 @@ func put(ctx context.Context, n *contexts.Node, src *source, remote string, o *O
 	})
 }
 
-// Fetch copies a file or a directory tree from the context's host to this
+// Get copies a file or a directory tree from the context's host to this
 // process's, as [Put] does in the other direction. What a hostile far side
 // sends can't leave the target, and is bounded by the limits of Options.
-func Fetch(ctx context.Context, n *contexts.Node, remote, local string, o *Options) (Result, error) {
+func Get(ctx context.Context, n *contexts.Node, remote, local string, o *Options) (Result, error) {
 	if local != "" {
 		// The working directory may change before the copy begins.
 		var err error
@@ -87,7 +87,7 @@ func Fetch(ctx context.Context, n *contexts.Node, remote, local string, o *Optio
 	}
 	return converseWith(ctx, n, "fetch", fetchConn, remote, o, func(c conn, o Options) (Result, error) {
 		// The descriptors of a process that was started for a context are nobody's.
-		return receive(c, local, o, n.Self().Via() == nil)
+		return receive(c, local, o, n.Local().Parent() == nil)
 	})
 }
 

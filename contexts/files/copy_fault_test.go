@@ -37,7 +37,7 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 	from := filepath.Join(dir, "from")
 	writeFile(t, from, content)
 	copies := map[string]func(context.Context, *contexts.Node, string, string, *files.Options) (files.Result, error){
-		"put": files.Put, "fetch": files.Fetch,
+		"put": files.Put, "fetch": files.Get,
 	}
 	for i := range faultPoints() {
 		for what, do := range copies {
@@ -127,7 +127,7 @@ func TestTreesWithOddNames(t *testing.T) {
 	if _, err := files.Put(t.Context(), n, filepath.Join(dir, "from"), filepath.Join(dir, "there\xff"), nil); err != nil {
 		t.Fatal(err)
 	}
-	res, err := files.Fetch(t.Context(), n, filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
+	res, err := files.Get(t.Context(), n, filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
 	if err != nil || res.Files != len(names) || res.Links != len(names) || res.Dirs != len(names)+1 || res.Source != filepath.Join(dir, "there\xff") {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -136,7 +136,7 @@ func TestTreesWithOddNames(t *testing.T) {
 			t.Errorf("%q: %q, %v", name, b, err)
 		}
 	}
-	if _, err := files.Fetch(t.Context(), n, "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
+	if _, err := files.Get(t.Context(), n, "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
 		t.Errorf("%v", err)
 	}
 }

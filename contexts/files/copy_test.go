@@ -43,14 +43,14 @@ func TestPutAndFetch(t *testing.T) {
 		if err != nil || put.Source != at("a") || put.Target != at("b") || put.Size != int64(len(content)) || put.SHA256 != sha256.Sum256(content) {
 			t.Fatalf("%+v, %v", put, err)
 		}
-		got, err := files.Fetch(t.Context(), n, at("b"), at("c"), &files.Options{Mode: 0o600})
+		got, err := files.Get(t.Context(), n, at("b"), at("c"), &files.Options{Mode: 0o600})
 		if err != nil || got.Source != at("b") || got.Target != at("c") || got.SHA256 != put.SHA256 {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if b, err := os.ReadFile(at("c")); err != nil || !bytes.Equal(b, content) {
 			t.Errorf("%d bytes came back, %v", len(b), err)
 		}
-		if again, err := files.Fetch(t.Context(), n, at("b"), at("c"), nil); err != nil || again.Sent != 0 {
+		if again, err := files.Get(t.Context(), n, at("b"), at("c"), nil); err != nil || again.Sent != 0 {
 			t.Errorf("sent again: %+v, %v", again, err)
 		}
 		read, err := files.PutReader(t.Context(), n, strings.NewReader("from a reader"), at("d"), nil)
@@ -82,9 +82,9 @@ func TestErrorsOfCopies(t *testing.T) {
 	check("put to nowhere", "none/x", err, fs.ErrNotExist)
 	_, err = files.Put(t.Context(), b, at("a"), at("a"), &files.Options{NoReplace: true})
 	check("put over a file", "a", err, fs.ErrExist)
-	_, err = files.Fetch(t.Context(), b, at("none"), at("x"), nil)
+	_, err = files.Get(t.Context(), b, at("none"), at("x"), nil)
 	check("fetch of nothing", "none", err, fs.ErrNotExist)
-	_, err = files.Fetch(t.Context(), b, at("a"), at("none/x"), nil)
+	_, err = files.Get(t.Context(), b, at("a"), at("none/x"), nil)
 	check("fetch to nowhere", "none/x", err, fs.ErrNotExist)
 	_, err = files.PutReader(t.Context(), b, failingReader{}, at("x"), nil)
 	if !errors.Is(err, errReader) {

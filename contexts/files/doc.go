@@ -1,10 +1,10 @@
 // Package files copies files between the hosts of contexts, and is their file
 // systems.
 //
-// [Put] and [Fetch] copy a file or a tree, [PutAll] one file to many contexts
+// [Put] and [Get] copy a file or a tree, [PutAll] one file to many contexts
 // over each link once. What appears at the target is complete and checked.
 // [Glob] finds names there. [FS] is the file system of a context's host, for
-// everything else that one does with files. What the master offers with [Offer] all contexts of its tree
+// everything else that one does with files. What the master offers with [Serve] all contexts of its tree
 // can read with [Resources].
 //
 // It is a package of its own because what a program does not import, its copies
@@ -31,7 +31,7 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		if err := files.Offer(self, site.FS()); err != nil {
+//		if err := files.Serve(self, site.FS()); err != nil {
 //			log.Fatal(err)
 //		}
 //		web, err := self.Connect(ctx, ssh.Login{Host: "web1", User: "root"})
@@ -88,7 +88,7 @@
 // with [Options.NoSpecial], and in a tree, it is an error. Its permissions and
 // time are not changed. A pipe is waited for until somebody reads it. Names such as
 // /dev/stdout and /dev/fd/3 stand for descriptors of the process that calls
-// Fetch, if that is the master, and are an error elsewhere. A socket is an error,
+// Get, if that is the master, and are an error elsewhere. A socket is an error,
 // and so are a directory, and a link to one.
 //
 // # What a file keeps
@@ -159,6 +159,6 @@
 // checksums, a few that write small files, and one that ends a wait for a pipe or a
 // device with the connection, and who passes a copy on for
 // PutAll has one for each direction. All have ended when the functions return.
-// Offer starts one that ends when the tree does; a context that asks its parent
+// Serve starts one that ends when the tree does; a context that asks its parent
 // for a resource has one until the answer is there.
 package files

@@ -20,7 +20,7 @@ import (
 // Names are those of io/fs: relative, with slashes, "." for the root itself.
 // Unlike there they may have any bytes that the host takes. Every operation is
 // a round trip, bounded by the ctx that FS was given; for much data there
-// are [Put] and [Fetch]. Errors are *fs.PathError and unwrap to a
+// are [Put] and [Get]. Errors are *fs.PathError and unwrap to a
 // *contexts.Error with the path of the node, and to the reason.
 type Dir struct {
 	// Immutable.

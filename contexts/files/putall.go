@@ -60,7 +60,7 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 		q.Members = append(q.Members, i)
 	}
 	// A node of another tree can't travel.
-	c, err := dial(ctx, nodes[0].Self(), spreadConn, q)
+	c, err := dial(ctx, nodes[0].Local(), spreadConn, q)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func directions(self *contexts.Node, nodes []*contexts.Node) map[core.ID]*direct
 	for i, n := range nodes {
 		first := n
 		for range maxHops {
-			up := first.Via()
+			up := first.Parent()
 			if first.ID() == self.ID() || up == nil || up.ID() == self.ID() || up.ID() == first.ID() {
 				break
 			}

@@ -32,15 +32,15 @@ var offers struct {
 // and that until its end.
 var passed resourceStore
 
-// Offer lets all contexts of the tree read the files of fsys by [Resources], until
+// Serve lets all contexts of the tree read the files of fsys by [Resources], until
 // self, the master of that tree, is closed. The files must not change. Every file
 // that fsys can open is offered: for a directory, prefer os.Root.FS to os.DirFS,
 // which follows symbolic links out of it.
 //
 // In a context that is not a master it fails with contexts.ErrRefused, and with
 // fs.ErrExist where files are offered already.
-func Offer(self *contexts.Node, fsys fs.FS) error {
-	if self == nil || self.Self() != self || self.Via() != nil {
+func Serve(self *contexts.Node, fsys fs.FS) error {
+	if self == nil || self.Local() != self || self.Parent() != nil {
 		return failedAt(self, "offer", contexts.ErrRefused)
 	}
 	offers.mu.Lock()
@@ -68,7 +68,7 @@ func offered(self *contexts.Node) fs.FS {
 }
 
 // Resources returns the files that the master offers to all contexts of its
-// tree by [Offer], for a function that runs in any of them. ctx must be, or
+// tree by [Serve], for a function that runs in any of them. ctx must be, or
 // descend from, the one that the function was given, else Resources panics; it
 // bounds all that is done with the result.
 //
@@ -109,7 +109,7 @@ func findResource(ctx context.Context, self *contexts.Node, name string) (*resou
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrInvalid
 	}
-	parent := self.Via()
+	parent := self.Parent()
 	if parent == nil {
 		return readResource(offered(self), name)
 	}

@@ -46,7 +46,7 @@ func TestResources(t *testing.T) {
 		offered.FS.(fstest.MapFS)[fmt.Sprint("part", i)] = &fstest.MapFile{Data: make([]byte, 5<<20)}
 	}
 	self := start(t, nil)
-	if err := files.Offer(self, offered); err != nil {
+	if err := files.Serve(self, offered); err != nil {
 		t.Fatal(err)
 	}
 	a := child(t, self)
@@ -92,7 +92,7 @@ func TestResources(t *testing.T) {
 
 func TestResourcesAreAnFS(t *testing.T) {
 	self := start(t, nil)
-	if err := files.Offer(self, fstest.MapFS{"a": {Data: []byte("alpha")}, "d/e/f": {Data: []byte("f")}}); err != nil {
+	if err := files.Serve(self, fstest.MapFS{"a": {Data: []byte("alpha")}, "d/e/f": {Data: []byte("f")}}); err != nil {
 		t.Fatal(err)
 	}
 	b := child(t, child(t, self))
@@ -103,7 +103,7 @@ func TestResourcesAreAnFS(t *testing.T) {
 
 // offer has a context offer what only a master may.
 var offer = contexts.NewFunc("test.offer", func(ctx context.Context, _ struct{}) (struct{}, error) {
-	return struct{}{}, files.Offer(contexts.Self(ctx), fstest.MapFS{})
+	return struct{}{}, files.Serve(contexts.Self(ctx), fstest.MapFS{})
 })
 
 func TestWhoMayOffer(t *testing.T) {
@@ -113,15 +113,15 @@ func TestWhoMayOffer(t *testing.T) {
 		t.Errorf("a child: %v", err)
 	}
 	for what, n := range map[string]*contexts.Node{"for another context": b, "nobody": nil, "no tree": {}} {
-		if err := files.Offer(n, fstest.MapFS{}); !errors.Is(err, contexts.ErrRefused) {
+		if err := files.Serve(n, fstest.MapFS{}); !errors.Is(err, contexts.ErrRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	offered := fstest.MapFS{"a": {Data: []byte("alpha")}}
-	if err := files.Offer(self, offered); err != nil {
+	if err := files.Serve(self, offered); err != nil {
 		t.Fatal(err)
 	}
-	if err := files.Offer(self, offered); !errors.Is(err, fs.ErrExist) {
+	if err := files.Serve(self, offered); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second time: %v", err)
 	}
 	if got, err := readResource.Call(t.Context(), b, "a"); err != nil || string(got) != "alpha" {

@@ -86,7 +86,7 @@ func connect(ctx context.Context, near net.Conn, q *socks5.Request, dial DialFun
 		_ = far.Close()
 		return nil // the client has gone
 	}
-	_ = contexts.Join(readAhead{near, q.Reader}, far)
+	_ = contexts.Relay(readAhead{near, q.Reader}, far)
 	return nil
 }
 

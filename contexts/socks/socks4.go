@@ -45,7 +45,7 @@ func serve4(ctx context.Context, near net.Conn, r *bufio.Reader, dial DialFunc) 
 		_ = far.Close()
 		return nil // the client has gone
 	}
-	_ = contexts.Join(readAhead{near, r}, far)
+	_ = contexts.Relay(readAhead{near, r}, far)
 	return nil
 }
 

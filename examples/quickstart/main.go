@@ -122,7 +122,7 @@ func run(ctx context.Context) error {
 	}
 
 	nodes := []*contexts.Node{self, far, second, third}
-	for node, r := range diskFree.Each(ctx, nodes, "/") {
+	for node, r := range diskFree.CallAll(ctx, nodes, "/") {
 		if r.Err != nil {
 			return r.Err
 		}
@@ -170,7 +170,7 @@ func printTree(ctx context.Context, self *contexts.Node) error {
 			}
 		}
 		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%v\t%d\t%d\t%s\n",
-			c.ID, c.Path, c.PID, c.User, rtt.Round(time.Microsecond), c.BytesSent, c.BytesRead, c.Rung)
+			c.ID, c.Path, c.PID, c.User, rtt.Round(time.Microsecond), c.BytesSent, c.BytesRead, c.StartMethod)
 	}
 	fmt.Fprintln(w)
 	return w.Flush()

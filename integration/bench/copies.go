@@ -53,7 +53,7 @@ func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 
 	put := copySubject("put", removeFar, func(ctx context.Context, to string) (files.Result, error) { return files.Put(ctx, web, from, to, nil) })
 	fetch := copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (files.Result, error) {
-		return files.Fetch(ctx, web, from, to, nil)
+		return files.Get(ctx, web, from, to, nil)
 	})
 	push := pushSubject("cat file | ssh cat >file", "cat "+from, "cat >%s", removeFar)
 	pull := pullSubject("ssh cat file >file", "cat "+from, "cat >%s")
@@ -68,7 +68,7 @@ func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 
 	put = copySubject("put", removeFar, func(ctx context.Context, to string) (files.Result, error) { return files.Put(ctx, web, tree, to, nil) })
 	fetch = copySubject("fetch", os.RemoveAll, func(ctx context.Context, to string) (files.Result, error) {
-		return files.Fetch(ctx, web, tree, to, nil)
+		return files.Get(ctx, web, tree, to, nil)
 	})
 	pack, unpack := "tar -C "+tree+" -cf - .", "mkdir %[1]s && tar -C %[1]s -xf -"
 	push, pull = pushSubject("tar | ssh tar", pack, unpack, removeFar), pullSubject("ssh tar | tar", pack, unpack)

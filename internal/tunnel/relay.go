@@ -84,7 +84,7 @@ func (r *Relay) pass(ctx context.Context, near net.Conn) {
 		tell(r.Failed, err)
 		return
 	}
-	tell(r.Broken, contexts.Join(near, far))
+	tell(r.Broken, contexts.Relay(near, far))
 }
 
 // IsPassing reports whether a listener may accept again, some time after it could not.

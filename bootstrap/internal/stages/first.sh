@@ -83,7 +83,7 @@ printf "\n%s\n" "$x" || echo "$x"
 #: loop
 # The loop that carries out plans. read takes its line byte by byte, so what follows the
 # line stays unread. Lines that don't begin with the marker are passed over: newlines sent
-# to wake a profile that reads, the rest of an image. A rung that had to replace the
+# to wake a profile that reads, the rest of an image. A start method that had to replace the
 # shell returns to this part, too.
 while read -r p; do
 	case $p in

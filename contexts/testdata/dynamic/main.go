@@ -29,14 +29,14 @@ var loads = contexts.NewFunc("dynamic.loads", func(context.Context, struct{}) (s
 func main() {
 	contexts.Init()
 	noBuild := flag.Bool("nobuild", false, "build nothing")
-	rung := flag.String("rung", "", "the only one allowed")
+	method := flag.String("method", "", "the only one allowed")
 	twice := flag.Bool("twice", false, "go a second time, when the far side is known")
 	flag.Parse()
 	// The resolver of package net is what has most programs linked to the C library.
 	_, _ = net.LookupHost("localhost")
 	cfg := &contexts.Config{NoBuild: *noBuild, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	if *rung != "" {
-		cfg.Rungs = []string{*rung}
+	if *method != "" {
+		cfg.StartMethods = []string{*method}
 	}
 	for range 2 { // the warning comes once
 		if err := run(cfg, *twice); err != nil {

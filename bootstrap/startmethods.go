@@ -11,25 +11,27 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
-// The rungs of the ladder, in the order in which they are tried. The names
+// The start methods, in the order in which they are tried. The names
 // appear in errors, in logs, and in [Options].
 const (
-	RungExec   = "exec"          // the parent's own executable, through /proc; no image
-	RungCache  = "cache"         // an image that is there from before, where the cache is asked for
-	RungPerl   = "memfd-perl"    // an anonymous file, made by perl
-	RungPython = "memfd-python3" // the same by python3
-	RungRAM    = "ram"           // an unlinked file in a directory in memory
-	RungTmpfs  = "tmpfs"         // root: an unlinked file on a tmpfs that nobody else sees
-	RungDisk   = "disk"          // an unlinked file on a disk
+	StartExec   = "exec"          // the parent's own executable, through /proc; no image
+	StartCache  = "cache"         // an image that is there from before, where the cache is asked for
+	StartPerl   = "memfd-perl"    // an anonymous file, made by perl
+	StartPython = "memfd-python3" // the same by python3
+	StartRAM    = "ram"           // an unlinked file in a directory in memory
+	StartTmpfs  = "tmpfs"         // root: an unlinked file on a tmpfs that nobody else sees
+	StartDisk   = "disk"          // an unlinked file on a disk
 )
 
-// ladder is every rung that a plan can be made for.
-var ladder = []string{RungPerl, RungPython, RungRAM, RungTmpfs, RungDisk}
+// startMethods is every start method that a plan can be made for.
+var startMethods = []string{StartPerl, StartPython, StartRAM, StartTmpfs, StartDisk}
 
-// byShell says that a rung is carried out by the far side's shell. All such rungs
+// byShell says that a start method is carried out by the far side's shell. All such start methods
 // share one plan: the far side finds the first place that does, and the image
 // crosses once.
-func byShell(rung string) bool { return rung == RungRAM || rung == RungTmpfs || rung == RungDisk }
+func byShell(method string) bool {
+	return method == StartRAM || method == StartTmpfs || method == StartDisk
+}
 
 // diskPlaces are tried in this order, as words of the far side's shell.
 var diskPlaces = []string{`"${HOME:-/}"`, "/var/tmp", "/tmp"}
@@ -52,29 +54,29 @@ type plan struct {
 	skip   int // places that have been tried in vain; see shell
 }
 
-// obstacle tells why a rung is not worth trying, "" if it is.
-func obstacle(rung string, f *Facts, noDisk bool) string {
+// obstacle tells why a start method is not worth trying, "" if it is.
+func obstacle(method string, f *Facts, noDisk bool) string {
 	linux := f.GOOS() == "linux"
 	if linux && f.NoProc {
 		return noProcReason
 	}
-	switch rung {
-	case RungPerl, RungPython:
-		tool := strings.TrimPrefix(rung, "memfd-")
+	switch method {
+	case StartPerl, StartPython:
+		tool := strings.TrimPrefix(method, "memfd-")
 		if !linux {
 			return "only Linux has memfd"
 		}
 		if !f.has(tool) {
 			return "no interpreter: " + tool + " not found"
 		}
-	case RungRAM:
+	case StartRAM:
 		if !linux {
 			return "only Linux executes a file that has no name"
 		}
 		if len(f.Dirs) == 0 {
 			return "no writable directory in memory"
 		}
-	case RungTmpfs:
+	case StartTmpfs:
 		if !linux {
 			return "only Linux has mount namespaces"
 		}
@@ -84,7 +86,7 @@ func obstacle(rung string, f *Facts, noDisk bool) string {
 		if !f.has("unshare") {
 			return "unshare not found"
 		}
-	case RungDisk:
+	case StartDisk:
 		if noDisk {
 			return "not allowed to write to a disk"
 		}
@@ -95,21 +97,21 @@ func obstacle(rung string, f *Facts, noDisk bool) string {
 	return ""
 }
 
-// line is the plan for one rung, or for several that the shell carries out.
-func (p *plan) line(rungs []string) string { return p.marker + " " + p.script(rungs) }
+// line is the plan for one start method, or for several that the shell carries out.
+func (p *plan) line(methods []string) string { return p.marker + " " + p.script(methods) }
 
 // script is what the shell of the first stage evaluates. It has no newline in it.
-func (p *plan) script(rungs []string) string {
+func (p *plan) script(methods []string) string {
 	var script string
-	switch rungs[0] {
-	case RungPerl:
+	switch methods[0] {
+	case StartPerl:
 		script = p.perl()
-	case RungPython:
+	case StartPython:
 		script = p.python()
 	default:
-		script = p.shell(rungs)
+		script = p.shell(methods)
 	}
-	return p.common(rungs[0]) + keepGo() + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
+	return p.common(methods[0]) + keepGo() + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
 }
 
 // hashCommand is a shell command whose output begins with the hex SHA-256 of its
@@ -148,19 +150,19 @@ func planPart(part string, words ...string) string {
 }
 
 // common is what every plan begins with.
-func (p *plan) common(rung string) string {
-	script := fmt.Sprintf("r=%s;n=%d;i=0;", rung, p.size) + planPart("common")
+func (p *plan) common(method string) string {
+	script := fmt.Sprintf("r=%s;n=%d;i=0;", method, p.size) + planPart("common")
 	if !p.facts.has("head") {
 		script += planPart("head")
 	}
 	return script
 }
 
-// shell is the plan of rungs that the far side's shell carries out: a row of
+// shell is the plan of start methods that the far side's shell carries out: a row of
 // places, of which the first that does receives the image. A place that turns
 // out to be unfit only with the image under way, such as one that is too small,
 // ends the plan; the next plan skips all up to it.
-func (p *plan) shell(rungs []string) string {
+func (p *plan) shell(methods []string) string {
 	hash := hashCommand(p.facts)
 	if hash != "" {
 		hash = "$(" + hash + " <&8 2>/dev/null)"
@@ -175,16 +177,16 @@ func (p *plan) shell(rungs []string) string {
 	}
 	var b strings.Builder
 	b.WriteString(p.places(p.skip) + `wrong(){ skip;bad "` + wrongFormat + `";z=1;};`)
-	if slices.Contains(rungs, RungTmpfs) {
+	if slices.Contains(methods, StartTmpfs) {
 		b.WriteString(planPart("tmpfs"))
 	}
 	b.WriteString(planPart("receive", "VARIABLES", unpackVariables, "UNPACK", unpack, "VERIFY", strings.TrimSuffix(verify, ";"), "ARGS", quoteAll(p.args)))
 
 	b.WriteString("go(){ ")
-	for _, rung := range rungs {
-		for _, place := range places(rung, p.facts) {
-			test := map[string]string{RungRAM: "ram&&put", RungTmpfs: "tmpfs", RungDisk: "put"}[rung]
-			fmt.Fprintf(&b, "next %s %s&&%s&&{ receive;return;};", rung, place, test)
+	for _, method := range methods {
+		for _, place := range places(method, p.facts) {
+			test := map[string]string{StartRAM: "ram&&put", StartTmpfs: "tmpfs", StartDisk: "put"}[method]
+			fmt.Fprintf(&b, "next %s %s&&%s&&{ receive;return;};", method, place, test)
 		}
 	}
 	b.WriteString(`[ "$z" ]||{ skip;i=-1;bad "` + noPlaceLeft + `";};};go;`)
@@ -196,42 +198,42 @@ func (p *plan) places(skip int) string {
 	return planPart("places", "SKIP", strconv.Itoa(skip), "PROGRAM", octal(exitprogram.For(p.goarch)))
 }
 
-// places are where a rung can be tried, as words of the far side's shell.
-func places(rung string, f *Facts) []string {
-	switch rung {
-	case RungRAM:
+// places are where a start method can be tried, as words of the far side's shell.
+func places(method string, f *Facts) []string {
+	switch method {
+	case StartRAM:
 		quoted := make([]string, len(f.Dirs))
 		for i, dir := range f.Dirs {
 			quoted[i] = quote(dir)
 		}
 		return quoted
-	case RungDisk:
+	case StartDisk:
 		return diskPlaces
 	}
 	return []string{"-"}
 }
 
-// A RungError is a rung that was tried in vain or passed over, and why.
-type RungError struct {
-	Rung   string
-	Reason string
+// A StartMethodError is a start method that was tried in vain or passed over, and why.
+type StartMethodError struct {
+	StartMethod string
+	Reason      string
 }
 
-// Error returns the rung and the reason.
-func (e RungError) Error() string { return e.Rung + ": " + e.Reason }
+// Error returns the start method and the reason.
+func (e StartMethodError) Error() string { return e.StartMethod + ": " + e.Reason }
 
-// rungsFor is the ladder for these facts: the rungs to try and those that need
+// methodsFor is the start methods for these facts: the start methods to try and those that need
 // no trying.
-func rungsFor(f *Facts, only []string, noDisk bool) (try []string, closed []RungError) {
-	for _, rung := range ladder {
-		if len(only) > 0 && !slices.Contains(only, rung) {
+func methodsFor(f *Facts, only []string, noDisk bool) (try []string, closed []StartMethodError) {
+	for _, method := range startMethods {
+		if len(only) > 0 && !slices.Contains(only, method) {
 			continue
 		}
-		if why := obstacle(rung, f, noDisk); why != "" {
-			closed = append(closed, RungError{rung, why})
+		if why := obstacle(method, f, noDisk); why != "" {
+			closed = append(closed, StartMethodError{method, why})
 			continue
 		}
-		try = append(try, rung)
+		try = append(try, method)
 	}
 	return try, closed
 }

@@ -65,19 +65,19 @@ func TestWhateverTheFarSideHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := tools(t, append(append([]string{}, basics...), has...)...)
-			for _, rung := range ladder {
-				if strings.HasPrefix(rung, "memfd") && !strings.Contains(strings.Join(has, " "), strings.TrimPrefix(rung, "memfd-")) ||
-					rung == RungTmpfs {
+			for _, method := range startMethods {
+				if strings.HasPrefix(method, "memfd") && !strings.Contains(strings.Join(has, " "), strings.TrimPrefix(method, "memfd-")) ||
+					method == StartTmpfs {
 					continue
 				}
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				s := born(t, l, start(t, l.in(dir, "")), "")
 				answers(t, s)
 				image, _ := OwnImage()
 				if s.Hello.ImageHash != image.Hash {
-					t.Errorf("%s: image %x", rung, s.Hello.ImageHash)
+					t.Errorf("%s: image %x", method, s.Hello.ImageHash)
 				}
 			}
 		})
@@ -87,7 +87,7 @@ func TestWhateverTheFarSideHas(t *testing.T) {
 func TestNoHead(t *testing.T) {
 	dir := tools(t, "id", "uname", "stat", "cat", "rm", "chmod", "dd", "gzip")
 	o := opts()
-	o.Rungs = []string{RungRAM}
+	o.StartMethods = []string{StartRAM}
 	l := NewLaunch(o)
 	answers(t, born(t, l, start(t, l.in(dir, "")), ""))
 }
@@ -98,12 +98,12 @@ func TestNoRm(t *testing.T) {
 		has := slices.DeleteFunc([]string{"id", "uname", "stat", "cat", "head", "gzip", "rm", "chmod"}, func(s string) bool { return s == missing })
 		home := t.TempDir()
 		o := opts()
-		o.Rungs = []string{RungRAM, RungDisk}
+		o.StartMethods = []string{StartRAM, StartDisk}
 		l := NewLaunch(o)
 		cmd := l.in(tools(t, has...), "")
 		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR=")
 		_, err := l.Run(bound(t), start(t, cmd))
-		if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), "disk: "+home+": "+missing+" not found") {
+		if !errors.Is(err, ErrNoStartMethod) || !strings.Contains(err.Error(), "disk: "+home+": "+missing+" not found") {
 			t.Error(err)
 		}
 		for _, dir := range []string{home, "/dev/shm", "/run", "/tmp", "/var/tmp"} {
@@ -128,7 +128,7 @@ func TestNoUname(t *testing.T) {
 	}
 }
 
-// One program that is everything provides all that a shell rung needs: busybox with
+// One program that is everything provides all that a shell start method needs: busybox with
 // its own shell, toybox with mksh, as on Android.
 func TestOneProgramIsEverything(t *testing.T) {
 	for name, install := range map[string]string{
@@ -145,10 +145,10 @@ func TestOneProgramIsEverything(t *testing.T) {
 			t.Fatalf("%v, %s", err, out)
 		}
 		shell := map[string][]string{"busybox": {"busybox", "ash"}, "toybox": {"mksh"}}[name]
-		for _, rung := range []string{RungRAM, RungTmpfs, RungDisk} {
-			t.Run(name+" "+rung, func(t *testing.T) {
+		for _, method := range []string{StartRAM, StartTmpfs, StartDisk} {
+			t.Run(name+" "+method, func(t *testing.T) {
 				o := opts()
-				o.Rungs = []string{rung}
+				o.StartMethods = []string{method}
 				l := NewLaunch(o)
 				answers(t, born(t, l, start(t, asSystemShell(t, shell, "export PATH="+dir+";"+l.script())), ""))
 			})
@@ -158,27 +158,27 @@ func TestOneProgramIsEverything(t *testing.T) {
 
 const noMemory = "for d in /dev/shm /run /tmp; do mount -t tmpfs -o noexec none $d; done"
 
-func TestLadderGoesOn(t *testing.T) {
+func TestStartMethodsGoOn(t *testing.T) {
 	needRoot(t)
 	for name, test := range map[string]struct {
 		has    []string
 		before string
 		noDisk bool
-		rung   string
+		method string
 		turns  int // round trips above two
 	}{
-		"perl first":             {[]string{"perl", "gzip"}, "", false, RungPerl, 0},
-		"no perl":                {[]string{"python3", "gzip"}, "", false, RungPython, 0},
-		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 0},
-		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, RungTmpfs, 0},
-		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + ";mount -t tmpfs none /var/tmp", false, RungDisk, 0},
-		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, RungRAM, 2},
-		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, RungPython, 1},
-		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 2},
+		"perl first":             {[]string{"perl", "gzip"}, "", false, StartPerl, 0},
+		"no perl":                {[]string{"python3", "gzip"}, "", false, StartPython, 0},
+		"no interpreter":         {[]string{"gzip", "sha256sum"}, "mount -t tmpfs none /dev/shm", false, StartRAM, 0},
+		"memory noexec":          {[]string{"gzip", "sha256sum", "unshare"}, noMemory, true, StartTmpfs, 0},
+		"no unshare":             {[]string{"gzip", "sha256sum"}, noMemory + ";mount -t tmpfs none /var/tmp", false, StartDisk, 0},
+		"memory full":            {[]string{"zstd", "sha256sum"}, "for d in /dev/shm /run; do mount -t tmpfs -o size=1m none $d; done; mount -t tmpfs none /tmp", false, StartRAM, 2},
+		"first interpreter dead": {[]string{"python3", "false:perl", "gzip"}, "", false, StartPython, 1},
+		"both dead":              {[]string{"false:perl", "false:python3", "gzip"}, "mount -t tmpfs none /dev/shm", false, StartRAM, 2},
 		"unpacker dead":          {[]string{"perl", "false:zstd", "sha256sum"}, "", false, "", 0},
 		"unpacker of three dead": {[]string{"perl", "false:zstd", "sha256sum", "tee"}, "", false, "", 0},
-		"copier of three dead":   {[]string{"perl", "gzip", "sha256sum", "false:tee"}, "mount -t tmpfs none /dev/shm", false, RungRAM, 1},
-		"hasher of three dead":   {[]string{"perl", "gzip", "false:sha256sum", "tee"}, "", false, RungPerl, 0},
+		"copier of three dead":   {[]string{"perl", "gzip", "sha256sum", "false:tee"}, "mount -t tmpfs none /dev/shm", false, StartRAM, 1},
+		"hasher of three dead":   {[]string{"perl", "gzip", "false:sha256sum", "tee"}, "", false, StartPerl, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,8 +212,8 @@ func TestLadderGoesOn(t *testing.T) {
 			if turns := 2 + test.turns; err == nil && c.turns != turns {
 				t.Errorf("%d round trips, not %d", c.turns, turns)
 			}
-			if test.rung == "" {
-				if !errors.Is(err, ErrNoRung) {
+			if test.method == "" {
+				if !errors.Is(err, ErrNoStartMethod) {
 					t.Fatalf("error %v", err)
 				}
 				t.Log(err)
@@ -222,17 +222,17 @@ func TestLadderGoesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Rung != test.rung {
-				t.Errorf("rung %s", s.Rung)
+			if s.StartMethod != test.method {
+				t.Errorf("start method %s", s.StartMethod)
 			}
-			if (logged.Len() > 0) != (test.rung == RungDisk) {
+			if (logged.Len() > 0) != (test.method == StartDisk) {
 				t.Errorf("logged %s", &logged)
 			}
 		})
 	}
 }
 
-func TestAllRungsClosedNamesEveryReason(t *testing.T) {
+func TestAllStartMethodsClosedNamesEveryReason(t *testing.T) {
 	needRoot(t)
 	dir := tools(t, append(append([]string{}, basics...), "gzip", "sha256sum", "perl")...)
 	os.WriteFile(filepath.Join(dir, "unshare"), []byte("#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"), 0o755)
@@ -244,7 +244,7 @@ func TestAllRungsClosedNamesEveryReason(t *testing.T) {
 	l := NewLaunch(opts())
 	c := start(t, l.in("/opt", before))
 	_, err := l.Run(bound(t), c)
-	if !errors.Is(err, ErrNoRung) {
+	if !errors.Is(err, ErrNoStartMethod) {
 		t.Fatal(err)
 	}
 	t.Log(err)
@@ -256,23 +256,23 @@ func TestAllRungsClosedNamesEveryReason(t *testing.T) {
 		"tmpfs: /mnt: Operation not permitted",
 		"disk: /root: execution not allowed, Permission denied, /var/tmp: Read-only file system, /tmp: unpacking: No space left",
 	} {
-		if i >= len(e.Rungs) {
+		if i >= len(e.StartMethods) {
 			t.Errorf("no reason for %s", want)
-		} else if got := e.Rungs[i].Error(); !strings.HasPrefix(got, want) {
+		} else if got := e.StartMethods[i].Error(); !strings.HasPrefix(got, want) {
 			t.Errorf("reason %q, want %q", got, want)
 		}
 	}
-	if len(e.Rungs) > 2 && strings.Count(e.Rungs[2].Reason, "No space left") != 2 {
-		t.Errorf("reason %q", e.Rungs[2].Reason)
+	if len(e.StartMethods) > 2 && strings.Count(e.StartMethods[2].Reason, "No space left") != 2 {
+		t.Errorf("reason %q", e.StartMethods[2].Reason)
 	}
 }
 
 func TestDiskOnlyWhereAllowed(t *testing.T) {
 	o := opts()
-	o.Rungs, o.NoDisk = []string{RungDisk}, true
+	o.StartMethods, o.NoDisk = []string{StartDisk}, true
 	l := NewLaunch(o)
 	_, err := l.Run(bound(t), start(t, l.command()))
-	if !errors.Is(err, ErrNoRung) || !strings.Contains(err.Error(), "not allowed to write to a disk") {
+	if !errors.Is(err, ErrNoStartMethod) || !strings.Contains(err.Error(), "not allowed to write to a disk") {
 		t.Error(err)
 	}
 }
@@ -301,13 +301,13 @@ func TestImageThatArrivesHarmed(t *testing.T) {
 		if len(has) == 0 { // no interpreter may hash either
 			dir = tools(t, append([]string{"perl"}, basics...)...)
 		}
-		for _, rung := range ladder {
-			if len(has) == 0 && (rung == RungPython || rung == RungTmpfs) || rung == RungTmpfs && os.Getuid() != 0 {
+		for _, method := range startMethods {
+			if len(has) == 0 && (method == StartPython || method == StartTmpfs) || method == StartTmpfs && os.Getuid() != 0 {
 				continue
 			}
-			t.Run(fmt.Sprint(rung, has), func(t *testing.T) {
+			t.Run(fmt.Sprint(method, has), func(t *testing.T) {
 				o := opts()
-				o.Rungs, o.Images = []string{rung}, tampered(t)
+				o.StartMethods, o.Images = []string{method}, tampered(t)
 				l := NewLaunch(o)
 				c := start(t, l.in(dir, ""))
 				_, err := l.Run(bound(t), c)
@@ -333,11 +333,11 @@ func TestOtherSystem(t *testing.T) {
 // A file has lost its name before the first byte of the image is there, and a
 // connect that ends at this point leaves nothing.
 func TestFileIsUnlinkedBeforeItIsWritten(t *testing.T) {
-	for _, rung := range []string{RungRAM, RungDisk} {
-		t.Run(rung, func(t *testing.T) {
+	for _, method := range []string{StartRAM, StartDisk} {
+		t.Run(method, func(t *testing.T) {
 			home := t.TempDir()
 			o := opts()
-			o.Rungs = []string{rung}
+			o.StartMethods = []string{method}
 			l := NewLaunch(o)
 			cmd := l.command()
 			cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR=")
@@ -405,10 +405,10 @@ func (h *held) Write(b []byte) (int, error) {
 func ofImage(b []byte) bool { return len(b) == sentPiece }
 
 // The context stays in the mount namespace of its host: it is there to repair it.
-func TestTmpfsRungStaysInTheHostsNamespace(t *testing.T) {
+func TestTmpfsStartMethodStaysInTheHostsNamespace(t *testing.T) {
 	needRoot(t)
 	o := opts()
-	o.Rungs = []string{RungTmpfs}
+	o.StartMethods = []string{StartTmpfs}
 	l := NewLaunch(o)
 	s := born(t, l, start(t, l.command()), "run readlink /proc/self/ns/mnt")
 	want, _ := os.Readlink("/proc/self/ns/mnt")

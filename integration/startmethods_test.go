@@ -19,47 +19,47 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// inMemory are the places in which the RAM rung looks. XDG_RUNTIME_DIR is not
+// inMemory are the places in which the RAM start method looks. XDG_RUNTIME_DIR is not
 // set in the lab, as nothing there makes one.
 var inMemory = []string{"/dev/shm", "/run", "/tmp"}
 
-// rungHosts are hosts on which everything above one rung is closed, each by the
+// startMethodHosts are hosts on which everything above one start method is closed, each by the
 // means by which it is in the field.
-var rungHosts = map[string]struct {
+var startMethodHosts = map[string]struct {
 	user string
 	host lab.Host
-	disk bool // the rung writes to a disk, and a warning says so
+	disk bool // the start method writes to a disk, and a warning says so
 }{
-	bootstrap.RungPerl:   {user: "deploy"},
-	bootstrap.RungPython: {user: "deploy", host: lab.Host{Remove: []string{"perl"}}},
-	bootstrap.RungRAM:    {user: "deploy", host: lab.Host{Remove: []string{"perl", "python3"}}},
+	bootstrap.StartPerl:   {user: "deploy"},
+	bootstrap.StartPython: {user: "deploy", host: lab.Host{Remove: []string{"perl"}}},
+	bootstrap.StartRAM:    {user: "deploy", host: lab.Host{Remove: []string{"perl", "python3"}}},
 	// memfd is forbidden: both interpreters are there and are tried in vain.
-	bootstrap.RungRAM + " without memfd": {user: "deploy", host: lab.Host{NoMemfd: true}},
-	bootstrap.RungTmpfs: {user: "root", host: lab.Host{
+	bootstrap.StartRAM + " without memfd": {user: "deploy", host: lab.Host{NoMemfd: true}},
+	bootstrap.StartTmpfs: {user: "root", host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: inMemory,
 	}},
 	// Nothing can be written but what is in memory, and nothing executed there.
-	bootstrap.RungTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
+	bootstrap.StartTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
 		NoMemfd: true, Noexec: inMemory, ReadOnlyRoot: true,
 	}},
-	bootstrap.RungDisk: {user: "deploy", disk: true, host: lab.Host{
+	bootstrap.StartDisk: {user: "deploy", disk: true, host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: inMemory,
 	}},
-	bootstrap.RungDisk + " without a home": {user: "deploy", disk: true, host: lab.Host{
+	bootstrap.StartDisk + " without a home": {user: "deploy", disk: true, host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: append([]string{"/home"}, inMemory...),
 	}},
-	bootstrap.RungDisk + " as a root that may not mount": {user: "root", disk: true, host: lab.Host{
+	bootstrap.StartDisk + " as a root that may not mount": {user: "root", disk: true, host: lab.Host{
 		Remove: []string{"perl", "python3", "unshare"}, Noexec: inMemory,
 	}},
 }
 
-// Each rung is the one by which a child comes to life where those above it are
+// Each start method is the one by which a child comes to life where those above it are
 // closed, and none of them leaves a file: neither after the child nor, but for
 // the disk's, while it lives. (Even that one has no name any more by then.)
-func TestEachRung(t *testing.T) {
+func TestEachStartMethod(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
-	for name, test := range rungHosts {
+	for name, test := range startMethodHosts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := test.host
@@ -72,15 +72,15 @@ func TestEachRung(t *testing.T) {
 
 			n := login(t, self, host, test.user, key)
 			want, _, _ := strings.Cut(name, " ")
-			if got := rungOf(t, self, n); got != want {
-				t.Errorf("the rung was %s, not %s", got, want)
+			if got := methodOf(t, self, n); got != want {
+				t.Errorf("the start method was %s, not %s", got, want)
 			}
 			uid := 2000
 			if test.user == "root" {
 				uid = 0
 			}
 			answers(t, n, uid)
-			// A grandchild on the same host needs no rung, whatever is closed.
+			// A grandchild on the same host needs no start method, whatever is closed.
 			grandchild, err := divide.Call(t.Context(), n, struct{}{})
 			if err != nil {
 				t.Fatal(err)
@@ -102,7 +102,7 @@ func TestEachRung(t *testing.T) {
 	}
 }
 
-// The child of the tmpfs rung lives in the host's own mount namespace: what it
+// The child of the tmpfs start method lives in the host's own mount namespace: what it
 // mounts is seen by everyone.
 func TestTmpfsChildMountsForAll(t *testing.T) {
 	lab.Require(t)
@@ -110,7 +110,7 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
 	})
-	self := master(t, &contexts.Config{Rungs: []string{bootstrap.RungTmpfs}})
+	self := master(t, &contexts.Config{StartMethods: []string{bootstrap.StartTmpfs}})
 	n := login(t, self, host, "root", key)
 	const script = "mkdir /srv/seen && mount -t tmpfs seen /srv/seen && touch /srv/seen/it"
 	if out, err := run.Call(t.Context(), n, []string{"/bin/sh", "-c", script}); err != nil {
@@ -124,9 +124,9 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 	}
 }
 
-// Where all rungs are closed, one error says so and gives the reason of each,
+// Where all start methods are closed, one error says so and gives the reason of each,
 // nothing stays behind, and the tree goes on working.
-func TestEveryRungClosed(t *testing.T) {
+func TestEveryStartMethodClosed(t *testing.T) {
 	lab.Require(t)
 	closed := append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
 	host := lab.Start(t, lab.Host{
@@ -141,31 +141,31 @@ func TestEveryRungClosed(t *testing.T) {
 		password connect.Secret
 		reasons  map[string]string
 	}{
-		"deploy": {"s3cret", map[string]string{bootstrap.RungTmpfs: "not root"}},
-		"root":   {"r00t", map[string]string{bootstrap.RungTmpfs: "unshare not found"}},
+		"deploy": {"s3cret", map[string]string{bootstrap.StartTmpfs: "not root"}},
+		"root":   {"r00t", map[string]string{bootstrap.StartTmpfs: "unshare not found"}},
 	} {
 		hop := withPassword(reach(t, host, user), test.password)
-		err := refused(t, self, hop, bootstrap.ErrNoRung, patience)
+		err := refused(t, self, hop, bootstrap.ErrNoStartMethod, patience)
 		t.Log(err)
 		e, ok := errors.AsType[*bootstrap.Error](err)
 		if !ok {
 			t.Fatalf("%T", err)
 		}
 		reasons := map[string]string{
-			bootstrap.RungPerl:   "execution not allowed, Permission denied",
-			bootstrap.RungPython: "python3 not found",
-			bootstrap.RungRAM:    "execution not allowed",
-			bootstrap.RungDisk:   "execution not allowed",
+			bootstrap.StartPerl:   "execution not allowed, Permission denied",
+			bootstrap.StartPython: "python3 not found",
+			bootstrap.StartRAM:    "execution not allowed",
+			bootstrap.StartDisk:   "execution not allowed",
 		}
-		for rung, why := range test.reasons {
-			reasons[rung] = why
+		for method, why := range test.reasons {
+			reasons[method] = why
 		}
-		for rung, why := range reasons {
-			i := slices.IndexFunc(e.Rungs, func(r bootstrap.RungError) bool {
-				return r.Rung == rung && strings.Contains(r.Reason, why)
+		for method, why := range reasons {
+			i := slices.IndexFunc(e.StartMethods, func(r bootstrap.StartMethodError) bool {
+				return r.StartMethod == method && strings.Contains(r.Reason, why)
 			})
-			if i < 0 || !strings.Contains(err.Error(), e.Rungs[i].Error()) {
-				t.Errorf("%s: %q is not given for %s, but %v", user, why, rung, e.Rungs)
+			if i < 0 || !strings.Contains(err.Error(), e.StartMethods[i].Error()) {
+				t.Errorf("%s: %q is not given for %s, but %v", user, why, method, e.StartMethods)
 			}
 		}
 		if label := hop.Label(); !strings.Contains(err.Error(), label) {
@@ -177,7 +177,7 @@ func TestEveryRungClosed(t *testing.T) {
 }
 
 // A connection that breaks while the image is under way leaves nothing either, at
-// whatever byte, and not even by the rung that writes to the disk.
+// whatever byte, and not even by the start method that writes to the disk.
 func TestImageCutShort(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
@@ -189,15 +189,15 @@ func TestImageCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rung := range []string{
-		bootstrap.RungPerl, bootstrap.RungPython, bootstrap.RungRAM, bootstrap.RungTmpfs, bootstrap.RungDisk,
+	for _, method := range []string{
+		bootstrap.StartPerl, bootstrap.StartPython, bootstrap.StartRAM, bootstrap.StartTmpfs, bootstrap.StartDisk,
 	} {
-		t.Run(rung, func(t *testing.T) {
+		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			host := lab.Start(t, lab.Host{
 				Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
 			})
-			self := master(t, &contexts.Config{Rungs: []string{rung}})
+			self := master(t, &contexts.Config{StartMethods: []string{method}})
 			before := look(host)
 			for _, percent := range []int{1, 50, 99} {
 				hop := withKey(reach(t, host, "root"), key)
