@@ -89,7 +89,7 @@ SYSTEMS ?= linux/arm64 linux/arm linux/386 linux/riscv64 darwin/arm64 freebsd/am
 vet-all:
 	@set -e; overlay="$$(mktemp)"; trap 'rm -f "$$overlay"' EXIT; \
 	{ printf '{"Replace":{"/nothing":""'; \
-		[ -n "$(TESTS_TOO)" ] || git ls-files '*_test.go' | sed "s|.*|,\"$$PWD/&\":\"\"|"; \
+		[ -n "$(TESTS_TOO)" ] || git ls-files -co --exclude-standard '*_test.go' | sed "s|.*|,\"$$PWD/&\":\"\"|"; \
 		printf '}}'; } >"$$overlay"; \
 	for system in $(SYSTEMS); do \
 		echo "vet $$system"; \

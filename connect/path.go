@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -73,6 +74,9 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // known_hosts are those of where the hop starts, and bastion sees ciphertext. There may
 // be several jump hosts, each as [USER@]HOST[:PORT].
 //
+// A number sign and a number at the end of a hop, as in the second of two paths
+// local and local#2 of one parent, are passed over: they only tell contexts apart.
+//
 // The error matches [ErrBadName], or [ErrNoMethod] where a package is to be imported.
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
@@ -112,7 +116,12 @@ func splitPath(path string) (elements []string) {
 // devices is the directory that serial ports are in.
 const devices = "/dev/"
 
+// ordinal is what the path of a context has where its parent has another child by the
+// same hop.
+var ordinal = regexp.MustCompile(`#[0-9]+$`)
+
 func parseElement(element string) (Method, error) {
+	element = ordinal.ReplaceAllString(element, "")
 	name, arg, hasArg := strings.Cut(element, ":")
 	syntaxes.mu.RLock()
 	parse, ssh := syntaxes.byName[name], syntaxes.byName["ssh"]

@@ -66,11 +66,11 @@ func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 }
 
 // placeSeq is a place that is held for as long as somebody ranges over it. It
-// calls itself in ancestors, which a package variable could not.
-var placeSeq *SeqFunc[struct{}, struct{}]
+// calls itself in ancestors.
+var placeSeq = DeclareSeq[struct{}, struct{}]("mitosis.place", AllowDescendants)
 
 func init() {
-	placeSeq = NewSeqFunc("mitosis.place", func(ctx context.Context, _ struct{}) iter.Seq2[struct{}, error] {
+	placeSeq.Define(func(ctx context.Context, _ struct{}) iter.Seq2[struct{}, error] {
 		return func(yield func(struct{}, error) bool) {
 			release, err := callOf(ctx).l.takeContext(ctx)
 			if err != nil {
@@ -82,5 +82,5 @@ func init() {
 				<-ctx.Done()
 			}
 		}
-	}, AllowDescendants)
+	})
 }

@@ -179,9 +179,9 @@ func TestChain(t *testing.T) {
 			t.Errorf("number %d: %v", i, err)
 		}
 	}
-	c.Reset()
+	c.Close()
 	if _, err := open.Call(t.Context(), c, "/"); err != nil {
-		t.Errorf("after Reset: %v", err)
+		t.Errorf("after Close: %v", err)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestEach(t *testing.T) {
 	self := start(t, nil)
 	a, b := child(t, self), child(t, self)
 	seen := map[*contexts.Node]bool{}
-	for n, r := range pid.CallAll(t.Context(), []*contexts.Node{a, b}, struct{}{}) {
+	for n, r := range contexts.CallAll(t.Context(), pid, []*contexts.Node{a, b}, struct{}{}) {
 		if r.Err != nil || r.Value == 0 {
 			t.Errorf("%v: %+v", n, r)
 		}
@@ -212,7 +212,7 @@ func TestEach(t *testing.T) {
 	if len(seen) != 2 {
 		t.Errorf("%d answers", len(seen))
 	}
-	for range pid.CallAll(t.Context(), nil, struct{}{}) {
+	for range contexts.CallAll(t.Context(), pid, []*contexts.Node(nil), struct{}{}) {
 		t.Error("an answer from nobody")
 	}
 }

@@ -11,7 +11,7 @@ import (
 // A Chain sends calls to one node without waiting for one before the next:
 // they run there one after the other in the order in which they were sent,
 // and after the first that fails, each later one fails without running, with
-// an error that wraps the first (and matches [ErrChainBroken]), until Reset.
+// an error that wraps the first (and matches [ErrChainBroken]), until Close.
 // N dependent calls so take one round trip.
 //
 //	c := contexts.NewChain(node)
@@ -35,13 +35,11 @@ type Chain struct {
 // NewChain makes a chain of calls on a node.
 func NewChain(n *Node) *Chain { return &Chain{n: n} }
 
-func (c *Chain) target(context.Context) (*Node, *Chain, error) { return c.n, c, nil }
+// String returns the path of the chain's node.
+func (c *Chain) String() string { return c.n.String() }
 
-// Reset forgets the failure: calls sent after it run again. Calls that were
-// sent before it are not affected.
-func (c *Chain) Reset() { c.Close() }
-
-// Close lets the far side forget the chain. A later call starts a new one.
+// Close lets the far side forget the chain, and with it the failure, if there was one.
+// Calls that were sent before are not affected; a later call starts a new chain.
 func (c *Chain) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 // child is a context that was started from here.
 type child struct {
 	id      core.ID
-	label   string
+	name    string
 	link    *router.Link
 	carrier bootstrap.Carrier
 }
@@ -206,7 +206,13 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 }
 
 // adopt gives a child its place in the tree.
-func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (_ *Node, err error) {
+	name := l.children.name(label)
+	defer func() {
+		if err != nil {
+			l.children.unname(name)
+		}
+	}()
 	id, block, err := l.router.AllocID(ctx)
 	if err != nil {
 		return nil, err
@@ -221,7 +227,7 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	if err != nil {
 		return nil, err
 	}
-	path := joinPath(l.selfNode, label)
+	path := joinPath(l.selfNode, name)
 	err = session.Welcome(bootstrap.Welcome{
 		Tree: l.tree, ID: id, Ancestors: l.ancestorsOfChild(), Path: path, Block: block,
 		Depth: b.depth(l.depth - 1), AllowSiblings: l.cfg.AllowSiblings, Extra: x,
@@ -229,15 +235,15 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	if err != nil {
 		return nil, err
 	}
-	return l.take(ctx, l.addNode(id, l.id, path), label, core.Block{}, session, carrier)
+	return l.take(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
 }
 
 // take takes up the link to a child whose node is n. known are the IDs that it has
 // from another time.
-func (l *local) take(ctx context.Context, n *Node, label string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+func (l *local) take(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
 	h := session.Hello
 	info, err := core.Marshal(childInfo{
-		Label: label, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
+		Label: name, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
 		GOOS: h.GOOS, GOARCH: h.GOARCH, StartMethod: session.StartMethod, Since: time.Now(),
 	})
 	var link *router.Link
@@ -249,7 +255,7 @@ func (l *local) take(ctx context.Context, n *Node, label string, known core.Bloc
 		l.nodeLost(n.id, err)
 		return nil, err
 	}
-	c := &child{id: n.id, label: label, link: link, carrier: carrier}
+	c := &child{id: n.id, name: name, link: link, carrier: carrier}
 	l.children.add(c)
 	l.backgroundWG.Go(func() {
 		<-link.Done()

@@ -1,6 +1,7 @@
 package contexts
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -11,6 +12,7 @@ import (
 type children struct {
 	mu         sync.Mutex
 	all        map[core.ID]*child
+	names      map[string]bool // the last elements of their paths
 	connecting int             // places taken by connects under way
 	asking     map[core.ID]int // contexts that may ask for passwords: connects that they make for us
 	taken      int             // contexts that connects under way below this one will add
@@ -47,7 +49,33 @@ func (c *children) add(k *child) {
 func (c *children) remove(id core.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if k := c.all[id]; k != nil {
+		delete(c.names, k.name)
+	}
 	delete(c.all, id)
+}
+
+// name returns the last element of a new child's path: the label of its hop, or
+// "label#2" where a child has that already. It is taken until remove or unname.
+func (c *children) name(label string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = make(map[string]bool)
+	}
+	name := label
+	for n := 2; c.names[name]; n++ {
+		name = fmt.Sprintf("%s#%d", label, n)
+	}
+	c.names[name] = true
+	return name
+}
+
+// unname gives back the name of a child that has not come to be.
+func (c *children) unname(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.names, name)
 }
 
 // get returns a child, nil if there is none of that ID.

@@ -156,12 +156,11 @@ func (l *local) closeNode(n *Node) error {
 }
 
 // shutdownFunc shuts a context down but for its link, which the parent closes
-// when it has read the report. It calls itself in the children, which a
-// package variable could not.
-var shutdownFunc *Func[time.Duration, closeReport]
+// when it has read the report. It calls itself in the children.
+var shutdownFunc = Declare[time.Duration, closeReport]("mitosis.shutdown")
 
 func init() {
-	shutdownFunc = NewFunc("mitosis.shutdown", func(ctx context.Context, budget time.Duration) (closeReport, error) {
+	shutdownFunc.Define(func(ctx context.Context, budget time.Duration) (closeReport, error) {
 		c := callOf(ctx)
 		if c.l.id == core.Master {
 			return closeReport{}, ErrRefused

@@ -129,7 +129,8 @@ type Command struct {
 	ProcessState *ProcessState
 
 	// Immutable.
-	node  *Node
+	on    Target
+	node  *Node // that on stands for; set by Start
 	ctx   context.Context
 	shell bool // Path is the login shell
 
@@ -160,17 +161,34 @@ var ErrIdle = command.ErrIdle
 // Command returns a command that is to run on the node's host: a program and
 // its arguments. When ctx ends, the command is killed.
 func (n *Node) Command(ctx context.Context, name string, arg ...string) *Command {
+	return newCommand(ctx, n, name, arg)
+}
+
+// Command is [Node.Command] for a managed host, which Start connects where it is not.
+func (h *ManagedHost) Command(ctx context.Context, name string, arg ...string) *Command {
+	return newCommand(ctx, h, name, arg)
+}
+
+func newCommand(ctx context.Context, on Target, name string, arg []string) *Command {
 	if ctx == nil {
 		panic("contexts: Command was called with a nil Context")
 	}
-	return &Command{Path: name, Args: append([]string{name}, arg...), node: n, ctx: ctx}
+	return &Command{Path: name, Args: append([]string{name}, arg...), on: on, ctx: ctx}
 }
 
 // LoginShell returns the command that a login would start: the user's shell, in
 // the home directory. With no arguments it is a login shell; with "-c" and a
 // command line it is what sshd makes of that. Path is not used.
 func (n *Node) LoginShell(ctx context.Context, arg ...string) *Command {
-	c := n.Command(ctx, "login shell", arg...)
+	return newCommand(ctx, n, "login shell", arg).asShell()
+}
+
+// LoginShell is [Node.LoginShell] for a managed host, which Start connects where it is not.
+func (h *ManagedHost) LoginShell(ctx context.Context, arg ...string) *Command {
+	return newCommand(ctx, h, "login shell", arg).asShell()
+}
+
+func (c *Command) asShell() *Command {
 	c.shell = true
 	return c
 }
@@ -226,11 +244,11 @@ func (c *Command) wrap(err error) error {
 	// What the call of our own function was named says nothing to the caller.
 	if e, ok := err.(*Error); ok && e.Op == commandCall {
 		if e.Err == nil {
-			return &Error{Op: "run " + c.Path, Path: c.node.String(), Kind: e.Kind}
+			return &Error{Op: "run " + c.Path, Path: c.on.String(), Kind: e.Kind}
 		}
 		err = e.Err
 	}
-	return &Error{Op: "run " + c.Path, Path: c.node.String(), Err: err}
+	return &Error{Op: "run " + c.Path, Path: c.on.String(), Err: err}
 }
 
 func init() {

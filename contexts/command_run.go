@@ -58,8 +58,8 @@ const inlineInput = 16 << 10
 // reasons why it does not are those of Start of an exec.Cmd at the far side.
 // After a Start that went well, Wait must be called.
 func (c *Command) Start() error {
-	if c.node == nil || c.ctx == nil {
-		return &Error{Op: "run " + c.Path, Err: errors.New("not made by Node.Command")}
+	if c.on == nil || c.ctx == nil {
+		return &Error{Op: "run " + c.Path, Err: errors.New("not made by Command of a node or a managed host")}
 	}
 	if !c.started.CompareAndSwap(false, true) {
 		return c.wrap(errors.New("the command was started before; a Command is used once"))
@@ -82,8 +82,12 @@ func (c *Command) start() (*commandRun, error) {
 	if c.ctx.Err() != nil {
 		return nil, context.Cause(c.ctx)
 	}
-	if c.node.self == nil {
-		return nil, errors.New("the node is not part of a tree here")
+	var err error
+	if c.node, err = NodeOf(c.ctx, c.on); err != nil {
+		return nil, err
+	}
+	if c.node == nil || c.node.self == nil {
+		return nil, errOtherTree
 	}
 	q, err := c.request()
 	if err != nil {

@@ -33,6 +33,15 @@ func (n *Node) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	return dialThrough(ctx, n, network, addr)
 }
 
+// DialContext is [Node.DialContext] for a managed host, which is connected where it is not.
+func (h *ManagedHost) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	n, err := h.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return dialThrough(ctx, n, network, addr)
+}
+
 // dialRequest asks for a connection from the context's host.
 type dialRequest struct {
 	Network string

@@ -40,7 +40,7 @@
 // # Functions
 //
 // [NewFunc] registers a typed function under a name; [Func.Call] calls it in a
-// context and waits, [Func.Go] does not wait, [Func.CallAll] asks many contexts.
+// context and waits, [Func.Go] does not wait, [CallAll] asks many contexts.
 // [NewSeqFunc] is for results that come one by one, [NewConnFunc] for byte
 // streams. Dependent calls share a [Chain] and take one round trip together.
 // Calls go both ways: a child may call what an ancestor registered with

@@ -126,7 +126,7 @@ func ExampleFunc_Go() {
 }
 
 // CallAll asks many contexts at the same time. A failure of one is the result of that one.
-func ExampleFunc_CallAll() {
+func ExampleCallAll() {
 	ctx := context.Background()
 	self, child := startExample(ctx)
 	defer self.Close()
@@ -135,7 +135,7 @@ func ExampleFunc_CallAll() {
 		log.Fatal(err)
 	}
 
-	for node, result := range double.CallAll(ctx, []*contexts.Node{child, below}, 4) {
+	for node, result := range contexts.CallAll(ctx, double, []*contexts.Node{child, below}, 4) {
 		fmt.Println(node, result.Value, result.Err)
 	}
 	// Unordered output:
@@ -193,4 +193,34 @@ func ExampleNewMailbox() {
 	// 0 from local
 	// 1 from local
 	// 2 from local
+}
+
+// A function that calls itself in another context is declared first and defined in an init
+// function: as one variable it would depend on itself.
+func ExampleDeclare() {
+	ctx := context.Background()
+	self, err := contexts.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer self.Close()
+	below, err := self.ConnectPath(ctx, "local/local")
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := countDown.Call(ctx, self, []*contexts.Node{below.Parent(), below})
+	fmt.Println(n, "contexts below", err)
+	// Output: 2 contexts below <nil>
+}
+
+var countDown = contexts.Declare[[]*contexts.Node, int]("example.countdown")
+
+func init() {
+	countDown.Define(func(ctx context.Context, below []*contexts.Node) (int, error) {
+		if len(below) == 0 {
+			return 0, nil
+		}
+		n, err := countDown.Call(ctx, below[0], below[1:])
+		return n + 1, err
+	})
 }

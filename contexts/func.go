@@ -19,14 +19,6 @@ type Func[In, Out any] struct {
 	recvNode visitor // and those in a result
 }
 
-// A Target is where a call goes: a *Node, a *Chain of calls on one, or a *ManagedHost,
-// which may have to be connected first.
-type Target interface {
-	target(ctx context.Context) (*Node, *Chain, error)
-}
-
-func (n *Node) target(context.Context) (*Node, *Chain, error) { return n, nil, nil }
-
 // NewFunc registers fn under a name, which must be unique in the program. It
 // panics, naming the caller's line, on a duplicate name, after Init, and on
 // types that cannot travel.
@@ -40,30 +32,56 @@ func (n *Node) target(context.Context) (*Node, *Chain, error) { return n, nil, n
 // carries the caller's deadline and cancellation, is cancelled when the caller
 // is lost, and is what [Self] and [Caller] take.
 func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), opts ...Option) *Func[In, Out] {
+	f := declareFunc[In, Out](name, opts)
+	f.Define(fn)
+	return f
+}
+
+// Declare registers a function of which the body follows by Define. A function
+// that calls itself in another context, or two that call each other, can't be
+// made by NewFunc: Go refuses the initialization cycle of the variable.
+//
+//	var search = contexts.Declare[Query, Answer]("search")
+//
+//	func init() {
+//		search.Define(func(ctx context.Context, q Query) (Answer, error) {
+//			... search.Call(ctx, below, q) ...
+//		})
+//	}
+func Declare[In, Out any](name string, opts ...Option) *Func[In, Out] {
+	return declareFunc[In, Out](name, opts)
+}
+
+func declareFunc[In, Out any](name string, opts []Option) *Func[In, Out] {
 	f := &Func[In, Out]{
 		sendNode: visitorOf(reflect.TypeFor[In]()),
 		recvNode: visitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindFunc, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
-	f.e.serve = func(c *incoming) {
+	return f
+}
+
+// Define gives a function that was made by [Declare] its body, which is as for
+// [NewFunc]. It panics where there is one already, and Init does where there is none.
+func (f *Func[In, Out]) Define(fn func(context.Context, In) (Out, error)) {
+	f.e.define(func(c *incoming) {
 		var in In
 		var out Out
 		c.serveFunc(f.sendNode, f.recvNode, &in, &out, func() (err error) {
 			out, err = fn(c.ctx, in)
 			return err
 		})
-	}
-	register(f.e)
-	return f
+	})
 }
 
 // The code of a generic function is there once for each kind of types that it is
 // used with, and crosses every first hop so often: what does not depend on the
 // types is in functions that take pointers to values.
 
-// newEntry panics with the line of the caller of NewFunc.
+// newEntry registers a function, without its body. It panics with the line of the caller
+// of NewFunc, or of its siblings, which is three frames up.
 func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
-	_, file, line, _ := runtime.Caller(2)
+	_, file, line, _ := runtime.Caller(3)
 	e := &entry{name: name, kind: k, where: fmt.Sprintf("%s:%d", file, line)}
 	for _, o := range opts {
 		e.opts |= o
@@ -77,6 +95,7 @@ func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 		panic(fmt.Sprintf("%s: contexts: function %q: result: %v", e.where, name, err))
 	}
 	e.sig = "(" + arg + ") " + result
+	register(e)
 	return e
 }
 
@@ -137,7 +156,7 @@ func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error)
 // Go blocks only where more is waiting to be sent than Limits allow, and until
 // a ManagedHost is connected.
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
-	n, chain, err := on.target(ctx)
+	n, chain, err := targetOf(ctx, on)
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
 	if err == nil {
 		p.call.send(ctx, chain, f.sendNode, &in)
@@ -148,7 +167,7 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 // CallNoReply calls the function and asks for no reply: neither its result nor its error
 // comes back. The error of CallNoReply says only that the call could not be sent.
 func (f *Func[In, Out]) CallNoReply(ctx context.Context, on Target, in In) error {
-	n, chain, err := on.target(ctx)
+	n, chain, err := targetOf(ctx, on)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func newHost(l *local, label string, via Target, m connect.Method, cfg *ManagedH
 	h.dial = func(ctx context.Context) (*Node, string, error) {
 		// Another host is connected with a patience of its own.
 		reach, cancel := context.WithTimeout(ctx, h.cfg.Attempt)
-		from, _, err := via.target(reach)
+		from, err := NodeOf(reach, via)
 		cancel()
 		if err != nil {
 			return nil, "", err
@@ -189,11 +189,6 @@ func lasts(err error, wasThere bool) bool {
 
 // String returns the path of hops to the host.
 func (h *ManagedHost) String() string { return h.label }
-
-func (h *ManagedHost) target(ctx context.Context) (*Node, *Chain, error) {
-	n, err := h.Connect(ctx)
-	return n, nil, err
-}
 
 // Connect returns the host's context, connecting where there is none. Errors
 // are *Error and match [ErrUnavailable] where further attempts are going to be made.

@@ -186,13 +186,13 @@ type imageRequest struct {
 }
 
 // imageConn sends an image: its SHA-256, the length of its gzip form, and that.
-// It calls itself in the parent, which a package variable could not.
-var imageConn *ConnFunc[imageRequest]
+// It calls itself in the parent.
+var imageConn = DeclareConn[imageRequest]("mitosis.image", AllowDescendants)
 
 const imageHeader = 32 + 8 // bytes
 
 func init() {
-	imageConn = NewConnFunc("mitosis.image", func(ctx context.Context, conn net.Conn, r imageRequest) error {
+	imageConn.Define(func(ctx context.Context, conn net.Conn, r imageRequest) error {
 		l := callOf(ctx).l
 		source := l.image
 		if r.Static {
@@ -212,7 +212,7 @@ func init() {
 		}
 		_, err = conn.Write(packed)
 		return err
-	}, AllowDescendants)
+	})
 }
 
 // fetchImage asks the parent for an image.

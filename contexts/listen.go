@@ -34,8 +34,18 @@ func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, 
 	return new(ListenConfig).ListenAt(ctx, n, network, addr)
 }
 
+// Listen is [Node.Listen] for a managed host, which is connected where it is not. The
+// listener ends with that connection: it does not come back with the host.
+func (h *ManagedHost) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	return new(ListenConfig).ListenAt(ctx, h, network, addr)
+}
+
 // ListenAt is [Node.Listen] in the way of this configuration.
-func (c *ListenConfig) ListenAt(ctx context.Context, n *Node, network, addr string) (net.Listener, error) {
+func (c *ListenConfig) ListenAt(ctx context.Context, on Target, network, addr string) (net.Listener, error) {
+	n, err := NodeOf(ctx, on)
+	if err != nil {
+		return nil, err
+	}
 	fail := func(err error) (net.Listener, error) { return nil, netError("listen", n, network, addr, err) }
 	if !forward.Forwardable(network) || forward.Datagrams(network) {
 		return fail(net.UnknownNetworkError(network))

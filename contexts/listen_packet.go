@@ -33,6 +33,16 @@ func (n *Node) ListenPacket(ctx context.Context, network, addr string) (net.Pack
 	return forward.NewPacketConn(s, local), nil
 }
 
+// ListenPacket is [Node.ListenPacket] for a managed host, which is connected where it is
+// not. The socket ends with that connection.
+func (h *ManagedHost) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	n, err := h.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.ListenPacket(ctx, network, addr)
+}
+
 // packetConn opens a socket and passes its datagrams on. The address that was
 // bound comes first.
 var packetConn = NewConnFunc("mitosis.listenpacket", func(ctx context.Context, conn net.Conn, q listenRequest) error {

@@ -114,6 +114,34 @@ func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
 	return n.connect(ctx, m, bounds{})
 }
 
+// ConnectPath starts a context by several hops, one from the other, and returns the
+// last: "ssh:web1/sudo" is a context of root on web1. [connect.ParsePath] says how a path
+// is written, and which packages have to be imported for it. Each hop is made as by
+// Connect; if one fails, those before it are closed again. An empty path is an error.
+//
+// The contexts on the way are the ancestors of the result, see Parent. Close of the
+// result leaves them there; Close of the first ends all.
+func (n *Node) ConnectPath(ctx context.Context, path string) (*Node, error) {
+	hops, err := connect.ParsePath(path)
+	if err != nil {
+		return nil, &Error{Op: "connect", Path: n.String(), Err: err}
+	}
+	first, last := (*Node)(nil), n
+	for _, m := range hops {
+		next, err := last.Connect(ctx, m)
+		if err != nil {
+			if first != nil {
+				_ = first.Close()
+			}
+			return nil, err
+		}
+		if last = next; first == nil {
+			first = next
+		}
+	}
+	return last, nil
+}
+
 func (n *Node) connect(ctx context.Context, m connect.Method, b bounds) (*Node, error) {
 	if !initialized.Load() {
 		return nil, &Error{Op: "connect", Path: n.String(), Err: ErrNotInitialized}

@@ -24,10 +24,10 @@ type errand struct {
 	Tell *contexts.Node
 }
 
-var passOn *contexts.Func[errand, time.Duration]
+var passOn = contexts.Declare[errand, time.Duration]("test.pass")
 
 func init() {
-	passOn = contexts.NewFunc("test.pass", func(ctx context.Context, e errand) (time.Duration, error) {
+	passOn.Define(func(ctx context.Context, e errand) (time.Duration, error) {
 		if len(e.Way) > 0 {
 			d, err := passOn.Call(ctx, e.Way[0], errand{e.Way[1:], e.What, e.Tell})
 			if err != nil {

@@ -82,6 +82,16 @@ func register(e *entry) {
 	table.byName[e.name] = e
 }
 
+// define gives a registered function its body.
+func (e *entry) define(serve func(c *incoming)) {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if e.serve != nil {
+		panic(fmt.Sprintf("%s: contexts: function %q is defined twice", e.where, e.name))
+	}
+	e.serve = serve
+}
+
 // freeze numbers the functions by their names. The number is what travels, so
 // that a small call fits into a small packet; the fingerprint, compared when a
 // child is born, makes sure that both sides count the same way.
@@ -98,6 +108,9 @@ func freeze() {
 	slices.SortFunc(table.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
 	for i, e := range table.byIndex {
+		if e.serve == nil {
+			panic(fmt.Sprintf("%s: contexts: function %q is declared and not defined; call its Define in an init function", e.where, e.name))
+		}
 		e.index = uint64(i)
 		fmt.Fprintf(h, "%s %s%s\n", e.name, e.kind, e.sig)
 	}

@@ -28,14 +28,28 @@ type ConnFunc[In any] struct {
 // which the other side reads io.EOF, and Reset(error), which ends the connection
 // and has the other side read that error instead.
 func NewConnFunc[In any](name string, fn func(ctx context.Context, conn net.Conn, in In) error, opts ...Option) *ConnFunc[In] {
+	f := declareConn[In](name, opts)
+	f.Define(fn)
+	return f
+}
+
+// DeclareConn is [Declare] for a ConnFunc.
+func DeclareConn[In any](name string, opts ...Option) *ConnFunc[In] {
+	return declareConn[In](name, opts)
+}
+
+func declareConn[In any](name string, opts []Option) *ConnFunc[In] {
 	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
 	f.e = newEntry(name, kindConn, opts, reflect.TypeFor[In](), reflect.TypeFor[struct{}]())
-	f.e.serve = func(c *incoming) {
+	return f
+}
+
+// Define gives a function that was made by [DeclareConn] its body, as [Func.Define] does.
+func (f *ConnFunc[In]) Define(fn func(ctx context.Context, conn net.Conn, in In) error) {
+	f.e.define(func(c *incoming) {
 		var in In
 		c.serveConn(&in, f.nodes, func(s *router.Stream) error { return fn(c.ctx, s, in) })
-	}
-	register(f.e)
-	return f
+	})
 }
 
 // accept decodes the argument and accepts the stream to the caller. Where that
@@ -77,8 +91,12 @@ func (c *incoming) serveConn(in any, nodes visitor, call func(*router.Stream) er
 
 // Dial calls the function and returns the stream to it. ctx bounds the
 // opening; the call lasts until either side closes.
-func (f *ConnFunc[In]) Dial(ctx context.Context, on *Node, in In) (net.Conn, error) {
-	s, err := openStream(ctx, f.e, f.nodes, on, &in)
+func (f *ConnFunc[In]) Dial(ctx context.Context, on Target, in In) (net.Conn, error) {
+	n, err := NodeOf(ctx, on)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStream(ctx, f.e, f.nodes, n, &in)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +145,28 @@ type SeqFunc[In, Out any] struct {
 // leaves its loop, yield returns false and ctx is cancelled. An error that is
 // yielded ends the sequence.
 func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2[Out, error], opts ...Option) *SeqFunc[In, Out] {
+	f := declareSeq[In, Out](name, opts)
+	f.Define(fn)
+	return f
+}
+
+// DeclareSeq is [Declare] for a SeqFunc.
+func DeclareSeq[In, Out any](name string, opts ...Option) *SeqFunc[In, Out] {
+	return declareSeq[In, Out](name, opts)
+}
+
+func declareSeq[In, Out any](name string, opts []Option) *SeqFunc[In, Out] {
 	f := &SeqFunc[In, Out]{
 		sendNode: visitorOf(reflect.TypeFor[In]()),
 		recvNode: visitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindSeq, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
-	f.e.serve = func(c *incoming) {
+	return f
+}
+
+// Define gives a function that was made by [DeclareSeq] its body, as [Func.Define] does.
+func (f *SeqFunc[In, Out]) Define(fn func(context.Context, In) iter.Seq2[Out, error]) {
+	f.e.define(func(c *incoming) {
 		var in In
 		s := c.accept(&in, f.sendNode)
 		if s == nil {
@@ -164,18 +198,21 @@ func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2
 			}
 		}
 		w.End()
-	}
-	register(f.e)
-	return f
+	})
 }
 
 // Call calls the function and returns the sequence of its results. The last
 // pair of a sequence that did not end well holds the error. Leaving the loop
 // cancels the function.
-func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[Out, error] {
+func (f *SeqFunc[In, Out]) Call(ctx context.Context, on Target, in In) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var zero Out
-		s, err := openStream(ctx, f.e, f.sendNode, on, &in)
+		n, err := NodeOf(ctx, on)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		s, err := openStream(ctx, f.e, f.sendNode, n, &in)
 		if err != nil {
 			yield(zero, err)
 			return
@@ -183,7 +220,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 		defer s.Close()
 		stop := context.AfterFunc(ctx, func() { s.Reset(context.Cause(ctx)) })
 		defer stop()
-		call := outgoing{e: f.e, n: on}
+		call := outgoing{e: f.e, n: n}
 		r := bufio.NewReader(s)
 		for {
 			item, last, err := items.Read(r, maxItem)
@@ -202,7 +239,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on *Node, in In) iter.Seq2[
 				yield(zero, call.wrap(err))
 				return
 			}
-			on.self.bind(f.recvNode, reflect.ValueOf(&out).Elem())
+			n.self.bind(f.recvNode, reflect.ValueOf(&out).Elem())
 			if !yield(out, nil) {
 				s.Reset(context.Canceled)
 				return

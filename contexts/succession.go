@@ -97,7 +97,7 @@ func (trees) TakeOver(ctx context.Context, cfg *Config, t succession.Tree, s *bo
 		firstHandle: core.FirstDynamic + core.Handle(t.Age)*handlesOfMaster,
 	}, d)
 	known := core.Block{First: core.Master + 1, N: uint64(first) - 1}
-	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), t.Path, known, s, c)
+	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.name(t.Path), known, s, c)
 	if err != nil {
 		_ = l.close()
 		return nil, err

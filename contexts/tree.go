@@ -97,7 +97,7 @@ func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 	}
 	type reported struct{ by, id core.ID }
 	stats := make(map[reported]linkStat)
-	for by, r := range linksFunc.CallAll(ctx, parents, struct{}{}) {
+	for by, r := range CallAll(ctx, linksFunc, parents, struct{}{}) {
 		for _, s := range r.Value {
 			stats[reported{by.id, s.ID}] = s
 		}

@@ -25,7 +25,7 @@ func ExampleCommand() {
 		log.Fatal(err)
 	}
 
-	hosts := fakessh.Hosts{Names: map[string]*contexts.Node{"web": web}}
+	hosts := fakessh.Hosts{Names: map[string]contexts.Target{"web": web}}
 	cmd := fakessh.Command(ctx, hosts, "sh", "-c", `echo "from here" | ssh web "tr a-z A-Z"`)
 	out, err := cmd.Output()
 	if err != nil {

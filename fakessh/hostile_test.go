@@ -114,7 +114,7 @@ func framed(content string) []byte { return announced(uint32(len(content)), cont
 // calls are served, no descriptor and no goroutine stays.
 func TestStrangersAreHungUpOn(t *testing.T) {
 	waits := make(chan struct{}, 100) // one for each call that has come to the lookup
-	p := openProxy(t, Hosts{Lookup: func(ctx context.Context, d Destination) (*contexts.Node, error) {
+	p := openProxy(t, Hosts{Lookup: func(ctx context.Context, d Destination) (contexts.Target, error) {
 		if d.Host != "waits" {
 			return nil, nil
 		}
@@ -221,7 +221,7 @@ func TestAShimThatReadsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := openProxy(t, Hosts{Names: map[string]*contexts.Node{"known": n}})
+	p := openProxy(t, Hosts{Names: map[string]contexts.Target{"known": n}})
 	s := connectTo(t, p)
 	words := []string{"-N"}
 	for range 5000 { // each is told of, and no socket has room for that

@@ -12,15 +12,15 @@ import (
 
 // Hosts maps the host names that a tool uses to contexts.
 type Hosts struct {
-	// Default is the context for names that neither Names nor Lookup knows. If it
-	// is nil, such names are refused.
-	Default *contexts.Node
+	// Default is where names lead that neither Names nor Lookup knows. If it is nil,
+	// such names are refused.
+	Default contexts.Target
 	// Names are tried first: as "user@host", then as "host".
-	Names map[string]*contexts.Node
+	Names map[string]contexts.Target
 	// Lookup, if not nil, is asked next. It returns nil and no error for what
 	// it does not know. It may connect; ctx ends with the call of ssh. It is
 	// called from several goroutines.
-	Lookup func(ctx context.Context, d Destination) (*contexts.Node, error)
+	Lookup func(ctx context.Context, d Destination) (contexts.Target, error)
 	// PassOn runs the real ssh for hosts that are not known, if there is no
 	// Default.
 	PassOn bool
@@ -39,19 +39,27 @@ type Destination struct {
 
 // find returns the node, or nil where the real ssh is to be asked.
 func (h *Hosts) find(ctx context.Context, d Destination) (*contexts.Node, error) {
-	if n := h.Names[d.User+"@"+d.Host]; n != nil {
-		return n, nil
+	lookup := h.Lookup
+	if lookup == nil {
+		lookup = func(context.Context, Destination) (contexts.Target, error) { return nil, nil }
 	}
-	if n := h.Names[d.Host]; n != nil {
-		return n, nil
-	}
-	if h.Lookup != nil {
-		if n, err := h.Lookup(ctx, d); n != nil || err != nil {
+	for _, find := range []func() (contexts.Target, error){
+		func() (contexts.Target, error) { return h.Names[d.User+"@"+d.Host], nil },
+		func() (contexts.Target, error) { return h.Names[d.Host], nil },
+		func() (contexts.Target, error) { return lookup(ctx, d) },
+		func() (contexts.Target, error) { return h.Default, nil },
+	} {
+		t, err := find()
+		if err != nil {
+			return nil, err
+		}
+		if t == nil {
+			continue
+		}
+		// A nil *Node in a Target is as good as none.
+		if n, err := contexts.NodeOf(ctx, t); n != nil || err != nil {
 			return n, err
 		}
-	}
-	if h.Default != nil {
-		return h.Default, nil
 	}
 	if h.PassOn {
 		return nil, nil

@@ -106,7 +106,7 @@ func TestScripts(t *testing.T) {
 	runtimeDir(t)
 	n := child(t)
 	dir := t.TempDir()
-	hosts := fakessh.Hosts{Names: map[string]*contexts.Node{"web": n}}
+	hosts := fakessh.Hosts{Names: map[string]contexts.Target{"web": n}}
 	for _, c := range []struct {
 		name, script string
 		want         outcome
@@ -273,7 +273,7 @@ func TestPassOn(t *testing.T) {
 	if err := os.Symlink(self, filepath.Join(dir, "ssh")); err != nil {
 		t.Fatal(err)
 	}
-	hosts := fakessh.Hosts{PassOn: true, Names: map[string]*contexts.Node{"web": child(t)}}
+	hosts := fakessh.Hosts{PassOn: true, Names: map[string]contexts.Target{"web": child(t)}}
 	got := do(t, hosts, `PATH="${PATH%%:*}:$1:$1/real:$PATH"; ssh -p 3 db x; ssh -O check db; ssh web echo ours`, dir)
 	if got.out != "real -p 3 db x\nreal -O check db\nours\n" || got.status != 0 {
 		t.Errorf("%+v", got)

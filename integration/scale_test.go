@@ -111,7 +111,7 @@ func everyone(t *testing.T, nodes []*contexts.Node) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	seen := make(map[identity]bool)
-	for n, r := range whoami.CallAll(ctx, nodes, struct{}{}) {
+	for n, r := range contexts.CallAll(ctx, whoami, nodes, struct{}{}) {
 		if r.Err != nil {
 			t.Errorf("%v: %v", n, r.Err)
 		}

@@ -26,7 +26,7 @@ import (
 )
 
 // copyFunc copies from one of the two hosts to the other.
-type copyFunc func(ctx context.Context, node *contexts.Node, from, to string, o *files.Options) (files.Result, error)
+type copyFunc func(ctx context.Context, node contexts.Target, from, to string, o *files.Options) (files.Result, error)
 
 // copyTask is what "put" and "get" are to do.
 type copyTask struct {

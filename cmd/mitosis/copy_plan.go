@@ -122,11 +122,11 @@ func isOutput(name string) bool {
 
 // fetchInto is files.Get to a place whose directories are made. If the copy
 // fails they are removed.
-func fetchInto(ctx context.Context, node *contexts.Node, from, to string, o *files.Options) (files.Result, error) {
+func fetchInto(ctx context.Context, on contexts.Target, from, to string, o *files.Options) (files.Result, error) {
 	made, err := makeParents(to)
 	res := files.Result{}
 	if err == nil {
-		res, err = files.Get(ctx, node, from, to, o)
+		res, err = files.Get(ctx, on, from, to, o)
 	}
 	if err != nil {
 		for _, dir := range made {

@@ -128,7 +128,7 @@ func TestStatusOfSeveralCopies(t *testing.T) {
 			return []fromTo{{from: "a", to: "x"}, {from: "b", to: "y"}, {from: "c", to: "z"}}, nil
 		}}
 		calls := 0
-		task.do = func(_ context.Context, _ *contexts.Node, _, to string, _ *files.Options) (files.Result, error) {
+		task.do = func(_ context.Context, _ contexts.Target, _, to string, _ *files.Options) (files.Result, error) {
 			calls++
 			if calls > len(errs) {
 				return files.Result{Target: to}, nil

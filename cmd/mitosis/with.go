@@ -95,7 +95,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
 	defer self.Close()
-	hosts := fakessh.Hosts{Names: make(map[string]*contexts.Node), KeepJobs: keepJobs}
+	hosts := fakessh.Hosts{Names: make(map[string]contexts.Target), KeepJobs: keepJobs}
 	for name, hops := range paths {
 		node, err := reach(ctx, self, hops)
 		if err != nil {

@@ -22,7 +22,7 @@ var putConn = contexts.NewConnFunc("mitosis.files.put", func(_ context.Context, 
 	return err
 })
 
-var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Context, c net.Conn, q copyRequest) error {
+var getConn = contexts.NewConnFunc("mitosis.files.get", func(_ context.Context, c net.Conn, q copyRequest) error {
 	src, err := openSource(q.Path)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Conte
 })
 
 // Put copies a file or a directory tree from this process's host to that of the
-// context n. Relative paths are relative to the working directories of the two
+// target. Relative paths are relative to the working directories of the two
 // processes; an empty remote path stands for a new file (or directory) among
 // the temporary ones there. Nil options are the zero value.
 //
@@ -44,32 +44,32 @@ var fetchConn = contexts.NewConnFunc("mitosis.files.fetch", func(_ context.Conte
 // detail, and what of it for trees. Contents that the far side has already
 // are not sent again.
 //
-// The error is a *contexts.Error with the path of n. It names the file, here or
+// The error is a *contexts.Error with the path of the target. It names the file, here or
 // there, and is recognised by errors.Is: fs.ErrNotExist, fs.ErrPermission,
 // syscall.ENOSPC, syscall.EISDIR and so on.
-func Put(ctx context.Context, n *contexts.Node, local, remote string, o *Options) (Result, error) {
+func Put(ctx context.Context, on contexts.Target, local, remote string, o *Options) (Result, error) {
 	src, err := openSource(local)
 	if err != nil {
-		return Result{}, failedAt(n, "put", err)
+		return Result{}, failedAt(on, "put", err)
 	}
 	defer src.close()
-	return put(ctx, n, src, remote, o)
+	return put(ctx, on, src, remote, o)
 }
 
 // PutReader copies the contents of r to a file of the context's host, like [Put]. If r
 // is an fs.File its permissions count; else the file gets Options.Mode, or
 // 0600. A Read that blocks holds up PutReader even when ctx ends; an error of r
 // leaves the target as it was.
-func PutReader(ctx context.Context, n *contexts.Node, r io.Reader, remote string, o *Options) (Result, error) {
+func PutReader(ctx context.Context, on contexts.Target, r io.Reader, remote string, o *Options) (Result, error) {
 	src, err := sourceOf(r)
 	if err != nil {
-		return Result{}, failedAt(n, "put", err)
+		return Result{}, failedAt(on, "put", err)
 	}
-	return put(ctx, n, src, remote, o)
+	return put(ctx, on, src, remote, o)
 }
 
-func put(ctx context.Context, n *contexts.Node, src *source, remote string, o *Options) (Result, error) {
-	return converseWith(ctx, n, "put", putConn, remote, o, func(c conn, o Options) (Result, error) {
+func put(ctx context.Context, on contexts.Target, src *source, remote string, o *Options) (Result, error) {
+	return converseWith(ctx, on, "put", putConn, remote, o, func(_ *contexts.Node, c conn, o Options) (Result, error) {
 		return send(c, src, o)
 	})
 }
@@ -77,38 +77,42 @@ func put(ctx context.Context, n *contexts.Node, src *source, remote string, o *O
 // Get copies a file or a directory tree from the context's host to this
 // process's, as [Put] does in the other direction. What a hostile far side
 // sends can't leave the target, and is bounded by the limits of Options.
-func Get(ctx context.Context, n *contexts.Node, remote, local string, o *Options) (Result, error) {
+func Get(ctx context.Context, on contexts.Target, remote, local string, o *Options) (Result, error) {
 	if local != "" {
 		// The working directory may change before the copy begins.
 		var err error
 		if local, err = filepath.Abs(local); err != nil {
-			return Result{}, failedAt(n, "fetch", err)
+			return Result{}, failedAt(on, "get", err)
 		}
 	}
-	return converseWith(ctx, n, "fetch", fetchConn, remote, o, func(c conn, o Options) (Result, error) {
+	return converseWith(ctx, on, "get", getConn, remote, o, func(n *contexts.Node, c conn, o Options) (Result, error) {
 		// The descriptors of a process that was started for a context are nobody's.
 		return receive(c, local, o, n.Local().Parent() == nil)
 	})
 }
 
-// converseWith runs this side of a copy whose other side is f, in the context n.
-func converseWith(ctx context.Context, n *contexts.Node, op string, f *contexts.ConnFunc[copyRequest], remote string, o *Options,
-	side func(conn, Options) (Result, error)) (Result, error) {
+// converseWith runs this side of a copy whose other side is f, in the context.
+func converseWith(ctx context.Context, on contexts.Target, op string, f *contexts.ConnFunc[copyRequest], remote string, o *Options,
+	side func(*contexts.Node, conn, Options) (Result, error)) (Result, error) {
 	var options Options
 	if o != nil {
 		options = *o
 	}
+	n, err := contexts.NodeOf(ctx, on)
+	if err != nil {
+		return Result{}, failedAt(on, op, reasonWithin(err))
+	}
 	c, err := dial(ctx, n, f, copyRequest{Path: remote, Options: options})
 	if err != nil {
-		return Result{}, failedAt(n, op, err)
+		return Result{}, failedAt(on, op, err)
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
-	res, err := side(c, options)
+	res, err := side(n, c, options)
 	if !stop() && err != nil {
 		err = because(ctx, err)
 	}
-	return res, failedAt(n, op, err)
+	return res, failedAt(on, op, err)
 }
 
 // because returns why a copy was given up, in place of the error that followed
@@ -128,19 +132,19 @@ type stream interface {
 
 // dial calls a function that talks over a stream. Its error is the reason only:
 // the caller says in its own words what was tried and where.
-func dial[In any](ctx context.Context, n *contexts.Node, f *contexts.ConnFunc[In], in In) (stream, error) {
-	c, err := f.Dial(ctx, n, in)
+func dial[In any](ctx context.Context, on contexts.Target, f *contexts.ConnFunc[In], in In) (stream, error) {
+	c, err := f.Dial(ctx, on, in)
 	if err != nil {
 		return nil, reasonWithin(err)
 	}
 	return c.(stream), nil
 }
 
-func failedAt(n *contexts.Node, op string, err error) error {
+func failedAt(on contexts.Target, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &contexts.Error{Op: op, Path: n.String(), Err: err}
+	return &contexts.Error{Op: op, Path: on.String(), Err: err}
 }
 
 // reasonWithin takes off the outermost *contexts.Error, which says of a call

@@ -36,7 +36,7 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 	dir := t.TempDir()
 	from := filepath.Join(dir, "from")
 	writeFile(t, from, content)
-	copies := map[string]func(context.Context, *contexts.Node, string, string, *files.Options) (files.Result, error){
+	copies := map[string]func(context.Context, contexts.Target, string, string, *files.Options) (files.Result, error){
 		"put": files.Put, "fetch": files.Get,
 	}
 	for i := range faultPoints() {

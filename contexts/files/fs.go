@@ -25,7 +25,7 @@ import (
 type Dir struct {
 	// Immutable.
 	ctx context.Context
-	n   *contexts.Node
+	on  contexts.Target
 	at  fsPlace
 }
 
@@ -55,10 +55,10 @@ func (p fsPlace) within(name string, confined bool) fsPlace {
 	return fsPlace{Dir: path.Join(p.Dir, name)}
 }
 
-// FS returns the file system of the host of the context n, from its root; on Windows
+// FS returns the file system of the host of the target, from its root; on Windows
 // from that of the drive which temporary files are on. ctx bounds all that is
 // done with it.
-func FS(ctx context.Context, n *contexts.Node) *Dir { return &Dir{ctx: ctx, n: n} }
+func FS(ctx context.Context, on contexts.Target) *Dir { return &Dir{ctx: ctx, on: on} }
 
 // OpenRoot returns the directory as a file system that nothing leads out of,
 // neither ".." nor symbolic links, as os.OpenRoot does. The directory is looked
@@ -71,7 +71,7 @@ func (f *Dir) OpenRoot(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{ctx: f.ctx, n: f.n, at: f.at.within(name, true)}, nil
+	return &Dir{ctx: f.ctx, on: f.on, at: f.at.within(name, true)}, nil
 }
 
 // Sub implements fs.SubFS. Symbolic links may lead out of the result where f
@@ -80,7 +80,7 @@ func (f *Dir) Sub(dir string) (fs.FS, error) {
 	if !validName(dir) {
 		return nil, pathError("sub", dir, fs.ErrInvalid)
 	}
-	return &Dir{ctx: f.ctx, n: f.n, at: f.at.within(dir, false)}, nil
+	return &Dir{ctx: f.ctx, on: f.on, at: f.at.within(dir, false)}, nil
 }
 
 // validName is fs.ValidPath for names of any bytes.
@@ -102,7 +102,7 @@ func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 	if !validName(q.Name) || op == fsRename && !validName(q.Other) {
 		return fsReply{}, pathError(op.String(), q.Name, fs.ErrInvalid)
 	}
-	r, err := fsFunc.Call(f.ctx, f.n, q)
+	r, err := fsFunc.Call(f.ctx, f.on, q)
 	if err != nil {
 		err = f.failure(op.String(), q.Name, err)
 	}
@@ -110,7 +110,7 @@ func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 }
 
 func (f *Dir) failure(op, name string, err error) error {
-	return pathError(op, name, &contexts.Error{Path: f.n.String(), Err: reasonWithin(err)})
+	return pathError(op, name, &contexts.Error{Path: f.on.String(), Err: reasonWithin(err)})
 }
 
 func (f *Dir) just(op fsOp, q fsRequest) error {

@@ -52,7 +52,7 @@ func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if !ok || !validName(name) {
 		return nil, pathError("open", name, fs.ErrInvalid)
 	}
-	conn, err := dial(f.ctx, f.n, fileConn, openRequest{At: f.at, Name: name, Flags: bits, Mode: perm})
+	conn, err := dial(f.ctx, f.on, fileConn, openRequest{At: f.at, Name: name, Flags: bits, Mode: perm})
 	if err != nil {
 		return nil, f.failure("open", name, err)
 	}

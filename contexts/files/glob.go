@@ -37,29 +37,29 @@ const maxMatches = 100_000
 //
 // A pattern without such characters stands for the file of that name, and so
 // does one that matches nothing, if the characters in it are those of a name.
-func Glob(ctx context.Context, n *contexts.Node, pattern string) ([]string, error) {
-	return expand(ctx, n, pattern, globAll)
+func Glob(ctx context.Context, on contexts.Target, pattern string) ([]string, error) {
+	return expand(ctx, on, pattern, globAll)
 }
 
 // Expand returns the name that a pattern, as for [Glob], stands for, whether or
 // not there is such a file: for the target of a copy. Of a name that has no
 // special characters only ~ and backslashes are resolved. The part of one that
 // has, up to the last element that does, must match exactly one file.
-func Expand(ctx context.Context, n *contexts.Node, pattern string) (string, error) {
-	names, err := expand(ctx, n, pattern, globTarget)
+func Expand(ctx context.Context, on contexts.Target, pattern string) (string, error) {
+	names, err := expand(ctx, on, pattern, globTarget)
 	if err != nil {
 		return "", err
 	}
 	return names[0], nil
 }
 
-func expand(ctx context.Context, n *contexts.Node, pattern string, how globKind) ([]string, error) {
-	names, err := globFunc.Call(ctx, n, globRequest{Pattern: pattern, Kind: how})
+func expand(ctx context.Context, on contexts.Target, pattern string, how globKind) ([]string, error) {
+	names, err := globFunc.Call(ctx, on, globRequest{Pattern: pattern, Kind: how})
 	if err == nil && len(names) == 0 {
 		err = ErrNoMatch
 	}
 	if err != nil {
-		return nil, failedAt(n, "expand", pathError("match", pattern, reason(reasonWithin(err))))
+		return nil, failedAt(on, "expand", pathError("match", pattern, reason(reasonWithin(err))))
 	}
 	return names, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
@@ -20,21 +21,38 @@ type spreadRequest struct {
 	Nodes   []*contexts.Node
 }
 
-// PutAll copies one local file to the same path in many contexts of one tree, as
+// PutAll copies one local file to the same path at many targets of one tree, as
 // [Put] does for one. It crosses each link of the tree once: where the ways
 // to several contexts part, the context there passes it on as it comes, without
-// keeping it. There is a result for each node, in their order; a context that
+// keeping it. There is a result for each target, in their order; one that
 // fails does not fail the others, but the slowest sets the pace.
 //
 // Options.Resume does not work here.
-func PutAll(ctx context.Context, nodes []*contexts.Node, local, remote string, o *Options) []contexts.Result[Result] {
-	results := make([]contexts.Result[Result], len(nodes))
-	err := putAll(ctx, nodes, local, remote, o, results)
+func PutAll[T contexts.Target](ctx context.Context, on []T, local, remote string, o *Options) []contexts.Result[Result] {
+	results := make([]contexts.Result[Result], len(on))
+	nodes := make([]*contexts.Node, len(on))
+	var connecting sync.WaitGroup
+	for i, t := range on {
+		connecting.Go(func() { nodes[i], results[i].Err = contexts.NodeOf(ctx, t) })
+	}
+	connecting.Wait()
+	var there []*contexts.Node
+	var at []int // places in the list of targets
 	for i, n := range nodes {
-		if err != nil {
-			results[i] = contexts.Result[Result]{Err: err}
+		if results[i].Err == nil {
+			there, at = append(there, n), append(at, i)
+		} else {
+			results[i].Err = failedAt(on[i], "put", reasonWithin(results[i].Err))
 		}
-		results[i].Err = failedAt(n, "put", results[i].Err)
+	}
+	found := make([]contexts.Result[Result], len(there))
+	err := putAll(ctx, there, local, remote, o, found)
+	for i, r := range found {
+		if err != nil {
+			r = contexts.Result[Result]{Err: err}
+		}
+		r.Err = failedAt(there[i], "put", r.Err)
+		results[at[i]] = r
 	}
 	return results
 }
@@ -82,12 +100,11 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 	return err
 }
 
-// spreadConn passes a copy on. It calls itself in contexts below, which a
-// package variable could not.
-var spreadConn *contexts.ConnFunc[spreadRequest]
+// spreadConn passes a copy on. It calls itself in contexts below.
+var spreadConn = contexts.DeclareConn[spreadRequest]("mitosis.files.spread")
 
 func init() {
-	spreadConn = contexts.NewConnFunc("mitosis.files.spread", func(ctx context.Context, c net.Conn, q spreadRequest) error {
+	spreadConn.Define(func(ctx context.Context, c net.Conn, q spreadRequest) error {
 		if len(q.Nodes) != len(q.Members) || len(q.Nodes) == 0 {
 			return core.ErrProtocol
 		}

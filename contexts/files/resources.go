@@ -90,17 +90,17 @@ func (r *resource) size() int { return len(r.Data) + 100*(1+len(r.List)) }
 
 // resourceFunc is what a context asks its parent for a resource with. The
 // names come from contexts that may be hostile; fs.FS is what keeps them in. It
-// calls itself in the parent, which a package variable could not.
-var resourceFunc *contexts.Func[string, resource]
+// calls itself in the parent.
+var resourceFunc = contexts.Declare[string, resource]("mitosis.files.resource", contexts.AllowDescendants)
 
 func init() {
-	resourceFunc = contexts.NewFunc("mitosis.files.resource", func(ctx context.Context, name string) (resource, error) {
+	resourceFunc.Define(func(ctx context.Context, name string) (resource, error) {
 		r, err := findResource(ctx, contexts.Self(ctx), name)
 		if err != nil {
 			return resource{}, err
 		}
 		return *r, nil
-	}, contexts.AllowDescendants)
+	})
 }
 
 // findResource finds a resource: in the master what was offered, elsewhere what

@@ -45,15 +45,15 @@ var serve = contexts.NewConnFunc("mitosis.sftp", func(_ context.Context, conn ne
 	return Serve(conn, o)
 })
 
-// Dial returns a connection to a server that is started in the context, for
+// Dial returns a connection to a server that is started at the target, for
 // clients that speak the protocol themselves. ctx bounds the opening.
-func Dial(ctx context.Context, on *contexts.Node, o Options) (net.Conn, error) {
+func Dial(ctx context.Context, on contexts.Target, o Options) (net.Conn, error) {
 	return serve.Dial(ctx, on, o)
 }
 
-// NewClient returns a client of a server that is started in the context. ctx
+// NewClient returns a client of a server that is started at the target. ctx
 // bounds the opening; the server ends when the client is closed.
-func NewClient(ctx context.Context, on *contexts.Node, options ...sftp.ClientOption) (*sftp.Client, error) {
+func NewClient(ctx context.Context, on contexts.Target, options ...sftp.ClientOption) (*sftp.Client, error) {
 	conn, err := Dial(ctx, on, Options{})
 	if err != nil {
 		return nil, err

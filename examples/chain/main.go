@@ -111,7 +111,7 @@ func run(ctx context.Context, ssh ssh.Login, sudo become.Sudo, file string) erro
 	if err != nil {
 		return err
 	}
-	for node, r := range who.CallAll(ctx, []*contexts.Node{login, root, child}, struct{}{}) {
+	for node, r := range contexts.CallAll(ctx, who, []*contexts.Node{login, root, child}, struct{}{}) {
 		if r.Err != nil {
 			return r.Err
 		}

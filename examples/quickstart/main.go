@@ -122,7 +122,7 @@ func run(ctx context.Context) error {
 	}
 
 	nodes := []*contexts.Node{self, far, second, third}
-	for node, r := range diskFree.CallAll(ctx, nodes, "/") {
+	for node, r := range contexts.CallAll(ctx, diskFree, nodes, "/") {
 		if r.Err != nil {
 			return r.Err
 		}
