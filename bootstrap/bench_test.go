@@ -41,24 +41,3 @@ func BenchmarkStartMethod(b *testing.B) {
 		})
 	}
 }
-
-// BenchmarkEncode prints the packed size beside the time.
-func BenchmarkEncode(b *testing.B) {
-	image, err := OwnImage()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range builtIn {
-		for name, e := range map[string]effort{"fast": fast, "best": best} {
-			b.Run(c.String()+"-"+name, func(b *testing.B) {
-				for b.Loop() {
-					data, err := image.encode(b.Context(), c, e)
-					if err != nil {
-						b.Fatal(err)
-					}
-					b.ReportMetric(float64(len(data))/float64(image.Size), "ratio")
-				}
-			})
-		}
-	}
-}

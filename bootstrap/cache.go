@@ -4,20 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
 // The cache at the far side is a directory of images in files that are named
 // HASH-MACHINE, after their SHA-256 and uname -m: homes are shared by hosts of
-// different kinds. A child puts its image there itself (see [KeepImage]); the part
+// different kinds. A child puts its image there itself (see [image.KeepInCache]); the part
 // "cache" of the first stage is how the shell starts what it finds.
 //
 // Everything is decided by descriptor 8, which is hashed and executed by number:
@@ -51,8 +45,8 @@ func (l *Launch) sought() string {
 			goos, goarch = known.GOOS(), known.GOARCH()
 		}
 		// What fails here fails again where it is reported.
-		if image, err := l.opts.Images(context.Background(), goos, goarch); err == nil {
-			l.wanted = hex.EncodeToString(image.Hash[:])
+		if img, err := l.opts.Images(context.Background(), goos, goarch); err == nil {
+			l.wanted = hex.EncodeToString(img.Hash[:])
 		}
 	})
 	return l.wanted
@@ -77,43 +71,4 @@ func (l *Launch) inCache(hash, do string) string {
 func (p *plan) cache(lookup string) string {
 	return p.marker + " " + fmt.Sprintf("r=%s;i=-1;", StartCache) + planPart("common") + keepGo() +
 		lookup + `bad "` + cacheHasNot + `";`
-}
-
-const (
-	// halfPrefix begins the name of a file that is being written.
-	halfPrefix = ".new-"
-	// halfAge is when a file that nobody has completed is taken for one that was left
-	// by a process that was killed. Writing takes a fraction of a second.
-	halfAge = 10 * time.Minute
-)
-
-// forgetHalves removes the files of a directory that were never completed.
-func forgetHalves(dir string) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), halfPrefix) && time.Since(info.ModTime()) > halfAge {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-// KeepNewest removes all but the n entries of a directory that were changed last,
-// among those that count. What can't be removed stays for the next time.
-func KeepNewest(dir string, n int, counts func(fs.DirEntry) bool) {
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) <= n {
-		return
-	}
-	age := make(map[string]time.Time)
-	var names []string
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && counts(e) {
-			names, age[e.Name()] = append(names, e.Name()), info.ModTime()
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return age[b].Compare(age[a]) })
-	for _, name := range names[min(n, len(names)):] {
-		_ = os.RemoveAll(filepath.Join(dir, name))
-	}
 }

@@ -15,6 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // A far is a far side with a cache of its own.
@@ -68,20 +72,27 @@ func (f *far) contact(t *testing.T, o Options, keep bool) (method, kept string, 
 // image is the file in the cache, "" where there is none.
 func (f *far) image(t *testing.T) string {
 	t.Helper()
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := cacheName(hex.EncodeToString(image.Hash[:]))
-	if err != nil {
+	var host unix.Utsname
+	if err := unix.Uname(&host); err != nil {
 		t.Fatal(err)
 	}
+	name := hex.EncodeToString(img.Hash[:]) + "-" + unix.ByteSliceToString(host.Machine[:])
 	path := filepath.Join(f.dir(), name)
 	if _, err := os.Lstat(path); err != nil {
 		return ""
 	}
 	return path
 }
+
+// These are the constants of package image.
+const (
+	halfPrefix  = ".new-"
+	keptInCache = 8
+)
 
 const keptWell = "harmed false, <nil>"
 
@@ -140,73 +151,73 @@ func TestEverySystemShellStartsFromTheCache(t *testing.T) {
 // itself is in order.
 func TestCacheIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		harm   func(t *testing.T, f *far, image string) error
+		harm   func(t *testing.T, f *far, img string) error
 		before string
 		kept   string // what the child says of the cache; "" is that it has replaced the file
 		root   bool
 	}{
-		"one bit changed": {harm: func(t *testing.T, f *far, image string) error {
-			if err := os.Chmod(image, 0o700); err != nil {
+		"one bit changed": {harm: func(t *testing.T, f *far, img string) error {
+			if err := os.Chmod(img, 0o700); err != nil {
 				return err
 			}
-			b, err := os.ReadFile(image)
+			b, err := os.ReadFile(img)
 			if err != nil {
 				return err
 			}
 			b[len(b)/2] ^= 1
-			return rewrite(image, b)
+			return rewrite(img, b)
 		}},
-		"another program": {harm: func(t *testing.T, f *far, image string) error {
-			return rewrite(image, []byte("#!/bin/sh\ntouch "+f.home+"/executed\n"))
+		"another program": {harm: func(t *testing.T, f *far, img string) error {
+			return rewrite(img, []byte("#!/bin/sh\ntouch "+f.home+"/executed\n"))
 		}},
-		"truncated": {harm: func(t *testing.T, f *far, image string) error {
-			if err := os.Chmod(image, 0o700); err != nil {
+		"truncated": {harm: func(t *testing.T, f *far, img string) error {
+			if err := os.Chmod(img, 0o700); err != nil {
 				return err
 			}
-			return os.Truncate(image, 100_000)
+			return os.Truncate(img, 100_000)
 		}},
-		"empty": {harm: func(t *testing.T, f *far, image string) error { return rewrite(image, nil) }},
-		"symbolic link to the image": {harm: func(t *testing.T, f *far, image string) error {
+		"empty": {harm: func(t *testing.T, f *far, img string) error { return rewrite(img, nil) }},
+		"symbolic link to the image": {harm: func(t *testing.T, f *far, img string) error {
 			other := filepath.Join(f.home, "elsewhere")
-			return firstOf(os.Rename(image, other), os.Symlink(other, image))
+			return firstOf(os.Rename(img, other), os.Symlink(other, img))
 		}},
-		"dangling link": {harm: func(t *testing.T, f *far, image string) error {
-			return firstOf(os.Remove(image), os.Symlink("/nowhere", image))
+		"dangling link": {harm: func(t *testing.T, f *far, img string) error {
+			return firstOf(os.Remove(img), os.Symlink("/nowhere", img))
 		}},
-		"fifo": {harm: func(t *testing.T, f *far, image string) error {
-			return firstOf(os.Remove(image), syscall.Mkfifo(image, 0o700))
+		"fifo": {harm: func(t *testing.T, f *far, img string) error {
+			return firstOf(os.Remove(img), syscall.Mkfifo(img, 0o700))
 		}},
-		"directory": {harm: func(t *testing.T, f *far, image string) error {
-			return firstOf(os.Remove(image), os.MkdirAll(image+"/below", 0o700))
+		"directory": {harm: func(t *testing.T, f *far, img string) error {
+			return firstOf(os.Remove(img), os.MkdirAll(img+"/below", 0o700))
 		}},
-		"writable by the group": {harm: func(t *testing.T, f *far, image string) error { return os.Chmod(image, 0o720) }},
-		"readable by all":       {harm: func(t *testing.T, f *far, image string) error { return os.Chmod(image, 0o755) }},
-		"not executable":        {harm: func(t *testing.T, f *far, image string) error { return os.Chmod(image, 0o600) }},
-		"somebody else's": {root: true, harm: func(t *testing.T, f *far, image string) error {
-			return os.Chown(image, 12345, 12345)
+		"writable by the group": {harm: func(t *testing.T, f *far, img string) error { return os.Chmod(img, 0o720) }},
+		"readable by all":       {harm: func(t *testing.T, f *far, img string) error { return os.Chmod(img, 0o755) }},
+		"not executable":        {harm: func(t *testing.T, f *far, img string) error { return os.Chmod(img, 0o600) }},
+		"somebody else's": {root: true, harm: func(t *testing.T, f *far, img string) error {
+			return os.Chown(img, 12345, 12345)
 		}},
 		"open directory": {
-			harm: func(t *testing.T, f *far, image string) error { return os.Chmod(f.dir(), 0o770) },
+			harm: func(t *testing.T, f *far, img string) error { return os.Chmod(f.dir(), 0o770) },
 			kept: "open to other users",
 		},
 		"somebody else's directory": {
-			root: true, harm: func(t *testing.T, f *far, image string) error { return os.Chown(f.dir(), 12345, 12345) },
+			root: true, harm: func(t *testing.T, f *far, img string) error { return os.Chown(f.dir(), 12345, 12345) },
 			kept: "belongs to another user",
 		},
 		"symbolic link to the directory": {
-			harm: func(t *testing.T, f *far, image string) error {
+			harm: func(t *testing.T, f *far, img string) error {
 				return firstOf(os.Rename(f.dir(), f.home+"/real"), os.Symlink(f.home+"/real", f.dir()))
 			},
 			kept: "not a directory",
 		},
 		"file for a directory": {
-			harm: func(t *testing.T, f *far, image string) error {
+			harm: func(t *testing.T, f *far, img string) error {
 				return firstOf(os.RemoveAll(f.dir()), os.WriteFile(f.dir(), nil, 0o600))
 			},
 			kept: "not a directory",
 		},
 		"no execution there": {root: true, before: "mount -o bind,noexec HOME HOME", kept: "does not allow execution"},
-		"read-only":          {root: true, before: "mount -o bind,ro HOME HOME", kept: "read-only", harm: func(t *testing.T, f *far, image string) error { return os.Remove(image) }},
+		"read-only":          {root: true, before: "mount -o bind,ro HOME HOME", kept: "read-only", harm: func(t *testing.T, f *far, img string) error { return os.Remove(img) }},
 		"full":               {root: true, before: "mount -t tmpfs -o size=200k none HOME", kept: "no space left"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,11 +392,11 @@ func TestCacheOfAnotherSystem(t *testing.T) {
 	}
 	o := opts()
 	o.Known = &Facts{Kernel: "Linux", Machine: "riscv64"}
-	o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
+	o.Images = func(ctx context.Context, goos, goarch string) (*image.Image, error) {
 		if goarch == "riscv64" {
-			return NewImage([]byte("not this one"), goos, goarch), nil
+			return image.New([]byte("not this one"), goos, goarch), nil
 		}
-		return OwnSource(ctx, goos, goarch)
+		return image.OwnSource(ctx, goos, goarch)
 	}
 	if method, _, turns := f.contact(t, o, false); method != StartCache || turns != 2 {
 		t.Errorf("start method %s, %d round trips", method, turns)

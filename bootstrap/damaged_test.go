@@ -5,12 +5,10 @@ package bootstrap
 import (
 	"bytes"
 	"errors"
-
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-
 	"strings"
 	"testing"
 )

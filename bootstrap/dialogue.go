@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -41,8 +42,8 @@ type dialogue struct {
 	ack     func()             // told that a plan which was sent ahead has arrived; nil without one
 	asked   <-chan struct{}    // closed when nobody asks whether it has; nil without one
 	lost    bool               // such a plan did not arrive
-	image   *Image             // sent last, in codec; nil before
-	codec   Codec
+	image   *image.Image       // sent last, in codec; nil before
+	codec   image.Codec
 	room    int64 // bytes that an image takes; 0 before there is one
 	ownProc bool  // see ensureProc
 	static  bool  // the image came from Options.Static
@@ -138,26 +139,26 @@ func (d *dialogue) run() (*Session, error) {
 		}
 	}
 	d.course.reach(PhasePrepare)
-	image, err := d.likelyImage()
+	img, err := d.likelyImage()
 	if err != nil {
 		return nil, err
 	}
-	if alive, err := d.tryCache(image); alive || err != nil {
+	if alive, err := d.tryCache(img); alive || err != nil {
 		if err != nil {
 			return nil, err
 		}
 		return d.greet()
 	}
-	d.room = image.Size
+	d.room = img.Size
 	if err := d.ensurePrograms(); err != nil {
 		return nil, err
 	}
 	if err := d.ensureProc(); err != nil {
 		return nil, err
 	}
-	alive, err := d.climbAll(image)
+	alive, err := d.climbAll(img)
 	if errors.Is(err, errWrongFormat) {
-		alive, err = d.climbSibling(image)
+		alive, err = d.climbSibling(img)
 	}
 	if errors.Is(err, errNoLoader) {
 		alive, err = d.climbStatic(d.image)
@@ -176,8 +177,8 @@ func (d *dialogue) run() (*Session, error) {
 
 // climbAll tries every start method with an image, and tells whether a child has spoken.
 // Otherwise d.closed has the reasons.
-func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
-	d.room = image.Size
+func (d *dialogue) climbAll(img *image.Image) (alive bool, err error) {
+	d.room = img.Size
 	try, closed := methodsFor(d.facts, d.opts.StartMethods, d.opts.NoDisk)
 	for len(try) > 0 {
 		methods := try[:1]
@@ -185,7 +186,7 @@ func (d *dialogue) climbAll(image *Image) (alive bool, err error) {
 			methods = try // they come last, and one plan does for all
 		}
 		try = try[len(methods):]
-		if alive, err = d.climb(methods, image); err != nil {
+		if alive, err = d.climb(methods, img); err != nil {
 			return false, err
 		}
 		if alive {
@@ -246,8 +247,8 @@ func (d *dialogue) awaitFacts() error {
 
 // tryCache looks for the image in the cache where the first stage has looked for
 // another, not knowing yet what the far side was.
-func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
-	hash := hex.EncodeToString(image.Hash[:])
+func (d *dialogue) tryCache(img *image.Image) (alive bool, err error) {
+	hash := hex.EncodeToString(img.Hash[:])
 	if sought := d.sought(); sought == "" || sought == hash {
 		return false, nil
 	}
@@ -263,9 +264,9 @@ func (d *dialogue) tryCache(image *Image) (alive bool, err error) {
 
 // climb tries the start methods of one plan, at every place that they have, and tells
 // whether a child has spoken.
-func (d *dialogue) climb(methods []string, image *Image) (alive bool, err error) {
+func (d *dialogue) climb(methods []string, img *image.Image) (alive bool, err error) {
 	d.course.reach(PhasePrepare)
-	p, data, err := d.plan(d.facts, image)
+	p, data, err := d.plan(d.facts, img)
 	if err != nil {
 		return false, err
 	}
@@ -299,27 +300,27 @@ func (d *dialogue) climb(methods []string, image *Image) (alive bool, err error)
 }
 
 // plan makes the plan for an image, and what follows it.
-func (d *dialogue) plan(facts *Facts, image *Image) (*plan, []byte, error) {
-	codec := Raw
+func (d *dialogue) plan(facts *Facts, img *image.Image) (*plan, []byte, error) {
+	codec := image.Raw
 	if !d.opts.Near {
-		codec = image.codec(facts, d.opts.Slow)
+		codec = img.CodecFor(facts.has, d.opts.Slow)
 	}
 	if d.opts.Slow {
-		if err := image.Improve(d.ctx, codec, d.opts.Packed); err != nil {
+		if err := img.Improve(d.ctx, codec, d.opts.Packed); err != nil {
 			d.opts.Log.Debug("the packed image can't be kept", "err", err)
 		}
 	}
-	data, err := image.Encoded(codec, d.opts.Packed)
+	data, err := img.Encoded(codec, d.opts.Packed)
 	if err != nil {
 		return nil, nil, err
 	}
-	if image.whole != nil {
-		d.opts.Log.Debug("the image is larger than it could be", "reason", image.whole)
+	if whole := img.Whole(); whole != nil {
+		d.opts.Log.Debug("the image is larger than it could be", "reason", whole)
 	}
-	d.image, d.codec = image, codec
-	hash := hex.EncodeToString(image.Hash[:])
+	d.image, d.codec = img, codec
+	hash := hex.EncodeToString(img.Hash[:])
 	return &plan{
-		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash), goarch: image.GOARCH, loader: image.Loader,
+		marker: d.marker, loop: d.loop(), facts: facts, args: d.childArgs(hash), goarch: img.GOARCH, loader: img.Loader,
 		hash: hash, codec: codec, size: len(data),
 	}, data, nil
 }

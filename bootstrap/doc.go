@@ -8,7 +8,7 @@
 // to a disk, and the compressed image go there; the image is checked, executed,
 // and says hello. That takes two round trips, or one where the child can be
 // started from the parent's own executable, from a cache at the far side
-// ([Options].Cache, [KeepImage]), or by what is known of the far side from before
+// ([Options].Cache, [image.KeepInCache]), or by what is known of the far side from before
 // ([Options].Known).
 //
 //	l := bootstrap.NewLaunch(bootstrap.Options{Fingerprint: fp})

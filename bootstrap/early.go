@@ -65,11 +65,11 @@ func (d *dialogue) sendEarly(ctx context.Context) []string {
 	d.course.reach(PhasePrepare)
 	defer d.course.reach(PhaseFirstStage)
 	known := d.opts.Known
-	image, err := d.opts.Images(ctx, known.GOOS(), known.GOARCH())
+	img, err := d.opts.Images(ctx, known.GOOS(), known.GOARCH())
 	var p *plan
 	var data []byte
 	if err == nil {
-		p, data, err = d.plan(known, image)
+		p, data, err = d.plan(known, img)
 	}
 	if err != nil {
 		d.nudge = startNudger(d.c, !d.opts.NoNudge)

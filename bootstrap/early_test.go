@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // remembered are the options with which a far side is met again, by the start method that it
@@ -116,11 +118,11 @@ func TestOptimisticStartFails(t *testing.T) {
 				known := *o.Known
 				known.Machine = "riscv64"
 				o.Known = &known
-				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
+				o.Images = func(ctx context.Context, goos, goarch string) (*image.Image, error) {
 					if goarch == "riscv64" {
-						return NewImage(bytes.Repeat([]byte("another image\n"), 100_000), goos, goarch), nil
+						return image.New(bytes.Repeat([]byte("another image\n"), 100_000), goos, goarch), nil
 					}
-					return OwnSource(ctx, goos, goarch)
+					return image.OwnSource(ctx, goos, goarch)
 				}
 			}, want: StartPerl, turns: 2,
 		},
@@ -210,8 +212,8 @@ func TestEarlyFarSideThatEndsUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := opts()
 		o.Known, o.Early = &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"perl", "head"}}, StartPerl
-		o.Images = func(_ context.Context, goos, goarch string) (*Image, error) {
-			return NewImage([]byte("an image"), goos, goarch), nil
+		o.Images = func(_ context.Context, goos, goarch string) (*image.Image, error) {
+			return image.New([]byte("an image"), goos, goarch), nil
 		}
 		l := NewLaunch(o)
 		c := &deaf{said: []byte("\n" + l.marker + " hi 1 Linux x86_64 0 perl head / .\n"), closed: make(chan struct{})}

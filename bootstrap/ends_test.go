@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // ends waits for a process of the far side to end by itself, and returns the time of the
@@ -95,11 +97,11 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 
 // An image that is cut short ends each start method, in every shell.
 func TestEveryStartMethodEndsWithItsInput(t *testing.T) {
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := image.Encoded(Gzip, nil)
+	packed, err := img.Encoded(image.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +117,9 @@ func TestEveryStartMethodEndsWithItsInput(t *testing.T) {
 				}
 				l := NewLaunch(opts())
 				p := &plan{
-					marker: l.marker, loop: l.loop(), args: l.childArgs(hex.EncodeToString(image.Hash[:])), goarch: image.GOARCH,
+					marker: l.marker, loop: l.loop(), args: l.childArgs(hex.EncodeToString(img.Hash[:])), goarch: img.GOARCH,
 					facts: &Facts{Kernel: "Linux", Machine: "x86_64", Tools: []string{"head", "gzip", "tee", "sha256sum"}, Dirs: []string{"/dev/shm"}},
-					hash:  hex.EncodeToString(image.Hash[:]), codec: Gzip, size: len(packed),
+					hash:  hex.EncodeToString(img.Hash[:]), codec: image.Gzip, size: len(packed),
 				}
 				cmd := asSystemShell(t, shell, l.script())
 				cmd.Stdin = io.MultiReader(strings.NewReader(p.line([]string{method})+"\n"), bytes.NewReader(packed[:len(packed)/2]))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -16,8 +17,10 @@ var (
 	// ErrNoStartMethod: nothing among the start methods works at the far side. The Error's
 	// StartMethods say why for each.
 	ErrNoStartMethod = errors.New("no way to start a child is open")
-	// ErrImageHash: what arrived at the far side is not what was sent.
-	ErrImageHash = errors.New("the image did not arrive unharmed")
+	// ErrImageHash: the image that arrived at the far side is not the one that was sent.
+	ErrImageHash = image.ErrHash
+	// ErrNoImage: there is no executable for the far side's system.
+	ErrNoImage = image.ErrNone
 	// ErrVersion: the child speaks another version of the protocol.
 	ErrVersion = errors.New("another version of the protocol")
 	// ErrFingerprint: the child was built from other functions.

@@ -36,10 +36,3 @@ func fileID(path string) (dev, ino uint64, ok bool) {
 	}
 	return uint64(st.Dev), uint64(st.Ino), true
 }
-
-// ownedAndPrivate reports whether a directory belongs to this user and nobody else
-// may look into it.
-func ownedAndPrivate(fi os.FileInfo) bool {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid() && fi.Mode().Perm()&0o077 == 0
-}

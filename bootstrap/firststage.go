@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
@@ -78,7 +79,7 @@ func (l *Launch) script() string {
 				label = " " + label
 			}
 			loads := ""
-			if OwnLoader() != "" {
+			if image.OwnLoader() != "" {
 				loads = "&&" + path + " " + guard.CheckPrefix + " 2>&-"
 			}
 			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADS", loads, "KEEP", strings.TrimSuffix(keepGo(), ";"), "ARGS", guard.GuardPrefix+"$m"+label))

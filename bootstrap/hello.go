@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -48,12 +49,12 @@ type Session struct {
 	StartMethod string // by which the child was started
 	Said        string // the last of what was printed before the child's first word
 	// Sought says that the image was looked for in the cache; where the child was
-	// made from one all the same, it should keep it (KeepImage).
+	// made from one all the same, it should keep it ([image.KeepInCache]).
 	Sought bool
 	// Image was sent, in Codec; nil and Raw where none was. It may be worth while to improve it
 	// for the next launch: see [Image.Improve].
-	Image *Image
-	Codec Codec
+	Image *image.Image
+	Codec image.Codec
 	// Lost says that a plan which was sent early did not arrive: it should not be tried
 	// again with this far side.
 	Lost bool

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
@@ -63,7 +64,7 @@ func (p *plan) perl() string {
 // time where there is a second processor, and on few hosts is the hash computed
 // faster than the image arrives. It prints nothing else unless something fails.
 func (p *plan) unpackAndHash() string {
-	unpack := p.codec.command()
+	unpack := p.codec.UnpackCommand()
 	if unpack == "" {
 		unpack = "cat"
 	}
@@ -101,8 +102,8 @@ func pythonProgram(file, load string) string {
 // python is the plan that makes an anonymous file with python3.
 func (p *plan) python() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	unpack := p.codec.command()
-	if p.codec == Gzip {
+	unpack := p.codec.UnpackCommand()
+	if p.codec == image.Gzip {
 		unpack = "zlib" // a process less
 	}
 	argv := []string{

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // Options say what to launch. The zero value sends the running executable, by
@@ -14,10 +16,10 @@ type Options struct {
 	// Fingerprint of the table of functions; a child with another is refused.
 	Fingerprint [32]byte
 	// Images supplies executables; nil: the running one, for its own system.
-	Images Source
+	Images image.Source
 	// Static supplies executables without a dynamic loader, for far sides that lack the
 	// loader or the libraries of what Images has; nil: there are none.
-	Static Source
+	Static image.Source
 
 	// NoDisk closes the start method that writes to a disk.
 	NoDisk bool
@@ -46,7 +48,7 @@ type Options struct {
 	// nil if there were none.
 	Likely *Facts
 	// Packed keeps packed images from one program to the next; nil: nothing is kept.
-	Packed *PackedImages
+	Packed *image.PackedDir
 	// Probe is for a launch that is to find out how the start methods stand, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
@@ -85,7 +87,7 @@ type Launch struct {
 func NewLaunch(o Options) *Launch {
 	o.StartMethods = slices.Clone(o.StartMethods)
 	if o.Images == nil {
-		o.Images = OwnSource
+		o.Images = image.OwnSource
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -100,7 +102,7 @@ func (l *Launch) prefetch() {
 	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Slow || l.opts.Probe || l.sought() != "" {
 		return
 	}
-	likely := &Facts{Tools: []string{Zstd.String()}}
+	likely := &Facts{Tools: []string{image.Zstd.String()}}
 	for _, facts := range []*Facts{l.opts.Likely, l.opts.Known} {
 		if facts != nil {
 			likely = facts
@@ -108,9 +110,9 @@ func (l *Launch) prefetch() {
 	}
 	l.packed.Do(func() {
 		l.packing.Go(func() {
-			if image, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
+			if img, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
 				// What fails here fails again where it is reported.
-				_, _ = image.Encoded(image.codec(likely, false), l.opts.Packed)
+				_, _ = img.Encoded(img.CodecFor(likely.has, false), l.opts.Packed)
 			}
 		})
 	})

@@ -2,9 +2,7 @@
 
 package bootstrap
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestLocalChildIsReady(t *testing.T) {
 	l := NewLaunch(opts())

@@ -1,15 +1,11 @@
 package bootstrap
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"sync"
 
-	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
-	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // A program that was built with cgo, or position-independent, is started by a dynamic
@@ -25,24 +21,6 @@ const noLoader = "the image does not load"
 
 var errNoLoader = errors.New(noLoader)
 
-// OwnLoader is the path of the dynamic loader that the running executable needs, ""
-// if it is static.
-var OwnLoader = sync.OnceValue(func() string {
-	path, err := guard.SelfPath()
-	if err != nil {
-		return ""
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	return slim.Loader(f)
-})
-
-// loaderOf is the loader that an executable in memory needs, "" if it is static.
-func loaderOf(exe []byte) string { return slim.Loader(bytes.NewReader(exe)) }
-
 // ifLoaderThere makes the rest of a plan depend on the image's loader.
 func (p *plan) ifLoaderThere(rest string) string {
 	if p.loader == "" {
@@ -52,21 +30,21 @@ func (p *plan) ifLoaderThere(rest string) string {
 }
 
 // climbStatic tries an image without a loader in place of one that does not load.
-func (d *dialogue) climbStatic(image *Image) (alive bool, err error) {
+func (d *dialogue) climbStatic(img *image.Image) (alive bool, err error) {
 	<-d.sent
-	failed := fmt.Errorf("%w: %s", ErrNoImage, needsLoader(image.Loader))
+	failed := fmt.Errorf("%w: %s", ErrNoImage, needsLoader(img.Loader))
 	if d.opts.Static == nil {
 		return false, failed
 	}
 	d.course.reach(PhasePrepare)
-	static, err := d.opts.Static(d.ctx, image.GOOS, image.GOARCH)
+	static, err := d.opts.Static(d.ctx, img.GOOS, img.GOARCH)
 	if err == nil && static.Loader != "" {
 		err = fmt.Errorf("what there is needs %s", static.Loader)
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w; there is no image without a loader: %w", failed, err)
 	}
-	d.opts.Log.Debug("the far side lacks the loader or the libraries of this program, and gets an image that needs none", "loader", image.Loader)
+	d.opts.Log.Debug("the far side lacks the loader or the libraries of this program, and gets an image that needs none", "loader", img.Loader)
 	d.static = true
 	if alive, err := d.tryCache(static); alive || err != nil {
 		return alive, err
@@ -82,7 +60,7 @@ func needsLoader(loader string) string {
 // loaderHint tells of the loader where a program that needs one was executed and did not
 // start: in a place where it was not asked for before.
 func (d *dialogue) loaderHint(e *Error) string {
-	loader := OwnLoader()
+	loader := image.OwnLoader()
 	if d.image != nil {
 		loader = d.image.Loader
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // builtIn are the codecs in which images can be packed here.
-var builtIn = []Codec{Raw, Gzip, Zstd}
+var builtIn = []image.Codec{image.Raw, image.Gzip, image.Zstd}
 
 var testFingerprint = [32]byte{1, 2, 3}
 
@@ -111,7 +112,7 @@ func childMain() {
 		case line == "panic":
 			panic("as ordered")
 		case line == "keep":
-			harmed, err := KeepImage()
+			harmed, err := image.KeepInCache()
 			fmt.Fprintf(b.Link, "harmed %v, %v\n", harmed, err)
 		case line == "exit":
 			Exit(3)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // noexecLibrary is what sudo preloads for noexec: a filter that refuses every exec.
@@ -26,7 +28,7 @@ func TestNoProgramIsExecuted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o.Images == nil {
-				o.Images = OwnSource
+				o.Images = image.OwnSource
 			}
 			l := NewLaunch(o)
 			cmd := l.command()

@@ -5,6 +5,7 @@ package bootstrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -65,9 +67,9 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 				limit = 300 * time.Millisecond
 			}
 			if strings.Contains(name, "image") || name == "failing for ever" {
-				OwnImage() // packing is not what is timed here
-				image, _ := OwnImage()
-				image.Encoded(Gzip, nil)
+				image.Own() // packing is not what is timed here
+				img, _ := image.Own()
+				img.Encoded(image.Gzip, nil)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -150,11 +152,11 @@ func (k *killing) Close() error {
 }
 
 func TestCancelAtAnyMoment(t *testing.T) {
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	image.Encoded(Zstd, nil)
+	img.Encoded(image.Zstd, nil)
 	for i := range 60 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the user has had enough")
@@ -352,7 +354,7 @@ func (c *counting) Write(b []byte) (int, error) {
 
 // On the same host an image is not worth packing.
 func TestNearImageIsNotPacked(t *testing.T) {
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,8 +364,8 @@ func TestNearImageIsNotPacked(t *testing.T) {
 		l := NewLaunch(o)
 		c := &weighing{Carrier: start(t, l.command())}
 		answers(t, born(t, l, c, ""))
-		if raw := c.written.Load() > image.Size; raw != near {
-			t.Errorf("near %v: %d bytes for an image of %d", near, c.written.Load(), image.Size)
+		if raw := c.written.Load() > img.Size; raw != near {
+			t.Errorf("near %v: %d bytes for an image of %d", near, c.written.Load(), img.Size)
 		}
 	}
 }
@@ -390,11 +392,11 @@ func TestSlowConnectIsFollowedByTheSameImage(t *testing.T) {
 		answers(t, born(t, l, c, ""))
 		return c.written.Load()
 	}
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := image.Encoded(Gzip, nil)
+	packed, err := img.Encoded(image.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,15 +412,17 @@ func TestSlowLineGetsTheBestPacking(t *testing.T) {
 	dir := tools(t, slices.Concat(basics, []string{"perl", "gzip"})...)
 	o := opts()
 	o.Slow = true
-	o.Packed = NewPackedImages(filepath.Join(t.TempDir(), "packed"))
+	kept := filepath.Join(t.TempDir(), "packed")
+	o.Packed = image.NewPackedDir(kept)
 	l := NewLaunch(o)
 	answers(t, born(t, l, start(t, l.in(dir, "")), ""))
-	image, err := OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Packed.load(image, Gzip) == nil {
-		t.Error("the best packing was not kept, want it made before the image was sent")
+	pattern := fmt.Sprintf("%x-*.%v", img.Hash, image.Gzip)
+	if files, _ := filepath.Glob(filepath.Join(kept, pattern)); len(files) != 1 {
+		t.Errorf("%v are files like %s, want the one of the best packing, made before the image was sent", files, pattern)
 	}
 }
 

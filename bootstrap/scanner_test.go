@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 const testMarker = "0123456789abcdef"
@@ -188,7 +190,7 @@ func FuzzFacts(f *testing.F) {
 		facts.GOARCH()
 		facts.GOOS()
 		// What the far side says ends up in a plan only as quoted words.
-		p := &plan{marker: testMarker, facts: &facts, codec: codecFor(&facts), hash: strings.Repeat("0", 64)}
+		p := &plan{marker: testMarker, facts: &facts, codec: image.Packable(facts.has), hash: strings.Repeat("0", 64)}
 		for _, method := range startMethods {
 			if obstacle(method, &facts, false) == "" && strings.Contains(p.line([]string{method}), "\n") {
 				t.Errorf("a plan of two lines for %q", line)

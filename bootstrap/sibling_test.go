@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // Where there is no image for the architecture that a host names, it is asked whether it
@@ -30,14 +32,14 @@ func TestNoImageForTheArchitectureThatIsNamed(t *testing.T) {
 				var asked []string // guarded by mu: the packing asks ahead
 				o := opts()
 				o.StartMethods = []string{method}
-				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
+				o.Images = func(ctx context.Context, goos, goarch string) (*image.Image, error) {
 					mu.Lock()
 					asked = append(asked, goarch)
 					mu.Unlock()
 					if goarch != runtime.GOARCH || !hasOther {
 						return nil, fmt.Errorf("%w: %s/%s: could not be built", ErrNoImage, goos, goarch)
 					}
-					return OwnSource(ctx, goos, goarch)
+					return image.OwnSource(ctx, goos, goarch)
 				}
 				l := NewLaunch(o)
 				c := start(t, l.in(dir, ""))

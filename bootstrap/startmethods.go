@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/exitprogram"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
@@ -49,7 +50,7 @@ type plan struct {
 	goarch string   // of the image
 	loader string   // that the image needs; "" for a static one
 	hash   string   // hex SHA-256 of what the far side unpacks
-	codec  Codec
+	codec  image.Codec
 	size   int // bytes that follow the line
 	skip   int // places that have been tried in vain; see shell
 }
@@ -172,7 +173,7 @@ func (p *plan) shell(methods []string) string {
 		verify += planPart("load", "CHECK", guard.CheckPrefix, "NOLOADER", noLoader)
 	}
 	unpack := "cat"
-	if cmd := p.codec.command(); cmd != "" {
+	if cmd := p.codec.UnpackCommand(); cmd != "" {
 		unpack = cmd
 	}
 	var b strings.Builder

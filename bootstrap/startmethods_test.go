@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // in runs the first stage with PATH holding only what is in dir, after commands
@@ -75,8 +76,8 @@ func TestWhateverTheFarSideHas(t *testing.T) {
 				l := NewLaunch(o)
 				s := born(t, l, start(t, l.in(dir, "")), "")
 				answers(t, s)
-				image, _ := OwnImage()
-				if s.Hello.ImageHash != image.Hash {
+				img, _ := image.Own()
+				if s.Hello.ImageHash != img.Hash {
 					t.Errorf("%s: image %x", method, s.Hello.ImageHash)
 				}
 			}
@@ -278,21 +279,23 @@ func TestDiskOnlyWhereAllowed(t *testing.T) {
 }
 
 // tampered sends other bytes than those whose hash it names.
-func tampered(t *testing.T) Source {
-	image, err := OwnImage()
+func tampered(t *testing.T) image.Source {
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := &Image{Hash: image.Hash, Size: image.Size, GOOS: image.GOOS, GOARCH: image.GOARCH}
-	other.Hash[0] ^= 1
-	for _, c := range builtIn {
-		data, err := image.Encoded(c, nil)
-		if err != nil {
+	raw, err := img.Encoded(image.Raw, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := image.New(raw, img.GOOS, img.GOARCH)
+	for _, c := range builtIn { // they are packed before the hash is wrong
+		if _, err := other.Encoded(c, nil); err != nil {
 			t.Fatal(err)
 		}
-		other.forms[c].data = data
 	}
-	return func(context.Context, string, string) (*Image, error) { return other, nil }
+	other.Hash[0] ^= 1
+	return func(context.Context, string, string) (*image.Image, error) { return other, nil }
 }
 
 func TestImageThatArrivesHarmed(t *testing.T) {
@@ -418,25 +421,6 @@ func TestTmpfsStartMethodStaysInTheHostsNamespace(t *testing.T) {
 	mounts, _ := os.ReadFile("/proc/self/mounts")
 	if bytes.Contains(mounts, []byte("mitosis ")) {
 		t.Error("the tmpfs shows")
-	}
-}
-
-func TestOpenImage(t *testing.T) {
-	dir := t.TempDir()
-	os.WriteFile(dir+"/linux_arm64", []byte("an image"), 0o644)
-	i, err := OpenImage(os.DirFS(dir), "linux_arm64", "linux", "arm64")
-	if err != nil || i.Size != 8 {
-		t.Fatal(i, err)
-	}
-	if _, err := OpenImage(os.DirFS(dir), "other", "linux", "arm64"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
-	}
-	if _, err := i.Encoded(Gzip, nil); err != nil {
-		t.Error(err)
-	}
-	os.WriteFile(dir+"/linux_arm64", []byte("another"), 0o644)
-	if _, err := i.Encoded(Raw, nil); err == nil {
-		t.Error("an image that changed was packed")
 	}
 }
 

@@ -3,6 +3,8 @@ package bootstrap
 import (
 	"errors"
 	"fmt"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // Which images run on a host is decided by the host: the trial of each start method executes a
@@ -20,24 +22,24 @@ var siblings = map[string]string{"386": "amd64", "amd64": "386", "arm": "arm64",
 
 // likelyImage is the image for the architecture that the far side names, and where there
 // is none that for its sibling, which the far side may execute as well.
-func (d *dialogue) likelyImage() (*Image, error) {
+func (d *dialogue) likelyImage() (*image.Image, error) {
 	goos, goarch := d.facts.GOOS(), d.facts.GOARCH()
-	image, err := d.opts.Images(d.ctx, goos, goarch)
+	img, err := d.opts.Images(d.ctx, goos, goarch)
 	if sibling := siblings[goarch]; errors.Is(err, ErrNoImage) && sibling != "" {
 		if other, otherErr := d.opts.Images(d.ctx, goos, sibling); otherErr == nil && other.GOARCH == sibling {
 			d.opts.Log.Debug("there is no image for the architecture that the far side names", "named", goarch, "sent", sibling)
 			return other, nil
 		}
 	}
-	return image, err
+	return img, err
 }
 
 // climbSibling tries the image for a sibling of the architecture of one that is not
 // executed, where there is another.
-func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
+func (d *dialogue) climbSibling(img *image.Image) (alive bool, err error) {
 	<-d.sent
-	goos, sibling := d.facts.GOOS(), siblings[image.GOARCH]
-	none := d.notExecuted(image)
+	goos, sibling := d.facts.GOOS(), siblings[img.GOARCH]
+	none := d.notExecuted(img)
 	if sibling == "" {
 		return false, none
 	}
@@ -48,7 +50,7 @@ func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
 	if other.GOARCH != sibling {
 		return false, fmt.Errorf("%w, and there is none for %s/%s", none, goos, sibling)
 	}
-	d.opts.Log.Debug("the far side does not execute programs of its architecture", "instead of", image.GOARCH, "sent", sibling)
+	d.opts.Log.Debug("the far side does not execute programs of its architecture", "instead of", img.GOARCH, "sent", sibling)
 	if alive, err = d.climbAll(other); errors.Is(err, errWrongFormat) {
 		err = fmt.Errorf("%w, nor for %s/%s", none, goos, sibling)
 	}
@@ -56,7 +58,7 @@ func (d *dialogue) climbSibling(image *Image) (alive bool, err error) {
 }
 
 // notExecuted is the error for an image whose architecture the far side does not have.
-func (d *dialogue) notExecuted(image *Image) error {
+func (d *dialogue) notExecuted(img *image.Image) error {
 	return fmt.Errorf("%w: the far side (%s %s) does not execute programs for %s/%s",
-		ErrNoImage, d.facts.Kernel, d.facts.Machine, d.facts.GOOS(), image.GOARCH)
+		ErrNoImage, d.facts.Kernel, d.facts.Machine, d.facts.GOOS(), img.GOARCH)
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/exitprogram"
 )
 
@@ -76,11 +77,11 @@ func TestImageThatIsNotExecuted(t *testing.T) {
 				}
 				o := opts()
 				o.StartMethods = []string{method}
-				o.Images = func(ctx context.Context, goos, goarch string) (*Image, error) {
+				o.Images = func(ctx context.Context, goos, goarch string) (*image.Image, error) {
 					if goarch == "386" {
-						return NewImage(exitprogram.For(foreign), goos, foreign), nil
+						return image.New(exitprogram.For(foreign), goos, foreign), nil
 					}
-					return OwnSource(ctx, goos, goarch)
+					return image.OwnSource(ctx, goos, goarch)
 				}
 				l := NewLaunch(o)
 				c := start(t, l.in(dir, ""))

@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // advice is given once in a process, however many trees it starts.
@@ -19,7 +19,7 @@ var advice sync.Once
 func (l *local) adviseOnce() {
 	advice.Do(func() {
 		if !builtWith("-race") && !l.offers(system{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH}) {
-			advise(l.log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
+			advise(l.log, image.OwnLoader(), image.CheckRelease())
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -62,12 +63,12 @@ type imageStore struct {
 
 type storedImage struct {
 	turn  chan struct{} // of capacity 1; held by who looks or fetches
-	image *bootstrap.Image
+	image *image.Image
 }
 
 // get returns an image, having it fetched where it is not there. Others who want
 // it meanwhile wait for that, and fetch it themselves if it fails.
-func (s *imageStore) get(ctx context.Context, sys system, fetch func() (*bootstrap.Image, error)) (*bootstrap.Image, error) {
+func (s *imageStore) get(ctx context.Context, sys system, fetch func() (*image.Image, error)) (*image.Image, error) {
 	s.mu.Lock()
 	e := s.all[sys]
 	if e == nil {
@@ -87,17 +88,17 @@ func (s *imageStore) get(ctx context.Context, sys system, fetch func() (*bootstr
 	if e.image != nil {
 		return e.image, nil
 	}
-	image, err := fetch()
+	img, err := fetch()
 	if err == nil {
-		e.image = image
+		e.image = img
 	}
-	return image, err
+	return img, err
 }
 
-// image is the bootstrap.Source of this context: its own executable for its own
+// image is the image.Source of this context: its own executable for its own
 // system, for others what the master has or can build, hop by hop, so that an
 // image crosses each link once.
-func (l *local) image(ctx context.Context, goos, goarch string) (*bootstrap.Image, error) {
+func (l *local) image(ctx context.Context, goos, goarch string) (*image.Image, error) {
 	sys := system{GOOS: goos, GOARCH: goarch}
 	if goos == runtime.GOOS && goarch == runtime.GOARCH {
 		return l.ownSystemImage(ctx, sys)
@@ -105,18 +106,18 @@ func (l *local) image(ctx context.Context, goos, goarch string) (*bootstrap.Imag
 	if !sys.known() {
 		return nil, fmt.Errorf("%w: %v, which this package does not know", ErrNoImage, sys)
 	}
-	image, err := l.otherImage(ctx, sys, false)
+	img, err := l.otherImage(ctx, sys, false)
 	if err != nil {
-		if own, ownErr := bootstrap.OwnSource(ctx, goos, goarch); ownErr == nil {
+		if own, ownErr := image.OwnSource(ctx, goos, goarch); ownErr == nil {
 			return own, nil
 		}
 	}
-	return image, err
+	return img, err
 }
 
 // otherImage is an image that is not the running executable.
-func (l *local) otherImage(ctx context.Context, sys system, static bool) (*bootstrap.Image, error) {
-	return l.images.get(ctx, sys, func() (*bootstrap.Image, error) {
+func (l *local) otherImage(ctx context.Context, sys system, static bool) (*image.Image, error) {
+	return l.images.get(ctx, sys, func() (*image.Image, error) {
 		if len(l.ancestors) == 0 {
 			return l.supply(ctx, sys)
 		}
@@ -125,19 +126,19 @@ func (l *local) otherImage(ctx context.Context, sys system, static bool) (*boots
 }
 
 // supply finds or builds an image, in the master.
-func (l *local) supply(ctx context.Context, sys system) (*bootstrap.Image, error) {
-	image, err := l.offered(sys)
+func (l *local) supply(ctx context.Context, sys system) (*image.Image, error) {
+	img, err := l.offered(sys)
 	switch {
 	case errors.Is(err, errForeignImage):
 		l.log.Warn("the image in Config.Images is not used", "system", sys.String(), "reason", err)
 	case !errors.Is(err, fs.ErrNotExist):
-		return image, err
+		return img, err
 	}
 	why := errors.New("building is forbidden by Config.NoBuild")
 	if !l.cfg.NoBuild {
-		image, err := buildImage(ctx, sys, l.cfg.Sources)
+		img, err := buildImage(ctx, sys, l.cfg.Sources)
 		if err == nil {
-			return image, nil
+			return img, nil
 		}
 		why = err
 	}
@@ -148,7 +149,7 @@ func (l *local) supply(ctx context.Context, sys system) (*bootstrap.Image, error
 // packedImages is where a master keeps packed images: Config.PackedDir, or a directory
 // in the user's cache directory; nil where there is none. Other contexts keep nothing,
 // because nothing is written to the disks of their hosts.
-func packedImages(cfg *Config) *bootstrap.PackedImages {
+func packedImages(cfg *Config) *image.PackedDir {
 	dir := cfg.PackedDir
 	if dir == "" {
 		base, err := os.UserCacheDir()
@@ -157,13 +158,13 @@ func packedImages(cfg *Config) *bootstrap.PackedImages {
 		}
 		dir = filepath.Join(base, "mitosis", "packed")
 	}
-	return bootstrap.NewPackedImages(dir)
+	return image.NewPackedDir(dir)
 }
 
 // improve packs the image of a child as small as it can be, in the background, for
 // the connects and programs that come later.
 func (l *local) improve(session *bootstrap.Session) {
-	if l.packed == nil || session.Codec == bootstrap.Raw {
+	if l.packed == nil || session.Codec == image.Raw {
 		return
 	}
 	l.backgroundWG.Go(func() {
@@ -198,15 +199,15 @@ func init() {
 		if r.Static {
 			source = l.staticImage
 		}
-		image, err := source(ctx, r.System.GOOS, r.System.GOARCH)
+		img, err := source(ctx, r.System.GOOS, r.System.GOARCH)
 		if err != nil {
 			return err
 		}
-		packed, err := image.Encoded(bootstrap.Gzip, l.packed)
+		packed, err := img.Encoded(image.Gzip, l.packed)
 		if err != nil {
 			return err
 		}
-		header := binary.BigEndian.AppendUint64(image.Hash[:], uint64(len(packed)))
+		header := binary.BigEndian.AppendUint64(img.Hash[:], uint64(len(packed)))
 		if _, err := conn.Write(header); err != nil {
 			return err
 		}
@@ -216,7 +217,7 @@ func init() {
 }
 
 // fetchImage asks the parent for an image.
-func (l *local) fetchImage(ctx context.Context, sys system, static bool) (*bootstrap.Image, error) {
+func (l *local) fetchImage(ctx context.Context, sys system, static bool) (*image.Image, error) {
 	conn, err := imageConn.Dial(ctx, l.node(l.ancestors[0]), imageRequest{System: sys, Static: static})
 	if err != nil {
 		return nil, reasonWithoutCall(err)
@@ -224,7 +225,7 @@ func (l *local) fetchImage(ctx context.Context, sys system, static bool) (*boots
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	fail := func(err error) (*bootstrap.Image, error) {
+	fail := func(err error) (*image.Image, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -243,9 +244,9 @@ func (l *local) fetchImage(ctx context.Context, sys system, static bool) (*boots
 	if n, err := io.CopyN(&packed, conn, int64(size)); err != nil {
 		return fail(fmt.Errorf("%d of %d bytes: %w", n, size, err))
 	}
-	image, err := bootstrap.UnpackImage(packed.Bytes(), sys.GOOS, sys.GOARCH, [32]byte(header[:32]))
+	img, err := image.Unpack(packed.Bytes(), sys.GOOS, sys.GOARCH, [32]byte(header[:32]))
 	if err != nil {
 		return fail(err)
 	}
-	return image, nil
+	return img, nil
 }

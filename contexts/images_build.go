@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // keptExecutables is how many executables the images of which are kept.
@@ -22,8 +22,8 @@ const keptExecutables = 8
 
 // buildImage returns the image for another system that was built for this very
 // executable before, or builds it.
-func buildImage(ctx context.Context, sys system, sources string) (*bootstrap.Image, error) {
-	own, err := bootstrap.OwnImage()
+func buildImage(ctx context.Context, sys system, sources string) (*image.Image, error) {
+	own, err := image.Own()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func buildImage(ctx context.Context, sys system, sources string) (*bootstrap.Ima
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now) // only the order in which others are forgotten
 	forgetImages(base)
-	return bootstrap.OpenImage(os.DirFS(dir), sys.file(), sys.GOOS, sys.GOARCH)
+	return image.Open(os.DirFS(dir), sys.file(), sys.GOOS, sys.GOARCH)
 }
 
 // build makes an executable of this program for another system. It appears under
@@ -126,5 +126,5 @@ func goTool(ctx context.Context, tool, dir string, sys system, args ...string) (
 // forgetImages removes the images of executables that were not used for the
 // longest time, beyond keptExecutables.
 func forgetImages(base string) {
-	bootstrap.KeepNewest(base, keptExecutables, func(fs.DirEntry) bool { return true })
+	image.KeepNewest(base, keptExecutables, func(fs.DirEntry) bool { return true })
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // errForeignImage reports an image that Config.Images has of another program, or of
@@ -14,18 +14,18 @@ var errForeignImage = errors.New("it registers other functions than this program
 
 // offered is the image that Config.Images has for a system. Errors match
 // [fs.ErrNotExist] where it has none.
-func (l *local) offered(sys system) (*bootstrap.Image, error) {
+func (l *local) offered(sys system) (*image.Image, error) {
 	if l.cfg.Images == nil {
 		return nil, fs.ErrNotExist
 	}
-	image, err := bootstrap.OpenImage(l.cfg.Images, sys.file(), sys.GOOS, sys.GOARCH)
+	img, err := image.Open(l.cfg.Images, sys.file(), sys.GOOS, sys.GOARCH)
 	if err != nil {
 		return nil, err
 	}
-	if image.Fingerprint != [32]byte{} && image.Fingerprint != table.fingerprint {
+	if img.Fingerprint != [32]byte{} && img.Fingerprint != table.fingerprint {
 		return nil, errForeignImage
 	}
-	return image, nil
+	return img, nil
 }
 
 // offers reports whether Config.Images has an image for a system, without reading it.
@@ -43,17 +43,17 @@ func (l *local) offers(sys system) bool {
 
 // ownSystemImage is the image for this context's own system: what Config.Images has, in
 // the master, or else the running executable.
-func (l *local) ownSystemImage(ctx context.Context, sys system) (*bootstrap.Image, error) {
+func (l *local) ownSystemImage(ctx context.Context, sys system) (*image.Image, error) {
 	if l.cfg.Images == nil {
-		return bootstrap.OwnImage()
+		return image.Own()
 	}
-	image, err := l.images.get(ctx, sys, func() (*bootstrap.Image, error) { return l.offered(sys) })
+	img, err := l.images.get(ctx, sys, func() (*image.Image, error) { return l.offered(sys) })
 	switch {
 	case errors.Is(err, errForeignImage):
 		l.log.Warn("the image in Config.Images is not used", "system", sys.String(), "reason", err)
 	case errors.Is(err, fs.ErrNotExist):
 	default:
-		return image, err
+		return img, err
 	}
-	return bootstrap.OwnImage()
+	return image.Own()
 }

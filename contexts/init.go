@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -27,7 +28,7 @@ var initialized atomic.Bool
 func Init() {
 	freeze()
 	initialized.Store(true)
-	if len(os.Args) == 2 && os.Args[1] == bootstrap.FingerprintArg {
+	if len(os.Args) == 2 && os.Args[1] == image.FingerprintArg {
 		fmt.Printf("%x\n", table.fingerprint)
 		os.Exit(0)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
@@ -29,8 +30,8 @@ type local struct {
 	log      *slog.Logger
 	router   *router.Router
 	selfNode *Node
-	logs     *logs.Hub               // in the master: records of all other contexts; nil elsewhere
-	packed   *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
+	logs     *logs.Hub        // in the master: records of all other contexts; nil elsewhere
+	packed   *image.PackedDir // of this user, for later programs; nil: none are kept
 
 	// Each has a lock of its own. That of calls may be taken under that of chains; no
 	// two others are held at once.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
@@ -181,11 +182,11 @@ func TestEveryStartMethodClosed(t *testing.T) {
 func TestImageCutShort(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
-	image, err := bootstrap.OwnImage()
+	img, err := image.Own()
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := image.Encoded(bootstrap.Zstd, nil)
+	packed, err := img.Encoded(image.Zstd, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 // A builder makes the files of one package.
@@ -48,7 +48,7 @@ func (b *builder) fingerprint(ctx context.Context) (sum [32]byte, err error) {
 	if err := b.build(ctx, system{runtime.GOOS, runtime.GOARCH}, path); err != nil {
 		return sum, err
 	}
-	out, err := exec.CommandContext(ctx, path, bootstrap.FingerprintArg).Output()
+	out, err := exec.CommandContext(ctx, path, image.FingerprintArg).Output()
 	digits, wrong := hex.DecodeString(strings.TrimSpace(string(out)))
 	if err == nil && len(digits) != len(sum) {
 		err = fmt.Errorf("it printed %.40q", out)
@@ -65,17 +65,17 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 	if err := b.build(ctx, s, path); err != nil {
 		return err
 	}
-	image, err := bootstrap.OpenImage(os.DirFS(b.temp), s.file(), s.goos, s.goarch)
+	img, err := image.Open(os.DirFS(b.temp), s.file(), s.goos, s.goarch)
 	if err != nil {
 		return err
 	}
-	if image.Loader != "" {
-		return fmt.Errorf("the executable needs %s", image.Loader)
+	if img.Loader != "" {
+		return fmt.Errorf("the executable needs %s", img.Loader)
 	}
-	if why := image.Whole(); why != nil {
+	if why := img.Whole(); why != nil {
 		fmt.Fprintf(b.errOut, "pack: %s is larger than it could be: %v\n", s.file(), why)
 	}
-	slim, err := image.Encoded(bootstrap.Raw, nil)
+	slim, err := img.Encoded(image.Raw, nil)
 	if err != nil {
 		return err
 	}
@@ -83,11 +83,11 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 		return err
 	}
 	base := filepath.Join(b.dir, s.file())
-	for _, c := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd, bootstrap.Xz} {
+	for _, c := range []image.Codec{image.Gzip, image.Zstd, image.Xz} {
 		_ = os.Remove(base + c.Suffix()) // it may be of another time
 	}
 	for _, c := range b.codecs {
-		data, err := b.encode(ctx, image, c, path)
+		data, err := b.encode(ctx, img, c, path)
 		if errors.Is(err, exec.ErrNotFound) {
 			fmt.Fprintf(b.errOut, "pack: %v is not installed, %s%s is left out\n", c, s.file(), c.Suffix())
 			continue
@@ -100,7 +100,7 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 		}
 		fmt.Fprintf(b.out, "%s %d\n", base+c.Suffix(), len(data))
 	}
-	return os.WriteFile(base+".sum", []byte(image.Sum(fingerprint)), 0o644)
+	return os.WriteFile(base+".sum", []byte(img.Sum(fingerprint)), 0o644)
 }
 
 // A tool packs a file to standard output, and unpacks its standard input with another
@@ -108,11 +108,11 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 type tool struct{ pack, unpack []string }
 
 // toolFor is the one that packs smaller than what is built in.
-func toolFor(c bootstrap.Codec, goarch string) tool {
+func toolFor(c image.Codec, goarch string) tool {
 	switch c {
-	case bootstrap.Gzip:
+	case image.Gzip:
 		return tool{[]string{"zopfli", "-c"}, []string{"gzip", "-dc"}}
-	case bootstrap.Zstd:
+	case image.Zstd:
 		return tool{[]string{"zstd", "-q", "-c", "--ultra", "-22", "--single-thread", "--no-check"}, []string{"zstd", "-dcq"}}
 	}
 	xz := []string{"xz", "-c", "--check=crc32"}
@@ -131,15 +131,15 @@ func toolFor(c bootstrap.Codec, goarch string) tool {
 
 // encode packs an image, which is the file at path. Errors match [exec.ErrNotFound] where
 // there is nothing to pack it with.
-func (b *builder) encode(ctx context.Context, image *bootstrap.Image, c bootstrap.Codec, path string) ([]byte, error) {
-	data, err := toolFor(c, image.GOARCH).run(ctx, path)
-	if !errors.Is(err, exec.ErrNotFound) || c == bootstrap.Xz {
+func (b *builder) encode(ctx context.Context, img *image.Image, c image.Codec, path string) ([]byte, error) {
+	data, err := toolFor(c, img.GOARCH).run(ctx, path)
+	if !errors.Is(err, exec.ErrNotFound) || c == image.Xz {
 		return data, err
 	}
-	if err := image.Improve(ctx, c, nil); err != nil {
+	if err := img.Improve(ctx, c, nil); err != nil {
 		return nil, err
 	}
-	return image.Encoded(c, nil)
+	return img.Encoded(c, nil)
 }
 
 func (t tool) run(ctx context.Context, path string) ([]byte, error) {

@@ -33,7 +33,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 func main() {
@@ -52,7 +52,7 @@ func main() {
 type options struct {
 	dir     string
 	systems []system
-	codecs  []bootstrap.Codec
+	codecs  []image.Codec
 	tags    string
 	pkg     string
 }
@@ -90,8 +90,8 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 		}
 		o.systems = append(o.systems, system{goos, goarch})
 	}
-	wanted := append(strings.Split(*codecs, ","), bootstrap.Gzip.String())
-	for _, c := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd, bootstrap.Xz} {
+	wanted := append(strings.Split(*codecs, ","), image.Gzip.String())
+	for _, c := range []image.Codec{image.Gzip, image.Zstd, image.Xz} {
 		if slices.Contains(wanted, c.String()) {
 			o.codecs = append(o.codecs, c)
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -58,21 +58,21 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	has("linux_amd64.gz", "linux_amd64.sum", "linux_amd64.xz", "linux_amd64.zst")
-	image, err := bootstrap.OpenImage(os.DirFS(dir), "linux_amd64", "linux", "amd64")
-	if err != nil || image.Fingerprint == [32]byte{} {
-		t.Fatalf("%v, the fingerprint is %x", err, image.Fingerprint)
+	img, err := image.Open(os.DirFS(dir), "linux_amd64", "linux", "amd64")
+	if err != nil || img.Fingerprint == [32]byte{} {
+		t.Fatalf("%v, the fingerprint is %x", err, img.Fingerprint)
 	}
 	for _, unpack := range []string{"gzip -dc <linux_amd64.gz", "zstd -dc <linux_amd64.zst", "xz -dc <linux_amd64.xz"} {
 		cmd := exec.Command("sh", "-c", unpack)
 		cmd.Dir = dir
 		whole, err := cmd.Output()
-		if sum := sha256.Sum256(whole); err != nil || sum != image.Hash || int64(len(whole)) != image.Size {
+		if sum := sha256.Sum256(whole); err != nil || sum != img.Hash || int64(len(whole)) != img.Size {
 			t.Errorf("%s: %v, %d bytes with the hash %s", unpack, err, len(whole), hex.EncodeToString(sum[:]))
 		}
 	}
-	for name, codec := range map[string]bootstrap.Codec{"zst": bootstrap.Zstd, "gz": bootstrap.Gzip} {
-		whole, _ := image.Encoded(bootstrap.Raw, nil)
-		fresh := bootstrap.NewImage(whole, "linux", "amd64")
+	for name, codec := range map[string]image.Codec{"zst": image.Zstd, "gz": image.Gzip} {
+		whole, _ := img.Encoded(image.Raw, nil)
+		fresh := image.New(whole, "linux", "amd64")
 		quick, err := fresh.Encoded(codec, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
 
@@ -33,16 +33,16 @@ func show(name string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	fmt.Printf("%s built %d slim %d", name, whole, len(exe))
-	image := bootstrap.NewImage(exe, runtime.GOOS, runtime.GOARCH)
-	for _, codec := range []bootstrap.Codec{bootstrap.Gzip, bootstrap.Zstd} {
-		quick, err := image.Encoded(codec, nil)
+	img := image.New(exe, runtime.GOOS, runtime.GOARCH)
+	for _, codec := range []image.Codec{image.Gzip, image.Zstd} {
+		quick, err := img.Encoded(codec, nil)
 		if err != nil {
 			return err
 		}
-		if err := image.Improve(context.Background(), codec, nil); err != nil {
+		if err := img.Improve(context.Background(), codec, nil); err != nil {
 			return err
 		}
-		best, err := image.Encoded(codec, nil)
+		best, err := img.Encoded(codec, nil)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,15 @@
-package bootstrap
+// Package image has the executables that children are made of: without what only
+// debuggers read, packed for their way to a far side, and kept for the next time.
+//
+// [Own] is the running executable, [Open] one in a file, which may have been packed ahead
+// of time by cmd/pack. [Image.Encoded] packs fast, since a connect waits for it.
+// [Image.Improve] packs as small as possible afterwards, and keeps the result in a
+// [PackedDir], where later programs of the user find it. A child puts the image that it was
+// made from into the cache of its own user: [KeepInCache].
+//
+// The package starts no goroutines, but for timers that let memory go which was not used
+// for a while. An Image may be used by any number of goroutines.
+package image
 
 import (
 	"context"
@@ -6,12 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
 
@@ -52,54 +61,20 @@ type form struct {
 }
 
 // A Source supplies the image for an operating system and architecture, by
-// their Go names. An error that is [ErrNoImage] says that there is none.
+// their Go names. An error that is [ErrNone] says that there is none.
 type Source func(ctx context.Context, goos, goarch string) (*Image, error)
 
-// ErrNoImage reports that there is no executable for the far side's system.
-var ErrNoImage = errors.New("no image for this system")
+var (
+	// ErrNone: there is no executable for the far side's system.
+	ErrNone = errors.New("no image for this system")
+	// ErrHash: an image is not the one that was sent or kept.
+	ErrHash = errors.New("the image did not arrive unharmed")
+)
 
-var own struct {
-	sync.Mutex
-	image *Image
-}
-
-// OwnImage is the running executable, without what only debuggers and
-// tracebacks read (see package slim); read once for its hash. It works for
-// executables that have no name any more. A failed read is tried again by the
-// next call.
-func OwnImage() (*Image, error) {
-	own.Lock()
-	defer own.Unlock()
-	if own.image != nil {
-		return own.image, nil
-	}
-	image, err := slimImage(runtime.GOOS, runtime.GOARCH, guard.ReadSelf)
-	if err != nil {
-		return nil, err
-	}
-	own.image = image
-	return image, nil
-}
-
-// CheckRelease returns an error where the running program was built by a release of Go
-// that is not known here: its image is sent with tables that no child needs, and is a
-// quarter larger.
-func CheckRelease() error { return slim.CheckRelease(runtime.Version()) }
-
-// OwnSource has the running executable only. Where a 32-bit one runs on 64 bits
-// as well, it does for both.
-func OwnSource(_ context.Context, goos, goarch string) (*Image, error) {
-	if goos != runtime.GOOS || goarch != runtime.GOARCH && (goarch != "amd64" || runtime.GOARCH != "386") {
-		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s; other images are supplied by configuration)",
-			ErrNoImage, goos, goarch, runtime.GOOS, runtime.GOARCH)
-	}
-	return OwnImage()
-}
-
-// OpenImage is the executable in a file of fsys, without what no child needs, as
-// for [OwnImage]; only its hash is read at once. Where there are files that cmd/pack has made of
+// Open is the executable in a file of fsys, without what no child needs, as
+// for [Own]; only its hash is read at once. Where there are files that cmd/pack has made of
 // that name, it is the image in these.
-func OpenImage(fsys fs.FS, name, goos, goarch string) (*Image, error) {
+func Open(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 	if i, err := prepared(fsys, name, goos, goarch); i != nil || err != nil {
 		return i, err
 	}
@@ -131,16 +106,16 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 	return image, nil
 }
 
-// UnpackImage is the image of which packed is the gzip form, as [Image.Encoded]
+// Unpack is the image of which packed is the gzip form, as [Image.Encoded]
 // made it elsewhere. It is kept packed. packed must not change any more.
-func UnpackImage(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
+func Unpack(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
 	form := func() ([]byte, error) { return packed, nil }
 	image, err := newImage(goos, goarch, func() ([]byte, error) { return gunzip(form) })
 	if err != nil {
 		return nil, err
 	}
 	if image.Hash != hash {
-		return nil, ErrImageHash
+		return nil, ErrHash
 	}
 	image.ready[Gzip] = form
 	return image, nil
@@ -153,8 +128,8 @@ func (i *Image) Whole() error { return i.whole }
 // maxImage bounds what an image may unpack to, in bytes.
 const maxImage = 512 << 20
 
-// NewImage is an executable in memory. data must not change any more.
-func NewImage(data []byte, goos, goarch string) *Image {
+// New is an executable in memory. data must not change any more.
+func New(data []byte, goos, goarch string) *Image {
 	i, _ := newImage(goos, goarch, func() ([]byte, error) { return data, nil })
 	return i
 }
@@ -172,7 +147,7 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 // Encoded is the image in a codec, which must not be changed. It is what kept has, or
 // else packed fast, because a connect waits; see Improve. However many connects ask at
 // the same time, it is packed once.
-func (i *Image) Encoded(c Codec, kept *PackedImages) ([]byte, error) {
+func (i *Image) Encoded(c Codec, kept *PackedDir) ([]byte, error) {
 	if c >= codecs {
 		return nil, fmt.Errorf("image: unknown codec %d", c)
 	}
@@ -196,7 +171,7 @@ func (i *Image) Encoded(c Codec, kept *PackedImages) ([]byte, error) {
 }
 
 // known is the image in a codec where it need not be packed.
-func (i *Image) known(c Codec, kept *PackedImages) (data []byte, isBest bool, err error) {
+func (i *Image) known(c Codec, kept *PackedDir) (data []byte, isBest bool, err error) {
 	if ready := i.ready[c]; ready != nil {
 		data, err = ready()
 		return data, true, err
@@ -224,7 +199,7 @@ func (f *form) useLocked() {
 // Improve packs the image as small as it can be, unless that has been done, and puts
 // it into kept, where later programs find it too. It takes about half a second of one
 // processor. Connects that ask meanwhile get the form that there is.
-func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedImages) error {
+func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedDir) error {
 	if c == Raw {
 		return nil
 	}

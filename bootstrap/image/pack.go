@@ -1,13 +1,13 @@
-package bootstrap
+package image
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"sync"
 
-	"compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -27,19 +27,7 @@ const (
 func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd", "xz"}[c] }
 
 // command unpacks standard input at the far side.
-func (c Codec) command() string { return [...]string{"", "gzip -dc", "zstd -dcq", "xz -dcq"}[c] }
-
-// codecFor is the codec for what the far side can unpack. zstd is smaller than
-// gzip, and takes a fifth of the time to unpack.
-func codecFor(f *Facts) Codec {
-	switch {
-	case f.has("zstd"):
-		return Zstd
-	case f.has("gzip"):
-		return Gzip
-	}
-	return Raw
-}
+func (c Codec) UnpackCommand() string { return [...]string{"", "gzip -dc", "zstd -dcq", "xz -dcq"}[c] }
 
 // An effort is how hard packing tries. Fast is for an image that a connect waits
 // for: it takes a tenth of a second of one processor. Best takes about half a

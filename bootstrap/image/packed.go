@@ -1,4 +1,4 @@
-package bootstrap
+package image
 
 import (
 	"crypto/sha256"
@@ -20,23 +20,23 @@ const (
 	maxPackedFile = 256 << 20
 )
 
-// PackedImages is a directory in which packed images are kept for the programs of a
+// PackedDir is a directory in which packed images are kept for the programs of a
 // user that come later. It belongs to that user, with mode 0700. A file in it has
 // the name HASH-SUM.CODEC: the SHA-256 of the image, and that of the file, which is checked
 // when it is read. Files appear under their name when they are complete.
 //
 // The nil pointer keeps nothing.
-type PackedImages struct{ dir string }
+type PackedDir struct{ dir string }
 
-// NewPackedImages keeps packed images in a directory, which is made when it is
+// NewPackedDir keeps packed images in a directory, which is made when it is
 // needed.
-func NewPackedImages(dir string) *PackedImages { return &PackedImages{dir} }
+func NewPackedDir(dir string) *PackedDir { return &PackedDir{dir} }
 
-func (p *PackedImages) prefix(i *Image) string { return hex.EncodeToString(i.Hash[:]) + "-" }
+func (p *PackedDir) prefix(i *Image) string { return hex.EncodeToString(i.Hash[:]) + "-" }
 
 // load returns the image in a codec, nil if it is not there. A file that is not as it
 // was written is removed.
-func (p *PackedImages) load(i *Image, c Codec) []byte {
+func (p *PackedDir) load(i *Image, c Codec) []byte {
 	if p == nil || c == Raw || p.check() != nil {
 		return nil
 	}
@@ -65,14 +65,14 @@ func (p *PackedImages) load(i *Image, c Codec) []byte {
 	return nil
 }
 
-func (p *PackedImages) name(i *Image, c Codec, data []byte) string {
+func (p *PackedDir) name(i *Image, c Codec, data []byte) string {
 	sum := sha256.Sum256(data)
 	return p.prefix(i) + hex.EncodeToString(sum[:]) + "." + c.String()
 }
 
 // store keeps the image in a codec, and forgets those that were not used for the
 // longest time.
-func (p *PackedImages) store(i *Image, c Codec, data []byte) error {
+func (p *PackedDir) store(i *Image, c Codec, data []byte) error {
 	if err := p.Prepare(); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (p *PackedImages) store(i *Image, c Codec, data []byte) error {
 }
 
 // Prepare makes the directory. An error means that nothing can be kept.
-func (p *PackedImages) Prepare() error {
+func (p *PackedDir) Prepare() error {
 	if p == nil {
 		return errors.New("there is no directory for packed images")
 	}
@@ -106,12 +106,12 @@ func (p *PackedImages) Prepare() error {
 
 // check reports an error where somebody else may have written into the directory: an
 // executable would come from there.
-func (p *PackedImages) check() error {
+func (p *PackedDir) check() error {
 	info, err := os.Lstat(p.dir)
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || !ownedAndPrivate(info) {
+	if !info.IsDir() || !isPrivate(info) {
 		return fmt.Errorf("%s is not a directory that belongs to this user alone", p.dir)
 	}
 	return nil

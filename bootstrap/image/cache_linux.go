@@ -1,4 +1,4 @@
-package bootstrap
+package image
 
 import (
 	"crypto/sha256"
@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +21,7 @@ import (
 // other programs; those that were used last stay.
 const keptInCache = 8
 
-// KeepImage puts the image that this child was made from into the cache of its
+// KeepInCache puts the image that this child was made from into the cache of its
 // user, $XDG_CACHE_HOME/mitosis or else ~/.cache/mitosis, so that the next child is
 // started from there; where it was, it only notes the use. harmed tells that there
 // was another file under its name, which has been replaced. An error means that
@@ -35,7 +34,7 @@ const keptInCache = 8
 //
 // Any number of children may do this at the same time: each writes a file of its
 // own, which gets its name when it is complete.
-func KeepImage() (harmed bool, err error) {
+func KeepInCache() (harmed bool, err error) {
 	if guard.ImageHash == "" {
 		return false, errors.New("this child was not made from an image")
 	}
@@ -124,11 +123,6 @@ func openCache() (*os.File, error) {
 	return dir, nil
 }
 
-func isOurs(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid()
-}
-
 // inspect tells whether the image is there as the first stage accepts it, and if
 // not, whether something else is in its place.
 func inspect(path string) (there, harmed bool) {
@@ -170,7 +164,7 @@ func store(base, path string) error {
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		if right, _ := inspect(half); !right {
-			err = ErrImageHash
+			err = ErrHash
 		}
 	}
 	// Whatever had the name is gone by that, a directory excepted.

@@ -1,4 +1,4 @@
-package bootstrap
+package image
 
 import (
 	"bytes"
@@ -10,20 +10,20 @@ import (
 )
 
 func TestPackedImagesAreCheckedWhenTheyAreRead(t *testing.T) {
-	image := NewImage([]byte("an executable"), "linux", "amd64")
+	image := New([]byte("an executable"), "linux", "amd64")
 	for name, harm := range map[string]func(path string) error{
 		"changed": func(path string) error { return os.WriteFile(path, []byte("another"), 0o600) },
 		"cut":     func(path string) error { return os.Truncate(path, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := NewPackedImages(filepath.Join(t.TempDir(), "packed"))
+			p := NewPackedDir(filepath.Join(t.TempDir(), "packed"))
 			if err := p.store(image, Zstd, []byte("packed")); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.load(image, Zstd); !bytes.Equal(got, []byte("packed")) {
 				t.Fatalf("what was stored is loaded as %q", got)
 			}
-			if p.load(image, Gzip) != nil || p.load(NewImage([]byte("x"), "linux", "amd64"), Zstd) != nil {
+			if p.load(image, Gzip) != nil || p.load(New([]byte("x"), "linux", "amd64"), Zstd) != nil {
 				t.Error("another codec or image was loaded, want nothing")
 			}
 			files, _ := os.ReadDir(p.dir)
@@ -42,7 +42,7 @@ func TestPackedImagesAreCheckedWhenTheyAreRead(t *testing.T) {
 }
 
 func TestPackedImagesTrustOnlyTheirOwnDirectory(t *testing.T) {
-	image := NewImage([]byte("an executable"), "linux", "amd64")
+	image := New([]byte("an executable"), "linux", "amd64")
 	for name, spoil := range map[string]func(dir string) error{
 		"others may write": func(dir string) error { return os.Chmod(dir, 0o777) },
 		"others may read":  func(dir string) error { return os.Chmod(dir, 0o755) },
@@ -60,7 +60,7 @@ func TestPackedImagesTrustOnlyTheirOwnDirectory(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := NewPackedImages(filepath.Join(t.TempDir(), "packed"))
+			p := NewPackedDir(filepath.Join(t.TempDir(), "packed"))
 			if err := p.store(image, Zstd, []byte("packed")); err != nil {
 				t.Fatal(err)
 			}
@@ -78,10 +78,10 @@ func TestPackedImagesTrustOnlyTheirOwnDirectory(t *testing.T) {
 }
 
 func TestPackedImagesAreBounded(t *testing.T) {
-	p := NewPackedImages(filepath.Join(t.TempDir(), "packed"))
+	p := NewPackedDir(filepath.Join(t.TempDir(), "packed"))
 	var images []*Image
 	for i := range keptPacked + 3 {
-		image := NewImage([]byte{byte(i)}, "linux", "amd64")
+		image := New([]byte{byte(i)}, "linux", "amd64")
 		images = append(images, image)
 		if err := p.store(image, Zstd, []byte("packed")); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,10 @@
-package bootstrap
+package image
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -51,15 +54,15 @@ func TestExecutableIsReadOnceForItsFirstUse(t *testing.T) {
 // The first connect gets an image that was packed fast, later ones get the best.
 func TestImproved(t *testing.T) {
 	data := imageData(t, 2<<20)
-	kept := NewPackedImages(filepath.Join(t.TempDir(), "packed"))
-	i := NewImage(data, runtime.GOOS, runtime.GOARCH)
+	kept := NewPackedDir(filepath.Join(t.TempDir(), "packed"))
+	i := New(data, runtime.GOOS, runtime.GOARCH)
 	for codec, most := range map[Codec]int{Gzip: 100, Zstd: 97} {
 		size := func(i *Image) int {
 			packed, err := i.Encoded(codec, kept)
 			if err != nil {
 				t.Fatal(err)
 			}
-			unpack(t, codec.command(), packed, data)
+			unpack(t, codec.UnpackCommand(), packed, data)
 			return len(packed)
 		}
 		first := size(i)
@@ -70,8 +73,27 @@ func TestImproved(t *testing.T) {
 		if improved > first*most/100 {
 			t.Errorf("%v: %d bytes have become %d, want at most %d %%", codec, first, improved, most)
 		}
-		if later := size(NewImage(data, runtime.GOOS, runtime.GOARCH)); later != improved {
+		if later := size(New(data, runtime.GOOS, runtime.GOARCH)); later != improved {
 			t.Errorf("%v: a later program sends %d bytes, want the %d that were kept", codec, later, improved)
 		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/linux_arm64", []byte("an image"), 0o644)
+	i, err := Open(os.DirFS(dir), "linux_arm64", "linux", "arm64")
+	if err != nil || i.Size != 8 {
+		t.Fatal(i, err)
+	}
+	if _, err := Open(os.DirFS(dir), "other", "linux", "arm64"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := i.Encoded(Gzip, nil); err != nil {
+		t.Error(err)
+	}
+	os.WriteFile(dir+"/linux_arm64", []byte("another"), 0o644)
+	if _, err := i.Encoded(Raw, nil); err == nil {
+		t.Error("an image that changed was packed")
 	}
 }
