@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/worker"
+	"github.com/mitosis-go/mitosis/bootstrap/pipe"
 )
 
 // welcomeTime bounds a child's wait for its parent's answer. The parent answers
@@ -50,20 +53,21 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	if !IsChild() {
 		return nil, errors.New("not a child")
 	}
-	l, output, stderr := takeOver()
-	watch()
+	files := worker.TakeOver()
+	worker.Watch()
+	l := &childLink{Pipe: pipe.New(files.In, files.Out), in: files.In, out: files.Out}
 	frame, err := helloFrame(NewHello(fingerprint), 0)
 	if err != nil {
 		return nil, err
 	}
-	first := append([]byte("\n"+guard.Marker+" "+verbGo+"\n"), frame...)
+	first := append([]byte("\n"+guard.Marker+" "+scan.Go+"\n"), frame...)
 	if _, err := l.Write(first); err != nil {
 		return nil, fmt.Errorf("saying hello: %w", err)
 	}
 	// Where a deadline can't be set, the guard still ends a child whose
 	// parent has gone.
 	l.in.SetReadDeadline(time.Now().Add(welcomeTime))
-	b := &Birth{Link: l, Output: output, Stderr: stderr}
+	b := &Birth{Link: l, Output: files.Output, Stderr: files.Stderr}
 	frames := &afterNudges{r: l, marker: guard.Marker}
 	rest, err := readHello(frames, &b.Welcome)
 	if err != nil {
@@ -149,11 +153,15 @@ func GroupThatHeedsHangup(group int) []int { return guard.GroupThatHeedsHangup(g
 // A Left is a process that somebody has left running.
 type Left = guard.Left
 
+// The router looks for this in the link that a child is given.
+var _ interface{ TryWrite([]byte) int } = (*childLink)(nil)
+
 // childLink is the link as the child has it: two descriptors, which may be one
 // socket or terminal.
 type childLink struct {
-	*Pipe
-	left []byte // owned by the one reader
+	*pipe.Pipe
+	in, out *os.File
+	left    []byte // owned by the one reader
 
 	once sync.Once
 	err  error

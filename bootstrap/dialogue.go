@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap/image"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -33,7 +34,7 @@ type dialogue struct {
 	stop  func() bool // undoes the closing of c by ctx
 
 	// Owned by the goroutine of Run.
-	scan    *scanner
+	scan    *scan.Scanner
 	buf     []byte
 	facts   *Facts
 	closed  []StartMethodError // start methods that did not do
@@ -55,7 +56,7 @@ type dialogue struct {
 func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
 	d := &dialogue{
 		Launch: l, ctx: ctx, c: c,
-		scan: newScanner(l.marker), buf: make([]byte, 32<<10),
+		scan: scan.New(l.marker), buf: make([]byte, 32<<10),
 		course: course{tell: l.opts.Progress},
 	}
 	d.course.reach(PhaseFirstStage)
@@ -79,7 +80,7 @@ func (d *dialogue) finish(err error) error {
 	}
 	defer d.Abandon()
 	at := d.course.end()
-	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, StartMethods: d.closed, Said: d.scan.said()}
+	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, StartMethods: d.closed, Said: d.scan.Said()}
 	if e.Phase != PhaseFirstStage {
 		e.StartMethod = d.method
 	}
@@ -113,8 +114,8 @@ type carrierError struct{ err error }
 func (e *carrierError) Error() string { return e.err.Error() }
 
 // event waits for the far side's next word.
-func (d *dialogue) event() (event, error) {
-	e, err := d.scan.read(d.c, d.buf)
+func (d *dialogue) event() (scan.Event, error) {
+	e, err := d.scan.Read(d.c, d.buf)
 	if err != nil && !errors.Is(err, ErrNoise) {
 		err = &carrierError{err}
 	}
@@ -226,13 +227,13 @@ func (d *dialogue) awaitFacts() error {
 		if err != nil {
 			return err
 		}
-		switch e.verb {
-		case verbGo:
+		switch e.Verb {
+		case scan.Go:
 			d.spoken()
 			d.nudge.end()
 			return nil
-		case verbHi:
-			f, err := parseFacts(e.rest)
+		case scan.Hi:
+			f, err := parseFacts(e.Rest)
 			if err != nil {
 				continue // a line that was made to look like it
 			}
@@ -333,23 +334,23 @@ func (d *dialogue) outcome(methods []string, notes map[string][]string) (used in
 		if err != nil {
 			return 0, err
 		}
-		method, rest, _ := strings.Cut(e.rest, " ")
+		method, rest, _ := strings.Cut(e.Rest, " ")
 		switch {
-		case e.verb == verbGo:
+		case e.Verb == scan.Go:
 			return 0, nil
-		case e.verb == verbAck && d.ack != nil:
+		case e.Verb == scan.Ack && d.ack != nil:
 			d.ack()
 		}
 		if !slices.Contains(methods, method) {
 			continue
 		}
-		switch e.verb {
-		case verbNo:
+		switch e.Verb {
+		case scan.No:
 			notes[method] = append(notes[method], rest)
-		case verbAt:
+		case scan.At:
 			d.method = method
 			d.course.try(method)
-		case verbFail:
+		case scan.Fail:
 			place, reason, _ := strings.Cut(rest, " ")
 			used, err := strconv.Atoi(place)
 			if err != nil || used < 0 {
@@ -469,9 +470,8 @@ func writePaced(w io.Writer, data []byte) error {
 func (d *dialogue) greet() (*Session, error) {
 	d.course.reach(PhaseHello)
 	d.course.carry(0) // it has arrived
-	l := &link{Carrier: d.c, left: slices.Clone(d.scan.rest())}
-	d.scan.buf = nil // frames, nothing that anybody said
-	s := &Session{StartMethod: d.method, Said: d.scan.said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
+	l := &link{Carrier: d.c, left: d.scan.Rest()}
+	s := &Session{StartMethod: d.method, Said: d.scan.Said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
 	if d.facts != nil {
 		s.Facts = d.found()
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 )
 
 // The optimistic start: where it is known what the far side was like the last
@@ -169,7 +171,7 @@ func (a *afterNudges) strip() {
 			return
 		}
 		_, rest, whole := strings.Cut(string(a.buf), "\n")
-		if !whole && len(a.buf) <= maxLine {
+		if !whole && len(a.buf) <= scan.MaxLine {
 			return
 		}
 		a.buf = []byte(rest)

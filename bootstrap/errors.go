@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mitosis-go/mitosis/bootstrap/image"
+	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -21,6 +22,8 @@ var (
 	ErrImageHash = image.ErrHash
 	// ErrNoImage: there is no executable for the far side's system.
 	ErrNoImage = image.ErrNone
+	// ErrNoise: the far side prints megabytes, and not the lines that were asked for.
+	ErrNoise = scan.ErrNoise
 	// ErrVersion: the child speaks another version of the protocol.
 	ErrVersion = errors.New("another version of the protocol")
 	// ErrFingerprint: the child was built from other functions.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 )
 
 // An ProbeResult is what a far side has for a child.
@@ -91,13 +93,13 @@ func (d *dialogue) probe() (ProbeResult, error) {
 		}
 		r := StartMethodReport{}
 		var rest string
-		r.StartMethod, rest, _ = strings.Cut(e.rest, " ")
-		switch e.verb {
-		case verbAt:
+		r.StartMethod, rest, _ = strings.Cut(e.Rest, " ")
+		switch e.Verb {
+		case scan.At:
 			r.Where = rest
-		case verbNo:
+		case scan.No:
 			r.Lacks = strings.TrimPrefix(rest, "-: ")
-		case verbFail:
+		case scan.Fail:
 			return offer, nil
 		}
 		offer.StartMethods = append(offer.StartMethods, r)

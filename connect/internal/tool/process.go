@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/pipe"
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
@@ -49,10 +50,10 @@ type process struct {
 	// Immutable once start has returned.
 	tool     *Tool
 	cmd      *exec.Cmd
-	in, out  *os.File        // our ends of the tool's standard output and input; nil where term is the pipe
-	pipe     *bootstrap.Pipe // of the two
-	term     *terminal       // nil without
-	dialogue *dialogue       // nil without a terminal
+	in, out  *os.File   // our ends of the tool's standard output and input; nil where term is the pipe
+	pipe     *pipe.Pipe // of the two
+	term     *terminal  // nil without
+	dialogue *dialogue  // nil without a terminal
 	// noTerminal is why there is none, where the tool could have used one.
 	noTerminal error
 	ready      <-chan struct{}
@@ -168,7 +169,7 @@ func (p *process) connect() (theirs []*os.File, err error) {
 		return []*os.File{stdin}, err
 	}
 	p.in = in
-	p.pipe = bootstrap.NewPipe(in, out)
+	p.pipe = pipe.New(in, out)
 	switch {
 	case p.tool.Terminal == connect.TerminalStdio:
 		p.cmd.ExtraFiles = []*os.File{stdin, stdout} // see takePayload
@@ -332,7 +333,7 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 // TryWrite writes what the pipe has room for, without waiting: see
-// [bootstrap.Pipe]. A terminal is slower than what would be gained.
+// [pipe.Pipe]. A terminal is slower than what would be gained.
 func (p *process) TryWrite(b []byte) int {
 	if p.pipe == nil {
 		return 0

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/pipe"
 )
 
 // connectSocket is connect where nothing above 2 reaches the far side: one socket, the
@@ -35,7 +35,7 @@ func (p *process) connectSocket() (theirs []*os.File, err error) {
 	if err != nil {
 		return []*os.File{socket}, err
 	}
-	p.pipe = bootstrap.NewPipe(p.in, p.out)
+	p.pipe = pipe.New(p.in, p.out)
 	p.cmd.Stdout = socket
 	if p.term != nil {
 		p.cmd.Stdin, p.cmd.Stderr = p.term.inner, p.term.inner

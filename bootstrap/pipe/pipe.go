@@ -1,4 +1,4 @@
-package bootstrap
+package pipe
 
 import (
 	"os"
@@ -16,22 +16,22 @@ import (
 type Pipe struct {
 	in, out *os.File
 
-	read  attempt // owned by the one reader
-	write attempt // owned by the one writer
+	read  tryIO // owned by the one reader
+	write tryIO // owned by the one writer
 }
 
-// attempt is one end in non-blocking mode. It lives as long as the Pipe so
+// tryIO is one end in non-blocking mode. It lives as long as the Pipe so
 // that nothing is allocated for a read or write.
-type attempt struct {
+type tryIO struct {
 	conn syscall.RawConn // nil: not in non-blocking mode
 	b    []byte
 	n    int
 	once func(fd uintptr) (done bool)
 }
 
-// NewPipe makes a Pipe of two files. They should be in non-blocking mode, or
+// New makes a Pipe of two files. They should be in non-blocking mode, or
 // it only does what they do by themselves.
-func NewPipe(in, out *os.File) *Pipe {
+func New(in, out *os.File) *Pipe {
 	p := &Pipe{in: in, out: out}
 	p.read.init(in, func(fd uintptr) bool {
 		var wait bool
@@ -45,7 +45,7 @@ func NewPipe(in, out *os.File) *Pipe {
 	return p
 }
 
-func (a *attempt) init(f *os.File, once func(uintptr) bool) {
+func (a *tryIO) init(f *os.File, once func(uintptr) bool) {
 	a.once = once
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -60,12 +60,12 @@ func (a *attempt) init(f *os.File, once func(uintptr) bool) {
 
 // run returns how many bytes were moved. Where that is none, the reason is
 // found out by the file's own Read or Write, which knows how to say it.
-func (a *attempt) run(b []byte, do func(syscall.RawConn, func(uintptr) bool) error) int {
+func (a *tryIO) do(b []byte, call func(syscall.RawConn, func(uintptr) bool) error) int {
 	if a.conn == nil || len(b) == 0 {
 		return 0
 	}
 	a.b, a.n = b, 0
-	err := do(a.conn, a.once)
+	err := call(a.conn, a.once)
 	a.b = nil
 	if err != nil {
 		return 0
@@ -75,7 +75,7 @@ func (a *attempt) run(b []byte, do func(syscall.RawConn, func(uintptr) bool) err
 
 // Read implements io.Reader. One goroutine at a time may call it.
 func (p *Pipe) Read(b []byte) (int, error) {
-	if n := p.read.run(b, syscall.RawConn.Read); n > 0 {
+	if n := p.read.do(b, syscall.RawConn.Read); n > 0 {
 		return n, nil
 	}
 	return p.in.Read(b)
@@ -85,7 +85,7 @@ func (p *Pipe) Read(b []byte) (int, error) {
 // many bytes that was: less than all, and none, also where writing fails, which
 // Write will report. One goroutine at a time may call Write or TryWrite.
 func (p *Pipe) TryWrite(b []byte) int {
-	return p.write.run(b, syscall.RawConn.Write)
+	return p.write.do(b, syscall.RawConn.Write)
 }
 
 // Write implements io.Writer.

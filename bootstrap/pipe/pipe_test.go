@@ -1,6 +1,6 @@
 //go:build unix
 
-package bootstrap
+package pipe
 
 import (
 	"bytes"
@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// The router looks for this in the link that a child is given.
-var _ interface{ TryWrite([]byte) int } = (*childLink)(nil)
-
 // newTestPipe makes a Pipe that reads what it writes.
 func newTestPipe(t *testing.T) *Pipe {
 	in, out, err := os.Pipe()
@@ -22,7 +19,7 @@ func newTestPipe(t *testing.T) *Pipe {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); out.Close() })
-	return NewPipe(in, out)
+	return New(in, out)
 }
 
 // fill writes until nothing more fits and returns how much that was.
@@ -125,7 +122,7 @@ func TestPipeInBlockingModeIsNotTried(t *testing.T) {
 	}
 	in, out := os.NewFile(uintptr(fds[0]), "in"), os.NewFile(uintptr(fds[1]), "out")
 	defer in.Close()
-	p := NewPipe(in, out)
+	p := New(in, out)
 	if n := p.TryWrite([]byte("x")); n != 0 {
 		t.Errorf("%d", n)
 	}

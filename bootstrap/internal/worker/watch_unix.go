@@ -1,6 +1,6 @@
 //go:build unix
 
-package bootstrap
+package worker
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// watch bounds a worker's orderly end. SIGTERM, from whomever, and the death of
+// Watch bounds a worker's orderly end. SIGTERM, from whomever, and the death of
 // the guard ask for it; the latter is passed on as SIGTERM where the kernel does
 // not do so. If the program has not ended after most of the guard's grace, it is
 // ended, with everything that it started. This matters where the guard was
 // killed and nobody else would, also in a program that ignores SIGTERM.
-func watch() {
+func Watch() {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	life := pollable(guard.WorkerLife, "guard")

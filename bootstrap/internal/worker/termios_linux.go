@@ -1,6 +1,4 @@
-//go:build aix || solaris
-
-package bootstrap
+package worker
 
 import "golang.org/x/sys/unix"
 

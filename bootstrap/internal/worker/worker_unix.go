@@ -1,6 +1,6 @@
 //go:build unix
 
-package bootstrap
+package worker
 
 import (
 	"fmt"
@@ -11,10 +11,13 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// takeOver makes files of the descriptors that the guard has prepared.
-func takeOver() (l *childLink, output, stderr *os.File) {
-	l = &childLink{Pipe: NewPipe(pollable(guard.WorkerIn, "link"), pollable(guard.WorkerOut, "link"))}
-	return l, pollable(guard.WorkerLog, "output"), os.NewFile(guard.WorkerStderr, "stderr")
+// TakeOver makes files of the descriptors that the guard has prepared. It may be called
+// once; the caller owns the files.
+func TakeOver() Files {
+	return Files{
+		In: pollable(guard.WorkerIn, "link"), Out: pollable(guard.WorkerOut, "link"),
+		Output: pollable(guard.WorkerLog, "output"), Stderr: os.NewFile(guard.WorkerStderr, "stderr"),
+	}
 }
 
 // pollable makes a file whose Close unblocks Read, which takes non-blocking mode.

@@ -1,6 +1,6 @@
 //go:build !race
 
-package bootstrap
+package pipe
 
 import (
 	"syscall"

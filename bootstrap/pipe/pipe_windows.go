@@ -1,4 +1,4 @@
-package bootstrap
+package pipe
 
 // Pipes have no non-blocking mode that os.File would work with.
 

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || netbsd || openbsd
 
-package bootstrap
+package worker
 
 import "golang.org/x/sys/unix"
 

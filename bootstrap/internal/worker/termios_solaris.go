@@ -1,4 +1,6 @@
-package bootstrap
+//go:build aix || solaris
+
+package worker
 
 import "golang.org/x/sys/unix"
 

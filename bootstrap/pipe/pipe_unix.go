@@ -1,6 +1,6 @@
 //go:build unix
 
-package bootstrap
+package pipe
 
 import "golang.org/x/sys/unix"
 

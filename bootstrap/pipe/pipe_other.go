@@ -1,6 +1,6 @@
 //go:build unix && (race || !linux)
 
-package bootstrap
+package pipe
 
 import "syscall"
 

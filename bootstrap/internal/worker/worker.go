@@ -1,0 +1,12 @@
+// Package worker has the beginning of a worker: the process of a child that runs the
+// program. Its guard has started it with descriptors in known places.
+package worker
+
+import "os"
+
+// Files are what a worker gets from its guard.
+type Files struct {
+	In, Out *os.File // the link; closing a file unblocks its Read and Write
+	Output  *os.File // yields what is printed on descriptors 1 and 2
+	Stderr  *os.File // the carrier's standard error
+}

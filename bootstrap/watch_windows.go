@@ -1,3 +1,0 @@
-package bootstrap
-
-func watch() {}
