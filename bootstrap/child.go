@@ -23,8 +23,8 @@ import (
 // at once or is lost.
 const welcomeTime = 2 * time.Minute
 
-// A Birth is what a child finds when it has been welcomed.
-type Birth struct {
+// A Child is what a child finds when it has been welcomed.
+type Child struct {
 	Welcome Welcome
 	// Link carries frames. Closing it unblocks Read and Write.
 	Link io.ReadWriteCloser
@@ -49,7 +49,7 @@ func IsChild() bool { return guard.Marker != "" }
 // Accept says hello to the parent and waits for the welcome. It may be called
 // once, in a child. Standard input, output and error are not the link any more
 // when main begins; that has been seen to before.
-func Accept(fingerprint [32]byte) (*Birth, error) {
+func Accept(fingerprint [32]byte) (*Child, error) {
 	if !IsChild() {
 		return nil, errors.New("not a child")
 	}
@@ -67,7 +67,7 @@ func Accept(fingerprint [32]byte) (*Birth, error) {
 	// Where a deadline can't be set, the guard still ends a child whose
 	// parent has gone.
 	l.in.SetReadDeadline(time.Now().Add(welcomeTime))
-	b := &Birth{Link: l, Output: files.Output, Stderr: files.Stderr}
+	b := &Child{Link: l, Output: files.Output, Stderr: files.Stderr}
 	frames := &afterNudges{r: l, marker: guard.Marker}
 	rest, err := readHello(frames, &b.Welcome)
 	if err != nil {

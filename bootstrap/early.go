@@ -59,7 +59,7 @@ func (l *Launch) earlyStartMethods() []string {
 
 // sendEarly sends the plan and the image, and returns the plan's start methods; none if
 // nothing was sent.
-func (d *dialogue) sendEarly(ctx context.Context) []string {
+func (d *conversation) sendEarly(ctx context.Context) []string {
 	methods := d.earlyStartMethods()
 	if len(methods) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func (p *plan) early(methods []string) string {
 }
 
 // awaitEarly waits for what becomes of the plan, behind the facts.
-func (d *dialogue) awaitEarly(methods []string) (alive bool, err error) {
+func (d *conversation) awaitEarly(methods []string) (alive bool, err error) {
 	d.course.reach(PhaseImage)
 	d.ack, d.asked = d.askWhetherItArrived()
 	notes := make(map[string][]string)
@@ -119,7 +119,7 @@ const planLost = "it did not arrive"
 
 // askWhetherItArrived asks when patience is over, unless arrived is called before,
 // which it has to be. asked is closed when nothing is written any more.
-func (d *dialogue) askWhetherItArrived() (arrived func(), asked <-chan struct{}) {
+func (d *conversation) askWhetherItArrived() (arrived func(), asked <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), earlyPatience)
 	sent, done := d.sent, make(chan struct{})
 	go func() {

@@ -96,7 +96,7 @@ func cannotFork(said string) bool {
 }
 
 // hint is what can be done about an error, "" where that is not known.
-func (d *dialogue) hint(e *Error) string {
+func (d *conversation) hint(e *Error) string {
 	err, loader := e.Err, d.loaderHint(e)
 	switch {
 	case e.Phase == PhaseFirstStage && e.Said == "" && e.Tool == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):

@@ -143,12 +143,12 @@ func (h *Hello) Check(fingerprint [32]byte) error {
 func short(h [32]byte) string { return hex.EncodeToString(h[:6]) }
 
 // link is a carrier with what was read from it too early.
-type link struct {
+type earlyReader struct {
 	Carrier
 	left []byte // owned by the one reader
 }
 
-func (l *link) Read(b []byte) (int, error) {
+func (l *earlyReader) Read(b []byte) (int, error) {
 	if len(l.left) > 0 {
 		n := copy(b, l.left)
 		if l.left = l.left[n:]; len(l.left) == 0 {

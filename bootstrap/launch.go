@@ -139,7 +139,7 @@ func (l *Launch) spoken() { l.isDone.Do(func() { close(l.ready) }) }
 // It reads in the calling goroutine; two others, for the nudges and for the
 // sending of an image, end before it returns.
 func (l *Launch) Run(ctx context.Context, c Carrier) (*Session, error) {
-	d := l.dial(ctx, c)
-	s, err := d.run()
+	d := l.converse(ctx, c)
+	s, err := d.start()
 	return s, d.finish(err)
 }

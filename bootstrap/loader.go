@@ -30,7 +30,7 @@ func (p *plan) ifLoaderThere(rest string) string {
 }
 
 // climbStatic tries an image without a loader in place of one that does not load.
-func (d *dialogue) climbStatic(img *image.Image) (alive bool, err error) {
+func (d *conversation) climbStatic(img *image.Image) (alive bool, err error) {
 	<-d.sent
 	failed := fmt.Errorf("%w: %s", ErrNoImage, needsLoader(img.Loader))
 	if d.opts.Static == nil {
@@ -59,7 +59,7 @@ func needsLoader(loader string) string {
 
 // loaderHint tells of the loader where a program that needs one was executed and did not
 // start: in a place where it was not asked for before.
-func (d *dialogue) loaderHint(e *Error) string {
+func (d *conversation) loaderHint(e *Error) string {
 	loader := image.OwnLoader()
 	if d.image != nil {
 		loader = d.image.Loader

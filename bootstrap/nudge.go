@@ -15,13 +15,13 @@ const (
 
 // A nudger writes a newline now and then until it is ended.
 type nudger struct {
-	stop chan struct{} // closed by end
+	quit chan struct{} // closed by end
 	done chan struct{} // closed by the goroutine
 	over bool          // owned by the caller of end
 }
 
 func startNudger(w io.Writer, on bool) *nudger {
-	n := &nudger{stop: make(chan struct{}), done: make(chan struct{})}
+	n := &nudger{quit: make(chan struct{}), done: make(chan struct{})}
 	if !on {
 		close(n.done)
 		return n
@@ -32,12 +32,12 @@ func startNudger(w io.Writer, on bool) *nudger {
 		defer tick.Stop()
 		for range nudges {
 			select {
-			case <-n.stop:
+			case <-n.quit:
 				return
 			case <-tick.C:
 			}
 			select {
-			case <-n.stop:
+			case <-n.quit:
 				return
 			default:
 			}
@@ -50,10 +50,10 @@ func startNudger(w io.Writer, on bool) *nudger {
 }
 
 // end returns when no newline will be written any more. It may be called again.
-func (n *nudger) end() {
+func (n *nudger) stop() {
 	if !n.over {
 		n.over = true
-		close(n.stop)
+		close(n.quit)
 	}
 	<-n.done
 }

@@ -24,12 +24,12 @@ func (p *plan) programs() string {
 const programsRun = "they run"
 
 // ensurePrograms returns an error where no programs can be executed.
-func (d *dialogue) ensurePrograms() error {
+func (d *conversation) ensurePrograms() error {
 	if d.facts.Kernel != unknownFact || d.facts.UID >= 0 {
 		return nil
 	}
 	p := &plan{marker: d.marker}
-	d.send(p.programs(), nil)
+	d.sendPlan(p.programs(), nil)
 	_, err := d.outcome([]string{methodPrograms}, make(map[string][]string))
 	if err == nil {
 		<-d.sent
@@ -38,7 +38,7 @@ func (d *dialogue) ensurePrograms() error {
 }
 
 // nothingRuns is the error for a reason that begins so.
-func (d *dialogue) nothingRuns(reason string) error {
+func (d *conversation) nothingRuns(reason string) error {
 	d.method = ""
 	d.course.reach(PhaseImage)
 	d.policy = true

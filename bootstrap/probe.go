@@ -41,7 +41,7 @@ func (o *ProbeResult) StartMethod() string {
 // stays; where places are tried, a small file is there for a moment. It takes two
 // round trips.
 func (l *Launch) Probe(ctx context.Context, c Carrier) (ProbeResult, error) {
-	d := l.dial(ctx, c)
+	d := l.converse(ctx, c)
 	err := d.awaitFacts()
 	if err == nil && d.facts == nil {
 		err = errors.New("a child was started where facts were asked for")
@@ -59,12 +59,9 @@ func (l *Launch) Probe(ctx context.Context, c Carrier) (ProbeResult, error) {
 
 var errProbed = errors.New("probed")
 
-// Probe is [Launch.Probe].
-func Probe(ctx context.Context, c Carrier, l *Launch) (ProbeResult, error) { return l.Probe(ctx, c) }
-
 // probe has the far side try all start methods that nothing is known against. What is known
 // it says again, so that all comes in order.
-func (d *dialogue) probe() (ProbeResult, error) {
+func (d *conversation) probe() (ProbeResult, error) {
 	if err := d.ensurePrograms(); err != nil {
 		return ProbeResult{}, err
 	}
@@ -84,7 +81,7 @@ func (d *dialogue) probe() (ProbeResult, error) {
 			tests += closed(method, why)
 		}
 	}
-	d.send(p.probing(tests), nil) // which finish waits for
+	d.sendPlan(p.probing(tests), nil) // which finish waits for
 	offer := ProbeResult{Facts: d.found()}
 	for range maxEvents {
 		e, err := d.event()
@@ -147,7 +144,7 @@ func (p *plan) probeInterpreter(method, tool, program string) string {
 }
 
 // probeExec is the test of the way without an image.
-func (d *dialogue) probeExec() string {
+func (d *conversation) probeExec() string {
 	path := executableOf(d.opts.Pid)
 	dev, ino, ok := fileID(path)
 	if !d.opts.Same || !ok {
@@ -158,7 +155,7 @@ func (d *dialogue) probeExec() string {
 }
 
 // probeCache is the test of the cache, for the image that would be looked for.
-func (d *dialogue) probeCache() string {
+func (d *conversation) probeCache() string {
 	hash := d.sought()
 	if hash == "" {
 		return closed(StartCache, "not asked for")

@@ -37,7 +37,7 @@ func (p *plan) proc() string {
 
 // ensureProc sees to it that the start methods have a /proc, where there is a way to that.
 // Otherwise d.closed tells why not.
-func (d *dialogue) ensureProc() error {
+func (d *conversation) ensureProc() error {
 	if !d.facts.NoProc || d.facts.GOOS() != "linux" {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (d *dialogue) ensureProc() error {
 		why = "unshare not found"
 	default:
 		p := &plan{marker: d.marker, loop: d.loop()}
-		d.send(p.proc(), nil)
+		d.sendPlan(p.proc(), nil)
 		notes := make(map[string][]string)
 		if _, err := d.outcome([]string{methodProc}, notes); err != nil {
 			return err
@@ -66,14 +66,14 @@ func (d *dialogue) ensureProc() error {
 }
 
 // found are the facts as the first stage found them.
-func (d *dialogue) found() Facts {
+func (d *conversation) found() Facts {
 	facts := *d.facts
 	facts.NoProc = facts.NoProc || d.ownProc
 	return facts
 }
 
 // warnOfNamespace tells that the child is not where the host is.
-func (d *dialogue) warnOfNamespace() {
+func (d *conversation) warnOfNamespace() {
 	if d.ownProc {
 		d.opts.Log.Warn("/proc is not mounted there: the child has one in a mount namespace of its own, and what it mounts is not seen by the host")
 	}

@@ -66,7 +66,7 @@ func (c *course) carry(size int) {
 func (c *course) sent(n int) { c.change(func(p *Progress) { p.Sent += int64(n) }) }
 
 // stop keeps the progress as it is for the error.
-func (c *course) stop() {
+func (c *course) freeze() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.final == nil {
@@ -76,7 +76,7 @@ func (c *course) stop() {
 }
 
 // end is the progress for the error.
-func (c *course) end() Progress {
+func (c *course) last() Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.final != nil {

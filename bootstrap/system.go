@@ -22,7 +22,7 @@ var siblings = map[string]string{"386": "amd64", "amd64": "386", "arm": "arm64",
 
 // likelyImage is the image for the architecture that the far side names, and where there
 // is none that for its sibling, which the far side may execute as well.
-func (d *dialogue) likelyImage() (*image.Image, error) {
+func (d *conversation) likelyImage() (*image.Image, error) {
 	goos, goarch := d.facts.GOOS(), d.facts.GOARCH()
 	img, err := d.opts.Images(d.ctx, goos, goarch)
 	if sibling := siblings[goarch]; errors.Is(err, ErrNoImage) && sibling != "" {
@@ -36,7 +36,7 @@ func (d *dialogue) likelyImage() (*image.Image, error) {
 
 // climbSibling tries the image for a sibling of the architecture of one that is not
 // executed, where there is another.
-func (d *dialogue) climbSibling(img *image.Image) (alive bool, err error) {
+func (d *conversation) climbSibling(img *image.Image) (alive bool, err error) {
 	<-d.sent
 	goos, sibling := d.facts.GOOS(), siblings[img.GOARCH]
 	none := d.notExecuted(img)
@@ -58,7 +58,7 @@ func (d *dialogue) climbSibling(img *image.Image) (alive bool, err error) {
 }
 
 // notExecuted is the error for an image whose architecture the far side does not have.
-func (d *dialogue) notExecuted(img *image.Image) error {
+func (d *conversation) notExecuted(img *image.Image) error {
 	return fmt.Errorf("%w: the far side (%s %s) does not execute programs for %s/%s",
 		ErrNoImage, d.facts.Kernel, d.facts.Machine, d.facts.GOOS(), img.GOARCH)
 }

@@ -129,7 +129,7 @@ func (l *local) node(id core.ID) *Node {
 	if id == core.Master {
 		return l.master()
 	}
-	if l.router != nil && l.router.Relation(id) == router.Stranger {
+	if l.router != nil && l.router.Relation(id) == router.RelationStranger {
 		n := &Node{self: l, id: id, via: id, path: "context " + formatID(id), life: &life{done: make(chan struct{}), err: ErrGone}}
 		close(n.life.done)
 		return n
@@ -153,21 +153,21 @@ func (l *local) pathOf(id core.ID) string {
 // multiplexer goroutine and must not block.
 func (l *local) onEvent(e router.Event) {
 	switch e.Kind {
-	case router.Joined:
+	case router.EventJoined:
 		var info childInfo
 		if err := core.Unmarshal(e.Info, &info); err != nil {
 			info.Label = "context " + formatID(e.ID)
 		}
 		l.addNode(e.ID, e.Parent, joinPath(l.node(e.Parent), info.Label))
-	case router.Left:
+	case router.EventLeft:
 		l.nodeLost(e.ID, e.Err)
-	case router.ParentLost:
+	case router.EventParentLost:
 		if l.outlives() {
 			afterLoss.loseOthers(l, e)
 			return
 		}
 		l.isLost()
-	case router.OthersLeft:
+	case router.EventOthersLeft:
 		afterLoss.loseOthers(l, e)
 	}
 }
@@ -175,7 +175,7 @@ func (l *local) onEvent(e router.Event) {
 // nodeLost ends a handle and what was going on with the context.
 func (l *local) nodeLost(id core.ID, err error) {
 	// The ancestors of a guest are lost for good: their handles stay.
-	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.Ancestor, err)
+	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.RelationAncestor, err)
 	l.sparing.Delete(id)
 	l.cancelCalls(id, ErrGone)
 	l.chains.drop(id)
@@ -209,13 +209,13 @@ func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 	if nodes == nil {
 		return nil
 	}
-	grant := l.router.Relation(dst) == router.Descendant
+	grant := l.router.Relation(dst) == router.RelationDescendant
 	nodes(reflect.ValueOf(p).Elem(), func(n *Node) {
 		if n.self != l {
 			err = fmt.Errorf("%v: %w", n, errOtherTree)
 			return
 		}
-		if grant && n.id != dst && l.router.Relation(n.id) == router.Descendant {
+		if grant && n.id != dst && l.router.Relation(n.id) == router.RelationDescendant {
 			if err := l.router.Grant(dst, n.id); err != nil {
 				l.log.Warn("a node was passed on but cannot be reached from there", "node", n.String(), "to", l.pathOf(dst), "err", err)
 			}

@@ -54,7 +54,7 @@ func (l *local) setLevel(level slog.Level) {
 // onLevel takes a frame to HandleLevel, on the reader of the parent's link.
 func (l *local) onLevel(m router.Message) {
 	var level int
-	if m.Rights == router.Full && core.Unmarshal(m.Body, &level) == nil {
+	if m.Rights == router.RightsFull && core.Unmarshal(m.Body, &level) == nil {
 		l.setLevel(slog.Level(level))
 	}
 }

@@ -71,7 +71,7 @@ func (c *incoming) admit() error {
 		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.fn)
 	}
 	limit := maxCallsAncestor
-	if c.m.Rights != router.Full || c.l.guest && c.e != shutdownFunc.e {
+	if c.m.Rights != router.RightsFull || c.l.guest && c.e != shutdownFunc.e {
 		if c.e.opts&AllowDescendants == 0 {
 			return fmt.Errorf("%w: %q is not registered with AllowDescendants", ErrRefused, c.e.name)
 		}

@@ -173,7 +173,7 @@ func (l *local) succeed(reason error) *router.Link {
 func (l *local) loseOthers(e router.Event) {
 	stays := e.Stays
 	if stays == nil {
-		stays = func(id core.ID) bool { return l.router.Relation(id) == router.Descendant }
+		stays = func(id core.ID) bool { return l.router.Relation(id) == router.RelationDescendant }
 	}
 	others := slices.Concat(l.nodes.ids(), l.calls.callers(), l.chains.callers())
 	slices.Sort(others)

@@ -120,8 +120,9 @@ func TestLinkErrorsAreMadeByRoutersOnly(t *testing.T) {
 		if got := travel(fmt.Errorf("f: %w", e), 1); errors.Is(got, ErrGone) || errors.Is(got, ErrNoRoute) {
 			t.Errorf("a function's own trouble became %v", got)
 		}
-		got, byRouter := DecodeLinkError(EncodeLinkError(e))
-		if !byRouter || !errors.Is(got, e.Kind.sentinel()) || !errors.Is(got, ErrGone) {
+		decoded := DecodeLinkError(EncodeLinkError(e))
+		got := decoded.Err
+		if !decoded.ByRouter || !errors.Is(got, e.Kind.sentinel()) || !errors.Is(got, ErrGone) {
 			t.Errorf("%v: %v", e, got)
 		}
 		if e.Err != nil && !errors.Is(got, e.Err) {
@@ -195,9 +196,8 @@ func FuzzDecodeError(f *testing.F) {
 		}
 		_ = err.Error()
 		if (errors.Is(err, ErrGone) || errors.Is(err, ErrNoRoute)) != func() bool {
-			_, byRouter := DecodeLinkError(b)
 			var e *Error
-			return byRouter && errors.As(err, &e) && e.Kind.IsLink()
+			return DecodeLinkError(b).ByRouter && errors.As(err, &e) && e.Kind.IsLink()
 		}() {
 			t.Fatalf("%v", err)
 		}

@@ -122,19 +122,20 @@ func capText(s string) string {
 // an *Error that matches ErrNoRoute or ErrGone where a router made it; or,
 // for bytes that are no encoded error, an error that matches ErrProtocol.
 func DecodeError(b []byte) error {
-	err, _ := decodeError(b)
-	return err
+	return DecodeLinkError(b).Err
 }
 
-// DecodeLinkError is DecodeError, and reports whether a router made the error.
-func DecodeLinkError(b []byte) (err error, byRouter bool) { //nolint:staticcheck // the error is the value here
-	return decodeError(b)
+// A LinkError is an error that came over a link.
+type LinkError struct {
+	Err      error
+	ByRouter bool // a router made it, between here and the context that it is about
 }
 
-func decodeError(b []byte) (error, bool) {
+// DecodeLinkError is DecodeError for those who act differently on errors of routers.
+func DecodeLinkError(b []byte) LinkError {
 	var f failure
 	if err := Unmarshal(b, &f); err != nil {
-		return &Error{Op: "decode error", Kind: KindProtocol, Err: err}, false
+		return LinkError{Err: &Error{Op: "decode error", Kind: KindProtocol, Err: err}}
 	}
 	if len(f.Places) > 0 && hasLines() {
 		f.Stack, f.Places = completeStack(f.Stack, f.Places), nil
@@ -156,9 +157,9 @@ func decodeError(b []byte) (error, bool) {
 		if !f.Kind.IsLink() && f.Kind.sentinel() == nil {
 			e.Kind = KindOther
 		}
-		return e, true
+		return LinkError{Err: e, ByRouter: true}
 	}
-	return r, false
+	return LinkError{Err: r}
 }
 
 // decodeRegistered returns the value of a registered type, nil where the type

@@ -12,22 +12,22 @@ import (
 type Relation uint8
 
 const (
-	Stranger   Relation = iota // none of the others: nothing is accepted from it
-	Self                       // the local context
-	Ancestor                   // the parent, its parent ... the master
-	Descendant                 // a child, its children ...
-	Granted                    // an ancestor of both allowed it to address the local context
-	Peer                       // any other context of a tree with AllowSiblings
-	Answering                  // addressed by the local context by grant: it may answer, and nothing else
+	RelationStranger   Relation = iota // none of the others: nothing is accepted from it
+	RelationSelf                       // the local context
+	RelationAncestor                   // the parent, its parent ... the master
+	RelationDescendant                 // a child, its children ...
+	RelationGranted                    // an ancestor of both allowed it to address the local context
+	RelationPeer                       // any other context of a tree with AllowSiblings
+	RelationAnswering                  // addressed by the local context by grant: it may answer, and nothing else
 )
 
 // Rights tell how much of the local context a message may use.
 type Rights uint8
 
 const (
-	None    Rights = iota
-	Limited        // what was offered to everyone: functions with AllowDescendants, logs
-	Full           // anything
+	RightsNone    Rights = iota
+	RightsLimited        // what was offered to everyone: functions with AllowDescendants, logs
+	RightsFull           // anything
 )
 
 // Message is what arrives at a handle.
@@ -83,21 +83,21 @@ type Config struct {
 type EventKind uint8
 
 const (
-	Joined     EventKind = iota + 1 // a descendant joined the tree
-	Left                            // a descendant, or a context that was of interest, is gone
-	ParentLost                      // the link to the parent is lost: the local context has to end, or is the root from now on
-	OthersLeft                      // an ancestor is the root from now on: all contexts are gone that are not below it
+	EventJoined     EventKind = iota + 1 // a descendant joined the tree
+	EventLeft                            // a descendant, or a context that was of interest, is gone
+	EventParentLost                      // the link to the parent is lost: the local context has to end, or is the root from now on
+	EventOthersLeft                      // an ancestor is the root from now on: all contexts are gone that are not below it
 )
 
 // Event is one change of the tree.
 type Event struct {
 	Kind   EventKind
 	ID     core.ID
-	Parent core.ID // Joined: the context that started it
-	Info   []byte  // Joined: LinkConfig.Info as given by the parent
-	Err    error   // Left, ParentLost, OthersLeft: why
+	Parent core.ID // EventJoined: the context that started it
+	Info   []byte  // EventJoined: LinkConfig.Info as given by the parent
+	Err    error   // EventLeft, EventParentLost, EventOthersLeft: why
 
-	Stays func(core.ID) bool // OthersLeft: whether a context is the root or below it
+	Stays func(core.ID) bool // EventOthersLeft: whether a context is the root or below it
 }
 
 // LinkConfig describes a link to be attached.

@@ -3,16 +3,16 @@ package router
 import "github.com/mitosis-go/mitosis/core"
 
 // Verdict is what the authority table says of a frame.
-type Verdict uint8
+type verdict uint8
 
 const (
-	Refuse       Verdict = iota
-	AllowLimited         // deliver with limited rights
-	AllowFull            // deliver with full rights
-	AllowBound           // up to what it is addressed to: a reply, a stream or a transfer is bound to one context, and refuses all others
+	verdictRefuse  verdict = iota
+	verdictLimited         // deliver with limited rights
+	verdictFull            // deliver with full rights
+	verdictBound           // up to what it is addressed to: a reply, a stream or a transfer is bound to one context, and refuses all others
 )
 
-// Decide is the authority table for frames addressed to the local context.
+// decide is the authority table for frames addressed to the local context.
 // rel is the weaker of the relations of the frame's source and authority;
 // adjacent tells that its source is the peer of the link it came over.
 // Forged frames do not get here: the reverse-path check comes first.
@@ -33,58 +33,58 @@ const (
 // there; having no relation to it is no reason to refuse the answer. Gone with
 // limited rights is not believed: it only says that its source wants to know
 // when the local context is lost, which the routers between the two note.
-func Decide(rel Relation, adjacent bool, h core.Handle, f core.Flags) Verdict {
+func decide(rel Relation, adjacent bool, h core.Handle, f core.Flags) verdict {
 	if !flagsFit(h, f) {
-		return Refuse
+		return verdictRefuse
 	}
-	trusted := rel == Ancestor || rel == Self
+	trusted := rel == RelationAncestor || rel == RelationSelf
 	switch h {
 	case core.HandleNone, core.HandleHello:
-		return Refuse
+		return verdictRefuse
 	case core.HandleMore:
-		return AllowBound
+		return verdictBound
 	case core.HandleCall:
 		switch {
-		case trusted || rel == Granted:
-			return AllowFull
-		case rel == Descendant || rel == Peer:
-			return AllowLimited
+		case trusted || rel == RelationGranted:
+			return verdictFull
+		case rel == RelationDescendant || rel == RelationPeer:
+			return verdictLimited
 		}
-		return Refuse
+		return verdictRefuse
 	case core.HandleLog:
 		switch {
 		case trusted:
-			return AllowFull
-		case rel == Descendant:
-			return AllowLimited
+			return verdictFull
+		case rel == RelationDescendant:
+			return verdictLimited
 		}
-		return Refuse
+		return verdictRefuse
 	case core.HandleGone:
 		switch rel {
-		case Ancestor:
-			return AllowFull
-		case Descendant, Granted, Peer:
-			return AllowLimited
+		case RelationAncestor:
+			return verdictFull
+		case RelationDescendant, RelationGranted, RelationPeer:
+			return verdictLimited
 		}
-		return Refuse
+		return verdictRefuse
 	case core.HandleRoute, core.HandleIDs:
-		if rel == Descendant && adjacent {
-			return AllowLimited
+		if rel == RelationDescendant && adjacent {
+			return verdictLimited
 		}
-		return Refuse
+		return verdictRefuse
 	case core.HandlePing, core.HandlePong:
-		if adjacent && (rel == Descendant || rel == Ancestor) {
-			return AllowLimited
+		if adjacent && (rel == RelationDescendant || rel == RelationAncestor) {
+			return verdictLimited
 		}
-		return Refuse
+		return verdictRefuse
 	}
 	if h >= core.FirstDynamic {
-		return AllowBound
+		return verdictBound
 	}
 	if trusted {
-		return AllowFull
+		return verdictFull
 	}
-	return Refuse
+	return verdictRefuse
 }
 
 // flagsFit tells whether a handle knows the flags at all.
@@ -115,7 +115,7 @@ func servedByRouter(h core.Handle) bool {
 	return false
 }
 
-// DecideForward is the authority table for frames on their way through the
+// decideForward is the authority table for frames on their way through the
 // local context. rel is what the source is to the destination: Ancestor or
 // Descendant where the frame goes down or up; otherwise the two are below
 // different children, the local context is their lowest common ancestor, and
@@ -127,18 +127,18 @@ func servedByRouter(h core.Handle) bool {
 //	Route, IDs, Ping,
 //	Pong, Hello    -         -        -     -          -
 //	any other      yes       -        -     -          -
-func DecideForward(rel Relation, h core.Handle) bool {
+func decideForward(rel Relation, h core.Handle) bool {
 	switch h {
 	case core.HandleNone, core.HandleRoute, core.HandleIDs, core.HandlePing, core.HandlePong, core.HandleHello:
 		return false // between the two ends of one link only
 	}
 	answer := h >= core.FirstDynamic || h == core.HandleMore
 	switch rel {
-	case Ancestor, Descendant:
+	case RelationAncestor, RelationDescendant:
 		return true
-	case Granted, Peer:
+	case RelationGranted, RelationPeer:
 		return answer || h == core.HandleCall || h == core.HandleGone
-	case Answering:
+	case RelationAnswering:
 		return answer
 	}
 	return false
@@ -152,4 +152,4 @@ func weaker(a, b Relation) Relation {
 	return b
 }
 
-var strength = [...]int{Stranger: 0, Answering: 1, Peer: 2, Descendant: 3, Granted: 4, Ancestor: 5, Self: 6}
+var strength = [...]int{RelationStranger: 0, RelationAnswering: 1, RelationPeer: 2, RelationDescendant: 3, RelationGranted: 4, RelationAncestor: 5, RelationSelf: 6}

@@ -26,7 +26,7 @@ var authorityTable = []struct {
 	{[]core.Handle{core.HandleMore, core.FirstDynamic, core.FirstDynamic + 1, 1 << 40, 1<<64 - 1}, "BBBBBBB"},
 }
 
-var relations = []Relation{Self, Ancestor, Descendant, Granted, Peer, Stranger, Answering}
+var relations = []Relation{RelationSelf, RelationAncestor, RelationDescendant, RelationGranted, RelationPeer, RelationStranger, RelationAnswering}
 
 func TestAuthorityTable(t *testing.T) {
 	seen := make(map[core.Handle]bool)
@@ -35,17 +35,17 @@ func TestAuthorityTable(t *testing.T) {
 			seen[h] = true
 			for i, rel := range relations {
 				for _, adjacent := range []bool{false, true} {
-					want := Refuse
+					want := verdictRefuse
 					switch c := row.verdict[i]; {
 					case c == 'F':
-						want = AllowFull
+						want = verdictFull
 					case c == 'L', c == 'l' && adjacent:
-						want = AllowLimited
+						want = verdictLimited
 					case c == 'B':
-						want = AllowBound
+						want = verdictBound
 					}
 					flags := core.Flags(0)
-					if got := Decide(rel, adjacent, h, flags); got != want {
+					if got := decide(rel, adjacent, h, flags); got != want {
 						t.Errorf("relation %d, adjacent %v, handle %d: %d, want %d", rel, adjacent, h, got, want)
 					}
 				}
@@ -84,11 +84,11 @@ func TestFlagsOfEachHandle(t *testing.T) {
 			}
 			for _, rel := range relations {
 				for _, adjacent := range []bool{false, true} {
-					want := Refuse
+					want := verdictRefuse
 					if fits {
-						want = Decide(rel, adjacent, h, 0)
+						want = decide(rel, adjacent, h, 0)
 					}
-					if got := Decide(rel, adjacent, h, f); got != want {
+					if got := decide(rel, adjacent, h, f); got != want {
 						t.Fatalf("relation %d, handle %d, flags %b: %d, want %d", rel, h, f, got, want)
 					}
 				}
@@ -105,13 +105,13 @@ func TestForwardingTable(t *testing.T) {
 			linkOnly = linkOnly || h == l
 		}
 		for rel, want := range map[Relation]bool{
-			Ancestor: !linkOnly, Descendant: !linkOnly,
-			Granted: answer || h == core.HandleCall || h == core.HandleGone,
-			Peer:    answer || h == core.HandleCall || h == core.HandleGone,
+			RelationAncestor: !linkOnly, RelationDescendant: !linkOnly,
+			RelationGranted: answer || h == core.HandleCall || h == core.HandleGone,
+			RelationPeer:    answer || h == core.HandleCall || h == core.HandleGone,
 			// An answer, and nothing else.
-			Answering: answer, Stranger: false, Self: false,
+			RelationAnswering: answer, RelationStranger: false, RelationSelf: false,
 		} {
-			if got := DecideForward(rel, h); got != want {
+			if got := decideForward(rel, h); got != want {
 				t.Errorf("relation %d, handle %d: %v, want %v", rel, h, got, want)
 			}
 		}
@@ -119,7 +119,7 @@ func TestForwardingTable(t *testing.T) {
 }
 
 func TestWeaker(t *testing.T) {
-	order := []Relation{Stranger, Answering, Peer, Descendant, Granted, Ancestor, Self}
+	order := []Relation{RelationStranger, RelationAnswering, RelationPeer, RelationDescendant, RelationGranted, RelationAncestor, RelationSelf}
 	for i, a := range order {
 		for j, b := range order {
 			if got, want := weaker(a, b), order[min(i, j)]; got != want {

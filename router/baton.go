@@ -76,7 +76,7 @@ func (q *queue) idleLocked() {
 // how many bytes of that one are written already. It returns nil when the queue
 // is closed. Only writeLoop calls it, which gives the baton back with that, and
 // has it again when take returns.
-func (q *queue) take() (list *core.Frame, skip int) {
+func (q *queue) nextBatch() (list *core.Frame, skip int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	b := &q.baton
@@ -96,7 +96,7 @@ func (q *queue) take() (list *core.Frame, skip int) {
 		b.left, b.skip = nil, 0
 		return list, skip
 	}
-	return q.takeLocked(), 0
+	return q.batchLocked(), 0
 }
 
 // startInline gives the caller the baton and what is queued. It returns nil
@@ -116,7 +116,7 @@ func (q *queue) startInline(heard uint64) *core.Frame {
 		return nil
 	}
 	b.holder, b.heard = inlineWriter, heard
-	return q.takeLocked()
+	return q.batchLocked()
 }
 
 // endInline gives the baton back, with the frames that could not be written.
@@ -145,7 +145,7 @@ func (q *queue) drain() <-chan struct{} {
 	c := make(chan struct{})
 	b.drained = c
 	if q.closed {
-		b.endLocked()
+		b.releaseLocked()
 	} else {
 		q.idleLocked()
 	}
@@ -154,7 +154,7 @@ func (q *queue) drain() <-chan struct{} {
 
 // endLocked lets go of the frames that are left, and of all who wait. The
 // queue is closed.
-func (b *baton) endLocked() {
+func (b *baton) releaseLocked() {
 	releaseAll(b.left)
 	b.left = nil
 	if b.drained != nil {

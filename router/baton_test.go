@@ -48,17 +48,17 @@ func TestOneHasTheBaton(t *testing.T) {
 	if q.startInline(3) != nil {
 		t.Error("writeLoop has the baton")
 	}
-	if list, skip := q.take(); marksOf(list) != "b" || skip != 3 {
+	if list, skip := q.nextBatch(); marksOf(list) != "b" || skip != 3 {
 		t.Errorf("%s, %d", marksOf(list), skip)
 	}
-	if list, skip := q.take(); marksOf(list) != "!c" || skip != 0 {
+	if list, skip := q.nextBatch(); marksOf(list) != "!c" || skip != 0 {
 		t.Errorf("%s, %d", marksOf(list), skip)
 	}
 	q.hold(call('d'), nil)
 	if q.startInline(4) != nil {
 		t.Error("writeLoop has the baton until it asks for more")
 	}
-	if list, _ := q.take(); marksOf(list) != "d" {
+	if list, _ := q.nextBatch(); marksOf(list) != "d" {
 		t.Errorf("%s", marksOf(list))
 	}
 	q.close(nil)
@@ -127,7 +127,7 @@ func TestAQueueIsClosedWithTheBatonAway(t *testing.T) {
 	q.close(nil)
 	<-drained
 	q.endInline(list, 5)
-	if list, _ := q.take(); list != nil || q.baton.left != nil || q.startInline(2) != nil {
+	if list, _ := q.nextBatch(); list != nil || q.baton.left != nil || q.startInline(2) != nil {
 		t.Error("a closed queue gives frames")
 	}
 }

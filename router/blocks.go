@@ -5,10 +5,10 @@ import "github.com/mitosis-go/mitosis/core"
 const (
 	// birthBlock is the number of IDs that a child is born with at most: so
 	// much that it need not ask for more before it has children of its own.
-	birthBlock = 1024
+	childBlock = 1024
 	// birthShare: a context gives a child no more than this part of what it
 	// has left, so that many children all get some.
-	birthShare = 16
+	childShare = 16
 	// refillBlock is the number of IDs asked for at a time.
 	refillBlock = 256
 	// lowWater is the number of IDs left below which more are asked for
@@ -50,12 +50,12 @@ func (s *idSpace) take(n uint64) core.Block {
 
 // birth returns the ID of a child and the block for its own children, which
 // may be empty. It reports false where there is no ID left.
-func (s *idSpace) birth() (core.ID, core.Block, bool) {
+func (s *idSpace) child() (core.ID, core.Block, bool) {
 	one := s.take(1)
 	if one.N == 0 {
 		return 0, core.Block{}, false
 	}
-	return one.First, s.take(min(birthBlock, s.left/birthShare)), true
+	return one.First, s.take(min(childBlock, s.left/childShare)), true
 }
 
 // refill returns what a child gets that asks for n.

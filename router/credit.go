@@ -134,10 +134,10 @@ func (w *recvWindow) consume(n uint64, now time.Time, grow func(uint64) uint64) 
 }
 
 // due reports whether half of the window could be granted anew.
-func (w *recvWindow) due() bool { return w.open() >= (w.window+1)/2 }
+func (w *recvWindow) due() bool { return w.grantable() >= (w.window+1)/2 }
 
 // open is what can be granted.
-func (w *recvWindow) open() uint64 { return w.consumed + w.window - w.granted }
+func (w *recvWindow) grantable() uint64 { return w.consumed + w.window - w.granted }
 
 // unacknowledged reports whether the sender has to be told what has come,
 // even if there is nothing to be granted.
@@ -145,7 +145,7 @@ func (w *recvWindow) unacknowledged() bool { return w.received-w.told >= freeFli
 
 // next returns the credit to be sent, and takes it as sent.
 func (w *recvWindow) next(now time.Time) (more, arrived uint64) {
-	more, arrived = w.open(), w.received-w.told
+	more, arrived = w.grantable(), w.received-w.told
 	if more > 0 && w.probeLimit == 0 && w.granted > 0 {
 		w.probeLimit, w.probeSent = w.granted, now
 	}

@@ -207,7 +207,7 @@ func TestASenderThatHasEndedBorrowsNothing(t *testing.T) {
 	}
 	dead := make(chan struct{})
 	close(dead)
-	s.end()
+	s.release()
 	if got := s.acquire(100*kib, nil, dead); got != 0 || b.left != 1*mib {
 		t.Errorf("%d bytes after the end; %d of the budget are left", got, b.left)
 	}

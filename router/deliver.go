@@ -12,7 +12,7 @@ import (
 // This is the only place in which the fate of a frame is decided: deliver and
 // forward either take the frame or return why they don't, and bounce makes an answer
 // of that. An answer is never dispatched: nothing here is entered twice for a frame.
-func (r *Router) dispatch(t *table, f *core.Frame, l *Link) {
+func (r *Router) dispatch(t *routes, f *core.Frame, l *Link) {
 	var why *refusal
 	if f.Dst == t.self {
 		why = r.deliver(t, f, l)
@@ -29,28 +29,28 @@ func (r *Router) dispatch(t *table, f *core.Frame, l *Link) {
 }
 
 // deliver takes a frame to its handle in the local context.
-func (r *Router) deliver(t *table, f *core.Frame, l *Link) *refusal {
-	rel, adjacent := Self, false
+func (r *Router) deliver(t *routes, f *core.Frame, l *Link) *refusal {
+	rel, adjacent := RelationSelf, false
 	if l != nil {
 		adjacent = f.Src == l.peer
 		rel = r.relationOf(t, f)
 	}
-	verdict := Decide(rel, adjacent, f.Handle, f.Flags)
+	v := decide(rel, adjacent, f.Handle, f.Flags)
 	switch {
-	case verdict == Refuse:
+	case v == verdictRefuse:
 		return errRefused
 	case f.Handle >= core.FirstDynamic:
 		return r.toEndpoint(f, l)
 	case f.Handle == core.HandleMore:
 		r.partials.more(f, l, rel)
 	case servedByRouter(f.Handle):
-		r.serve(f, l, verdict)
+		r.serve(f, l, v)
 	case r.handlers[f.Handle] == nil:
 		return errRefused
 	default:
-		m := Message{Header: f.Header, Relation: rel, Rights: Limited, from: l}
-		if verdict == AllowFull {
-			m.Rights = Full
+		m := Message{Header: f.Header, Relation: rel, Rights: RightsLimited, from: l}
+		if v == verdictFull {
+			m.Rights = RightsFull
 		}
 		if f.Flags&core.First != 0 {
 			r.partials.start(f, l, m)
@@ -65,9 +65,9 @@ func (r *Router) deliver(t *table, f *core.Frame, l *Link) *refusal {
 // relationOf returns the weaker of the relations of a frame's source and authority
 // to the local context. For a dynamic handle nothing depends on it: the frames of
 // streams are spared the search.
-func (r *Router) relationOf(t *table, f *core.Frame) Relation {
+func (r *Router) relationOf(t *routes, f *core.Frame) Relation {
 	if f.Handle >= core.FirstDynamic {
-		return Stranger
+		return RelationStranger
 	}
 	rel := t.relation(f.Src)
 	if f.Auth != f.Src {
@@ -88,7 +88,7 @@ func (r *Router) complete(m Message) {
 }
 
 // serve takes the frames that are for the router itself.
-func (r *Router) serve(f *core.Frame, l *Link, v Verdict) {
+func (r *Router) serve(f *core.Frame, l *Link, v verdict) {
 	defer f.Release()
 	if l == nil {
 		return // the local context has other ways to talk to its router
@@ -113,7 +113,7 @@ func (r *Router) serve(f *core.Frame, l *Link, v Verdict) {
 			r.onRoot(r, f.Src, f.Body)
 		}
 	case core.HandleGone:
-		if v == AllowFull {
+		if v == verdictFull {
 			r.onGone(f.Body)
 		}
 	}

@@ -46,7 +46,7 @@
 //  4. dispatch (deliver.go) decides by the tables in authority.go. forward queues
 //     it to the next link; deliver hands it to an endpoint (endpoint.go), to the
 //     message that it is a part of (partial.go), to a handler, or to the router
-//     itself (routes.go, ids.go, grants.go, loss.go, heartbeat.go).
+//     itself (announce.go, ids.go, grants.go, loss.go, heartbeat.go).
 //  5. A frame that can go no further is answered (refuse.go), and that answer never is.
 //
 // # Sizes
@@ -64,7 +64,7 @@
 // elsewhere that ever exchanged a frame with the lost ones, are told by the
 // routers in between, after the last words of the lost. When the link to the
 // parent is lost the context has to end; that is left to the owner of the
-// Router (see ParentLost).
+// Router (see EventParentLost).
 //
 // # Authority
 //

@@ -137,8 +137,8 @@ func conversation(t *testing.T, kind string, at int64) bool {
 	if !whole {
 		<-down.Done()
 		<-up.Done()
-		if len(m.seen(Left)) != 1 || len(k.seen(ParentLost)) != 1 {
-			t.Fatalf("%s %d: %v, %v", kind, at, m.seen(Left), k.seen(ParentLost))
+		if len(m.seen(EventLeft)) != 1 || len(k.seen(EventParentLost)) != 1 {
+			t.Fatalf("%s %d: %v, %v", kind, at, m.seen(EventLeft), k.seen(EventParentLost))
 		}
 	}
 	checkIdle(t, m, k)

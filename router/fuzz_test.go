@@ -70,7 +70,7 @@ func FuzzPeer(f *testing.F) {
 			carrier.feed(newFrame(h, bodies[pick(len(bodies))]).Encoded())
 		}
 		carrier.feed(nil)
-		if m.Relation(sibling) != Descendant || m.Relation(0) != Self {
+		if m.Relation(sibling) != RelationDescendant || m.Relation(0) != RelationSelf {
 			t.Fatal("the sibling's place has changed")
 		}
 		l.Close(nil)

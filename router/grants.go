@@ -17,7 +17,7 @@ type grantMessage struct {
 // anything that is sent to a afterwards can arrive there. Where one is above
 // the other there is nothing to be granted.
 func (r *Router) Grant(a, b core.ID) error {
-	t := r.table.Load()
+	t := r.routes.Load()
 	common, ok := t.common(a, b)
 	switch {
 	case t.find(a) == nil || t.find(b) == nil || !ok:
@@ -29,7 +29,7 @@ func (r *Router) Grant(a, b core.ID) error {
 	}
 	body := encode(grantMessage{From: a, To: b})
 	r.do(func() {
-		t := r.mux.table()
+		t := r.mux.routes()
 		if t.granted(a, b) || t.find(a) == nil || t.find(b) == nil {
 			return
 		}
@@ -58,7 +58,7 @@ func (r *Router) onGrant(body []byte) {
 		return
 	}
 	r.do(func() {
-		t := r.mux.table()
+		t := r.mux.routes()
 		here := msg.To == r.self && t.find(msg.From) == nil
 		between := t.find(msg.From) != nil && t.find(msg.To) != nil
 		if here || between {

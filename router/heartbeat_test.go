@@ -29,7 +29,7 @@ func fakeTree(t *testing.T, f func(m, k *testNode)) {
 func TestTheHeartbeatKeepsAnIdleLink(t *testing.T) {
 	fakeTree(t, func(m, k *testNode) {
 		time.Sleep(time.Hour)
-		if m.seen(Left) != nil || k.up.Err() != nil {
+		if m.seen(EventLeft) != nil || k.up.Err() != nil {
 			t.Error("an idle link was lost")
 		}
 		if k.down.Stats().RTT <= 0 {

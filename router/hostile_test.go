@@ -176,8 +176,8 @@ func TestRoutesThatAreNotTheChilds(t *testing.T) {
 			h := m.adversary(t, true)
 			h.say(h.from(0, core.HandleRoute, 0, 0), encode(routeMessage{Joined: []routeEntry{e(h, k)}}))
 			<-h.link.Done()
-			if len(m.seen(Joined)) != 2 {
-				t.Errorf("%+v", m.seen(Joined))
+			if len(m.seen(EventJoined)) != 2 {
+				t.Errorf("%+v", m.seen(EventJoined))
 			}
 			m.mustCall(k.Self(), "others are well")
 		})
@@ -190,8 +190,8 @@ func TestAnIDIsNotUsedTwice(t *testing.T) {
 	join := encode(routeMessage{Joined: []routeEntry{{ID: h.id + 1, Parent: h.id}}})
 	h.say(h.from(0, core.HandleRoute, 0, 0), join)
 	h.say(h.from(0, core.HandleRoute, 0, 0), encode(routeMessage{Left: []core.ID{h.id + 1, h.id, 0, 55}}))
-	eventually(t, "it left", func() bool { return len(m.seen(Left)) == 1 })
-	if e := m.seen(Left)[0]; e.ID != h.id+1 {
+	eventually(t, "it left", func() bool { return len(m.seen(EventLeft)) == 1 })
+	if e := m.seen(EventLeft)[0]; e.ID != h.id+1 {
 		t.Errorf("%+v", e)
 	}
 	h.say(h.from(0, core.HandleRoute, 0, 0), join)

@@ -8,14 +8,14 @@ import (
 
 // idState is the multiplexer's stock of IDs and who waits for some.
 type idState struct {
-	space   idSpace
-	births  []chan birth // AllocID; each of capacity 1
-	hungry  []hunger     // children that asked for more
-	asking  bool         // the parent has been asked
-	refused bool         // and said no
+	space    idSpace
+	children []chan newChild // AllocID; each of capacity 1
+	hungry   []hunger        // children that asked for more
+	asking   bool            // the parent has been asked
+	refused  bool            // and said no
 }
 
-type birth struct {
+type newChild struct {
 	id    core.ID
 	block core.Block
 	err   error
@@ -34,9 +34,9 @@ type hunger struct {
 // left here, the parent is asked; ctx bounds the waiting for that. The error
 // is ErrTooDeep where the quota of IDs is used up.
 func (r *Router) AllocID(ctx context.Context) (core.ID, core.Block, error) {
-	c := make(chan birth, 1)
+	c := make(chan newChild, 1)
 	if !r.do(func() {
-		r.mux.ids.births = append(r.mux.ids.births, c)
+		r.mux.ids.children = append(r.mux.ids.children, c)
 		r.mux.serveIDs()
 	}) {
 		return 0, core.Block{}, &core.Error{Op: "allocate an ID", Kind: core.KindClosed}
@@ -54,22 +54,22 @@ func (r *Router) AllocID(ctx context.Context) (core.ID, core.Block, error) {
 // serveIDs gives out what there is, and asks for more before it is needed.
 func (m *mux) serveIDs() {
 	s := &m.ids
-	for len(s.births) > 0 {
-		id, block, ok := s.space.birth()
+	for len(s.children) > 0 {
+		id, block, ok := s.space.child()
 		if !ok {
 			break
 		}
 		m.issued[id] = block
-		s.births[0] <- birth{id: id, block: block}
-		s.births = s.births[1:]
+		s.children[0] <- newChild{id: id, block: block}
+		s.children = s.children[1:]
 	}
-	for len(s.births) == 0 && len(s.hungry) > 0 && s.space.left > 0 {
+	for len(s.children) == 0 && len(s.hungry) > 0 && s.space.left > 0 {
 		h := s.hungry[0]
 		s.hungry = s.hungry[1:]
 		m.feed(h)
 	}
-	starved := len(s.births) > 0 || len(s.hungry) > 0
-	parent := m.table().parent
+	starved := len(s.children) > 0 || len(s.hungry) > 0
+	parent := m.routes().parent
 	switch {
 	case s.asking:
 	case parent != nil && (starved || s.space.left < lowWater && !s.refused):
@@ -109,13 +109,13 @@ func (m *mux) answerIDs(h hunger, flags core.Flags, body []byte) {
 // starve fails all who wait for IDs.
 func (m *mux) starve(err error) {
 	s := &m.ids
-	for _, c := range s.births {
-		c <- birth{err: err}
+	for _, c := range s.children {
+		c <- newChild{err: err}
 	}
 	for _, h := range s.hungry {
 		m.answerIDs(h, core.Dead, core.EncodeError(err))
 	}
-	s.births, s.hungry = nil, nil
+	s.children, s.hungry = nil, nil
 }
 
 // idsLost is for the loss of the parent.
@@ -129,7 +129,7 @@ func (m *mux) idsLost(err error) {
 // that ends with the answer, or the link.
 func (m *mux) askParent(parent *Link) {
 	s := &m.ids
-	wanted := uint64(refillBlock + len(s.births))
+	wanted := uint64(refillBlock + len(s.children))
 	for _, h := range s.hungry {
 		wanted += h.wanted
 	}

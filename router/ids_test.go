@@ -91,7 +91,7 @@ func TestAllocIDWaitsNoLongerThanItsContext(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	var s idSpace
-	if _, _, ok := s.birth(); ok {
+	if _, _, ok := s.child(); ok {
 		t.Error("an ID out of nothing")
 	}
 	s.add(core.Block{First: 10, N: 3})
@@ -99,7 +99,7 @@ func TestBlocks(t *testing.T) {
 	s.add(core.Block{First: 100, N: 40})
 	seen := map[core.ID]bool{}
 	for {
-		id, b, ok := s.birth()
+		id, b, ok := s.child()
 		if !ok {
 			break
 		}

@@ -114,13 +114,13 @@ func (l *Link) Close(reason error) {
 	if reason == nil {
 		reason = core.ErrClosed
 	}
-	l.end(reason, true)
+	l.shutDown(reason, true)
 }
 
 // fail ends the link because of an error.
-func (l *Link) fail(err error) { l.end(err, false) }
+func (l *Link) fail(err error) { l.shutDown(err, false) }
 
-func (l *Link) end(err error, orderly bool) {
+func (l *Link) shutDown(err error, orderly bool) {
 	l.failOnce.Do(func() {
 		l.err, l.orderly = err, orderly
 		close(l.dying)

@@ -22,11 +22,11 @@ func (b *loopback) put(r *Router, f *core.Frame) {
 	if !b.running {
 		b.running = true
 		r.asks.Add(1)
-		go b.run(r)
+		go b.loop(r)
 	}
 }
 
-func (b *loopback) run(r *Router) {
+func (b *loopback) loop(r *Router) {
 	defer r.asks.Done()
 	for {
 		b.mu.Lock()
@@ -39,7 +39,7 @@ func (b *loopback) run(r *Router) {
 		}
 		b.mu.Unlock()
 		for _, f := range frames {
-			r.dispatch(r.table.Load(), f, nil)
+			r.dispatch(r.routes.Load(), f, nil)
 		}
 	}
 }

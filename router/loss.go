@@ -21,7 +21,7 @@ type goneMessage struct {
 // right to address them.
 func (r *Router) Interest(id core.ID) {
 	switch r.Relation(id) {
-	case Self, Descendant, Ancestor:
+	case RelationSelf, RelationDescendant, RelationAncestor:
 		return
 	}
 	// A context that can't be told of is one that can't be reached.
@@ -30,7 +30,7 @@ func (r *Router) Interest(id core.ID) {
 
 // addPair notes that src, from behind l, addresses dst below another child.
 func (m *mux) addPair(l *Link, p pair) bool {
-	t := m.table()
+	t := m.routes()
 	s, d := t.find(p.src), t.find(p.dst)
 	if s == nil || d == nil || s.link != l {
 		return false
@@ -55,7 +55,7 @@ func (m *mux) addPair(l *Link, p pair) bool {
 // tellPairs tells everyone below other children who ever spoke with one of the
 // lost, and forgets it.
 func (m *mux) tellPairs(gone []*member, lost idSet, reason error) {
-	t := m.table()
+	t := m.routes()
 	news := make(map[core.ID][]core.ID)
 	for _, c := range gone {
 		for other, payer := range m.pairs[c.id] {
@@ -109,10 +109,10 @@ func (r *Router) onGone(body []byte) {
 	}
 	reason := core.DecodeError(msg.Why)
 	r.do(func() {
-		t := r.mux.table()
+		t := r.mux.routes()
 		lost := make(idSet)
 		for _, id := range msg.IDs {
-			if rel := t.relation(id); rel == Stranger || rel == Peer || rel == Granted {
+			if rel := t.relation(id); rel == RelationStranger || rel == RelationPeer || rel == RelationGranted {
 				lost[id] = struct{}{}
 			}
 		}
@@ -121,7 +121,7 @@ func (r *Router) onGone(body []byte) {
 		r.endpoints.lose(isLost, &core.Error{Kind: core.KindGone, Err: reason})
 		r.partials.drop(isLost)
 		for id := range lost {
-			r.mux.emit(Event{Kind: Left, ID: id, Err: reason})
+			r.mux.emit(Event{Kind: EventLeft, ID: id, Err: reason})
 		}
 	})
 }

@@ -44,12 +44,12 @@ func (m *mux) init(r *Router, c Config) {
 	m.ids.space.add(c.Block)
 }
 
-func (m *mux) table() *table    { return m.r.table.Load() }
-func (m *mux) publish(t *table) { m.r.table.Store(t) }
+func (m *mux) routes() *routes   { return m.r.routes.Load() }
+func (m *mux) publish(t *routes) { m.r.routes.Store(t) }
 
 // attach makes a link part of the tree, and has it announced.
 func (m *mux) attach(l *Link) error {
-	t := m.table()
+	t := m.routes()
 	switch {
 	case m.closed:
 		return core.ErrClosed
@@ -57,7 +57,7 @@ func (m *mux) attach(l *Link) error {
 		return fmt.Errorf("context %d is not the parent", l.peer)
 	case l.parent && t.parent != nil:
 		return errors.New("there is a link to the parent")
-	case !l.parent && (t.relation(l.peer) == Self || t.relation(l.peer) == Ancestor || t.find(l.peer) != nil):
+	case !l.parent && (t.relation(l.peer) == RelationSelf || t.relation(l.peer) == RelationAncestor || t.find(l.peer) != nil):
 		return fmt.Errorf("context %d exists", l.peer)
 	}
 	m.links[l] = struct{}{}
@@ -91,9 +91,9 @@ func (m *mux) attach(l *Link) error {
 
 // joined takes up a new descendant.
 func (m *mux) joined(c *member) {
-	m.publish(m.table().join(c))
+	m.publish(m.routes().join(c))
 	m.announce(c)
-	m.emit(Event{Kind: Joined, ID: c.id, Parent: c.parent, Info: c.info})
+	m.emit(Event{Kind: EventJoined, ID: c.id, Parent: c.parent, Info: c.info})
 }
 
 // linkLost takes a link out of the tree, with all that is behind it.
@@ -106,7 +106,7 @@ func (m *mux) linkLost(l *Link) {
 	err := goneError(l.err)
 	if !l.parent {
 		lost := make(idSet)
-		for _, c := range m.table().all() {
+		for _, c := range m.routes().all() {
 			if c.link == l {
 				lost[c.id] = struct{}{}
 			}
@@ -114,14 +114,14 @@ func (m *mux) linkLost(l *Link) {
 		m.left(lost, l.err, err)
 		return
 	}
-	t := m.table().clone()
+	t := m.routes().clone()
 	t.parent = nil
 	m.publish(t)
 	beyond := func(id core.ID) bool { return id != t.self && t.find(id) == nil }
 	m.r.endpoints.lose(beyond, err)
 	m.r.partials.drop(beyond)
 	m.idsLost(err)
-	m.emit(Event{Kind: ParentLost, ID: l.peer, Err: l.err})
+	m.emit(Event{Kind: EventParentLost, ID: l.peer, Err: l.err})
 }
 
 // left takes descendants out of the tree that were lost for a reason. err is
@@ -130,7 +130,7 @@ func (m *mux) left(lost idSet, reason, err error) {
 	if len(lost) == 0 {
 		return
 	}
-	t := m.table()
+	t := m.routes()
 	gone := depthFirst(t, lost)
 	m.publish(t.leave(lost))
 	m.withdraw(gone, lost, reason)
@@ -146,12 +146,12 @@ func (m *mux) left(lost idSet, reason, err error) {
 			l.mux.retired[c.id] = struct{}{}
 			l.mux.infoBytes -= len(c.info)
 		}
-		m.emit(Event{Kind: Left, ID: c.id, Parent: c.parent, Err: reason})
+		m.emit(Event{Kind: EventLeft, ID: c.id, Parent: c.parent, Err: reason})
 	}
 }
 
 // depthFirst returns the lost contexts, children before their parents.
-func depthFirst(t *table, lost idSet) []*member {
+func depthFirst(t *routes, lost idSet) []*member {
 	children := make(map[core.ID][]*member)
 	var roots []*member
 	for id := range lost {

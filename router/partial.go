@@ -76,7 +76,7 @@ func (p *partials) init(r *Router) {
 // outbox gathers what is to be sent or handed over when the lock is released.
 type outbox []func()
 
-func (o outbox) send() {
+func (o outbox) sendAll() {
 	for _, f := range o {
 		f()
 	}
@@ -103,10 +103,10 @@ func (p *partials) start(f *core.Frame, l *Link, m Message) {
 	switch {
 	case err != nil || m.Reply < core.FirstDynamic || uint64(len(data)) > size:
 		l.violation(f, "a split message is malformed")
-		p.fail(pt, core.KindProtocol).send()
+		p.fail(pt, core.KindProtocol).sendAll()
 		return
 	case size > uint64(p.r.limits.MessageSize):
-		p.fail(pt, core.KindTooLarge).send()
+		p.fail(pt, core.KindTooLarge).sendAll()
 		return
 	}
 	p.mu.Lock()
@@ -129,7 +129,7 @@ func (p *partials) start(f *core.Frame, l *Link, m Message) {
 		}
 	}
 	p.mu.Unlock()
-	out.send()
+	out.sendAll()
 }
 
 // more takes a further frame. rel is the relation of its source.
@@ -156,7 +156,7 @@ func (p *partials) more(f *core.Frame, l *Link, rel Relation) {
 		}
 	}
 	p.mu.Unlock()
-	out.send()
+	out.sendAll()
 }
 
 // cancelLocked cancels a split call, which may be here only in part. The frame
@@ -168,14 +168,14 @@ func (p *partials) cancelLocked(pt *partial, f *core.Frame, l *Link, rel Relatio
 	}
 	reply, _, err := core.ParseUint(f.Body)
 	h := p.r.handlers[core.HandleCall]
-	v := Decide(rel, false, core.HandleCall, core.Cancel)
-	if err != nil || h == nil || v == Refuse {
+	v := decide(rel, false, core.HandleCall, core.Cancel)
+	if err != nil || h == nil || v == verdictRefuse {
 		return nil
 	}
-	m := Message{Header: f.Header, Relation: rel, Rights: Limited, from: l}
+	m := Message{Header: f.Header, Relation: rel, Rights: RightsLimited, from: l}
 	m.Handle, m.Reply, m.Flags = core.HandleCall, core.Handle(reply), core.Cancel
-	if v == AllowFull {
-		m.Rights = Full
+	if v == verdictFull {
+		m.Rights = RightsFull
 	}
 	return outbox{func() { h(m) }}
 }
@@ -325,7 +325,7 @@ func (p *partials) drop(lost func(core.ID) bool) {
 	}
 	out := p.admitLocked()
 	p.mu.Unlock()
-	out.send()
+	out.sendAll()
 }
 
 // tick looks for senders that do not go on. It runs on the multiplexer, and
@@ -359,5 +359,5 @@ func (p *partials) tick() {
 	}
 	out = append(out, p.admitLocked()...)
 	p.mu.Unlock()
-	out.send()
+	out.sendAll()
 }

@@ -305,7 +305,7 @@ func (q *queue) pushFirst(fl *flow) {
 
 // takeLocked takes a list of frames of about a batch out of the queue, for
 // whoever has the baton.
-func (q *queue) takeLocked() *core.Frame {
+func (q *queue) batchLocked() *core.Frame {
 	var list frameList
 	for len(q.control) > 0 && !list.full() {
 		c := q.control[0]
@@ -427,7 +427,7 @@ func (q *queue) close(err error) {
 		}
 		g.waiters = nil
 	}
-	q.baton.endLocked()
+	q.baton.releaseLocked()
 }
 
 // queuedBytes is the memory that the queue holds.

@@ -18,7 +18,7 @@ func testFrame(h core.Header, mark byte, size int) *core.Frame {
 // drainMarks takes all there is and returns the marks in order.
 func drainMarks(q *queue) (marks []byte) {
 	for q.queuedBytes() > 0 {
-		for f, _ := q.take(); f != nil; f = f.Next {
+		for f, _ := q.nextBatch(); f != nil; f = f.Next {
 			marks = append(marks, f.Body[0])
 		}
 	}
@@ -63,7 +63,7 @@ func TestSmallMessageInterruptsATurn(t *testing.T) {
 	}
 	var got []byte
 	take := func() {
-		for f, _ := q.take(); f != nil; f = f.Next {
+		for f, _ := q.nextBatch(); f != nil; f = f.Next {
 			got = append(got, f.Body[0])
 		}
 	}
@@ -90,7 +90,7 @@ func TestBulkHasItsTurnAmongManySmallMessages(t *testing.T) {
 			sender++
 			q.put(testFrame(core.Header{Src: sender, Dst: 2, Handle: core.HandleCall, Reply: 7000}, '.', 4*kib), l)
 		}
-		for f, _ := q.take(); f != nil; f = f.Next {
+		for f, _ := q.nextBatch(); f != nil; f = f.Next {
 			if f.Body[0] != '.' {
 				got = append(got, f.Body[0])
 			}
@@ -140,7 +140,7 @@ func TestQueueOfNothing(t *testing.T) {
 	if q.putLocal(testFrame(core.Header{Handle: core.HandleCall}, 0, 1), nil, nil) != closedQueue {
 		t.Error("a closed queue takes frames")
 	}
-	if f, _ := q.take(); f != nil {
+	if f, _ := q.nextBatch(); f != nil {
 		t.Error("a closed queue gives frames")
 	}
 }
@@ -212,7 +212,7 @@ func TestGateLetsSendersInInTurn(t *testing.T) {
 	}
 	go func() {
 		for range 100 {
-			if f, _ := q.take(); f == nil {
+			if f, _ := q.nextBatch(); f == nil {
 				return
 			}
 		}

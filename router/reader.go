@@ -12,7 +12,7 @@ import (
 // reader is what readLoop of a link keeps from frame to frame.
 type reader struct {
 	// The last way looked up, valid for one table.
-	table     *table
+	routes    *routes
 	src, auth core.ID
 	dst       core.ID
 	out       *Link
@@ -107,7 +107,7 @@ func (l *Link) flushHeld() {
 
 // receive checks where a frame comes from, and has it dispatched.
 func (l *Link) receive(f *core.Frame) {
-	t := l.r.table.Load()
+	t := l.r.routes.Load()
 	if !t.behind(l, f.Src) || f.Auth != f.Src && !t.behind(l, f.Auth) {
 		l.forgery(f)
 		return
@@ -116,18 +116,18 @@ func (l *Link) receive(f *core.Frame) {
 }
 
 // forward queues a frame to the link toward its destination.
-func (l *Link) forward(t *table, f *core.Frame) *refusal {
+func (l *Link) forward(t *routes, f *core.Frame) *refusal {
 	in := &l.input
-	if !in.valid || in.table != t || in.dst != f.Dst || in.src != f.Src || in.auth != f.Auth {
-		in.table, in.src, in.auth, in.dst = t, f.Src, f.Auth, f.Dst
-		in.out, in.relation = l.way(t, f)
+	if !in.valid || in.routes != t || in.dst != f.Dst || in.src != f.Src || in.auth != f.Auth {
+		in.routes, in.src, in.auth, in.dst = t, f.Src, f.Auth, f.Dst
+		in.out, in.relation = l.linkFor(t, f)
 		in.valid = true
 	}
 	out := in.out
 	switch {
 	case out == nil:
 		return errNoRoute
-	case !DecideForward(in.relation, f.Handle):
+	case !decideForward(in.relation, f.Handle):
 		return errRefused
 	}
 	switch out.q.hold(f, l) {
@@ -146,7 +146,7 @@ func (l *Link) forward(t *table, f *core.Frame) *refusal {
 
 // way returns the link toward the frame's destination, and what its source is
 // to it.
-func (l *Link) way(t *table, f *core.Frame) (*Link, Relation) {
+func (l *Link) linkFor(t *routes, f *core.Frame) (*Link, Relation) {
 	var out *Link
 	if c := t.find(f.Dst); c != nil {
 		out = c.link
@@ -160,20 +160,20 @@ func (l *Link) way(t *table, f *core.Frame) (*Link, Relation) {
 	}
 	switch {
 	case out == nil:
-		return nil, Stranger
+		return nil, RelationStranger
 	case l.parent:
-		return out, Ancestor
+		return out, RelationAncestor
 	case out == t.parent:
-		return out, Descendant
+		return out, RelationDescendant
 	}
 	rel := t.sideways(f.Src, f.Dst)
 	if f.Auth != f.Src {
 		rel = weaker(rel, t.sideways(f.Auth, f.Dst))
 	}
-	if rel == Stranger || l.pairUp(pair{f.Src, f.Dst}) {
+	if rel == RelationStranger || l.pairUp(pair{f.Src, f.Dst}) {
 		return out, rel
 	}
-	return nil, Stranger // gone meanwhile, or beyond the quota
+	return nil, RelationStranger // gone meanwhile, or beyond the quota
 }
 
 // pairUp sees to it that each of the two learns of the other's loss. It
@@ -197,7 +197,7 @@ func (l *Link) pairUp(p pair) bool {
 // goes no further.
 func (l *Link) forgery(f *core.Frame) {
 	defer f.Release()
-	if l.Err() != nil || l.parent && l.r.table.Load().parent == nil {
+	if l.Err() != nil || l.parent && l.r.routes.Load().parent == nil {
 		return // the way back was withdrawn with the link
 	}
 	l.forged.Add(1)

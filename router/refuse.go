@@ -59,12 +59,12 @@ func (r *Router) bounce(f *core.Frame, l *Link, why *refusal) {
 
 // deadOnward puts an error in the place of a frame that was refused.
 func (r *Router) deadOnward(h core.Header, l *Link, why *refusal) {
-	t := r.table.Load()
+	t := r.routes.Load()
 	if h.Dst == t.self || l == nil {
 		return
 	}
-	out, rel := l.way(t, &core.Frame{Header: h})
-	if out == nil || !DecideForward(rel, h.Handle) {
+	out, rel := l.linkFor(t, &core.Frame{Header: h})
+	if out == nil || !decideForward(rel, h.Handle) {
 		return
 	}
 	h.Flags = core.Dead

@@ -18,7 +18,7 @@ type rootMessage struct {
 // that it fits one frame whatever their number.
 func (r *Router) BecomeRoot(reason error) {
 	r.do(func() {
-		t := r.mux.table()
+		t := r.mux.routes()
 		stay := blocks{{First: t.self, N: 1}}
 		for _, b := range r.mux.ids.space.all {
 			// One mostly begins where the last one ends.
@@ -50,6 +50,6 @@ func (r *Router) OnRoot(root core.ID, body []byte) {
 		gone := func(id core.ID) bool { return !msg.Stay.contain(id) }
 		r.endpoints.lose(gone, &core.Error{Kind: core.KindGone, Err: reason})
 		r.partials.drop(gone)
-		r.mux.emit(Event{Kind: OthersLeft, ID: root, Err: reason, Stays: msg.Stay.contain})
+		r.mux.emit(Event{Kind: EventOthersLeft, ID: root, Err: reason, Stays: msg.Stay.contain})
 	})
 }

@@ -62,8 +62,8 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 	if got := <-within; got.body != "slow" || got.err != nil {
 		t.Errorf("a call to the root: %+v", got)
 	}
-	eventually(t, "the leaf has heard of it", func() bool { return len(leaf.seen(OthersLeft)) == 1 })
-	e := leaf.seen(OthersLeft)[0]
+	eventually(t, "the leaf has heard of it", func() bool { return len(leaf.seen(EventOthersLeft)) == 1 })
+	e := leaf.seen(EventOthersLeft)[0]
 	for n, stays := range map[*testNode]bool{first: false, beside: false, root: true, middle: true, leaf: true} {
 		if e.Stays(n.Self()) != stays {
 			t.Errorf("context %d stays: %v", n.Self(), !stays)
@@ -90,9 +90,9 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 	if _, err := root.Attach(t.Context(), LinkConfig{Peer: core.Master, Parent: true, Carrier: b}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the heir knows all", func() bool { return len(heir.seen(Joined)) == 3 })
+	eventually(t, "the heir knows all", func() bool { return len(heir.seen(EventJoined)) == 3 })
 	var order []core.ID
-	for _, e := range heir.seen(Joined) {
+	for _, e := range heir.seen(EventJoined) {
 		order = append(order, e.ID)
 	}
 	if want := []core.ID{root.Self(), middle.Self(), leaf.Self()}; !slices.Equal(order, want) {
@@ -100,7 +100,7 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 	}
 	heir.mustCall(leaf.Self(), "down")
 	leaf.mustCall(heir.Self(), "up")
-	if r := leaf.Relation(heir.Self()); r != Ancestor {
+	if r := leaf.Relation(heir.Self()); r != RelationAncestor {
 		t.Errorf("relation %d", r)
 	}
 	// An answer to the first master does not reach the second.
@@ -112,7 +112,7 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 	// New contexts are below the root, with IDs that were never used.
 	for range 2 {
 		id, block, err := root.AllocID(t.Context())
-		if err != nil || heir.table.Load().find(id) != nil || block.N == 0 {
+		if err != nil || heir.routes.Load().find(id) != nil || block.N == 0 {
 			t.Fatalf("%d, %v, %v", id, block, err)
 		}
 	}

@@ -25,7 +25,7 @@ type Router struct {
 
 	// table is what readers and senders see of the tree. Only the
 	// multiplexer stores it.
-	table atomic.Pointer[table]
+	routes atomic.Pointer[routes]
 
 	ops     chan op       // anyone to the multiplexer; unbuffered
 	stop    chan struct{} // closed by Close: the multiplexer ends
@@ -63,7 +63,7 @@ func New(c Config) *Router {
 		self: c.Self, limits: c.Limits.withDefaults(), log: log, pathOf: c.PathOf, handlers: c.Handlers, onRoot: c.OnRoot,
 		ops: make(chan op), stop: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}),
 	}
-	r.table.Store(&table{self: c.Self, ancestors: append([]core.ID(nil), c.Ancestors...), allowSiblings: c.AllowSiblings})
+	r.routes.Store(&routes{self: c.Self, ancestors: append([]core.ID(nil), c.Ancestors...), allowSiblings: c.AllowSiblings})
 	r.endpoints.init(c.FirstHandle)
 	r.partials.init(r)
 	r.sendBudget.left = uint64(r.limits.SendBudget)
@@ -88,12 +88,12 @@ func (r *Router) Self() core.ID { return r.self }
 func (r *Router) Done() <-chan struct{} { return r.done }
 
 // Relation returns what another context is to the local one.
-func (r *Router) Relation(id core.ID) Relation { return r.table.Load().relation(id) }
+func (r *Router) Relation(id core.ID) Relation { return r.routes.Load().relation(id) }
 
 // Contexts returns the known descendants, in no order.
 func (r *Router) Contexts() []ContextInfo {
 	var infos []ContextInfo
-	for _, c := range r.table.Load().all() {
+	for _, c := range r.routes.Load().all() {
 		infos = append(infos, ContextInfo{c.id, c.parent, c.info})
 	}
 	return infos
@@ -177,7 +177,7 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 	if len(body) > r.limits.MessageSize {
 		return &core.Error{Op: "send", Kind: core.KindTooLarge}
 	}
-	l, err := r.way(dst)
+	l, err := r.linkTo(dst)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 // to. It returns the cause of ctx if that ends first, and nil where there is no
 // parent any more.
 func (r *Router) Flush(ctx context.Context) error {
-	l := r.table.Load().parent
+	l := r.routes.Load().parent
 	if l == nil {
 		return nil
 	}
@@ -215,14 +215,14 @@ func (r *Router) Flush(ctx context.Context) error {
 }
 
 // way returns the link toward a context, nil for the local one.
-func (r *Router) way(dst core.ID) (*Link, error) {
+func (r *Router) linkTo(dst core.ID) (*Link, error) {
 	if r.closing.Load() {
 		return nil, &core.Error{Op: "send", Kind: core.KindClosed}
 	}
 	if dst == r.self {
 		return nil, nil
 	}
-	t := r.table.Load()
+	t := r.routes.Load()
 	if l := t.via(dst); l != nil {
 		return l, nil
 	}
@@ -261,10 +261,10 @@ func (r *Router) sendSelf(h, reply core.Handle, flags core.Flags, body []byte) e
 	header := core.Header{Dst: r.self, Src: r.self, Auth: r.self, Handle: h, Reply: reply, Flags: flags}
 	if len(body) > core.MaxBody {
 		// No link, no frames.
-		r.complete(Message{Header: header, Body: append([]byte(nil), body...), Relation: Self, Rights: Full})
+		r.complete(Message{Header: header, Body: append([]byte(nil), body...), Relation: RelationSelf, Rights: RightsFull})
 		return nil
 	}
-	r.dispatch(r.table.Load(), newFrame(header, body), nil)
+	r.dispatch(r.routes.Load(), newFrame(header, body), nil)
 	return nil
 }
 

@@ -26,8 +26,8 @@ func TestCallsGoBothWaysThroughAnyNumberOfHops(t *testing.T) {
 			a.mustCall(b.Self(), fmt.Sprintf("from %d to %d", a.Self(), b.Self()))
 		}
 	}
-	eventually(t, "the master knows all", func() bool { return len(nodes[0].seen(Joined)) == 5 })
-	for i, e := range nodes[0].seen(Joined) {
+	eventually(t, "the master knows all", func() bool { return len(nodes[0].seen(EventJoined)) == 5 })
+	for i, e := range nodes[0].seen(EventJoined) {
 		if e.ID != nodes[i+1].Self() || e.Parent != nodes[i].Self() || string(e.Info) != "child" {
 			t.Errorf("event %+v", e)
 		}
@@ -49,9 +49,9 @@ func TestRelationAndRights(t *testing.T) {
 		relation Relation
 		rights   Rights
 	}{
-		{m, k, Ancestor, Full}, {m, g, Ancestor, Full}, {k, g, Ancestor, Full},
-		{g, m, Descendant, Limited}, {g, k, Descendant, Limited}, {k, m, Descendant, Limited},
-		{m, m, Self, Full}, {g, g, Self, Full},
+		{m, k, RelationAncestor, RightsFull}, {m, g, RelationAncestor, RightsFull}, {k, g, RelationAncestor, RightsFull},
+		{g, m, RelationDescendant, RightsLimited}, {g, k, RelationDescendant, RightsLimited}, {k, m, RelationDescendant, RightsLimited},
+		{m, m, RelationSelf, RightsFull}, {g, g, RelationSelf, RightsFull},
 	} {
 		got, err := c.from.call(c.to.Self(), nil)
 		if want := fmt.Sprint(c.relation, c.rights); err != nil || string(got) != want {
@@ -225,7 +225,7 @@ func TestALostLinkWakesAllWhoWait(t *testing.T) {
 		}
 	}
 	eventually(t, "the loss is known", func() bool {
-		return len(m.seen(Left)) == 1 && len(k.seen(Left)) == 1 && len(g.seen(ParentLost)) == 1
+		return len(m.seen(EventLeft)) == 1 && len(k.seen(EventLeft)) == 1 && len(g.seen(EventParentLost)) == 1
 	})
 	if _, err := m.call(g.Self(), nil); !errors.Is(err, core.ErrNoRoute) {
 		t.Errorf("afterwards: %v", err)
@@ -246,8 +246,8 @@ func TestTheLossOfAMiddleContextTakesAllBelow(t *testing.T) {
 	m.mustCall(g.Self(), "hello")
 	reason := errors.New("as the test wants it")
 	k.down.Close(reason)
-	eventually(t, "all have left", func() bool { return len(m.seen(Left)) == 4 })
-	for i, e := range m.seen(Left) {
+	eventually(t, "all have left", func() bool { return len(m.seen(EventLeft)) == 4 })
+	for i, e := range m.seen(EventLeft) {
 		if want := g.Self() - core.ID(0); i == 0 && e.ID != want || !errors.Is(e.Err, reason) {
 			t.Errorf("event %d: %+v", i, e)
 		}

@@ -1,157 +1,208 @@
 package router
 
 import (
-	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// maxInfo bounds what is announced about one context, in bytes.
-const maxInfo = 4 * kib
+// table is what readers need to know of the tree. It is immutable: the
+// multiplexer makes a new one for each change and publishes it. Its maps are
+// cut into shards so that a change copies a small part of it only.
+type routes struct {
+	self          core.ID
+	ancestors     []core.ID // nearest first
+	allowSiblings bool
+	parent        *Link // nil in the master, and when it is lost
 
-// routeMessage is the body of a frame to HandleRoute: who joined, or who left.
-type routeMessage struct {
-	_      struct{} `cbor:",toarray"`
-	Joined []routeEntry
-	Left   []core.ID
-	Why    []byte // an encoded error, where Left is not empty
+	contexts [routeShards]map[core.ID]*member
+	grants   [routeShards]map[core.ID]idSet // from who may address to whom
 }
 
-type routeEntry struct {
-	_      struct{} `cbor:",toarray"`
-	ID     core.ID
-	Parent core.ID
-	Info   []byte
+const routeShards = 64
+
+// member is a known descendant. Immutable.
+type member struct {
+	id, parent core.ID
+	link       *Link
+	info       []byte
 }
 
-// leftPerFrame is how many IDs, of nine bytes at most, fit a frame next to a
-// reason.
-const leftPerFrame = 4096
+// idSet is an immutable set.
+type idSet map[core.ID]struct{}
 
-// encode is for messages of this package, which can be encoded.
-func encode(v any) []byte {
-	b, err := core.Marshal(v)
-	if err != nil {
-		panic(err)
+func (t *routes) find(id core.ID) *member {
+	return t.contexts[id%routeShards][id]
+}
+
+// via returns the link toward id, nil where there is none; id is not self.
+func (t *routes) via(id core.ID) *Link {
+	if c := t.find(id); c != nil {
+		return c.link
 	}
-	return b
+	return t.parent
 }
 
-// announce tells the parent of a new context, ahead of everything that it may
-// send.
-func (m *mux) announce(c *member) {
-	parent := m.table().parent
-	if parent == nil {
-		return
+// behind reports whether l is the link that would be used to reach id: the
+// reverse-path check.
+func (t *routes) behind(l *Link, id core.ID) bool {
+	if c := t.find(id); c != nil {
+		return c.link == l
 	}
-	f := parent.control(core.HandleRoute, encode(routeMessage{Joined: []routeEntry{{ID: c.id, Parent: c.parent, Info: c.info}}}))
-	m.toParent(parent, f)
+	return l == t.parent && l != nil && id != t.self
 }
 
-func (m *mux) toParent(parent *Link, f *core.Frame) {
-	switch parent.q.put(f, nil) {
-	case taken:
-	case full:
-		f.Release()
-		// The tree above would be wrong from here on.
-		parent.fail(&core.Error{Op: "link", Kind: core.KindBusy, Err: fmt.Errorf("no room for a route: the parent does not read")})
-	default:
-		f.Release()
-	}
-}
-
-// withdraw tells the parent who left, behind the last that they said.
-func (m *mux) withdraw(gone []*member, lost idSet, reason error) {
-	parent := m.table().parent
-	if parent == nil {
-		return
-	}
-	var frames []*core.Frame
-	forChunks(gone, func(ids []core.ID) {
-		frames = append(frames, parent.control(core.HandleRoute, encode(routeMessage{Left: ids, Why: encodeReason(reason)})))
-	})
-	parent.q.putAfter(frames, func(k flowKey) bool { _, ok := lost[k.src]; return ok })
-}
-
-func forChunks(gone []*member, f func([]core.ID)) {
-	for len(gone) > 0 {
-		n := min(len(gone), leftPerFrame)
-		ids := make([]core.ID, n)
-		for i, c := range gone[:n] {
-			ids[i] = c.id
-		}
-		f(ids)
-		gone = gone[n:]
-	}
-}
-
-// encodeReason encodes why contexts are gone. That they are is said by the
-// message itself.
-func encodeReason(reason error) []byte {
-	if e, ok := reason.(*core.Error); ok && e.Kind == core.KindGone && e.Err != nil {
-		reason = e.Err
-	}
-	return core.EncodeErrorWithin(reason, 8*kib)
-}
-
-// onRoute takes an announcement of a child.
-func (r *Router) onRoute(l *Link, body []byte) {
-	var msg routeMessage
-	if err := core.Unmarshal(body, &msg); err != nil {
-		l.cutOff("its announcement of a route is malformed")
-		return
-	}
-	r.do(func() {
-		for _, e := range msg.Joined {
-			r.mux.onJoined(l, e)
-		}
-		if len(msg.Left) > 0 {
-			r.mux.onLeft(l, msg.Left, msg.Why)
-		}
-	})
-}
-
-// onJoined accepts a new context below a child: only with an ID out of the
-// blocks that the child was given, and never one that exists or existed.
-func (m *mux) onJoined(l *Link, e routeEntry) {
-	t := m.table()
-	parent := t.find(e.Parent)
-	_, retired := l.mux.retired[e.ID]
+// relation returns what id is to the local context.
+func (t *routes) relation(id core.ID) Relation {
 	switch {
-	case !l.mux.attached || l.parent:
-		return
-	case parent == nil || parent.link != l || !l.mux.blocks.contain(e.ID) || retired || t.find(e.ID) != nil:
-		l.forged.Add(1)
-		l.cutOff(fmt.Sprintf("it announced context %d, which is not for it to give out", e.ID))
-		return
-	case len(e.Info) > maxInfo || l.mux.infoBytes+len(e.Info) > m.r.limits.InfoBytes:
-		l.cutOff("it announced more about the contexts below it than the quota allows")
-		return
+	case id == t.self:
+		return RelationSelf
+	case t.find(id) != nil:
+		return RelationDescendant
+	case slices.Contains(t.ancestors, id):
+		return RelationAncestor
+	case t.granted(id, t.self):
+		return RelationGranted
+	case t.allowSiblings:
+		return RelationPeer
 	}
-	l.mux.infoBytes += len(e.Info)
-	m.joined(&member{id: e.ID, parent: e.Parent, link: l, info: e.Info})
+	return RelationStranger
 }
 
-// onLeft takes the news that contexts below a child are lost.
-func (m *mux) onLeft(l *Link, ids []core.ID, why []byte) {
-	t := m.table()
-	lost := make(idSet)
-	for _, id := range ids {
-		if c := t.find(id); c != nil && c.link == l && id != l.peer {
-			lost[id] = struct{}{}
+func (t *routes) granted(a, b core.ID) bool {
+	_, ok := t.grants[a%routeShards][a][b]
+	return ok
+}
+
+// sideways returns what src is to dst, where both are below different
+// children of the local context.
+func (t *routes) sideways(src, dst core.ID) Relation {
+	switch {
+	case t.granted(src, dst):
+		return RelationGranted
+	case t.allowSiblings:
+		return RelationPeer
+	case t.granted(dst, src):
+		return RelationAnswering
+	}
+	return RelationStranger
+}
+
+// common returns the lowest common ancestor of two descendants, or of a
+// descendant and the local context itself, and false where one is unknown.
+func (t *routes) common(a, b core.ID) (core.ID, bool) {
+	above := func(id core.ID) []core.ID {
+		path := []core.ID{id}
+		for id != t.self {
+			c := t.find(id)
+			// A parent is checked to be known when a context joins, and its
+			// descendants leave with it, so that this ends.
+			if c == nil {
+				return nil
+			}
+			id = c.parent
+			path = append(path, id)
+		}
+		return path
+	}
+	pa, pb := above(a), above(b)
+	for _, id := range pa {
+		if slices.Contains(pb, id) {
+			return id, true
 		}
 	}
-	// Whoever is below one that is lost is lost with it, listed or not.
-	for grown := true; grown; {
-		grown = false
-		for _, c := range t.all() {
-			_, ok := lost[c.id]
-			if _, up := lost[c.parent]; up && !ok {
-				lost[c.id] = struct{}{}
-				grown = true
+	return 0, false
+}
+
+func (t *routes) clone() *routes {
+	c := *t
+	return &c
+}
+
+// join returns a table with another context.
+func (t *routes) join(c *member) *routes {
+	n := t.clone()
+	s := c.id % routeShards
+	n.contexts[s] = cloneMap(t.contexts[s])
+	n.contexts[s][c.id] = c
+	return n
+}
+
+// leave returns a table without the contexts, and without grants to or from
+// them.
+func (t *routes) leave(ids idSet) *routes {
+	n := t.clone()
+	n.contexts = dropKeys(t.contexts, ids)
+	n.grants = dropKeys(t.grants, ids)
+	for s, m := range n.grants {
+		copied := false
+		for a, set := range m {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(set)), func(b core.ID) bool { _, ok := ids[b]; return ok }) {
+				continue
+			}
+			if !copied {
+				m, copied = maps.Clone(m), true
+				n.grants[s] = m
+			}
+			m[a] = without(set, ids)
+			if len(m[a]) == 0 {
+				delete(m, a)
 			}
 		}
 	}
-	reason := core.DecodeError(why)
-	m.left(lost, reason, &core.Error{Kind: core.KindGone, Err: reason})
+	return n
+}
+
+// grant returns a table in which a may address b.
+func (t *routes) grant(a, b core.ID) *routes {
+	n := t.clone()
+	s := a % routeShards
+	n.grants[s] = cloneMap(t.grants[s])
+	set := cloneMap(n.grants[s][a])
+	set[b] = struct{}{}
+	n.grants[s][a] = set
+	return n
+}
+
+// all returns all known contexts.
+func (t *routes) all() []*member {
+	var all []*member
+	for _, m := range t.contexts {
+		for _, c := range m {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func cloneMap[M ~map[core.ID]V, V any](m M) M {
+	if m == nil {
+		return make(M)
+	}
+	return maps.Clone(m)
+}
+
+func without(set, ids idSet) idSet {
+	n := maps.Clone(set)
+	for id := range ids {
+		delete(n, id)
+	}
+	return n
+}
+
+// dropKeys copies the shards that hold one of the keys.
+func dropKeys[V any](shards [routeShards]map[core.ID]V, ids idSet) [routeShards]map[core.ID]V {
+	var copied [routeShards]bool
+	for id := range ids {
+		s := id % routeShards
+		if _, ok := shards[s][id]; !ok {
+			continue
+		}
+		if !copied[s] {
+			shards[s], copied[s] = maps.Clone(shards[s]), true
+		}
+		delete(shards[s], id)
+	}
+	return shards
 }

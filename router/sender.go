@@ -91,7 +91,7 @@ func (s *sender) grant(body []byte) bool {
 
 // end gives back what is borrowed. Whoever acquires must be sent away by its
 // channels, which were closed before.
-func (s *sender) end() {
+func (s *sender) release() {
 	s.mu.Lock()
 	s.ended = true
 	back := s.w.borrowed

@@ -67,7 +67,7 @@ func TestAGrantLetsOneCallAndTheOtherAnswer(t *testing.T) {
 	b.handle(func(n *testNode, q Message) {
 		_ = n.Send(context.Background(), q.Src, q.Reply, 0, 0, fmt.Append(nil, q.Relation, q.Rights))
 	})
-	if got, _ := a.call(b.Self(), nil); string(got) != fmt.Sprint(Granted, Full) {
+	if got, _ := a.call(b.Self(), nil); string(got) != fmt.Sprint(RelationGranted, RightsFull) {
 		t.Errorf("rights: %s", got)
 	}
 	// Once is enough, and for others there is nothing to be granted.
@@ -92,7 +92,7 @@ func TestAllowSiblings(t *testing.T) {
 	b.handle(func(n *testNode, q Message) {
 		_ = n.Send(context.Background(), q.Src, q.Reply, 0, 0, fmt.Append(nil, q.Relation, q.Rights))
 	})
-	if got, _ := a.call(b.Self(), nil); string(got) != fmt.Sprint(Peer, Limited) {
+	if got, _ := a.call(b.Self(), nil); string(got) != fmt.Sprint(RelationPeer, RightsLimited) {
 		t.Errorf("rights: %s", got)
 	}
 }
@@ -124,13 +124,13 @@ func TestThoseWhoSpokeWithALostContextAreTold(t *testing.T) {
 	}
 	for _, n := range []*testNode{a, c, k, m} {
 		eventually(t, "it is known", func() bool {
-			l := n.seen(Left)
+			l := n.seen(EventLeft)
 			return len(l) == 1 && l[0].ID == b.Self() && l[0].Err != nil
 		})
 	}
 	// Interest in one that is gone already.
 	a.Interest(b.Self())
-	eventually(t, "the answer comes", func() bool { return len(a.seen(Left)) == 2 })
+	eventually(t, "the answer comes", func() bool { return len(a.seen(EventLeft)) == 2 })
 }
 
 func TestTheOneThatWasCalledIsToldOfItsCallersLoss(t *testing.T) {
@@ -139,7 +139,7 @@ func TestTheOneThatWasCalledIsToldOfItsCallersLoss(t *testing.T) {
 	a, b := m.child(c), m.child(c)
 	a.mustCall(b.Self(), "hello")
 	_ = a.Close(nil)
-	eventually(t, "it is known", func() bool { l := b.seen(Left); return len(l) == 1 && l[0].ID == a.Self() })
+	eventually(t, "it is known", func() bool { l := b.seen(EventLeft); return len(l) == 1 && l[0].ID == a.Self() })
 	m.do(func() {
 		if len(m.mux.pairs) != 0 {
 			t.Errorf("pairs are left: %v", m.mux.pairs)

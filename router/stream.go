@@ -110,13 +110,13 @@ func (r *Router) AcceptStream(m Message) (*Stream, error) {
 	close(s.opened)
 	s.reserved, s.in = openWindow, newRecvWindow(openWindow)
 	r.endpoints.add(s.handle, s)
-	if _, err := r.way(m.Src); err != nil {
+	if _, err := r.linkTo(m.Src); err != nil {
 		s.lost(err)
 		s.Close()
 		return nil, err
 	}
 	s.mu.Lock()
-	s.openLocked(openingCredit)
+	s.firstCreditLocked(openingCredit)
 	s.mu.Unlock()
 	return s, nil
 }
@@ -209,7 +209,7 @@ func (s *Stream) finish(err error) {
 	close(s.gone)
 	s.r.receiveBudget.give(s.reserved)
 	s.reserved = 0
-	s.out.end()
+	s.out.release()
 	if s.link != nil {
 		s.link.streams.Add(-1)
 	}
@@ -222,11 +222,11 @@ func (s *Stream) finish(err error) {
 	case s.peer == 0:
 		// When it makes itself known it is told that nobody is here: see late.
 	case err != nil:
-		s.send(core.Dead, core.EncodeErrorWithin(err, core.MaxBody))
+		s.sendFrame(core.Dead, core.EncodeErrorWithin(err, core.MaxBody))
 	case s.ended:
-		s.send(core.Dead, errClosed.body())
+		s.sendFrame(core.Dead, errClosed.body())
 	default:
-		s.send(core.Dead|core.End, errClosed.body())
+		s.sendFrame(core.Dead|core.End, errClosed.body())
 	}
 }
 
@@ -240,13 +240,13 @@ func closedError(op string, reason error) error {
 }
 
 // send queues a frame to the other end, behind the data and without waiting.
-func (s *Stream) send(flags core.Flags, body []byte) {
+func (s *Stream) sendFrame(flags core.Flags, body []byte) {
 	f := newFrame(core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle, Flags: flags}, body)
 	s.put(f)
 }
 
 func (s *Stream) put(f *core.Frame) {
-	l, err := s.r.way(s.dst)
+	l, err := s.r.linkTo(s.dst)
 	switch {
 	case err != nil:
 		f.Release()
@@ -261,14 +261,14 @@ func (s *Stream) put(f *core.Frame) {
 
 // openLocked gives the first credit, for which the other end waits before it
 // sends more than a little, and by which the opener learns this handle.
-func (s *Stream) openLocked(marks ...uint64) {
+func (s *Stream) firstCreditLocked(marks ...uint64) {
 	if s.in.window < firstWindow {
 		got := s.r.receiveBudget.takeAbove(firstWindow-s.in.window, s.r.share(keptForReaders))
 		s.reserved += got
 		s.in.window += got
 	}
 	more, arrived := s.in.next(time.Now())
-	s.send(core.Credit, appendCredit(append([]uint64{more, arrived}, marks...)...))
+	s.sendFrame(core.Credit, appendCredit(append([]uint64{more, arrived}, marks...)...))
 }
 
 // openingCredit is a third integer in the first credit of the end that was
@@ -300,7 +300,7 @@ func opensStream(body []byte) bool {
 
 func (s *Stream) creditLocked() {
 	more, arrived := s.in.next(time.Now())
-	s.send(core.Credit, appendCredit(more, arrived))
+	s.sendFrame(core.Credit, appendCredit(more, arrived))
 }
 
 func (s *Stream) far() core.ID { return s.dst }
@@ -324,7 +324,7 @@ func (s *Stream) unwritableLocked(err error) {
 	if s.writeErr == nil {
 		s.writeErr = err
 		close(s.dead)
-		s.out.end()
+		s.out.release()
 	}
 }
 
@@ -346,7 +346,7 @@ func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 		s.peer = f.Reply
 		close(s.opened)
 		if f.Flags&core.Dead == 0 {
-			s.openLocked()
+			s.firstCreditLocked()
 		}
 	}
 	if f.Reply != core.HandleNone && f.Reply != s.peer {
@@ -363,18 +363,18 @@ func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 		if f.Flags&core.End != 0 && s.readErr == nil {
 			s.readErr = io.EOF
 		}
-		err, byRouter := core.DecodeLinkError(f.Body)
-		if byRouter && f.Reply == core.HandleNone && s.peer != 0 && errors.Is(err, core.ErrClosed) {
+		failed := core.DecodeLinkError(f.Body)
+		if failed.ByRouter && f.Reply == core.HandleNone && s.peer != 0 && errors.Is(failed.Err, core.ErrClosed) {
 			// Something found the other end closed. Its last words, which
 			// say why, are on their way.
-			s.unwritableLocked(err)
+			s.unwritableLocked(failed.Err)
 			f.Release()
 			return nil
 		}
-		s.failLocked(err)
-		if byRouter && f.Flags&core.End == 0 && s.peer != 0 {
+		s.failLocked(failed.Err)
+		if failed.ByRouter && f.Flags&core.End == 0 && s.peer != 0 {
 			// It was refused on the way: the other end does not know.
-			s.send(core.Dead, f.Body)
+			s.sendFrame(core.Dead, f.Body)
 		}
 		f.Release()
 	case f.Reply == core.HandleNone:
@@ -392,7 +392,7 @@ func (s *Stream) brokenLocked(what string) {
 	err := &core.Error{Op: "stream", Kind: core.KindProtocol, Err: errors.New(what)}
 	s.failLocked(err)
 	if s.peer != 0 {
-		s.send(core.Dead, core.EncodeLinkError(err))
+		s.sendFrame(core.Dead, core.EncodeLinkError(err))
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *Stream) writeFrame(f *core.Frame, expired <-chan struct{}) error {
 	f.Header = core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle}
 	s.mu.Unlock()
 	n := len(f.Body)
-	l, err := s.r.way(s.dst)
+	l, err := s.r.linkTo(s.dst)
 	if err != nil {
 		f.Release()
 		s.out.unacquire(n)
@@ -197,6 +197,6 @@ func (s *Stream) CloseWrite() error {
 		return s.writeErr
 	}
 	s.ended = true
-	s.send(core.End, nil)
+	s.sendFrame(core.End, nil)
 	return nil
 }

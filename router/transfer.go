@@ -51,11 +51,11 @@ func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply c
 	}
 	// A loss between the look-up of the route and the registration is seen
 	// here, or by the queue.
-	if _, err := r.way(dst); err != nil {
-		t.end()
+	if _, err := r.linkTo(dst); err != nil {
+		t.release()
 		return err
 	}
-	err := t.send(ctx, l, flags, body)
+	err := t.sendFrames(ctx, l, flags, body)
 	t.mu.Lock()
 	t.sending = false
 	if t.err != nil {
@@ -65,15 +65,15 @@ func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply c
 	switch {
 	case err != nil:
 		t.abort(l, err)
-		t.end()
+		t.release()
 	case t.out.arrived() == t.size:
-		t.end()
+		t.release()
 	}
 	return err
 }
 
 // send queues all frames.
-func (t *transfer) send(ctx context.Context, l *Link, flags core.Flags, body []byte) error {
+func (t *transfer) sendFrames(ctx context.Context, l *Link, flags core.Flags, body []byte) error {
 	h := core.Header{Dst: t.dst, Src: t.r.self, Auth: t.r.self, Handle: t.target, Reply: t.handle, Flags: flags | core.First | core.More}
 	head := core.AppendUint(core.AppendUint(make([]byte, 0, 18), uint64(len(body))), uint64(t.reply))
 	for len(body) > 0 {
@@ -118,7 +118,7 @@ func (t *transfer) abort(l *Link, err error) {
 }
 
 // end forgets the transfer.
-func (t *transfer) end() {
+func (t *transfer) release() {
 	r := t.r
 	r.endpoints.remove(t.handle)
 	if t.reply != core.HandleNone {
@@ -128,7 +128,7 @@ func (t *transfer) end() {
 		}
 		r.transfers.mu.Unlock()
 	}
-	t.out.end()
+	t.out.release()
 }
 
 func (t *transfer) far() core.ID { return t.dst }
@@ -138,11 +138,11 @@ func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 	defer f.Release()
 	switch {
 	case f.Flags&core.Dead != 0:
-		err, byRouter := core.DecodeLinkError(f.Body)
-		t.lost(err)
-		if byRouter {
+		failed := core.DecodeLinkError(f.Body)
+		t.lost(failed.Err)
+		if failed.ByRouter {
 			// It may not have come as far as the receiver.
-			t.abort(l, err)
+			t.abort(l, failed.Err)
 		}
 	case f.Flags&core.Credit != 0:
 		if !t.out.grant(f.Body) {
@@ -154,7 +154,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 		t.mu.Unlock()
 		// While Send is under way it looks itself, afterwards.
 		if sent && t.out.arrived() == t.size {
-			t.end()
+			t.release()
 		}
 	}
 	return nil
@@ -173,7 +173,7 @@ func (t *transfer) lost(err error) {
 	if t.sending {
 		return
 	}
-	t.end()
+	t.release()
 	if t.reply != core.HandleNone {
 		t.r.endpoints.complete(Message{Header: core.Header{Dst: t.r.self, Src: t.dst, Handle: t.reply}, Err: err})
 	}

@@ -120,7 +120,7 @@ func (n *testNode) child(c Config, carriers ...io.ReadWriteCloser) *testNode {
 	}
 	k := &testNode{t: n.t, parent: n}
 	c.Self, c.Block = id, block
-	c.Ancestors = append([]core.ID{n.Self()}, n.table.Load().ancestors...)
+	c.Ancestors = append([]core.ID{n.Self()}, n.routes.Load().ancestors...)
 	k.Router = New(k.config(c))
 	n.t.Cleanup(func() { k.close() })
 	ctx := context.Background()
@@ -131,7 +131,7 @@ func (n *testNode) child(c Config, carriers ...io.ReadWriteCloser) *testNode {
 		n.t.Fatal(err)
 	}
 	for a := n; a != nil; a = a.parent {
-		eventually(n.t, "every ancestor knows the child", func() bool { return a.Relation(id) == Descendant })
+		eventually(n.t, "every ancestor knows the child", func() bool { return a.Relation(id) == RelationDescendant })
 	}
 	return k
 }

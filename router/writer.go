@@ -14,7 +14,7 @@ func (l *Link) writeLoop() {
 	defer close(l.writeEnd)
 	var w batchWriter
 	for {
-		list, skip := l.q.take()
+		list, skip := l.q.nextBatch()
 		if list == nil {
 			return
 		}

@@ -1,6 +1,6 @@
 package guard
 
-// A Process is what the walk over the process table needs to know of one.
+// A Process has what the search for descendants needs to know of a process.
 type Process struct {
 	PID, Parent int
 	Dead        bool // a zombie: it only waits for its parent
@@ -8,9 +8,9 @@ type Process struct {
 
 // descendants returns every live process below root, parents before children,
 // leaving out those in except (but not what is below them).
-func descendants(table []Process, root int, except ...int) []int {
+func descendants(all []Process, root int, except ...int) []int {
 	below := make(map[int][]Process)
-	for _, p := range table {
+	for _, p := range all {
 		below[p.Parent] = append(below[p.Parent], p)
 	}
 	var found []int

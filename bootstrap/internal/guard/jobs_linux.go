@@ -43,7 +43,7 @@ func LeftRunning() []Left {
 	}
 	keep := keepsJobs(WorkerLease)
 	var left []Left
-	for _, p := range table(root) {
+	for _, p := range processes(root) {
 		if p.Parent != root || p.PID == self || p.Dead || isContext(p.PID) || keep && !isMarked(p.PID) {
 			continue
 		}

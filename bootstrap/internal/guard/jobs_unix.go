@@ -36,14 +36,14 @@ func newJobs(marker string, keep bool) *jobs {
 	return &jobs{marker: marker, keep: keep, pids: make(map[int]bool), sessions: make(map[int]bool)}
 }
 
-// find finds them, if that was not done before. While the process table is read a
-// parent may end, and its child be found neither below it nor as an orphan; so it is
-// read until it does not change any more.
+// find finds the jobs, unless it has done so before. While the processes are listed a
+// parent may end, and its child be found neither below it nor as an orphan. So they are
+// listed again until nothing changes.
 func (j *jobs) find(root int, adopts bool, except ...int) {
 	var before map[int]int
 	for i := 0; i < 10 && j.keep && !j.looked; i++ {
 		now := make(map[int]int)
-		list := table(root)
+		list := processes(root)
 		for _, p := range list {
 			now[p.PID] = p.Parent
 		}
@@ -56,10 +56,10 @@ func (j *jobs) find(root int, adopts bool, except ...int) {
 	j.looked = true
 }
 
-// others returns every live process below root but jobs and what is below them, and
+// others returns the live processes below root, without jobs, descendants of jobs, and
 // those in except. adopts says that root is the guard, to which orphans are given.
-func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []int {
-	all := descendants(table, root, except...)
+func (j *jobs) others(list []Process, root int, adopts bool, except ...int) []int {
+	all := descendants(list, root, except...)
 	if !j.keep {
 		return all
 	}
@@ -67,7 +67,7 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 	parents, contexts := make(map[int]int), make(map[int]bool)
 	if !j.looked {
 		contexts[root] = isContext(root)
-		for _, p := range table {
+		for _, p := range list {
 			parents[p.PID] = p.Parent
 			contexts[p.PID] = isContext(p.PID)
 		}
@@ -75,7 +75,7 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 			guards[pid] = contexts[pid] && isGuard(pid)
 		}
 	}
-	for _, p := range table {
+	for _, p := range list {
 		if p.Dead || slices.Contains(except, p.PID) {
 			continue
 		}
@@ -88,7 +88,7 @@ func (j *jobs) others(table []Process, root int, adopts bool, except ...int) []i
 			is = isLeftAlone(p.PID, parents, contexts)
 		}
 		if is {
-			for _, pid := range append(descendants(table, p.PID), p.PID) {
+			for _, pid := range append(descendants(list, p.PID), p.PID) {
 				j.pids[pid] = true
 				j.sessions[session(pid)] = true
 			}
@@ -119,6 +119,6 @@ func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
 	}
 	apart := session(pid) != session(command) || ignoresHangup(pid) && !ignoresHangup(command)
 	unmarked := hasNoMark(command)
-	// It may have ended since the table was read. Then this is an orphan.
+	// It may have ended since the processes were listed. Then this is an orphan.
 	return isGone(command) || apart && unmarked
 }

@@ -27,7 +27,7 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 			break
 		}
 		self := os.Getpid()
-		left := spared.others(table(self), self, true)
+		left := spared.others(processes(self), self, true)
 		for _, pid := range left {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -88,7 +88,7 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 		for {
 			root := top(self)
 			spared.find(root, root != self, self)
-			left := spared.others(table(root), root, root != self, self)
+			left := spared.others(processes(root), root, root != self, self)
 			if root == self && Marker != "" {
 				left = append(left, strays(Marker, self)...)
 			}

@@ -6,5 +6,5 @@ import "os"
 
 func noChildren() bool {
 	self := os.Getpid()
-	return len(descendants(table(self), self)) == 0
+	return len(descendants(processes(self), self)) == 0
 }

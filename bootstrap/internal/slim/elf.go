@@ -40,9 +40,9 @@ type section struct {
 // A segment is what a program header says of the file.
 type segment struct{ offset, size uint64 }
 
-// open reads the headers. It is not ok for what is no ELF executable, or one
+// parseELF reads the headers. It is not ok for what is no ELF executable, or one
 // whose headers don't agree with its length.
-func open(exe []byte) (*file, bool) {
+func parseELF(exe []byte) (*file, bool) {
 	if len(exe) < headerSize || string(exe[:4]) != "\x7fELF" {
 		return nil, false
 	}

@@ -47,7 +47,7 @@ func checkHarmed(t *testing.T, exe []byte) (refused bool) {
 
 func TestHarmedExecutables(t *testing.T) {
 	exe := build(t, nil, "-ldflags=-s -w")
-	f, ok := open(exe)
+	f, ok := parseELF(exe)
 	if !ok {
 		t.Fatal("not understood")
 	}
@@ -67,7 +67,7 @@ func TestHarmedExecutables(t *testing.T) {
 
 func FuzzStrip(f *testing.F) {
 	exe := build(f, nil, "-ldflags=-s -w")
-	parsed, ok := open(exe)
+	parsed, ok := parseELF(exe)
 	if !ok {
 		f.Fatal("not understood")
 	}

@@ -55,7 +55,7 @@ var (
 // changes in place. The error says why something was left in that could have been
 // taken out; the result is good all the same.
 func Strip(exe []byte) ([]byte, error) {
-	f, ok := open(exe)
+	f, ok := parseELF(exe)
 	if !ok {
 		return exe, errNoELF
 	}

@@ -33,7 +33,7 @@ func build(t testing.TB, env []string, args ...string) []byte {
 
 // strip is Strip, also where the test itself is built for the race detector.
 func strip(exe []byte) ([]byte, error) {
-	f, ok := open(exe)
+	f, ok := parseELF(exe)
 	if !ok {
 		return exe, errNoELF
 	}

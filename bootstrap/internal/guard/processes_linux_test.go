@@ -62,21 +62,21 @@ func TestDescendantsAreFoundBothWays(t *testing.T) {
 	for _, children := range []bool{false, true} {
 		proc := fake(t, parents, children)
 		for root, want := range map[int][]int{10: {11, 12, 13, 14}, 20: {21}, 14: nil, 1: {10, 11, 12, 13, 14, 20, 21}, 30: {31}} {
-			got := descendants(readTable(proc, root), root)
+			got := descendants(readProcesses(proc, root), root)
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
 				t.Errorf("below %d (children files: %v): %v, want %v", root, children, got, want)
 			}
 		}
-		if got := descendants(readTable(proc, 10), 10, 11); slices.Contains(got, 11) || !slices.Contains(got, 13) {
+		if got := descendants(readProcesses(proc, 10), 10, 11); slices.Contains(got, 11) || !slices.Contains(got, 13) {
 			t.Errorf("without 11 but with what is below it: %v", got)
 		}
 	}
 }
 
 func TestZombiesAreNotAlive(t *testing.T) {
-	table := []Process{{PID: 2, Parent: 1, Dead: true}, {PID: 3, Parent: 2}}
-	if got := descendants(table, 1); !slices.Equal(got, []int{3}) {
+	all := []Process{{PID: 2, Parent: 1, Dead: true}, {PID: 3, Parent: 2}}
+	if got := descendants(all, 1); !slices.Equal(got, []int{3}) {
 		t.Errorf("got %v", got)
 	}
 }

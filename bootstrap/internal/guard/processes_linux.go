@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// readTable lists the processes below root from a proc file system. Kernels
+// readProcesses lists the processes below root from a proc file system. Kernels
 // with CONFIG_PROC_CHILDREN name the children of each thread, which costs by
 // the size of the tree; elsewhere all of /proc has to be read, which costs by
 // the size of the machine.
-func readTable(proc string, root int) []Process {
+func readProcesses(proc string, root int) []Process {
 	if _, err := os.Stat(proc + "/" + strconv.Itoa(root) + "/task/" + strconv.Itoa(root) + "/children"); err == nil {
 		return readChildren(proc, root)
 	}
@@ -18,7 +18,7 @@ func readTable(proc string, root int) []Process {
 }
 
 func readChildren(proc string, root int) []Process {
-	var table []Process
+	var all []Process
 	seen := map[int]bool{root: true}
 	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
 		parent := queue[0]
@@ -36,22 +36,22 @@ func readChildren(proc string, root int) []Process {
 					continue
 				}
 				p.Parent = parent
-				table = append(table, p)
+				all = append(all, p)
 				queue = append(queue, pid)
 			}
 		}
 	}
-	return table
+	return all
 }
 
 func readAll(proc string) []Process {
-	var table []Process
+	var all []Process
 	for _, pid := range readNumbers(proc) {
 		if p, ok := readStat(proc, pid); ok {
-			table = append(table, p)
+			all = append(all, p)
 		}
 	}
-	return table
+	return all
 }
 
 // readStat reads /proc/PID/stat: pid, name in parentheses (which may hold
@@ -97,8 +97,8 @@ func readNumbers(dir string) []int {
 	return out
 }
 
-// table is the process table as far as it matters below root.
-func table(root int) []Process { return readTable("/proc", root) }
+// processes lists at least the processes below root.
+func processes(root int) []Process { return readProcesses("/proc", root) }
 
 // strays lists the live processes that have a context's mark in their
 // environment, except for self. Those of other users can't be seen.

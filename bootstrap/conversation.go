@@ -24,8 +24,8 @@ const (
 	maxEvents = 64
 )
 
-// A dialogue is a launch under way.
-type dialogue struct {
+// A conversation is a launch under way.
+type conversation struct {
 	// Immutable.
 	*Launch
 	ctx   context.Context
@@ -53,15 +53,15 @@ type dialogue struct {
 	course course // the sender moves it on, too
 }
 
-func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
-	d := &dialogue{
+func (l *Launch) converse(ctx context.Context, c Carrier) *conversation {
+	d := &conversation{
 		Launch: l, ctx: ctx, c: c,
 		scan: scan.New(l.marker), buf: make([]byte, 32<<10),
 		course: course{tell: l.opts.Progress},
 	}
 	d.course.reach(PhaseFirstStage)
 	d.stop = context.AfterFunc(ctx, func() {
-		d.course.stop()
+		d.course.freeze()
 		c.Close()
 	})
 	// A newline would harm an image that is under way.
@@ -70,16 +70,16 @@ func (l *Launch) dial(ctx context.Context, c Carrier) *dialogue {
 }
 
 // finish ends what Run started and dresses the error.
-func (d *dialogue) finish(err error) error {
+func (d *conversation) finish(err error) error {
 	if err == nil {
-		d.nudge.end()
+		d.nudge.stop()
 		if d.stop() {
 			return nil
 		}
 		err = context.Cause(d.ctx) // at the last moment
 	}
 	defer d.Abandon()
-	at := d.course.end()
+	at := d.course.last()
 	e := &Error{Phase: at.Phase, Sent: at.Sent, Size: at.Size, Err: err, StartMethods: d.closed, Said: d.scan.Said()}
 	if e.Phase != PhaseFirstStage {
 		e.StartMethod = d.method
@@ -97,7 +97,7 @@ func (d *dialogue) finish(err error) error {
 	e.Hint = d.hint(e)
 	d.stop()
 	d.c.Close()
-	d.nudge.end()
+	d.nudge.stop()
 	if d.sent != nil {
 		<-d.sent
 	}
@@ -114,7 +114,7 @@ type carrierError struct{ err error }
 func (e *carrierError) Error() string { return e.err.Error() }
 
 // event waits for the far side's next word.
-func (d *dialogue) event() (scan.Event, error) {
+func (d *conversation) event() (scan.Event, error) {
 	e, err := d.scan.Read(d.c, d.buf)
 	if err != nil && !errors.Is(err, ErrNoise) {
 		err = &carrierError{err}
@@ -122,7 +122,7 @@ func (d *dialogue) event() (scan.Event, error) {
 	return e, err
 }
 
-func (d *dialogue) run() (*Session, error) {
+func (d *conversation) start() (*Session, error) {
 	early := d.sendEarly(d.ctx)
 	if err := d.awaitFacts(); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (d *dialogue) run() (*Session, error) {
 
 // climbAll tries every start method with an image, and tells whether a child has spoken.
 // Otherwise d.closed has the reasons.
-func (d *dialogue) climbAll(img *image.Image) (alive bool, err error) {
+func (d *conversation) climbAll(img *image.Image) (alive bool, err error) {
 	d.room = img.Size
 	try, closed := methodsFor(d.facts, d.opts.StartMethods, d.opts.NoDisk)
 	for len(try) > 0 {
@@ -209,7 +209,7 @@ func (d *dialogue) climbAll(img *image.Image) (alive bool, err error) {
 }
 
 // warnOfDisk tells that the last resort was used, and why the others were not.
-func (d *dialogue) warnOfDisk(closed []StartMethodError) {
+func (d *conversation) warnOfDisk(closed []StartMethodError) {
 	if d.method == StartDisk {
 		d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
 			"methods", reasons(append(closed, d.closed...)))
@@ -221,7 +221,7 @@ func (d *dialogue) warnOfDisk(closed []StartMethodError) {
 //
 // Success closes Ready. A failure does not: the carrier has to know, when it is
 // asked for the cause, that the far side never spoke.
-func (d *dialogue) awaitFacts() error {
+func (d *conversation) awaitFacts() error {
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
@@ -230,7 +230,7 @@ func (d *dialogue) awaitFacts() error {
 		switch e.Verb {
 		case scan.Go:
 			d.spoken()
-			d.nudge.end()
+			d.nudge.stop()
 			return nil
 		case scan.Hi:
 			f, err := parseFacts(e.Rest)
@@ -238,7 +238,7 @@ func (d *dialogue) awaitFacts() error {
 				continue // a line that was made to look like it
 			}
 			d.spoken()
-			d.nudge.end()
+			d.nudge.stop()
 			d.facts = &f
 			return nil
 		}
@@ -248,13 +248,13 @@ func (d *dialogue) awaitFacts() error {
 
 // tryCache looks for the image in the cache where the first stage has looked for
 // another, not knowing yet what the far side was.
-func (d *dialogue) tryCache(img *image.Image) (alive bool, err error) {
+func (d *conversation) tryCache(img *image.Image) (alive bool, err error) {
 	hash := hex.EncodeToString(img.Hash[:])
 	if sought := d.sought(); sought == "" || sought == hash {
 		return false, nil
 	}
 	p := &plan{marker: d.marker}
-	d.send(p.cache(d.lookup(hash)), nil)
+	d.sendPlan(p.cache(d.lookup(hash)), nil)
 	used, err := d.outcome([]string{StartCache}, make(map[string][]string))
 	if alive = err == nil && used == 0; alive {
 		d.method = StartCache
@@ -265,7 +265,7 @@ func (d *dialogue) tryCache(img *image.Image) (alive bool, err error) {
 
 // climb tries the start methods of one plan, at every place that they have, and tells
 // whether a child has spoken.
-func (d *dialogue) climb(methods []string, img *image.Image) (alive bool, err error) {
+func (d *conversation) climb(methods []string, img *image.Image) (alive bool, err error) {
 	d.course.reach(PhasePrepare)
 	p, data, err := d.plan(d.facts, img)
 	if err != nil {
@@ -285,7 +285,7 @@ func (d *dialogue) climb(methods []string, img *image.Image) (alive bool, err er
 	}()
 	d.method = methods[0]
 	for {
-		d.send(p.line(methods), data)
+		d.sendPlan(p.line(methods), data)
 		used, err := d.outcome(methods, notes)
 		if err != nil || used == 0 {
 			return err == nil, err
@@ -301,7 +301,7 @@ func (d *dialogue) climb(methods []string, img *image.Image) (alive bool, err er
 }
 
 // plan makes the plan for an image, and what follows it.
-func (d *dialogue) plan(facts *Facts, img *image.Image) (*plan, []byte, error) {
+func (d *conversation) plan(facts *Facts, img *image.Image) (*plan, []byte, error) {
 	codec := image.Raw
 	if !d.opts.Near {
 		codec = img.CodecFor(facts.has, d.opts.Slow)
@@ -328,7 +328,7 @@ func (d *dialogue) plan(facts *Facts, img *image.Image) (*plan, []byte, error) {
 
 // outcome waits for the end of a plan, and notes for each start method what did not do.
 // It returns how many places have been used up, 0 for a child that runs.
-func (d *dialogue) outcome(methods []string, notes map[string][]string) (used int, err error) {
+func (d *conversation) outcome(methods []string, notes map[string][]string) (used int, err error) {
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
@@ -380,7 +380,7 @@ func (d *dialogue) outcome(methods []string, notes map[string][]string) (used in
 }
 
 // send writes a plan and the image behind it, and moves the phase on.
-func (d *dialogue) send(line string, data []byte) {
+func (d *conversation) sendPlan(line string, data []byte) {
 	d.course.reach(PhaseImage)
 	d.write(line, data, func() { d.course.reach(PhaseHello) })
 }
@@ -388,7 +388,7 @@ func (d *dialogue) send(line string, data []byte) {
 // write writes a plan and the image behind it. Reading goes on meanwhile, so that
 // neither side waits for the other with a full pipe. An error needs no report: the
 // same end of the pipe shows to the reader.
-func (d *dialogue) write(line string, data []byte, written func()) {
+func (d *conversation) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
 	d.course.try(d.method)
@@ -467,10 +467,10 @@ func writePaced(w io.Writer, data []byte) error {
 }
 
 // greet reads the hello of a child that has spoken.
-func (d *dialogue) greet() (*Session, error) {
+func (d *conversation) greet() (*Session, error) {
 	d.course.reach(PhaseHello)
 	d.course.carry(0) // it has arrived
-	l := &link{Carrier: d.c, left: d.scan.Rest()}
+	l := &earlyReader{Carrier: d.c, left: d.scan.Rest()}
 	s := &Session{StartMethod: d.method, Said: d.scan.Said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
 	if d.facts != nil {
 		s.Facts = d.found()

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// table asks ps, the one interface to the process table that these systems
-// have in common.
-func table(root int) []Process {
+// processes asks ps, the one interface to the list of processes that these systems
+// have in common. It lists all, whatever root is.
+func processes(root int) []Process {
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,state=").Output()
 	if err != nil {
 		return nil
