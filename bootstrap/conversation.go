@@ -73,6 +73,7 @@ func (l *Launch) converse(ctx context.Context, c Carrier) *conversation {
 func (d *conversation) finish(err error) error {
 	if err == nil {
 		d.nudge.stop()
+		d.settle()
 		if d.stop() {
 			return nil
 		}
@@ -311,7 +312,7 @@ func (d *conversation) plan(facts *Facts, img *image.Image) (*plan, []byte, erro
 			d.opts.Log.Debug("the packed image can't be kept", "err", err)
 		}
 	}
-	data, err := img.Encoded(codec, d.opts.Packed)
+	data, err := img.Encoded(d.ctx, codec, d.opts.Packed)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -101,7 +101,7 @@ func TestEveryStartMethodEndsWithItsInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := img.Encoded(image.Gzip, nil)
+	packed, err := img.Encoded(t.Context(), image.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,77 +10,80 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
-// Options say what to launch. The zero value sends the running executable, by
-// any start method.
+// Options describe a launch. The zero value sends the running executable, by any start
+// method.
 type Options struct {
-	// Fingerprint of the table of functions; a child with another is refused.
+	// Fingerprint is the hash of the registered functions. A child with another one is
+	// refused.
 	Fingerprint [32]byte
 	// Images supplies executables; nil: the running one, for its own system.
 	Images image.Source
 	// Static supplies executables without a dynamic loader, for far sides that lack the
-	// loader or the libraries of what Images has; nil: there are none.
+	// loader or the libraries of the others; nil: there are none.
 	Static image.Source
 
-	// NoDisk closes the start method that writes to a disk.
+	// NoDisk excludes the start method that writes to a disk.
 	NoDisk bool
-	// StartMethods restricts the start methods to those named; empty: all.
+	// StartMethods restricts the start methods to these names; empty: all are allowed.
 	StartMethods []string
-	// Cache says that the far side may have the image in its cache, and that
-	// it is to be looked for there.
+	// Cache has the far side look for the image in its cache first.
 	Cache bool
-	// Known is what the same far side was like before, nil if that is not known. It
-	// may be wrong: it only makes things faster.
+	// Known is what the same far side was like last time; nil: nothing is known. It may
+	// be wrong: it only saves time.
 	Known *Facts
-	// Early is the start method by which a child was started at that time, which is
-	// tried again without waiting for the far side to speak: see
-	// [Launch.Early]. "" waits.
+	// Early is the start method that worked last time. It is tried again without waiting
+	// for the far side to speak: see [Launch.Early]. "": the launch waits.
 	Early string
 	// Same says that the far side is probably this host: the executable is
 	// offered through /proc, and no image is packed ahead of need.
 	Same bool
-	// Near says that the pipe stays on this host, where an image takes less time
-	// on its way than in a packer.
+	// Near says that the pipe stays on this host. There an image takes less time to
+	// send than to pack.
 	Near bool
-	// Slow says that the link is a slow line, for which it is worth while to wait for
-	// the best packing.
+	// Slow says that the link is a slow line, for which the best packing is worth
+	// waiting for.
 	Slow bool
 	// Likely is what other far sides were like, as a guess for one that is not known;
-	// nil if there were none.
+	// nil: there were none.
 	Likely *Facts
 	// Packed keeps packed images from one program to the next; nil: nothing is kept.
 	Packed *image.PackedDir
-	// Probe is for a launch that is to find out how the start methods stand, and starts
+	// Probe is for a launch that finds out which start methods would work, and starts
 	// nothing: see [Launch.Probe].
 	Probe bool
 	// Pid is the process whose executable is offered; 0: this one.
 	Pid int
-	// NoNudge stops the newlines that get a profile going which reads standard
-	// input. It is for carriers that would type them at a prompt.
+	// NoNudge turns off the newlines that satisfy a profile which reads standard input.
+	// It is for carriers that would type them at a prompt.
 	NoNudge bool
-	// Pace says that sshd is in the way, whose buffer does not take an image
-	// well that comes faster than it is unpacked.
+	// Pace says that the bytes pass through sshd. Its buffer is slow with an image that
+	// comes faster than the far side unpacks it.
 	Pace bool
 	// Label is shown in the far side's process list. Characters other than
 	// letters, digits and @:._-/ are replaced.
 	Label string
-	// Progress is told of each change, by several goroutines but one at a time. It
-	// must not block. nil: nobody.
+	// Progress is called at each change, by several goroutines but one at a time. It
+	// must not block. nil: it is not called.
 	Progress func(Progress)
-	// Log receives a warning where a disk had to be used; nil: nobody.
+	// Log receives a warning when a disk had to be used; nil: there is no log.
 	Log *slog.Logger
 }
 
-// A Launch is one attempt to start a child. Its marker is its own, so each is
-// run once.
+// A Launch is one attempt to start a child. It is run once, because its marker is
+// random for each.
 type Launch struct {
-	opts    Options
-	marker  string
-	packed  sync.Once
-	packing sync.WaitGroup // the goroutine of prefetch; a tenth of a second at most
-	look    sync.Once
-	wanted  string        // hex SHA-256 of what is looked for in the cache; set by look
-	ready   chan struct{} // closed when the far side has spoken or was given up
-	isDone  sync.Once     // closes ready
+	opts   Options
+	marker string
+
+	packed     sync.Once
+	packing    sync.WaitGroup // the goroutine of prefetch
+	endPacking func()         // has it end within milliseconds
+
+	look   sync.Once
+	wanted string // hex SHA-256 of the image that is looked for in the cache; set by look
+
+	ready  chan struct{} // closed when the far side has spoken or was given up
+	isDone sync.Once     // closes ready
 }
 
 // NewLaunch prepares a launch.
@@ -92,12 +95,15 @@ func NewLaunch(o Options) *Launch {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Launch{opts: o, marker: newMarker(), ready: make(chan struct{})}
+	return &Launch{opts: o, marker: newMarker(), endPacking: func() {}, ready: make(chan struct{})}
 }
 
-// prefetch packs the image that is most probably wanted while the tool is still
-// busy with keys and passwords. Where it may be in the cache it is most probably not
-// wanted, and packing would only take the processor from the handshake.
+// prefetch packs the image that is most probably wanted, while the tool is still
+// busy with keys and passwords. It does not pack one that the far side may have in its
+// cache: that would only take the processor from the handshake.
+//
+// The packing ends with the launch at the latest: [Launch.Run] and [Launch.Abandon] end
+// it and wait for it.
 func (l *Launch) prefetch() {
 	if l.opts.Same || l.opts.Pid > 0 || l.opts.Near || l.opts.Slow || l.opts.Probe || l.sought() != "" {
 		return
@@ -109,35 +115,43 @@ func (l *Launch) prefetch() {
 		}
 	}
 	l.packed.Do(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		l.endPacking = cancel
 		l.packing.Go(func() {
-			if img, err := l.opts.Images(context.Background(), runtime.GOOS, runtime.GOARCH); err == nil {
-				// What fails here fails again where it is reported.
-				_, _ = img.Encoded(img.CodecFor(likely.has, false), l.opts.Packed)
+			if img, err := l.opts.Images(ctx, runtime.GOOS, runtime.GOARCH); err == nil {
+				// A failure is reported when the image is needed and fails again.
+				_, _ = img.Encoded(ctx, img.CodecFor(likely.has, false), l.opts.Packed)
 			}
 		})
 	})
 }
 
-// Ready is closed when the far side has spoken, that is, after every question
-// and password; and at the latest when the launch has failed.
+// Ready returns a channel that is closed when the far side has spoken: after all
+// questions and passwords. It is closed when the launch fails, too.
 func (l *Launch) Ready() <-chan struct{} { return l.ready }
 
-// Abandon ends a launch that will not be run, and closes Ready.
+// Abandon ends a launch that will not be run. It closes Ready and waits for the
+// goroutine that Line or Argv has started.
 func (l *Launch) Abandon() {
 	l.spoken()
+	l.settle()
+}
+
+// settle ends the goroutine of prefetch and waits for it, a few milliseconds at most.
+func (l *Launch) settle() {
+	l.endPacking()
 	l.packing.Wait()
 }
 
 // spoken closes Ready.
 func (l *Launch) spoken() { l.isDone.Do(func() { close(l.ready) }) }
 
-// Run brings a child to life at the far end of c, which must have been started
-// with Line, Argv or Exec, and returns when the child has said hello. ctx bounds
-// all of it; the link that is returned no longer depends on it. On failure c is
-// closed and the error is an [*Error].
+// Run starts a child at the far end of c, and returns when the child has said hello. c
+// must have been started with Line, Argv or Exec. ctx bounds all of this, but not the link
+// that is returned. On failure c is closed and the error is an [*Error].
 //
-// It reads in the calling goroutine; two others, for the nudges and for the
-// sending of an image, end before it returns.
+// It reads in the calling goroutine. The others, which send the newlines and the image and
+// pack ahead of need, end before it returns.
 func (l *Launch) Run(ctx context.Context, c Carrier) (*Session, error) {
 	d := l.converse(ctx, c)
 	s, err := d.start()

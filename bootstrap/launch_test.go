@@ -2,7 +2,14 @@
 
 package bootstrap
 
-import "testing"
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap/image"
+)
 
 func TestLocalChildIsReady(t *testing.T) {
 	l := NewLaunch(opts())
@@ -11,6 +18,37 @@ func TestLocalChildIsReady(t *testing.T) {
 		t.Errorf("session %+v", s)
 	}
 	answers(t, s)
+}
+
+// The goroutine that packs ahead of need ends with the launch, whether it was run or not.
+func TestNoPackingOutlivesTheLaunch(t *testing.T) {
+	for name, end := range map[string]func(*Launch){
+		"run":       func(l *Launch) { answers(t, born(t, l, start(t, l.direct()), "")) },
+		"abandoned": func(l *Launch) { l.Abandon() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ended atomic.Bool
+			o := opts()
+			o.Images = func(ctx context.Context, _, _ string) (*image.Image, error) {
+				select {
+				case <-ctx.Done():
+				case <-time.After(10 * time.Second):
+				}
+				ended.Store(true)
+				return nil, ctx.Err()
+			}
+			l := NewLaunch(o)
+			l.Line() // starts it
+			begin := time.Now()
+			end(l)
+			if !ended.Load() {
+				t.Error("the launch is over and its image is still being packed, want that to have ended before")
+			}
+			if took := time.Since(begin); took > 9*time.Second {
+				t.Errorf("the launch took %v, want it to end the packing in place of waiting for it", took)
+			}
+		})
+	}
 }
 
 func TestEachStartMethod(t *testing.T) {

@@ -69,7 +69,7 @@ func TestErrorsNameThePhaseAndWhatWasSaid(t *testing.T) {
 			if strings.Contains(name, "image") || name == "failing for ever" {
 				image.Own() // packing is not what is timed here
 				img, _ := image.Own()
-				img.Encoded(image.Gzip, nil)
+				img.Encoded(t.Context(), image.Gzip, nil)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -156,7 +156,7 @@ func TestCancelAtAnyMoment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img.Encoded(image.Zstd, nil)
+	img.Encoded(t.Context(), image.Zstd, nil)
 	for i := range 60 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the user has had enough")
@@ -396,7 +396,7 @@ func TestSlowConnectIsFollowedByTheSameImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := img.Encoded(image.Gzip, nil)
+	packed, err := img.Encoded(t.Context(), image.Gzip, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -284,13 +284,13 @@ func tampered(t *testing.T) image.Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := img.Encoded(image.Raw, nil)
+	raw, err := img.Encoded(t.Context(), image.Raw, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := image.New(raw, img.GOOS, img.GOARCH)
 	for _, c := range builtIn { // they are packed before the hash is wrong
-		if _, err := other.Encoded(c, nil); err != nil {
+		if _, err := other.Encoded(t.Context(), c, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

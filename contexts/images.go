@@ -203,7 +203,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		packed, err := img.Encoded(image.Gzip, l.packed)
+		packed, err := img.Encoded(ctx, image.Gzip, l.packed)
 		if err != nil {
 			return err
 		}

@@ -186,7 +186,7 @@ func TestImageCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := img.Encoded(image.Zstd, nil)
+	packed, err := img.Encoded(t.Context(), image.Zstd, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,10 +144,10 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 	}, nil
 }
 
-// Encoded is the image in a codec, which must not be changed. It is what kept has, or
-// else packed fast, because a connect waits; see Improve. However many connects ask at
-// the same time, it is packed once.
-func (i *Image) Encoded(c Codec, kept *PackedDir) ([]byte, error) {
+// Encoded returns the image in a codec, which must not be changed. It takes the form in
+// kept, or else packs fast, because a connect waits; see Improve. However many connects ask
+// at the same time, the image is packed once. Packing ends early when ctx does.
+func (i *Image) Encoded(ctx context.Context, c Codec, kept *PackedDir) ([]byte, error) {
 	if c >= codecs {
 		return nil, fmt.Errorf("image: unknown codec %d", c)
 	}
@@ -160,7 +160,7 @@ func (i *Image) Encoded(c Codec, kept *PackedDir) ([]byte, error) {
 			return nil, err
 		}
 		if data == nil {
-			if data, err = i.encode(context.Background(), c, fast); err != nil {
+			if data, err = i.encode(ctx, c, fast); err != nil {
 				return nil, err
 			}
 		}

@@ -27,7 +27,7 @@ func TestExecutableIsReadOnceForItsFirstUse(t *testing.T) {
 		}
 		use := func(i *Image, c Codec, want int) {
 			t.Helper()
-			if _, err := i.Encoded(c, nil); err != nil {
+			if _, err := i.Encoded(t.Context(), c, nil); err != nil {
 				t.Fatal(err)
 			}
 			if reads != want {
@@ -45,7 +45,7 @@ func TestExecutableIsReadOnceForItsFirstUse(t *testing.T) {
 		i = open()
 		use(i, Gzip, 1)
 		content[0]++
-		if _, err := i.Encoded(Zstd, nil); err == nil {
+		if _, err := i.Encoded(t.Context(), Zstd, nil); err == nil {
 			t.Error("what is packed is not what was hashed")
 		}
 	})
@@ -58,7 +58,7 @@ func TestImproved(t *testing.T) {
 	i := New(data, runtime.GOOS, runtime.GOARCH)
 	for codec, most := range map[Codec]int{Gzip: 100, Zstd: 97} {
 		size := func(i *Image) int {
-			packed, err := i.Encoded(codec, kept)
+			packed, err := i.Encoded(t.Context(), codec, kept)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,11 +89,11 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(os.DirFS(dir), "other", "linux", "arm64"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := i.Encoded(Gzip, nil); err != nil {
+	if _, err := i.Encoded(t.Context(), Gzip, nil); err != nil {
 		t.Error(err)
 	}
 	os.WriteFile(dir+"/linux_arm64", []byte("another"), 0o644)
-	if _, err := i.Encoded(Raw, nil); err == nil {
+	if _, err := i.Encoded(t.Context(), Raw, nil); err == nil {
 		t.Error("an image that changed was packed")
 	}
 }

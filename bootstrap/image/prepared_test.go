@@ -26,11 +26,11 @@ func TestPreparedImageWithFewForms(t *testing.T) {
 		if got != want {
 			t.Errorf("with %q the codec is %v, want %v", tools, got, want)
 		}
-		if _, err := img.Encoded(got, nil); err != nil {
+		if _, err := img.Encoded(t.Context(), got, nil); err != nil {
 			t.Errorf("packing as %v: %v", got, err)
 		}
 	}
-	if whole, err := img.Encoded(image.Raw, nil); err != nil || !bytes.Equal(whole, data) {
+	if whole, err := img.Encoded(t.Context(), image.Raw, nil); err != nil || !bytes.Equal(whole, data) {
 		t.Errorf("it unpacks to %d bytes, %v; want what it was made of", len(whole), err)
 	}
 }
@@ -68,7 +68,7 @@ func TestPreparedImagesThatAreNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := img.Encoded(image.Raw, nil); err == nil {
+	if _, err := img.Encoded(t.Context(), image.Raw, nil); err == nil {
 		t.Error("what unpacks to another executable was taken")
 	}
 }

@@ -75,7 +75,7 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 	if why := img.Whole(); why != nil {
 		fmt.Fprintf(b.errOut, "pack: %s is larger than it could be: %v\n", s.file(), why)
 	}
-	slim, err := img.Encoded(image.Raw, nil)
+	slim, err := img.Encoded(ctx, image.Raw, nil)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (b *builder) encode(ctx context.Context, img *image.Image, c image.Codec, p
 	if err := img.Improve(ctx, c, nil); err != nil {
 		return nil, err
 	}
-	return img.Encoded(c, nil)
+	return img.Encoded(ctx, c, nil)
 }
 
 func (t tool) run(ctx context.Context, path string) ([]byte, error) {

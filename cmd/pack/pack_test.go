@@ -71,9 +71,9 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	for name, codec := range map[string]image.Codec{"zst": image.Zstd, "gz": image.Gzip} {
-		whole, _ := img.Encoded(image.Raw, nil)
+		whole, _ := img.Encoded(t.Context(), image.Raw, nil)
 		fresh := image.New(whole, "linux", "amd64")
-		quick, err := fresh.Encoded(codec, nil)
+		quick, err := fresh.Encoded(t.Context(), codec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

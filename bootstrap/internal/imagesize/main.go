@@ -35,14 +35,14 @@ func show(name string) error {
 	fmt.Printf("%s built %d slim %d", name, whole, len(exe))
 	img := image.New(exe, runtime.GOOS, runtime.GOARCH)
 	for _, codec := range []image.Codec{image.Gzip, image.Zstd} {
-		quick, err := img.Encoded(codec, nil)
+		quick, err := img.Encoded(context.Background(), codec, nil)
 		if err != nil {
 			return err
 		}
 		if err := img.Improve(context.Background(), codec, nil); err != nil {
 			return err
 		}
-		best, err := img.Encoded(codec, nil)
+		best, err := img.Encoded(context.Background(), codec, nil)
 		if err != nil {
 			return err
 		}

@@ -20,13 +20,13 @@ func Files(t *testing.T, img *image.Image, codecs ...image.Codec) fstest.MapFS {
 		var data []byte
 		var err error
 		if c == image.Xz {
-			whole, rawErr := img.Encoded(image.Raw, nil)
+			whole, rawErr := img.Encoded(t.Context(), image.Raw, nil)
 			cmd := exec.Command("xz", "-1", "-c")
 			cmd.Stdin = bytes.NewReader(whole)
 			data, err = cmd.Output()
 			err = errors.Join(rawErr, err)
 		} else {
-			data, err = img.Encoded(c, nil)
+			data, err = img.Encoded(t.Context(), c, nil)
 		}
 		if err != nil {
 			t.Fatal(err)
