@@ -5,27 +5,25 @@ import (
 	"io"
 )
 
-// A teller is a carrier whose tool may say something without ending: a question that nobody
-// has answered.
+// A teller is a carrier whose tool may print something and go on, such as a question that
+// nobody has answered.
 type teller interface {
-	// Said is what it has said so far, made safe to show; "" where that is nothing.
+	// Said returns the text that the tool has printed so far, made safe to show.
 	Said() string
 }
 
-// A Carrier is a command that some tool runs at the far side, with its
-// standard input and output reaching us: the pipe over which a child is born
-// and which is its link from then on.
+// A Carrier is a command that some tool runs at the far side, with pipes to its standard
+// input and output. A child is started over it, and then it is the link to the child.
 //
-// Read yields what the command prints on its standard output, Write feeds its
-// standard input. Close ends the tool and everything that the carrier started
-// for it, unblocks pending Reads and Writes, waits for what it started, and
-// may be called more than once.
+// Read returns the command's standard output, and Write feeds its standard input. Close
+// ends the tool and all that the carrier started for it, and waits for them. It unblocks
+// Read and Write, and may be called more than once.
 type Carrier interface {
 	io.ReadWriteCloser
 
-	// Cause explains why the pipe ended or failed, as a typed error (wrong
-	// password, unknown host key, exit status with the tool's last words).
-	// It is nil where nothing is known. It may wait for the tool to exit,
+	// Cause explains why the pipe ended or failed, as a typed error: wrong
+	// password, unknown host key, exit status with the tool's last words.
+	// It returns nil where nothing is known. It may wait for the tool to exit,
 	// until ctx is done.
 	Cause(ctx context.Context) error
 }

@@ -19,39 +19,37 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/pipe"
 )
 
-// welcomeTime bounds a child's wait for its parent's answer. The parent answers
-// at once or is lost.
+// welcomeTime bounds a child's wait for the welcome. A parent answers at once, or is lost.
 const welcomeTime = 2 * time.Minute
 
-// A Child is what a child finds when it has been welcomed.
+// A Child is this process as a child that has been welcomed: its place in the tree, its link
+// and its files.
 type Child struct {
 	Welcome Welcome
 	// Link carries frames. Closing it unblocks Read and Write.
 	Link io.ReadWriteCloser
-	// Output yields what is printed on descriptors 1 and 2, by this process and
-	// by those that it starts. It must be read all the time: a full pipe stops
-	// whoever prints. What is still in it when this process dies is handed by
-	// the guard to Stderr.
+	// Output returns the bytes that this process and those that it starts print on
+	// descriptors 1 and 2. It must be read all the time, because a full pipe blocks
+	// all of them. If this process dies, the guard copies the rest to Stderr.
 	Output *os.File
-	// Stderr is what the carrier gave as standard error: for last words when
-	// there is no link any more.
+	// Stderr is the carrier's standard error, for last words after the end of the
+	// link.
 	Stderr *os.File
 }
 
-// trimAfter is when a child gives back the pages of its executable that only
-// starting up has needed, which are most of those that it has touched.
+// trimAfter is the time after which a child gives back the pages of its executable that it
+// needed to start: most of those that it has touched.
 const trimAfter = time.Second
 
-// IsChild tells whether this process was started by a [Launch] and should call
-// [Accept].
+// IsChild reports whether this process was started by a [Launch]. It should call [Accept]
+// then.
 func IsChild() bool { return guard.Marker != "" }
 
-// Accept says hello to the parent and waits for the welcome. It may be called
-// once, in a child. Standard input, output and error are not the link any more
-// when main begins; that has been seen to before.
+// Accept says hello to the parent and waits for the welcome. It may be called once, in a
+// child. The link is not standard input and output: these were replaced before main.
 func Accept(fingerprint [32]byte) (*Child, error) {
 	if !IsChild() {
-		return nil, errors.New("not a child")
+		return nil, errors.New("this process was not started as a child: see IsChild")
 	}
 	files := worker.TakeOver()
 	worker.Watch()
@@ -76,13 +74,13 @@ func Accept(fingerprint [32]byte) (*Child, error) {
 	l.in.SetReadDeadline(time.Time{})
 	l.left = append(rest, frames.buf...)
 	if b.Welcome.Version != Version {
-		return nil, fmt.Errorf("%w: the parent has %d, this program %d", ErrVersion, b.Welcome.Version, Version)
+		return nil, fmt.Errorf("%w: the parent has %d, this program has %d; run the same build on both sides", ErrVersion, b.Welcome.Version, Version)
 	}
 	time.AfterFunc(trimAfter, guard.Trim)
 	return b, nil
 }
 
-// NewHello is the hello of this process.
+// NewHello makes the hello of this process.
 func NewHello(fingerprint [32]byte) Hello {
 	h := Hello{
 		Version: Version, Fingerprint: fingerprint,
@@ -99,65 +97,63 @@ func NewHello(fingerprint [32]byte) Hello {
 	return h
 }
 
-// Lease lets this child live for d after the loss of its parent; another call sets
-// the time anew. The guard ends the child then, whatever the program does. Errors
-// match [errors.ErrUnsupported] where there is no such guard, and where another
-// guard is above it, which would end this child with its own.
+// Lease lets this child live for d after the loss of its parent. After that the guard ends
+// it, whatever the program does. Another call sets the time anew. The error matches
+// [errors.ErrUnsupported] where the guard has no timer, and where another guard is above
+// this one, because that would end this child, too.
 func Lease(d time.Duration) error {
 	switch above, err := guard.Below(); {
 	case err != nil:
-		return fmt.Errorf("%w: whether another context is above cannot be told: %w", errors.ErrUnsupported, err)
+		return fmt.Errorf("%w: it is not known whether another context is above: %w", errors.ErrUnsupported, err)
 	case above != 0:
-		return fmt.Errorf("%w: it is below another context on the same host, whose guard, process %d, ends with it all that is below", errors.ErrUnsupported, above)
+		return fmt.Errorf("%w: it is below another context on the same host, whose guard (process %d) ends all processes below it", errors.ErrUnsupported, above)
 	}
 	return guard.Lease(d)
 }
 
-// ExtendLease sets the time of a lease anew that Lease has begun.
+// ExtendLease sets the time of a lease anew. Lease must have begun it.
 func ExtendLease(d time.Duration) { _ = guard.Lease(d) }
 
-// Exit ends a child. Whatever it started and did not end is killed by its guard,
-// which goes on for that if somebody has stopped it.
+// Exit ends a child. Its guard kills the processes that it leaves behind; a guard that
+// somebody has stopped is continued for that.
 func Exit(code int) {
 	guard.Wake()
 	os.Exit(code)
 }
 
-// KillDescendants ends every process that this context started and that still
-// lives, daemons in sessions of their own included: SIGTERM, then, after grace or
-// when ctx is done, SIGKILL for up to two seconds. It returns how many survived,
-// zombies not counted.
+// KillDescendants ends the processes that this context started, daemons in sessions of their
+// own included. It sends SIGTERM, and after grace or at the end of ctx SIGKILL, for up to two
+// seconds. It returns how many processes survived, zombies not counted.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	return guard.KillDescendants(ctx, grace)
 }
 
-// KeepJobs lets processes outlive this context, if a command that was started
-// without the context's mark left them running: see Unmarked.
+// KeepJobs lets processes outlive this context that were left running by a command without
+// the context's mark: see Unmarked.
 func KeepJobs() error { return guard.KeepJobs() }
 
-// Unmarked is an environment without the mark by which a context knows what was
-// started in it.
+// Unmarked returns an environment without the mark by which a context recognises the
+// processes that it started.
 func Unmarked(env []string) []string { return guard.Unmarked(env) }
 
-// LeftRunning lists the processes that were left running by those who started them,
-// and that KillDescendants would end.
+// LeftRunning lists the processes whose parents have ended, and that KillDescendants would
+// end.
 func LeftRunning() []Left { return guard.LeftRunning() }
 
-// HeedsHangup reports whether a process is known not to ignore SIGHUP.
+// HeedsHangup reports whether a process is known to heed SIGHUP.
 func HeedsHangup(pid int) bool { return guard.HeedsHangup(pid) }
 
-// GroupThatHeedsHangup lists the live members of a process group that don't ignore
-// SIGHUP.
+// GroupThatHeedsHangup lists the live members of a process group that heed SIGHUP.
 func GroupThatHeedsHangup(group int) []int { return guard.GroupThatHeedsHangup(group) }
 
-// A Left is a process that somebody has left running.
+// A Left is a process whose parent has ended.
 type Left = guard.Left
 
 // The router looks for this in the link that a child is given.
 var _ interface{ TryWrite([]byte) int } = (*childLink)(nil)
 
-// childLink is the link as the child has it: two descriptors, which may be one
-// socket or terminal.
+// childLink is the child's end of the link: two descriptors, which may be one socket or
+// terminal.
 type childLink struct {
 	*pipe.Pipe
 	in, out *os.File

@@ -17,14 +17,15 @@ import (
 )
 
 const (
-	// causeTime is how long a carrier whose pipe has ended may take to say why.
+	// causeTime bounds the wait for the reason why a carrier's pipe has ended.
 	causeTime = 3 * time.Second
 	// maxEvents bounds the lines with a marker that are passed over in a row. A
-	// start method has at most a handful of places to say something about.
+	// start method prints one for each of its places, of which there are a handful.
 	maxEvents = 64
 )
 
-// A conversation is a launch under way.
+// A conversation is a launch under way: the exchange with a far side until the child has
+// said hello. The exported type Session is the child that comes of it.
 type conversation struct {
 	// Immutable.
 	*Launch
@@ -37,11 +38,11 @@ type conversation struct {
 	scan    *scan.Scanner
 	buf     []byte
 	facts   *Facts
-	closed  []StartMethodError // start methods that did not do
-	method  string             // being tried, in the end the one that did
+	closed  []StartMethodError // start methods that failed or were passed over
+	method  string             // is being tried; in the end the one that worked
 	sent    chan struct{}      // closed when the sender has ended; nil before the first
-	ack     func()             // told that a plan which was sent ahead has arrived; nil without one
-	asked   <-chan struct{}    // closed when nobody asks whether it has; nil without one
+	ack     func()             // called when a plan that was sent ahead has arrived; nil: there is none
+	asked   <-chan struct{}    // closed when the goroutine that asks for such a plan has ended; nil: there is none
 	lost    bool               // such a plan did not arrive
 	image   *image.Image       // sent last, in codec; nil before
 	codec   image.Codec
@@ -50,7 +51,7 @@ type conversation struct {
 	static  bool  // the image came from Options.Static
 	policy  bool  // no program is executed there; see nothingRuns
 
-	course course // the sender moves it on, too
+	course course // used by the sender as well
 }
 
 func (l *Launch) converse(ctx context.Context, c Carrier) *conversation {
@@ -69,7 +70,7 @@ func (l *Launch) converse(ctx context.Context, c Carrier) *conversation {
 	return d
 }
 
-// finish ends what Run started and dresses the error.
+// finish ends the goroutines of Run, and completes the error.
 func (d *conversation) finish(err error) error {
 	if err == nil {
 		d.nudge.stop()
@@ -77,7 +78,7 @@ func (d *conversation) finish(err error) error {
 		if d.stop() {
 			return nil
 		}
-		err = context.Cause(d.ctx) // at the last moment
+		err = context.Cause(d.ctx) // ctx ended at the last moment
 	}
 	defer d.Abandon()
 	at := d.course.last()
@@ -88,7 +89,7 @@ func (d *conversation) finish(err error) error {
 	if d.ctx.Err() != nil {
 		e.Err = context.Cause(d.ctx)
 		if tool, ok := d.c.(teller); ok && e.Phase == PhaseFirstStage {
-			e.Tool = tool.Said() // it may wait for an answer
+			e.Tool = tool.Said() // perhaps a question
 		}
 	} else if ioErr, ok := errors.AsType[*carrierError](err); ok {
 		ctx, cancel := context.WithTimeout(d.ctx, causeTime)
@@ -108,13 +109,12 @@ func (d *conversation) finish(err error) error {
 	return e
 }
 
-// carrierError marks an error of the pipe, for which the carrier may have an
-// explanation.
+// carrierError marks an error of the pipe, which the carrier may be able to explain.
 type carrierError struct{ err error }
 
 func (e *carrierError) Error() string { return e.err.Error() }
 
-// event waits for the far side's next word.
+// event waits for the next line of the far side that bears the marker.
 func (d *conversation) event() (scan.Event, error) {
 	e, err := d.scan.Read(d.c, d.buf)
 	if err != nil && !errors.Is(err, ErrNoise) {
@@ -123,6 +123,7 @@ func (d *conversation) event() (scan.Event, error) {
 	return e, err
 }
 
+// start exchanges all lines and the image, until the child has said hello.
 func (d *conversation) start() (*Session, error) {
 	early := d.sendEarly(d.ctx)
 	if err := d.awaitFacts(); err != nil {
@@ -158,12 +159,12 @@ func (d *conversation) start() (*Session, error) {
 	if err := d.ensureProc(); err != nil {
 		return nil, err
 	}
-	alive, err := d.climbAll(img)
+	alive, err := d.tryAll(img)
 	if errors.Is(err, errWrongFormat) {
-		alive, err = d.climbSibling(img)
+		alive, err = d.trySibling(img)
 	}
 	if errors.Is(err, errNoLoader) {
-		alive, err = d.climbStatic(d.image)
+		alive, err = d.tryStatic(d.image)
 	}
 	if err != nil {
 		return nil, err
@@ -177,18 +178,18 @@ func (d *conversation) start() (*Session, error) {
 	return nil, ErrNoStartMethod
 }
 
-// climbAll tries every start method with an image, and tells whether a child has spoken.
+// tryAll tries every start method with an image, and reports whether a child has spoken.
 // Otherwise d.closed has the reasons.
-func (d *conversation) climbAll(img *image.Image) (alive bool, err error) {
+func (d *conversation) tryAll(img *image.Image) (alive bool, err error) {
 	d.room = img.Size
 	try, closed := methodsFor(d.facts, d.opts.StartMethods, d.opts.NoDisk)
 	for len(try) > 0 {
 		methods := try[:1]
 		if byShell(try[0]) {
-			methods = try // they come last, and one plan does for all
+			methods = try // these come last, and share one plan
 		}
 		try = try[len(methods):]
-		if alive, err = d.climb(methods, img); err != nil {
+		if alive, err = d.tryPlan(methods, img); err != nil {
 			return false, err
 		}
 		if alive {
@@ -209,7 +210,7 @@ func (d *conversation) climbAll(img *image.Image) (alive bool, err error) {
 	return false, nil
 }
 
-// warnOfDisk tells that the last resort was used, and why the others were not.
+// warnOfDisk logs that the image was put on a disk, and why no other start method worked.
 func (d *conversation) warnOfDisk(closed []StartMethodError) {
 	if d.method == StartDisk {
 		d.opts.Log.Warn("the child's executable had to be put on a disk, without a name",
@@ -217,11 +218,11 @@ func (d *conversation) warnOfDisk(closed []StartMethodError) {
 	}
 }
 
-// awaitFacts waits for the first stage, or for a child that needed none: then
-// facts stay nil.
+// awaitFacts waits for the facts. They stay nil where the first stage has started a child
+// without an image.
 //
-// Success closes Ready. A failure does not: the carrier has to know, when it is
-// asked for the cause, that the far side never spoke.
+// Success closes Ready. A failure does not: when the carrier is asked for the cause, an open
+// Ready tells it that the far side never spoke.
 func (d *conversation) awaitFacts() error {
 	for range maxEvents {
 		e, err := d.event()
@@ -236,7 +237,7 @@ func (d *conversation) awaitFacts() error {
 		case scan.Hi:
 			f, err := parseFacts(e.Rest)
 			if err != nil {
-				continue // a line that was made to look like it
+				continue // not printed by the first stage
 			}
 			d.spoken()
 			d.nudge.stop()
@@ -247,8 +248,8 @@ func (d *conversation) awaitFacts() error {
 	return ErrNoise
 }
 
-// tryCache looks for the image in the cache where the first stage has looked for
-// another, not knowing yet what the far side was.
+// tryCache looks for the image in the cache, where the first stage has looked for another
+// one because the system of the far side was not known yet.
 func (d *conversation) tryCache(img *image.Image) (alive bool, err error) {
 	hash := hex.EncodeToString(img.Hash[:])
 	if sought := d.sought(); sought == "" || sought == hash {
@@ -264,9 +265,9 @@ func (d *conversation) tryCache(img *image.Image) (alive bool, err error) {
 	return alive, err
 }
 
-// climb tries the start methods of one plan, at every place that they have, and tells
-// whether a child has spoken.
-func (d *conversation) climb(methods []string, img *image.Image) (alive bool, err error) {
+// tryPlan tries the start methods of one plan, at each of their places, and reports whether
+// a child has spoken.
+func (d *conversation) tryPlan(methods []string, img *image.Image) (alive bool, err error) {
 	d.course.reach(PhasePrepare)
 	p, data, err := d.plan(d.facts, img)
 	if err != nil {
@@ -292,8 +293,8 @@ func (d *conversation) climb(methods []string, img *image.Image) (alive bool, er
 			return err == nil, err
 		}
 		<-d.sent
-		// Going on only ever makes skip larger: that bounds the loop also
-		// with a far side that lies.
+		// Each round makes skip larger, even if the far side lies. That bounds the
+		// loop.
 		if used <= p.skip || used >= total {
 			return false, nil
 		}
@@ -301,7 +302,7 @@ func (d *conversation) climb(methods []string, img *image.Image) (alive bool, er
 	}
 }
 
-// plan makes the plan for an image, and what follows it.
+// plan returns the plan for an image, and the bytes that follow it.
 func (d *conversation) plan(facts *Facts, img *image.Image) (*plan, []byte, error) {
 	codec := image.Raw
 	if !d.opts.Near {
@@ -327,8 +328,8 @@ func (d *conversation) plan(facts *Facts, img *image.Image) (*plan, []byte, erro
 	}, data, nil
 }
 
-// outcome waits for the end of a plan, and notes for each start method what did not do.
-// It returns how many places have been used up, 0 for a child that runs.
+// outcome waits for the end of a plan, and adds to notes why each start method failed. It
+// returns the number of places that have been tried in vain, 0 if a child runs.
 func (d *conversation) outcome(methods []string, notes map[string][]string) (used int, err error) {
 	for range maxEvents {
 		e, err := d.event()
@@ -355,7 +356,7 @@ func (d *conversation) outcome(methods []string, notes map[string][]string) (use
 			place, reason, _ := strings.Cut(rest, " ")
 			used, err := strconv.Atoi(place)
 			if err != nil || used < 0 {
-				used = len(methods) + maxEvents // none is left
+				used = len(methods) + maxEvents // no place is left
 			}
 			if strings.HasPrefix(reason, nothingRuns) {
 				return 0, d.nothingRuns(reason)
@@ -380,15 +381,16 @@ func (d *conversation) outcome(methods []string, notes map[string][]string) (use
 	return 0, ErrNoise
 }
 
-// send writes a plan and the image behind it, and moves the phase on.
+// sendPlan writes a plan and the image behind it. The phase follows.
 func (d *conversation) sendPlan(line string, data []byte) {
 	d.course.reach(PhaseImage)
 	d.write(line, data, func() { d.course.reach(PhaseHello) })
 }
 
-// write writes a plan and the image behind it. Reading goes on meanwhile, so that
-// neither side waits for the other with a full pipe. An error needs no report: the
-// same end of the pipe shows to the reader.
+// write starts the sender: a goroutine that writes a plan and the image behind it, and
+// closes d.sent at its end. Reading goes on meanwhile, so that two full pipes can't block
+// each other. The sender reports no error, because the reader meets it as well. finish
+// waits for the sender.
 func (d *conversation) write(line string, data []byte, written func()) {
 	sent := make(chan struct{})
 	d.sent = sent
@@ -416,14 +418,14 @@ func (d *conversation) write(line string, data []byte, written func()) {
 	}()
 }
 
-// An image is written in pieces of so many bytes, the next when the pipe has taken
-// the one before. What is under way for a minute on the slowest way moves every second.
+// An image is written in pieces of so many bytes. The pieces are small enough for the
+// progress to change every second on the slowest line.
 const (
 	sentPiece = 32 << 10 // the largest packet of ssh
 	slowPiece = 1 << 10
 )
 
-// countedWriter writes in pieces and tells of each.
+// countedWriter writes in pieces, and reports the length of each.
 type countedWriter struct {
 	w     io.Writer
 	piece int
@@ -442,11 +444,10 @@ func (c *countedWriter) Write(b []byte) (total int, err error) {
 	return total, nil
 }
 
-// The pace of an image through sshd: about as fast as a far side unpacks, 190 MB/s, and no
-// sooner than it has started the programs for that. sshd keeps what is ahead of
-// them in a buffer which it enlarges packet by packet: two megabytes in one go
-// cost it 25 ms more than the same in this pace. No wire that is slower than
-// memory notices.
+// The pace of an image through sshd: 190 MB/s, about as fast as a far side unpacks, after a
+// pause in which the far side starts its programs. sshd enlarges its buffer packet by packet
+// where bytes come faster. Two megabytes in one go take 25 ms more than in this pace, which
+// only memory could exceed.
 const (
 	paceDelay = 5 * time.Millisecond
 	pacePiece = 64 << 10
@@ -470,7 +471,7 @@ func writePaced(w io.Writer, data []byte) error {
 // greet reads the hello of a child that has spoken.
 func (d *conversation) greet() (*Session, error) {
 	d.course.reach(PhaseHello)
-	d.course.carry(0) // it has arrived
+	d.course.carry(0) // the image has arrived
 	l := &earlyReader{Carrier: d.c, left: d.scan.Rest()}
 	s := &Session{StartMethod: d.method, Said: d.scan.Said(), Sought: d.sought() != "", Lost: d.lost, Image: d.image, Codec: d.codec, Static: d.static}
 	if d.facts != nil {
@@ -494,8 +495,8 @@ func (d *conversation) greet() (*Session, error) {
 	return s, nil
 }
 
-// reasons are the start methods and why each did not do, those in a row together that have the
-// same reason.
+// reasons lists start methods and the reason for each. Those with the same reason are
+// together if they follow each other.
 func reasons(list []StartMethodError) string {
 	var words []string
 	for i := 0; i < len(list); {

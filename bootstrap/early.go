@@ -12,36 +12,33 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 )
 
-// The optimistic start: where it is known what the far side was like the last
-// time, the plan that did then, and the image, go right behind the command line,
-// and the first stage finds them when it comes to read. It prints its facts all
-// the same.
+// The optimistic start saves a round trip where the far side is known from before. The plan
+// that worked last time, and the image, are sent right behind the command line. The first
+// stage finds them when it begins to read. It prints its facts all the same.
 //
-// The plan begins with a word that it has arrived, and goes on if the system is
-// the one that the image is for. What else may have changed (an interpreter that
-// is gone, a directory that is full) ends it like any plan: the image is read away,
-// a line says why, and the next plan is awaited. That comes from the facts, as if
-// nothing had been known.
+// The plan first prints that it has arrived (ack). It goes on if the system is the one that
+// the image is for. Other changes, such as a missing interpreter or a full directory, end it
+// like any plan: the far side reads the image away, prints the reason, and awaits the next
+// plan. That one is made from the facts, as if nothing had been known.
 //
-// A profile that reads from its standard input may have taken the plan, and the
-// shell then passes over the image line by line. The far side is asked about that
-// by one more line, when the word that the plan has arrived does not come. The
-// answer settles it: lines are carried out in order. Should the plan have been
-// slow, and the child get that line in place of the shell, it passes over it.
+// A profile that reads from its standard input may have taken the plan. Then the shell passes
+// over the image line by line. If no ack comes, one more line asks for the plan. Lines are
+// carried out in order, so the answer is final. If the plan was only slow, the child gets that
+// line in place of the shell, and passes over it.
 
-// methodEarly stands for the optimistic start as a whole in lines about it.
+// methodEarly stands for the optimistic start as a whole in lines of the far side.
 const methodEarly = "early"
 
-// earlyPatience is how long behind the facts the word that the plan has arrived may
-// come. They left the far side together, but for a slow line.
+// earlyPatience bounds the wait for the ack behind the facts. The two leave the far side
+// together, so only a slow line comes between them.
 const earlyPatience = 2 * time.Second
 
-// Early says that a plan will be sent before the far side has spoken: the carrier has
-// to take it.
+// Early reports whether a plan will be sent before the far side has spoken. The carrier
+// then has to accept bytes that early.
 func (l *Launch) Early() bool { return len(l.earlyStartMethods()) > 0 }
 
-// earlyMethods are those of the plan. Where the image may be in the cache none is sent,
-// as it would be in vain.
+// earlyStartMethods returns the start methods of that plan. There are none where the image
+// may be in the cache, as it would be sent in vain.
 func (l *Launch) earlyStartMethods() []string {
 	if l.opts.Early == "" || l.opts.Known == nil || l.opts.Same || l.opts.Pid > 0 || l.sought() != "" {
 		return nil
@@ -57,8 +54,8 @@ func (l *Launch) earlyStartMethods() []string {
 	return try[i : i+1]
 }
 
-// sendEarly sends the plan and the image, and returns the plan's start methods; none if
-// nothing was sent.
+// sendEarly sends the plan and the image, and returns the start methods of the plan. It
+// returns none if it has sent nothing.
 func (d *conversation) sendEarly(ctx context.Context) []string {
 	methods := d.earlyStartMethods()
 	if len(methods) == 0 {
@@ -75,14 +72,14 @@ func (d *conversation) sendEarly(ctx context.Context) []string {
 	}
 	if err != nil {
 		d.nudge = startNudger(d.c, !d.opts.NoNudge)
-		return nil // and is reported when it fails again
+		return nil // it will fail again, and be reported then
 	}
 	d.method = methods[0]
 	d.write(p.early(methods), data, func() {})
 	return methods
 }
 
-// early is the plan with what is around it.
+// early returns the plan between its ack and the check of the system.
 func (p *plan) early(methods []string) string {
 	return p.marker + " " + p.common(methodEarly) +
 		`printf "\n%s ack\n" "$m";if [ "$y" = ` + quote(p.facts.Kernel+" "+p.facts.Machine) + " ];then " +
@@ -90,7 +87,7 @@ func (p *plan) early(methods []string) string {
 		`;else skip;bad "it is $y now";fi`
 }
 
-// awaitEarly waits for what becomes of the plan, behind the facts.
+// awaitEarly waits for the outcome of the plan, after the facts.
 func (d *conversation) awaitEarly(methods []string) (alive bool, err error) {
 	d.course.reach(PhaseImage)
 	d.ack, d.asked = d.askWhetherItArrived()
@@ -101,8 +98,8 @@ func (d *conversation) awaitEarly(methods []string) (alive bool, err error) {
 		used, err = 1, nil // it was another system the last time
 	}
 	if err == nil {
-		// What comes next is written behind the question. After an error there
-		// may be nobody who reads; finish closes the pipe before it waits.
+		// The next plan is written behind the question. After an error nobody may
+		// be reading, so finish closes the pipe before it waits.
 		<-d.asked
 	}
 	if err != nil || used == 0 {
@@ -117,8 +114,9 @@ func (d *conversation) awaitEarly(methods []string) (alive bool, err error) {
 // planLost is the answer to the question whether the plan has arrived.
 const planLost = "it did not arrive"
 
-// askWhetherItArrived asks when patience is over, unless arrived is called before,
-// which it has to be. asked is closed when nothing is written any more.
+// askWhetherItArrived starts a goroutine that asks for the plan when earlyPatience is over,
+// unless arrived is called before. arrived must be called in the end. asked is closed when
+// the goroutine has ended.
 func (d *conversation) askWhetherItArrived() (arrived func(), asked <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), earlyPatience)
 	sent, done := d.sent, make(chan struct{})
@@ -128,15 +126,15 @@ func (d *conversation) askWhetherItArrived() (arrived func(), asked <-chan struc
 		if ctx.Err() == context.Canceled {
 			return
 		}
-		<-sent // an image that is cut up would be worse
+		<-sent // a line within the image would destroy it
 		_, _ = io.WriteString(d.c, "\n"+d.marker+` printf "\n%s fail `+methodEarly+` 0 `+planLost+`\n" "$m"`+"\n")
 	}()
 	return cancel, done
 }
 
-// afterNudges passes over what was on its way when the child spoke, and meant for
-// the shell: newlines, and lines that begin with the marker. No frame begins like
-// that.
+// afterNudges reads the link of a child from its first frame on. It passes over bytes that
+// were meant for the shell and still on their way: newlines, and lines that begin with the
+// marker. No frame begins like that.
 type afterNudges struct {
 	r      io.Reader
 	marker string
@@ -160,7 +158,7 @@ func (a *afterNudges) Read(b []byte) (int, error) {
 	}
 }
 
-// strip takes away what is not a frame, and notes where one begins.
+// strip drops bytes from the front until a frame begins there.
 func (a *afterNudges) strip() {
 	word := a.marker + " "
 	for {

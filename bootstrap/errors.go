@@ -11,13 +11,13 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// What a program may want to tell apart. All of them arrive inside an [*Error],
-// and are still themselves after any number of hops. A child that says something
-// else than hello is a core.ErrProtocol.
+// The conditions that a program may act on. All of them arrive inside an [*Error],
+// and errors.Is recognises them after any number of hops. A child whose first frame is no
+// hello is a core.ErrProtocol.
 var (
-	// ErrNoStartMethod: nothing among the start methods works at the far side. The Error's
-	// StartMethods say why for each.
-	ErrNoStartMethod = errors.New("no way to start a child is open")
+	// ErrNoStartMethod: no start method works at the far side. The Error's
+	// StartMethods have the reason for each.
+	ErrNoStartMethod = errors.New("no start method works there")
 	// ErrImageHash: the image that arrived at the far side is not the one that was sent.
 	ErrImageHash = image.ErrHash
 	// ErrNoImage: there is no executable for the far side's system.
@@ -26,8 +26,8 @@ var (
 	ErrNoise = scan.ErrNoise
 	// ErrVersion: the child speaks another version of the protocol.
 	ErrVersion = errors.New("another version of the protocol")
-	// ErrFingerprint: the child was built from other functions.
-	ErrFingerprint = errors.New("another table of functions")
+	// ErrFingerprint: the child has other registered functions than this program.
+	ErrFingerprint = errors.New("another set of functions")
 )
 
 // Codes 300 to 399 of core's registry are this package's; append only.
@@ -37,7 +37,7 @@ func init() {
 	}
 }
 
-// A Phase is how far a bootstrap has come.
+// A Phase is a part of a launch.
 type Phase string
 
 // The phases of [Launch.Run], in order.
@@ -48,21 +48,21 @@ const (
 	PhaseHello      Phase = "waiting for the hello"
 )
 
-// Error is why no child came to life.
+// Error says why no child was started.
 type Error struct {
 	Phase        Phase
-	Sent         int64              // bytes of the image that were on their way
-	Size         int64              // of so many; 0 where there was none
-	Err          error              // the carrier's own explanation where it has one; unwrapped by errors.Is
-	StartMethod  string             // the one that was being tried; "" before and behind all of them
-	StartMethods []StartMethodError // those that did not do, in the order of the start methods
+	Sent         int64              // bytes of the image that the pipe had taken
+	Size         int64              // bytes of the image; 0: none was under way
+	Err          error              // the reason, where possible the carrier's own; errors.Is looks into it
+	StartMethod  string             // the one that was being tried; "" before the first and after the last
+	StartMethods []StartMethodError // those that failed or were passed over, in their order
 	Said         string             // the last lines that the far side printed, made safe to show
-	Tool         string             // what the carrier's tool has said, where time ended before it did; made safe to show
-	Hint         string             // what can be done about it; "" where that is not known
+	Tool         string             // text of the carrier's tool, where it was still running when time was up; made safe to show
+	Hint         string             // advice to the user; "" where there is none
 }
 
-// Error names the progress and the reason, the start methods that did not do, what to do
-// about it, and what the far side said last.
+// Error names the progress, the reason, the start methods that failed, the advice, and the
+// last words of the far side.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(Progress{e.Phase, e.StartMethod, e.Sent, e.Size}.String())
@@ -85,7 +85,7 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// cannotFork tells whether that is what a shell or our guard has said.
+// cannotFork reports whether a shell or our guard has said that it can't start a process.
 func cannotFork(said string) bool {
 	for _, words := range [...]string{"Cannot fork", "can't fork", "fork: Resource temporarily unavailable", "starting the worker: resource temporarily unavailable"} {
 		if strings.Contains(said, words) {
@@ -95,14 +95,14 @@ func cannotFork(said string) bool {
 	return false
 }
 
-// hint is what can be done about an error, "" where that is not known.
+// hint returns advice about an error, "" where there is none.
 func (d *conversation) hint(e *Error) string {
 	err, loader := e.Err, d.loaderHint(e)
 	switch {
 	case e.Phase == PhaseFirstStage && e.Said == "" && e.Tool == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return "the far side has said nothing: a start-up file of its login shell may be reading, or waiting for something"
+		return "the far side has printed nothing: a start-up file of its login shell may be waiting for input or for another host; log in by hand to see where it stops"
 	case cannotFork(e.Said + err.Error()):
-		return "no more processes can be started there: see ulimit -u, and pids.max of its cgroup"
+		return "no more processes can be started there: raise ulimit -u, or pids.max of its cgroup, or end some processes"
 	case loader != "":
 		return loader
 	case e.Phase == PhaseFirstStage && restricted(e.Said+err.Error()):
@@ -114,17 +114,17 @@ func (d *conversation) hint(e *Error) string {
 	case d.facts.NoProc:
 		return "mount it there, as root: mount -t proc proc /proc"
 	}
-	hint := unnamedHint(e.StartMethods) + "it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution"
+	hint := unnamedHint(e.StartMethods) + "install perl or python3 there, which must be allowed to call memfd_create, or make a writable directory that allows execution"
 	if d.room > 0 {
 		hint += " and has " + strconv.FormatInt(d.room>>20+1, 10) + " MiB left"
 	}
 	if len(d.opts.StartMethods) > 0 {
-		hint += ", or more start methods than Config.StartMethods allows (" + strings.Join(d.opts.StartMethods, ", ") + ")"
+		hint += ", or allow more start methods in Config.StartMethods (" + strings.Join(d.opts.StartMethods, ", ") + ")"
 	}
 	return hint
 }
 
-// lastLines is the end of a text, at most n lines and 512 bytes, on one line.
+// lastLines returns the end of a text on one line: at most n lines and 512 bytes.
 func lastLines(s string, n int) string {
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
 	var out string

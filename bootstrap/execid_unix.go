@@ -11,12 +11,12 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// executableOf is the path by which other processes of this host open and execute
-// what a process runs; 0 is this process.
+// executableOf returns the path by which other processes of this host open and execute the
+// executable of a process; 0 is this process.
 func executableOf(pid int) string {
 	if pid <= 0 {
 		pid = os.Getpid()
-		// It is another one where an emulator is what the kernel executed.
+		// Where an emulator runs this program, exe is the emulator.
 		if path, err := guard.SelfPath(); err == nil && strings.HasPrefix(path, "/proc/"+strconv.Itoa(pid)+"/") {
 			return path
 		}
@@ -24,7 +24,7 @@ func executableOf(pid int) string {
 	return "/proc/" + strconv.Itoa(pid) + "/exe"
 }
 
-// fileID tells a file from all others on this host.
+// fileID identifies a file on this host.
 func fileID(path string) (dev, ino uint64, ok bool) {
 	fi, err := os.Stat(path)
 	if err != nil {

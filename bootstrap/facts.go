@@ -14,24 +14,24 @@ type Facts struct {
 	Machine string // uname -m, for example "x86_64"; "?"
 	UID     int    // -1 if it could not be found out
 
-	// Tools are those of the programs that a bootstrap can use which are in
-	// PATH: interpreters, decompressors, hash programs, unshare.
+	// Tools are the programs in PATH that a launch can use: interpreters,
+	// decompressors, hash programs, unshare.
 	Tools []string
 	// NoProc says that /proc is not mounted, as in the tree of a damaged system.
-	// Without it a file that has no name can't be executed, unless root mounts one.
+	// Without it a file that has no name can't be executed, unless root mounts it.
 	NoProc bool
-	// Dirs are the directories among the usual ones in memory that exist and
-	// may be written. Whether one allows execution is found out when it is used.
+	// Dirs are the usual directories in memory, as far as they exist and may be
+	// written. Whether one allows execution shows when it is used.
 	Dirs []string
 }
 
 // noProc stands before the tools where /proc is not mounted.
 const noProc = "-proc"
 
-// unknownFact stands for what the far side could not find out.
+// unknownFact takes the place of a fact that the far side could not find out.
 const unknownFact = "?"
 
-// factsVersion is the first word behind "hi": it says how to read the rest.
+// factsVersion is the first word behind "hi". It says how to read the others.
 const factsVersion = "1"
 
 var errFacts = errors.New("malformed facts")
@@ -41,8 +41,7 @@ var errFacts = errors.New("malformed facts")
 //	1 KERNEL MACHINE UID [TOOL ...] / [DIR ...] .
 //
 // Before the tools stands "-proc" where /proc is not mounted.
-// The lone dot shows that the line is whole. A field that the far side could
-// not find out is missing or "?".
+// The lone dot shows that the line is whole. A field that is not known is missing or "?".
 func parseFacts(s string) (Facts, error) {
 	words := strings.Fields(s)
 	if len(words) < 6 || words[0] != factsVersion || words[len(words)-1] != "." {
@@ -58,7 +57,7 @@ func parseFacts(s string) (Facts, error) {
 		uid = -1
 	}
 	f := Facts{Kernel: words[0], Machine: words[1], UID: uid, Tools: words[3:slash:slash]}
-	if words[3] == noProc { // at the latest the slash is there
+	if words[3] == noProc { // if there are no tools, this is the slash
 		f.NoProc, f.Tools = true, f.Tools[1:]
 	}
 	for _, dir := range words[slash+1:] {
@@ -71,9 +70,9 @@ func parseFacts(s string) (Facts, error) {
 
 func (f *Facts) has(tool string) bool { return slices.Contains(f.Tools, tool) }
 
-// GOOS is the Go name of the far side's operating system, lower-cased uname
-// output where Go has no name for it. A damaged host without uname, but with a /proc as
-// Linux has it, is taken for Linux.
+// GOOS returns the Go name of the far side's operating system, or the output of uname in
+// lower case where Go has no name for it. A damaged host without uname, but with the /proc
+// of Linux, is taken for Linux.
 func (f *Facts) GOOS() string {
 	switch k := strings.ToLower(f.Kernel); {
 	case k == unknownFact && !f.NoProc:
@@ -87,9 +86,9 @@ func (f *Facts) GOOS() string {
 	}
 }
 
-// GOARCH is the Go name of the far side's kernel architecture, uname's own
-// where Go has no name for it. Where there is no uname it is our own: an image
-// for another is not executed there, and the start methods say so.
+// GOARCH returns the Go name of the architecture of the far side's kernel, or uname's where
+// Go has no name for it. Without uname it is our own. If that is wrong, the image is not
+// executed there, and the start methods report it.
 func (f *Facts) GOARCH() string {
 	switch m := f.Machine; m {
 	case unknownFact:

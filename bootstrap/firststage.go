@@ -15,13 +15,13 @@ import (
 // MaxLine bounds [Launch.Line], in bytes.
 const MaxLine = 1024
 
-// first is a part of the first stage (see first.sh in package stages), with words of it
-// filled in: pairs of a name and what is in its place.
+// first returns a part of the first stage (first.sh in package stages). words are pairs of a
+// name in it and the text that takes its place.
 func first(part string, words ...string) string {
 	return filled(stages.Shell("first.sh", part), words...) + ";"
 }
 
-// filled puts words into a program: pairs of a name and what is in its place.
+// filled puts words into a program: pairs of a name in it and the text that takes its place.
 func filled(program string, words ...string) string {
 	var b strings.Builder
 	for {
@@ -42,15 +42,15 @@ func filled(program string, words ...string) string {
 	}
 }
 
-// keepGo has the variables that the Go runtime reads under other names: see
-// [guard.GoVariables]. Where the child may come from the cache there is no room for that
-// in the first stage: it is not executed then if one of them would end it, and a plan
-// follows.
+// keepGo returns the statement that gives other names to the variables that the Go runtime
+// reads: see [guard.GoVariables]. The first stage has no room for it beside the cache. If one
+// of the variables ends the program from the cache, a plan follows.
 func keepGo() string {
 	return first("keep", "VARIABLES", strings.Join(guard.GoVariables, " "), "PREFIX", guard.KeptPrefix)
 }
 
-// stageLoop is also what a start method that had to replace the shell returns to.
+// stageLoop returns the loop that reads plans. A start method that had to replace the shell
+// returns to it, too.
 func stageLoop() string { return stages.Shell("first.sh", "loop") }
 
 // stageTools are the programs that the first stage looks for.
@@ -58,14 +58,14 @@ var stageTools = []string{
 	"perl", "python3", "zstd", "gzip", "xz", "sha256sum", "shasum", "openssl", "head", "tee", "unshare",
 }
 
-// newMarker makes a word that no other output contains by chance.
+// newMarker makes a random word, which no other output contains by chance.
 func newMarker() string {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
 
-// script is the first stage as the argument of sh -c.
+// script returns the first stage as the argument of sh -c.
 func (l *Launch) script() string {
 	var b strings.Builder
 	half := len(l.marker) / 2
@@ -94,27 +94,28 @@ func (l *Launch) script() string {
 	return b.String()
 }
 
-// loop is the command that takes up the reading of plans again after a start method
-// has replaced the shell. Its argument is the working directory of the child.
+// loop returns the command that reads further plans after a start method has replaced the
+// shell. Its argument is the working directory of the child.
 func (l *Launch) loop() string {
 	return "m=" + l.marker + ";" + first("clean") + "w=$1;cd /;" + stageLoop()
 }
 
-// Line is the first stage as one shell command line of at most [MaxLine] bytes,
-// for tools that hand it to a login shell.
+// Line returns the first stage as one shell command line of at most [MaxLine] bytes,
+// for tools that hand it to a login shell. It starts packing the image: a launch that is not
+// run has to be abandoned.
 func (l *Launch) Line() string {
 	l.prefetch()
 	return "exec /bin/sh -c '" + l.script() + "'"
 }
 
-// Argv is the first stage as an argument vector.
+// Argv returns the first stage as an argument vector. Otherwise it is like Line.
 func (l *Launch) Argv() []string {
 	l.prefetch()
 	return []string{"/bin/sh", "-c", l.script()}
 }
 
-// Exec is the direct start of our own executable, for children on this host
-// that run as ourselves. argv[0] is the name.
+// Exec returns the path and the arguments of our own executable, for children on this host
+// that run as the same user. argv[0] is the name.
 func (l *Launch) Exec() (path string, argv []string) {
 	path, err := guard.SelfPath()
 	if err != nil {
@@ -127,11 +128,12 @@ func (l *Launch) Exec() (path string, argv []string) {
 	return path, argv
 }
 
-// ExecEnviron are the entries that are added to our own environment for Exec, so that
-// the Go runtime of the child heeds none that are meant for it. The child gives them back.
+// ExecEnviron returns entries to be added to our own environment for Exec. They hide the
+// variables that the child's Go runtime would read. The child gives them back to the
+// commands that it starts.
 func ExecEnviron() []string { return guard.Added() }
 
-// childArgs is the command line of a child made from an image.
+// childArgs returns the arguments of a child that is made from an image.
 func (l *Launch) childArgs(hash string) []string {
 	args := []string{guard.GuardPrefix + l.marker, guard.ImagePrefix + hash}
 	if label := l.label(); label != "" {
@@ -140,8 +142,8 @@ func (l *Launch) childArgs(hash string) []string {
 	return args
 }
 
-// label is what the process list of the far side shows besides the marker:
-// cut, and rid of everything that a shell could take for its own.
+// label returns the text that the far side's process list shows beside the marker. It is
+// cut, and has no character with a meaning to a shell.
 func (l *Launch) label() string {
 	clean := strings.Map(func(r rune) rune {
 		switch {

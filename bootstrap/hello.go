@@ -11,59 +11,58 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Version is the version of everything from the hello on. Parent and child are
-// nearly always the same program; the version is for the case that they are not.
+// Version is the version of the protocol, from the hello on. Parent and child are nearly
+// always the same program. The version is for the case that they are not.
 const Version = 1
 
-// Hello is the child's first frame: who it is.
+// Hello is the child's first frame. It says which program and which process the child is.
 type Hello struct {
 	Version     uint64
-	Fingerprint [32]byte // of the table of functions, made by package contexts
+	Fingerprint [32]byte // hash of the registered functions, made by package contexts
 	GOOS        string
 	GOARCH      string
 	Pid         int
-	UID         int // -1 where there is no such thing
+	UID         int // -1 where the system has none
 	User        string
 	Hostname    string
-	ImageHash   [32]byte // of the image that was sent; zero if none was
+	ImageHash   [32]byte // of the image that the child was made from; zero: the parent's executable
 }
 
-// Welcome is the parent's answer: what the child is to be.
+// Welcome is the parent's answer. It gives the child its place in the tree.
 type Welcome struct {
 	Version       uint64
-	Tree          [16]byte  // UUID of the tree
-	ID            core.ID   // of the child
-	Ancestors     []core.ID // nearest first, so the last is the master
-	Path          string    // hop path, as it appears in errors and logs
-	Block         core.Block
-	Depth         int // how many levels may still be below
-	LogLevel      int // of package log/slog
+	Tree          [16]byte   // UUID of the tree
+	ID            core.ID    // of the child
+	Ancestors     []core.ID  // nearest first; the last one is the master
+	Path          string     // hop path, as it appears in errors and logs
+	Block         core.Block // IDs for children of the child
+	Depth         int        // how many levels of contexts may be below
+	LogLevel      int        // of package log/slog
 	AllowSiblings bool
-	Extra         []byte // whatever package contexts adds
+	Extra         []byte // read by package contexts only
 }
 
 // A Session is a child that has said hello.
 type Session struct {
 	Hello       Hello
-	Facts       Facts  // zero where the child was started before there were any
-	StartMethod string // by which the child was started
-	Said        string // the last of what was printed before the child's first word
-	// Sought says that the image was looked for in the cache; where the child was
-	// made from one all the same, it should keep it ([image.KeepInCache]).
+	Facts       Facts  // zero where the child was started without facts
+	StartMethod string // the one that the child was started by
+	Said        string // the last lines that the far side printed before the child spoke
+	// Sought says that the image was looked for in the cache. If the child was made
+	// from one that was sent all the same, it should keep it ([image.KeepInCache]).
 	Sought bool
-	// Image was sent, in Codec; nil and Raw where none was. It may be worth while to improve it
-	// for the next launch: see [Image.Improve].
+	// Image is the one that was sent, in Codec; nil: none was. [image.Image.Improve]
+	// makes the next launch with it faster.
 	Image *image.Image
 	Codec image.Codec
-	// Lost says that a plan which was sent early did not arrive: it should not be tried
-	// again with this far side.
+	// Lost says that a plan which was sent early did not arrive. It should not be sent
+	// early to this far side again.
 	Lost bool
 	// Static says that the image came from Options.Static.
 	Static bool
 
-	// Link is the carrier, behind the hello. Read and Write go straight to
-	// it once the bytes that were read too far have been taken. It has the
-	// carrier's Cause as well.
+	// Link is the carrier after the hello. Read first returns the bytes that were
+	// read ahead. Link has the carrier's Cause as well.
 	Link io.ReadWriteCloser
 }
 
@@ -78,8 +77,8 @@ func (s *Session) Welcome(w Welcome) error {
 	return err
 }
 
-// helloFrame is a hello or welcome as a frame. It is addressed to the child in
-// both directions, there being no identity yet that could be checked.
+// helloFrame makes a frame of a hello or welcome. It is addressed to the child in both
+// directions, since no IDs are known yet that could be checked.
 func helloFrame(v any, child core.ID) ([]byte, error) {
 	body, err := core.Marshal(v)
 	if err != nil {
@@ -92,8 +91,8 @@ func helloFrame(v any, child core.ID) ([]byte, error) {
 	return append(core.AppendHeader(nil, &h, len(body)), body...), nil
 }
 
-// readHello reads one frame that must be a hello or welcome, and returns what
-// was read behind it.
+// readHello reads one frame, which must be a hello or welcome, into v. It returns the bytes
+// that were read behind it.
 func readHello(r io.Reader, v any) (rest []byte, err error) {
 	noted := &noting{r: r}
 	frames := core.NewReader(noted)
@@ -114,7 +113,7 @@ func readHello(r io.Reader, v any) (rest []byte, err error) {
 	return append([]byte(nil), frames.Buffered()...), nil
 }
 
-// noting remembers an error of reading, to tell it from one of what was read.
+// noting remembers an error of Read. Other errors are about the bytes that were read.
 type noting struct {
 	r   io.Reader
 	err error
@@ -128,13 +127,13 @@ func (n *noting) Read(b []byte) (int, error) {
 	return k, err
 }
 
-// Check compares a hello with what is expected.
+// Check returns an error for a child that this program can't talk to.
 func (h *Hello) Check(fingerprint [32]byte) error {
 	if h.Version != Version {
-		return fmt.Errorf("%w: the child has %d, this program %d", ErrVersion, h.Version, Version)
+		return fmt.Errorf("%w: the child has %d, this program has %d; run the same build on both sides", ErrVersion, h.Version, Version)
 	}
 	if h.Fingerprint != fingerprint {
-		return fmt.Errorf("%w: the child (%s/%s on %s) has %s, this program %s: they were not built from the same source",
+		return fmt.Errorf("%w: the child (%s/%s on %s) has %s, this program has %s; build both from the same source",
 			ErrFingerprint, h.GOOS, h.GOARCH, h.Hostname, short(h.Fingerprint), short(fingerprint))
 	}
 	return nil
@@ -142,7 +141,7 @@ func (h *Hello) Check(fingerprint [32]byte) error {
 
 func short(h [32]byte) string { return hex.EncodeToString(h[:6]) }
 
-// link is a carrier with what was read from it too early.
+// earlyReader is a carrier whose first bytes were read ahead. It is the link to the child.
 type earlyReader struct {
 	Carrier
 	left []byte // owned by the one reader
@@ -159,7 +158,7 @@ func (l *earlyReader) Read(b []byte) (int, error) {
 	return l.Carrier.Read(b)
 }
 
-// ended says what the end of a carrier means: its own explanation, if it has one.
+// ended returns the carrier's own explanation of its end, or else err.
 func ended(ctx context.Context, c Carrier, err error) error {
 	if cause := c.Cause(ctx); cause != nil {
 		return cause

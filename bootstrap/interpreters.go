@@ -9,7 +9,7 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
-// memfdNumbers are the system call numbers of memfd_create by machine, for
+// memfdNumbers returns the system call numbers of memfd_create on a machine, for
 // interpreters of 64 and of 32 bits. (Linux, arch/*/entry/syscalls.)
 func memfdNumbers(goarch string) (wide, narrow int) {
 	switch goarch {
@@ -31,11 +31,11 @@ func memfdNumbers(goarch string) (wide, narrow int) {
 // handles.
 const perlVariables = "PERL5OPT PERL5LIB PERLLIB PERL5DB PERL_UNICODE PERLIO PERL_ENCODING"
 
-// perl is how it is started: -C0 keeps it from decoding what it reads.
+// perl begins its command line. -C0 keeps it from decoding its input.
 const perl = "perl -C0 -e "
 
-// perlProgram is a program of package stages for perl, with a piece where it has a place
-// for one.
+// perlProgram returns a program of package stages for perl. load takes the place that
+// memfd.pl has for it.
 func perlProgram(file, load string) string {
 	program := stages.Perl(file)
 	if file == "memfd.pl" {
@@ -44,7 +44,7 @@ func perlProgram(file, load string) string {
 	return strings.ReplaceAll(filled(program, "WRONG", wrongFormat, "NOLOADER", noLoader), "\n", "")
 }
 
-// perl is the plan that makes an anonymous file with perl.
+// perl returns the plan that makes an anonymous file with perl.
 func (p *plan) perl() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
 	argv := []string{
@@ -59,16 +59,16 @@ func (p *plan) perl() string {
 		planPart("withoutperl", "VARIABLES", perlVariables) + "exec " + perl + quote(perlProgram("memfd.pl", load)) + " -- " + quoteAll(argv) + ` "$w" $# "$@" ` + quoteAll(p.args) + ";}"
 }
 
-// unpackAndHash is a shell command that unpacks standard input into the file FD,
-// and where it can, prints the hash of what it unpacks meanwhile: that costs no
-// time where there is a second processor, and on few hosts is the hash computed
-// faster than the image arrives. It prints nothing else unless something fails.
+// unpackAndHash returns a shell command that unpacks standard input into the file FD. Where
+// the far side has the programs, it also prints the hash of the unpacked bytes. To hash
+// while the image arrives costs no time where there is a second processor. The command
+// prints nothing else unless something fails.
 func (p *plan) unpackAndHash() string {
 	unpack := p.codec.UnpackCommand()
 	if unpack == "" {
 		unpack = "cat"
 	}
-	// perl starts a shell of its own for it, which has the environment of this one.
+	// perl starts a shell of its own for the command, with the environment of this one.
 	clean := first("clean") + "unset " + unpackVariables + ";"
 	// A pipeline has the status of its last command. A tee that can't write the
 	// file goes on with the pipe, so the hash alone says nothing about the file.
@@ -83,13 +83,13 @@ func (p *plan) unpackAndHash() string {
 	return clean + checked(unpack) + "|" + checked("tee FD") + "|{ " + hash + "||cat >/dev/null;}"
 }
 
-// python is how it is started: without variables (-E), without what users (-s) or
-// packages (-S) have added, and without writing what it has compiled (-B).
+// python begins its command line: no variables (-E), no modules of users (-s) or
+// packages (-S), no files of compiled code (-B).
 const python = "python3 -EsSB -c "
 
-// pythonProgram is a program of package stages as arguments of python3, with a piece where
-// it has a place for one. A plan may not have lines; python itself unfolds them, from a
-// literal that means the same in Go.
+// pythonProgram returns a program of package stages as arguments of python3. load takes the
+// place that memfd.py has for it. A plan is a single line, so python itself makes lines of
+// it, from a string literal that means the same in Go.
 func pythonProgram(file, load string) string {
 	program := stages.Put(stages.Python(file), "CREATE", stages.Python("create.py"))
 	if file == "memfd.py" {
@@ -99,7 +99,7 @@ func pythonProgram(file, load string) string {
 	return python + quote(fmt.Sprintf("exec(%q)", stages.Python("clean.py")+program))
 }
 
-// python is the plan that makes an anonymous file with python3.
+// python returns the plan that makes an anonymous file with python3.
 func (p *plan) python() string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
 	unpack := p.codec.UnpackCommand()

@@ -9,19 +9,19 @@ import (
 )
 
 // A program that was built with cgo, or position-independent, is started by a dynamic
-// loader, and needs the C library that it was linked to. A far side with another C library, or an older one,
-// cannot execute it; the shell there says "not found" of a file that is there. So
-// the plan for such an image asks whether its loader is there, before the image is
-// sent, and executes the image once without effect, before the shell or the
-// interpreter gives way to it. Where either fails, an image that needs no loader
-// takes its place, if there is one.
+// loader, and needs the C library that it was linked to. A far side with another C library, or
+// an older one, cannot execute it. The shell there then says "not found" of a file that exists.
+// So the plan for such an image looks for the loader before it takes the image, and
+// executes the image once without effect before it replaces the shell or the interpreter.
+// Where either fails, an image without a loader is sent, if there is one.
 
-// noLoader is the reason of a plan whose image lacks its loader or libraries there.
+// noLoader is the reason of a plan that ends because the far side lacks the image's loader or
+// libraries.
 const noLoader = "the image does not load"
 
 var errNoLoader = errors.New(noLoader)
 
-// ifLoaderThere makes the rest of a plan depend on the image's loader.
+// ifLoaderThere lets the rest of a plan run only where the image's loader is.
 func (p *plan) ifLoaderThere(rest string) string {
 	if p.loader == "" {
 		return rest
@@ -29,8 +29,8 @@ func (p *plan) ifLoaderThere(rest string) string {
 	return "if [ -e " + quote(p.loader) + " ];then " + strings.TrimSuffix(rest, ";") + ";else skip;bad " + quote(noLoader) + ";fi;"
 }
 
-// climbStatic tries an image without a loader in place of one that does not load.
-func (d *conversation) climbStatic(img *image.Image) (alive bool, err error) {
+// tryStatic tries an image without a loader in place of one that could not be loaded.
+func (d *conversation) tryStatic(img *image.Image) (alive bool, err error) {
 	<-d.sent
 	failed := fmt.Errorf("%w: %s", ErrNoImage, needsLoader(img.Loader))
 	if d.opts.Static == nil {
@@ -39,7 +39,7 @@ func (d *conversation) climbStatic(img *image.Image) (alive bool, err error) {
 	d.course.reach(PhasePrepare)
 	static, err := d.opts.Static(d.ctx, img.GOOS, img.GOARCH)
 	if err == nil && static.Loader != "" {
-		err = fmt.Errorf("what there is needs %s", static.Loader)
+		err = fmt.Errorf("the one that was supplied needs %s as well", static.Loader)
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w; there is no image without a loader: %w", failed, err)
@@ -49,16 +49,16 @@ func (d *conversation) climbStatic(img *image.Image) (alive bool, err error) {
 	if alive, err := d.tryCache(static); alive || err != nil {
 		return alive, err
 	}
-	return d.climbAll(static)
+	return d.tryAll(static)
 }
 
-// needsLoader tells what an image needs and how to build one that does not.
+// needsLoader says which loader an image needs, and how to build one that needs none.
 func needsLoader(loader string) string {
 	return "this program needs " + loader + " and the C library that it was linked to, which the far side does not have: build it with CGO_ENABLED=0"
 }
 
-// loaderHint tells of the loader where a program that needs one was executed and did not
-// start: in a place where it was not asked for before.
+// loaderHint returns advice where a program that needs a loader was executed and did not
+// start, at a place where nothing had looked for the loader before.
 func (d *conversation) loaderHint(e *Error) string {
 	loader := image.OwnLoader()
 	if d.image != nil {

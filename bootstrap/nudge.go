@@ -6,20 +6,21 @@ import (
 )
 
 const (
-	// nudgeEvery and nudges: a profile that reads a line from standard input
-	// would wait forever; newlines get it going. The first stage passes over
-	// those that nobody took.
+	// A profile that reads a line from standard input would wait for ever. It gets a
+	// newline every nudgeEvery, at most nudges of them. The first stage passes over
+	// those that no profile has read.
 	nudgeEvery = 700 * time.Millisecond
 	nudges     = 16
 )
 
-// A nudger writes a newline now and then until it is ended.
+// A nudger writes a newline now and then until it is stopped.
 type nudger struct {
-	quit chan struct{} // closed by end
+	quit chan struct{} // closed by stop
 	done chan struct{} // closed by the goroutine
-	over bool          // owned by the caller of end
+	over bool          // owned by the caller of stop
 }
 
+// startNudger starts the goroutine of a nudger, if on. The caller stops it.
 func startNudger(w io.Writer, on bool) *nudger {
 	n := &nudger{quit: make(chan struct{}), done: make(chan struct{})}
 	if !on {
@@ -49,7 +50,7 @@ func startNudger(w io.Writer, on bool) *nudger {
 	return n
 }
 
-// end returns when no newline will be written any more. It may be called again.
+// stop returns when no newline will be written any more. It may be called again.
 func (n *nudger) stop() {
 	if !n.over {
 		n.over = true

@@ -4,23 +4,23 @@ import "strings"
 
 // A policy may let a shell run and forbid it to execute programs: noexec of sudoers, a
 // filter for system calls, a security module. Such a shell can neither unpack an image nor
-// pass it over, so that is found out before one is sent, where the first stage got
-// no answer from any of the programs that it has asked.
+// read it away. So nothing is sent before a plan has tried to execute a program, where the
+// first stage got no output of uname and id.
 
-// nothingRuns begins the reason of a plan which has found that.
+// nothingRuns begins the reason of that plan where no program could be executed.
 const nothingRuns = "no program can be executed"
 
 // methodPrograms stands for that step in lines about it and in errors.
 const methodPrograms = "programs"
 
-// programs is the plan that tries to execute what is certainly there. Nothing follows the
-// line.
+// programs returns the plan that tries to execute a program that every host has. No image
+// follows the line.
 func (p *plan) programs() string {
 	return p.marker + " r=" + methodPrograms + ";i=0;" + planPart("common") +
 		`e=$( (/bin/sh -c :) 2>&1)&&bad "` + programsRun + `"||bad "` + nothingRuns + `: ${e##*: }";`
 }
 
-// programsRun is the reason for which the plan ends where programs run.
+// programsRun is the reason with which that plan ends where programs can be executed.
 const programsRun = "they run"
 
 // ensurePrograms returns an error where no programs can be executed.
@@ -37,7 +37,7 @@ func (d *conversation) ensurePrograms() error {
 	return err
 }
 
-// nothingRuns is the error for a reason that begins so.
+// nothingRuns returns the error for a reason that begins with the constant of that name.
 func (d *conversation) nothingRuns(reason string) error {
 	d.method = ""
 	d.course.reach(PhaseImage)
@@ -46,25 +46,25 @@ func (d *conversation) nothingRuns(reason string) error {
 	return ErrNoStartMethod
 }
 
-// policyHint tells what forbids programs.
+// policyHint is the advice where no program can be executed.
 const policyHint = "a policy forbids the far side's shell to execute programs: noexec in sudoers, a filter for system calls, or a security module"
 
-// workerDenied is what a guard says that was executed and may not execute.
+// workerDenied is printed by a guard that was executed and may not execute the worker.
 const workerDenied = "starting the worker: permission denied"
 
-// unnamedHint tells what forbids to execute a file in memory that has no name, where
-// that is the case: no mount has a say in that.
+// unnamedHint returns a hint at the policy that forbids to execute a file in memory without a
+// name, where it was forbidden. Options of mounts don't apply to such a file.
 func unnamedHint(list []StartMethodError) string {
 	for _, e := range list {
 		if (e.StartMethod == StartPerl || e.StartMethod == StartPython) && strings.HasPrefix(e.Reason, "execution not allowed") {
-			return "a policy forbids to execute what has no name: intercept in sudoers, or a security module; "
+			return "a policy forbids to execute a file without a name: intercept in sudoers, or a security module; "
 		}
 	}
 	return ""
 }
 
-// restricted reports whether a restricted login shell has said that it does not execute
-// the command line.
+// restricted reports whether a restricted login shell has refused to execute the command
+// line.
 func restricted(said string) bool {
 	for _, words := range [...]string{"exec: restricted", "/bin/sh: restricted"} {
 		if strings.Contains(said, words) {
@@ -74,4 +74,4 @@ func restricted(said string) bool {
 	return false
 }
 
-const restrictedHint = "the login shell is a restricted one, which starts no programs by their paths"
+const restrictedHint = "the login shell is a restricted one, which starts no programs by their paths: give the user another shell, or log in as another user"

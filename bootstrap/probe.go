@@ -10,25 +10,26 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 )
 
-// An ProbeResult is what a far side has for a child.
+// A ProbeResult describes the means that a far side has to start a child.
 type ProbeResult struct {
 	Facts Facts
-	// StartMethods are what was found out about each start method, in the order of the start methods:
-	// several findings where a start method has several places.
+	// StartMethods has a report on each start method, in their order, or several
+	// where it has several places.
 	StartMethods []StartMethodReport
 }
 
-// A StartMethodReport is a place of a start method that would do, or why one does not. All was tried,
-// but for the image, unless what it needs is known to be missing.
+// A StartMethodReport says whether a start method works at one of its places. It comes from a
+// trial that does everything but send the image. There is no trial where something is known
+// to be missing.
 type StartMethodReport struct {
 	StartMethod string
-	Where       string // the place or the program, "" if it does not do
-	Lacks       string // what it lacks, "" if it does
+	Where       string // the place or the program, "" if it does not work
+	Lacks       string // the reason why it does not work, "" if it does
 }
 
-// StartMethod is the one by which a child would be started, "" if there is none.
-func (o *ProbeResult) StartMethod() string {
-	for _, r := range o.StartMethods {
+// StartMethod returns the start method that a child would be started by, "" if none works.
+func (p *ProbeResult) StartMethod() string {
+	for _, r := range p.StartMethods {
 		if r.Lacks == "" {
 			return r.StartMethod
 		}
@@ -36,31 +37,30 @@ func (o *ProbeResult) StartMethod() string {
 	return ""
 }
 
-// Probe runs the first stage, with which c must have been started, finds out how
-// each start method stands, and closes c. Nothing is started there but tools, and nothing
-// stays; where places are tried, a small file is there for a moment. It takes two
-// round trips.
+// Probe finds out which start methods would work at the far end of c, and closes c, which
+// must have been started with Line or Argv. Nothing but tools runs there, and nothing stays: a
+// trial of a place has a small file there for a moment. It takes two round trips.
 func (l *Launch) Probe(ctx context.Context, c Carrier) (ProbeResult, error) {
 	d := l.converse(ctx, c)
 	err := d.awaitFacts()
 	if err == nil && d.facts == nil {
-		err = errors.New("a child was started where facts were asked for")
+		err = errors.New("the far side has started a child in place of printing facts")
 	}
-	var offer ProbeResult
+	var result ProbeResult
 	if err == nil {
-		offer, err = d.probe()
+		result, err = d.probe()
 	}
 	if err != nil {
 		return ProbeResult{}, d.finish(err)
 	}
 	_ = d.finish(errProbed) // which closes the carrier
-	return offer, nil
+	return result, nil
 }
 
 var errProbed = errors.New("probed")
 
-// probe has the far side try all start methods that nothing is known against. What is known
-// it says again, so that all comes in order.
+// probe has the far side try the start methods that may work. It repeats the reasons against
+// the others, so that all reports come in order.
 func (d *conversation) probe() (ProbeResult, error) {
 	if err := d.ensurePrograms(); err != nil {
 		return ProbeResult{}, err
@@ -81,8 +81,8 @@ func (d *conversation) probe() (ProbeResult, error) {
 			tests += closed(method, why)
 		}
 	}
-	d.sendPlan(p.probing(tests), nil) // which finish waits for
-	offer := ProbeResult{Facts: d.found()}
+	d.sendPlan(p.probing(tests), nil) // finish waits for the sender
+	result := ProbeResult{Facts: d.found()}
 	for range maxEvents {
 		e, err := d.event()
 		if err != nil {
@@ -97,20 +97,20 @@ func (d *conversation) probe() (ProbeResult, error) {
 		case scan.No:
 			r.Lacks = strings.TrimPrefix(rest, "-: ")
 		case scan.Fail:
-			return offer, nil
+			return result, nil
 		}
-		offer.StartMethods = append(offer.StartMethods, r)
+		result.StartMethods = append(result.StartMethods, r)
 	}
 	return ProbeResult{}, ErrNoise
 }
 
-// closed is in place of the test of a start method about which there is no doubt.
+// closed takes the place of the trial of a start method that cannot work.
 func closed(method, why string) string { return "r=" + method + ";no " + quote(why) + ";" }
 
-// methodProbe stands for the end of a probe in its last line.
+// methodProbe is the name of the probe in its last line.
 const methodProbe = "probe"
 
-// probing is the plan that carries out tests.
+// probing returns the plan that carries out trials.
 func (p *plan) probing(tests string) string {
 	script := p.common(methodProbe) + p.places(0) + planPart("tmpfs") +
 		`wrong(){ no "` + wrongFormat + `";};` +
@@ -119,7 +119,7 @@ func (p *plan) probing(tests string) string {
 	return p.marker + " " + strings.ReplaceAll(script, "\n", "")
 }
 
-// probe is the test of one start method.
+// probe returns the trial of one start method.
 func (p *plan) probe(method string) string {
 	test := "put"
 	switch method {
@@ -143,23 +143,23 @@ func (p *plan) probeInterpreter(method, tool, program string) string {
 	return "r=" + method + ";" + p.trial(program) + `&&yes "$(command -v ` + tool + `)"||{ ` + planPart("trial") + `no "$e";};`
 }
 
-// probeExec is the test of the way without an image.
+// probeExec returns the trial of a start without an image.
 func (d *conversation) probeExec() string {
 	path := executableOf(d.opts.Pid)
 	dev, ino, ok := fileID(path)
 	if !d.opts.Same || !ok {
-		return closed(StartExec, "not on this host, or not by a user who may read this program")
+		return closed(StartExec, "the far side is not this host, or its user may not read this program")
 	}
 	return fmt.Sprintf(`r=%s;[ "$(stat -Lc %%d.%%i %[2]s 2>/dev/null)" = %d.%d ]&&yes %[2]s||no "this program can't be seen from there";`,
 		StartExec, path, dev, ino)
 }
 
-// probeCache is the test of the cache, for the image that would be looked for.
+// probeCache returns the trial of the cache, for the image that a launch would look for.
 func (d *conversation) probeCache() string {
 	hash := d.sought()
 	if hash == "" {
 		return closed(StartCache, "not asked for")
 	}
-	return fmt.Sprintf("r=%s;q=;%s"+`[ "$q" ]||if [ -f "$f" ];then no "what is there can't be used";else no "%s";fi;`,
+	return fmt.Sprintf("r=%s;q=;%s"+`[ "$q" ]||if [ -f "$f" ];then no "the file in the cache can't be used";else no "%s";fi;`,
 		StartCache, d.inCache(hash, `q=1&&yes "$f"`), cacheHasNot)
 }

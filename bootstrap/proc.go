@@ -2,29 +2,28 @@ package bootstrap
 
 import "strings"
 
-// Without /proc nothing that has no name can be executed, and a child finds neither
-// its own executable nor what it has started. Where it is not mounted, root has the
-// loop of the first stage go on in a mount namespace in which it is: every start method then
-// does there what it does elsewhere.
+// Without /proc no file without a name can be executed, and a child finds neither its own
+// executable nor the processes that it has started. Where /proc is not mounted, and the far
+// side is root, the loop of the first stage goes on in a mount namespace that has one. There
+// every start method works as usual.
 //
-// The child lives in that namespace. It sees what the host mounts later on, since its
-// mounts are slaves of the host's, but the host does not see what it mounts, so a
-// warning says so. A remount that concerns a file system as a whole, such as from
-// read-only to writable, is the same file system for both.
+// The child lives in that namespace. It sees later mounts of the host, because its mounts are
+// slaves of the host's. The host does not see the child's mounts, which a warning says. A
+// remount that changes a file system as a whole, such as from read-only to writable, works
+// for both.
 
 // methodProc stands for that step in lines about it and in errors.
 const methodProc = "proc"
 
-// noProcReason is why each start method is closed without /proc.
+// noProcReason is the reason against every start method without /proc.
 const noProcReason = "/proc is not mounted"
 
-// procMounted is the reason for which the plan ends where it has done that.
+// procMounted is the reason with which that plan ends where it has mounted /proc.
 const procMounted = "mounted"
 
-// proc is the plan that takes up the reading of plans where /proc is mounted. It
-// tries all in a process that ends, before exec replaces the shell. The mount is the
-// namespace's own: slaves don't hand on what is mounted on them. Nothing follows the
-// line.
+// proc returns the plan that goes on reading plans in a namespace with /proc. It first tries
+// everything in a process of its own, before exec replaces the shell. The mount stays in the
+// namespace, as slaves don't pass their mounts on. No image follows the line.
 func (p *plan) proc() string {
 	const (
 		unshare = "unshare -m --propagation slave /bin/sh -c "
@@ -35,8 +34,8 @@ func (p *plan) proc() string {
 		"e=$(" + unshare + quote(mount) + " 2>&1 </dev/null)&&exec " + unshare + quote(loop) + `||bad "${e:-status $?}";`
 }
 
-// ensureProc sees to it that the start methods have a /proc, where there is a way to that.
-// Otherwise d.closed tells why not.
+// ensureProc has /proc mounted for the start methods, where that is possible. Otherwise
+// d.closed has the reason.
 func (d *conversation) ensureProc() error {
 	if !d.facts.NoProc || d.facts.GOOS() != "linux" {
 		return nil
@@ -65,16 +64,16 @@ func (d *conversation) ensureProc() error {
 	return nil
 }
 
-// found are the facts as the first stage found them.
+// found returns the facts as the first stage found them.
 func (d *conversation) found() Facts {
 	facts := *d.facts
 	facts.NoProc = facts.NoProc || d.ownProc
 	return facts
 }
 
-// warnOfNamespace tells that the child is not where the host is.
+// warnOfNamespace logs that the child is in another mount namespace than its host.
 func (d *conversation) warnOfNamespace() {
 	if d.ownProc {
-		d.opts.Log.Warn("/proc is not mounted there: the child has one in a mount namespace of its own, and what it mounts is not seen by the host")
+		d.opts.Log.Warn("/proc is not mounted there: the child has one in a mount namespace of its own, and the host does not see the child's mounts")
 	}
 }

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// Progress is how far a launch has come.
+// Progress describes how far a launch has come.
 type Progress struct {
 	Phase       Phase
 	StartMethod string // the one that is being tried; "" before there is one
-	// Sent of Size bytes of the image have been taken by the pipe, which hands them
-	// on as the way there allows. Size is 0 where no image is under way.
+	// The pipe has taken Sent of the Size bytes of the image. They may still be on
+	// their way. Size is 0 where no image is under way.
 	Sent, Size int64
 }
 
-// String is, for example, "sending the image by memfd-perl (1.2 of 2.1 MB)".
+// String returns, for example, "sending the image by memfd-perl (1.2 of 2.1 MB)".
 func (p Progress) String() string {
 	s := string(p.Phase)
 	if p.StartMethod != "" && p.Phase != PhaseFirstStage {
@@ -33,15 +33,15 @@ func (p Progress) String() string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%d.%d", n/1e6, n%1e6/1e5) }
 
-// course keeps the progress of a launch. Everything may be called by any goroutine.
+// course keeps the progress of a launch. Any goroutine may call its methods.
 type course struct {
 	// Immutable.
 	tell func(Progress) // may be nil; is called with mu held
 
 	mu  sync.Mutex
 	now Progress
-	// final is the progress when ctx ended: when the carrier closes, a far side that
-	// had waited for the end of its input may go on and say something.
+	// final is the progress at the end of ctx. A far side that waited for the end of
+	// its input may still say something when the carrier closes, and would change now.
 	final *Progress
 }
 
@@ -58,14 +58,14 @@ func (c *course) change(f func(p *Progress)) {
 func (c *course) reach(phase Phase) { c.change(func(p *Progress) { p.Phase = phase }) }
 func (c *course) try(method string) { c.change(func(p *Progress) { p.StartMethod = method }) }
 
-// carry notes that an image of so many bytes is sent from now on; 0: that none is.
+// carry notes that an image of size bytes is sent from now on; 0: none is.
 func (c *course) carry(size int) {
 	c.change(func(p *Progress) { p.Sent, p.Size = 0, int64(size) })
 }
 
 func (c *course) sent(n int) { c.change(func(p *Progress) { p.Sent += int64(n) }) }
 
-// stop keeps the progress as it is for the error.
+// freeze keeps the progress as it is, for the error.
 func (c *course) freeze() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *course) freeze() {
 	}
 }
 
-// end is the progress for the error.
+// last returns the progress for the error.
 func (c *course) last() Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -207,7 +207,7 @@ func TestProbe(t *testing.T) {
 			has:    []string{"perl", "python3", "unshare"},
 			method: StartPerl,
 			works:  []string{"memfd-perl: /", "memfd-python3: /", "ram: /dev/shm", "tmpfs: /mnt", "disk: /var/tmp"},
-			lacks:  []string{"exec: not on this host, or not by a user who may read this program", "cache: not asked for"},
+			lacks:  []string{"exec: the far side is not this host, or its user may not read this program", "cache: not asked for"},
 		},
 		"nothing but a disk": {
 			has: []string{"python3"}, before: noMemory, method: StartPython,
@@ -300,7 +300,7 @@ func TestProbeFindsTheImageInTheCache(t *testing.T) {
 	if err := os.Chmod(f.image(t), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != "what is there can't be used" {
+	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != "the file in the cache can't be used" {
 		t.Errorf("%+v", offer)
 	}
 }

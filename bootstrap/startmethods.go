@@ -12,11 +12,11 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
 
-// The start methods, in the order in which they are tried. The names
-// appear in errors, in logs, and in [Options].
+// The start methods, in the order in which they are tried. Their names appear in errors, in
+// logs, and in [Options].
 const (
 	StartExec   = "exec"          // the parent's own executable, through /proc; no image
-	StartCache  = "cache"         // an image that is there from before, where the cache is asked for
+	StartCache  = "cache"         // an image that is in the cache from before, if [Options].Cache allows it
 	StartPerl   = "memfd-perl"    // an anonymous file, made by perl
 	StartPython = "memfd-python3" // the same by python3
 	StartRAM    = "ram"           // an unlinked file in a directory in memory
@@ -24,38 +24,38 @@ const (
 	StartDisk   = "disk"          // an unlinked file on a disk
 )
 
-// startMethods is every start method that a plan can be made for.
+// startMethods are the start methods that a plan can be made for.
 var startMethods = []string{StartPerl, StartPython, StartRAM, StartTmpfs, StartDisk}
 
-// byShell says that a start method is carried out by the far side's shell. All such start methods
-// share one plan: the far side finds the first place that does, and the image
-// crosses once.
+// byShell reports whether the far side's shell carries out a start method. All such start
+// methods share one plan: the far side finds the first place that works, so the image is
+// sent once.
 func byShell(method string) bool {
 	return method == StartRAM || method == StartTmpfs || method == StartDisk
 }
 
-// diskPlaces are tried in this order, as words of the far side's shell.
+// diskPlaces are tried in this order. They are words of the far side's shell.
 var diskPlaces = []string{`"${HOME:-/}"`, "/var/tmp", "/tmp"}
 
 // noPlaceLeft is the reason of a plan that ends before it has taken an image.
 const noPlaceLeft = "no place left"
 
-// A plan is the second stage: one line for the loop of the first, and the image
-// right behind it.
+// A plan makes the second stage: one line of shell, which the loop of the first stage
+// carries out, and the image right behind it.
 type plan struct {
 	marker string
 	loop   string
 	facts  *Facts
 	args   []string // the child's, without argv[0]
 	goarch string   // of the image
-	loader string   // that the image needs; "" for a static one
-	hash   string   // hex SHA-256 of what the far side unpacks
+	loader string   // path of the dynamic loader that the image needs; "": it is static
+	hash   string   // hex SHA-256 of the unpacked image
 	codec  image.Codec
 	size   int // bytes that follow the line
-	skip   int // places that have been tried in vain; see shell
+	skip   int // number of places that have been tried in vain; see shell
 }
 
-// obstacle tells why a start method is not worth trying, "" if it is.
+// obstacle returns why a start method is not worth trying, "" if it is.
 func obstacle(method string, f *Facts, noDisk bool) string {
 	linux := f.GOOS() == "linux"
 	if linux && f.NoProc {
@@ -98,10 +98,10 @@ func obstacle(method string, f *Facts, noDisk bool) string {
 	return ""
 }
 
-// line is the plan for one start method, or for several that the shell carries out.
+// line returns the plan for one start method, or for several that the shell carries out.
 func (p *plan) line(methods []string) string { return p.marker + " " + p.script(methods) }
 
-// script is what the shell of the first stage evaluates. It has no newline in it.
+// script returns the part of the line that the shell evaluates. It has no newline in it.
 func (p *plan) script(methods []string) string {
 	var script string
 	switch methods[0] {
@@ -115,10 +115,10 @@ func (p *plan) script(methods []string) string {
 	return p.common(methods[0]) + keepGo() + p.ifLoaderThere(strings.ReplaceAll(script, "\n", ""))
 }
 
-// hashCommand is a shell command whose output begins with the hex SHA-256 of its
-// standard input, "" if the far side has nothing for it. openssl comes first: it
-// uses the instructions that processors have for SHA-256, sha256sum often does
-// not and takes three times as long.
+// hashCommand returns a shell command whose output begins with the hex SHA-256 of its
+// standard input, "" if the far side has no program for it. openssl comes first, because it
+// uses the processor's instructions for SHA-256. sha256sum often does not, and takes three
+// times as long.
 func hashCommand(f *Facts) string {
 	switch {
 	case f.has("openssl"):
@@ -133,7 +133,7 @@ func hashCommand(f *Facts) string {
 	return ""
 }
 
-// quote makes one word of s for sh.
+// quote makes s one word of sh.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func quoteAll(words []string) string {
@@ -144,13 +144,13 @@ func quoteAll(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// planPart is a part of the second stage (see plan.sh in package stages), with words of
-// it filled in: pairs of a name and what is in its place.
+// planPart returns a part of the second stage (plan.sh in package stages). words are pairs of
+// a name in it and the text that takes its place.
 func planPart(part string, words ...string) string {
 	return filled(stages.Shell("plan.sh", part), append(words, "NOTHING", nothingRuns)...) + ";"
 }
 
-// common is what every plan begins with.
+// common returns the beginning of every plan.
 func (p *plan) common(method string) string {
 	script := fmt.Sprintf("r=%s;n=%d;i=0;", method, p.size) + planPart("common")
 	if !p.facts.has("head") {
@@ -159,10 +159,10 @@ func (p *plan) common(method string) string {
 	return script
 }
 
-// shell is the plan of start methods that the far side's shell carries out: a row of
-// places, of which the first that does receives the image. A place that turns
-// out to be unfit only with the image under way, such as one that is too small,
-// ends the plan; the next plan skips all up to it.
+// shell returns the plan of the start methods that the far side's shell carries out. It
+// tries one place after another, and the first that works receives the image. If a place
+// fails only when the image has arrived, because it is too small for example, the plan ends.
+// The next plan skips this place and those before it.
 func (p *plan) shell(methods []string) string {
 	hash := hashCommand(p.facts)
 	if hash != "" {
@@ -194,12 +194,13 @@ func (p *plan) shell(methods []string) string {
 	return b.String()
 }
 
-// places are the functions of plans that try places, of which the first few are skipped.
+// places returns the shell functions that try places. They skip the first few places.
 func (p *plan) places(skip int) string {
 	return planPart("places", "SKIP", strconv.Itoa(skip), "PROGRAM", octal(exitprogram.For(p.goarch)))
 }
 
-// places are where a start method can be tried, as words of the far side's shell.
+// places returns the places at which a start method can be tried, as words of the far side's
+// shell.
 func places(method string, f *Facts) []string {
 	switch method {
 	case StartRAM:
@@ -214,7 +215,7 @@ func places(method string, f *Facts) []string {
 	return []string{"-"}
 }
 
-// A StartMethodError is a start method that was tried in vain or passed over, and why.
+// A StartMethodError says why a start method failed or was passed over.
 type StartMethodError struct {
 	StartMethod string
 	Reason      string
@@ -223,8 +224,8 @@ type StartMethodError struct {
 // Error returns the start method and the reason.
 func (e StartMethodError) Error() string { return e.StartMethod + ": " + e.Reason }
 
-// methodsFor is the start methods for these facts: the start methods to try and those that need
-// no trying.
+// methodsFor returns the start methods that are worth trying at a far side, and those that
+// are not, with the reason.
 func methodsFor(f *Facts, only []string, noDisk bool) (try []string, closed []StartMethodError) {
 	for _, method := range startMethods {
 		if len(only) > 0 && !slices.Contains(only, method) {

@@ -7,21 +7,21 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/image"
 )
 
-// Which images run on a host is decided by the host: the trial of each start method executes a
-// program for the architecture of the image. A kernel of 64 bits may execute programs of
-// 32 or not, and what uname tells may be a personality (linux32).
+// The host decides which images run on it: the trial of each start method executes a small
+// program for the architecture of the image. uname does not decide. A kernel of 64 bits may or
+// may not execute programs of 32, and uname may tell of a personality (linux32).
 
-// wrongFormat is the reason of a plan whose start method executes programs, and not those of the
+// wrongFormat is the reason of a plan whose start method executes programs, but none for the
 // image's architecture.
 const wrongFormat = "programs of this architecture are not executed"
 
 var errWrongFormat = errors.New(wrongFormat)
 
-// siblings are the architectures that one processor may have in common.
+// siblings are pairs of architectures whose programs one processor may execute.
 var siblings = map[string]string{"386": "amd64", "amd64": "386", "arm": "arm64", "arm64": "arm"}
 
-// likelyImage is the image for the architecture that the far side names, and where there
-// is none that for its sibling, which the far side may execute as well.
+// likelyImage returns the image for the architecture that the far side names. Where there is
+// none it returns the image for the sibling, which the far side may execute as well.
 func (d *conversation) likelyImage() (*image.Image, error) {
 	goos, goarch := d.facts.GOOS(), d.facts.GOARCH()
 	img, err := d.opts.Images(d.ctx, goos, goarch)
@@ -34,9 +34,9 @@ func (d *conversation) likelyImage() (*image.Image, error) {
 	return img, err
 }
 
-// climbSibling tries the image for a sibling of the architecture of one that is not
-// executed, where there is another.
-func (d *conversation) climbSibling(img *image.Image) (alive bool, err error) {
+// trySibling tries the image for the sibling of an architecture whose programs are not
+// executed there.
+func (d *conversation) trySibling(img *image.Image) (alive bool, err error) {
 	<-d.sent
 	goos, sibling := d.facts.GOOS(), siblings[img.GOARCH]
 	none := d.notExecuted(img)
@@ -51,13 +51,13 @@ func (d *conversation) climbSibling(img *image.Image) (alive bool, err error) {
 		return false, fmt.Errorf("%w, and there is none for %s/%s", none, goos, sibling)
 	}
 	d.opts.Log.Debug("the far side does not execute programs of its architecture", "instead of", img.GOARCH, "sent", sibling)
-	if alive, err = d.climbAll(other); errors.Is(err, errWrongFormat) {
+	if alive, err = d.tryAll(other); errors.Is(err, errWrongFormat) {
 		err = fmt.Errorf("%w, nor for %s/%s", none, goos, sibling)
 	}
 	return alive, err
 }
 
-// notExecuted is the error for an image whose architecture the far side does not have.
+// notExecuted returns the error for an image whose architecture the far side does not execute.
 func (d *conversation) notExecuted(img *image.Image) error {
 	return fmt.Errorf("%w: the far side (%s %s) does not execute programs for %s/%s",
 		ErrNoImage, d.facts.Kernel, d.facts.Machine, d.facts.GOOS(), img.GOARCH)

@@ -9,20 +9,20 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/exitprogram"
 )
 
-// Before exec replaces the shell by an interpreter, a trial finds out whether that
-// does all that it is wanted for. It may be a wrapper without anything behind it, lack
-// its libraries or modules, be killed by a seccomp filter when it calls memfd_create, or
-// not be allowed to execute what it has made. The trial does all of it, with a program
-// that only ends in place of the image.
+// Before exec replaces the shell by an interpreter, a trial finds out whether the interpreter
+// can do its work. It may be a wrapper with nothing behind it, or lack its libraries or modules.
+// A seccomp filter may kill it when it calls memfd_create, or forbid it to execute the file.
+// The trial does everything that the interpreter is to do, with a program that only ends in
+// place of the image.
 
-// tryInterpreter is a trial, and what becomes of the plan if it fails.
+// tryInterpreter returns a trial, and the end of the plan if it fails.
 func (p *plan) tryInterpreter(command string) string {
 	return p.trial(command) + `||{ ` + planPart("trial") + `skip;bad "$e";false;}&&{ `
 }
 
-// trial runs an interpreter with the system call numbers of memfd_create and the
-// program to execute behind its command, and sets e to what it says. A filter's kill
-// would leave a core file.
+// trial returns a command that runs an interpreter, and sets e to its output. The arguments
+// are the system call numbers of memfd_create and the program to execute. No core file is left
+// if a filter kills it.
 func (p *plan) trial(command string) string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
 	return "e=$(ulimit -c 0;" + command + " " + strconv.Itoa(wide) + " " + strconv.Itoa(narrow) + " " + p.exitHex() + " 2>&1 </dev/null)"
@@ -40,5 +40,5 @@ func octal(b []byte) string {
 	return s.String()
 }
 
-// exitHex is the program that a trial executes, as an argument of an interpreter.
+// exitHex returns the program that a trial executes, as an argument of an interpreter.
 func (p *plan) exitHex() string { return hex.EncodeToString(exitprogram.For(p.goarch)) }

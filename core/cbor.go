@@ -6,8 +6,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The modes are built on first use: most child processes start, are told to
-// do one thing, and exit, and a context that only forwards decodes nothing.
+// The modes are built on first use, because many contexts do little, and one that only
+// forwards decodes nothing.
 var (
 	encMode = sync.OnceValue(func() cbor.EncMode {
 		m, err := cbor.EncOptions{
@@ -40,8 +40,8 @@ var (
 	})
 )
 
-// maxNesting bounds the depth of what is decoded, and so the stack that a
-// peer can make us use.
+// maxNesting bounds the depth of decoded values, and so the stack that a peer can have us
+// use.
 const maxNesting = 128
 
 // Marshal encodes v as CBOR: definite lengths, integers in shortest form, no

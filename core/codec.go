@@ -18,12 +18,12 @@ const (
 	majorBytes = 2 << 5
 )
 
-// ErrShort is returned by ParseHeader and ParseUint when what they were given
-// is the beginning of something valid. It never travels.
+// ErrShort is returned by ParseHeader and ParseUint where their argument is the beginning of
+// a valid header or integer. It never travels.
 var ErrShort = errors.New("more bytes are needed")
 
-// errHeader and its kin are values, not made where they are returned, so that
-// a peer cannot make the reader allocate.
+// The errors of ParseHeader and ParseUint are variables, so that a peer cannot have the reader
+// allocate.
 var (
 	errHead     = &Error{Op: "read frame", Kind: KindProtocol, Err: errors.New("not an array of seven items")}
 	errUint     = &Error{Op: "read frame", Kind: KindProtocol, Err: errors.New("not an unsigned integer in shortest form")}
@@ -49,14 +49,14 @@ func appendHead(b []byte, major byte, v uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, major|27), v)
 }
 
-// ParseUint reads a CBOR unsigned integer from the front of b and returns it
-// with its length. ErrShort means that b ends too early; anything but an
-// unsigned integer in shortest form matches ErrProtocol.
+// ParseUint reads a CBOR unsigned integer from the front of b, and returns it with its
+// length n. The error is ErrShort if b ends too early, and matches ErrProtocol if b does not
+// begin with an unsigned integer in shortest form.
 func ParseUint(b []byte) (v uint64, n int, err error) {
 	if len(b) == 0 {
 		return 0, 0, ErrShort
 	}
-	if b[0] < 24 { // by far the most frequent, and small enough to be inlined
+	if b[0] < 24 { // by far the most frequent case, and small enough to be inlined
 		return uint64(b[0]), 1, nil
 	}
 	return parseHead(b, majorUint)
@@ -91,8 +91,7 @@ func parseHead(b []byte, major byte) (v uint64, n int, err error) {
 	return v, 1 + width, nil
 }
 
-// AppendHeader appends everything of a frame that precedes the bytes of its
-// body.
+// AppendHeader appends a frame up to the first byte of its body.
 func AppendHeader(b []byte, h *Header, bodyLen int) []byte {
 	b = append(b, frameHead)
 	b = AppendUint(b, uint64(h.Dst))
@@ -104,10 +103,9 @@ func AppendHeader(b []byte, h *Header, bodyLen int) []byte {
 	return appendHead(b, majorBytes, uint64(bodyLen))
 }
 
-// ParseHeader reads a frame's header from the front of b and returns it with
-// the length of the body and its own length n: the body is b[n:n+bodyLen], as
-// far as it is there. It allocates nothing. The error is ErrShort when b ends
-// within the header, and matches ErrProtocol when b cannot become a frame.
+// ParseHeader reads a frame's header from the front of b. n is the length of the header: the
+// body is b[n:n+bodyLen], as far as b has it. It allocates nothing. The error is ErrShort if b
+// ends within the header, and matches ErrProtocol if b is not the beginning of a frame.
 func ParseHeader(b []byte) (h Header, bodyLen, n int, err error) {
 	if len(b) == 0 {
 		return h, 0, 0, ErrShort

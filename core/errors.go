@@ -12,13 +12,13 @@ const (
 	KindOther       Kind = iota
 	KindNoRoute          // no such context, or none any more
 	KindGone             // the link to the context was lost
-	KindRefused          // authority does not cover it
+	KindRefused          // the sender has no right to it
 	KindBusy             // a quota or a queue is full
 	KindTooLarge         // above a size limit
 	KindUnknownFunc      // no function of that number
 	KindPanic            // the function panicked
 	KindProtocol         // malformed, or not allowed in this place
-	KindCanceled         // given up by who asked for it
+	KindCanceled         // given up by the caller
 	KindDeadline         // took longer than allowed
 	KindClosed           // closed in an orderly way
 	KindTooDeep          // too many contexts, or too many hops
@@ -26,16 +26,15 @@ const (
 	kindEnd
 )
 
-// The conditions that a caller can act on. An *Error of the kind matches its
-// sentinel by errors.Is, and so does the sentinel itself.
+// The conditions that a caller can act on. errors.Is finds the sentinel of its kind in an
+// [*Error].
 //
-// ErrNoRoute and ErrGone are made by routers only. What a remote function
-// returns never matches them, even if it was such an error there: the hop to
-// that function is not the one that was lost.
+// Only routers make ErrNoRoute and ErrGone. An error that a remote function returns never
+// matches them, even if it did so there, because the link to that function is not lost.
 var (
 	ErrNoRoute     = errors.New("no route to the context")
 	ErrGone        = errors.New("the context is gone")
-	ErrRefused     = errors.New("refused: not covered by authority")
+	ErrRefused     = errors.New("refused: the sender has no right to it")
 	ErrBusy        = errors.New("busy: a quota or queue is full")
 	ErrTooLarge    = errors.New("too large")
 	ErrUnknownFunc = errors.New("unknown function")
@@ -58,15 +57,15 @@ func (k Kind) sentinel() error {
 	return nil
 }
 
-// IsLink reports whether errors of the kind are made by routers only.
+// IsLink reports whether only routers make errors of the kind.
 func (k Kind) IsLink() bool { return k == KindNoRoute || k == KindGone }
 
-// Error says what was tried, at which path of hops, and why it did not work.
+// Error says which operation failed, in which context, and why.
 type Error struct {
 	Op   string // "call disk.free", "connect"; may be empty
-	Path string // of the context, "" where it does not matter
+	Path string // of the context; may be empty
 	Kind Kind
-	Err  error // the reason; nil where the kind says it all
+	Err  error // the reason; nil: the kind is the reason
 }
 
 // Error implements error: "op path: reason".
@@ -101,13 +100,12 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Timeout reports whether the reason is that time ran out, in the way that the
-// errors of package net do; many callers look no further than the outermost
-// error.
+// Timeout reports whether time ran out. Many callers look for this method at the outermost
+// error only, as they do with errors of package net.
 func (e *Error) Timeout() bool { return e.Kind == KindDeadline || isTimeout(e.Err) }
 
-// Temporary completes net.Error. It says what Timeout says, as nothing else that
-// happens to a hop passes by itself.
+// Temporary is there for net.Error. It returns the same as Timeout, because no other failure
+// of a hop passes by itself.
 func (e *Error) Temporary() bool { return e.Timeout() }
 
 func isTimeout(err error) bool {
@@ -115,18 +113,16 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// Is reports whether target is the sentinel of the error's kind. No route is
-// found to a context that has gone, as IDs are never given twice: that matches
-// ErrGone, too.
+// Is reports whether target is the sentinel of the error's kind. KindNoRoute matches ErrGone
+// as well: there is no route to a context that is gone, since IDs are never used twice.
 func (e *Error) Is(target error) bool {
 	s := e.Kind.sentinel()
 	return s != nil && target == s || e.Kind == KindNoRoute && target == ErrGone
 }
 
-// PanicError is how a panic of a remote function arrives: as that call's
-// error.
+// PanicError is the error of a call whose remote function has panicked.
 type PanicError struct {
-	Value string // what was passed to panic, as fmt prints it
+	Value string // the argument of panic, as fmt prints it
 	Stack string // of the goroutine that panicked
 
 	places []int64 // of its frames, where Stack lacks their lines

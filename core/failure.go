@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// failure is how an error travels: the body of a frame with the Dead flag.
+// failure is the form in which an error travels: the body of a frame with the Dead flag.
 type failure struct {
 	Kind  Kind     `cbor:"1,keyasint,omitempty"`
 	Op    string   `cbor:"2,keyasint,omitempty"`
@@ -19,26 +19,24 @@ type failure struct {
 	Panic *string  `cbor:"9,keyasint,omitempty"`
 	Stack string   `cbor:"10,keyasint,omitempty"`
 	Link  bool     `cbor:"11,keyasint,omitempty"` // made by a router, not by a function
-	Late  bool     `cbor:"12,keyasint,omitempty"` // its Timeout method says true
+	Late  bool     `cbor:"12,keyasint,omitempty"` // its Timeout method returns true
 
 	// Return addresses of the stack's frames, see NewPanicError.
 	Places []int64 `cbor:"13,keyasint,omitempty"`
 }
 
-// maxText bounds the text and the stack of an error that travels, in bytes.
-// The output of a failed tool fits in; what is longer is data.
+// maxText bounds the text and the stack of an error that travels, in bytes. It has room for
+// the output of a failed tool.
 const maxText = 1 << 20
 
-// EncodeError makes err fit to travel: its text, its kind, the registered
-// sentinels and the errno found in its chain, the first value of a registered
-// type, and the stack of a panic.
+// EncodeError encodes an error: its text, its kind, the registered sentinels and the errno in
+// its chain, the first value of a registered type, and the stack of a panic.
 func EncodeError(err error) []byte {
 	return encodeFailure(describe(err))
 }
 
-// EncodeErrorWithin is EncodeError for a place of limited size, at least 4 KiB:
-// what does not fit is cut, first the value of a registered type and the
-// stack, then the text.
+// EncodeErrorWithin is EncodeError with a result of at most size bytes, which must be at least
+// 4 KiB. It drops the value of a registered type, and then cuts the stack and the texts.
 func EncodeErrorWithin(err error, size int) []byte {
 	f := describe(err)
 	b := encodeFailure(f)
@@ -58,8 +56,8 @@ func EncodeErrorWithin(err error, size int) []byte {
 	return encodeFailure(f)
 }
 
-// EncodeLinkError is EncodeError for routers, whose errors of the kinds
-// NoRoute and Gone are recognised at the far side.
+// EncodeLinkError is EncodeError for routers. The receiver recognises that a router has made
+// the error, and believes in the kinds NoRoute and Gone.
 func EncodeLinkError(e *Error) []byte {
 	f := describe(e)
 	f.Kind, f.Link = e.Kind, true
@@ -69,7 +67,7 @@ func EncodeLinkError(e *Error) []byte {
 func encodeFailure(f *failure) []byte {
 	b, err := Marshal(f)
 	if err != nil {
-		// There is nothing in a failure that cannot be encoded.
+		// All fields of a failure can be encoded.
 		panic(err)
 	}
 	return b
@@ -118,9 +116,9 @@ func capText(s string) string {
 	return s
 }
 
-// DecodeError is the reverse of EncodeError. The result is a *RemoteError; or
-// an *Error that matches ErrNoRoute or ErrGone where a router made it; or,
-// for bytes that are no encoded error, an error that matches ErrProtocol.
+// DecodeError decodes an error. The result is a *RemoteError; or, where a router made it, an
+// *Error that may match ErrNoRoute or ErrGone; or, if b is no encoded error, an error that
+// matches ErrProtocol.
 func DecodeError(b []byte) error {
 	return DecodeLinkError(b).Err
 }
@@ -128,10 +126,10 @@ func DecodeError(b []byte) error {
 // A LinkError is an error that came over a link.
 type LinkError struct {
 	Err      error
-	ByRouter bool // a router made it, between here and the context that it is about
+	ByRouter bool // a router on the way has made it, and not the context itself
 }
 
-// DecodeLinkError is DecodeError for those who act differently on errors of routers.
+// DecodeLinkError is DecodeError for callers that act differently on errors of routers.
 func DecodeLinkError(b []byte) LinkError {
 	var f failure
 	if err := Unmarshal(b, &f); err != nil {
@@ -162,9 +160,8 @@ func DecodeLinkError(b []byte) LinkError {
 	return LinkError{Err: r}
 }
 
-// decodeRegistered returns the value of a registered type, nil where the type
-// is not known here or the data does not fit it. A panic in the type's own
-// decoding is as much the sender's fault as malformed data.
+// decodeRegistered returns the value of a registered type, nil if the type is not known here
+// or the data does not fit it. A panic while a type decodes itself counts as malformed data.
 func decodeRegistered(name string, data []byte) (v error) {
 	if name == "" {
 		return nil
@@ -185,11 +182,10 @@ func decodeRegistered(name string, data []byte) (v error) {
 	return nil
 }
 
-// RemoteError is an error that came from another context. errors.Is
-// recognises registered sentinels and errno values in it, errors.As the
-// registered types and *PanicError.
+// RemoteError is an error that came from another context. errors.Is finds registered
+// sentinels and errno values in it. errors.As finds registered types and *PanicError.
 type RemoteError struct {
-	Kind Kind   // as classified there
+	Kind Kind   // of the outermost *Error there
 	Op   string // of the outermost *Error there
 	Path string
 
@@ -210,11 +206,10 @@ func (e *RemoteError) Timeout() bool { return e.late }
 // Stack returns the stack of a remote panic, else "".
 func (e *RemoteError) Stack() string { return e.stack }
 
-// Unwrap returns the panic and the value of a registered type, where there
-// are such.
+// Unwrap returns the panic and the value of a registered type, if there are any.
 func (e *RemoteError) Unwrap() []error { return e.inner }
 
-// Is reports whether the error's chain, there, held the sentinel or the errno.
+// Is reports whether the error's chain had the sentinel or the errno where it came from.
 func (e *RemoteError) Is(target error) bool {
 	if errno, ok := target.(syscall.Errno); ok {
 		return e.errno != 0 && errno == e.errno
@@ -233,8 +228,8 @@ func (e *RemoteError) Is(target error) bool {
 	return false
 }
 
-// As sets a *syscall.Errno to the number that this system gives to the name
-// of the errno that the error has.
+// As sets a *syscall.Errno to the error's errno. Errnos travel by name, because their numbers
+// differ from system to system.
 func (e *RemoteError) As(target any) bool {
 	if p, ok := target.(*syscall.Errno); ok && e.errno != 0 {
 		*p = e.errno

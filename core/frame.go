@@ -2,14 +2,14 @@ package core
 
 import "sync"
 
-// Frame is one frame with room for its encoded form, so that it is read and
-// forwarded without being decoded or copied again. Frames come from pools:
-// who gets one owns it and either passes it on or calls Release.
+// Frame is one frame with room for its encoded form. So it is read and forwarded without being
+// decoded or copied again. Frames come from pools. The owner of a frame passes it on or calls
+// Release.
 type Frame struct {
 	Header
-	Body []byte // part of the frame's own memory; gone after Release
+	Body []byte // part of the frame's own memory; not to be used after Release
 
-	// Next links frames to a queue. It belongs to whoever owns the frame.
+	// Next links frames of a queue. It belongs to the owner of the frame.
 	Next *Frame
 
 	buf   []byte // MaxHeader bytes for the header, right-aligned, then the body
@@ -17,10 +17,10 @@ type Frame struct {
 	class int
 }
 
-// The pools hold frames for bodies of up to so many bytes. Most frames are
-// small calls or full frames of bulk data. In between a frame is at most twice as
-// large as it must be: quotas count its memory, and credit, which is to keep
-// honest traffic within them, counts bodies.
+// frameClasses are the pools' frame sizes, by the largest body in bytes. Most frames are small
+// calls, or full frames of bulk data. In between a frame is at most twice as large as it must
+// be, because quotas count its memory while credit counts only bodies, and credit is to keep
+// honest traffic within the quotas.
 var frameClasses = [...]int{192, 4 << 10, 8 << 10, 16 << 10, 32 << 10, MaxBody}
 
 var framePools [len(frameClasses)]sync.Pool
@@ -46,8 +46,8 @@ func (f *Frame) Release() {
 	framePools[f.class].Put(f)
 }
 
-// Encoded returns the frame as it is on the wire. The header must not be
-// changed afterwards without a call of Reencode.
+// Encoded returns the encoded form of the frame. The header must not be changed afterwards
+// without a call of Reencode.
 func (f *Frame) Encoded() []byte {
 	if f.start == 0 {
 		f.encode()
@@ -55,7 +55,7 @@ func (f *Frame) Encoded() []byte {
 	return f.buf[f.start : MaxHeader+len(f.Body)]
 }
 
-// Reencode makes Encoded see a changed header.
+// Reencode has Encoded encode the header again.
 func (f *Frame) Reencode() { f.start = 0 }
 
 func (f *Frame) encode() {
@@ -65,23 +65,22 @@ func (f *Frame) encode() {
 	copy(f.buf[f.start:], h)
 }
 
-// Size is what the frame takes from a queue's quota, in bytes: its memory
-// rather than its length, so that many small frames cannot exceed the quota
-// by a factor.
+// Size returns the number of bytes that the frame takes from a queue's quota. It is the
+// frame's memory and not its length, so that many small frames cannot exceed the quota.
 func (f *Frame) Size() int { return len(f.buf) + frameOverhead }
 
-// frameOverhead is the size of the struct, about.
+// frameOverhead is the approximate size of the struct.
 const frameOverhead = 128
 
-// TakeBody returns the body as memory that the caller owns, and releases the
-// frame.
+// TakeBody returns the body as memory that the caller owns. The frame must not be used
+// afterwards.
 func (f *Frame) TakeBody() []byte {
 	if len(f.Body) == 0 {
 		f.Release()
 		return nil
 	}
 	if 2*len(f.Body) > len(f.buf) {
-		// Copying would cost more than what another buffer costs the pool.
+		// A copy would cost more than a new buffer for the pool.
 		return f.Body[:len(f.Body):len(f.Body)]
 	}
 	b := make([]byte, len(f.Body))

@@ -2,32 +2,30 @@ package core
 
 import "io"
 
-// Reader reads frames from a link. Sizes are checked against their caps
-// before memory is taken, and bytes are looked at once only: running a
-// cbor.Decoder on a link would validate again from the first byte of a frame
-// after each read.
+// Reader reads frames from a link. It checks sizes against their bounds before it takes
+// memory, and looks at each byte once. A cbor.Decoder would validate a frame from its first
+// byte again after each read.
 type Reader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // the unread part of buf
 }
 
-// readBuffer is the number of bytes asked for at once: the usual capacity of
-// a pipe.
+// readBuffer is the size of one read in bytes: the usual capacity of a pipe.
 const readBuffer = 64 << 10
 
-// NewReader returns a Reader that reads ahead as far as one Read of r gives.
+// NewReader returns a Reader of r. It reads ahead, by at most one Read of r.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{r: r, buf: make([]byte, readBuffer)}
 }
 
-// Buffered returns the bytes that were read ahead, for whoever continues to
-// read where the Reader is given up. They are valid until the next Next.
+// Buffered returns the bytes that were read ahead, for callers that go on reading without
+// the Reader. They are valid until the next call of Next.
 func (d *Reader) Buffered() []byte { return d.buf[d.start:d.end] }
 
-// Next returns the next frame, which the caller then owns. The error is
-// io.EOF between two frames, io.ErrUnexpectedEOF within one, that of the
-// underlying reader, or it matches ErrProtocol. It is final.
+// Next returns the next frame, which the caller then owns. The error is io.EOF between two
+// frames, io.ErrUnexpectedEOF within one, or that of the underlying reader, or it matches
+// ErrProtocol. After an error the Reader must not be used.
 func (d *Reader) Next() (*Frame, error) {
 	for {
 		h, bodyLen, n, err := ParseHeader(d.buf[d.start:d.end])
@@ -76,7 +74,7 @@ func (d *Reader) fill() error {
 		n, err := d.r.Read(d.buf[d.end:])
 		d.end += n
 		if n > 0 {
-			return nil // an error will come again
+			return nil // the next Read returns an error again
 		}
 		if err != nil {
 			return err

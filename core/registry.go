@@ -12,9 +12,8 @@ import (
 	"sync"
 )
 
-// registry knows which errors are recognised after a hop. It is filled by
-// init functions and read from then on; the lock is for programs that
-// register later all the same.
+// registry has the errors that are recognised after a hop. Functions init fill it. The lock
+// is for programs that register later all the same.
 var registry struct {
 	sync.RWMutex
 	sentinels []sentinel
@@ -33,10 +32,10 @@ type errorType struct {
 	decode func([]byte) (error, error)
 }
 
-// RegisterSentinel makes err recognised by errors.Is at the far side of any
-// number of hops. Codes travel, so that they are append only: 1 to 99 belong
-// to this package, 100 to 199 to connect, 200 to 299 to contexts, those from
-// 1000 on to applications. A duplicate code or error panics.
+// RegisterSentinel lets errors.Is find err after any number of hops. Codes travel, so a code
+// keeps its meaning for ever. Codes 1 to 99 belong to this package, 100 to 199 to connect, 200
+// to 299 to contexts, 300 to 399 to bootstrap, and those from 1000 on to applications. A
+// duplicate code or error panics.
 func RegisterSentinel(code uint64, err error) {
 	registry.Lock()
 	defer registry.Unlock()
@@ -48,9 +47,9 @@ func RegisterSentinel(code uint64, err error) {
 	registry.sentinels = append(registry.sentinels, sentinel{code, err})
 }
 
-// RegisterErrorType makes errors of type T arrive as T, with the fields that
-// CBOR carries, so that errors.As finds them. The name must be unique and the
-// same in every copy of the program; a duplicate panics.
+// RegisterErrorType lets errors.As find errors of type T after any number of hops. They arrive
+// with the fields that CBOR encodes. The name must be unique, and the same in every copy of
+// the program. A duplicate panics.
 func RegisterErrorType[T error](name string) {
 	t := errorType{
 		name: name,

@@ -9,22 +9,22 @@ import (
 	"sync"
 )
 
-// maxPlaces bounds how many frames of a stack travel as places. The runtime
-// prints about as many.
+// maxPlaces bounds the number of frames of a stack that travel as places. The runtime prints
+// about as many.
 const maxPlaces = 100
 
-// noLine is what the runtime prints of a frame, instead of file and line,
-// where the executable has no tables of them.
+// noLine is printed by the runtime in place of file and line where the executable has no
+// tables of them.
 const noLine = "\t?:0 +0x"
 
-// NewPanicError is the error of a panic whose value has the text value. It
-// must be called by the deferred function that recovered the value, or by what
-// that calls, while the stack is still that of the panic.
+// NewPanicError returns the error of a panic. value is the text of the panic's argument. It
+// must be called below the deferred function that recovered the panic, while the stack is
+// still that of the panic.
 //
-// An executable that was sent to a far side has names, but neither files nor
-// lines nor what was inlined where. In one of those the error carries the
-// places in the code along; the first context that it comes to whose
-// executable has the tables, at the latest the master, completes the stack.
+// An executable that was sent to a far side has the names of functions, but no files, no
+// lines, and no inlined calls. There the error carries the places in the code. The first
+// context on its way whose executable has the tables completes the stack; at the latest that
+// is the master.
 //
 //go:noinline
 func NewPanicError(value string) *PanicError {
@@ -41,20 +41,19 @@ func NewPanicError(value string) *PanicError {
 	return e
 }
 
-// hasLines tells whether this executable has tables of lines.
+// hasLines reports whether this executable has tables of lines.
 var hasLines = sync.OnceValue(func() bool {
 	_, file, _, _ := runtime.Caller(0)
 	return file != "?"
 })
 
-// origin is the address that places count from: one that all copies of a
-// program have in common, wherever they were loaded to.
+// origin returns the address from which places are counted: that of a function, which all
+// copies of a program have in common.
 func origin() int64 { return int64(reflect.ValueOf(NewPanicError).Pointer()) }
 
-// completeStack puts files, lines and inlined calls into a stack as the runtime
-// prints it. A place counts only where this executable has, at the same
-// distance into it, the function that the stack names, so that the places of
-// another build do no harm.
+// completeStack puts files, lines and inlined calls into a stack as the runtime prints it. It
+// ignores a place where this executable does not have the function that the stack names, at
+// the same offset. So the places of another build do no harm.
 func completeStack(stack string, places []int64) string {
 	known := make(map[codePlace][]runtime.Frame)
 	for _, at := range places[:min(len(places), maxPlaces)] {
@@ -92,7 +91,7 @@ func completeStack(stack string, places []int64) string {
 	return out.String()
 }
 
-// inlinedInto prints the calls of a place that were inlined, as the runtime does.
+// inlinedInto returns the inlined calls of a place, as the runtime prints them.
 func inlinedInto(frames []runtime.Frame) string {
 	var out strings.Builder
 	for i := 0; i+1 < len(frames); i++ {
@@ -108,7 +107,7 @@ type codePlace struct {
 	offset   uint64 // bytes from its entry
 }
 
-// placeOf reads the two lines that a stack has of a frame.
+// placeOf returns the place in the two lines of a stack that describe one frame.
 func placeOf(call, offset string) codePlace {
 	if end := strings.LastIndexByte(call, '('); end >= 0 {
 		call = call[:end]
@@ -124,8 +123,8 @@ func placeOf(call, offset string) codePlace {
 	return codePlace{call, n}
 }
 
-// framesAt is the call at a return address, with those inlined into it before
-// it; nothing where there is no code.
+// framesAt returns the call at a return address, after those that were inlined into it. It
+// returns nothing where there is no code.
 func framesAt(pc uintptr) (frames []runtime.Frame) {
 	// Inlined calls are shown only of a place that has another behind it.
 	all := runtime.CallersFrames([]uintptr{pc, 0})

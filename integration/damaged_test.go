@@ -86,9 +86,9 @@ func patients(t *testing.T) map[string]patient {
 				Remove: noInterpreter, ReadOnlyRoot: true, ReadOnly: []string{"/home", "/root", "/tmp", "/dev/shm"},
 			},
 			says: []string{
-				"no way to start a child is open: memfd-perl: no interpreter: perl not found; memfd-python3: no interpreter: python3 not found; " +
+				"no start method works there: memfd-perl: no interpreter: perl not found; memfd-python3: no interpreter: python3 not found; " +
 					"ram: no writable directory in memory; tmpfs: not root; disk: /home/deploy: Read-only file system, ",
-				"; it takes perl or python3 that may call memfd_create, or a writable directory there that allows execution and has ",
+				"; install perl or python3 there, which must be allowed to call memfd_create, or make a writable directory that allows execution and has ",
 			},
 		},
 		"no /dev/shm": {method: bootstrap.StartRAM, host: lab.Host{
@@ -100,7 +100,7 @@ func patients(t *testing.T) map[string]patient {
 			says: []string{
 				"ram: /dev/shm: execution not allowed, Permission denied, /tmp: execution not allowed, Permission denied; tmpfs: not root; " +
 					"disk: /home/deploy: execution not allowed, Permission denied, /var/tmp: execution",
-				"it takes perl or python3",
+				"install perl or python3 there",
 			},
 		},
 		"no interpreter": {method: bootstrap.StartRAM, host: lab.Host{Remove: noInterpreter}},
@@ -141,7 +141,7 @@ func patients(t *testing.T) map[string]patient {
 			host: lab.Host{Sudoers: "deploy ALL=(ALL) ALL"}, says: []string{"no terminal could be opened", "no space left on device"},
 		},
 		"few descriptors":          {method: bootstrap.StartPerl, host: lab.Host{Files: startUp("ulimit -n 64\n")}},
-		"no processes left":        {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: see ulimit -u, and pids.max of its cgroup"}},
+		"no processes left":        {host: lab.Host{Files: startUp("ulimit -u 1\n")}, says: []string{"Cannot fork", "; no more processes can be started there: raise ulimit -u, or pids.max of its cgroup"}},
 		"killed by a filter":       {host: lab.Host{Files: startUp("kill -SYS $$\n")}, says: []string{"the far command was killed by a signal that SSH has no name for, such as the SIGSYS"}},
 		"no /dev/null":             {harm: "rm /dev/null", says: []string{"the server closed the connection without a word"}},
 		"/dev/null is a file":      {method: bootstrap.StartPerl, harm: "rm /dev/null; touch /dev/null; chmod 666 /dev/null", except: []string{"/dev/null"}},

@@ -6,10 +6,10 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// maxInfo bounds what is announced about one context, in bytes.
+// maxInfo bounds the information that is announced about one context, in bytes.
 const maxInfo = 4 * kib
 
-// routeMessage is the body of a frame to HandleRoute: who joined, or who left.
+// routeMessage is the body of a frame to HandleRoute: contexts have joined or left.
 type routeMessage struct {
 	_      struct{} `cbor:",toarray"`
 	Joined []routeEntry
@@ -24,11 +24,11 @@ type routeEntry struct {
 	Info   []byte
 }
 
-// leftPerFrame is how many IDs, of nine bytes at most, fit a frame next to a
+// leftPerFrame is the number of IDs, of nine bytes at most, that fit a frame next to a
 // reason.
 const leftPerFrame = 4096
 
-// encode is for messages of this package, which can be encoded.
+// encode encodes a message of this package. All of these can be encoded.
 func encode(v any) []byte {
 	b, err := core.Marshal(v)
 	if err != nil {
@@ -37,8 +37,7 @@ func encode(v any) []byte {
 	return b
 }
 
-// announce tells the parent of a new context, ahead of everything that it may
-// send.
+// announce tells the parent of a new context, before any frame from it.
 func (m *mux) announce(c *member) {
 	parent := m.routes().parent
 	if parent == nil {
@@ -53,14 +52,14 @@ func (m *mux) toParent(parent *Link, f *core.Frame) {
 	case taken:
 	case full:
 		f.Release()
-		// The tree above would be wrong from here on.
-		parent.fail(&core.Error{Op: "link", Kind: core.KindBusy, Err: fmt.Errorf("no room for a route: the parent does not read")})
+		// The contexts above would have a wrong tree from here on.
+		parent.fail(&core.Error{Op: "link", Kind: core.KindBusy, Err: fmt.Errorf("no room for an announcement: the parent does not read its link")})
 	default:
 		f.Release()
 	}
 }
 
-// withdraw tells the parent who left, behind the last that they said.
+// withdraw tells the parent which contexts have left, after their last frames.
 func (m *mux) withdraw(gone []*member, lost idSet, reason error) {
 	parent := m.routes().parent
 	if parent == nil {
@@ -85,8 +84,8 @@ func forChunks(gone []*member, f func([]core.ID)) {
 	}
 }
 
-// encodeReason encodes why contexts are gone. That they are is said by the
-// message itself.
+// encodeReason encodes why contexts are gone. It leaves KindGone out, as the message itself
+// says that they are gone.
 func encodeReason(reason error) []byte {
 	if e, ok := reason.(*core.Error); ok && e.Kind == core.KindGone && e.Err != nil {
 		reason = e.Err
@@ -111,8 +110,8 @@ func (r *Router) onRoute(l *Link, body []byte) {
 	})
 }
 
-// onJoined accepts a new context below a child: only with an ID out of the
-// blocks that the child was given, and never one that exists or existed.
+// onJoined accepts a new context below a child. Its ID must be from a block that the child was
+// given, and must never have been used.
 func (m *mux) onJoined(l *Link, e routeEntry) {
 	t := m.routes()
 	parent := t.find(e.Parent)
@@ -141,7 +140,7 @@ func (m *mux) onLeft(l *Link, ids []core.ID, why []byte) {
 			lost[id] = struct{}{}
 		}
 	}
-	// Whoever is below one that is lost is lost with it, listed or not.
+	// Contexts below a lost one are lost with it, listed or not.
 	for grown := true; grown; {
 		grown = false
 		for _, c := range t.all() {

@@ -2,20 +2,20 @@ package router
 
 import "github.com/mitosis-go/mitosis/core"
 
-// Verdict is what the authority table says of a frame.
+// verdict is the decision about a frame.
 type verdict uint8
 
 const (
 	verdictRefuse  verdict = iota
 	verdictLimited         // deliver with limited rights
 	verdictFull            // deliver with full rights
-	verdictBound           // up to what it is addressed to: a reply, a stream or a transfer is bound to one context, and refuses all others
+	verdictBound           // its endpoint decides: a reply, a stream or a transfer is bound to one context, and refuses all others
 )
 
 // decide is the authority table for frames addressed to the local context.
-// rel is the weaker of the relations of the frame's source and authority;
-// adjacent tells that its source is the peer of the link it came over.
-// Forged frames do not get here: the reverse-path check comes first.
+// rel is the weaker of the relations of the frame's source and authority. adjacent says that
+// its source is the peer of the link that it came over. Forged frames do not get here: the
+// reverse-path check comes first.
 //
 //	handle          self   ancestor  descendant  granted  peer     stranger
 //	dynamic, More   bound  bound     bound       bound    bound    bound
@@ -29,10 +29,10 @@ const (
 //	Hello, None     -      -         -           -        -        -
 //	any other       full   full      -           -        -        -
 //
-// A dynamic handle was given by the local context to the one that may answer
-// there; having no relation to it is no reason to refuse the answer. Gone with
-// limited rights is not believed: it only says that its source wants to know
-// when the local context is lost, which the routers between the two note.
+// The local context has given a dynamic handle to the context that may answer there, so the
+// relation does not matter. Gone with limited rights is not believed. It only says that its
+// source wants to know when the local context is lost, which the routers between the two
+// note.
 func decide(rel Relation, adjacent bool, h core.Handle, f core.Flags) verdict {
 	if !flagsFit(h, f) {
 		return verdictRefuse
@@ -87,7 +87,7 @@ func decide(rel Relation, adjacent bool, h core.Handle, f core.Flags) verdict {
 	return verdictRefuse
 }
 
-// flagsFit tells whether a handle knows the flags at all.
+// flagsFit reports whether frames to a handle may have the flags.
 func flagsFit(h core.Handle, f core.Flags) bool {
 	switch {
 	case h >= core.FirstDynamic:
@@ -105,8 +105,8 @@ func flagsFit(h core.Handle, f core.Flags) bool {
 	return true
 }
 
-// servedByRouter reports whether frames to h are for the router itself. They
-// fit one frame.
+// servedByRouter reports whether the router itself serves frames to h. Such a message is a
+// single frame.
 func servedByRouter(h core.Handle) bool {
 	switch h {
 	case core.HandleRoute, core.HandleGone, core.HandleIDs, core.HandlePing, core.HandlePong, core.HandleGrant, core.HandleRoot:
@@ -116,10 +116,9 @@ func servedByRouter(h core.Handle) bool {
 }
 
 // decideForward is the authority table for frames on their way through the
-// local context. rel is what the source is to the destination: Ancestor or
-// Descendant where the frame goes down or up; otherwise the two are below
-// different children, the local context is their lowest common ancestor, and
-// nothing passes by default.
+// local context. rel is the relation of the source to the destination: ancestor or descendant
+// where the frame goes down or up. Otherwise the two are below different children, the
+// local context is their lowest common ancestor, and nothing passes by default.
 //
 //	handle         up, down  granted  peer  answering  stranger
 //	dynamic, More  yes       yes      yes   yes        -

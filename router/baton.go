@@ -6,26 +6,26 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// baton is the right to take frames out of a queue and to write them to the
-// carrier. Whoever has it has it alone until the frames are written, so frames
-// leave in the order in which they were taken, and none begins within another.
+// baton is the right to take frames out of a queue and to write them to the carrier. One
+// goroutine at a time holds it, until its frames are written. So frames leave in the order in
+// which they were taken, and none begins within another.
 type baton struct {
 	// Guarded by the queue's mu.
 	holder  holder
 	work    sync.Cond     // writeLoop waits until it has the baton, or for the end
-	left    *core.Frame   // what inline writing left; only ever passed to writeLoop
+	left    *core.Frame   // frames that inline writing has left to writeLoop
 	skip    int           // bytes of the first of left that are written already
 	heard   uint64        // see startInline
-	drained chan struct{} // closed when everything is written; nil: nobody asks
+	drained chan struct{} // closed when everything is written; nil: nobody waits for that
 }
 
-// holder is who has the baton.
+// holder says who has the baton.
 //
 //	nobody       -> inlineWriter  startInline, where there are frames
 //	nobody       -> loopWriter    wakeLocked, where there are frames
 //	inlineWriter -> nobody        endInline, where none are left
 //	inlineWriter -> loopWriter    endInline, where some are
-//	loopWriter   -> nobody        take, where none are left
+//	loopWriter   -> nobody        nextBatch, where none are left
 type holder uint8
 
 const (
@@ -34,8 +34,8 @@ const (
 	inlineWriter        // a goroutine in Link.flush
 )
 
-// inlineLimit is how much may wait, in bytes, to be written inline: some small
-// frames, which take less time than it takes to wake another goroutine.
+// inlineLimit bounds the bytes that are written inline: some small frames, which take less
+// time than to wake another goroutine.
 const inlineLimit = 16 * kib
 
 func (b *baton) init(mu *sync.Mutex) {
@@ -43,7 +43,7 @@ func (b *baton) init(mu *sync.Mutex) {
 	b.heard = ^uint64(0)
 }
 
-// pendingLocked tells whether there is anything to write.
+// pendingLocked reports whether there is anything to write.
 func (q *queue) pendingLocked() bool {
 	return q.baton.left != nil || len(q.control) > 0 || q.first != nil
 }
@@ -63,7 +63,7 @@ func (q *queue) wake() {
 	q.mu.Unlock()
 }
 
-// idleLocked tells those who wait for that that everything is written.
+// idleLocked closes drained if everything is written.
 func (q *queue) idleLocked() {
 	b := &q.baton
 	if b.holder == nobody && !q.pendingLocked() && b.drained != nil {
@@ -72,10 +72,10 @@ func (q *queue) idleLocked() {
 	}
 }
 
-// take returns a list of frames of about a batch, waiting for the first, and
-// how many bytes of that one are written already. It returns nil when the queue
-// is closed. Only writeLoop calls it, which gives the baton back with that, and
-// has it again when take returns.
+// nextBatch waits for frames, and returns a list of about a batch. skip is the number of bytes
+// of the first frame that are written already. It returns nil when the queue is closed.
+// Only writeLoop calls it: the call gives the baton back, and writeLoop has it again when
+// nextBatch returns.
 func (q *queue) nextBatch() (list *core.Frame, skip int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -99,11 +99,11 @@ func (q *queue) nextBatch() (list *core.Frame, skip int) {
 	return q.batchLocked(), 0
 }
 
-// startInline gives the caller the baton and what is queued. It returns nil
-// where somebody else has or gets the baton, or nothing is queued. heard is the
-// number of frames that came from the peer so far. Where that is what it was the
-// last time, the peer is at work on what it was sent then: waking writeLoop
-// delays nothing, and many frames will share a Write.
+// startInline gives the caller the baton and the queued frames. It returns nil where nothing
+// is queued, or another goroutine has or gets the baton. heard is the number of frames that
+// have come from the peer so far. If it is the same as last time, the peer is still at work
+// on the frames of that time. Then writeLoop is woken, which delays nothing, and many frames
+// will share a Write.
 func (q *queue) startInline(heard uint64) *core.Frame {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -152,8 +152,8 @@ func (q *queue) drain() <-chan struct{} {
 	return c
 }
 
-// endLocked lets go of the frames that are left, and of all who wait. The
-// queue is closed.
+// releaseLocked releases the frames that are left, and wakes all waiters. The queue is
+// closed.
 func (b *baton) releaseLocked() {
 	releaseAll(b.left)
 	b.left = nil

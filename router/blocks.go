@@ -3,24 +3,24 @@ package router
 import "github.com/mitosis-go/mitosis/core"
 
 const (
-	// birthBlock is the number of IDs that a child is born with at most: so
-	// much that it need not ask for more before it has children of its own.
+	// childBlock bounds the number of IDs that a new child gets for its own children. It
+	// is large enough that the child need not ask for more at its first.
 	childBlock = 1024
-	// birthShare: a context gives a child no more than this part of what it
-	// has left, so that many children all get some.
+	// childShare is the largest part of a context's remaining IDs that one child gets,
+	// so that many children all get some.
 	childShare = 16
 	// refillBlock is the number of IDs asked for at a time.
 	refillBlock = 256
-	// lowWater is the number of IDs left below which more are asked for
-	// before they are needed.
+	// lowWater is the number of remaining IDs below which a context asks for more, before
+	// it needs them.
 	lowWater = 16
 )
 
-// idSpace is the IDs that a context may still give out.
+// idSpace has the IDs that a context may still give out.
 type idSpace struct {
 	free []core.Block
 	left uint64
-	all  blocks // what there ever was of them
+	all  blocks // all blocks that were ever added
 }
 
 func (s *idSpace) add(b core.Block) {
@@ -32,7 +32,7 @@ func (s *idSpace) add(b core.Block) {
 	s.left += b.N
 }
 
-// take returns a block of at most n IDs, with none where nothing is left.
+// take returns a block of at most n IDs; it is empty if none are left.
 func (s *idSpace) take(n uint64) core.Block {
 	if len(s.free) == 0 || n == 0 {
 		return core.Block{}
@@ -48,8 +48,8 @@ func (s *idSpace) take(n uint64) core.Block {
 	return got
 }
 
-// birth returns the ID of a child and the block for its own children, which
-// may be empty. It reports false where there is no ID left.
+// child returns an ID for a new child and a block for its own children, which may be empty.
+// It reports false if no ID is left.
 func (s *idSpace) child() (core.ID, core.Block, bool) {
 	one := s.take(1)
 	if one.N == 0 {
@@ -58,12 +58,12 @@ func (s *idSpace) child() (core.ID, core.Block, bool) {
 	return one.First, s.take(min(childBlock, s.left/childShare)), true
 }
 
-// refill returns what a child gets that asks for n.
+// refill returns the block for a child that asks for n IDs.
 func (s *idSpace) refill(n uint64) core.Block {
 	return s.take(min(n, refillBlock, (s.left+1)/2))
 }
 
-// blocks is the IDs that a context was given.
+// blocks are the IDs that a context was given.
 type blocks []core.Block
 
 func (b blocks) contain(id core.ID) bool {

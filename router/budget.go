@@ -2,14 +2,14 @@ package router
 
 import "sync"
 
-// budget is a number of bytes that many share.
+// budget is a number of bytes that many users share.
 type budget struct {
 	mu    sync.Mutex
 	left  uint64
 	freed chan struct{} // closed by the next give; nil: nobody waits
 }
 
-// take returns how many of n bytes there were.
+// take takes up to n bytes, and returns how many it got.
 func (b *budget) take(n uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -18,8 +18,8 @@ func (b *budget) take(n uint64) uint64 {
 	return n
 }
 
-// takeAbove is take for those who can do without: at least so many bytes are left
-// for others.
+// takeAbove is take for users that can do without: it leaves at least so many bytes for
+// others.
 func (b *budget) takeAbove(n, least uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -28,7 +28,7 @@ func (b *budget) takeAbove(n, least uint64) uint64 {
 	return n
 }
 
-// takeAll takes n bytes or none.
+// takeAll takes n bytes or none, and reports whether it took them.
 func (b *budget) takeAll(n uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

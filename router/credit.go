@@ -4,24 +4,23 @@ import (
 	"time"
 )
 
-// The windows of credit. Bytes are granted on consumption, not on receipt, so
-// that what a receiver holds is bounded by what it granted.
+// The windows of credit. A receiver grants bytes when they are consumed and not when they
+// arrive. So it never holds more than it has granted.
 const (
-	// openWindow may be sent on a stream before any credit has come, in each
-	// direction: the first words of a conversation need no round trip.
+	// openWindow is the credit of a new stream in each direction, so that the first bytes
+	// need no round trip.
 	openWindow = 16 * kib
-	// firstWindow is what the first credit raises it to.
+	// firstWindow is the window after the first credit.
 	firstWindow = 256 * kib
-	// maxWindow is how far the window of one stream grows.
+	// maxWindow bounds the window of one stream.
 	maxWindow = 16 * mib
-	// messageWindow may be sent of a split message before any credit.
+	// messageWindow is the credit of a new split message.
 	messageWindow = 256 * kib
-	// transferWindow is what a split message may have under way once all of
-	// it has been admitted.
+	// transferWindow is the window of a split message once all of it has been admitted.
 	transferWindow = 4 * mib
-	// freeFlight is what a sender may always have in flight, whatever the
-	// send budget says. A receiver acknowledges at least every so many bytes,
-	// or a sender that has no more than that would wait for ever.
+	// freeFlight is the number of bytes that a sender may always have in flight, whatever
+	// is left of the send budget. A receiver acknowledges at least every so many bytes:
+	// otherwise a sender with no more than these would wait for ever.
 	freeFlight = 64 * kib
 )
 
@@ -30,20 +29,19 @@ const (
 type sendWindow struct {
 	granted  uint64 // by the receiver, since the beginning
 	sent     uint64
-	arrived  uint64 // as the receiver says
+	arrived  uint64 // according to the receiver
 	borrowed uint64 // from the send budget
 }
 
-// credit is what may be sent by the receiver's word.
+// credit returns the number of bytes that the receiver still allows.
 func (w *sendWindow) credit() uint64 { return w.granted - w.sent }
 
-// flight is what has not arrived at the receiver yet, and takes room in the
-// contexts in between.
+// flight returns the number of bytes that have not arrived at the receiver yet. They take
+// room in the contexts in between.
 func (w *sendWindow) flight() uint64 { return w.sent - w.arrived }
 
-// take counts up to n bytes as sent: as many as credit and budget allow.
-// borrow takes up to so many bytes from the send budget and returns how many
-// it got.
+// take counts up to n bytes as sent: as many as credit and budget allow. It returns their
+// number. borrow takes up to so many bytes from the send budget, and returns how many it got.
 func (w *sendWindow) take(n uint64, borrow func(uint64) uint64) uint64 {
 	n = min(n, w.credit())
 	free := uint64(0)
@@ -59,11 +57,11 @@ func (w *sendWindow) take(n uint64, borrow func(uint64) uint64) uint64 {
 	return n
 }
 
-// untake is for bytes that were taken and then not sent.
+// untake undoes take, for bytes that were not sent in the end.
 func (w *sendWindow) untake(n uint64) { w.sent -= n }
 
-// grant adds credit and returns what goes back to the send budget. It reports
-// false for what no honest receiver says.
+// grant adds credit, and returns the number of bytes that go back to the send budget. It
+// reports false for numbers that no honest receiver sends.
 func (w *sendWindow) grant(more, arrived uint64) (back uint64, ok bool) {
 	if w.granted+more < w.granted || arrived > w.flight() {
 		return 0, false
@@ -77,19 +75,19 @@ func (w *sendWindow) grant(more, arrived uint64) (back uint64, ok bool) {
 
 // recvWindow is the receiver's half.
 type recvWindow struct {
-	window   uint64 // how much may be outstanding: granted and not yet consumed
+	window   uint64 // bound of the bytes that are granted and not yet consumed
 	granted  uint64 // since the beginning
 	received uint64
 	consumed uint64
-	told     uint64 // received, as the sender knows it
+	told     uint64 // received, according to the last credit
 
-	// The round trip is the least time that bytes beyond the old limit took
-	// to come after the limit had been raised.
+	// rtt is the shortest time between a credit and the first byte that needed it: the
+	// round trip.
 	rtt        time.Duration
 	probeLimit uint64 // 0: no probe under way
 	probeSent  time.Time
 
-	epochStart    time.Time // when so much as a window began to be consumed
+	epochStart    time.Time // when the current window of bytes began to be consumed
 	epochConsumed uint64
 }
 
@@ -113,9 +111,8 @@ func (w *recvWindow) receive(n uint64, now time.Time) bool {
 	return true
 }
 
-// consume counts n bytes that were read. grow is asked for more room out of
-// the receive budget, at most so many bytes, and returns how many it got. due
-// tells that the credit is worth a frame.
+// consume counts n bytes that were read. grow takes up to so many bytes from the receive
+// budget, and returns how many it got. due reports whether the credit is worth a frame.
 func (w *recvWindow) consume(n uint64, now time.Time, grow func(uint64) uint64) (due bool) {
 	w.consumed += n
 	w.epochConsumed += n
@@ -123,8 +120,8 @@ func (w *recvWindow) consume(n uint64, now time.Time, grow func(uint64) uint64) 
 		w.epochStart = now
 	}
 	if w.epochConsumed >= w.window {
-		// A window that is used up within little more than a round trip is
-		// what holds the sender up. A slow reader never gets here in time.
+		// If a window is used up within little more than a round trip, the window
+		// limits the sender. With a slow reader it takes longer.
 		if w.rtt > 0 && now.Sub(w.epochStart) < 2*w.rtt && w.window < maxWindow {
 			w.window += grow(min(w.window, maxWindow-w.window))
 		}
@@ -133,17 +130,17 @@ func (w *recvWindow) consume(n uint64, now time.Time, grow func(uint64) uint64) 
 	return w.due()
 }
 
-// due reports whether half of the window could be granted anew.
+// due reports whether half of the window can be granted anew.
 func (w *recvWindow) due() bool { return w.grantable() >= (w.window+1)/2 }
 
-// open is what can be granted.
+// grantable returns the number of bytes that can be granted.
 func (w *recvWindow) grantable() uint64 { return w.consumed + w.window - w.granted }
 
-// unacknowledged reports whether the sender has to be told what has come,
-// even if there is nothing to be granted.
+// unacknowledged reports whether the sender has to be told how much has arrived, even if
+// there is nothing to grant.
 func (w *recvWindow) unacknowledged() bool { return w.received-w.told >= freeFlight }
 
-// next returns the credit to be sent, and takes it as sent.
+// next returns the credit to be sent, and counts it as sent.
 func (w *recvWindow) next(now time.Time) (more, arrived uint64) {
 	more, arrived = w.grantable(), w.received-w.told
 	if more > 0 && w.probeLimit == 0 && w.granted > 0 {

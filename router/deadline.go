@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// deadline is a point in time that can be moved, and a channel that is closed
-// when it has come.
+// deadline is a time that can be moved, with a channel that is closed when it has come.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
@@ -43,8 +42,7 @@ func (d *deadline) set(t time.Time) {
 	}
 }
 
-// wait returns the channel. It is replaced when a deadline that has come is
-// moved.
+// wait returns the channel. A deadline that has come and is moved gets another channel.
 func (d *deadline) wait() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,12 +6,11 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// dispatch takes a frame to its destination, or answers for it where it can't go
-// there. l is the link that it came over, nil if it is the local context's own.
+// dispatch takes a frame to its destination. Where it can't, it answers the sender. l is the
+// link that the frame came over, nil: it is from the local context.
 //
-// This is the only place in which the fate of a frame is decided: deliver and
-// forward either take the frame or return why they don't, and bounce makes an answer
-// of that. An answer is never dispatched: nothing here is entered twice for a frame.
+// Only dispatch decides what becomes of a frame. deliver and forward take the frame, or return
+// why they don't, and then bounce makes an answer. An answer is never dispatched.
 func (r *Router) dispatch(t *routes, f *core.Frame, l *Link) {
 	var why *refusal
 	if f.Dst == t.self {
@@ -23,7 +22,7 @@ func (r *Router) dispatch(t *routes, f *core.Frame, l *Link) {
 		return
 	}
 	if why == errRefused && l != nil {
-		l.violation(f, "authority does not cover it")
+		l.violation(f, "its sender has no right to this")
 	}
 	r.bounce(f, l, why)
 }
@@ -62,9 +61,9 @@ func (r *Router) deliver(t *routes, f *core.Frame, l *Link) *refusal {
 	return nil
 }
 
-// relationOf returns the weaker of the relations of a frame's source and authority
-// to the local context. For a dynamic handle nothing depends on it: the frames of
-// streams are spared the search.
+// relationOf returns the weaker of the relations of a frame's source and authority to the
+// local context. Nothing depends on it for a dynamic handle, so frames of streams are spared
+// the search.
 func (r *Router) relationOf(t *routes, f *core.Frame) Relation {
 	if f.Handle >= core.FirstDynamic {
 		return RelationStranger
@@ -76,7 +75,7 @@ func (r *Router) relationOf(t *routes, f *core.Frame) Relation {
 	return rel
 }
 
-// complete hands over a message that is whole.
+// complete hands a whole message to its handler or endpoint.
 func (r *Router) complete(m Message) {
 	if m.Handle >= core.FirstDynamic {
 		r.endpoints.complete(m)
@@ -87,7 +86,7 @@ func (r *Router) complete(m Message) {
 	}
 }
 
-// serve takes the frames that are for the router itself.
+// serve takes frames for the router itself.
 func (r *Router) serve(f *core.Frame, l *Link, v verdict) {
 	defer f.Release()
 	if l == nil {

@@ -1,10 +1,9 @@
 // Package router moves messages between the contexts of a tree.
 //
-// Each context has one Router. It holds a Link to its parent (the master has
-// none) and one to each of its children, and knows which contexts are below
-// which child; everything else is up. A message names its destination, its
-// source, the context under whose rights it acts, a handle (the door at the
-// destination) and where an answer is awaited:
+// Each context has one Router. It has a Link to the parent (the master has none) and one to
+// each child. It knows which contexts are below which child, and sends everything else to
+// the parent. A message has a destination, a source, the context whose rights it acts with, a
+// handle at the destination, and a handle at the source for the answer:
 //
 //	r := router.New(router.Config{
 //		Self:  core.Master,
@@ -24,23 +23,29 @@
 //
 // # Goroutines
 //
-// A link has three: readLoop takes frames in, checks them against the current
-// table and delivers them or queues them to another link; writeLoop writes what
-// is queued; watch keeps the heartbeat and takes the link down. A reader never
-// waits for a peer, for a slow link or for user code: what does not fit a queue
-// is refused, with an answer. Where the carrier is a TryWriter, small frames are
-// written by who has queued them, a reader or a sender, as far as that needs no
-// waiting; writeLoop has the rest. The queue's baton says who may write.
+// A link has three goroutines, which Attach starts:
 //
-// The multiplexer is one goroutine per router. It owns all that changes about
-// the tree and publishes a new immutable table for each change; readers hand it
-// routes, grants and losses, and wait for it, because it waits for nobody.
+//   - readLoop reads frames, checks them against the current routes, and delivers them or
+//     queues them to another link;
+//   - writeLoop writes queued frames;
+//   - watch keeps the heartbeat, and takes the link down in the end.
 //
-// # The way of a frame
+// A reader never waits for a peer, for a slow link or for user code. A frame that does not
+// fit a queue is refused, with an answer. Where the carrier is a TryWriter, a reader or sender
+// writes small frames itself as far as it need not wait, and writeLoop writes the rest. The
+// queue's baton says which goroutine may write.
+//
+// The multiplexer is one goroutine per router. It owns the changes of the tree, and publishes
+// new immutable routes for each. Readers hand it announcements, grants and losses. They may
+// wait for it, because it waits for nothing.
+//
+// Router.Close waits for all goroutines.
+//
+// # The path of a frame
 //
 //  1. Router.Send (router.go), a stream (stream_io.go) or a transfer (transfer.go)
 //     makes it and puts it into the queue of a link (queue.go).
-//  2. The queue's baton (baton.go) says who writes it; writer.go does.
+//  2. The queue's baton (baton.go) says which goroutine writes it, by writer.go.
 //  3. The reader of the next context (reader.go) checks that its source is behind
 //     the link that it came over.
 //  4. dispatch (deliver.go) decides by the tables in authority.go. forward queues
@@ -51,23 +56,21 @@
 //
 // # Sizes
 //
-// What fits a frame is sent at once. A larger message is split; it waits at its
-// sender until the receiver has reserved memory for the whole of it. Streams
-// take credit in the same way, granted as their reader reads. So what can wait
-// in a context in between is bounded by what the two ends agreed on, and the
-// hard caps of Limits are met by misbehaviour only.
+// A message that fits one frame is sent at once. A larger one is split, and waits at its
+// sender until the receiver has reserved memory for all of it. Streams need credit as well,
+// which the other end grants as it reads. So the two ends bound the bytes that can wait in the
+// contexts in between. Only misbehaving peers meet the hard limits of Limits.
 //
 // # Loss
 //
-// A lost link is final. Whoever waits for something behind it gets an error
-// that matches core.ErrGone and holds the reason; ancestors, and contexts
-// elsewhere that ever exchanged a frame with the lost ones, are told by the
-// routers in between, after the last words of the lost. When the link to the
-// parent is lost the context has to end; that is left to the owner of the
-// Router (see EventParentLost).
+// A lost link is final. Everything that waits for a context behind it gets an error that
+// matches core.ErrGone and has the reason. The routers in between tell the ancestors, and all
+// contexts that ever exchanged a frame with the lost ones, after the last frames of these.
+// When the link to the parent is lost the context has to end. That is left to the owner of
+// the Router (see EventParentLost).
 //
 // # Authority
 //
-// The table in authority.go decides what each context may do; docs/protocol.md
-// describes the wire.
+// The tables in authority.go decide what each context may do. docs/protocol.md describes the
+// protocol.
 package router

@@ -7,15 +7,15 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// endpoint is what a dynamic handle stands for: a *Reply, a *Stream, or a
-// *transfer. It is bound to one other context.
+// endpoint is the user of a dynamic handle: a *Reply, a *Stream, or a *transfer. It is bound
+// to one other context.
 type endpoint interface {
-	// far returns that context.
+	// far returns the other context.
 	far() core.ID
-	// frame takes a frame from it, which is then the endpoint's, or returns why
-	// it does not. It runs on a reader and does not wait.
+	// frame takes over a frame from the other context, or returns why it does not. It
+	// runs on a reader and does not wait.
 	frame(f *core.Frame, l *Link) *refusal
-	// lost tells that the other context, or the router, is gone.
+	// lost is called when the other context, or the router, is gone.
 	lost(err error)
 }
 
@@ -59,8 +59,8 @@ func (e *endpoints) remove(h core.Handle) {
 	s.mu.Unlock()
 }
 
-// toEndpoint takes a frame to the endpoint that it is addressed to. It returns
-// errClosed, and the frame is still the caller's, where there is none any more.
+// toEndpoint takes a frame to the endpoint that it is addressed to. If that is gone it returns
+// errClosed, and the caller still owns the frame.
 func (r *Router) toEndpoint(f *core.Frame, l *Link) *refusal {
 	s := r.endpoints.shard(f.Handle)
 	s.mu.Lock()
@@ -82,7 +82,7 @@ func (r *Router) toEndpoint(f *core.Frame, l *Link) *refusal {
 		f.Release()
 		return nil
 	case isReply && f.Flags&core.First == 0:
-		// Under the lock: once it is closed a Reply is used again.
+		// Under the lock, because a closed Reply is used again.
 		reply.deliverLocked(s, replyMessage(f))
 		s.mu.Unlock()
 		return nil
@@ -119,7 +119,7 @@ func (e *endpoints) complete(m Message) {
 	p.lost(m.Err)
 }
 
-// lose tells all endpoints that are bound to lost contexts.
+// lose ends all endpoints that are bound to lost contexts.
 func (e *endpoints) lose(lost func(core.ID) bool, err error) {
 	for i := range e.shards {
 		s := &e.shards[i]

@@ -2,8 +2,7 @@ package router
 
 import "github.com/mitosis-go/mitosis/core"
 
-// newFrame returns a frame with a copy of the body. Whoever it is handed to
-// releases it.
+// newFrame returns a frame with a copy of the body. The caller owns it.
 func newFrame(h core.Header, body []byte) *core.Frame {
 	f := core.NewFrame(len(body))
 	copy(f.Body, body)

@@ -1,6 +1,6 @@
 package router
 
-// gate makes local senders wait for room, in the order in which they came.
+// gate has local senders wait for room, in the order in which they came.
 type gate struct {
 	limit, used int
 	waiters     []*waiter
@@ -8,11 +8,11 @@ type gate struct {
 
 type waiter struct {
 	size int
-	ok   chan struct{} // capacity 1; receives once there is room, which is then taken
+	ok   chan struct{} // capacity 1; exit sends when there is room, and takes the room for the waiter
 }
 
-// enter takes room if there is some and nobody waits for it. What is larger
-// than the gate passes alone.
+// enter takes room, and reports whether it did. It does not overtake waiters. A frame that is
+// larger than the gate passes alone.
 func (g *gate) enter(size int) bool {
 	if len(g.waiters) > 0 || g.used > 0 && g.used+size > g.limit {
 		return false
@@ -21,7 +21,7 @@ func (g *gate) enter(size int) bool {
 	return true
 }
 
-// exit gives room back, and hands it to the waiters in their order.
+// exit gives room back, and gives it to waiters in their order.
 func (g *gate) exit(size int) {
 	g.used -= size
 	for len(g.waiters) > 0 {
@@ -36,7 +36,7 @@ func (g *gate) exit(size int) {
 	}
 }
 
-// leave ends the waiting of w and reports false if it had ended already.
+// leave ends the waiting of w. It reports false if w has got room already.
 func (g *gate) leave(w *waiter) bool {
 	for i, v := range g.waiters {
 		if v == w {

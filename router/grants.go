@@ -12,10 +12,9 @@ type grantMessage struct {
 	From, To core.ID
 }
 
-// Grant lets a send to b, and b answer. Both must be descendants of the local
-// context. The lowest common ancestor of the two and b learn of it before
-// anything that is sent to a afterwards can arrive there. Where one is above
-// the other there is nothing to be granted.
+// Grant lets a send messages to b, and b answer. Both must be descendants of the local
+// context. Their lowest common ancestor and b learn of the grant before any message arrives
+// at a that is sent after the call. Where one is above the other no grant is needed.
 func (r *Router) Grant(a, b core.ID) error {
 	t := r.routes.Load()
 	common, ok := t.common(a, b)
@@ -23,8 +22,8 @@ func (r *Router) Grant(a, b core.ID) error {
 	case t.find(a) == nil || t.find(b) == nil || !ok:
 		return &core.Error{Op: "grant", Kind: core.KindNoRoute, Err: fmt.Errorf("contexts %d and %d are not both below this one", a, b)}
 	case common == a || common == b || t.granted(a, b):
-		// A grant is kept here as well where another enforces it, so that it
-		// is sent once.
+		// A grant is kept here even if another context enforces it, so that it is
+		// sent once.
 		return nil
 	}
 	body := encode(grantMessage{From: a, To: b})
@@ -33,8 +32,8 @@ func (r *Router) Grant(a, b core.ID) error {
 		if t.granted(a, b) || t.find(a) == nil || t.find(b) == nil {
 			return
 		}
-		// Sent by the multiplexer and before the table is published: who
-		// sees the grant there can rely on its being on its way.
+		// The frames are queued before the routes are published: a grant that is seen
+		// in the routes is on its way.
 		for _, to := range []core.ID{common, b} {
 			c := t.find(to)
 			if c == nil {
@@ -50,8 +49,8 @@ func (r *Router) Grant(a, b core.ID) error {
 	return nil
 }
 
-// onGrant takes an ancestor's grant, as the common ancestor of the two or as
-// the one that may be addressed.
+// onGrant takes a grant from an ancestor. The local context is the common ancestor of the two,
+// or the one that may be addressed.
 func (r *Router) onGrant(body []byte) {
 	var msg grantMessage
 	if core.Unmarshal(body, &msg) != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// heartbeat notices a dead peer behind a carrier that does not, and measures
-// the round trip. Each side pings for itself; any byte from the peer counts.
+// heartbeat finds out that a peer is dead where the carrier does not, and measures the round
+// trip. Each side pings for itself. Any byte from the peer shows that it lives.
 type heartbeat struct {
 	rtt atomic.Int64
 
@@ -31,11 +31,11 @@ func (l *Link) beat() {
 	if in := l.bytesIn.Load(); in != h.lastIn {
 		h.lastIn, h.missed = in, 0
 	} else if h.missed++; h.missed >= l.r.limits.Missed {
-		l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: fmt.Errorf("nothing was heard of the peer for %v", limit)})
+		l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: fmt.Errorf("nothing has come from the peer for %v", limit)})
 		return
 	}
-	// A peer that sends but does not read breaks the rule that readers never
-	// wait. Twice the time is enough for a batch on a slow serial line.
+	// A peer that sends but does not read breaks the rule that readers never wait. Twice
+	// the limit is long enough for a batch on a slow serial line.
 	if since := l.writing.Load(); since != 0 && time.Since(time.Unix(0, since)) > 2*limit {
 		l.fail(&core.Error{Op: "link", Kind: core.KindGone, Err: fmt.Errorf("the peer has read nothing for %v", 2*limit)})
 		return
@@ -43,6 +43,7 @@ func (l *Link) beat() {
 	l.ping()
 }
 
+// ping sends a ping, without waiting.
 func (l *Link) ping() {
 	h := &l.heart
 	h.mu.Lock()
@@ -55,7 +56,7 @@ func (l *Link) ping() {
 	}
 }
 
-// onPing echoes.
+// onPing answers a ping.
 func (l *Link) onPing(body []byte) {
 	if len(body) > 64 {
 		return
@@ -66,6 +67,7 @@ func (l *Link) onPing(body []byte) {
 	}
 }
 
+// onPong measures the round trip.
 func (l *Link) onPong(body []byte) {
 	seq, _, err := core.ParseUint(body)
 	h := &l.heart

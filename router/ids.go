@@ -6,11 +6,11 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// idState is the multiplexer's stock of IDs and who waits for some.
+// idState has the multiplexer's stock of IDs and the requests for them.
 type idState struct {
 	space    idSpace
-	children []chan newChild // AllocID; each of capacity 1
-	hungry   []hunger        // children that asked for more
+	children []chan newChild // waiting calls of AllocID; each channel has capacity 1
+	hungry   []hunger        // children that have asked for more
 	asking   bool            // the parent has been asked
 	refused  bool            // and said no
 }
@@ -29,10 +29,10 @@ type hunger struct {
 	wanted uint64
 }
 
-// AllocID returns the ID for a new child, and a block of IDs for children of
-// its own, which may be empty: it gets more when it needs them. Where none is
-// left here, the parent is asked; ctx bounds the waiting for that. The error
-// is ErrTooDeep where the quota of IDs is used up.
+// AllocID returns the ID for a new child, and a block of IDs for the child's own children. The
+// block may be empty: the child gets more when it needs them. If no ID is left here, AllocID
+// asks the parent and waits for the answer until ctx ends. The error matches ErrTooDeep if the
+// quota of IDs is used up.
 func (r *Router) AllocID(ctx context.Context) (core.ID, core.Block, error) {
 	c := make(chan newChild, 1)
 	if !r.do(func() {
@@ -51,7 +51,8 @@ func (r *Router) AllocID(ctx context.Context) (core.ID, core.Block, error) {
 	}
 }
 
-// serveIDs gives out what there is, and asks for more before it is needed.
+// serveIDs serves the waiting requests, and asks the parent for more IDs before they are
+// needed.
 func (m *mux) serveIDs() {
 	s := &m.ids
 	for len(s.children) > 0 {
@@ -106,7 +107,7 @@ func (m *mux) answerIDs(h hunger, flags core.Flags, body []byte) {
 	}
 }
 
-// starve fails all who wait for IDs.
+// starve answers all waiting requests with an error.
 func (m *mux) starve(err error) {
 	s := &m.ids
 	for _, c := range s.children {
@@ -118,15 +119,15 @@ func (m *mux) starve(err error) {
 	s.children, s.hungry = nil, nil
 }
 
-// idsLost is for the loss of the parent.
+// idsLost ends the waiting requests when the parent is lost and no ID is left.
 func (m *mux) idsLost(err error) {
 	if m.ids.space.left == 0 {
 		m.starve(err)
 	}
 }
 
-// askParent sends a request for IDs; what comes of it is taken by a goroutine
-// that ends with the answer, or the link.
+// askParent sends a request for IDs. A goroutine waits for the answer. It ends with that or
+// with the link, and Close waits for it.
 func (m *mux) askParent(parent *Link) {
 	s := &m.ids
 	wanted := uint64(refillBlock + len(s.children))

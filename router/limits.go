@@ -10,58 +10,58 @@ import (
 type Limits struct {
 	// MessageSize bounds one message, in bytes, sent or received: 128 MiB.
 	MessageSize int
-	// LinkQueue is the hard cap of what waits to be written to one link, in
-	// bytes: 192 MiB. Credit keeps honest traffic far below it.
+	// LinkQueue bounds the frames that wait to be written to one link, in bytes:
+	// 192 MiB. Credit keeps honest traffic far below it.
 	LinkQueue int
-	// ChildQueue is the cap of what one child, with all that is below it, has
-	// waiting in all queues here, in bytes: 96 MiB.
+	// ChildQueue bounds the frames of one child, and of all contexts below it, that wait
+	// in all queues here, in bytes: 96 MiB.
 	ChildQueue int
-	// ControlQueue is the number of control frames that one link may have
-	// waiting in all queues here: 16384. A link with more is closed.
+	// ControlQueue bounds the number of control frames of one link that wait in all
+	// queues here: 16384. A link with more is closed.
 	ControlQueue int
-	// ControlRate is the number of frames addressed to this router itself
-	// (routes, pings, requests for IDs) that a child may send per second, with
-	// bursts of ten times as many: 2000. A child that sends more is cut off.
+	// ControlRate bounds the number of frames per second that a child may send to this
+	// router itself (routes, pings, requests for IDs): 2000, with bursts of ten times as
+	// many. A child that sends more is cut off.
 	ControlRate int
-	// Violations is the number of frames that are forged, that authority does
-	// not cover or whose handle was never given out, after which a child is cut
-	// off: 10000.
+	// Violations bounds the number of frames from a child that are forged, that their
+	// sender has no right to, or whose handle was never given out: 10000. A child with
+	// more is cut off.
 	Violations int
-	// Partials is the number of split messages that may be arriving over one
-	// link at once: 4096.
+	// Partials bounds the number of split messages that arrive over one link at once:
+	// 4096.
 	Partials int
-	// PartialBytes bounds what arrived over one link of split messages that
-	// the receive budget has not admitted yet, in bytes: 64 MiB.
+	// PartialBytes bounds the received parts of split messages of one link that
+	// MessageBudget has no room for yet, in bytes: 64 MiB.
 	PartialBytes int
-	// PartialIdle is the time after which a split message is given up that
-	// could go on but does not: 60 s.
+	// PartialIdle is the time after which a split message is given up whose sender has
+	// credit and does not use it: 60 s.
 	PartialIdle time.Duration
-	// MessageBudget is reserved by split messages that are being received, in
+	// MessageBudget bounds the memory that split messages reserve while they arrive, in
 	// bytes: 64 MiB. A larger message has it for itself.
 	MessageBudget int
-	// ReceiveBudget is shared by the windows of all streams, in bytes: 64 MiB.
-	// It also bounds their number: each needs 16 KiB at least.
+	// ReceiveBudget bounds the windows of all streams together, in bytes: 64 MiB. It
+	// also bounds their number, as each needs 16 KiB at least.
 	ReceiveBudget int
-	// SendBudget bounds what streams and split messages have in flight, in
-	// bytes: 64 MiB. Each may always have 64 KiB.
+	// SendBudget bounds the bytes of streams and split messages in flight: 64 MiB. Each
+	// of them may always have 64 KiB.
 	SendBudget int
-	// Streams is the number of streams that the contexts behind one child
-	// link may have open to this context: 1024.
+	// Streams bounds the number of streams that contexts behind one child have open to
+	// this context: 1024.
 	Streams int
-	// IDs is the number of IDs that one child gets for itself and all below it:
-	// 65536.
+	// IDs bounds the number of IDs that one child gets, for itself and all contexts below
+	// it: 65536.
 	IDs int
-	// InfoBytes bounds what a child announces about the contexts below it, in
-	// bytes: 16 MiB.
+	// InfoBytes bounds the information that a child announces about the contexts below
+	// it, in bytes: 16 MiB.
 	InfoBytes int
-	// Pairs is the number of pairs of contexts below different children whose
-	// traffic may pass here, counted for each of the children: 65536.
+	// Pairs bounds the number of pairs of contexts below different children whose frames
+	// pass here, counted for each of the children: 65536.
 	Pairs int
-	// Heartbeat is the time between two pings, and Missed the number of them
-	// without a byte from the peer after which a link is lost: 15 s, 3.
+	// Heartbeat is the time between two pings: 15 s. A link is lost after Missed of them
+	// without a byte from the peer: 3.
 	Heartbeat time.Duration
 	Missed    int
-	// Flush is the time that Close allows for what is queued: 250 ms.
+	// Flush bounds the time in which Close still writes queued frames: 250 ms.
 	Flush time.Duration
 }
 

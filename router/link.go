@@ -12,10 +12,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Link is the byte pipe to the parent or to a child. Three goroutines serve
-// it: readLoop takes frames in, writeLoop sends what is queued, as far as those
-// who queued it could not, watch ends it. It is lost once; there is no
-// reconnecting under the same ID.
+// Link is the byte pipe to the parent or to a child. Three goroutines serve it: readLoop takes
+// frames in, writeLoop writes queued frames that were not written inline, watch ends it. It
+// is lost once: no other link has the same peer ID.
 type Link struct {
 	// Immutable after Attach.
 	r       *Router
@@ -28,15 +27,15 @@ type Link struct {
 	q       *queue
 	done    chan struct{} // closed by watch when everything has ended
 
-	// The end. dying is closed once, by fail, which sets err before.
+	// The end. dying is closed once, by shutDown or cutOff, which sets err before.
 	failOnce sync.Once
 	err      error
 	dying    chan struct{}
-	orderly  bool          // let the queue drain first; set with err
+	orderly  bool          // write the queued frames first; set with err
 	readEnd  chan struct{} // closed by readLoop
 	writeEnd chan struct{} // closed by writeLoop
 
-	// Counters, and what the link has queued here at the cost of its quota.
+	// Counters, and the quotas that the link has used.
 	bytesIn, bytesOut, framesIn, framesOut atomic.Uint64
 	refused, forged                        atomic.Uint64
 	queued                                 atomic.Int64 // bytes, in all queues
@@ -54,8 +53,8 @@ type Link struct {
 	mux linkState
 }
 
-// Attach takes over a link. A child becomes known here, and is announced to
-// all ancestors, before its first frame is read. ctx bounds only the call.
+// Attach takes over a carrier as a link, and starts its goroutines. A child becomes known here,
+// and is announced to all ancestors, before its first frame is read. ctx bounds only the call.
 func (r *Router) Attach(ctx context.Context, c LinkConfig) (*Link, error) {
 	if c.Carrier == nil {
 		return nil, &core.Error{Op: "attach", Err: errors.New("no carrier")}
@@ -98,7 +97,7 @@ func (l *Link) Done() <-chan struct{} { return l.done }
 // Peer returns the context at the other end.
 func (l *Link) Peer() core.ID { return l.peer }
 
-// Err returns nil while the link lives, and then why it ended.
+// Err returns why the link has ended, nil while it lives.
 func (l *Link) Err() error {
 	select {
 	case <-l.dying:
@@ -108,8 +107,8 @@ func (l *Link) Err() error {
 	}
 }
 
-// Close ends the link, after what is queued has been written, as far as that
-// takes no longer than Limits.Flush. It does not wait: see Done.
+// Close ends the link. Queued frames are written before, as far as that takes no longer than
+// Limits.Flush. It does not wait: see Done.
 func (l *Link) Close(reason error) {
 	if reason == nil {
 		reason = core.ErrClosed
@@ -120,6 +119,7 @@ func (l *Link) Close(reason error) {
 // fail ends the link because of an error.
 func (l *Link) fail(err error) { l.shutDown(err, false) }
 
+// shutDown has watch take the link down, unless something else has ended it before.
 func (l *Link) shutDown(err error, orderly bool) {
 	l.failOnce.Do(func() {
 		l.err, l.orderly = err, orderly
@@ -127,7 +127,7 @@ func (l *Link) shutDown(err error, orderly bool) {
 	})
 }
 
-// cutOff ends the link of a peer that does what no honest peer does.
+// cutOff ends the link of a peer that misbehaves.
 func (l *Link) cutOff(reason string) {
 	err := &core.Error{Op: "link", Kind: core.KindProtocol, Err: fmt.Errorf("cut off: %s", reason)}
 	l.failOnce.Do(func() {
@@ -147,12 +147,11 @@ func (l *Link) Stats() LinkStats {
 	}
 }
 
-// lastWords is how long a link that cannot be written is still read: a peer
-// that answers and exits leaves its answer in the pipe.
+// lastWords is the time for which a link is still read that cannot be written any more: a
+// peer that answers and exits leaves its answer in the pipe.
 const lastWords = 500 * time.Millisecond
 
-// watch sees to the heartbeat until the link ends, and then to the order in
-// which the parts of it are taken down.
+// watch keeps the heartbeat until the link ends, and then takes its parts down in order.
 func (l *Link) watch() {
 	defer l.r.links.Done()
 	ticker := time.NewTicker(l.r.limits.Heartbeat)
@@ -164,8 +163,8 @@ func (l *Link) watch() {
 		case <-ticker.C:
 			l.beat()
 		case <-l.writeEnd:
-			// Writing failed. The reader finds the end by itself if there is
-			// one.
+			// Writing has failed. The reader may still find frames, and then the
+			// end.
 			wait(l.readEnd, lastWords)
 			l.fail(l.q.reason())
 		}
@@ -174,8 +173,8 @@ func (l *Link) watch() {
 		wait(l.q.drain(), l.r.limits.Flush)
 	}
 	l.q.close(l.err)
-	// Closing the carrier may take the time that a tool takes to exit, and
-	// news of the loss must not wait for that.
+	// Closing the carrier may take as long as its tool takes to exit. The news of the
+	// loss must not wait for that.
 	closed := make(chan struct{})
 	go func() {
 		_ = l.carrier.Close()
@@ -199,7 +198,8 @@ func wait(c <-chan struct{}, d time.Duration) {
 	}
 }
 
-// pay takes room out of the quota of what the link may have queued here.
+// pay takes room from the quota of the link's frames in all queues, and reports whether there
+// was some.
 func (l *Link) pay(size int) bool {
 	if l.queued.Add(int64(size)) > int64(l.r.limits.ChildQueue) && !l.parent {
 		l.queued.Add(-int64(size))
@@ -210,8 +210,8 @@ func (l *Link) pay(size int) bool {
 
 func (l *Link) payBack(size int) { l.queued.Add(-int64(size)) }
 
-// payControl counts control frames. A link that has too many is closed: there
-// is no honest reason for so many, and no way to refuse them.
+// payControl counts control frames. A link with too many is cut off: no honest peer sends so
+// many, and they can't be refused.
 func (l *Link) payControl(n int64) bool {
 	if l.queuedControl.Add(n) > int64(l.r.limits.ControlQueue) {
 		l.queuedControl.Add(-n)

@@ -6,9 +6,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// loopback is what takes the place of a link for streams with both ends in the
-// local context: their locks must not be taken one within the other. What is
-// in it is bounded by credit. Its goroutine lives while there are frames.
+// loopback takes the place of a link for streams with both ends in the local context. The
+// locks of the two ends must not be taken one within the other, so a goroutine delivers the
+// frames. It runs while there are frames, and Close waits for it. Credit bounds their number.
 type loopback struct {
 	mu      sync.Mutex
 	frames  []*core.Frame
@@ -26,6 +26,7 @@ func (b *loopback) put(r *Router, f *core.Frame) {
 	}
 }
 
+// loop delivers frames until there are none.
 func (b *loopback) loop(r *Router) {
 	defer r.asks.Done()
 	for {

@@ -6,29 +6,29 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// goneMessage is the body of a frame to HandleGone from an ancestor: contexts
-// that the receiver addressed, was addressed by or has an interest in are
-// lost. An empty body, from anyone, says no more than that the sender has an
-// interest in the receiver; the routers in between take note of it.
+// goneMessage is the body of a frame to HandleGone from an ancestor: contexts are lost that
+// the receiver has exchanged frames with or has an interest in. A frame with an empty body,
+// from any context, says that the sender has an interest in the receiver. The routers in
+// between note that.
 type goneMessage struct {
 	_   struct{} `cbor:",toarray"`
 	IDs []core.ID
 	Why []byte
 }
 
-// Interest asks for an Event when a context is lost. Descendants and ancestors need
-// no asking: there is an Event for each. For others the local context needs the
-// right to address them.
+// Interest asks for an Event when a context is lost. For descendants and ancestors there is
+// always an Event. For others the local context needs the right to address them.
 func (r *Router) Interest(id core.ID) {
 	switch r.Relation(id) {
 	case RelationSelf, RelationDescendant, RelationAncestor:
 		return
 	}
-	// A context that can't be told of is one that can't be reached.
+	// If this fails the context can't be reached, and nothing else is to be learnt of it.
 	_ = r.Send(context.Background(), id, core.HandleGone, core.HandleNone, 0, nil)
 }
 
-// addPair notes that src, from behind l, addresses dst below another child.
+// addPair notes that p.src, from behind l, addresses p.dst below another child. It reports
+// false if one of them is gone, or the quota is used up.
 func (m *mux) addPair(l *Link, p pair) bool {
 	t := m.routes()
 	s, d := t.find(p.src), t.find(p.dst)
@@ -52,8 +52,8 @@ func (m *mux) addPair(l *Link, p pair) bool {
 	return true
 }
 
-// tellPairs tells everyone below other children who ever spoke with one of the
-// lost, and forgets it.
+// tellPairs tells the contexts below other children that ever exchanged frames with one of the
+// lost, and forgets these pairs.
 func (m *mux) tellPairs(gone []*member, lost idSet, reason error) {
 	t := m.routes()
 	news := make(map[core.ID][]core.ID)
@@ -88,8 +88,8 @@ func (r *Router) goneFrames(to core.ID, ids []core.ID, reason error) []*core.Fra
 	return frames
 }
 
-// sendGone answers who has an interest in contexts that are not there. l is
-// the link it came over.
+// sendGone answers a context that has an interest in others which are not there. l is the
+// link that its frame came over.
 func (r *Router) sendGone(l *Link, to core.ID, ids []core.ID, reason error) {
 	if l == nil {
 		return
@@ -101,7 +101,8 @@ func (r *Router) sendGone(l *Link, to core.ID, ids []core.ID, reason error) {
 	}
 }
 
-// onGone takes an ancestor's news of contexts that are neither above nor below.
+// onGone takes the news from an ancestor that contexts are lost which are neither above nor
+// below.
 func (r *Router) onGone(body []byte) {
 	var msg goneMessage
 	if len(body) == 0 || core.Unmarshal(body, &msg) != nil {

@@ -7,30 +7,30 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// mux is the mutable state of the tree. Only ops on the multiplexer goroutine
-// touch it; what others need of it is published as a table.
+// mux is the mutable state of the tree. Only ops on the multiplexer touch it. Other goroutines
+// see the part that is published as routes.
 type mux struct {
 	r      *Router
 	emit   func(Event)
 	links  map[*Link]struct{}
 	closed bool
 
-	// pairs is who addressed whom among contexts below different children,
-	// in both directions: each is told when the other is lost.
-	pairs map[core.ID]map[core.ID]*Link // the link that pays
+	// pairs has the contexts below different children that have addressed each other, in
+	// both directions. Each is told when the other is lost.
+	pairs map[core.ID]map[core.ID]*Link // the link whose quota the pair counts against
 
 	ids    idState
-	issued map[core.ID]core.Block // to children that are not attached yet
+	issued map[core.ID]core.Block // IDs of children that are not attached yet, with their blocks
 }
 
-// linkState is what the multiplexer keeps of a link.
+// linkState has the data of the multiplexer about a link.
 type linkState struct {
 	attached  bool
 	blocks    blocks // IDs that the peer was given for those below it
 	gotIDs    uint64 // their number
 	infoBytes int
 	pairs     int
-	retired   idSet // contexts that left: their IDs are not used again
+	retired   idSet // IDs of contexts that have left, which are not used again
 }
 
 func (m *mux) init(r *Router, c Config) {
@@ -47,7 +47,7 @@ func (m *mux) init(r *Router, c Config) {
 func (m *mux) routes() *routes   { return m.r.routes.Load() }
 func (m *mux) publish(t *routes) { m.r.routes.Store(t) }
 
-// attach makes a link part of the tree, and has it announced.
+// attach makes a link part of the tree, and announces a child.
 func (m *mux) attach(l *Link) error {
 	t := m.routes()
 	switch {
@@ -66,7 +66,7 @@ func (m *mux) attach(l *Link) error {
 		t = t.clone()
 		t.parent = l
 		m.publish(t)
-		// They joined before there was a way up, or told another parent.
+		// The contexts below joined before there was this parent.
 		all := make(idSet)
 		for _, c := range t.all() {
 			all[c.id] = struct{}{}
@@ -89,14 +89,14 @@ func (m *mux) attach(l *Link) error {
 	return nil
 }
 
-// joined takes up a new descendant.
+// joined adds a new descendant.
 func (m *mux) joined(c *member) {
 	m.publish(m.routes().join(c))
 	m.announce(c)
 	m.emit(Event{Kind: EventJoined, ID: c.id, Parent: c.parent, Info: c.info})
 }
 
-// linkLost takes a link out of the tree, with all that is behind it.
+// linkLost takes a link out of the tree, with all contexts behind it.
 func (m *mux) linkLost(l *Link) {
 	if !l.mux.attached {
 		return
@@ -124,8 +124,8 @@ func (m *mux) linkLost(l *Link) {
 	m.emit(Event{Kind: EventParentLost, ID: l.peer, Err: l.err})
 }
 
-// left takes descendants out of the tree that were lost for a reason. err is
-// what those get who wait for one of them.
+// left takes lost descendants out of the tree. err is the error for everything that waits for
+// one of them.
 func (m *mux) left(lost idSet, reason, err error) {
 	if len(lost) == 0 {
 		return

@@ -6,19 +6,18 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A message that does not fit one frame is split. Its frames name the
-// transfer, a handle of the sender, in their reply field; what the message
-// itself has as reply handle follows the size at the beginning of the first
-// frame. The receiver puts it together:
+// A message that does not fit one frame is split. The reply field of its frames has the
+// transfer, which is a handle of the sender. The body of the first frame begins with the
+// size of the message and its real reply handle. The receiver puts the message together:
 //
 //	sender                                          receiver
 //	first frame, up to 256 KiB in further ones  ->  partials.start, more
-//	                                            <-  credit, once the whole size is reserved
+//	                                            <-  credit, once memory for the whole message is reserved
 //	more                                        ->
-//	                                            <-  credit as it comes in; the last says that it is whole
+//	                                            <-  credit as it arrives; the last says that all has come
 //
-// Either side gives up with a dead frame: the sender's goes to HandleMore, the
-// receiver's to the transfer.
+// Either side gives up with a dead frame. The sender's goes to HandleMore, the receiver's to
+// the transfer.
 
 // partialKey names a split message at its receiver.
 type partialKey struct {
@@ -31,13 +30,13 @@ type partial struct {
 	// Immutable.
 	key  partialKey
 	l    *Link
-	m    Message // but for the body; Reply is the real one
+	m    Message // without the body; Reply is the real one
 	size uint64
 
 	// Guarded by partials.mu.
 	body     []byte
 	granted  uint64
-	told     uint64 // received, as the sender knows it
+	told     uint64 // received, according to the last credit
 	admitted bool
 	reserved uint64 // of the budget
 
@@ -46,7 +45,7 @@ type partial struct {
 	idle int
 }
 
-// partials is all split messages that are arriving.
+// partials has all split messages that are arriving.
 type partials struct {
 	r *Router
 
@@ -57,15 +56,16 @@ type partials struct {
 }
 
 const (
-	// idleTicks is in how many parts Limits.PartialIdle is measured.
+	// idleTicks is the number of ticks in Limits.PartialIdle.
 	idleTicks = 6
-	// idleBytes is what has to come in one of these at least.
+	// idleBytes is the number of bytes that have to come in a tick: with fewer, a
+	// message is idle.
 	idleBytes = 512
-	// stalledBytes is what has to come in one of them to keep the
-	// reservation of memory that has not been used yet.
+	// stalledBytes is the number of bytes that have to come in a tick: with fewer, a
+	// message loses the reserved memory that it has not used yet.
 	stalledBytes = 1 * mib
-	// ownReserve is what each link may reserve whatever the others do, so
-	// that a hostile one cannot keep the others from sending.
+	// ownReserve is the memory that each link may reserve whatever the others do, so
+	// that a hostile link cannot keep the others from sending.
 	ownReserve = 8 * mib
 )
 
@@ -73,7 +73,7 @@ func (p *partials) init(r *Router) {
 	p.r, p.m = r, make(map[partialKey]*partial)
 }
 
-// outbox gathers what is to be sent or handed over when the lock is released.
+// outbox gathers sends and deliveries, for when the lock is released.
 type outbox []func()
 
 func (o outbox) sendAll() {
@@ -82,8 +82,8 @@ func (o outbox) sendAll() {
 	}
 }
 
-// start takes the first frame of a split message. m is the message without its
-// body, and with the transfer as reply.
+// start takes the first frame of a split message. m is the message without its body; its
+// Reply is the transfer.
 func (p *partials) start(f *core.Frame, l *Link, m Message) {
 	defer f.Release()
 	if l == nil {
@@ -132,7 +132,7 @@ func (p *partials) start(f *core.Frame, l *Link, m Message) {
 	out.sendAll()
 }
 
-// more takes a further frame. rel is the relation of its source.
+// more takes a further frame of a split message. rel is the relation of its source.
 func (p *partials) more(f *core.Frame, l *Link, rel Relation) {
 	defer f.Release()
 	p.mu.Lock()
@@ -145,7 +145,7 @@ func (p *partials) more(f *core.Frame, l *Link, rel Relation) {
 	case f.Flags&core.Cancel != 0:
 		out = p.cancelLocked(pt, f, l, rel)
 	case pt == nil:
-		// It was given up here, and its sender does not know yet.
+		// The message was given up here, and its sender does not know that yet.
 	case f.Flags&core.Dead != 0:
 		p.removeLocked(pt)
 		out = append(p.tell(pt, core.DecodeError(f.Body)), p.admitLocked()...)
@@ -159,9 +159,8 @@ func (p *partials) more(f *core.Frame, l *Link, rel Relation) {
 	out.sendAll()
 }
 
-// cancelLocked cancels a split call, which may be here only in part. The frame
-// comes on the same flow as the call, so that it cannot overtake it; its body
-// is the call's reply handle.
+// cancelLocked cancels a split call, which may be here only in part. The frame belongs to the
+// flow of the call, so that it cannot overtake it. Its body is the reply handle of the call.
 func (p *partials) cancelLocked(pt *partial, f *core.Frame, l *Link, rel Relation) outbox {
 	if pt != nil {
 		return append(p.failLocked(pt, core.KindCanceled), p.admitLocked()...)
@@ -204,8 +203,8 @@ func (p *partials) appendLocked(pt *partial, data []byte) outbox {
 	return outbox{func() { p.credit(pt, 0, pt.size-pt.told) }, func() { p.r.complete(m) }}
 }
 
-// growLocked makes room for n more bytes. What a sender announces is not taken
-// for granted: memory follows what has come.
+// growLocked makes room for n more bytes. A sender may announce a size and not send so much:
+// memory is taken as bytes come.
 func (pt *partial) growLocked(n int) {
 	if need := len(pt.body) + n; pt.admitted && need > cap(pt.body) {
 		room := uint64(max(need, 2*cap(pt.body), transferWindow))
@@ -213,7 +212,7 @@ func (pt *partial) growLocked(n int) {
 	}
 }
 
-// grantLocked gives a sender credit for what is reserved, and tells it what has
+// grantLocked gives a sender credit for reserved memory, and tells it how many bytes have
 // come.
 func (p *partials) grantLocked(pt *partial) outbox {
 	got := uint64(len(pt.body))
@@ -229,7 +228,7 @@ func (p *partials) grantLocked(pt *partial) outbox {
 	return outbox{func() { p.credit(pt, more, arrived) }}
 }
 
-// credit tells the sender what it may send, and what has come.
+// credit tells the sender how much more it may send, and how much has come.
 func (p *partials) credit(pt *partial, more, arrived uint64) {
 	p.toSender(pt, core.Credit, appendCredit(more, arrived))
 }
@@ -242,10 +241,9 @@ func (p *partials) toSender(pt *partial, flags core.Flags, body []byte) {
 	}
 }
 
-// admitLocked reserves memory for whole messages, in the order in which they
-// came. A message that is larger than the whole budget has it for itself. Only
-// whole reservations are made: with parts of several messages reserved, none
-// of them might ever be completed.
+// admitLocked reserves memory for whole messages, in the order in which they came. A message
+// that is larger than the budget has all of it for itself. It never reserves memory for a
+// part: with parts of several messages reserved, none of them might ever be completed.
 func (p *partials) admitLocked() outbox {
 	var out outbox
 	kept := p.waiting[:0]
@@ -293,8 +291,7 @@ func (p *partials) failLocked(pt *partial, k core.Kind) outbox {
 	return p.fail(pt, k)
 }
 
-// fail gives a message up and tells both who sends it and who waits for it or
-// its answer.
+// fail gives a message up. It tells the sender, and the endpoint that waits for the message.
 func (p *partials) fail(pt *partial, k core.Kind) outbox {
 	e := &core.Error{Op: "receive", Kind: k}
 	body := core.EncodeLinkError(e)
@@ -305,7 +302,7 @@ func (p *partials) fail(pt *partial, k core.Kind) outbox {
 	})
 }
 
-// tell wakes who waits here for the message, if it is an answer.
+// tell hands an error to the endpoint that waits for the message, if there is one.
 func (p *partials) tell(pt *partial, err error) outbox {
 	if pt.m.Handle < core.FirstDynamic {
 		return nil
@@ -315,7 +312,7 @@ func (p *partials) tell(pt *partial, err error) outbox {
 	return outbox{func() { p.r.complete(m) }}
 }
 
-// drop gives up what comes from lost contexts. Nobody is left to be told.
+// drop gives up messages from lost contexts. Their senders need not be told.
 func (p *partials) drop(lost func(core.ID) bool) {
 	p.mu.Lock()
 	for _, pt := range p.m {
@@ -328,8 +325,8 @@ func (p *partials) drop(lost func(core.ID) bool) {
 	out.sendAll()
 }
 
-// tick looks for senders that do not go on. It runs on the multiplexer, and
-// idleTicks times per Limits.PartialIdle.
+// tick looks for senders that do not go on. The multiplexer calls it idleTicks times per
+// Limits.PartialIdle.
 func (p *partials) tick() {
 	p.mu.Lock()
 	var out outbox
@@ -347,8 +344,7 @@ func (p *partials) tick() {
 			continue
 		}
 		if pt.admitted {
-			// What has been reserved and is not used in time is lent to
-			// others.
+			// Reserved memory that is not used in time is lent to others.
 			reserved := pt.size
 			if came < stalledBytes {
 				reserved = got

@@ -10,17 +10,17 @@ const (
 	// turn is how many bytes a flow may send before the next one has its turn:
 	// a full frame, or many small ones.
 	turn = 64 * kib
-	// batch is how many bytes are written to a link at once, about.
+	// batch is the approximate number of bytes that are written to a link at once.
 	batch = 64 * kib
-	// Local senders wait while so much of theirs is queued to a link. Bulk
-	// waits earlier: what is queued of it only adds to the delay of others.
+	// Local senders wait while so many bytes of theirs are queued to a link. Senders of
+	// bulk wait earlier, because queued bulk only delays other frames.
 	localBulk   = 1 * mib
 	localSingle = 4 * mib
 )
 
-// queue is what waits to be written to a link: control frames first, then
-// flows, served in turns. It never makes a reader wait: what does not fit is
-// refused. Local senders wait at a gate, outside.
+// queue has the frames that wait to be written to a link: control frames first, then flows,
+// which are served in turns. A reader never waits for it, as a frame that does not fit is
+// refused. Local senders wait at a gate before the queue.
 type queue struct {
 	limit        int // bytes
 	controlLimit int // control frames
@@ -28,13 +28,13 @@ type queue struct {
 	mu     sync.Mutex
 	closed bool
 	err    error // why it was closed
-	baton  baton // who may write
+	baton  baton // says which goroutine may write
 
 	control  []queued
 	flows    map[flowKey]*flow
 	first    *flow // the flows that have frames, in the order of their turns
 	last     *flow
-	ahead    int   // bytes that went ahead of bulk since the last turn of bulk
+	ahead    int   // bytes of flows that were put ahead of bulk since its last turn
 	spare    *flow // flows without frames, to be used again
 	bytes    int
 	barriers int
@@ -42,19 +42,19 @@ type queue struct {
 	bulks    gate
 }
 
-// queued is a control frame and the link that pays for it.
+// queued is a control frame and the link whose quota it counts against.
 type queued struct {
 	f    *core.Frame
 	from *Link
 }
 
-// flowKey names a flow. Messages of a single frame between two contexts share
-// one flow, so that they stay in order; a stream's data, and the frames of a
-// split message, are a flow for themselves.
+// flowKey identifies a flow. All messages of a single frame between two contexts are one flow,
+// so that they stay in order. The data of a stream is a flow of its own, and so are the frames
+// of a split message.
 type flowKey struct {
 	src, dst core.ID
 	bulk     core.Handle
-	from     *Link // pays for it; nil: the local context
+	from     *Link // the link whose quota it counts against; nil: the local context
 }
 
 func keyOf(h *core.Header, from *Link) flowKey {
@@ -64,29 +64,29 @@ func keyOf(h *core.Header, from *Link) flowKey {
 	return flowKey{h.Src, h.Dst, 0, from}
 }
 
-// isBulk reports whether the frame belongs to a split message or is data of a
-// stream, which names both its ends.
+// isBulk reports whether a frame belongs to a split message or is data of a stream. Data of a
+// stream has the handles of both ends.
 func isBulk(h *core.Header) bool {
 	return h.Handle == core.HandleMore || h.Flags&core.First != 0 ||
 		h.Handle >= core.FirstDynamic && h.Reply >= core.FirstDynamic
 }
 
-// isControl reports whether the frame goes ahead of all others.
+// isControl reports whether a frame goes ahead of all others.
 func isControl(h *core.Header) bool {
 	return h.Flags&core.Credit != 0 || h.Handle == core.HandleShutdown || servedByRouter(h.Handle)
 }
 
-// flow is the frames of one flow, in order.
+// flow has the frames of one flow, in order.
 type flow struct {
 	key        flowKey
 	head, tail *core.Frame
 	next       *flow
-	sent       int // bytes, of the turn that it has
+	sent       int // bytes of its current turn
 	barriers   []*barrier
 }
 
-// barrier is control frames that must not overtake what is queued in some
-// flows: the news that a context is gone comes after its last words.
+// barrier has control frames that must not overtake the frames that are queued in some flows:
+// the news that a context is gone comes after its last frames.
 type barrier struct {
 	frames []queued
 	open   int // flows that still have frames
@@ -99,8 +99,7 @@ func newQueue(limit, controlLimit int) *queue {
 	return q
 }
 
-// putResult tells what became of a frame. Unless it was taken, it still
-// belongs to the caller.
+// putResult says whether a queue has taken a frame. If not, the caller still owns the frame.
 type putResult uint8
 
 const (
@@ -120,8 +119,8 @@ func (q *queue) put(f *core.Frame, from *Link) putResult {
 	return res
 }
 
-// hold is put for a caller that will call Link.flush once it has put all that
-// it has now. The writer is woken only where that would be too much for flush.
+// hold is put for a caller that will call Link.flush after its last frame. It wakes the writer
+// only if the queue becomes too long for flush.
 func (q *queue) hold(f *core.Frame, from *Link) putResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -155,8 +154,8 @@ func (q *queue) putLocked(f *core.Frame, from *Link) putResult {
 	return taken
 }
 
-// putFirst queues a frame of any kind among the control frames, whatever the
-// length of the queue. It reports false if it was not taken.
+// putFirst queues a frame of any kind among the control frames, however long the queue is. It
+// reports whether the queue has taken it.
 func (q *queue) putFirst(f *core.Frame, from *Link) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -216,7 +215,7 @@ func (q *queue) putLocal(f *core.Frame, cancel, dead <-chan struct{}) putResult 
 	return taken
 }
 
-// putAfter queues control frames of the local router behind all frames that
+// putAfter queues control frames of the local router. They are written after all frames that
 // are queued now in flows that match.
 func (q *queue) putAfter(frames []*core.Frame, match func(flowKey) bool) {
 	q.mu.Lock()
@@ -266,8 +265,8 @@ func (q *queue) appendLocked(f *core.Frame, from *Link) {
 		fl.key = key
 		q.flows[key] = fl
 		if size := f.Size(); key.bulk == 0 && q.ahead+size <= turn {
-			// It has been silent: it need not wait until all others have had
-			// their turns.
+			// The flow had nothing queued, so it need not wait for the turns of all
+			// others.
 			q.ahead += size
 			q.pushFirst(fl)
 		} else {
@@ -303,8 +302,8 @@ func (q *queue) pushFirst(fl *flow) {
 	q.first = fl
 }
 
-// takeLocked takes a list of frames of about a batch out of the queue, for
-// whoever has the baton.
+// batchLocked takes a list of frames of about a batch out of the queue. The caller has the
+// baton.
 func (q *queue) batchLocked() *core.Frame {
 	var list frameList
 	for len(q.control) > 0 && !list.full() {
@@ -325,8 +324,8 @@ func (q *queue) batchLocked() *core.Frame {
 	return list.head
 }
 
-// serve gives the first flow its turn, or as much of it as there is room for in
-// the list: the rest of the turn is the next thing, but for who has been silent.
+// serve gives the first flow its turn, or the part of it that the list has room for. The rest
+// of the turn comes next, unless a flow that had nothing queued goes before it.
 func (q *queue) serve(fl *flow, list *frameList) {
 	q.first = fl.next
 	if q.first == nil {
@@ -377,9 +376,9 @@ type frameList struct {
 	bytes      int
 }
 
-// full reports whether nothing more is to be written together with the list. A
-// large frame is the last: it is written by itself, which may take long, and who
-// comes meanwhile may go before the next one.
+// full reports whether nothing more is to be written together with the list. A large frame ends
+// a list: it is written by itself, which may take long, and frames that come meanwhile may
+// go before the next large one.
 func (l *frameList) full() bool {
 	return l.bytes >= batch || l.tail != nil && len(l.tail.Encoded()) > copied
 }
@@ -395,7 +394,7 @@ func (l *frameList) add(f *core.Frame) {
 	l.bytes += len(f.Encoded())
 }
 
-// close drops everything and wakes everyone. Later calls do nothing.
+// close drops all frames and wakes all waiters. Later calls do nothing.
 func (q *queue) close(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -430,14 +429,14 @@ func (q *queue) close(err error) {
 	q.baton.releaseLocked()
 }
 
-// queuedBytes is the memory that the queue holds.
+// queuedBytes returns the number of bytes that are queued.
 func (q *queue) queuedBytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.bytes
 }
 
-// reason is why the queue was closed.
+// reason returns why the queue was closed.
 func (q *queue) reason() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// reader is what readLoop of a link keeps from frame to frame.
+// reader is the state of readLoop between two frames.
 type reader struct {
-	// The last way looked up, valid for one table.
+	// The last link that was looked up, valid for one version of the routes.
 	routes    *routes
 	src, auth core.ID
 	dst       core.ID
@@ -19,9 +19,9 @@ type reader struct {
 	relation  Relation // of src and auth to dst, where dst is another context
 	valid     bool
 
-	pairs map[pair]struct{} // that the multiplexer knows already
-	held  []*Link           // that have frames which flushHeld has to see to
-	bulk  bool              // has come since the reader yielded; see yields
+	pairs map[pair]struct{} // pairs that the multiplexer knows already
+	held  []*Link           // links whose frames flushHeld has to have written
+	bulk  bool              // bulk has come since the reader yielded; see yields
 
 	control   core.Meter
 	violating int
@@ -32,8 +32,8 @@ type reader struct {
 // pair is two contexts below different children.
 type pair struct{ src, dst core.ID }
 
-// readLoop takes frames in until the link fails. It never waits for anything
-// but the carrier and the multiplexer, which waits for nobody.
+// readLoop takes frames in until the link fails. It waits only for the carrier and for the
+// multiplexer, which itself waits for nothing.
 func (l *Link) readLoop() {
 	defer l.r.links.Done()
 	defer close(l.readEnd)
@@ -65,11 +65,11 @@ func (l *Link) readLoop() {
 	}
 }
 
-// yields reports whether what a frame wakes is to run before the next frame is
-// looked at: a message for the local context, with bulk around it. A reader that
-// has bulk to take in goes on for long without waiting, and who has just been woken
-// runs when this goroutine waits or another processor happens to look for work.
-// Once for each frame of bulk does: without bulk there is nothing to be gained.
+// yields reports whether the reader should let other goroutines run after a frame: after a
+// message for the local context among bulk. With bulk the reader goes on for long without
+// waiting. The goroutine that the message wakes would only run when the reader waits, or
+// when another processor happens to look for work. To yield once for each frame of bulk is
+// enough, and without bulk nothing is gained.
 func (in *reader) yields(h *core.Header, self core.ID) bool {
 	if isBulk(h) {
 		in.bulk = true
@@ -94,8 +94,8 @@ func (c countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// flushHeld has written what was passed on since the last Read: what came
-// together goes on together.
+// flushHeld has frames written that were forwarded since the last Read. So frames that came
+// together go on together.
 func (l *Link) flushHeld() {
 	in := &l.input
 	for _, out := range in.held {
@@ -105,7 +105,7 @@ func (l *Link) flushHeld() {
 	in.held = in.held[:0]
 }
 
-// receive checks where a frame comes from, and has it dispatched.
+// receive checks that a frame comes from the right link, and dispatches it.
 func (l *Link) receive(f *core.Frame) {
 	t := l.r.routes.Load()
 	if !t.behind(l, f.Src) || f.Auth != f.Src && !t.behind(l, f.Auth) {
@@ -144,19 +144,19 @@ func (l *Link) forward(t *routes, f *core.Frame) *refusal {
 	return nil
 }
 
-// way returns the link toward the frame's destination, and what its source is
-// to it.
+// linkFor returns the link toward a frame's destination, nil if there is none, and the relation
+// of the frame's source to its destination.
 func (l *Link) linkFor(t *routes, f *core.Frame) (*Link, Relation) {
 	var out *Link
 	if c := t.find(f.Dst); c != nil {
 		out = c.link
 	} else if !l.parent {
-		// Unknown: up. What comes from above and is not known here is not
-		// there at all.
+		// An unknown destination is above. If the frame comes from above, it does
+		// not exist.
 		out = t.parent
 	}
 	if out == l {
-		out = nil // its peer should have known
+		out = nil // the peer should not have sent it here
 	}
 	switch {
 	case out == nil:
@@ -176,8 +176,8 @@ func (l *Link) linkFor(t *routes, f *core.Frame) (*Link, Relation) {
 	return nil, RelationStranger // gone meanwhile, or beyond the quota
 }
 
-// pairUp sees to it that each of the two learns of the other's loss. It
-// reports false if one of them is lost already.
+// pairUp notes two contexts, so that each learns of the other's loss. It reports false if one
+// of them is lost already, or the quota is used up.
 func (l *Link) pairUp(p pair) bool {
 	if _, ok := l.input.pairs[p]; ok {
 		return true
@@ -193,19 +193,18 @@ func (l *Link) pairUp(p pair) bool {
 	return ok
 }
 
-// forgery counts a frame whose source or authority is not behind the link. It
-// goes no further.
+// forgery counts a frame whose source or authority is not behind the link, and drops it.
 func (l *Link) forgery(f *core.Frame) {
 	defer f.Release()
 	if l.Err() != nil || l.parent && l.r.routes.Load().parent == nil {
-		return // the way back was withdrawn with the link
+		return // the route back was withdrawn with the link
 	}
 	l.forged.Add(1)
 	l.violation(f, "its source or authority is not behind the link it came from")
 }
 
-// violation counts what an honest peer sends rarely, by bad luck in time. The
-// parent may do anything.
+// violation counts a frame that an honest peer sends rarely, by bad luck in time. It cuts off a
+// child with too many. A parent is never cut off for it.
 func (l *Link) violation(f *core.Frame, why string) {
 	l.refused.Add(1)
 	l.note(f, why)

@@ -6,8 +6,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// The refusals that routers make. They are values with prepared bodies, so
-// that refusing costs less than sending.
+// The refusals of routers. Their bodies are prepared, so that it costs less to refuse a frame
+// than to send it.
 var (
 	errNoRoute = newRefusal(core.KindNoRoute)
 	errGone    = newRefusal(core.KindGone)
@@ -26,12 +26,12 @@ func newRefusal(k core.Kind) *refusal {
 	return &refusal{e, sync.OnceValue(func() []byte { return core.EncodeLinkError(e) })}
 }
 
-// bounce answers for a frame that cannot go on, in the name of its
-// destination: whoever is on the way between two contexts may do that, and
-// nobody else can. It releases the frame.
+// bounce answers a frame that cannot go on, in the name of its destination. Only the contexts
+// between two others can do that. It releases the frame.
 //
-// Where an opened stream finds nobody any more the answer bears its handle: the
-// opener has said nothing to that yet, and these are its last words.
+// If the first credit of an opened stream finds no opener any more, the answer has the handle
+// of that stream as its Reply. So it counts as the last frame of the opener, who has sent
+// none to this handle yet.
 func (r *Router) bounce(f *core.Frame, l *Link, why *refusal) {
 	defer f.Release()
 	h := f.Header
@@ -42,14 +42,13 @@ func (r *Router) bounce(f *core.Frame, l *Link, why *refusal) {
 	case h.Flags&(core.Dead|core.Credit|core.Cancel) != 0:
 		return // an answer to an answer could go on for ever
 	case h.Handle == core.HandleGone:
-		// Somebody wants to be told of a loss, which has happened already.
+		// The source wants to be told of a loss, which has happened already.
 		if why == errNoRoute || why == errGone {
 			r.sendGone(l, h.Src, []core.ID{h.Dst}, why.err)
 		}
 		return
 	case h.Handle >= core.FirstDynamic && (h.Reply == core.HandleNone || h.Flags&core.First == 0):
-		// The answer to a call, or data of a stream. There is somebody at
-		// the destination who waits for it, too.
+		// The answer to a call, or data of a stream: the destination waits for it.
 		r.deadOnward(h, l, why)
 	}
 	if h.Reply >= core.FirstDynamic {
@@ -57,7 +56,7 @@ func (r *Router) bounce(f *core.Frame, l *Link, why *refusal) {
 	}
 }
 
-// deadOnward puts an error in the place of a frame that was refused.
+// deadOnward sends an error to the destination in place of a frame that was refused.
 func (r *Router) deadOnward(h core.Header, l *Link, why *refusal) {
 	t := r.routes.Load()
 	if h.Dst == t.self || l == nil {
@@ -74,9 +73,9 @@ func (r *Router) deadOnward(h core.Header, l *Link, why *refusal) {
 	}
 }
 
-// deadTo sends an error back over the link where its cause came from, without
-// waiting. If even that finds no room, the peer is not reading its link and
-// has itself to blame. The local context has the error in its endpoint at once.
+// deadTo sends an error back over the link that its cause came over, without waiting. If there
+// is no room for it, the peer does not read its link, and the error is dropped. In the local
+// context the endpoint gets the error at once.
 func (r *Router) deadTo(l *Link, h core.Header, body []byte) {
 	f := newFrame(h, body)
 	if l == nil {

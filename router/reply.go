@@ -12,9 +12,9 @@ type Reply struct {
 	handle core.Handle
 }
 
-// NewReply makes a handle to which only dst can answer; what others send there
-// is refused. If dst is lost, the answer is a Message whose Err matches
-// core.ErrGone. The caller closes the Reply, answered or not.
+// NewReply makes a handle at which only dst can answer. Frames of others to it are refused. If
+// dst is lost, the answer is a Message whose Err matches core.ErrGone. The caller closes the
+// Reply, whether an answer has come or not.
 func (r *Router) NewReply(dst core.ID) *Reply {
 	p, _ := r.replies.Get().(*Reply)
 	if p == nil {
@@ -32,14 +32,14 @@ func (r *Router) NewReply(dst core.ID) *Reply {
 	return p
 }
 
-// Handle returns what to pass to Send as reply.
+// Handle returns the handle, which is passed to Send as reply.
 func (p *Reply) Handle() core.Handle { return p.handle }
 
 // C returns the channel on which the answer comes. It must not be used after
 // Close.
 func (p *Reply) C() <-chan Message { return p.c }
 
-// Close gives the handle up. An answer that comes later is dropped.
+// Close gives the handle up. A later answer is dropped.
 func (p *Reply) Close() {
 	s := p.r.endpoints.shard(p.handle)
 	s.mu.Lock()
@@ -54,8 +54,8 @@ func (p *Reply) Close() {
 	r.replies.Put(p)
 }
 
-// deliverLocked sends the answer. There is one: the handle ends with it. The
-// caller holds the lock of its shard.
+// deliverLocked sends the one answer, and removes the handle. The caller holds the lock of its
+// shard.
 func (p *Reply) deliverLocked(s *endpointShard, m Message) {
 	if _, ok := s.m[p.handle]; !ok {
 		return
@@ -64,7 +64,7 @@ func (p *Reply) deliverLocked(s *endpointShard, m Message) {
 	p.c <- m
 }
 
-// replyMessage makes the answer from a frame.
+// replyMessage makes an answer of a frame, which it takes over.
 func replyMessage(f *core.Frame) Message {
 	m := Message{Header: f.Header}
 	if f.Flags&core.Dead != 0 {

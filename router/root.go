@@ -2,26 +2,26 @@ package router
 
 import "github.com/mitosis-go/mitosis/core"
 
-// rootMessage is the body of a frame to HandleRoot: its source is the root of
-// what is left of the tree, and only contexts with one of these IDs are.
+// rootMessage is the body of a frame to HandleRoot. Its source is the root of the rest of the
+// tree.
 type rootMessage struct {
 	_    struct{} `cbor:",toarray"`
-	Stay blocks
+	Stay blocks   // IDs of the contexts that are left
 	Why  []byte
 }
 
-// BecomeRoot tells all contexts below that all others are gone, the master included,
-// and why. It is for a context that has lost its parent and does not end. The link
-// to another parent, which has the ID of the lost one, may be attached afterwards.
+// BecomeRoot tells all contexts below that all others are gone, the master included, and why.
+// It is for a context that has lost its parent and does not end. A link to another parent with
+// the ID of the lost one may be attached afterwards.
 //
-// The news names the contexts that stay by the blocks that their IDs come from, so
-// that it fits one frame whatever their number.
+// The news has the blocks of the IDs that stay, and not the IDs, so that it always fits one
+// frame.
 func (r *Router) BecomeRoot(reason error) {
 	r.do(func() {
 		t := r.mux.routes()
 		stay := blocks{{First: t.self, N: 1}}
 		for _, b := range r.mux.ids.space.all {
-			// One mostly begins where the last one ends.
+			// A block mostly begins where the last one ends.
 			if last := &stay[len(stay)-1]; last.First+core.ID(last.N) == b.First {
 				last.N += b.N
 			} else {
@@ -38,8 +38,8 @@ func (r *Router) BecomeRoot(reason error) {
 	})
 }
 
-// OnRoot takes the news that an ancestor is the root of what is left of the tree.
-// It is the value for Config.OnRoot.
+// OnRoot takes the news that an ancestor is the root of the rest of the tree. It is meant as
+// Config.OnRoot.
 func (r *Router) OnRoot(root core.ID, body []byte) {
 	var msg rootMessage
 	if core.Unmarshal(body, &msg) != nil || !msg.Stay.contain(root) {

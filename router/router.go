@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Router is the message exchange of one context. It is made by New, lives
-// until Close, and may be used by any number of goroutines.
+// Router exchanges the messages of one context. New makes it, and Close ends it. Any number
+// of goroutines may use it.
 type Router struct {
 	// Immutable after New.
 	self     core.ID
@@ -23,11 +23,10 @@ type Router struct {
 	handlers map[core.Handle]func(Message)
 	onRoot   func(r *Router, root core.ID, body []byte) // may be nil
 
-	// table is what readers and senders see of the tree. Only the
-	// multiplexer stores it.
+	// routes is the tree as readers and senders see it. Only the multiplexer stores it.
 	routes atomic.Pointer[routes]
 
-	ops     chan op       // anyone to the multiplexer; unbuffered
+	ops     chan op       // unbuffered; any goroutine sends, the multiplexer receives
 	stop    chan struct{} // closed by Close: the multiplexer ends
 	stopped chan struct{} // closed by the multiplexer
 	mux     mux           // owned by the multiplexer
@@ -41,13 +40,13 @@ type Router struct {
 	loop                      loopback
 
 	links     sync.WaitGroup // goroutines of links
-	asks      sync.WaitGroup // goroutines that wait for IDs, and that of loop
+	asks      sync.WaitGroup // goroutines that wait for IDs, and the one of loop
 	closing   atomic.Bool
 	closeOnce sync.Once
 	done      chan struct{} // closed by Close at its end
 }
 
-// op is something to be done by the multiplexer.
+// op is a function for the multiplexer to run.
 type op struct {
 	f    func()
 	done chan struct{} // closed by the multiplexer
@@ -73,7 +72,7 @@ func New(c Config) *Router {
 	return r
 }
 
-// nameOf is what the log calls a context.
+// nameOf returns the name of a context for the log.
 func (r *Router) nameOf(id core.ID) string {
 	if r.pathOf == nil {
 		return strconv.FormatUint(uint64(id), 10)
@@ -87,7 +86,7 @@ func (r *Router) Self() core.ID { return r.self }
 // Done is closed when Close has ended everything.
 func (r *Router) Done() <-chan struct{} { return r.done }
 
-// Relation returns what another context is to the local one.
+// Relation returns the relation of another context to the local one.
 func (r *Router) Relation(id core.ID) Relation { return r.routes.Load().relation(id) }
 
 // Contexts returns the known descendants, in no order.
@@ -99,8 +98,8 @@ func (r *Router) Contexts() []ContextInfo {
 	return infos
 }
 
-// muxLoop is the multiplexer: it runs one op after the other. No op waits for
-// anything, so that a reader may wait for an op.
+// muxLoop is the multiplexer. It runs one op after the other, until Close. No op waits, so that
+// a reader may wait for an op.
 func (r *Router) muxLoop() {
 	defer close(r.stopped)
 	ticker := time.NewTicker(r.limits.PartialIdle / idleTicks)
@@ -118,8 +117,8 @@ func (r *Router) muxLoop() {
 	}
 }
 
-// do has the multiplexer run f and waits for that. It returns false, and f
-// does not run, after the end of the multiplexer.
+// do has the multiplexer run f, and waits until it has. After the end of the multiplexer it
+// returns false, and f does not run.
 func (r *Router) do(f func()) bool {
 	o := op{f, make(chan struct{})}
 	select {
@@ -131,10 +130,10 @@ func (r *Router) do(f func()) bool {
 	}
 }
 
-// Close ends all links, and everything that waits on them, with the reason;
-// nil stands for core.ErrClosed. What is queued is sent before, as far as that
-// takes no longer than Limits.Flush. It returns when all goroutines of the
-// router have ended, which takes as long as closing the carriers does.
+// Close ends all links, and everything that waits for them, with the reason; nil stands for
+// core.ErrClosed. Queued frames are written before, as far as that takes no longer than
+// Limits.Flush. Close returns when all goroutines of the router have ended and all carriers
+// are closed.
 func (r *Router) Close(reason error) error {
 	if reason == nil {
 		reason = core.ErrClosed
@@ -163,16 +162,16 @@ func (r *Router) Close(reason error) error {
 	return nil
 }
 
-// Send sends one message to a handle of another context, or of the local one.
-// reply is where an answer is awaited, HandleNone for nowhere. flags may be
-// Dead, for a body made by core.EncodeError, or Cancel.
+// Send sends one message to a handle of another context, or of the local one. reply is the
+// handle for the answer, or HandleNone. flags may be Cancel, or Dead for a body made by
+// core.EncodeError.
 //
-// Send waits, until ctx ends, for room in the queue toward the other context,
-// and for a message that does not fit one frame for the credit to send it.
-// When it returns, the body may be used again; the message may still be on its
-// way. The error is ErrNoRoute or ErrGone where the other context cannot be
-// reached, ErrTooLarge, ErrClosed, what the destination refused a split
-// message with, or the cause of ctx.
+// Send waits for room in the queue toward the other context, at most until ctx ends. If the
+// message does not fit one frame, Send also waits for credit. When it returns, the caller may
+// use the body again; the message may still be on its way.
+//
+// The error is ErrNoRoute or ErrGone where the other context cannot be reached; ErrTooLarge;
+// ErrClosed; the destination's reason to refuse a split message; or the cause of ctx.
 func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply core.Handle, flags core.Flags, body []byte) error {
 	if len(body) > r.limits.MessageSize {
 		return &core.Error{Op: "send", Kind: core.KindTooLarge}
@@ -197,10 +196,10 @@ func (r *Router) Send(ctx context.Context, dst core.ID, h core.Handle, reply cor
 	return r.putResult(ctx, l, f, l.putLocal(f, ctx.Done(), nil))
 }
 
-// Flush waits until nothing is queued for the parent, so that what was sent to
-// it, and beyond, is written before what is sent next, whatever flows they belong
-// to. It returns the cause of ctx if that ends first, and nil where there is no
-// parent any more.
+// Flush waits until nothing is queued for the parent. Messages that were sent to the parent, or
+// past it, are then written before any that are sent later, whatever flows they belong
+// to. It returns the cause of ctx if that ends first, and nil where there is no parent any
+// more.
 func (r *Router) Flush(ctx context.Context) error {
 	l := r.routes.Load().parent
 	if l == nil {
@@ -214,7 +213,7 @@ func (r *Router) Flush(ctx context.Context) error {
 	}
 }
 
-// way returns the link toward a context, nil for the local one.
+// linkTo returns the link toward a context, nil for the local one.
 func (r *Router) linkTo(dst core.ID) (*Link, error) {
 	if r.closing.Load() {
 		return nil, &core.Error{Op: "send", Kind: core.KindClosed}
@@ -232,8 +231,8 @@ func (r *Router) linkTo(dst core.ID) (*Link, error) {
 	return nil, &core.Error{Op: "send", Kind: core.KindNoRoute}
 }
 
-// putResult makes an error of what became of a frame, which it releases if it
-// was not taken.
+// putResult makes an error of the result of putting a frame into a queue. It releases the frame
+// if the queue has not taken it.
 func (r *Router) putResult(ctx context.Context, l *Link, f *core.Frame, res putResult) error {
 	if res == taken {
 		return nil
@@ -248,7 +247,7 @@ func (r *Router) putResult(ctx context.Context, l *Link, f *core.Frame, res putR
 	return context.Cause(ctx)
 }
 
-// goneError is the error with which a lost link is reported.
+// goneError returns the error for everything that waits for a context behind a lost link.
 func goneError(reason error) error {
 	if e, ok := reason.(*core.Error); ok && e.Kind == core.KindGone {
 		return e
@@ -268,8 +267,8 @@ func (r *Router) sendSelf(h, reply core.Handle, flags core.Flags, body []byte) e
 	return nil
 }
 
-// Refuse answers a message with an error, where an answer is awaited. Unlike
-// Send it never waits, so that handlers may call it.
+// Refuse answers a message with an error, if an answer is awaited. Unlike Send it never waits,
+// so that handlers may call it.
 func (r *Router) Refuse(m Message, err error) {
 	if m.Reply == core.HandleNone {
 		return

@@ -7,9 +7,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// table is what readers need to know of the tree. It is immutable: the
-// multiplexer makes a new one for each change and publishes it. Its maps are
-// cut into shards so that a change copies a small part of it only.
+// routes is the tree as readers need it. It is immutable: the
+// multiplexer makes and publishes a new one for each change. Its maps are cut into shards, so
+// that a change copies only a small part.
 type routes struct {
 	self          core.ID
 	ancestors     []core.ID // nearest first
@@ -17,7 +17,7 @@ type routes struct {
 	parent        *Link // nil in the master, and when it is lost
 
 	contexts [routeShards]map[core.ID]*member
-	grants   [routeShards]map[core.ID]idSet // from who may address to whom
+	grants   [routeShards]map[core.ID]idSet // from a context to those that it may address
 }
 
 const routeShards = 64
@@ -36,7 +36,7 @@ func (t *routes) find(id core.ID) *member {
 	return t.contexts[id%routeShards][id]
 }
 
-// via returns the link toward id, nil where there is none; id is not self.
+// via returns the link toward id, nil if there is none. id must not be self.
 func (t *routes) via(id core.ID) *Link {
 	if c := t.find(id); c != nil {
 		return c.link
@@ -44,8 +44,7 @@ func (t *routes) via(id core.ID) *Link {
 	return t.parent
 }
 
-// behind reports whether l is the link that would be used to reach id: the
-// reverse-path check.
+// behind reports whether id is reached over l: the reverse-path check.
 func (t *routes) behind(l *Link, id core.ID) bool {
 	if c := t.find(id); c != nil {
 		return c.link == l
@@ -53,7 +52,7 @@ func (t *routes) behind(l *Link, id core.ID) bool {
 	return l == t.parent && l != nil && id != t.self
 }
 
-// relation returns what id is to the local context.
+// relation returns the relation of id to the local context.
 func (t *routes) relation(id core.ID) Relation {
 	switch {
 	case id == t.self:
@@ -75,8 +74,8 @@ func (t *routes) granted(a, b core.ID) bool {
 	return ok
 }
 
-// sideways returns what src is to dst, where both are below different
-// children of the local context.
+// sideways returns the relation of src to dst, where both are below different children of the
+// local context.
 func (t *routes) sideways(src, dst core.ID) Relation {
 	switch {
 	case t.granted(src, dst):
@@ -89,15 +88,15 @@ func (t *routes) sideways(src, dst core.ID) Relation {
 	return RelationStranger
 }
 
-// common returns the lowest common ancestor of two descendants, or of a
-// descendant and the local context itself, and false where one is unknown.
+// common returns the lowest common ancestor of two descendants, or of a descendant and the
+// local context. It reports false if one is unknown.
 func (t *routes) common(a, b core.ID) (core.ID, bool) {
 	above := func(id core.ID) []core.ID {
 		path := []core.ID{id}
 		for id != t.self {
 			c := t.find(id)
-			// A parent is checked to be known when a context joins, and its
-			// descendants leave with it, so that this ends.
+			// The loop ends: when a context joins its parent is known, and when a
+			// parent leaves its descendants leave with it.
 			if c == nil {
 				return nil
 			}
@@ -120,7 +119,7 @@ func (t *routes) clone() *routes {
 	return &c
 }
 
-// join returns a table with another context.
+// join returns routes with another context.
 func (t *routes) join(c *member) *routes {
 	n := t.clone()
 	s := c.id % routeShards
@@ -129,8 +128,7 @@ func (t *routes) join(c *member) *routes {
 	return n
 }
 
-// leave returns a table without the contexts, and without grants to or from
-// them.
+// leave returns routes without some contexts, and without grants to or from them.
 func (t *routes) leave(ids idSet) *routes {
 	n := t.clone()
 	n.contexts = dropKeys(t.contexts, ids)
@@ -154,7 +152,7 @@ func (t *routes) leave(ids idSet) *routes {
 	return n
 }
 
-// grant returns a table in which a may address b.
+// grant returns routes by which a may address b.
 func (t *routes) grant(a, b core.ID) *routes {
 	n := t.clone()
 	s := a % routeShards
@@ -191,7 +189,7 @@ func without(set, ids idSet) idSet {
 	return n
 }
 
-// dropKeys copies the shards that hold one of the keys.
+// dropKeys returns shards without some keys. It copies only shards that have one of them.
 func dropKeys[V any](shards [routeShards]map[core.ID]V, ids idSet) [routeShards]map[core.ID]V {
 	var copied [routeShards]bool
 	for id := range ids {

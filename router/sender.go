@@ -6,23 +6,23 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// sender is the sending side of a stream or of a split message: it waits for
-// credit and budget. One goroutine at a time acquires.
+// sender is the sending side of a stream or of a split message. It waits for credit and
+// budget. One goroutine at a time calls acquire.
 type sender struct {
 	budget *budget
 	wake   chan struct{} // capacity 1; grant sends, acquire receives
 
 	mu    sync.Mutex
 	w     sendWindow
-	ended bool // nothing is borrowed any more: nobody would give it back
+	ended bool // nothing is borrowed any more, because it would not be given back
 }
 
 func (s *sender) init(b *budget, window uint64) {
 	s.budget, s.wake, s.w = b, make(chan struct{}, 1), sendWindow{granted: window}
 }
 
-// acquire returns how many bytes, at most n, may be sent now, waiting until
-// that is at least one. It returns 0 when one of the channels is closed first.
+// acquire waits until at least one byte may be sent, and returns how many bytes, at most n, may
+// be sent now. It returns 0 when one of the channels is closed first.
 func (s *sender) acquire(n int, cancel, dead <-chan struct{}) int {
 	for {
 		got, credit := s.take(n)
@@ -32,7 +32,7 @@ func (s *sender) acquire(n int, cancel, dead <-chan struct{}) int {
 		var freed <-chan struct{}
 		if credit {
 			freed = s.budget.wait()
-			// Something may have been given back before that.
+			// Bytes may have been given back before wait.
 			if got, _ = s.take(n); got > 0 {
 				return got
 			}
@@ -48,7 +48,8 @@ func (s *sender) acquire(n int, cancel, dead <-chan struct{}) int {
 	}
 }
 
-// take tells, where it gets nothing, whether there was credit at least.
+// take returns how many bytes, at most n, may be sent now. credit reports whether the
+// receiver allows more.
 func (s *sender) take(n int) (got int, credit bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,15 +59,14 @@ func (s *sender) take(n int) (got int, credit bool) {
 	return int(s.w.take(uint64(n), s.budget.take)), s.w.credit() > 0
 }
 
-// unacquire gives back what could not be sent in the end.
+// unacquire gives back bytes that were not sent in the end.
 func (s *sender) unacquire(n int) {
 	s.mu.Lock()
 	s.w.untake(uint64(n))
 	s.mu.Unlock()
 }
 
-// grant takes the body of a credit frame. It reports false if that is
-// nonsense.
+// grant takes the body of a credit frame. It reports false if no honest receiver sends it.
 func (s *sender) grant(body []byte) bool {
 	more, n, err := core.ParseUint(body)
 	if err != nil {
@@ -89,8 +89,8 @@ func (s *sender) grant(body []byte) bool {
 	return ok
 }
 
-// end gives back what is borrowed. Whoever acquires must be sent away by its
-// channels, which were closed before.
+// release gives back the borrowed bytes. A channel of a waiting acquire must have been closed
+// before.
 func (s *sender) release() {
 	s.mu.Lock()
 	s.ended = true
@@ -100,7 +100,7 @@ func (s *sender) release() {
 	s.budget.give(back)
 }
 
-// arrived is what the receiver says.
+// arrived returns the number of bytes that have arrived, according to the receiver.
 func (s *sender) arrived() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,30 +12,28 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Stream is a flow-controlled connection between two contexts, with a handle
-// at each end. It is a net.Conn that can also be closed for writing only, and
-// reset with an error.
+// Stream is a flow-controlled connection between two contexts, with a handle at each end. It
+// is a net.Conn that can also be closed for writing only, and reset with an error.
 //
-// The opener makes its end with NewStream and passes the handle as reply of a
-// message; who gets that makes the other end with AcceptStream. What is
-// written waits at the writer until the other side has read enough of what
-// came before.
+// The opener makes its end with NewStream, and passes the handle as reply of a message. The
+// receiver makes the other end with AcceptStream. A Write waits until the other side has read
+// enough of the bytes before.
 type Stream struct {
 	// Immutable.
 	r      *Router
 	dst    core.ID
 	handle core.Handle
-	link   *Link         // whose quota it counts against; nil: none
+	link   *Link         // the link whose quota it counts against; nil: none
 	opened chan struct{} // closed when the other end's handle is known
 	dead   chan struct{} // closed when nothing can be written any more
-	gone   chan struct{} // closed when the stream is closed at this end
+	gone   chan struct{} // closed when this end is closed
 
 	readDeadline, writeDeadline deadline
 
 	writing sync.Mutex // held by the one Write or CloseWrite under way
 	out     sender
 
-	readable chan struct{} // capacity 1; whoever adds something to read sends, Read receives
+	readable chan struct{} // capacity 1; a goroutine that adds something to read sends, Read receives
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -49,7 +47,7 @@ type Stream struct {
 	closed   bool
 }
 
-// chunk is data that has come. Small frames share the memory of one.
+// chunk is data that has come. Small frames share a chunk.
 type chunk struct {
 	data  []byte      // not read yet
 	frame *core.Frame // to be released with it; nil: ordinary memory
@@ -66,10 +64,9 @@ func (a Addr) String() string { return fmt.Sprintf("context %d", a.ID) }
 
 var _ net.Conn = (*Stream)(nil)
 
-// NewStream makes the opening end of a stream to dst. Its Handle is to travel
-// as the reply of the message that opens it. If there are as many streams as
-// Limits.ReceiveBudget allows, the stream is dead from the start, with
-// core.ErrBusy.
+// NewStream makes the opening end of a stream to dst. Its Handle has to be the reply of the
+// message that opens the stream. If there are as many streams as Limits.ReceiveBudget
+// allows, the stream is dead from the start, with core.ErrBusy.
 func (r *Router) NewStream(dst core.ID) *Stream {
 	s := r.newStream(dst, nil)
 	if !r.receiveBudget.takeAll(openWindow) {
@@ -84,9 +81,9 @@ func (r *Router) NewStream(dst core.ID) *Stream {
 	return s
 }
 
-// AcceptStream makes the other end of the stream that a message opens: its
-// Reply is the opener's end. It is ErrBusy where there are too many streams,
-// and ErrProtocol where the message awaits no answer.
+// AcceptStream makes the other end of a stream. m is the message that opens it: its Reply is
+// the opener's end. The error is ErrBusy if there are too many streams, and ErrProtocol if
+// the message awaits no answer.
 func (r *Router) AcceptStream(m Message) (*Stream, error) {
 	if m.Reply < core.FirstDynamic {
 		return nil, &core.Error{Op: "accept stream", Kind: core.KindProtocol, Err: errors.New("the message awaits no answer")}
@@ -136,9 +133,9 @@ func (r *Router) newStream(dst core.ID, link *Link) *Stream {
 // Handle returns the number of this end.
 func (s *Stream) Handle() core.Handle { return s.handle }
 
-// Done returns a channel that is closed when nothing can be written any more:
-// the stream was closed or reset at either end, or the other end is lost. What
-// came before can still be read, and the other end's CloseWrite does not count.
+// Done returns a channel that is closed when nothing can be written any more: the stream was
+// closed or reset at either end, or the other end is lost. Bytes that came before can still
+// be read. A CloseWrite of the other end does not close the channel.
 func (s *Stream) Done() <-chan struct{} { return s.dead }
 
 // LocalAddr implements net.Conn.
@@ -166,16 +163,16 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// Close ends both directions in order: what was written arrives, followed by
-// io.EOF, and the other side's writes fail from then on. What has come and was
-// not read is dropped. It does not wait.
+// Close ends both directions in order. The other side reads the bytes that were written, and
+// then io.EOF; its writes fail from then on. Received bytes that were not read are dropped.
+// Close does not wait.
 func (s *Stream) Close() error {
 	s.finish(nil)
 	return nil
 }
 
-// Reset ends both directions with an error: the other side reads what was
-// written before, and then err in the place of io.EOF.
+// Reset ends both directions with an error. The other side reads the bytes that were written
+// before, and then err in place of io.EOF.
 func (s *Stream) Reset(err error) {
 	if err == nil {
 		err = core.ErrClosed
@@ -183,7 +180,7 @@ func (s *Stream) Reset(err error) {
 	s.finish(err)
 }
 
-// finish closes this end. err nil is an orderly close.
+// finish closes this end, in order if err is nil.
 func (s *Stream) finish(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +196,7 @@ func (s *Stream) finish(err error) {
 	s.chunks = nil
 	failed := s.writeErr != nil && s.readErr != nil
 	if s.readErr == nil || s.readErr == io.EOF || err != nil {
-		// Not the end of the data: what was dropped may have come before.
+		// Read must not return io.EOF, because unread data was dropped.
 		s.readErr = closedError("read", err)
 	}
 	if s.writeErr == nil {
@@ -213,14 +210,15 @@ func (s *Stream) finish(err error) {
 	if s.link != nil {
 		s.link.streams.Add(-1)
 	}
-	// Last, so that nobody is told that there is no such end before it is told
-	// why: see late.
+	// The handle is removed last. Otherwise the other end could learn that this one does
+	// not exist before it learns why.
 	defer s.r.endpoints.remove(s.handle)
 	switch {
 	case failed:
 		// The other end knows, or is gone.
 	case s.peer == 0:
-		// When it makes itself known it is told that nobody is here: see late.
+		// The other end is not known yet. Its first frame will be answered with
+		// errClosed: see bounce.
 	case err != nil:
 		s.sendFrame(core.Dead, core.EncodeErrorWithin(err, core.MaxBody))
 	case s.ended:
@@ -230,7 +228,7 @@ func (s *Stream) finish(err error) {
 	}
 }
 
-// closedError is what operations on a closed stream return.
+// closedError returns the error of operations on a closed stream.
 func closedError(op string, reason error) error {
 	e := &core.Error{Op: op + " stream", Kind: core.KindClosed, Err: net.ErrClosed}
 	if reason != nil {
@@ -239,7 +237,7 @@ func closedError(op string, reason error) error {
 	return e
 }
 
-// send queues a frame to the other end, behind the data and without waiting.
+// sendFrame queues a frame to the other end, behind the data and without waiting.
 func (s *Stream) sendFrame(flags core.Flags, body []byte) {
 	f := newFrame(core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle, Flags: flags}, body)
 	s.put(f)
@@ -259,8 +257,8 @@ func (s *Stream) put(f *core.Frame) {
 	}
 }
 
-// openLocked gives the first credit, for which the other end waits before it
-// sends more than a little, and by which the opener learns this handle.
+// firstCreditLocked sends the first credit. The other end waits for it before it sends more
+// than openWindow. The opener learns this handle from it.
 func (s *Stream) firstCreditLocked(marks ...uint64) {
 	if s.in.window < firstWindow {
 		got := s.r.receiveBudget.takeAbove(firstWindow-s.in.window, s.r.share(keptForReaders))
@@ -271,10 +269,9 @@ func (s *Stream) firstCreditLocked(marks ...uint64) {
 	s.sendFrame(core.Credit, appendCredit(append([]uint64{more, arrived}, marks...)...))
 }
 
-// openingCredit is a third integer in the first credit of the end that was
-// opened. If that finds nobody, because the opener closed its end meanwhile, it
-// is answered with an error. Other credit is not: a stream that was closed in
-// order is owed some until the other end has read everything.
+// openingCredit is a third integer in the first credit of the end that was opened. If the
+// opener has closed its end meanwhile, this credit is answered with an error. Other credit for
+// a closed end is not answered, because it comes until the other end has read everything.
 const openingCredit = 0
 
 func appendCredit(v ...uint64) []byte {
@@ -285,8 +282,7 @@ func appendCredit(v ...uint64) []byte {
 	return b
 }
 
-// opensStream reports whether the body of a credit frame has the third
-// integer.
+// opensStream reports whether the body of a credit frame has openingCredit.
 func opensStream(body []byte) bool {
 	for range 2 {
 		_, n, err := core.ParseUint(body)
@@ -305,7 +301,7 @@ func (s *Stream) creditLocked() {
 
 func (s *Stream) far() core.ID { return s.dst }
 
-// lost fails both directions. What has come can still be read.
+// lost fails both directions. Bytes that have come can still be read.
 func (s *Stream) lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,7 +336,7 @@ func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return errClosed // it was found before it was closed
+		return errClosed // it was closed after toEndpoint had found it
 	}
 	if s.peer == 0 && f.Reply >= core.FirstDynamic {
 		s.peer = f.Reply
@@ -365,21 +361,22 @@ func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 		}
 		failed := core.DecodeLinkError(f.Body)
 		if failed.ByRouter && f.Reply == core.HandleNone && s.peer != 0 && errors.Is(failed.Err, core.ErrClosed) {
-			// Something found the other end closed. Its last words, which
-			// say why, are on their way.
+			// A router has found the other end closed. The last frame of that end,
+			// which has the reason, is on its way.
 			s.unwritableLocked(failed.Err)
 			f.Release()
 			return nil
 		}
 		s.failLocked(failed.Err)
 		if failed.ByRouter && f.Flags&core.End == 0 && s.peer != 0 {
-			// It was refused on the way: the other end does not know.
+			// A router on the way has refused a frame, and the other end does not
+			// know that.
 			s.sendFrame(core.Dead, f.Body)
 		}
 		f.Release()
 	case f.Reply == core.HandleNone:
-		// An answer where a stream was expected.
-		s.brokenLocked("the other side does not speak of a stream")
+		// The frame is an ordinary answer, and none of a stream.
+		s.brokenLocked("the answer belongs to no stream: the other side has not accepted one")
 		f.Release()
 	default:
 		s.dataLocked(f)
@@ -387,7 +384,7 @@ func (s *Stream) frame(f *core.Frame, _ *Link) *refusal {
 	return nil
 }
 
-// brokenLocked ends a stream whose other side breaks the rules.
+// brokenLocked ends a stream whose other side breaks the protocol.
 func (s *Stream) brokenLocked(what string) {
 	err := &core.Error{Op: "stream", Kind: core.KindProtocol, Err: errors.New(what)}
 	s.failLocked(err)
@@ -401,7 +398,7 @@ func (s *Stream) dataLocked(f *core.Frame) {
 	end := f.Flags&core.End != 0
 	switch {
 	case s.readErr != nil:
-		f.Release() // after the end; it is dropped, the first end counts
+		f.Release() // the data comes after the end
 		return
 	case !s.in.receive(uint64(len(f.Body)), time.Now()):
 		s.brokenLocked("more data than credit")
@@ -417,8 +414,8 @@ func (s *Stream) dataLocked(f *core.Frame) {
 	s.signal()
 }
 
-// gather is the size of the chunks in which small frames are gathered, so that
-// a window full of tiny frames takes no more memory than one of large ones.
+// gather is the size of chunks for small frames, in bytes. So a window of tiny frames takes no
+// more memory than one of large frames.
 const gather = 4 * kib
 
 func (s *Stream) keepLocked(f *core.Frame) {
@@ -443,7 +440,7 @@ func (s *Stream) keepLocked(f *core.Frame) {
 	f.Release()
 }
 
-// timeout is the error of an operation whose deadline has come.
+// timeout returns the error of an operation whose deadline has come.
 func timeout(op string) error {
 	return &net.OpError{Op: op, Net: Addr{}.Network(), Err: os.ErrDeadlineExceeded}
 }

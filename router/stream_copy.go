@@ -6,8 +6,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// WriteTo implements io.WriterTo, for io.Copy: what has come is written from
-// where it is.
+// WriteTo implements io.WriterTo, for io.Copy. It writes received data without copying it.
 func (s *Stream) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		expired := s.readDeadline.wait()
@@ -59,8 +58,8 @@ func (s *Stream) nextChunk() (chunk, error) {
 	return c, nil
 }
 
-// chunkDone grants a chunk anew when it has been written, not before: it is
-// memory until then.
+// chunkDone grants the bytes of a chunk anew. It is called when they have been written,
+// because they take memory until then.
 func (s *Stream) chunkDone(c chunk) {
 	n := len(c.data)
 	if c.frame != nil {
@@ -73,12 +72,11 @@ func (s *Stream) chunkDone(c chunk) {
 	}
 }
 
-// copiedRead is the size below which what was read is copied to a smaller
-// frame.
+// copiedRead is the number of bytes below which data is copied to a smaller frame.
 const copiedRead = core.MaxBody / 4
 
-// ReadFrom implements io.ReaderFrom, for io.Copy: what is read goes into
-// frames directly. Like Write it can be used by one goroutine at a time.
+// ReadFrom implements io.ReaderFrom, for io.Copy. It reads into frames directly. Like Write it
+// may be called by one goroutine at a time.
 func (s *Stream) ReadFrom(r io.Reader) (total int64, err error) {
 	for {
 		f := core.NewFrame(core.MaxBody)

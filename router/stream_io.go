@@ -7,9 +7,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Read implements net.Conn. After everything that was written before, it
-// returns io.EOF if the other side ended in order; the error with which that
-// side was reset; or one that matches core.ErrGone if it is lost.
+// Read implements net.Conn. After all bytes it returns io.EOF if the other side has ended in
+// order; the error of a Reset there; or an error that matches core.ErrGone if that side is
+// lost.
 func (s *Stream) Read(b []byte) (int, error) {
 	for {
 		expired := s.readDeadline.wait()
@@ -28,8 +28,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 	}
 }
 
-// read reads what there is. It reports false where there is nothing, not even
-// an end.
+// read reads without waiting. done is false if there are no bytes and no end.
 func (s *Stream) read(b []byte) (n int, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,22 +64,22 @@ func (s *Stream) read(b []byte) (n int, done bool, err error) {
 	return n, true, nil
 }
 
-// consumedLocked grants anew what has been read.
+// consumedLocked grants anew the bytes that have been read.
 func (s *Stream) consumedLocked(n int) {
 	if s.readErr == nil && s.in.consume(uint64(n), time.Now(), s.growLocked) && s.peer != 0 {
 		s.creditLocked()
 	}
 }
 
-// Parts of the receive budget that are kept for others. Whether a stream will
-// be read is not known when it is opened: its window is small once half of the
-// budget is gone, and grows when it turns out to be. A quarter is for new streams.
+// Parts of the receive budget that are kept for others. Nobody knows whether a new stream will
+// be read, so its first window is small once half of the budget is gone. Windows that grow
+// leave a quarter for new streams.
 const (
 	keptForReaders = 2
 	keptForNew     = 4
 )
 
-// share is a part of the receive budget, in bytes.
+// share returns a part of the receive budget, in bytes.
 func (r *Router) share(part int) uint64 { return uint64(r.limits.ReceiveBudget / part) }
 
 func (s *Stream) growLocked(n uint64) uint64 {
@@ -89,8 +88,8 @@ func (s *Stream) growLocked(n uint64) uint64 {
 	return got
 }
 
-// Write implements net.Conn. It returns when all of b is queued to be sent,
-// which takes credit from the other side.
+// Write implements net.Conn. It returns when all of b is queued to be sent, for which it may
+// have to wait for credit from the other side.
 func (s *Stream) Write(b []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -112,9 +111,9 @@ func (s *Stream) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-// mayWrite waits for credit for at least one and at most n bytes, which are
-// then counted as sent. With n 0 it only reports why nothing can be written.
-// The channel is that of the deadline which holds for the write.
+// mayWrite waits for credit for at least one and at most n bytes, and counts them as sent. With
+// n 0 it only checks whether the stream can be written. expired is the channel of the deadline
+// of this write.
 func (s *Stream) mayWrite(n int) (got int, expired <-chan struct{}, err error) {
 	for {
 		expired = s.writeDeadline.wait()
@@ -138,7 +137,7 @@ func (s *Stream) mayWrite(n int) (got int, expired <-chan struct{}, err error) {
 	}
 }
 
-// writeFrame queues a frame of data, for which there is credit.
+// writeFrame queues a frame of data that there is credit for.
 func (s *Stream) writeFrame(f *core.Frame, expired <-chan struct{}) error {
 	s.mu.Lock()
 	f.Header = core.Header{Dst: s.dst, Src: s.r.self, Auth: s.r.self, Handle: s.peer, Reply: s.handle}
@@ -179,8 +178,8 @@ func (s *Stream) writable() error {
 	return s.writeErr
 }
 
-// CloseWrite tells the other side that nothing more comes: it reads io.EOF
-// after what was written. This side can still read.
+// CloseWrite ends this direction: the other side reads io.EOF after the bytes that were
+// written. This side can still read.
 func (s *Stream) CloseWrite() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

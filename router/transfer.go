@@ -7,9 +7,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// transfer is a split message at its sender. It outlives the Send that made
-// it, until the receiver says that all of it has come: should it be refused on
-// the way, somebody may still wait for the answer, or be the one that waits.
+// transfer is a split message at its sender. It outlives its Send until the receiver has
+// acknowledged all of it. If it is refused on the way, the goroutine that waits for the answer
+// has to be told, and so has the receiver if the message itself is an answer.
 type transfer struct {
 	r      *Router
 	dst    core.ID
@@ -26,8 +26,8 @@ type transfer struct {
 	err     error
 }
 
-// transfers finds the transfer that carries a call, so that a cancel takes the
-// same way.
+// transfers finds the transfer of a split call, so that a cancel follows it in the same
+// flow.
 type transfers struct {
 	mu sync.Mutex
 	m  map[core.Handle]*transfer // by reply
@@ -49,8 +49,7 @@ func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply c
 		r.transfers.m[reply] = t
 		r.transfers.mu.Unlock()
 	}
-	// A loss between the look-up of the route and the registration is seen
-	// here, or by the queue.
+	// A loss before the registration shows here, or at the queue.
 	if _, err := r.linkTo(dst); err != nil {
 		t.release()
 		return err
@@ -72,14 +71,14 @@ func (r *Router) sendSplit(ctx context.Context, l *Link, dst core.ID, h, reply c
 	return err
 }
 
-// send queues all frames.
+// sendFrames queues all frames.
 func (t *transfer) sendFrames(ctx context.Context, l *Link, flags core.Flags, body []byte) error {
 	h := core.Header{Dst: t.dst, Src: t.r.self, Auth: t.r.self, Handle: t.target, Reply: t.handle, Flags: flags | core.First | core.More}
 	head := core.AppendUint(core.AppendUint(make([]byte, 0, 18), uint64(len(body))), uint64(t.reply))
 	for len(body) > 0 {
 		n := t.out.acquire(min(len(body), core.MaxBody-len(head)), ctx.Done(), t.dead)
 		if n == 0 {
-			return context.Cause(ctx) // nil if t.err says why
+			return context.Cause(ctx) // nil if t.err has the reason
 		}
 		f := core.NewFrame(len(head) + n)
 		copy(f.Body, head)
@@ -101,8 +100,8 @@ func (t *transfer) sendFrames(ctx context.Context, l *Link, flags core.Flags, bo
 	return nil
 }
 
-// abort tells the receiver that nothing more comes, and whoever waits there
-// for the message why.
+// abort tells the receiver that nothing more comes. If an endpoint there waits for the message,
+// it gets the error.
 func (t *transfer) abort(l *Link, err error) {
 	self := t.r.self
 	body := core.EncodeErrorWithin(err, core.MaxBody)
@@ -117,7 +116,7 @@ func (t *transfer) abort(l *Link, err error) {
 	}
 }
 
-// end forgets the transfer.
+// release forgets the transfer, and gives its borrowed bytes back.
 func (t *transfer) release() {
 	r := t.r
 	r.endpoints.remove(t.handle)
@@ -133,7 +132,7 @@ func (t *transfer) release() {
 
 func (t *transfer) far() core.ID { return t.dst }
 
-// frame takes credit, and the receiver's refusal.
+// frame takes credit, or the refusal of the receiver.
 func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 	defer f.Release()
 	switch {
@@ -141,7 +140,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 		failed := core.DecodeLinkError(f.Body)
 		t.lost(failed.Err)
 		if failed.ByRouter {
-			// It may not have come as far as the receiver.
+			// The receiver may not know that it was refused.
 			t.abort(l, failed.Err)
 		}
 	case f.Flags&core.Credit != 0:
@@ -152,7 +151,7 @@ func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 		t.mu.Lock()
 		sent := !t.sending
 		t.mu.Unlock()
-		// While Send is under way it looks itself, afterwards.
+		// While Send is under way it checks that itself at its end.
 		if sent && t.out.arrived() == t.size {
 			t.release()
 		}
@@ -160,8 +159,8 @@ func (t *transfer) frame(f *core.Frame, l *Link) *refusal {
 	return nil
 }
 
-// lost fails the transfer: in Send while that is under way, else at the handle
-// where the answer is awaited.
+// lost fails the transfer. While Send is under way, Send returns the error. Later the error is
+// delivered as the answer.
 func (t *transfer) lost(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,8 +178,8 @@ func (t *transfer) lost(err error) {
 	}
 }
 
-// cancel sends a cancel behind the call that it names, if that is split and
-// has not come as a whole. It reports false if it is not.
+// cancel sends a cancel in the flow of a split call whose transfer is under way. It reports
+// false if there is none.
 func (s *transfers) cancel(r *Router, l *Link, dst core.ID, reply core.Handle) bool {
 	s.mu.Lock()
 	t := s.m[reply]

@@ -8,7 +8,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// writeLoop writes what is queued until the queue is closed or a write fails.
+// writeLoop writes queued frames until the queue is closed or a write fails.
 func (l *Link) writeLoop() {
 	defer l.r.links.Done()
 	defer close(l.writeEnd)
@@ -32,7 +32,7 @@ func (l *Link) writeLoop() {
 // Larger frames are written from where they are.
 type batchWriter struct{ buf []byte }
 
-// copied is the length up to which frames are gathered.
+// copied is the length up to which frames are gathered, in bytes.
 const copied = 8 * kib
 
 var batchBuffers = sync.Pool{New: func() any { b := make([]byte, 0, batch+copied); return &b }}
@@ -85,10 +85,9 @@ func (l *Link) writeAll(b []byte) error {
 	return err
 }
 
-// flush sees to it that what is queued is written: at once, as far as the
-// carrier takes it without waiting, and the rest by writeLoop. It never waits,
-// so that readers may call it, and saves them waking another goroutine for
-// each frame that they pass on.
+// flush has queued frames written. It writes as much as the carrier takes without waiting, and
+// leaves the rest to writeLoop. It never waits, so that readers may call it. So they need not
+// wake another goroutine for each frame that they forward.
 func (l *Link) flush() {
 	if l.try == nil {
 		l.q.wake()
@@ -124,8 +123,8 @@ func (l *Link) tryWrite(list *core.Frame) int {
 	return max(0, min(len(b), l.try.TryWrite(b)))
 }
 
-// putLocal queues a frame of the local context, waiting for room until one of
-// the channels is closed, and sees to its being written.
+// putLocal queues a frame of the local context and has it written. It waits for room until one
+// of the channels is closed.
 func (l *Link) putLocal(f *core.Frame, cancel, dead <-chan struct{}) putResult {
 	res := l.q.putLocal(f, cancel, dead)
 	if res == taken {

@@ -17,26 +17,25 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// keptInCache is how many images a user's cache holds at most, of this and of
-// other programs; those that were used last stay.
+// keptInCache bounds the number of images in a user's cache, of this and of other programs.
+// Those that were used last stay.
 const keptInCache = 8
 
-// KeepInCache puts the image that this child was made from into the cache of its
-// user, $XDG_CACHE_HOME/mitosis or else ~/.cache/mitosis, so that the next child is
-// started from there; where it was, it only notes the use. harmed tells that there
-// was another file under its name, which has been replaced. An error means that
-// the cache is as it was, except that old images may be gone; the child goes on
-// without it.
+// KeepInCache puts the image that this child was made from into the cache of its user,
+// $XDG_CACHE_HOME/mitosis or else ~/.cache/mitosis. The next child is started from there. If
+// the image is there already, KeepInCache only notes the use. harmed reports that another file
+// had its name, which has been replaced. After an error the cache is as it was, except
+// that old images may be gone; the child goes on without it.
 //
-// The directories are made where they are missing and what is above is the user's
-// own. One that somebody else owns or may write to, or that a symbolic link stands
-// for, is an error, and so is one on a file system without execution.
+// KeepInCache makes missing directories where the user owns the directory above. It is an error
+// if another user owns a directory or may write to it, if it is a symbolic link, or if its
+// file system does not allow execution.
 //
 // Any number of children may do this at the same time: each writes a file of its
 // own, which gets its name when it is complete.
 func KeepInCache() (harmed bool, err error) {
 	if guard.ImageHash == "" {
-		return false, errors.New("this child was not made from an image")
+		return false, errors.New("this process was not made from an image that was sent")
 	}
 	dir, err := openCache()
 	if err != nil {
@@ -47,7 +46,7 @@ func KeepInCache() (harmed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// The directory was looked at; what its path leads to may be another by now.
+	// The directory that was checked is used: its path may lead to another one by now.
 	base := fmt.Sprintf("/proc/self/fd/%d", dir.Fd())
 	path := filepath.Join(base, name)
 	there, harmed := inspect(path)
@@ -57,12 +56,13 @@ func KeepInCache() (harmed bool, err error) {
 		}
 	}
 	now := time.Now()
-	_ = os.Chtimes(path, now, now) // only the order in which others go
+	_ = os.Chtimes(path, now, now) // a failure only changes the order in which images are removed
 	forgetCached(base)
 	return harmed, nil
 }
 
-// cacheName is the file of an image; see the part "cache" of the first stage.
+// cacheName returns the name of an image's file. The part "cache" of the first stage has the
+// same rule.
 func cacheName(hash string) (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -85,7 +85,7 @@ func openCache() (*os.File, error) {
 		if info, err := os.Stat(filepath.Dir(path)); err != nil {
 			return nil, err
 		} else if !isOurs(info) {
-			return nil, fmt.Errorf("%s is not made: what is above belongs to another user", path)
+			return nil, fmt.Errorf("%s is not made, because the directory above belongs to another user", path)
 		}
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
@@ -112,7 +112,7 @@ func openCache() (*os.File, error) {
 	case !isOurs(info):
 		err = fmt.Errorf("%s belongs to another user", path)
 	case info.Mode().Perm()&0o077 != 0:
-		err = fmt.Errorf("%s is open to other users (mode %o, not 700)", path, info.Mode().Perm())
+		err = fmt.Errorf("%s is open to other users (mode %o, want 700)", path, info.Mode().Perm())
 	case system.Flags&unix.ST_NOEXEC != 0:
 		err = fmt.Errorf("%s is on a file system that does not allow execution", path)
 	}
@@ -123,8 +123,8 @@ func openCache() (*os.File, error) {
 	return dir, nil
 }
 
-// inspect tells whether the image is there as the first stage accepts it, and if
-// not, whether something else is in its place.
+// inspect reports whether the image is there in a state that the first stage accepts, and if
+// not, whether another file has its name.
 func inspect(path string) (there, harmed bool) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -145,9 +145,9 @@ func inspect(path string) (there, harmed bool) {
 	return true, false
 }
 
-// store writes our own executable, and gives it its name when it is complete and
-// right. A process that is forked while the file is open for writing keeps it from
-// being executed; that ends with its exec, and who comes in between uses another start method.
+// store writes our own executable, and gives it its name when it is complete and right. If a
+// process forks while the file is open for writing, the file can't be executed until that
+// process has called exec. A child that is started in between uses another start method.
 func store(base, path string) error {
 	self, err := guard.ReadSelf()
 	if err != nil {
@@ -167,7 +167,7 @@ func store(base, path string) error {
 			err = ErrHash
 		}
 	}
-	// Whatever had the name is gone by that, a directory excepted.
+	// Rename replaces a file of that name, but not a directory.
 	if err == nil {
 		if err = os.Rename(half, path); err != nil && os.RemoveAll(path) == nil {
 			err = os.Rename(half, path)
@@ -179,8 +179,8 @@ func store(base, path string) error {
 	return err
 }
 
-// forgetCached removes the images that were not used for the longest time, and
-// what was never completed.
+// forgetCached removes the images whose last use is longest ago, and files that were never
+// completed.
 func forgetCached(base string) {
 	KeepNewest(base, keptInCache, func(e fs.DirEntry) bool {
 		hash, _, dashed := strings.Cut(e.Name(), "-")

@@ -4,5 +4,5 @@ package image
 
 import "errors"
 
-// KeepInCache has nothing to keep: only Linux starts children from images.
+// KeepInCache fails: only Linux starts children from images.
 func KeepInCache() (harmed bool, err error) { return false, errors.ErrUnsupported }

@@ -12,8 +12,8 @@ import (
 const (
 	// halfPrefix begins the name of a file that is being written.
 	halfPrefix = ".new-"
-	// halfAge is when a file that nobody has completed is taken for one that was left
-	// by a process that was killed. Writing takes a fraction of a second.
+	// halfAge is the age from which an incomplete file is taken for one of a process
+	// that was killed. Writing takes a fraction of a second.
 	halfAge = 10 * time.Minute
 )
 
@@ -28,8 +28,8 @@ func forgetHalves(dir string) {
 	}
 }
 
-// KeepNewest removes all but the n entries of a directory that were changed last,
-// among those that count. What can't be removed stays for the next time.
+// KeepNewest removes the entries of a directory but for the n that were changed last. It
+// looks only at entries that count, and leaves those that can't be removed.
 func KeepNewest(dir string, n int, counts func(fs.DirEntry) bool) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) <= n {

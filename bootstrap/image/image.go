@@ -24,44 +24,45 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
 
-// encodedLife is how long a packed image is kept in memory after its last use. It
-// covers a run of connects; after that a few megabytes are worth more than the tens
-// of milliseconds of packing again.
+// encodedLife is the time for which a packed image is kept in memory after its last use. It
+// covers a series of connects. After that a few megabytes are worth more than the tens of
+// milliseconds of packing again.
 const encodedLife = 30 * time.Second
 
-// An Image is an executable that children can be made of. It may be used by
-// any number of connects at once.
+// An Image is an executable that children can be made of. Any number of connects may use
+// it at once.
 type Image struct {
 	// Immutable.
-	Hash   [32]byte // SHA-256 of what is executed in the end
+	Hash   [32]byte // SHA-256 of the file that the far side executes
 	Size   int64    // bytes, unpacked
 	GOOS   string
 	GOARCH string
 	Loader string                 // the path of the dynamic loader that it needs, "" for a static executable
-	read   func() ([]byte, error) // the same bytes each time
-	whole  error                  // the reason why parts that no child needs are still in it; nil if they are not
+	read   func() ([]byte, error) // returns the same bytes each time
+	whole  error                  // why parts that no child needs were left in it; nil: they were taken out
 
-	// Fingerprint is that of the program, where it is known without executing it.
+	// Fingerprint is the hash of the functions that the program registers; zero: it is
+	// not known.
 	Fingerprint [32]byte
-	// ready are the forms that need no packing; nil for others.
+	// ready returns forms that were packed ahead of time; nil: such a form does not exist.
 	ready [codecs]func() ([]byte, error)
 
-	fresh atomic.Pointer[[]byte] // the executable as it was read for the hash, until it is packed for the first time or a while has passed
+	fresh atomic.Pointer[[]byte] // the executable as it was read for the hash; kept until it is first packed, or for encodedLife
 	forms [codecs]form
 }
 
 // A form is the image in one codec.
 type form struct {
 	mu        sync.Mutex // held while packing fast
-	data      []byte     // nil until packed, and again when it has not been used for a while
-	best      bool       // data is as small as it can be
+	data      []byte     // nil until packed, and after encodedLife without use
+	best      bool       // data was packed with best
 	improving bool
 	uses      uint64
 	timer     *time.Timer
 }
 
 // A Source supplies the image for an operating system and architecture, by
-// their Go names. An error that is [ErrNone] says that there is none.
+// their Go names. The error matches [ErrNone] where there is none.
 type Source func(ctx context.Context, goos, goarch string) (*Image, error)
 
 var (
@@ -71,9 +72,9 @@ var (
 	ErrHash = errors.New("the image did not arrive unharmed")
 )
 
-// Open is the executable in a file of fsys, without what no child needs, as
-// for [Own]; only its hash is read at once. Where there are files that cmd/pack has made of
-// that name, it is the image in these.
+// Open returns the executable in a file of fsys, without the parts that no child needs. Where
+// cmd/pack has made files of that name, it returns the image in these. Otherwise it
+// reads the file for its hash, and again when the image is packed.
 func Open(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 	if i, err := prepared(fsys, name, goos, goarch); i != nil || err != nil {
 		return i, err
@@ -81,8 +82,8 @@ func Open(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 	return slimImage(goos, goarch, func() ([]byte, error) { return fs.ReadFile(fsys, name) })
 }
 
-// slimImage is an image of an executable that is read in full each time, but for
-// what no child needs.
+// slimImage makes an image of an executable that read returns in full. It takes out the
+// parts that no child needs.
 func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) {
 	var whole error
 	var first []byte
@@ -100,14 +101,15 @@ func slimImage(goos, goarch string, read func() ([]byte, error)) (*Image, error)
 		return nil, err
 	}
 	image.whole = whole
-	// Mostly it is packed at once.
+	// The image is mostly packed at once.
 	image.fresh.Store(&first)
 	time.AfterFunc(encodedLife, func() { image.fresh.Store(nil) })
 	return image, nil
 }
 
-// Unpack is the image of which packed is the gzip form, as [Image.Encoded]
-// made it elsewhere. It is kept packed. packed must not change any more.
+// Unpack returns the image whose gzip form is packed, as [Image.Encoded] made it in another
+// context. The image is kept packed. packed must not change any more. The error is [ErrHash]
+// if the image has another hash.
 func Unpack(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
 	form := func() ([]byte, error) { return packed, nil }
 	image, err := newImage(goos, goarch, func() ([]byte, error) { return gunzip(form) })
@@ -121,14 +123,14 @@ func Unpack(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
 	return image, nil
 }
 
-// Whole is the reason for which parts that no child needs are still in the image, nil if
-// they are not.
+// Whole returns why parts that no child needs were left in the image; nil: they were taken
+// out.
 func (i *Image) Whole() error { return i.whole }
 
 // maxImage bounds what an image may unpack to, in bytes.
 const maxImage = 512 << 20
 
-// New is an executable in memory. data must not change any more.
+// New makes an image of an executable in memory. data must not change any more.
 func New(data []byte, goos, goarch string) *Image {
 	i, _ := newImage(goos, goarch, func() ([]byte, error) { return data, nil })
 	return i
@@ -170,7 +172,7 @@ func (i *Image) Encoded(ctx context.Context, c Codec, kept *PackedDir) ([]byte, 
 	return f.data, nil
 }
 
-// known is the image in a codec where it need not be packed.
+// known returns the image in a codec where it need not be packed, or else nil.
 func (i *Image) known(c Codec, kept *PackedDir) (data []byte, isBest bool, err error) {
 	if ready := i.ready[c]; ready != nil {
 		data, err = ready()
@@ -180,7 +182,7 @@ func (i *Image) known(c Codec, kept *PackedDir) (data []byte, isBest bool, err e
 	return data, data != nil, nil
 }
 
-// useLocked lets the data go when it has not been used for encodedLife.
+// useLocked notes a use. A timer lets the data go after encodedLife without another.
 func (f *form) useLocked() {
 	f.uses++
 	uses := f.uses
@@ -196,9 +198,9 @@ func (f *form) useLocked() {
 	})
 }
 
-// Improve packs the image as small as it can be, unless that has been done, and puts
-// it into kept, where later programs find it too. It takes about half a second of one
-// processor. Connects that ask meanwhile get the form that there is.
+// Improve packs the image as small as possible, unless that has been done, and puts it into
+// kept, where later programs find it. It takes about half a second of one processor, and
+// returns early when ctx ends. Connects that ask meanwhile get the form that there is.
 func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedDir) error {
 	if c == Raw {
 		return nil
@@ -238,7 +240,7 @@ func (i *Image) encode(ctx context.Context, c Codec, e effort) ([]byte, error) {
 	return data, nil
 }
 
-// content is what was hashed.
+// content returns the bytes that were hashed.
 func (i *Image) content() ([]byte, error) {
 	if fresh := i.fresh.Swap(nil); fresh != nil {
 		return *fresh, nil
@@ -248,7 +250,7 @@ func (i *Image) content() ([]byte, error) {
 		return nil, err
 	}
 	if sha256.Sum256(data) != i.Hash {
-		return nil, errors.New("the executable has changed")
+		return nil, errors.New("the executable has changed since it was hashed: start the program again")
 	}
 	return data, nil
 }

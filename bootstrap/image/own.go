@@ -17,10 +17,9 @@ var own struct {
 	image *Image
 }
 
-// Own is the running executable, without what only debuggers and
-// tracebacks read (see package slim); read once for its hash. It works for
-// executables that have no name any more. A failed read is tried again by the
-// next call.
+// Own returns the running executable, without the parts that only debuggers and tracebacks
+// read (see package slim). It is read once for its hash, even if its file has no name any
+// more. After a failed read the next call tries again.
 func Own() (*Image, error) {
 	own.Lock()
 	defer own.Unlock()
@@ -35,22 +34,22 @@ func Own() (*Image, error) {
 	return image, nil
 }
 
-// OwnSource has the running executable only. Where a 32-bit one runs on 64 bits
-// as well, it does for both.
+// OwnSource is a [Source] of the running executable only. A program for 386 serves amd64 as
+// well.
 func OwnSource(_ context.Context, goos, goarch string) (*Image, error) {
 	if goos != runtime.GOOS || goarch != runtime.GOARCH && (goarch != "amd64" || runtime.GOARCH != "386") {
-		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s; other images are supplied by configuration)",
+		return nil, fmt.Errorf("%w: %s/%s (this program is %s/%s: supply other images in Config.Images, or let Config.Sources build them)",
 			ErrNone, goos, goarch, runtime.GOOS, runtime.GOARCH)
 	}
 	return Own()
 }
 
-// CheckRelease returns an error where the running program was built by a release of Go
-// that is not known here: its image is sent with tables that no child needs, and is a
-// quarter larger.
+// CheckRelease returns an error if the running program was built by a release of Go that this
+// package does not know. Its image then keeps tables that no child needs, and is a quarter
+// larger.
 func CheckRelease() error { return slim.CheckRelease(runtime.Version()) }
 
-// OwnLoader is the path of the dynamic loader that the running executable needs, ""
+// OwnLoader returns the path of the dynamic loader that the running executable needs, ""
 // if it is static.
 var OwnLoader = sync.OnceValue(func() string {
 	path, err := guard.SelfPath()
@@ -65,5 +64,5 @@ var OwnLoader = sync.OnceValue(func() string {
 	return slim.Loader(f)
 })
 
-// loaderOf is the loader that an executable in memory needs, "" if it is static.
+// loaderOf returns the loader that an executable in memory needs, "" if it is static.
 func loaderOf(exe []byte) string { return slim.Loader(bytes.NewReader(exe)) }

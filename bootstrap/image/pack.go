@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Codec is a compression that an image can travel in.
+// A Codec is the compression of a packed image.
 type Codec uint8
 
 // The codecs.
@@ -19,18 +19,18 @@ const (
 	Raw Codec = iota
 	Gzip
 	Zstd
-	Xz // of images that were packed ahead of time
+	Xz // only of images that were packed ahead of time
 	codecs
 )
 
 // String returns the name of the program that unpacks it, or "raw".
 func (c Codec) String() string { return [...]string{"raw", "gzip", "zstd", "xz"}[c] }
 
-// command unpacks standard input at the far side.
+// UnpackCommand returns the command that unpacks standard input at the far side.
 func (c Codec) UnpackCommand() string { return [...]string{"", "gzip -dc", "zstd -dcq", "xz -dcq"}[c] }
 
-// An effort is how hard packing tries. Fast is for an image that a connect waits
-// for: it takes a tenth of a second of one processor. Best takes about half a
+// An effort says how hard packing tries. fast is for an image that a connect waits
+// for: it takes a tenth of a second of one processor. best takes about half a
 // second, and its result is 3 % smaller with gzip and 6 % with zstd.
 type effort uint8
 
@@ -39,14 +39,15 @@ const (
 	best
 )
 
-// packing is held while one piece of an image is packed. However many images are
-// packed at the same time, they take one processor between them.
+// packing is held while one piece of an image is packed. So all images that are packed at
+// the same time share one processor.
 var packing sync.Mutex
 
-// packPiece is how many bytes are packed in one turn: about 10 ms at best.
+// packPiece is the number of bytes that are packed in one turn. With best that takes about
+// 10 ms.
 const packPiece = 128 << 10
 
-// pack compresses data. It ends early, with the cause, when ctx ends.
+// pack compresses data. When ctx ends it returns early, with the cause.
 func pack(ctx context.Context, c Codec, e effort, data []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := newPacker(c, e, &out)
@@ -74,13 +75,13 @@ func pack(ctx context.Context, c Codec, e effort, data []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// zstdWindow bounds what the far side keeps while it unpacks, in bytes. Every
-// decoder takes 8 MiB (RFC 8878).
+// zstdWindow bounds the memory of the far side's decoder, in bytes. Every decoder takes
+// 8 MiB (RFC 8878).
 const zstdWindow = 8 << 20
 
 func newPacker(c Codec, e effort, w io.Writer) (io.WriteCloser, error) {
 	if c == Xz {
-		return nil, errors.New("no packer for it is built in")
+		return nil, errors.New("this program can't pack xz: use cmd/pack, on a machine with xz")
 	}
 	if c == Gzip {
 		level := 6

@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	// keptPacked is how many packed images are kept: those of a few builds, each for a
-	// few systems. One takes 2 to 3 MB.
+	// keptPacked is the number of packed images that are kept: those of a few builds,
+	// each for a few systems. One takes 2 to 3 MB.
 	keptPacked = 24
 	// maxPackedFile bounds the file of a packed image, in bytes.
 	maxPackedFile = 256 << 20
 )
 
-// PackedDir is a directory in which packed images are kept for the programs of a
-// user that come later. It belongs to that user, with mode 0700. A file in it has
-// the name HASH-SUM.CODEC: the SHA-256 of the image, and that of the file, which is checked
-// when it is read. Files appear under their name when they are complete.
+// A PackedDir is a directory in which packed images are kept for later programs of the same
+// user. It belongs to that user, with mode 0700. A file in it has the name HASH-SUM.CODEC:
+// the SHA-256 of the image, and that of the file, which is checked when it is read. A file
+// gets its name when it is complete.
 //
 // The nil pointer keeps nothing.
 type PackedDir struct{ dir string }
 
-// NewPackedDir keeps packed images in a directory, which is made when it is
-// needed.
+// NewPackedDir returns a PackedDir for a directory, which is made when it is needed.
 func NewPackedDir(dir string) *PackedDir { return &PackedDir{dir} }
 
 func (p *PackedDir) prefix(i *Image) string { return hex.EncodeToString(i.Hash[:]) + "-" }
 
-// load returns the image in a codec, nil if it is not there. A file that is not as it
-// was written is removed.
+// load returns the image in a codec, nil if it is not there. It removes a file that has
+// changed since it was written.
 func (p *PackedDir) load(i *Image, c Codec) []byte {
 	if p == nil || c == Raw || p.check() != nil {
 		return nil
@@ -59,7 +58,7 @@ func (p *PackedDir) load(i *Image, c Codec) []byte {
 			continue
 		}
 		now := time.Now()
-		_ = os.Chtimes(name, now, now) // only the order in which others are forgotten
+		_ = os.Chtimes(name, now, now) // a failure only changes the order in which files are forgotten
 		return data
 	}
 	return nil
@@ -70,8 +69,7 @@ func (p *PackedDir) name(i *Image, c Codec, data []byte) string {
 	return p.prefix(i) + hex.EncodeToString(sum[:]) + "." + c.String()
 }
 
-// store keeps the image in a codec, and forgets those that were not used for the
-// longest time.
+// store keeps the image in a codec, and removes the images whose last use is longest ago.
 func (p *PackedDir) store(i *Image, c Codec, data []byte) error {
 	if err := p.Prepare(); err != nil {
 		return err
@@ -93,10 +91,10 @@ func (p *PackedDir) store(i *Image, c Codec, data []byte) error {
 	return nil
 }
 
-// Prepare makes the directory. An error means that nothing can be kept.
+// Prepare makes the directory. After an error nothing can be kept there.
 func (p *PackedDir) Prepare() error {
 	if p == nil {
-		return errors.New("there is no directory for packed images")
+		return errors.New("there is no directory for packed images: set Config.PackedDir")
 	}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
@@ -104,15 +102,15 @@ func (p *PackedDir) Prepare() error {
 	return p.check()
 }
 
-// check reports an error where somebody else may have written into the directory: an
-// executable would come from there.
+// check returns an error if another user may have written into the directory, because the
+// files there are executables.
 func (p *PackedDir) check() error {
 	info, err := os.Lstat(p.dir)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() || !isPrivate(info) {
-		return fmt.Errorf("%s is not a directory that belongs to this user alone", p.dir)
+		return fmt.Errorf("%s is not a directory of this user alone: remove it, or give it to the user with mode 0700", p.dir)
 	}
 	return nil
 }

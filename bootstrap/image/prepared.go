@@ -12,35 +12,36 @@ import (
 	"strings"
 )
 
-// A prepared image was made slim and packed when it was built, by cmd/pack. It lies in
-// files that are named after its system:
+// cmd/pack has made a prepared image slim and packed it. Its files are named after its
+// system:
 //
-//	linux_amd64.sum  what they unpack to: SHA-256, bytes, and the program's fingerprint
-//	linux_amd64.gz   always there: from it the image is unpacked where no other form does
+//	linux_amd64.sum  SHA-256 and length of the unpacked image, and the program's fingerprint
+//	linux_amd64.gz   always there; the image is unpacked from it where the far side can't
 //	linux_amd64.zst
 //	linux_amd64.xz
 //
-// Nothing of it is unpacked here but for a far side that has no program for that. The far
-// side checks the hash.
+// It is unpacked here only for a far side that has no program for that. The far side checks
+// the hash.
 
-// suffixes of the files of a prepared image, by codec.
+// suffixes are those of the files of a prepared image, by codec.
 var suffixes = [codecs]string{Gzip: ".gz", Zstd: ".zst", Xz: ".xz"}
 
-// sumSuffix is that of the file that describes a prepared image.
+// sumSuffix ends the name of the file that describes a prepared image.
 const sumSuffix = ".sum"
 
-// Suffix is that of the file of a prepared image in this codec, "" if there is none.
+// Suffix returns the end of the name of a prepared image's file in this codec, "" if there
+// are no such files.
 func (c Codec) Suffix() string { return suffixes[c] }
 
-var errSum = errors.New("malformed description of a packed image")
+var errSum = errors.New("malformed description of a packed image: make it again with cmd/pack")
 
-// Sum is the content of the file that describes a prepared image. The fingerprint is that
-// of the functions that the program registers; zero where it is not known.
+// Sum returns the content of the file that describes a prepared image. The fingerprint is
+// the hash of the functions that the program registers; zero: it is not known.
 func (i *Image) Sum(fingerprint [32]byte) string {
 	return fmt.Sprintf("%x %d %x\n", i.Hash, i.Size, fingerprint)
 }
 
-// prepared is the prepared image of a name in fsys; nil if there is none.
+// prepared returns the prepared image of a name in fsys, nil if there is none.
 func prepared(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 	text, err := fs.ReadFile(fsys, name+sumSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +64,7 @@ func prepared(fsys fs.FS, name, goos, goarch string) (*Image, error) {
 		}
 	}
 	if i.ready[Gzip] == nil {
-		return nil, fmt.Errorf("%s is there and %s is not", name+sumSuffix, name+suffixes[Gzip])
+		return nil, fmt.Errorf("%s is there and %s is not: make both again with cmd/pack", name+sumSuffix, name+suffixes[Gzip])
 	}
 	i.read = func() ([]byte, error) { return gunzip(i.ready[Gzip]) }
 	return i, nil
@@ -104,9 +105,9 @@ func gunzip(packed func() ([]byte, error)) ([]byte, error) {
 	return data, err
 }
 
-// Codecs in the order in which they are chosen. xz is only there where it was packed
-// ahead of time. It unpacks 100 ms slower than zstd for 13 % less on the wire, which pays
-// below 25 Mbit/s, and 85 ms slower than gzip for 29 % less, which pays below 80.
+// The codecs in the order in which they are chosen. xz exists only if it was packed ahead of
+// time. It unpacks 100 ms slower than zstd for 13 % fewer bytes, which pays below 25 Mbit/s,
+// and 85 ms slower than gzip for 29 % fewer, which pays below 80 Mbit/s.
 var (
 	fastFirst  = []Codec{Zstd, Xz, Gzip}
 	smallFirst = []Codec{Xz, Zstd, Gzip}
@@ -139,6 +140,6 @@ func Packable(has func(program string) bool) Codec {
 	return Raw
 }
 
-// FingerprintArg has a program print the fingerprint of its functions in place of running,
-// as its only argument: for cmd/pack.
+// FingerprintArg, as its only argument, has a program print the fingerprint of its functions
+// and exit. cmd/pack uses it.
 const FingerprintArg = "mitosis:fingerprint"

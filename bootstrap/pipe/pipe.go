@@ -1,3 +1,5 @@
+// Package pipe reads and writes pairs of files, faster than package os where messages are
+// small.
 package pipe
 
 import (
@@ -5,14 +7,14 @@ import (
 	"syscall"
 )
 
-// A Pipe reads one file and writes another, or the same one, in a way that is
-// quicker than the files' own for small things that go to and fro. It does not
-// own the files: whoever does closes them, which unblocks Read and Write.
+// A Pipe reads one file and writes another, or the same one. For small messages it is
+// quicker than the files themselves. It does not own the files: their owner closes them,
+// which unblocks Read and Write.
 //
-// A system call that cannot block need not be announced to the Go scheduler.
-// The announcement wakes the scheduler's monitor thread where the process was
-// idle, as one that waits for a frame is: the most expensive part of passing a
-// small frame on. What does wait, waits in the poller as it does elsewhere.
+// The Go scheduler need not be told of a system call that cannot block. To tell it wakes the
+// scheduler's monitor thread where the process was idle, which is the most expensive part of
+// passing a small frame on. Reads and writes that have to wait do so in the poller, as
+// usual.
 type Pipe struct {
 	in, out *os.File
 
@@ -20,8 +22,8 @@ type Pipe struct {
 	write tryIO // owned by the one writer
 }
 
-// tryIO is one end in non-blocking mode. It lives as long as the Pipe so
-// that nothing is allocated for a read or write.
+// tryIO is one end of a Pipe. It lives as long as the Pipe, so that a read or write
+// allocates nothing.
 type tryIO struct {
 	conn syscall.RawConn // nil: not in non-blocking mode
 	b    []byte
@@ -29,8 +31,8 @@ type tryIO struct {
 	once func(fd uintptr) (done bool)
 }
 
-// New makes a Pipe of two files. They should be in non-blocking mode, or
-// it only does what they do by themselves.
+// New makes a Pipe of two files. They should be in non-blocking mode: otherwise a Pipe is as
+// slow as the files, and TryWrite writes nothing.
 func New(in, out *os.File) *Pipe {
 	p := &Pipe{in: in, out: out}
 	p.read.init(in, func(fd uintptr) bool {
@@ -58,8 +60,8 @@ func (a *tryIO) init(f *os.File, once func(uintptr) bool) {
 	})
 }
 
-// run returns how many bytes were moved. Where that is none, the reason is
-// found out by the file's own Read or Write, which knows how to say it.
+// do returns the number of bytes that were moved. If it is zero, the file's own Read or Write
+// finds the reason and returns it.
 func (a *tryIO) do(b []byte, call func(syscall.RawConn, func(uintptr) bool) error) int {
 	if a.conn == nil || len(b) == 0 {
 		return 0
@@ -81,9 +83,9 @@ func (p *Pipe) Read(b []byte) (int, error) {
 	return p.in.Read(b)
 }
 
-// TryWrite writes what there is room for now, without waiting, and returns how
-// many bytes that was: less than all, and none, also where writing fails, which
-// Write will report. One goroutine at a time may call Write or TryWrite.
+// TryWrite writes as many bytes as there is room for now, without waiting, and returns their
+// number. It writes fewer than all where writing fails, too; Write reports the error. One
+// goroutine at a time may call Write or TryWrite.
 func (p *Pipe) TryWrite(b []byte) int {
 	return p.write.do(b, syscall.RawConn.Write)
 }

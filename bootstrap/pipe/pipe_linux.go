@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// readNow reads from a descriptor in non-blocking mode. It tells whether there
-// is nothing to be read yet; an error counts as an end.
+// readNow reads from a descriptor in non-blocking mode. wait reports that there is nothing to
+// read yet. An error counts as the end of the file.
 func readNow(fd uintptr, b []byte) (n int, wait bool) {
 	r, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if errno != 0 {
@@ -17,7 +17,7 @@ func readNow(fd uintptr, b []byte) (n int, wait bool) {
 	return int(r), false
 }
 
-// writeNow writes to one, and returns how much it took.
+// writeNow writes to such a descriptor, and returns how many bytes it took.
 func writeNow(fd uintptr, b []byte) int {
 	r, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if errno != 0 {

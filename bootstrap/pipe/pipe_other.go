@@ -4,9 +4,9 @@ package pipe
 
 import "syscall"
 
-// Elsewhere system calls go through the C library, with the announcement. And
-// the race detector knows the order that pipes make only where package syscall
-// tells it.
+// On other systems system calls go through the C library, and the scheduler is told of them.
+// With the race detector it is package syscall that tells it in which order a pipe puts
+// reads and writes.
 
 func readNow(fd uintptr, b []byte) (n int, wait bool) {
 	n, err := syscall.Read(int(fd), b)

@@ -66,7 +66,7 @@ func printOffer(out io.Writer, offer *contexts.ProbeResult) error {
 	if facts.NoProc {
 		fmt.Fprint(w, "/proc\tnot mounted\n")
 	}
-	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.StartMethod(), "nothing: no way to start a child is open"))
+	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.StartMethod(), "nothing: no start method works there"))
 	if err := w.Flush(); err != nil {
 		return err
 	}

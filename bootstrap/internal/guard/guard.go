@@ -1,27 +1,24 @@
-// Package guard is what a child does before anything else.
+// Package guard has the code that a child runs before all other code of the program.
 //
-// A child of the tree is two processes. The carrier starts the guard, which is
-// this package and nothing more: it starts the worker (the same executable,
-// which goes on to the program's main), watches the link for the parent's
-// end, and when the worker is gone, for whatever reason, kills everything that
-// the worker left behind. It does this outside of the worker because a worker
-// can be stopped, can spin without ever yielding, or can be killed, and in none
-// of these cases could it clean up after itself. A worker may be detached from its
-// parent: then a timer takes the place of the link (see Lease).
+// A child of the tree is two processes. The carrier starts the guard, which runs this package
+// and nothing more. The guard starts the worker: the same executable, which goes on to the
+// program's main. It watches the link for the parent's end. When the worker is gone, for
+// whatever reason, the guard kills all processes that the worker left behind. The worker can't
+// do that itself: it may be stopped, spin without ever yielding, or be killed. A worker may be
+// detached from its parent: then a timer takes the place of the link (see Lease).
 //
-// The package starts from init, so that a guard runs no code of the program
-// that it belongs to, and it imports as little as it can, so that Go's
-// initialisation order (by import path among packages whose imports are ready)
-// puts it before nearly everything else. The same early moment protects the
-// worker: the guard gives it a standard output that is not the link, so even a
-// package-level Println of the program corrupts nothing.
+// The package starts from init, so that a guard runs no code of its program. It has few
+// imports, so that Go initialises it before nearly all other packages (the order is by import
+// path among packages whose imports are ready). That protects the worker as well: the guard
+// gives it a standard output that is not the link, so even a package-level Println of the
+// program corrupts nothing.
 //
-// What the three kinds of process see as their first argument:
+// The first argument says which kind of process this is:
 //
 //	mitosis:guard=MARKER    standard input and output are the link
 //	mitosis:worker=MARKER   descriptors as in [WorkerIn] and following
-//	mitosis:check=SHA256    exits 0 if this executable has that hash; without
-//	                        one, because it can be executed at all
+//	mitosis:check=SHA256    exits 0 if this executable has that hash; with no hash it
+//	                        exits 0, which shows that it can be executed
 //	mitosis:memfd           exits unless a seccomp filter kills it; see memfdKills
 package guard
 
@@ -38,17 +35,17 @@ const (
 	WorkerPrefix = "mitosis:worker="
 	CheckPrefix  = "mitosis:check="
 	memfdWord    = "mitosis:memfd"
-	// ImagePrefix begins the argument behind it: the hash of the image that
-	// was sent, if one was.
+	// ImagePrefix begins the next argument: the hash of the image that was sent, if
+	// one was.
 	ImagePrefix = "image="
 )
 
-// markVariable begins the entry in the environment of a worker, and so of what
-// it starts, that says whose they are: where the guard is killed, the kernel
-// gives the orphans among them to init, and nothing else tells them apart then.
+// markVariable begins an entry in the environment of a worker and of the processes that it
+// starts. If the guard is killed, the kernel gives the orphans among them to init. Then only
+// this entry says which context they belong to.
 const markVariable = "MITOSIS_CONTEXT="
 
-// Unmarked is an environment without the mark.
+// Unmarked returns an environment without the mark.
 func Unmarked(env []string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, entry := range env {
@@ -59,7 +56,7 @@ func Unmarked(env []string) []string {
 	return out
 }
 
-// A Left is a process that somebody has left running.
+// A Left is a process whose parent has ended.
 type Left struct {
 	PID  int
 	Name string // of its program, as ps shows it
@@ -76,13 +73,12 @@ const (
 	WorkerLease  = 8 // a timer; see Lease
 )
 
-// Grace is how long a worker may take to end by itself after the link has
-// gone or a SIGTERM has come.
+// Grace is the time that a worker has to end by itself, after the end of the link or a
+// SIGTERM.
 const Grace = 2 * time.Second
 
-// reapBudget bounds the killing of what a worker left behind. It is only ever
-// used up by processes that the kernel or their owner's rights keep us from
-// killing.
+// reapBudget bounds the killing of the processes that a worker left behind. It is used up
+// only by processes that can't be killed: because of the kernel or of their owner's rights.
 const reapBudget = 3 * time.Second
 
 // Marker is the word by which the parent recognises this worker's first

@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// detach makes this process the one that orphans among its descendants are
-// given to, daemons with sessions of their own included, and takes it off the
-// carrier's terminal. The end of the process that started it is no reason to be
-// killed at once: the link ends then too, and what the worker has started would
-// be left to nobody.
+// detach makes this process the new parent of orphans among its descendants, daemons with
+// sessions of their own included, and takes it off the carrier's terminal. It also undoes a
+// parent-death signal. The link ends with the parent anyway, and a killed guard would leave
+// the worker's processes behind.
 func detach() {
 	nameProcess()
 	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
@@ -20,8 +19,8 @@ func detach() {
 	unix.Setsid() // fails where the carrier has done it
 }
 
-// getsOrphans reports whether orphans are given to this process. Emulators don't
-// know how to ask for that.
+// getsOrphans reports whether this process is the new parent of orphans. Emulators don't
+// pass the request on.
 func getsOrphans() bool {
 	var is int32
 	return unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&is)), 0, 0, 0) == nil && is != 0
@@ -43,10 +42,9 @@ func workerAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 }
 
-// closeStray closes what was left open by the tool that started us and by the
-// first stage: somebody may be waiting for the end of a pipe whose write end
-// leaked to here. What was inherited is told by the lack of close-on-exec, which
-// the Go runtime sets on everything that it has opened for itself by now.
+// closeStray closes descriptors that the tool or the first stage has left open: somebody may
+// be waiting for the end of a pipe whose write end leaked to here. Inherited descriptors lack
+// close-on-exec, which the Go runtime has set on its own.
 func closeStray() {
 	for _, fd := range readNumbers("/proc/self/fd") {
 		if fd < 3 {

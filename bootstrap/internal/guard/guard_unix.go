@@ -13,12 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runGuard is a guard's whole life. It does not return.
+// runGuard is all that a guard does. It does not return.
 //
-// Where the system allows it, that life has three parts: the worker is started;
-// the process becomes one that only waits (see sleeper); and when there is
-// something to do, it comes back here and does it, which ends in the process's
-// exit.
+// It has three parts, where the system allows it. The guard starts the worker. Then the
+// process becomes one that only waits (see sleeper). When something happens the process
+// executes the guard again, which comes back here, acts on it, and in the end exits.
 //
 // Goroutines, all until the process exits: one waits for the link to hang up,
 // one reaps, one (of package os/signal) gathers signals. The main goroutine
@@ -41,7 +40,7 @@ func runGuard(marker string, args []string) bool {
 			os.Exit(125)
 		}
 		signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
-		_ = w.sleep() // where that fails, we go on as we are
+		_ = w.sleep() // if that fails, this process goes on as it is
 		time.AfterFunc(time.Second, Trim)
 	}
 	var kill <-chan time.Time
@@ -53,7 +52,7 @@ func runGuard(marker string, args []string) bool {
 		}
 	}
 	if slept && !w.released() {
-		allowGrace() // whatever it was that woke us
+		allowGrace() // whatever the reason for waking
 	} else if slept {
 		// A SIGTERM that came in the few milliseconds since we woke is
 		// forgotten. The lease is not.
@@ -103,7 +102,7 @@ loop:
 	return false
 }
 
-// worker is what a guard keeps of the process that it started.
+// worker has the process that a guard started, and the guard's descriptors.
 type worker struct {
 	pid    int
 	link   int // duplicate of the link's input, only ever polled
@@ -113,7 +112,8 @@ type worker struct {
 	lease  int // a timer: if it is set when the link hangs up, the guard waits for it in place of the link
 }
 
-// awaitHangup returns what is closed when the link has hung up.
+// awaitHangup returns a channel that is closed when the link has hung up. Its goroutine runs
+// until then.
 func (w *worker) awaitHangup() <-chan struct{} {
 	hangup := make(chan struct{})
 	go func() {
@@ -123,9 +123,8 @@ func (w *worker) awaitHangup() <-chan struct{} {
 	return hangup
 }
 
-// startWorker starts the worker and lets go of everything that only the worker
-// should hold: with a second holder of the link's output the parent would not
-// see the end of it.
+// startWorker starts the worker, and closes the descriptors that only the worker should have.
+// As long as another process had the link's output open, the parent would not see its end.
 func startWorker(self, marker string, args []string) (*worker, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -204,9 +203,8 @@ func reap(pid int, exited chan<- syscall.WaitStatus) {
 	}
 }
 
-// lastWords hands on what is still in the log pipe of a dead worker, such as
-// the trace of a panic, which the worker itself could not send any more. The
-// carrier shows it as the tool's own words.
+// lastWords copies the rest of a dead worker's output to the carrier's standard error, such
+// as the trace of a panic. The carrier shows it as words of the tool.
 func (w *worker) lastWords() {
 	unix.SetNonblock(w.log, true)
 	buf := make([]byte, 64<<10)
@@ -219,7 +217,7 @@ func (w *worker) lastWords() {
 	}
 }
 
-// writeBounded gives up on a reader that takes nothing for a while. Pieces are
+// writeBounded writes, and gives up on a reader that takes nothing for a while. Pieces are
 // no larger than what a pipe that polls as writable takes at once.
 func writeBounded(fd int, b []byte) {
 	for len(b) > 0 {
@@ -235,7 +233,7 @@ func writeBounded(fd int, b []byte) {
 	}
 }
 
-// guardPID is the guard's, in a worker.
+// guardPID is the process ID of the guard, in a worker.
 var guardPID int
 
 // prepareWorker runs in the worker before any other package of the program.

@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// Nothing that was started in a context outlives it, but for jobs: processes that a
-// command has left running whose caller wants it so (KeepJobs). Such a command is
-// started without the mark of the context. When it has ended, what it has left
-// becomes a child of the guard, like all orphans; that and the lack of the mark are
-// what jobs are told by, since daemons give up everything else that they have from
-// their parents: sessions, descriptors, and often the environment. Only who has said
-// KeepJobs has any. Those of contexts below are found below the guards of these, which
-// may be killed before they have come to their own end.
+// No process that was started in a context outlives it, except for jobs. A job is a process
+// that a command has left running, where the caller wants that (KeepJobs). Such a command is
+// started without the mark of the context.
 //
-// Where such a command is cut off while it runs, what it has started for the time
-// after is told by what it did to be left alone: a session of its own, or ignoring the
-// hang-up, as nohup has it.
+// When the command has ended, its jobs become children of the guard, like all orphans. A job
+// is recognised by that and by the lack of the mark. Daemons give up everything else that they
+// have from their parents: sessions, descriptors, and often the environment. Only contexts that
+// have called KeepJobs have jobs. Jobs of contexts below are found below the guards of these,
+// which may be killed before they have ended by themselves.
+//
+// If such a command is killed while it runs, its jobs are those that have prepared to be left
+// alone: with a session of their own, or by ignoring SIGHUP as nohup does.
 
-// jobs are what is to be spared while the rest is killed. They are told before that:
-// who becomes an orphan later may be one because its parent was killed.
+// jobs are the processes that are spared while the others are killed. They are found before
+// that, because later a process may be an orphan only because its parent was killed.
 type jobs struct {
 	// Immutable.
 	marker string

@@ -9,15 +9,13 @@ import (
 	"time"
 )
 
-// killLeft kills what a dead worker left behind, and returns when there is
-// nothing left or budget is used up. The reaper that runs beside it is what
-// makes the killed disappear.
+// killLeft kills the processes that a dead worker left behind. It returns when none is left
+// or budget is used up. Meanwhile another goroutine, reap, collects those that have died.
 //
-// On Linux every descendant whose parent died is a child of ours. "No child
-// left" therefore means "no descendant left", whatever the process table said
-// while things were moving, and a process that forks between the look at the
-// table and the signal is found in the next round. Where there are jobs, two looks
-// in which there is nothing else have to do.
+// On Linux every descendant whose parent has died becomes a child of the guard. So once there
+// is no child there is no descendant, even if processes have forked while they were listed.
+// One that forks between list and signal is found in the next round. Jobs are children that
+// stay: then two rounds that find no other process have to do.
 func killLeft(worker int, spared *jobs, budget time.Duration) {
 	end := time.Now().Add(budget)
 	nothing := 0
@@ -40,8 +38,8 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 		}
 		time.Sleep(pause)
 	}
-	// Where orphans go to init, the worker's process group outlives it, and so do
-	// those that have left it. The latter are found if they kept their environment.
+	// Where init is the parent of orphans, processes of the worker's group outlive it,
+	// and so do others. The latter are found if they kept their environment.
 	syscall.Kill(-worker, syscall.SIGKILL)
 	for !getsOrphans() && time.Now().Before(end) {
 		left := strays(spared.marker, os.Getpid())
@@ -55,9 +53,9 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 	}
 }
 
-// top is the process below which everything is a context's own: its guard, or
-// itself where there is none or where it was killed. Our parent is then init, or
-// another that takes in orphans, and what is below that is not ours.
+// top returns the process whose descendants all belong to this context. It is the guard. Where
+// there is none, or it was killed, it is this process: its parent is then init, or another
+// that adopts orphans and has descendants which are not ours.
 func top(self int) int {
 	if guardPID > 1 && os.Getppid() == guardPID {
 		return guardPID
@@ -65,22 +63,22 @@ func top(self int) int {
 	return self
 }
 
-// Wake has a worker's guard go on if it was stopped. Who has stopped it may mean
-// to stop all, but not for longer than the parent is there.
+// Wake continues a worker's guard if somebody has stopped it. A context may be stopped as a
+// whole, but it must not outlive its parent.
 func Wake() {
 	if guard := top(0); guard != 0 {
 		syscall.Kill(guard, syscall.SIGCONT)
 	}
 }
 
-// KillDescendants ends every process that this context started and that still
-// lives: SIGTERM first, then, after grace or when ctx is done, SIGKILL until
-// none is left or two seconds have passed. It returns how many survived.
+// KillDescendants ends the live processes that this context started. It sends SIGTERM, and
+// after grace or at the end of ctx SIGKILL, until none is left or two seconds have passed. It
+// returns how many processes survived.
 //
-// In a worker this includes daemons that have left their session and whose
-// parents are dead, since those are children of the guard; where the guard was
-// killed, those of them that kept their environment. Jobs are spared. Zombies don't
-// count, and none is reaped: that is their parent's right.
+// In a worker this includes daemons that have left their session and whose parents are dead,
+// since they are children of the guard. Where the guard was killed, it includes those that
+// kept their environment. Jobs are spared. Zombies don't count, and are left to their
+// parents.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 	self := os.Getpid()
 	spared := newJobs(Marker, Marker != "" && keepsJobs(WorkerLease))

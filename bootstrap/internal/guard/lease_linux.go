@@ -12,16 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A context may go on when its link has hung up. It says so by setting the timer
-// that it shares with its guard, and goes on for as long as it sets it again: when
-// the timer ends, the guard ends the context as it would at the link's end. So a
-// context that is stopped, or spins, is ended as well.
+// A context may go on when its link has hung up. It sets a timer that it shares with its
+// guard, and sets it again as long as it goes on. When the timer ends, the guard ends the
+// context as it would at the end of the link. So a context that is stopped, or spins, is
+// ended as well.
 //
-// The clock is one that stands still while the machine sleeps: else all leases
-// would be over when it wakes.
+// The clock stands still while the machine sleeps. Otherwise all leases would be over when it
+// wakes.
 
-// newLease makes the timer. Where that can't be done, other is in its place, by
-// which Lease fails.
+// newLease makes the timer. If it can't, it returns other in its place, and Lease fails.
 func newLease(other int) int {
 	fd, _, errno := unix.RawSyscall(unix.SYS_TIMERFD_CREATE, unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK, 0)
 	if errno != 0 {
@@ -30,8 +29,8 @@ func newLease(other int) int {
 	return int(fd)
 }
 
-// Lease sets the worker's timer: from now on the end of the link is not the
-// context's, but the end of this time is, unless it is set again before.
+// Lease sets the worker's timer. From now on the context does not end with its link, but
+// after this time, unless the timer is set again before.
 func Lease(d time.Duration) error {
 	if Marker == "" {
 		return errors.ErrUnsupported
@@ -43,8 +42,8 @@ func Lease(d time.Duration) error {
 	return nil
 }
 
-// released notes that the context goes on without its link, if that is so: from
-// then on the lease is what the guard waits for.
+// released reports whether the context goes on without its link. If so, the guard waits for
+// the end of the lease from now on.
 func (w *worker) released() bool {
 	var left unix.ItimerSpec
 	p := []unix.PollFd{{Fd: int32(w.link), Events: unix.POLLRDHUP}}
@@ -60,7 +59,7 @@ func (w *worker) released() bool {
 	return true
 }
 
-// polled is what tells of the end of the link or the lease.
+// polled returns the descriptor and event by which the end of the link or lease shows.
 func (w *worker) polled() unix.PollFd {
 	p := unix.PollFd{Fd: int32(w.link), Events: unix.POLLRDHUP}
 	if w.link == w.lease {
@@ -69,14 +68,14 @@ func (w *worker) polled() unix.PollFd {
 	return p
 }
 
-// Below returns the process ID of the nearest guard above our own, 0 where there
-// is none: it would end this context together with its own. An error means that
-// it can't be told.
+// Below returns the process ID of the nearest guard above our own, 0 where there is none. That
+// guard would end this context together with its own. After an error it is not known whether
+// there is one.
 func Below() (int, error) {
 	for pid := guardPID; pid > 0; {
 		p, ok := readStat("/proc", pid)
 		if !ok {
-			return 0, fmt.Errorf("process %d, which is above this context, can't be looked at", pid)
+			return 0, fmt.Errorf("/proc has no entry for process %d, which is above this context", pid)
 		}
 		if pid = p.Parent; pid <= 1 {
 			break

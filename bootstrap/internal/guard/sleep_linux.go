@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sleeper is what a guard becomes while there is nothing to do: another
-// program in the same process, one page large, that waits for what a guard waits
-// for and then executes the guard again. A Go program that only waits has half a
+// A sleeper is the program that a guard executes while there is nothing to do. It is one page
+// large, waits for the same events as the guard, and then executes the guard again, all in the
+// same process. A Go program that only waits has half a
 // dozen threads and more than a megabyte of its own; see docs/decisions/003-a-waiting-guard-is-no-go-program.md.
 //
 // This struct is the executable file, byte by byte: an ELF header, machine code,
@@ -106,22 +106,25 @@ func newSleeper() (*sleeper, error) {
 	return s, nil
 }
 
-// workerPrefix begins the argument by which a guard that has slept knows what it
-// guards: the fields of worker, with commas between.
+// workerPrefix begins the argument that tells a guard which has slept of its worker: the
+// fields of worker, with commas between.
 const workerPrefix = "worker="
 
 func (w *worker) fields() []*int {
 	return []*int{&w.pid, &w.link, &w.log, &w.stderr, &w.life, &w.lease}
 }
 
-// sleep returns only where it fails: where an anonymous file can't be made or
-// must not be executed. The guard then stays what it is.
+// sleep makes this process a sleeper. It returns only if that fails: an anonymous file can't
+// be made, or must not be executed. The guard then goes on as it is.
 //
-// It is called on the main thread, to which the worker's parent-death signal is
-// tied and which is the only one to outlive an exec; before anything waits for
-// children; with SIGHUP and SIGINT ignored, as they then stay; and with SIGTERM
-// not caught: one that comes before the exec kills the guard, by which it gets to
-// the worker as well, where a handler of ours would take it and be forgotten.
+// sleep has to be called
+//
+//   - on the main thread: the worker's parent-death signal is tied to it, and it is the only
+//     one to outlive an exec;
+//   - before any goroutine waits for children;
+//   - with SIGHUP and SIGINT ignored, which they then stay;
+//   - with SIGTERM not caught: if it comes before the exec it kills the guard, and the worker
+//     gets it as well. A handler would take it and be forgotten.
 func (w *worker) sleep() error {
 	s, err := newSleeper()
 	if err != nil {
@@ -196,7 +199,7 @@ func (w *worker) sleep() error {
 	return syscall.Exec(descriptorPath(file), argv, syscall.Environ())
 }
 
-// awake tells what this guard guards, if it has slept.
+// awake returns the worker of a guard that has slept, and reports whether it has.
 func awake(args []string) (*worker, bool) {
 	if len(args) == 0 {
 		return nil, false
@@ -227,9 +230,9 @@ func createExecutable() (int, error) {
 	return fd, err
 }
 
-// memfdKills tells whether a seccomp filter kills the process that calls memfd_create,
-// as systemd's do if nothing else is said. Where there is a filter, a process of its
-// own finds out, beside the worker's start. An error is not for here to report.
+// memfdKills reports whether a seccomp filter kills a process that calls memfd_create, as
+// the filters of systemd do by default. Where there is a filter it tries that in a process of
+// its own. An error counts as yes.
 func memfdKills(self string) bool {
 	if mode, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_GET_SECCOMP, 0, 0); mode != unix.SECCOMP_MODE_FILTER {
 		return false
@@ -248,7 +251,7 @@ func memfdKills(self string) bool {
 	return true
 }
 
-// tryMemfd is the life of that process. A core file of it would be left behind.
+// tryMemfd is all that this process does. It must leave no core file behind.
 func tryMemfd() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_, _ = createExecutable()

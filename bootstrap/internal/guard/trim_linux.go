@@ -8,12 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trim gives back the pages of the executable that starting up has touched,
-// which are most of those that an idle process ever touches. What is needed
-// again comes back from the page cache in microseconds.
+// Trim gives back the pages of the executable that the process has touched so far. An idle
+// process needs few of them again, and these come back from the page cache in microseconds.
 //
-// Only mappings of a file are given back that hold no page of their own: the
-// relocations of a position-independent executable would not come back.
+// Trim gives back only mappings of a file that hold no page of their own: the relocations of
+// a position-independent executable would not come back.
 func Trim() {
 	// The heap of a process that is idle is not collected, so what is read
 	// into it would cost about as much as is given back.

@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// GoVariables are the variables of the environment that the Go runtime reads before
-// anything of ours runs. One of them can end a process there (a malformed GOMEMLIMIT),
-// and each has it do something else than was built. They are under other names
-// until a worker runs, which gives them back for all that it starts.
+// GoVariables are the variables of the environment that the Go runtime reads before any code
+// of ours runs. A malformed GOMEMLIMIT ends the process there, and each of them changes how
+// it runs. So they have other names until a worker runs, which gives them back for the
+// processes that it starts.
 //
 // GORACE and GOCOVERDIR are not among them: only builds for tests read these.
 var GoVariables = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK"}
@@ -24,8 +24,8 @@ func keptName(entry string) (name, value string, isKept bool) {
 	return name, value, isKept && slices.Contains(GoVariables, name)
 }
 
-// Kept is an environment in which the variables have their other names. One that
-// has another name already keeps its value: see Added.
+// Kept returns an environment in which the variables have their other names. A variable that
+// has its other name already keeps its value: see Added.
 func Kept(env []string) []string {
 	has := make(map[string]bool)
 	for _, entry := range env {
@@ -46,8 +46,8 @@ func Kept(env []string) []string {
 	return out
 }
 
-// Added is what makes Kept of this process's environment when it is added to that, for a
-// child that is started directly.
+// Added returns entries for a child that is started directly. Added to this process's
+// environment they have the effect of Kept.
 func Added() []string {
 	var added []string
 	for _, name := range GoVariables {

@@ -12,11 +12,13 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 )
 
-// Watch bounds a worker's orderly end. SIGTERM, from whomever, and the death of
-// the guard ask for it; the latter is passed on as SIGTERM where the kernel does
-// not do so. If the program has not ended after most of the guard's grace, it is
-// ended, with everything that it started. This matters where the guard was
-// killed and nobody else would, also in a program that ignores SIGTERM.
+// Watch bounds the time that a worker takes to end. SIGTERM asks it to end, and so does the
+// death of the guard, which Watch passes on as SIGTERM where the kernel does not. If the
+// program still runs after most of the guard's grace, Watch kills everything that it started
+// and ends it. That matters where the guard was killed, and in a program that ignores
+// SIGTERM.
+//
+// It starts two goroutines, which run until the process exits.
 func Watch() {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
