@@ -22,7 +22,7 @@ for(splice@a,0,$x){
 }
 $SIG{PIPE}="IGNORE";
 
-# f reads the rest of the image away, says why this start method does not do, and returns to
+# f reads the rest of the image away, prints why this start method fails, and returns to
 # the loop.
 sub f{
 	my$t="@_";

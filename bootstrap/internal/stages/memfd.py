@@ -10,7 +10,7 @@ os.environ.pop("LC_CTYPE",None)
 if x: os.environ["LC_CTYPE"]=x[1:]
 signal.signal(signal.SIGPIPE,signal.SIG_IGN)
 
-# fail reads the rest of the image away, says why this start method does not do, and returns to
+# fail reads the rest of the image away, prints why this start method fails, and returns to
 # the loop.
 def fail(t):
     global n

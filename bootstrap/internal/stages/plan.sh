@@ -38,7 +38,7 @@ skip() {
 head() { dd bs=1 count="$2" 2>/dev/null; }
 
 #: places
-# The shell start methods: a file is created under a random name, opened as descriptor 8, and
+# The start methods of the shell: a file is created under a random name, opened as descriptor 8, and
 # its name removed, before the first byte is written. Everything later goes through
 # /proc/self/fd/8. Since bytes only come after the name has gone, a connect that is cut at
 # any point leaves nothing. rm is executed once before there is a file, as a policy may
