@@ -334,7 +334,7 @@ func TestManyChildrenKeepTheirImageAtOnce(t *testing.T) {
 	wg.Wait()
 	entries, err := os.ReadDir(f.dir())
 	if err != nil || len(entries) != 1 {
-		t.Errorf("%v, %v", entries, err)
+		t.Errorf("the cache has %v, %v; want one file", entries, err)
 	}
 	if method, _, _ := f.contact(t, opts(), false); method != StartCache {
 		t.Errorf("start method %s", method)

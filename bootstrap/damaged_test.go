@@ -32,7 +32,7 @@ func TestNoProcForRoot(t *testing.T) {
 			s := born(t, l, c, "")
 			answers(t, s)
 			if s.StartMethod != method || !s.Facts.NoProc {
-				t.Errorf("%s, %+v", s.StartMethod, s.Facts)
+				t.Errorf("started by %s with facts %+v, want %s without /proc", s.StartMethod, s.Facts, method)
 			}
 			o.Known, o.Early = &s.Facts, s.StartMethod
 			if NewLaunch(o).Early() {
@@ -43,7 +43,7 @@ func TestNoProcForRoot(t *testing.T) {
 			}
 			c.Close()
 			if got := c.stderr.String(); got != "" {
-				t.Error(got)
+				t.Errorf("the tool printed %q, want nothing", got)
 			}
 		})
 	}
@@ -112,7 +112,7 @@ func TestMemfdCreateIsFatal(t *testing.T) {
 			}
 			answers(t, s)
 			if s.StartMethod != StartRAM {
-				t.Error(s.StartMethod)
+				t.Errorf("started by %s, want %s", s.StartMethod, StartRAM)
 			}
 		})
 	}

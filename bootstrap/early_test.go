@@ -167,7 +167,7 @@ func TestSlowPlanIsNotTakenForLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Lost || s.StartMethod != StartPerl {
-		t.Errorf("%+v", s)
+		t.Errorf("the session is %+v, want one by %s whose plan was not lost", s, StartPerl)
 	}
 	if err := s.Welcome(Welcome{ID: 7, Path: "test"}); err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func TestNothingIsSentEarlyUnlessItCanHelp(t *testing.T) {
 		o.Known, o.Early = facts, StartPerl
 		test.change(&o)
 		if got := NewLaunch(o).Early(); got != test.want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: sent early: %v, want %v", name, got, test.want)
 		}
 	}
 }

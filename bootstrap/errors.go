@@ -100,7 +100,7 @@ func (d *conversation) hint(e *Error) string {
 	err, loader := e.Err, d.loaderHint(e)
 	switch {
 	case e.Phase == PhaseFirstStage && e.Said == "" && e.Tool == "" && d.ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return "the far side has printed nothing: a start-up file of its login shell may be waiting for input or for another host; log in by hand to see where it stops"
+		return "the far side has said nothing: a start-up file of its login shell may be waiting for input or for another host; log in by hand to see where it stops"
 	case cannotFork(e.Said + err.Error()):
 		return "no more processes can be started there: raise ulimit -u, or pids.max of its cgroup, or end some processes"
 	case loader != "":

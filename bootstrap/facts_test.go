@@ -17,16 +17,16 @@ func TestFacts(t *testing.T) {
 	f, err := parseFacts("1 Linux aarch64 1000 perl gzip head / /dev/shm /run/user/1000 .")
 	want := Facts{Kernel: "Linux", Machine: "aarch64", UID: 1000, Tools: []string{"perl", "gzip", "head"}, Dirs: []string{"/dev/shm", "/run/user/1000"}}
 	if err != nil || !reflect.DeepEqual(f, want) || f.GOOS() != "linux" || f.GOARCH() != "arm64" {
-		t.Errorf("%+v %v", f, err)
+		t.Errorf("facts %+v, %v; want %+v", f, err, want)
 	}
 	if f, err := parseFacts("1 Linux x86_64 0 -proc perl / ."); err != nil || !f.NoProc || !reflect.DeepEqual(f.Tools, []string{"perl"}) {
-		t.Errorf("%+v %v", f, err)
+		t.Errorf("facts %+v, %v; want no /proc, and perl", f, err)
 	}
 	if f, err := parseFacts("1 Linux x86_64 ? / ."); err != nil || f.UID != -1 || f.Dirs != nil || len(f.Tools) != 0 || f.GOARCH() != "amd64" {
-		t.Errorf("%+v %v", f, err)
+		t.Errorf("facts %+v, %v; want amd64, an unknown user, no tools and no directories", f, err)
 	}
 	if f, err := parseFacts("1 ? ? ? perl / ."); err != nil || f.GOOS() != "linux" || f.GOARCH() != runtime.GOARCH {
-		t.Errorf("%+v %v", f, err)
+		t.Errorf("facts %+v, %v; want Linux of our own architecture", f, err)
 	}
 	for _, bad := range []string{"", "1", "2 Linux x86_64 0 / .", "1 Linux x86_64 0 perl / /dev/sh", "1 x86_64 0 / .", "1 / / / / / .", "hi 1 Linux"} {
 		if f, err := parseFacts(bad); err == nil {

@@ -126,7 +126,7 @@ func TestNothingIsLeftWhenTheLinkEnds(t *testing.T) {
 			c, s, guard := family(t, order)
 			if order == daemons {
 				if got := readLine(t, s); got != "started" {
-					t.Fatal(got)
+					t.Fatalf("the child printed %q, want that it has started the daemons", got)
 				}
 			} else {
 				time.Sleep(50 * time.Millisecond) // the order is carried out
@@ -225,7 +225,7 @@ func TestPanicIsSeen(t *testing.T) {
 func TestOutputIsNotTheLink(t *testing.T) {
 	_, s, _ := family(t, "print to stdout\n")
 	if a, b := readLine(t, s), readLine(t, s); a != "to stdout" || b != "and stderr" {
-		t.Errorf("%q %q", a, b)
+		t.Errorf("the output is %q and %q, want both lines that were printed", a, b)
 	}
 }
 
@@ -293,7 +293,7 @@ func TestKillDescendantsFindsDaemons(t *testing.T) {
 		t.Fatalf("daemons %v", pids)
 	}
 	if got := ask(t, s, "kill"); got != "survivors 0" {
-		t.Error(got)
+		t.Errorf("%q, want that none has survived", got)
 	}
 	gone(t, pids)
 	answers(t, s)

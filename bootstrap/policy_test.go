@@ -62,7 +62,7 @@ func TestRestrictedLoginShell(t *testing.T) {
 		l := NewLaunch(opts())
 		_, err = l.Run(bound(t), start(t, exec.Command(path, "-c", l.Line())))
 		if err == nil || !strings.Contains(err.Error(), restrictedHint) {
-			t.Errorf("%s: %v", shell, err)
+			t.Errorf("%s: %v, want %q in it", shell, err, restrictedHint)
 		}
 	}
 }

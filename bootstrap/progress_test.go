@@ -54,7 +54,7 @@ func TestProgressOfAnImage(t *testing.T) {
 		t.Fatalf("%#v", err)
 	}
 	if !strings.Contains(err.Error(), "sending the image by memfd-perl (0.") {
-		t.Errorf("%v", err)
+		t.Errorf("%v, want the phase, the start method and the bytes in it", err)
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -139,7 +139,7 @@ func TestPhaseIsThatOfTheEnd(t *testing.T) {
 	_, err := l.Run(ctx, &reading{said: strings.NewReader(said), closed: make(chan struct{})})
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Phase != PhaseFirstStage || e.StartMethod != "" || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v", err)
+		t.Errorf("%v, want a deadline in the phase %q", err, PhaseFirstStage)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestProbe(t *testing.T) {
 				t.Fatal(err)
 			}
 			if f := offer.Facts; f.GOOS() != "linux" || f.Machine == "" || !f.has("head") || offer.StartMethod() != test.method {
-				t.Errorf("%+v", offer)
+				t.Errorf("the probe found %+v, want facts of Linux and the start method %q", offer, test.method)
 			}
 			var works, lacks []string
 			for _, r := range offer.StartMethods {
@@ -289,19 +289,19 @@ func TestProbeFindsTheImageInTheCache(t *testing.T) {
 		return offer
 	}
 	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != cacheHasNot {
-		t.Errorf("%+v", offer)
+		t.Errorf("the probe found %+v, want an empty cache", offer)
 	}
 	if _, kept, _ := f.contact(t, opts(), true); kept != keptWell {
 		t.Fatal(kept)
 	}
 	if offer := probe(); offer.StartMethod() != StartCache || offer.StartMethods[1].Where != f.image(t) {
-		t.Errorf("%+v", offer)
+		t.Errorf("the probe found %+v, want the image in the cache", offer)
 	}
 	if err := os.Chmod(f.image(t), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if offer := probe(); offer.StartMethod() == StartCache || offer.StartMethods[1].Lacks != "the file in the cache can't be used" {
-		t.Errorf("%+v", offer)
+		t.Errorf("the probe found %+v, want a file in the cache that can't be used", offer)
 	}
 }
 

@@ -89,7 +89,7 @@ func state(pid int) string {
 func TestKernelTellsOfTheSleepersDeath(t *testing.T) {
 	_, s, guard := family(t, "")
 	if got := ask(t, s, "let go of the guard"); got != "done" {
-		t.Fatal(got)
+		t.Fatalf("the child answered %q, want that it has let go of the guard", got)
 	}
 	syscall.Kill(guard, syscall.SIGKILL)
 	gone(t, []int{guard, s.Hello.Pid})
@@ -183,7 +183,7 @@ func TestGuardThatCanNotSleep(t *testing.T) {
 			c := start(t, cmd)
 			s := born(t, l, c, "run (setsid sleep 1000 </dev/null >/dev/null 2>&1 &); echo started")
 			if got := readLine(t, s); got != "started" {
-				t.Fatal(got)
+				t.Fatalf("the child printed %q, want started", got)
 			}
 			pids := tree(c.cmd.Process.Pid)
 			if test.sleeps && sleepers {

@@ -125,7 +125,7 @@ func TestNoUname(t *testing.T) {
 	s := born(t, l, start(t, l.in(dir, "")), "")
 	answers(t, s)
 	if s.Facts.Kernel != unknownFact || s.Facts.UID != -1 {
-		t.Errorf("%+v", s.Facts)
+		t.Errorf("facts %+v, want an unknown kernel and user", s.Facts)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 			}
 			got, size, used, err := ParseHeader(append(b, "body"...))
 			if err != nil || got != h || size != n || used != len(b) {
-				t.Errorf("%+v, %d: %+v, %d, %d, %v", h, n, got, size, used, err)
+				t.Errorf("header %+v of a body of %d bytes was read as %+v, %d, %d bytes long, %v; want the same, %d bytes long", h, n, got, size, used, err, len(b))
 			}
 			for i := range b {
 				if _, _, _, err := ParseHeader(b[:i]); err != ErrShort {
@@ -54,7 +54,7 @@ func TestHeaderIsRefused(t *testing.T) {
 		"body length long form": "\x87\x00\x00\x00\x00\x00\x00\x58\x01x",
 	} {
 		if _, _, _, err := ParseHeader([]byte(b)); !errors.Is(err, ErrProtocol) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: the error is %v, want ErrProtocol", name, err)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func FuzzHeader(f *testing.F) {
 		case err == ErrShort:
 		case err != nil:
 			if !errors.Is(err, ErrProtocol) {
-				t.Fatalf("%v", err)
+				t.Fatalf("the error is %v, want ErrShort or ErrProtocol", err)
 			}
 			if Unmarshal(b, &g) != nil || g.Flags&^uint64(AllFlags) != 0 || len(g.Body) > MaxBody {
 				return
@@ -114,7 +114,7 @@ func FuzzHeader(f *testing.F) {
 			}
 			whole := append(append([]byte(nil), b[:n]...), make([]byte, size)...)
 			if err := Unmarshal(whole, &g); err != nil {
-				t.Fatalf("%x: %v", b[:n], err)
+				t.Fatalf("%x was read as a header, and CBOR refuses it: %v", b[:n], err)
 			}
 			if h != g.header() || len(g.Body) != size {
 				t.Fatalf("%x: %+v, want %+v", b[:n], h, g.header())
@@ -189,13 +189,13 @@ func TestReaderLeavesWhatItReadAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := string(d.Buffered()); got != "the rest" {
-		t.Errorf("%q", got)
+		t.Errorf("%q is left behind the frames, want %q", got, "the rest")
 	}
 }
 
 func TestReaderOfNothing(t *testing.T) {
 	if _, err := NewReader(iotest.ErrReader(nil)).Next(); err != io.ErrNoProgress {
-		t.Errorf("%v", err)
+		t.Errorf("a reader that returns nothing: %v, want io.ErrNoProgress", err)
 	}
 }
 

@@ -49,11 +49,11 @@ func TestErrnoTravelsByName(t *testing.T) {
 	got := travel(err, 2)
 	var errno syscall.Errno
 	if !errors.As(got, &errno) || errno != syscall.ENOENT || !errors.Is(got, fs.ErrNotExist) {
-		t.Errorf("%v, %v", got, errno)
+		t.Errorf("after two hops it is %v with errno %v, want ENOENT", got, errno)
 	}
 	for _, n := range errnoNames {
 		if errnoByName(errnoName(n.errno)) != n.errno {
-			t.Errorf("%s", n.name)
+			t.Errorf("%s is another errno after it has travelled, want the same", n.name)
 		}
 	}
 }
@@ -95,11 +95,11 @@ func TestRegisteredTypesTravel(t *testing.T) {
 	got := travel(fmt.Errorf("write: %w", &diskFull{"/dev/sda", 17}), 3)
 	var d *diskFull
 	if !errors.As(got, &d) || *d != (diskFull{"/dev/sda", 17}) || got.Error() != "write: /dev/sda is full" {
-		t.Errorf("%v, %+v", got, d)
+		t.Errorf("after three hops it is %v with %+v, want the diskFull that was sent", got, d)
 	}
 	var c code
 	if got := travel(code(7), 2); !errors.As(got, &c) || c != 7 {
-		t.Errorf("%v", got)
+		t.Errorf("after two hops it is %v, want code 7", got)
 	}
 }
 
@@ -107,11 +107,11 @@ func TestPanicsTravel(t *testing.T) {
 	got := travel(&Error{Op: "call f", Err: &PanicError{Value: "boom", Stack: "goroutine 1"}}, 2)
 	var p *PanicError
 	if !errors.As(got, &p) || p.Value != "boom" || p.Stack != "goroutine 1" {
-		t.Errorf("%v", got)
+		t.Errorf("after two hops it is %v, want the panic with its stack", got)
 	}
 	var r *RemoteError
 	if !errors.As(got, &r) || r.Stack() != "goroutine 1" || r.Kind != KindPanic {
-		t.Errorf("%+v", r)
+		t.Errorf("after two hops it is %+v, want a RemoteError with the stack and the kind of a panic", r)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestLinkErrorsAreMadeByRoutersOnly(t *testing.T) {
 		decoded := DecodeLinkError(EncodeLinkError(e))
 		got := decoded.Err
 		if !decoded.ByRouter || !errors.Is(got, e.Kind.sentinel()) || !errors.Is(got, ErrGone) {
-			t.Errorf("%v: %v", e, got)
+			t.Errorf("%v arrives as %v, by a router: %v; want its kind, made by a router", e, got, decoded.ByRouter)
 		}
 		if e.Err != nil && !errors.Is(got, e.Err) {
 			t.Errorf("the reason is lost: %v", got)
@@ -199,7 +199,7 @@ func FuzzDecodeError(f *testing.F) {
 			var e *Error
 			return DecodeLinkError(b).ByRouter && errors.As(err, &e) && e.Kind.IsLink()
 		}() {
-			t.Fatalf("%v", err)
+			t.Fatalf("%v matches ErrGone or ErrNoRoute, and no router has made it; or the other way round", err)
 		}
 		var d *diskFull
 		_ = errors.As(err, &d)
@@ -224,7 +224,7 @@ func TestValuesTravel(t *testing.T) {
 	}
 	var out value
 	if err := Unmarshal(b, &out); err != nil || !reflect.DeepEqual(in, out) {
-		t.Errorf("%+v, %v", out, err)
+		t.Errorf("decoded %+v, %v; want %+v", out, err, in)
 	}
 	for name, b := range map[string]string{
 		"indefinite": "\x9f\x01\xff", "duplicate key": "\xa2\x01\x02\x01\x03", "tag": "\xc1\x01",
@@ -233,7 +233,7 @@ func TestValuesTravel(t *testing.T) {
 	} {
 		var v any
 		if err := Unmarshal([]byte(b), &v); err == nil {
-			t.Errorf("%s: %v", name, v)
+			t.Errorf("%s: decoded as %v, want an error", name, v)
 		}
 	}
 }

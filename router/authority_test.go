@@ -1,7 +1,6 @@
 package router
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -123,7 +122,7 @@ func TestWeaker(t *testing.T) {
 	for i, a := range order {
 		for j, b := range order {
 			if got, want := weaker(a, b), order[min(i, j)]; got != want {
-				t.Errorf("%v", fmt.Sprint(a, b, got, want))
+				t.Errorf("the weaker of %v and %v is %v, want %v", a, b, got, want)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func TestOneHasTheBaton(t *testing.T) {
 	q.hold(call('b'), nil)
 	list := q.startInline(1)
 	if marksOf(list) != "ab" {
-		t.Errorf("%s", marksOf(list))
+		t.Errorf("inline writing gets %s, want ab", marksOf(list))
 	}
 	q.put(call('c'), nil)
 	q.put(testFrame(core.Header{Handle: core.HandlePing}, '!', 1), nil)
@@ -49,17 +49,17 @@ func TestOneHasTheBaton(t *testing.T) {
 		t.Error("writeLoop has the baton")
 	}
 	if list, skip := q.nextBatch(); marksOf(list) != "b" || skip != 3 {
-		t.Errorf("%s, %d", marksOf(list), skip)
+		t.Errorf("writeLoop gets %s, %d bytes of which are written; want b, 3", marksOf(list), skip)
 	}
 	if list, skip := q.nextBatch(); marksOf(list) != "!c" || skip != 0 {
-		t.Errorf("%s, %d", marksOf(list), skip)
+		t.Errorf("writeLoop gets %s, %d bytes of which are written; want !c, 0", marksOf(list), skip)
 	}
 	q.hold(call('d'), nil)
 	if q.startInline(4) != nil {
 		t.Error("writeLoop has the baton until it asks for more")
 	}
 	if list, _ := q.nextBatch(); marksOf(list) != "d" {
-		t.Errorf("%s", marksOf(list))
+		t.Errorf("writeLoop gets %s, want d", marksOf(list))
 	}
 	q.close(nil)
 }
@@ -70,7 +70,7 @@ func TestInlineWaitsForThePeer(t *testing.T) {
 	q := newQueue(10*mib, 100)
 	q.hold(call('a'), nil)
 	if list := q.startInline(0); marksOf(list) != "a" {
-		t.Errorf("%s", marksOf(list))
+		t.Errorf("inline writing gets %s, want a", marksOf(list))
 	}
 	q.endInline(nil, 0)
 	if !isDrained(q) {

@@ -111,7 +111,7 @@ func conversation(t *testing.T, kind string, at int64) bool {
 		if _, err := c.from.call(c.to, make([]byte, c.size)); err != nil {
 			whole = false
 			if !linkError(err) {
-				t.Fatalf("%s %d: %v", kind, at, err)
+				t.Fatalf("%s %d: the call ended with %v, want the error of a link", kind, at, err)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func conversation(t *testing.T, kind string, at int64) bool {
 		<-down.Done()
 		<-up.Done()
 		if len(m.seen(EventLeft)) != 1 || len(k.seen(EventParentLost)) != 1 {
-			t.Fatalf("%s %d: %v, %v", kind, at, m.seen(EventLeft), k.seen(EventParentLost))
+			t.Fatalf("%s %d: events %v above and %v below, want one of each", kind, at, m.seen(EventLeft), k.seen(EventParentLost))
 		}
 	}
 	checkIdle(t, m, k)

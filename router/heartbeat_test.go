@@ -60,14 +60,14 @@ func TestADeadPeerIsNoticed(t *testing.T) {
 				}
 				start := time.Now()
 				if _, err := m.callFor(id, time.Hour); !errors.Is(err, core.ErrGone) {
-					t.Errorf("%v", err)
+					t.Errorf("the call ended with %v, want ErrGone", err)
 				}
 				if d := time.Since(start); d < 40*time.Second || d > 61*time.Second {
 					t.Errorf("it took %v", d)
 				}
 				<-l.Done()
 				if !strings.Contains(l.Err().Error(), "45s") {
-					t.Errorf("%v", l.Err())
+					t.Errorf("the link ended with %v, want the time that has passed in it, 45s", l.Err())
 				}
 				m.close()
 			})

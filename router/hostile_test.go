@@ -111,7 +111,7 @@ func TestForgedFramesGoNowhere(t *testing.T) {
 	}
 	h.say(h.from(0, core.HandleCall, 0, 0), []byte("good"))
 	if q := <-calls; string(q.Body) != "good" || q.Src != h.id {
-		t.Fatalf("%+v", q)
+		t.Fatalf("the call arrives as %+v, want the one with the body good", q)
 	}
 	if got := h.link.Stats().Forged; got != 21 {
 		t.Errorf("%d frames are counted as forged", got)
@@ -121,7 +121,7 @@ func TestForgedFramesGoNowhere(t *testing.T) {
 	}
 	<-h.link.Done()
 	if !errors.Is(h.link.Err(), core.ErrProtocol) || !out.has("cut off") {
-		t.Errorf("%v", h.link.Err())
+		t.Errorf("the link ended with %v, want it cut off", h.link.Err())
 	}
 	if len(calls) != 0 {
 		t.Errorf("%d forged calls were delivered", len(calls))
@@ -146,14 +146,14 @@ func TestAnswersInTheNameOfAnother(t *testing.T) {
 	eventually(t, "all are counted", func() bool { return h.link.Stats().Forged == 15 })
 	select {
 	case q := <-reply.C():
-		t.Errorf("%+v", q)
+		t.Errorf("a forged answer was delivered: %+v", q)
 	default:
 	}
 	if _, err := far.Write([]byte("ok")); err != nil {
 		t.Error(err)
 	}
 	if n, err := s.Read(make([]byte, 10)); n != 2 || err != nil {
-		t.Errorf("%d, %v", n, err)
+		t.Errorf("read %d bytes, %v; want the 2 of the right context", n, err)
 	}
 	reply.Close()
 	s.Close()
@@ -177,7 +177,7 @@ func TestRoutesThatAreNotTheChilds(t *testing.T) {
 			h.say(h.from(0, core.HandleRoute, 0, 0), encode(routeMessage{Joined: []routeEntry{e(h, k)}}))
 			<-h.link.Done()
 			if len(m.seen(EventJoined)) != 2 {
-				t.Errorf("%+v", m.seen(EventJoined))
+				t.Errorf("joined are %+v, want the 2 that were announced before", m.seen(EventJoined))
 			}
 			m.mustCall(k.Self(), "others are well")
 		})
@@ -192,7 +192,7 @@ func TestAnIDIsNotUsedTwice(t *testing.T) {
 	h.say(h.from(0, core.HandleRoute, 0, 0), encode(routeMessage{Left: []core.ID{h.id + 1, h.id, 0, 55}}))
 	eventually(t, "it left", func() bool { return len(m.seen(EventLeft)) == 1 })
 	if e := m.seen(EventLeft)[0]; e.ID != h.id+1 {
-		t.Errorf("%+v", e)
+		t.Errorf("%+v has left, want context %d", e, h.id+1)
 	}
 	h.say(h.from(0, core.HandleRoute, 0, 0), join)
 	<-h.link.Done()
@@ -218,7 +218,7 @@ func TestMalformedInput(t *testing.T) {
 			_, _ = h.conn.Write(b)
 			<-h.link.Done()
 			if !errors.Is(h.link.Err(), core.ErrProtocol) {
-				t.Errorf("%v", h.link.Err())
+				t.Errorf("the link ended with %v, want ErrProtocol", h.link.Err())
 			}
 		})
 	}
@@ -320,7 +320,7 @@ func TestAStreamWithoutCreditIsReset(t *testing.T) {
 	}
 	_, err := io.Copy(io.Discard, s)
 	if err != nil && !errors.Is(err, core.ErrProtocol) {
-		t.Errorf("%v", err)
+		t.Errorf("the stream ended with %v, want its end or ErrProtocol", err)
 	}
 	s.Close()
 	checkIdle(t, m)

@@ -109,7 +109,7 @@ func TestBlocks(t *testing.T) {
 		}
 		for _, id := range ids {
 			if seen[id] || !(id >= 10 && id < 13 || id >= 100 && id < 140) {
-				t.Errorf("%d", id)
+				t.Errorf("ID %d was given out twice, or is from no block", id)
 			}
 			seen[id] = true
 		}

@@ -43,7 +43,7 @@ func TestQueueServesFlowsInTurns(t *testing.T) {
 	q.put(testFrame(core.Header{Src: 1, Dst: 2, Handle: core.HandleCall, Reply: 7000, Flags: core.Cancel}, '3', 10), l)
 	q.put(testFrame(core.Header{Src: 3, Dst: 2, Handle: 5000, Flags: core.Credit}, '!', 10), l)
 	if got := string(drainMarks(q)); got != "!123akblcm" {
-		t.Errorf("%s", got)
+		t.Errorf("the order is %s, want !123akblcm", got)
 	}
 	if l.queued.Load() != 0 || l.queuedControl.Load() != 0 || len(q.flows) != 0 {
 		t.Errorf("left: %d bytes, %d control frames, %d flows", l.queued.Load(), l.queuedControl.Load(), len(q.flows))
@@ -72,7 +72,7 @@ func TestSmallMessageInterruptsATurn(t *testing.T) {
 	take()
 	got = append(got, drainMarks(q)...)
 	if string(got) != "a1befcdgh" {
-		t.Errorf("%s", got)
+		t.Errorf("the order is %s, want a1befcdgh", got)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestNewsDoNotOvertake(t *testing.T) {
 	put(3, 'f')
 	got := drainMarks(q)
 	if got[0] != '?' || slices.Index(got, '!') < slices.Index(got, 'c') || len(got) != 8 {
-		t.Errorf("%s", got)
+		t.Errorf("the order is %s, want ? first, ! after c, and all eight", got)
 	}
 }
 

@@ -70,7 +70,7 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 		}
 	}
 	if e.ID != root.Self() || e.Err == nil {
-		t.Errorf("%+v", e)
+		t.Errorf("the event is %+v, want the root %d and a reason", e, root.Self())
 	}
 	if _, err := leaf.call(first.Self(), nil); !errors.Is(err, core.ErrNoRoute) && !errors.Is(err, core.ErrGone) {
 		t.Errorf("a call where there is no master: %v", err)
@@ -113,7 +113,7 @@ func TestARootOutlivesItsMaster(t *testing.T) {
 	for range 2 {
 		id, block, err := root.AllocID(t.Context())
 		if err != nil || heir.routes.Load().find(id) != nil || block.N == 0 {
-			t.Fatalf("%d, %v, %v", id, block, err)
+			t.Fatalf("allocated ID %d with block %v, %v; want an unused ID and a block", id, block, err)
 		}
 	}
 	if reply := heir.NewReply(leaf.Self()); reply.Handle() <= 1<<40 {
@@ -142,6 +142,6 @@ func TestWhatIsNotKnownIsForged(t *testing.T) {
 	}
 	<-down.Done()
 	if err := down.Err(); !errors.Is(err, core.ErrProtocol) {
-		t.Errorf("%v", err)
+		t.Errorf("the link ended with %v, want ErrProtocol", err)
 	}
 }

@@ -162,7 +162,7 @@ func TestErrorsTravel(t *testing.T) {
 		})
 		_, err := m.call(k.Self(), nil)
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, core.ErrGone) || len(err.Error()) < size {
-			t.Errorf("%v", err)
+			t.Errorf("the call ended with %v, want fs.ErrNotExist with a text of %d bytes", err, size)
 		}
 	}
 	k.handle(func(n *testNode, q Message) {
@@ -173,7 +173,7 @@ func TestErrorsTravel(t *testing.T) {
 	}
 	k.handle(func(n *testNode, q Message) { n.Refuse(q, core.ErrUnknownFunc) })
 	if _, err := m.call(k.Self(), nil); !errors.Is(err, core.ErrUnknownFunc) {
-		t.Errorf("%v", err)
+		t.Errorf("the call ended with %v, want ErrUnknownFunc", err)
 	}
 }
 
@@ -221,7 +221,7 @@ func TestALostLinkWakesAllWhoWait(t *testing.T) {
 	g.up.carrier.Close()
 	for range 3 {
 		if err := <-errs; !errors.Is(err, core.ErrGone) {
-			t.Errorf("%v", err)
+			t.Errorf("a call ended with %v, want ErrGone", err)
 		}
 	}
 	eventually(t, "the loss is known", func() bool {
@@ -267,7 +267,7 @@ func TestLastWordsArriveBeforeTheLoss(t *testing.T) {
 			_ = n.Close(nil)
 		})
 		if got, err := m.call(g.Self(), nil); string(got) != "last words" {
-			t.Fatalf("%q, %v", got, err)
+			t.Fatalf("the answer is %q, %v; want what was sent before the end", got, err)
 		}
 		m.close()
 	}
@@ -363,7 +363,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	_ = m.Close(nil)
 	for range 2 {
 		if err := <-errs; !errors.Is(err, core.ErrGone) && !errors.Is(err, core.ErrClosed) {
-			t.Errorf("%v", err)
+			t.Errorf("a call ended with %v, want ErrGone or ErrClosed", err)
 		}
 	}
 	if err := m.Send(context.Background(), k.Self(), core.HandleCall, 0, 0, nil); !errors.Is(err, core.ErrClosed) {

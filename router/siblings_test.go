@@ -47,7 +47,7 @@ func TestAGrantLetsOneCallAndTheOtherAnswer(t *testing.T) {
 		_ = n.Send(context.Background(), q.Src, q.Reply, 0, 0, fmt.Append(nil, string(got), err))
 	})
 	if got, err := m.call(a.Self(), nil); err != nil || string(got) != "hello<nil>" {
-		t.Fatalf("%s, %v", got, err)
+		t.Fatalf("the answer is %s, %v; want hello<nil>", got, err)
 	}
 	a.handle(nil)
 	for _, size := range []int{100_000, 3 * mib} {
@@ -75,7 +75,7 @@ func TestAGrantLetsOneCallAndTheOtherAnswer(t *testing.T) {
 		t.Error(err)
 	}
 	if err := m.Grant(a.Self(), 999); !errors.Is(err, core.ErrNoRoute) {
-		t.Errorf("%v", err)
+		t.Errorf("a grant for a context that is not there: %v, want ErrNoRoute", err)
 	}
 	if err := a.Grant(b.Self(), k.Self()); !errors.Is(err, core.ErrNoRoute) {
 		t.Errorf("by one that is not above: %v", err)

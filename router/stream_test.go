@@ -198,7 +198,7 @@ func TestTheFarErrorTakesThePlaceOfEOF(t *testing.T) {
 	b.Reset(fmt.Errorf("read disk: %w", fs.ErrPermission))
 	got, err := io.ReadAll(a)
 	if string(got) != "half a fi" || !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("read %q, %v; want half a file and fs.ErrPermission", got, err)
 	}
 	if _, err := a.Write([]byte("x")); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("write: %v", err)
@@ -242,12 +242,12 @@ func TestCloseWriteLeavesTheOtherDirection(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(b); string(got) != "question" || err != nil {
-		t.Fatalf("%q, %v", got, err)
+		t.Fatalf("read %q, %v; want the question", got, err)
 	}
 	_, _ = b.Write([]byte("answer"))
 	b.Close()
 	if got, err := io.ReadAll(a); string(got) != "answer" || err != nil {
-		t.Fatalf("%q, %v", got, err)
+		t.Fatalf("read %q, %v; want the answer", got, err)
 	}
 	if _, err := a.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, core.ErrClosed) {
 		t.Errorf("write after the end: %v", err)
@@ -272,7 +272,7 @@ func TestAStreamThatIsClosedStopsItsWriter(t *testing.T) {
 	_, _ = io.ReadFull(b, make([]byte, 100_000))
 	b.Close()
 	if err := <-errs; !errors.Is(err, core.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("Write to an end that was closed: %v, want ErrClosed", err)
 	}
 	a.Close()
 	checkIdle(t, m, k)
@@ -289,10 +289,10 @@ func TestACallThatFailsFailsItsStream(t *testing.T) {
 		s := m.NewStream(k.Self())
 		_ = m.Send(context.Background(), k.Self(), core.HandleCall, s.Handle(), 0, nil)
 		if _, err := s.Write(make([]byte, 1)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%v", err)
+			t.Errorf("Write: %v, want the error of the refusal", err)
 		}
 		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%v", err)
+			t.Errorf("Read: %v, want the error of the refusal", err)
 		}
 		s.Close()
 	}
@@ -308,7 +308,7 @@ func TestALostContextEndsItsStreams(t *testing.T) {
 	g.up.carrier.Close()
 	got, err := io.ReadAll(a)
 	if !errors.Is(err, core.ErrGone) {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("read %q, %v; want ErrGone", got, err)
 	}
 	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, core.ErrGone) {
 		t.Errorf("at the other end: %v", err)

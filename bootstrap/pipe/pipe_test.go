@@ -80,20 +80,20 @@ func TestPipeReportsTheEnd(t *testing.T) {
 	// Nobody reads any more.
 	p.in.Close()
 	if n := p.TryWrite([]byte("x")); n != 0 {
-		t.Errorf("%d", n)
+		t.Errorf("TryWrite without a reader wrote %d bytes, want none", n)
 	}
 	if _, err := p.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("%v", err)
+		t.Errorf("Write without a reader: %v, want EPIPE", err)
 	}
 	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("Read of a closed file: %v, want os.ErrClosed", err)
 	}
 	p.out.Close()
 	if n := p.TryWrite([]byte("x")); n != 0 {
-		t.Errorf("%d", n)
+		t.Errorf("TryWrite to a closed file wrote %d bytes, want none", n)
 	}
 	if _, err := p.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("Write to a closed file: %v, want os.ErrClosed", err)
 	}
 }
 
@@ -104,13 +104,13 @@ func TestPipeReadEndsWithItsFileOrDeadline(t *testing.T) {
 	go look()
 	_ = p.in.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v", err)
+		t.Errorf("Read after its deadline: %v, want os.ErrDeadlineExceeded", err)
 	}
 	_ = p.in.SetReadDeadline(time.Time{})
 	go look()
 	p.in.Close()
 	if err := <-read; !errors.Is(err, os.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("Read of a file that was closed meanwhile: %v, want os.ErrClosed", err)
 	}
 }
 
@@ -124,13 +124,13 @@ func TestPipeInBlockingModeIsNotTried(t *testing.T) {
 	defer in.Close()
 	p := New(in, out)
 	if n := p.TryWrite([]byte("x")); n != 0 {
-		t.Errorf("%d", n)
+		t.Errorf("TryWrite in blocking mode wrote %d bytes, want none", n)
 	}
 	if _, err := p.Write([]byte("hello")); err != nil {
 		t.Error(err)
 	}
 	out.Close()
 	if got, err := io.ReadAll(p); string(got) != "hello" || err != nil {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("read %q, %v; want what Write wrote", got, err)
 	}
 }
