@@ -37,7 +37,7 @@ const (
 	HandleLevel    Handle = 10 // parent to child: the log level from now on
 	HandleHello    Handle = 11 // the first frame each way, before any routing
 	HandleMore     Handle = 12 // a further frame of the split message that Reply names; Dead flag: its sender gave up
-	HandleRoot     Handle = 13 // ancestor to descendant: it is the root of what is left of the tree
+	HandleRoot     Handle = 13 // ancestor to descendant: it is the root of the rest of the tree
 
 	FirstDynamic Handle = 1000
 )

@@ -2,7 +2,7 @@ package core
 
 import "syscall"
 
-// errnoNames lists what POSIX systems have in common. An errno that is not
+// errnoNames lists the errnos that POSIX systems have in common. An errno that is not
 // here travels as text, and as the sentinels that it matches.
 var errnoNames = [...]struct {
 	name  string

@@ -48,8 +48,8 @@ func (q *queue) pendingLocked() bool {
 	return q.baton.left != nil || len(q.control) > 0 || q.first != nil
 }
 
-// wakeLocked passes the baton to writeLoop if nobody has it. An inline writer
-// sees by itself what was queued meanwhile.
+// wakeLocked passes the baton to writeLoop if nobody has it. An inline writer finds the frames
+// that were queued meanwhile by itself.
 func (q *queue) wakeLocked() {
 	if q.baton.holder == nobody && q.pendingLocked() {
 		q.baton.holder = loopWriter

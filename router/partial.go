@@ -87,7 +87,7 @@ func (o outbox) sendAll() {
 func (p *partials) start(f *core.Frame, l *Link, m Message) {
 	defer f.Release()
 	if l == nil {
-		return // the local context does not split what it sends to itself
+		return // the local context does not split messages to itself
 	}
 	pt := &partial{key: partialKey{m.Src, m.Reply}, l: l, m: m}
 	size, n, err := core.ParseUint(f.Body)

@@ -1,5 +1,5 @@
-// Package image has the executables that children are made of: without what only
-// debuggers read, packed for their way to a far side, and kept for the next time.
+// Package image has the executables that children are made of. It takes out the parts that only
+// debuggers read, packs them for their way to a far side, and keeps them for the next time.
 //
 // [Own] is the running executable, [Open] one in a file, which may have been packed ahead
 // of time by cmd/pack. [Image.Encoded] packs fast, since a connect waits for it.
@@ -127,7 +127,7 @@ func Unpack(packed []byte, goos, goarch string, hash [32]byte) (*Image, error) {
 // out.
 func (i *Image) Whole() error { return i.whole }
 
-// maxImage bounds what an image may unpack to, in bytes.
+// maxImage bounds the size of an unpacked image, in bytes.
 const maxImage = 512 << 20
 
 // New makes an image of an executable in memory. data must not change any more.

@@ -68,7 +68,7 @@ const (
 	WorkerIn     = 3 // the link, to read
 	WorkerOut    = 4 // the link, to write
 	WorkerLog    = 5 // the log pipe's read end
-	WorkerStderr = 6 // what the carrier gave as standard error
+	WorkerStderr = 6 // the carrier's standard error
 	WorkerLife   = 7 // read end of a pipe that ends with the guard
 	WorkerLease  = 8 // a timer; see Lease
 )

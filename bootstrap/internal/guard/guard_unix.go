@@ -26,11 +26,11 @@ import (
 func runGuard(marker string, args []string) bool {
 	w, slept := awake(args)
 	if !slept {
-		// A handler rather than "ignore", at first: what is ignored stays
-		// ignored in the worker and in everything that it starts.
+		// At first the signals have a handler: ignored signals would stay ignored in
+		// the worker and in all processes that it starts.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 		detach()
-		self, err := SelfPath() // before what it may depend on is closed
+		self, err := SelfPath() // before closeStray closes a descriptor that it needs
 		closeStray()
 		if err == nil {
 			w, err = startWorker(self, marker, args)
@@ -87,8 +87,7 @@ loop:
 		}
 	}
 
-	// From here on the parent's writes must fail, and not wait for what
-	// follows.
+	// From here on the parent's writes must fail, and not wait for the killing.
 	unix.Close(w.link)
 	killLeft(w.pid, newJobs(marker, keepsJobs(w.lease)), reapBudget)
 	if !gone {

@@ -33,8 +33,8 @@ func keepsJobs(lease int) bool {
 	return err == nil && flags&keepFlag != 0
 }
 
-// LeftRunning lists the processes that will be killed with this context although
-// whoever started them has ended: those that the guard has adopted.
+// LeftRunning lists the processes that the guard has adopted, because their parents have
+// ended, and will kill.
 func LeftRunning() []Left {
 	self := os.Getpid()
 	root := top(self)

@@ -10,10 +10,10 @@ import (
 func Wake() {}
 
 // KillDescendants does nothing here: on Windows a job object of the carrier
-// ends what a child started.
+// ends the processes that a child started.
 func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) { return 0 }
 
-// KeepJobs fails: who is in a job object can't leave it.
+// KeepJobs fails: a process can't leave its job object.
 func KeepJobs() error { return errors.ErrUnsupported }
 
 // HeedsHangup: there is none.

@@ -38,7 +38,7 @@ import (
 //
 // Descriptors, children, the ward over orphans (PR_SET_CHILD_SUBREAPER), the
 // worker's parent-death signal and pending signals outlive an exec. The worker is
-// not reaped and the link not read, so that the guard finds what woke it.
+// not reaped and the link not read, so that the guard finds the reason for waking.
 type sleeper struct {
 	header   elfHeader
 	segments [2]elfSegment
@@ -187,8 +187,8 @@ func (w *worker) sleep() error {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
 	if self >= 0 {
-		// An emulator opens what it executes by its path, which is after the exec:
-		// the sleeper's, and the worker's whenever that starts another process.
+		// An emulator opens the file that it executes by its path, after the exec. So the
+		// sleeper needs these descriptors, and so does the worker when it starts processes.
 		unix.FcntlInt(uintptr(file), unix.F_SETFD, 0)
 		unix.FcntlInt(uintptr(self), unix.F_SETFD, 0)
 	}

@@ -14,8 +14,8 @@ import (
 // Trim gives back only mappings of a file that hold no page of their own: the relocations of
 // a position-independent executable would not come back.
 func Trim() {
-	// The heap of a process that is idle is not collected, so what is read
-	// into it would cost about as much as is given back.
+	// The heap of an idle process is not collected: a buffer there would cost about as
+	// much memory as is given back.
 	const room = 256 << 10 // some forty mappings of 700 bytes are usual
 	buf, err := unix.Mmap(-1, 0, room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {

@@ -38,7 +38,7 @@ const (
 	Go   = "go"   // the child runs; frames follow
 )
 
-// A Scanner finds events in what a carrier delivers. Everything else is noise.
+// A Scanner finds events in a carrier's output. Everything else is noise.
 //
 // An event is a line that begins with the marker. The line before it need not
 // be complete in the sense of the far side, because every event is printed with

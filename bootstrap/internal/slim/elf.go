@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// Of the ELF specification, what is looked at here.
+// The part of the ELF specification that is used here.
 const (
 	headerSize = 64 // of the larger class
 
@@ -31,13 +31,13 @@ type file struct {
 	segments []segment
 }
 
-// A section is what a section header says of the file.
+// A section has the fields of a section header.
 type section struct {
 	name                      uint32 // offset in the section of names
 	flags, addr, offset, size uint64
 }
 
-// A segment is what a program header says of the file.
+// A segment has the fields of a program header.
 type segment struct{ offset, size uint64 }
 
 // parseELF reads the headers. It is not ok for what is no ELF executable, or one
@@ -67,7 +67,7 @@ func (f *file) readSegments(table uint64, size, n int) bool {
 	if n == 0 || n > maxSegments || size < 8+6*w || !f.within(table, uint64(n*size)) {
 		return false
 	}
-	// The headers themselves are part of what is loaded.
+	// The headers themselves are loaded as well.
 	f.segments = []segment{{0, headerSize}, {table, uint64(n * size)}}
 	for i := range n {
 		at := int(table) + i*size

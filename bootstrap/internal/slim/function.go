@@ -90,7 +90,7 @@ func droppedFuncData(kind int, tree bool) bool {
 	return kind == funcdataArgInfo || kind == funcdataArgLiveInfo || kind == funcdataInlTree && !tree
 }
 
-// clear removes all references to what is not needed.
+// clear removes all references to data that is not needed.
 func (f function) clear(tree bool) {
 	for _, at := range []int{funcPCFile, funcPCLine, funcUnit, funcStartLine} {
 		f.set(at, 0)

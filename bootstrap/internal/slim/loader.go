@@ -9,9 +9,8 @@ import (
 // segmentLoader is PT_INTERP of the ELF specification.
 const segmentLoader = 3
 
-// Loader is the path of the dynamic loader that an ELF executable asks the kernel for,
-// "" for one that needs none, and for what is no such executable. It reads the headers
-// only.
+// Loader returns the path of the dynamic loader of an ELF executable, "" if it needs none or
+// if the file is no ELF executable. It reads the headers only.
 func Loader(exe io.ReaderAt) string {
 	head := make([]byte, headerSize)
 	if _, err := exe.ReadAt(head, 0); err != nil || string(head[:4]) != "\x7fELF" {

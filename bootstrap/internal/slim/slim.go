@@ -1,13 +1,12 @@
-// Package slim makes the executable of a Go program smaller to send, without
-// what only debuggers and printed tracebacks read.
+// Package slim makes the executable of a Go program smaller to send. It takes out the parts
+// that only debuggers and printed tracebacks read.
 //
-// What is taken out: debug information and symbols, which are cut off with the
-// section headers; and from the tables of functions (.gopclntab) files, lines,
-// what a traceback prints of arguments, and most of the trees of inlined calls.
-// It is overwritten by one value, so that every address that code refers to
-// stays what it was and a compressor has nothing to do there.
+// Debug information and symbols are cut off with the section headers. In the tables of
+// functions (.gopclntab) files, lines, the description of arguments and most of the trees of
+// inlined calls are overwritten by one value. So all addresses in the code stay valid, and a
+// compressor has nothing to do there.
 //
-// What stays is all that the runtime itself needs of the tables: frame sizes,
+// The parts of the tables stay that the runtime itself needs: frame sizes,
 // stack maps, stack objects, points where a goroutine can't be preempted, how
 // deferred calls are found, bounds for the text of a panic, and the names of
 // functions. A tree of inlined calls stays in two kinds of functions:
@@ -37,13 +36,13 @@ import (
 	"strings"
 )
 
-// release is the one whose runtime was read for what it needs of the tables.
-// Before another is put here: internal/abi/symtab.go (numbers), runtime2.go
-// (_func, moduledata), every use of funcname, newInlineUnwinder, funcline,
-// pcdatavalue and funcdata in package runtime.
+// release is the release of Go that this package was checked against. Read these parts of
+// another release before it is put here: internal/abi/symtab.go (numbers), runtime2.go (_func,
+// moduledata), and every use of funcname, newInlineUnwinder, funcline, pcdatavalue and
+// funcdata in package runtime.
 const release = "go1.26"
 
-// Why an executable keeps its tables.
+// The reasons for which an executable keeps its tables.
 var (
 	errNoELF    = errors.New("not an ELF executable, or damaged")
 	errNoTables = errors.New("no function tables where the linker puts them")
@@ -51,16 +50,16 @@ var (
 	errRace     = errors.New("built for the race detector, whose reports need lines")
 )
 
-// Strip returns what is left of exe, an executable for any system, which it
-// changes in place. The error says why something was left in that could have been
-// taken out; the result is good all the same.
+// Strip returns exe, an executable for any system, without the parts that are not needed. It
+// changes exe in place. The error says why some of these parts were left in; the result can
+// be executed all the same.
 func Strip(exe []byte) ([]byte, error) {
 	f, ok := parseELF(exe)
 	if !ok {
 		return exe, errNoELF
 	}
 	if len(f.sections) == 0 {
-		return exe, nil // came from here already
+		return exe, nil // Strip has made it
 	}
 	version, race := f.builtBy()
 	err := mayClear(version, race)
@@ -81,21 +80,21 @@ func mayClear(version string, race bool) error {
 func CheckRelease(version string) error {
 	// A development version, "devel go1.26-...", may be anything.
 	if version != release && !strings.HasPrefix(version, release+".") {
-		return fmt.Errorf("built by %s, the layout is known of %s", version, release)
+		return fmt.Errorf("built by %s, and only the layout of %s is known", version, release)
 	}
 	return nil
 }
 
-// Of the section that package debug/buildinfo describes, in the form that has
-// been in use since Go 1.18.
+// Offsets in the section that package debug/buildinfo describes, in the form of Go 1.18 and
+// later.
 const (
 	infoMagic  = "\xff Go buildinf:"
 	infoFlags  = 15 // offset; bit 1: the strings are here
 	infoHeader = 32
 )
 
-// builtBy is the release of Go that an executable was built by, "" where it
-// does not say so, and whether it was built for the race detector.
+// builtBy returns the release of Go that an executable was built by, "" if it is not known, and
+// whether it was built for the race detector.
 func (f *file) builtBy() (version string, race bool) {
 	s := f.section(".go.buildinfo")
 	if s == nil {
@@ -117,7 +116,8 @@ func (f *file) builtBy() (version string, race bool) {
 	return string(word), bytes.Contains(settings, []byte("\nbuild\t-race=true\n"))
 }
 
-// withoutSections cuts off what is not loaded into memory, and what describes it.
+// withoutSections returns the file without the sections that are not loaded into memory, and
+// without section headers.
 func (f *file) withoutSections() []byte {
 	end := uint64(0)
 	for _, s := range f.segments {

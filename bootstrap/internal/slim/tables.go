@@ -161,7 +161,7 @@ func (t *tables) markFunction(f function) bool {
 	return ok
 }
 
-// needsTree tells whether the runtime needs to know what was inlined into f
+// needsTree reports whether the runtime needs to know what was inlined into f
 // (see the package comment).
 func (t *tables) needsTree(f function) bool {
 	if f.funcdatas() <= funcdataInlTree || f.funcdata(funcdataInlTree) == none {
@@ -175,7 +175,7 @@ func (t *tables) needsTree(f function) bool {
 	return !t.ofRuntime(f.field(funcName)) && t.treeOfRuntime(f.funcdata(funcdataInlTree))
 }
 
-// treeOfRuntime tells whether code of the runtime is among what was inlined.
+// treeOfRuntime reports whether code of the runtime is among what was inlined.
 func (t *tables) treeOfRuntime(at uint32) bool {
 	m := &t.funcdata.marks[at]
 	if *m&judged == 0 {

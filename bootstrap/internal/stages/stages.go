@@ -63,13 +63,13 @@ func source(file string) string {
 	panic("stages: there is no file " + file)
 }
 
-// sent are the programs and parts as they are sent, made at the first use.
+// sent has the programs and parts in the form that is sent. Each is made at its first use.
 var sent struct {
 	sync.Mutex
 	all map[string]string
 }
 
-// once returns what make makes of a file, which it does once.
+// once returns the minified file. It keeps the text under a key, and minifies once.
 func once(key, file string, minify func(string) string) string {
 	sent.Lock()
 	defer sent.Unlock()

@@ -4,9 +4,9 @@ package worker
 
 import "os"
 
-// Files are what a worker gets from its guard.
+// Files are the files that a worker gets from its guard.
 type Files struct {
 	In, Out *os.File // the link; closing a file unblocks its Read and Write
-	Output  *os.File // yields what is printed on descriptors 1 and 2
+	Output  *os.File // the read end of a pipe; descriptors 1 and 2 are its write end
 	Stderr  *os.File // the carrier's standard error
 }
