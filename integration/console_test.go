@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
-	"github.com/mitosis-go/mitosis/integration/uart"
+	"github.com/mitosis-go/mitosis/internal/uart"
 	"github.com/mitosis-go/mitosis/router"
 )
 

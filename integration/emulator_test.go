@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -68,12 +67,9 @@ func TestForeignContainer(t *testing.T) {
 	busybox := lab.ForeignBusybox(t, "arm64")
 	host := start(t, lab.Host{Binds: []string{busybox + ":/srv/busybox:ro"}, Setup: []string{makeForeignTree}})
 	// The toolchain keeps its own cache; ours is to be empty.
-	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goCache := goCommand(t, "env", "GOCACHE")
 	cache := t.TempDir()
-	t.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
+	t.Setenv("GOCACHE", strings.TrimSpace(goCache))
 	t.Setenv("XDG_CACHE_HOME", cache)
 
 	t.Run("missing", func(t *testing.T) {

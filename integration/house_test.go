@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,12 +61,9 @@ type goPackage struct {
 
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := goCommand(t, "list", "-json=ImportPath,Imports", module+"...")
 	var all []goPackage
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+	for dec := json.NewDecoder(strings.NewReader(out)); ; {
 		var p goPackage
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
 			return all
@@ -120,12 +116,9 @@ func TestImportsPointDownward(t *testing.T) {
 // What makes every image larger, or pulls in method reflection, stays out of
 // what programs import.
 func TestHeavyPackagesStayOut(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", module+"contexts").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	deps := strings.Fields(goCommand(t, "list", "-deps", module+"contexts"))
 	for _, heavy := range []string{"net/http", "text/template", "html/template", "net/rpc", "encoding/gob", "testing"} {
-		if slices.Contains(strings.Fields(string(out)), heavy) {
+		if slices.Contains(deps, heavy) {
 			t.Errorf("package contexts depends on %s", heavy)
 		}
 	}
@@ -165,15 +158,30 @@ func buildExample(t *testing.T, name string) string {
 	return bin
 }
 
+// goCommand runs the go command in the module that is tested, which is not the one of these
+// tests, and returns its output.
 func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, out, errs.String())
 	}
 	return string(out)
+}
+
+// Who imports the module gets what its own programs and tests need, and none of what only the
+// tests against real tools need.
+func TestImportersGetNoModuleOfTheseTests(t *testing.T) {
+	modules := strings.Fields(goCommand(t, "list", "-m", "-f", "{{.Path}}", "all"))
+	for _, stranger := range []string{"github.com/jackc/pgx/v5"} {
+		if slices.Contains(modules, stranger) {
+			t.Errorf("go.mod of the module requires %s, want that in integration/go.mod only", stranger)
+		}
+	}
 }
 
 func TestImageSize(t *testing.T) {
