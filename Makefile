@@ -140,7 +140,8 @@ demo:
 	@$(GO) build -ldflags '-s -w' -o bin/quickstart ./examples/quickstart
 	@./bin/quickstart
 
-# The table of budgets. Fails where one is missed by more than half.
+# The table of budgets, which are ratios to what was measured beside them. It fails where one is
+# missed by more than half.
 bench: lab-packages
 	@mkdir -p bin
 	$(IN_INTEGRATION) $(GO) build -ldflags '-s -w' -o ../bin/bench ./bench

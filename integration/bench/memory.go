@@ -71,9 +71,9 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		return fmt.Sprintf("itself %.1f MB, its guard %.1f MB", w/children, g/children)
 	}
 	return []row{
-		{What: "idle child and its guard, resident", Unit: "MB", Plus: 10,
+		{What: "idle child and its guard, resident", Unit: "MB", Size: 10,
 			Measured: (w.Resident + g.Resident) / children, Note: note(w.Resident, g.Resident)},
-		{What: "idle child and its guard, proportional share", Unit: "MB", Plus: 2,
+		{What: "idle child and its guard, proportional share", Unit: "MB", Size: 2,
 			Measured: (w.Proportional + g.Proportional) / children, Note: note(w.Proportional, g.Proportional)},
 	}, err
 }
@@ -89,7 +89,7 @@ func stalledRow(ctx context.Context) (row, error) {
 	r := row{
 		What: "stalled readers, 1 GiB offered, both sides grow by", Unit: "MB",
 		// The budgets for receiving and for sending, 64 MiB each.
-		Plus: 2 * 64 << 20 / 1e6,
+		Size: 2 * 64 << 20 / 1e6,
 	}
 	cmd, err := self(ctx, "stalled")
 	if err != nil {

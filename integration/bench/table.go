@@ -19,17 +19,19 @@ type row struct {
 	Measured float64
 	Unit     string // us, ms, /s, MB/s, bytes, MB
 
-	// What it is compared with: the physical limit, or the usual tool. Zero where
-	// the budget is a plain number.
+	// What it is compared with: the physical limit, or the usual tool. Zero for sizes.
 	Limit   float64
 	LimitIs string
 
-	// The budget is Factor times Limit plus Plus; none where both are zero.
-	Factor, Plus float64
+	// The budget is Factor times Limit or, for sizes, which are the same on every machine,
+	// Size; none where both are zero.
+	Factor, Size float64
 	AtLeast      bool // the budget is a lower bound
 
-	// Why there is no number, where there is none, or what to know of it.
+	// Why there is no number, where there is none, or what to know of it. It Failed where
+	// there should be one.
 	Missing string
+	Failed  bool
 	Note    string
 }
 
@@ -41,9 +43,15 @@ const (
 	missedHalf verdict = "missed by more than half"
 	noBudget   verdict = ""
 	notTaken   verdict = "not measured"
+	failed     verdict = "failed"
 )
 
-func (r row) budget() float64 { return r.Factor*r.Limit + r.Plus }
+func (r row) budget() float64 {
+	if r.Size != 0 {
+		return r.Size
+	}
+	return r.Factor * r.Limit
+}
 
 func (r row) verdict() verdict {
 	b := r.budget()
@@ -52,6 +60,8 @@ func (r row) verdict() verdict {
 		over = b / r.Measured
 	}
 	switch {
+	case r.Failed:
+		return failed
 	case r.Missing != "":
 		return notTaken
 	case b == 0:
@@ -66,20 +76,17 @@ func (r row) verdict() verdict {
 }
 
 func (r row) budgetText() string {
-	if r.Factor == 0 && r.Plus == 0 {
-		return ""
-	}
 	sign := "<="
 	if r.AtLeast {
 		sign = ">="
 	}
 	switch {
-	case r.Factor == 0:
-		return sign + " " + figure(r.Plus, r.Unit)
-	case r.Plus == 0:
+	case r.Size != 0:
+		return sign + " " + figure(r.Size, r.Unit)
+	case r.Factor != 0:
 		return fmt.Sprintf("%s %.2f x", sign, r.Factor)
 	default:
-		return fmt.Sprintf("%s %.2f x + %s", sign, r.Factor, figure(r.Plus, r.Unit))
+		return ""
 	}
 }
 
@@ -127,9 +134,9 @@ func (t *table) measure(ctx context.Context) bool {
 			count[r.verdict()]++
 		}
 	}
-	fmt.Printf("\n%d met, %d missed, %d missed by more than half, %d not measured; %.0f s\n",
-		count[met], count[missed], count[missedHalf], count[notTaken], time.Since(began).Seconds())
-	return good && count[missedHalf] == 0
+	fmt.Printf("\n%d met, %d missed, %d missed by more than half, %d not measured, %d failed; %.0f s\n",
+		count[met], count[missed], count[missedHalf], count[notTaken], count[failed], time.Since(began).Seconds())
+	return good && count[missedHalf] == 0 && count[failed] == 0
 }
 
 // warnBusy says when others use the machine: their work lengthens what takes
@@ -151,7 +158,7 @@ func printGroup(name string, rows []row) {
 	fmt.Fprintf(w, "%s\tmeasured\tcompared with\t\tratio\tbudget\t\n", strings.ToUpper(name))
 	for _, r := range rows {
 		if r.Missing != "" {
-			fmt.Fprintf(w, "%s\t-\t\t\t\t\t%s\n", r.What, notTaken)
+			fmt.Fprintf(w, "%s\t-\t\t\t\t\t%s\n", r.What, r.verdict())
 			continue
 		}
 		limit, ratio := "", ""

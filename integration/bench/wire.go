@@ -72,8 +72,8 @@ func callOnWire(ctx context.Context, on *contexts.Node) ([]row, error) {
 		out, in = append(out, t.sent/n), append(in, t.read/n)
 	}
 	return []row{
-		{What: "small call over ssh, on the wire out", Unit: "bytes", Measured: out.median(), Plus: 130},
-		{What: "small call over ssh, on the wire back", Unit: "bytes", Measured: in.median(), Plus: 130},
+		{What: "small call over ssh, on the wire out", Unit: "bytes", Measured: out.median(), Size: 130},
+		{What: "small call over ssh, on the wire back", Unit: "bytes", Measured: in.median(), Size: 130},
 	}, nil
 }
 

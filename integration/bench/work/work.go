@@ -3,7 +3,9 @@ package work
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
@@ -29,4 +31,19 @@ var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (ti
 type Command struct {
 	Argv  []string
 	Times int
+}
+
+// PackedDir is where the measured program keeps packed images, in the client host.
+const PackedDir = "/dev/shm/mitosis-packed"
+
+// PackedImage returns the file of the one image that is packed for a host with zstd.
+func PackedImage() (string, error) {
+	found, err := filepath.Glob(filepath.Join(PackedDir, "*.zstd"))
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("%s has %d images for zstd, want 1", PackedDir, len(found))
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
 }
