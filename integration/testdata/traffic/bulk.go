@@ -30,7 +30,7 @@ func bulk(ctx context.Context, end, beside *contexts.Node) (*load, error) {
 		}
 		l.Idle = append(l.Idle, idle)
 		rate, err := bothWays(ctx, end, func() error {
-			time.Sleep(measured)
+			time.Sleep(measured) // nothing but bulk
 			return nil
 		})
 		if err != nil {

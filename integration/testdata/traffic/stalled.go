@@ -69,7 +69,7 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*
 		}
 	}
 	for range 20 {
-		time.Sleep(50 * time.Millisecond) // what is offered has to come first
+		time.Sleep(50 * time.Millisecond) // between two looks at memory that must not grow
 		now, err := memory(pids)
 		if err != nil {
 			return nil, err
