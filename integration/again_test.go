@@ -55,6 +55,7 @@ func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 // A program leaves the packed image to those that come later, where only its user
 // finds it.
 func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	const cache = "/root/cache"
 	packed := func() string {
@@ -91,7 +92,7 @@ func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
 	}
 }
 
-// processorTime is what the test process has used so far.
+// processorTime is the processor time that the test process has used so far.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage

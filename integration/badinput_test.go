@@ -107,9 +107,10 @@ func silentPort(t *testing.T) int {
 	return silent.Addr().(*net.TCPAddr).Port
 }
 
-// What can be wrong about a host, from the master and from a context on the way.
+// Hosts that can't be reached, or are none, from the master and from a context on the way.
 func TestBadHosts(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	users := []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}
 	target := lab.Start(t, lab.Host{Users: users, SSHD: &lab.SSHD{}})
@@ -203,7 +204,7 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 	}
 }
 
-// Programs that are not what a hop should be.
+// Programs that are no shell and no relay.
 func TestProgramsThatAreNoHop(t *testing.T) {
 	self := master(t, nil)
 	bystander := child(t, self, local.Child{})
@@ -254,6 +255,7 @@ func TestProgramsThatAreNoHop(t *testing.T) {
 
 // An image that was changed on its way is not executed, whatever the start method.
 func TestChangedImage(t *testing.T) {
+	t.Parallel()
 	lab.Require(t) // the start methods below memfd need root
 	self := master(t, nil)
 	bystander := child(t, self, local.Child{})

@@ -80,6 +80,7 @@ var becomeCases = []struct {
 
 func TestBecome(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for _, c := range becomeCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,10 +109,11 @@ func TestBecome(t *testing.T) {
 	}
 }
 
-// What su asks beside the password, and a password that is not given, a person is
+// Questions of su beside the password, and a password that is not given, a person is
 // asked for.
 func TestSuAsksAPerson(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	h := becomeHost("")
 	h.Setup = append(h.Setup, "chage -d 0 carol")
 	host := start(t, h)
@@ -138,6 +140,7 @@ func TestSuAsksAPerson(t *testing.T) {
 // both belong to root.
 func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, becomeHost("permit deploy\n"))
 	for _, m := range []connect.Method{become.Su{}, become.Su{Path: "/opt/bb/su"}, become.Doas{}} {
 		cancelAtPrompt(t, host, m)

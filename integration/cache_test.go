@@ -70,7 +70,7 @@ func contactWith(t *testing.T, host *lab.Running, cfg contexts.Config) contact {
 	return c
 }
 
-// A meter counts what passes the connections that it opens.
+// A meter counts the bytes that pass the connections that it opens.
 type meter struct{ out, in atomic.Int64 }
 
 func (m *meter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -134,7 +134,7 @@ func TestSecondContactIsCheap(t *testing.T) {
 	if first.method == bootstrap.StartCache || first.out < 1<<20 {
 		t.Errorf("the first contact: %+v", first)
 	}
-	const rtt = time.Second // what computes takes a fraction of it
+	const rtt = time.Second // the computing at both ends takes a fraction of it
 	if err := host.Shape(lab.Link{RTT: rtt}); err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +150,7 @@ func TestSecondContactIsCheap(t *testing.T) {
 
 // Without being asked nothing writes there.
 func TestNothingIsKeptUnasked(t *testing.T) {
+	t.Parallel()
 	host := cacheHost(t, lab.Host{})
 	before := look(host)
 	contactWith(t, host, contexts.Config{})
@@ -159,9 +160,10 @@ func TestNothingIsKeptUnasked(t *testing.T) {
 	before.restored(t, patience)
 }
 
-// What was changed in the cache is refused, the log says so, and the next contact
+// A file that was changed in the cache is refused, the log says so, and the next contact
 // finds it as it should be.
 func TestHarmedCacheIsReplaced(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]string{
 		"tampered":        "f=$(echo %s/*-*); chmod u+w $f; printf x | dd of=$f bs=1 seek=100000 conv=notrunc",
 		"truncated":       "truncate -s 1M %s/*-*",
@@ -191,6 +193,7 @@ func TestHarmedCacheIsReplaced(t *testing.T) {
 
 // Where nothing can be kept, contexts come to life as without, and the log says why.
 func TestHostsThatCanKeepNothing(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		host lab.Host
 		why  string
@@ -221,6 +224,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 // Ten programs meet a host for the first time at once. All of them get there, and
 // leave one image.
 func TestTenProgramsAtOnce(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("CACHE_HOST") != "" {
 		connectOnce(t)
 		return
@@ -281,6 +285,7 @@ func connectOnce(t *testing.T) {
 // the command that it has asked for. Where the host has changed meanwhile, it is
 // met as if for the first time.
 func TestKnownHostIsNotAskedFirst(t *testing.T) {
+	t.Parallel()
 	for name, sshd := range map[string]*lab.SSHD{"OpenSSH": {}, "dropbear": {Dropbear: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

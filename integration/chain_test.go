@@ -24,6 +24,7 @@ import (
 // wrong password at the fourth hop, and finds the first three still of use.
 func TestFiveHops(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	// Within the container are the tree and one more below it, and a su that
 	// may change users.

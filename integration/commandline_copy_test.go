@@ -32,6 +32,7 @@ func (o *office) sources(t *testing.T) (content []byte) {
 var placesAtTheHost = map[string]string{"/srv/old": "old\n"}
 
 func TestCopiesFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, placesAtTheHost)
 	content := o.sources(t)
 	for _, script := range []string{"mkdir /srv/full /srv/ro /srv/dir", "mount -t tmpfs -o size=1m full /srv/full", "mount -t tmpfs -o ro ro /srv/ro", "cp /srv/old /srv/full/old"} {
@@ -98,8 +99,9 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 	}
 }
 
-// What a terminal is shown of a copy is gone afterwards.
+// The progress of a copy that a terminal shows is gone afterwards.
 func TestProgressOnATerminal(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	content := o.sources(t)
 	cmd := o.command(t.Context(), "put", o.path, "/srv/big", "/home/deploy/big")

@@ -181,6 +181,7 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 }
 
 func TestSocksFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	there := contentOf(1 << 20)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	serveHTTP(t, o.web, "8000", "/srv")

@@ -37,8 +37,9 @@ var awkwardPlaces = lab.Host{
 	},
 }
 
-// What is put over the awkward kinds of targets, by root and by an ordinary user.
+// A copy that meets an awkward kind of target, by root and by an ordinary user.
 func TestPutOntoAwkwardTargets(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
 	content := o.sources(t)
 	sudo := o.path + "/sudo"
@@ -96,9 +97,10 @@ func TestPutOntoAwkwardTargets(t *testing.T) {
 	}
 }
 
-// What goes into a pipe comes out of it, at either host, and the standard output
+// All that goes into a pipe comes out of it, at either host, and the standard output
 // is a target like others.
 func TestCopiesIntoPipes(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
 	content := o.sources(t)
 	reader := o.web.Command(t.Context(), "cat", "/srv/pipe")
@@ -164,6 +166,7 @@ func TestCopiesIntoPipes(t *testing.T) {
 
 // The library's side of a wait: a copy into a pipe that nobody reads ends with its ctx, there as well.
 func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := awkwardPlaces
 	host.Users = []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}, {Name: "app"}}
@@ -198,6 +201,7 @@ func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 
 // Names at the other host are resolved there, by the program and not by a shell.
 func TestNamesThatTheOtherHostResolves(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, lab.Host{
 		Files: map[string]string{
 			"/home/deploy/a.log": "a\n", "/home/deploy/b.log": "b\n", "/home/deploy/.c.log": "c\n", "/home/deploy/star*": "*\n", "/home/deploy/star2": "2\n",

@@ -139,6 +139,7 @@ func TestConsoleFindsTheGettyAsItStarts(t *testing.T) {
 // TestConsoleErrors: in each case the getty is back at once, or as soon as login
 // has let the time for a wrong password pass.
 func TestConsoleErrors(t *testing.T) {
+	t.Parallel()
 	wrong := connect.Secret(wrongPassword)
 	for _, c := range []struct {
 		name, user string
@@ -185,6 +186,7 @@ func TestConsoleAsksAPersonAgain(t *testing.T) {
 // TestConsoleRepairsADamagedHost: no network, nothing on the line but a shell of root's or
 // a rescue system's question, a root file system that can't be written.
 func TestConsoleRepairsADamagedHost(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		prompt string
 		argv   []string
@@ -247,7 +249,7 @@ func TestConsoleIsTakenOver(t *testing.T) {
 	answers(t, child(t, master(t, nil), s.console), 0)
 }
 
-// TestConsoleIsDisturbed: what the kernel prints ends the link; the far side does not outlive it.
+// TestConsoleIsDisturbed: a line that the kernel prints ends the link; the far side does not outlive it.
 func TestConsoleIsDisturbed(t *testing.T) {
 	t.Parallel()
 	s := getty(t)
@@ -261,6 +263,7 @@ func TestConsoleIsDisturbed(t *testing.T) {
 // TestConsoleInterrupted: a connect that is given up at any moment takes 5 s at most, and
 // the next one finds its way from where that was left.
 func TestConsoleInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, passed := range []int{1, 20, 100, 500, 2000, 100_000, 1_000_000} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

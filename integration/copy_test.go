@@ -46,6 +46,7 @@ func contentOf(n int) []byte {
 // TestCopiesOverSSHAndSudo has files go both ways, as root by a hop that began
 // as somebody else.
 func TestCopiesOverSSHAndSudo(t *testing.T) {
+	t.Parallel()
 	host, key := copyHost(t)
 	self := master(t, nil)
 	user := login(t, self, host, "deploy", key)
@@ -114,8 +115,9 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 
 // TestTheHopDiesDuringACopy kills the context in between, at different points
 // of a put to the one behind it: the target stays as it was, and nothing is
-// left of the copy but what Resume is to keep.
+// left of the copy but the part that Resume is to keep.
 func TestTheHopDiesDuringACopy(t *testing.T) {
+	t.Parallel()
 	host, key := copyHost(t)
 	self := master(t, nil)
 	local := filepath.Join(t.TempDir(), "local")

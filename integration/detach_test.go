@@ -21,9 +21,10 @@ import (
 
 // TestDetachOverSSH: a host's context outlives the connection that it was started
 // through, with one below it that is another user's, and is found again through
-// others. What is sudo's, or below another context of the same host, does not.
+// others. A context below sudo, or below another context of the same host, does not.
 func TestDetachOverSSH(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	web := start(t, lab.Host{
 		Name:    "web1",
@@ -168,6 +169,7 @@ var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Cont
 
 func TestDetachOverTheSSHProgram(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	web := start(t, lab.Host{
 		Name: "web1", Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},

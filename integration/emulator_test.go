@@ -144,7 +144,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 		}
 	}
 
-	// A guard is what it is elsewhere: it clears away what a killed worker leaves,
+	// A guard does as it does elsewhere: it ends the processes that a killed worker leaves,
 	// daemons too, which an emulator does not give to it.
 	stubborn := []string{"setsid", "sh", "-c", "trap '' TERM HUP; while :; do sleep 1000; done"}
 	pid, err := spawn.Call(t.Context(), byImage, stubborn)

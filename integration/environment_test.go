@@ -8,9 +8,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A command can have the environment that its user has after login, whatever the
-// shell, and whatever the shell says on the way.
+// A command can have the environment that its user has after login, with every
+// shell, and though the shell prints something on the way.
 func TestLoginEnvironment(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"/home/bash/.profile":                 "echo noise; echo noise >&2; export SAID=by-bash",
 		"/home/dash/.profile":                 "echo noise; SAID=by-dash; export SAID",

@@ -186,7 +186,7 @@ func TestExampleRepair(t *testing.T) {
 		t.Errorf("the root is left writable: %s, %v", out, err)
 	}
 
-	// What can't be mended is told, and the root is read-only again all the same.
+	// Damage that can't be mended is told, and the root is read-only again all the same.
 	mended := look(web)
 	out, err = repair(append(args, "-file", "/etc/app/other.conf")...).CombinedOutput()
 	if err == nil {

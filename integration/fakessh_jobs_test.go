@@ -20,7 +20,7 @@ func laterJob(name string) string {
 	return `sh -c 'until test -e /tmp/go; do sleep 0.02; done; echo >/tmp/done.` + name + `'`
 }
 
-// sshJobs are what people start by ssh so that it lives on. Each is a command line for
+// sshJobs are jobs that people start by ssh so that they live on. Each is a command line for
 // ssh to run, into which the job has to be put.
 var sshJobs = []struct{ name, line string }{
 	{"background", `%s >/dev/null 2>&1 </dev/null &`},
@@ -57,8 +57,8 @@ func jobsAwaited(prefixes ...string) []string {
 	return names
 }
 
-// What lives on with ssh does with the shim: started by hand and by a tool, behind one
-// hop and two, whatever becomes of the program.
+// Jobs that live on with ssh do with the shim: started by hand and by a tool, behind one
+// hop and two, however the program ends.
 func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -117,9 +117,10 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	before.quiet(t, patience)
 }
 
-// Where it is not wanted, nothing lives on, and one line says what has ended and how it
+// Where it is not wanted, nothing lives on, and one line names the job that ended and how it
 // can be kept.
 func TestJobsThatAreNotWantedEnd(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	scenes := []scene{look(o.desk), look(o.web)}
 	job := `setsid -f sleep 86400 >/dev/null 2>&1 </dev/null; until pgrep -x sleep >/dev/null; do :; done`

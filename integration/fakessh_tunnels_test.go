@@ -19,6 +19,7 @@ const tunnelModes = "/run/t/l 600\n/run/t/s 600\nr 600\n"
 
 // Tunnels over ssh and sudo, in the ways in which scripts and people use them.
 func TestTunnelsOfTheShim(t *testing.T) {
+	t.Parallel()
 	there := contentOf(3<<20 + 1)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	here := o.sources(t)
@@ -84,8 +85,9 @@ func TestTunnelsOfTheShim(t *testing.T) {
 	}
 }
 
-// "mitosis ssh -f" goes to the background as ssh does, and takes along what a tunnel needs.
+// "mitosis ssh -f" goes to the background as ssh does, and its tunnel with it.
 func TestTunnelInTheBackground(t *testing.T) {
+	t.Parallel()
 	there := contentOf(1 << 20)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	serveHTTP(t, o.web, "8000", "/srv")

@@ -62,13 +62,14 @@ func query(ctx context.Context, n *contexts.Node, server string) (*pgx.Conn, err
 		return nil, err
 	}
 	cfg.DialFunc = n.DialContext
-	// Names mean what they mean at the context's host.
+	// Names mean the same as at the context's host.
 	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func TestADatabaseThroughAContext(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	database(t, host)
@@ -172,6 +173,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 
 func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	before := look(host)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A resources is what a process holds.
+// A resources counts the descriptors and goroutines that a process holds.
 type resources struct{ fds, goroutines int }
 
 func holding(t *testing.T) resources {

@@ -93,6 +93,7 @@ func room(importPath string) (string, bool) {
 }
 
 func TestImportsPointDownward(t *testing.T) {
+	t.Parallel()
 	seen := 0
 	for _, p := range listPackages(t) {
 		from, _ := room(p.ImportPath)
@@ -113,9 +114,10 @@ func TestImportsPointDownward(t *testing.T) {
 	}
 }
 
-// What makes every image larger, or pulls in method reflection, stays out of
-// what programs import.
+// Packages that make every image larger, or pull in method reflection, stay out of the
+// imports of programs.
 func TestHeavyPackagesStayOut(t *testing.T) {
+	t.Parallel()
 	deps := strings.Fields(goCommand(t, "list", "-deps", module+"contexts"))
 	for _, heavy := range []string{"net/http", "text/template", "html/template", "net/rpc", "encoding/gob", "testing"} {
 		if slices.Contains(deps, heavy) {
@@ -126,6 +128,7 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 
 // A program that does not import the ssh client does not carry it.
 func TestSSHIsOptIn(t *testing.T) {
+	t.Parallel()
 	for pkg, want := range map[string]bool{
 		"contexts": false, "connect": false, "connect/openssh": false, "connect/become": false, "connect/container": false,
 		"connect/console": false, "connect/local": false, "examples/callback": false,
@@ -173,9 +176,10 @@ func goCommand(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// Who imports the module gets what its own programs and tests need, and none of what only the
+// An importer of the module gets the modules of its own programs and tests, and none that only the
 // tests against real tools need.
 func TestImportersGetNoModuleOfTheseTests(t *testing.T) {
+	t.Parallel()
 	modules := strings.Fields(goCommand(t, "list", "-m", "-f", "{{.Path}}", "all"))
 	for _, stranger := range []string{"github.com/jackc/pgx/v5"} {
 		if slices.Contains(modules, stranger) {
@@ -185,6 +189,7 @@ func TestImportersGetNoModuleOfTheseTests(t *testing.T) {
 }
 
 func TestImageSize(t *testing.T) {
+	t.Parallel()
 	for example, limit := range imageLimits {
 		bin := buildExample(t, example)
 		out := goCommand(t, "run", module+"bootstrap/internal/imagesize", bin)

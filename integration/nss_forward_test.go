@@ -41,7 +41,7 @@ func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 }
 
 // A forwarding leads to a name that only the system's other sources know, as with ssh,
-// whoever dials it: the context, the command line, or the shim.
+// dialled by the context, the command line, or the shim.
 func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 	t.Parallel()
 	there := contentOf(1000)

@@ -158,6 +158,7 @@ func killNew(t *testing.T, before scene, client string) {
 
 func TestChroot(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{
@@ -179,6 +180,7 @@ func TestChroot(t *testing.T) {
 
 func TestUnshare(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{"mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/unshare"},
@@ -192,7 +194,7 @@ func TestUnshare(t *testing.T) {
 	user := enter(t, master(t, nil), host, "deploy")
 	refused(t, user, container.Unshare{}, connect.ErrPermission, patience)
 
-	// Nobody outside sees what is mounted inside, and the number of the
+	// Nobody outside sees the mounts inside, and the number of the
 	// child is 1 or just above, since the guard is 1.
 	root := enter(t, master(t, nil), host, "")
 	n := child(t, root, container.Unshare{})
@@ -214,11 +216,12 @@ func TestUnshare(t *testing.T) {
 
 func TestNsenter(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Name:  "outside",
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{withTree(t), startLXC, "mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/nsenter; mkdir -p /var/lib/lxc/stopped; cp /var/lib/lxc/web/config /var/lib/lxc/stopped",
-			// Stubs for what is not on this host tell the number of the same process.
+			// Stubs for tools that are not on this host tell the number of the same process.
 			"for tool in docker podman machinectl; do printf '#!/bin/sh\\ncase \"$*\" in *web) lxc-info -n web -p -H;; *) echo no such container >&2; exit 1;; esac\\n' >/usr/local/sbin/$tool; chmod 755 /usr/local/sbin/$tool; done"},
 	})
 	out, err := host.Shell("lxc-info -n web -p -H")
@@ -267,6 +270,7 @@ lxc-wait -n web -s RUNNING -t 20
 
 func TestLXC(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	quickly := []string{"--set-var", "GORACE=" + quickEnd}
 	host := start(t, lab.Host{
 		Cgroups: true, Users: []lab.User{{Name: "deploy"}},
@@ -308,6 +312,7 @@ mkdir -p /srv/empty/etc; tar -C /srv/empty -c . | podman import - empty
 
 func TestPodman(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Cgroups: true, Setup: []string{withTree(t), podmanSetup}})
 	quickly := []string{"--env", "GORACE=" + quickEnd}
 	from := walk(t, host, true, []way{
@@ -356,6 +361,7 @@ docker create --network none --name stopped base
 
 func TestDocker(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Cgroups: true, Users: []lab.User{{Name: "deploy"}}, Setup: []string{withTree(t), startDocker}})
 	const at = "unix:///run/d.sock"
 	quickly := []string{"--env", "GORACE=" + quickEnd}

@@ -13,10 +13,11 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// Policies that let a shell run and forbid it to do what a bootstrap needs end a
-// connect at once, with what forbids it, and leave nothing.
+// Policies that let a shell run and forbid a step that a bootstrap needs end a
+// connect at once, name the policy, and leave nothing.
 func TestPoliciesOfSudo(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for name, test := range map[string]struct {
 		defaults, shell string
 		remove          []string

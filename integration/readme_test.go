@@ -12,7 +12,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The first program of README.md does what the text says of it: it goes to a host over ssh,
+// The first program of README.md does as the text says of it: it goes to a host over ssh,
 // through sudo, and reads a file of root's there. It finds user, key and host key where ssh does.
 func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	lab.Require(t)

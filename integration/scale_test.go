@@ -76,7 +76,7 @@ func TestTenGenerations(t *testing.T) {
 	}
 }
 
-// expectEnd waits until a context is known to have ended, for whatever reason.
+// expectEnd waits until a context is known to have ended, for any reason.
 func expectEnd(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	select {

@@ -23,7 +23,7 @@ type needle struct {
 	Bytes []byte
 }
 
-// hunt is what to look for on a host, and where.
+// hunt has the needles to look for on a host, and the places.
 type hunt struct {
 	Needles []needle
 	Files   []string // besides what /proc tells
@@ -33,7 +33,7 @@ type hunt struct {
 // A sighting is a secret that was found.
 type sighting struct {
 	Needle  string
-	Place   string // a file, or what of the process it is
+	Place   string // a file, or an area of the process
 	Process string // its name
 	PID     string
 	Area    string // of its memory
@@ -110,7 +110,7 @@ func unlinked(dir string, f func(fd string)) {
 	}
 }
 
-// ours tells whether a process is the one that seeks, or the guard above it.
+// ours reports whether a process is the one that seeks, or the guard above it.
 func ours(dir string) bool {
 	return dir == "/proc/"+itoa(os.Getpid()) || dir == "/proc/"+itoa(os.Getppid())
 }

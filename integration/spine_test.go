@@ -23,6 +23,7 @@ import (
 // sudo with a typed password where sudo insists on a terminal, and into a
 // child of that. At the end nothing may be left there.
 func TestSpine(t *testing.T) {
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	web := start(t, lab.Host{
 		Name:    "web1",
@@ -151,7 +152,7 @@ func largeArgument(t *testing.T, n *contexts.Node) {
 	defer cancel()
 	start := time.Now()
 	p := sum.Go(ctx, n, b)
-	// What is small does not wait behind it.
+	// Small calls do not wait behind it.
 	ping, err := n.Ping(ctx)
 	if err != nil {
 		t.Error(err)
@@ -166,7 +167,7 @@ func largeArgument(t *testing.T, n *contexts.Node) {
 	t.Logf("%d MiB took %v; a ping meanwhile %v", size>>20, time.Since(start), ping)
 }
 
-// cancellation must reach the function, and what it started in its name.
+// cancellation must reach the function, and the programs that it has started.
 func cancellation(t *testing.T, self, n *contexts.Node, host *lab.Running) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)

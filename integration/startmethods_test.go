@@ -38,7 +38,7 @@ var startMethodHosts = map[string]struct {
 	bootstrap.StartTmpfs: {user: "root", host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: inMemory,
 	}},
-	// Nothing can be written but what is in memory, and nothing executed there.
+	// Only file systems in memory can be written, and nothing can be executed there.
 	bootstrap.StartTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
 		NoMemfd: true, Noexec: inMemory, ReadOnlyRoot: true,
 	}},
@@ -58,6 +58,7 @@ var startMethodHosts = map[string]struct {
 // the disk's, while it lives. (Even that one has no name any more by then.)
 func TestEachStartMethod(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	for name, test := range startMethodHosts {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +81,7 @@ func TestEachStartMethod(t *testing.T) {
 				uid = 0
 			}
 			answers(t, n, uid)
-			// A grandchild on the same host needs no start method, whatever is closed.
+			// A grandchild on the same host needs no start method, so closed places don't matter.
 			grandchild, err := divide.Call(t.Context(), n, struct{}{})
 			if err != nil {
 				t.Fatal(err)
@@ -106,6 +107,7 @@ func TestEachStartMethod(t *testing.T) {
 // mounts is seen by everyone.
 func TestTmpfsChildMountsForAll(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
@@ -128,6 +130,7 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 // nothing stays behind, and the tree goes on working.
 func TestEveryStartMethodClosed(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	closed := append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{
@@ -180,6 +183,7 @@ func TestEveryStartMethodClosed(t *testing.T) {
 // whatever byte, and not even by the start method that writes to the disk.
 func TestImageCutShort(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	image, err := bootstrap.OwnImage()
 	if err != nil {

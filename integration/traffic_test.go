@@ -29,8 +29,8 @@ func build(t *testing.T, name string) string {
 	return program
 }
 
-// traffic runs testdata/traffic. It must not log anything: what honest traffic
-// does is within every quota.
+// traffic runs testdata/traffic. It must not log anything: honest traffic is within
+// every quota.
 func traffic(t *testing.T, program string, result any, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

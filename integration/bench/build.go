@@ -43,7 +43,7 @@ func build(ctx context.Context, pkg string) (name string, remove func(), err err
 	return name, remove, nil
 }
 
-// goCommand runs the go command in a directory and returns what it prints.
+// goCommand runs the go command in a directory and returns its output.
 func goCommand(ctx context.Context, in string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = in, append(os.Environ(), "CGO_ENABLED=0")

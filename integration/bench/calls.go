@@ -68,7 +68,7 @@ func callRows(ctx context.Context) (rows []row, err error) {
 		return nil, err
 	}
 	// Batches of a thousand, of which the least disturbed counts, for the limit as
-	// for what is held against it: other work on the machine only ever adds.
+	// for the calls that are held against it: other work on the machine only ever adds.
 	limit := floor.results.least()
 	const limitIs = "ping-pong over pipes"
 	rows = append(rows,
@@ -109,8 +109,8 @@ func pipelined(ctx context.Context, on *contexts.Node, n int) (float64, error) {
 }
 
 // pipelinedOnTwoCores starts a process that may use two processors, for itself
-// and for its child. trip is how long one ping-pong takes, in microseconds: who has many
-// calls under way makes more of them than can go one after the other.
+// and for its child. trip is the time of one ping-pong, in microseconds: with many calls
+// under way there are more of them than can go one after the other.
 func pipelinedOnTwoCores(ctx context.Context, trip float64) (row, error) {
 	r := row{What: "pipelined calls on two cores", Unit: "/s", Limit: 1e6 / trip, LimitIs: "ping-pongs over pipes", Factor: 1.5, AtLeast: true}
 	a, b, err := twoProcessors()

@@ -87,7 +87,7 @@ func (h *hosts) close() error {
 	return errors.Join(errs...)
 }
 
-// run runs a command in the client and returns what it printed.
+// run runs a command in the client and returns its output.
 func (h *hosts) run(ctx context.Context, argv ...string) ([]byte, error) {
 	cmd := h.client.Command(ctx, argv...)
 	if quick {

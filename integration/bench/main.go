@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command bench measures what the project promises about speed and size, and
+// Command bench measures the speeds and sizes that the project promises, and
 // prints one row for each promise.
 //
 //	bench [-quick] [-peers]
@@ -8,7 +8,7 @@
 // It is run in a directory of the project's modules, which may be anywhere.
 //
 // A number from one machine says little about another, so each row has beside
-// it the physical limit, or what else does the same job, measured in the same
+// it the physical limit, or another tool for the same job, measured in the same
 // run and in turns with it. The promise is a bound on the ratio of the two; the
 // exit status is 1 where one is missed by more than half.
 //
@@ -19,7 +19,7 @@
 // jobs between the same hosts, where Debian's python3-mitogen is installed.
 //
 // This program runs itself again in several roles; see roles. Since a role
-// prints what it found as JSON lines, it can run wherever the lab puts it.
+// prints its rows as JSON lines, it can run wherever the lab puts it.
 package main
 
 import (
@@ -88,12 +88,12 @@ func rounds(n int) int {
 	return n
 }
 
-// start makes this process a master that says only what went wrong.
+// start makes this process a master that logs only warnings and errors.
 func start(ctx context.Context) (*contexts.Node, error) {
 	return contexts.Start(ctx, &contexts.Config{
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 }
 
-// tell prints a row, or another result, for whoever started this role.
+// tell prints a row, or another result, for the process that started this role.
 func tell(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }

@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// memory is what the kernel says of a process, in 10^6 bytes.
+// memory is the kernel's account of a process, in 10^6 bytes.
 type memory struct{ Resident, Proportional, Anonymous float64 }
 
 func memoryOf(pids ...int) (m memory, err error) {
@@ -45,7 +45,7 @@ func memoryOf(pids ...int) (m memory, err error) {
 	return m, nil
 }
 
-// idleRows are what a child needs, its guard included, that has nothing to do.
+// idleRows are the memory of a child that has nothing to do, its guard included.
 func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 	const children = 10 // enough for the shared part to be shared
 	var guards, workers []int
@@ -61,7 +61,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		}
 		workers, guards = append(workers, p[0]), append(guards, p[1])
 	}
-	time.Sleep(2 * time.Second) // a child gives back what its start took after one
+	time.Sleep(2 * time.Second) // after one, a child gives back the memory of its start
 	w, err := memoryOf(workers...)
 	if err != nil {
 		return nil, err

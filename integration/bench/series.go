@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A series is what several rounds found.
+// A series has the values of several rounds.
 type series []float64
 
 func (s series) median() float64 {
@@ -25,7 +25,7 @@ func (s series) median() float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// least is for what others can only make longer: a physical limit.
+// least is for a time that others can only make longer: a physical limit.
 func (s series) least() float64 {
 	if len(s) == 0 {
 		return 0
@@ -33,8 +33,8 @@ func (s series) least() float64 {
 	return slices.Min(s)
 }
 
-// A subject is measured in turns with others, so that what else goes on in the
-// machine disturbs all of them alike.
+// A subject is measured in turns with others, so that other work of the machine
+// disturbs all of them alike.
 type subject struct {
 	name    string
 	measure func(context.Context) (float64, error)
@@ -96,7 +96,7 @@ func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// decodeLines decodes what a role printed.
+// decodeLines decodes the output of a role.
 func decodeLines[T any](out []byte) ([]T, error) {
 	var all []T
 	lines := bufio.NewScanner(strings.NewReader(string(out)))

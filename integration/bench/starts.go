@@ -14,8 +14,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// startRows are the rows on what a start costs, in time and in bytes, and on
-// what is then there.
+// startRows are the rows on the cost of a start, in time and in bytes, and on the memory
+// of an idle child.
 func startRows(ctx context.Context) (rows []row, err error) {
 	master, err := start(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ type row struct {
 	Measured float64
 	Unit     string // us, ms, /s, MB/s, bytes, MB
 
-	// What it is compared with: the physical limit, or the usual tool. Zero for sizes.
+	// The physical limit, or the value of the usual tool. Zero for sizes.
 	Limit   float64
 	LimitIs string
 
@@ -28,7 +28,7 @@ type row struct {
 	Factor, Size float64
 	AtLeast      bool // the budget is a lower bound
 
-	// Why there is no number, where there is none, or what to know of it. It Failed where
+	// Missing says why there is no number, and Note something to know of it. It Failed where
 	// there should be one.
 	Missing string
 	Failed  bool
@@ -102,7 +102,7 @@ func figure(v float64, unit string) string {
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
 }
 
-// table runs what measures and prints each group when it is complete.
+// table measures the groups one after the other and prints each when it is complete.
 type table struct {
 	groups []group
 }
@@ -126,7 +126,7 @@ func (t *table) measure(ctx context.Context) bool {
 		rows, err := g.rows(ctx)
 		printGroup(g.name, rows)
 		if err != nil {
-			// What can not be measured may be slow without end.
+			// A thing that can not be measured may be slow without end.
 			fmt.Printf("%s: failed: %v\n", g.name, err)
 			good = false
 		}
@@ -139,8 +139,8 @@ func (t *table) measure(ctx context.Context) bool {
 	return good && count[missedHalf] == 0 && count[failed] == 0
 }
 
-// warnBusy says when others use the machine: their work lengthens what takes
-// several processes at once more than it does what takes one.
+// warnBusy says when others use the machine: their work lengthens a job of several
+// processes more than it does a job of one.
 func warnBusy() {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// traffic is what passed the client host's interface, in bytes with IP headers
+// traffic counts what has passed the client host's interface, in bytes with IP headers
 // and without those of Ethernet. The kernel counts a packet that it has not cut
 // up yet as one, so that of bulk transfers some headers are missing.
 type traffic struct{ sent, read float64 }
@@ -166,7 +166,7 @@ func (s *session) line() error {
 	return nil
 }
 
-// finish ends what is sent, and waits for a line and then the end.
+// finish ends the input, and waits for a line and then the end.
 func (s *session) finish(began time.Time) (time.Duration, error) {
 	s.in.Close()
 	err := s.line()

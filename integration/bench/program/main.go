@@ -1,4 +1,4 @@
-// Command program is what the benchmarks measure as a whole, from its start to
+// Command program is measured by the benchmarks as a whole, from its start to
 // its end: a program of a user's size that does one job on another host.
 //
 //	program HOST native|openssh   one call, over our own ssh or the user's

@@ -1,4 +1,4 @@
-// Package work holds what the benchmarks let contexts do.
+// Package work has the functions of contexts that the benchmarks call.
 package work
 
 import (
@@ -27,7 +27,7 @@ var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (ti
 	return time.Since(began), nil
 })
 
-// A Command is what Run runs.
+// A Command is for Run.
 type Command struct {
 	Argv  []string
 	Times int
