@@ -5,7 +5,10 @@ FUZZTIME ?= 3s
 SHORT = -short
 # Tests that are run once more with programs as users build them: of how images start.
 RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
-# A test that takes longer than this hangs.
+# So many tests against hosts run beside each other: they wait most of their time, for each
+# other's ends, for far sides and for tools that are slow on purpose.
+PARALLEL ?= 6
+# A package whose tests take longer than this hangs.
 TIMEOUT ?= 40m
 
 # The race detector needs cgo, and would make every child wait a second at its
@@ -66,13 +69,13 @@ race:
 
 # The tests against hosts.
 hosts:
-	$(IN_INTEGRATION) $(GO_TEST_RACE) ./...
+	$(IN_INTEGRATION) $(GO_TEST_RACE) -parallel $(PARALLEL) ./...
 
 # A program that is built for the race detector is not sent as users' programs are
 # (package slim). So the tests that depend on images run once more without it.
 released:
 	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'StartMethod|Image|Cache|Guard|Memory' ./bootstrap/...
-	$(IN_INTEGRATION) $(GO) test $(SHORT) -timeout $(TIMEOUT) -run '$(RELEASED)' .
+	$(IN_INTEGRATION) $(GO) test $(SHORT) -timeout $(TIMEOUT) -parallel $(PARALLEL) -run '$(RELEASED)' .
 
 # The tests against real sshd, sudo and shells need Debian packages. They are
 # installed where that can be done without asking; elsewhere the tests say so.
