@@ -7,7 +7,7 @@ SHORT = -short
 RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
 # So many tests against hosts run beside each other: they wait most of their time, for each
 # other's ends, for far sides and for tools that are slow on purpose.
-PARALLEL ?= 6
+PARALLEL ?= 4
 # A package whose tests take longer than this hangs.
 TIMEOUT ?= 40m
 

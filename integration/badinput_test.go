@@ -164,7 +164,7 @@ func TestBadHosts(t *testing.T) {
 					t.Errorf("%q (%T) is not one that is %q", err, err, test.class)
 				}
 				if e, ok := errors.AsType[*contexts.Error](err); !ok || e.Kind != core.KindConnect || !strings.HasSuffix(e.Path, h.Label()) {
-					t.Errorf("%#v", e)
+					t.Errorf("the error is %#v, want one of class connect at a path that ends in %s", e, h.Label())
 				}
 				told(t, err, append(test.words, from.path)...)
 			})

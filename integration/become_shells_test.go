@@ -55,7 +55,7 @@ func TestBecomeByEveryShell(t *testing.T) {
 			t.Run(how+" "+shell, func(t *testing.T) {
 				n := child(t, user, m)
 				if id := who(t, n); id.UID != firstShellUID+i {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want uid %d", id, firstShellUID+i)
 				}
 				linkIsClean(t, n)
 				// Every byte passes, many of them too.

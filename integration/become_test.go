@@ -93,7 +93,7 @@ func TestBecome(t *testing.T) {
 			before := look(host)
 			becomes(t, host, c.lang, c.method, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); id.UID != c.uid {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want uid %d", id, c.uid)
 				}
 				linkIsClean(t, n)
 				if err := n.Close(); err != nil {
@@ -122,7 +122,7 @@ func TestSuAsksAPerson(t *testing.T) {
 	user := enter(t, master(t, &contexts.Config{Prompt: p.prompt}), host, "deploy")
 	n := child(t, user, become.Su{User: "carol"})
 	if id := who(t, n); id.UID != 2001 {
-		t.Errorf("%+v", id)
+		t.Errorf("the context is %+v, want uid 2001", id)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -117,7 +117,7 @@ func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 	}
 	out, err := session.Output("echo here")
 	if err != nil || string(out) != "here\n" {
-		t.Fatalf("%q, %v", out, err)
+		t.Fatalf("the command printed %q, %v, want here", out, err)
 	}
 	return int(time.Since(since) / rtt)
 }
@@ -155,7 +155,7 @@ func TestNothingIsKeptUnasked(t *testing.T) {
 	before := look(host)
 	contactWith(t, host, contexts.Config{})
 	if c := contactWith(t, host, contexts.Config{}); c.method == bootstrap.StartCache {
-		t.Errorf("%+v", c)
+		t.Errorf("the second contact is %+v, want one without a cache", c)
 	}
 	before.restored(t, patience)
 }
@@ -210,7 +210,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 			log, said := newJournal(t)
 			for range 2 {
 				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.method == bootstrap.StartCache {
-					t.Errorf("%+v", c)
+					t.Errorf("the contact is %+v, want one without a cache", c)
 				}
 			}
 			eventually(t, patience, "a record of it", func() bool {
@@ -248,10 +248,10 @@ func TestTenProgramsAtOnce(t *testing.T) {
 	wg.Wait()
 	out, err := host.Exec(t.Context(), "ls", "-A", cacheDir)
 	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the cache holds %q, %v, want one image", out, err)
 	}
 	if c := contactWith(t, host, contexts.Config{Cache: true}); c.method != bootstrap.StartCache {
-		t.Errorf("%+v", c)
+		t.Errorf("the contact is %+v, want one by the cache", c)
 	}
 }
 

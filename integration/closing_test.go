@@ -113,6 +113,6 @@ func TestWideTreeClosesInOrder(t *testing.T) {
 		t.Error(err)
 	}
 	if lines := byForce(j); len(lines) != 0 {
-		t.Errorf("%q", lines)
+		t.Errorf("the log tells of contexts that were killed: %q, want none", lines)
 	}
 }

@@ -95,7 +95,7 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 		Size, Sent     int
 	}
 	if err := json.Unmarshal([]byte(got.out), &told); err != nil || told.Target != "/srv/dir/big" || told.Size != len(content) || told.Sent != len(content) || told.SHA256 != fmt.Sprintf("%x", sha256.Sum256(content)) {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("the copy printed %+v, %v, want target, sizes and checksum of /srv/dir/big", got, err)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestInterruptedPut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadFull(stdout, make([]byte, len("written\n"))); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, &errOut)
+			t.Fatalf("%s printed no line, %v, want written: %s", name, err, &errOut)
 		}
 		c.end(cmd.Cmd)
 		ended := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })

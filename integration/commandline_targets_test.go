@@ -111,13 +111,13 @@ func TestCopiesIntoPipes(t *testing.T) {
 	}
 	want := fmt.Sprintf("%x %d /srv/pipe\n", sha256.Sum256(content), len(content))
 	if res := finish(t, o.command(t.Context(), "put", o.path, "/srv/big", "/srv/pipe")); res.out != want || res.status != 0 {
-		t.Errorf("%+v", res)
+		t.Errorf("the copy into the pipe ended with %+v, want %q", res, want)
 	}
 	if err := reader.Wait(); err != nil || !bytes.Equal(got.Bytes(), content) {
 		t.Errorf("%d bytes, %v", got.Len(), err)
 	}
 	if res := finish(t, o.command(t.Context(), "put", o.path, "/srv/big", "/home/deploy/big")); res.status != 0 {
-		t.Errorf("%+v", res)
+		t.Errorf("the copy ended with %+v, want status 0", res)
 	}
 	for _, to := range []string{"/proc/self/fd/1", "/dev/fd/1"} {
 		line := fmt.Sprintf("%x %d %s\n", sha256.Sum256(content), len(content), to)
@@ -195,7 +195,7 @@ func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 		t.Error(err)
 	}
 	if err := reader.Wait(); err != nil || got.String() != "next" {
-		t.Errorf("%q, %v", &got, err)
+		t.Errorf("the reader of the pipe got %q, %v, want next", &got, err)
 	}
 }
 

@@ -119,7 +119,7 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 	before := look(o.web)
 	r := finish(t, o.command(t.Context(), "probe", o.path))
 	if r.status != 0 || r.err != "" {
-		t.Fatalf("%+v", r)
+		t.Fatalf("the probe ended with %+v, want status 0 and no message", r)
 	}
 	for _, row := range [][]string{
 		{"system", "Linux"}, {"would", "start", "by", "memfd-perl"},
@@ -202,7 +202,7 @@ func TestRunReadsAFifo(t *testing.T) {
 	script := `mkfifo /tmp/feed && exec 3<>/tmp/feed && (echo one; echo two) >&3 && "$1" run "$2" -- head -n 1 <&3`
 	got := finish(t, o.desk.Command(t.Context(), "sh", "-c", script, "sh", o.program, o.path))
 	if got != (result{out: "one\n"}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the run ended with %+v, want only the line one", got)
 	}
 }
 

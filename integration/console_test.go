@@ -159,7 +159,7 @@ func TestConsoleErrors(t *testing.T) {
 			s.console.User, s.console.Password = c.user, c.password
 			err := refused(t, master(t, nil), s.console, c.reason, 20*time.Second)
 			if !strings.Contains(err.Error(), "logging in") || strings.Contains(err.Error(), string(rightPassword)) {
-				t.Errorf("%v", err)
+				t.Errorf("the error is %q, want the phase and no password", err)
 			}
 		})
 	}
@@ -179,7 +179,7 @@ func TestConsoleAsksAPersonAgain(t *testing.T) {
 	}})
 	answers(t, child(t, self, s.console), 2001)
 	if len(asked) != 2 || strings.TrimSpace(asked[0].Text) != "Password:" || asked[0].Kind != connect.PromptPassword || asked[1].Attempt != 2 {
-		t.Errorf("%+v", asked)
+		t.Errorf("the person was asked %+v, want the password twice", asked)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestConsoleRepairsADamagedHost(t *testing.T) {
 			}
 			before.untouched(t, "/run/printk", "/dev/pts")
 			if modes, err := s.Shell("stty -a </dev/pts/0"); err != nil || !slices.Contains(strings.Fields(modes), "opost") { // off in a pipe
-				t.Errorf("%s, %v", modes, err)
+				t.Errorf("the terminal's modes are %s, %v, want opost", modes, err)
 			}
 		})
 	}
@@ -281,7 +281,7 @@ func TestConsoleInterrupted(t *testing.T) {
 			begin := time.Now()
 			cancel(stop)
 			if err := <-done; !errors.Is(err, stop) {
-				t.Errorf("%v", err)
+				t.Errorf("the connect ended with %v, want %v", err, stop)
 			}
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("it took %v", took)
@@ -297,6 +297,6 @@ func TestConsoleSaysWhatItSaw(t *testing.T) {
 	s.console.Silence = time.Second
 	err := refused(t, master(t, nil), s.console, connect.ErrTimeout, 15*time.Second)
 	if e, ok := errors.AsType[*connect.Error](err); !ok || e.Phase != "looking for a login prompt" || !strings.Contains(e.Output, "initial ramdisk") {
-		t.Errorf("%v", err)
+		t.Errorf("the error is %v, want the phase, and the output of the boot", err)
 	}
 }

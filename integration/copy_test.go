@@ -61,14 +61,14 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 
 	res, err := files.Put(t.Context(), root, local, "/root/new", &files.Options{Mode: 0o400, Sync: true})
 	if err != nil || res.Target != "/root/new" || res.SHA256 != sha256.Sum256(content) {
-		t.Fatalf("%+v, %v", res, err)
+		t.Fatalf("the copy ended with %+v, %v, want /root/new and the file's checksum", res, err)
 	}
 	if out, err := host.Exec(t.Context(), "sh", "-c", "stat -c '%U %a' /root/new; sha256sum </root/new"); err != nil || !strings.HasPrefix(out, fmt.Sprintf("root 400\n%x", res.SHA256)) {
-		t.Errorf("%s %v", out, err)
+		t.Errorf("the copy is %s, %v, want it root's, of mode 400, with checksum %x", out, err, res.SHA256)
 	}
 	back := filepath.Join(dir, "back")
 	if res, err := files.Get(t.Context(), root, "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("the copy back ended with %+v, %v, want /root/new and the file's checksum", res, err)
 	}
 	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
 		t.Errorf("%d bytes came back, %v", len(b), err)
@@ -99,7 +99,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		_, err := files.Put(t.Context(), c.n, local, c.target, nil)
 		e, ok := errors.AsType[*contexts.Error](err)
 		if !errors.Is(err, c.want) || !ok || e.Path != c.n.String() || !strings.Contains(err.Error(), c.target) {
-			t.Errorf("%s: %v", c.target, err)
+			t.Errorf("the copy to %s ended with %v, want %v of %v", c.target, err, c.want, c.n)
 		}
 	}
 	if _, err := files.Get(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {

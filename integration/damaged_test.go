@@ -257,7 +257,7 @@ func TestChrootWithoutProc(t *testing.T) {
 	}
 	answers(t, child(t, n, local.Child{}), 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
-		t.Errorf("%q, %v", place, err)
+		t.Errorf("/etc/place has %q, %v, want tree", place, err)
 	}
 	if out, err := host.Shell("ls /mnt/sysimage/proc; cat /proc/mounts | grep sysimage/proc"); err == nil || out != "" {
 		t.Errorf("the host sees a /proc there: %s", out)
@@ -285,7 +285,7 @@ func TestChrootWithoutNull(t *testing.T) {
 	n := child(t, from, container.Chroot{Dir: "/srv/tree"})
 	answers(t, n, 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
-		t.Errorf("%q, %v", place, err)
+		t.Errorf("/etc/place has %q, %v, want tree", place, err)
 	}
 	if err := n.Close(); err != nil {
 		t.Error(err)

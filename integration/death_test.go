@@ -136,7 +136,7 @@ func TestMiddleDies(t *testing.T) {
 				select {
 				case <-n.Done():
 					if !errors.Is(n.Err(), contexts.ErrGone) {
-						t.Errorf("%v: %v", n, n.Err())
+						t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 					}
 				case <-time.After(deathBudget):
 					t.Errorf("%v is not known to be gone", n)
@@ -261,7 +261,7 @@ func expectGone(t *testing.T, n *contexts.Node, limit time.Duration) {
 	select {
 	case <-n.Done():
 		if !errors.Is(n.Err(), contexts.ErrGone) {
-			t.Errorf("%v: %v", n, n.Err())
+			t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 		}
 	case <-time.After(limit):
 		t.Fatalf("%v is not known to be gone after %v", n, limit)

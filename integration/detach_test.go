@@ -52,7 +52,7 @@ func TestDetachOverSSH(t *testing.T) {
 	was, below := who(t, n), who(t, root)
 	for _, held := range []*contexts.Node{root, child(t, n, local.Child{})} {
 		if _, err := attach.Detach(t.Context(), held, attach.Terms{}); !errors.Is(err, contexts.ErrRefused) {
-			t.Errorf("%v: %v", held, err)
+			t.Errorf("detaching %v ended with %v, want %v", held, err, contexts.ErrRefused)
 		}
 	}
 	d, err := attach.Detach(t.Context(), n, attach.Terms{Lease: time.Minute})
@@ -82,13 +82,13 @@ func TestDetachOverSSH(t *testing.T) {
 	}
 	i := slices.IndexFunc(tree, func(c contexts.Info) bool { return strings.HasSuffix(c.Path, "/sudo:root") })
 	if i < 0 {
-		t.Fatalf("%+v", tree)
+		t.Fatalf("the tree is %+v, want a context below sudo in it", tree)
 	}
 	if now := who(t, tree[i].Node); now != below || now.UID != 0 {
 		t.Errorf("below, it was %+v, and is %+v", below, now)
 	}
 	if out, err := tree[i].Node.Command(t.Context(), "id", "-u").Output(); string(out) != "0\n" || err != nil {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("id -u printed %q, %v, want 0", out, err)
 	}
 
 	// The connection breaks off: there is no master, and then another.
@@ -97,7 +97,7 @@ func TestDetachOverSSH(t *testing.T) {
 	}
 	<-owned.Done()
 	if err := owned.Err(); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("%v", err)
+		t.Errorf("the context ended by %v, want %v", err, contexts.ErrGone)
 	}
 	third := master()
 	host := hop(third, "deploy")

@@ -130,7 +130,7 @@ func TestSudoDialogue(t *testing.T) {
 			host := start(t, h)
 			becomes(t, host, c.lang, c.sudo, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); (c.sudo.User == "" || c.sudo.User == "root") != (id.UID == 0) {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want one of user %q", id, c.sudo.User)
 				}
 				if strings.Contains(c.name, "log_output") {
 					linkIsClean(t, n)
@@ -233,7 +233,7 @@ func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 			var text string
 			if c.reason == nil {
 				if id := who(t, child(t, local, become.Sudo{})); id.UID != 0 || id.Path != path {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want root at %s", id, path)
 				}
 			} else {
 				text = refused(t, local, become.Sudo{}, c.reason, 5*time.Second).Error()

@@ -101,10 +101,10 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	is := func(n *contexts.Node) {
 		t.Helper()
 		if got, err := architecture.Call(t.Context(), n, struct{}{}); err != nil || got != "arm64" {
-			t.Errorf("%v: %q, %v", n, got, err)
+			t.Errorf("%v runs on %q, %v, want arm64", n, got, err)
 		}
 		if place, err := readFile.Call(t.Context(), n, "/etc/place"); err != nil || place != "foreign\n" {
-			t.Errorf("%v: %q, %v", n, place, err)
+			t.Errorf("/etc/place of %v has %q, %v, want foreign", n, place, err)
 		}
 	}
 	before := look(host)

@@ -41,12 +41,12 @@ func TestLoginEnvironment(t *testing.T) {
 			cmd.LoginEnv, cmd.SourceEnv = c.login, c.source
 			out, err := cmd.Output()
 			if err != nil || string(out) != c.want {
-				t.Errorf("%s, %+v: %q, %v", u.Name, c, out, err)
+				t.Errorf("the command of %s printed %q, %v, want %q (%+v)", u.Name, out, err, c.want, c)
 			}
 		}
 		out, err := n.LoginShell(t.Context(), "-c", "echo $HOME; pwd").Output()
 		if want := "/home/" + u.Name + "\n"; err != nil || string(out) != want+want {
-			t.Errorf("%s: %q, %v", u.Name, out, err)
+			t.Errorf("the login shell of %s printed %q, %v, want %q twice", u.Name, out, err, want)
 		}
 	}
 }

@@ -92,7 +92,7 @@ func TestExampleChain(t *testing.T) {
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("the example ended with %v, want no error: %s", err, out)
 		}
 		shows(t, string(out), done...)
 		nothingLeft(t)
@@ -171,7 +171,7 @@ func TestExampleRepair(t *testing.T) {
 
 	out, err := repair(args...).CombinedOutput()
 	if err != nil {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("repair ended with %v, want no error: %s", err, out)
 	}
 	shows(t, string(out),
 		"attached: ssh:root@"+regexp.QuoteMeta(web.IP()),

@@ -64,7 +64,7 @@ func TestEndsOfShims(t *testing.T) {
 	}
 	// The next program removes the files that the killed ones have left.
 	if got := finish(t, o.with(t.Context(), behindSudo, "true", "")); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the next program ended with %+v, want status 0 and no output", got)
 	}
 	for _, s := range scenes {
 		s.restored(t, 5*time.Second, toolTraces...)
@@ -87,7 +87,7 @@ func endsOfShims(t *testing.T, o *office, a closedAccount) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if got := finish(t, o.with(ctx, a, "sh", c.script)); got.out != c.out || got.status != 0 || !strings.Contains(got.err, c.err) || c.err == "" && got.err != "" {
-				t.Errorf("%+v", got)
+				t.Errorf("the script ended with %+v, want %q and the message %q", got, c.out, c.err)
 			}
 		})
 	}
@@ -109,6 +109,6 @@ func endOfTheProgram(t *testing.T, o *office, a closedAccount) {
 	_ = cmd.Wait() // for all processes that have its output
 	before.quiet(t, 5*time.Second)
 	if got := out.String(); !strings.HasSuffix(got, "is gone\r\n255\n") {
-		t.Errorf("%q", got)
+		t.Errorf("the terminal shows %q, want at its end that the job is gone, and status 255", got)
 	}
 }

@@ -66,7 +66,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	start := func(name string, cmd *lab.Cmd) {
 		t.Helper()
 		if got := finish(t, cmd); got.status != 0 && (got.status != 3 || !strings.HasSuffix(name, "failure")) || got.out+got.err != "" {
-			t.Errorf("%s: %+v", name, got)
+			t.Errorf("%s ended with %+v, want no output, and status 0 or of a failure 3", name, got)
 		}
 	}
 	line := func(prefix string, i int) string {
@@ -90,7 +90,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	script += "mkfifo /tmp/cut; ssh -n web \"$(cat <<'outer'\n" + cut + "\nouter\n)\" >/tmp/cut & p=$!; read word </tmp/cut; rm /tmp/cut; kill -KILL $p\n"
 	killed := o.with(t.Context(), behindSudo, "sh", script+"kill -KILL $PPID; sleep 60")
 	if got := finish(t, killed); got.status != 137 || got.err != "" {
-		t.Errorf("%+v", got)
+		t.Errorf("the killed program ended with %+v, want status 137 and no message", got)
 	}
 	// One by a terminal, which hangs up those that have not been told to stay.
 	start("terminal", o.command(t.Context(), "ssh", o.path, "-n", "-tt", `nohup `+laterJob("terminal")+` >/dev/null 2>&1 </dev/null & sleep 0.1`))
@@ -132,7 +132,7 @@ func TestJobsThatAreNotWantedEnd(t *testing.T) {
 	} {
 		got := finish(t, o.command(t.Context(), args...))
 		if got.status != 0 || got.out != "" || !told.MatchString(got.err) {
-			t.Errorf("%q: %+v", args, got)
+			t.Errorf("%q ended with %+v, want status 0 and the message %v", args, got, told)
 		}
 	}
 	for _, s := range scenes {
@@ -155,7 +155,7 @@ ansible -i inventory web -B 60 -P 0 -m shell -a "until test -e /tmp/go; do sleep
 grep -q '"started": 1' out || cat out; cd /; rm -r "$OLDPWD"`
 		cmd := o.with(ctx, a, "sh", strings.ReplaceAll(script, "NAME", a.name))
 		if got := finish(t, cmd); got != (result{}) {
-			t.Errorf("%s: %+v", a.name, got)
+			t.Errorf("%s ended with %+v, want status 0 and no output", a.name, got)
 		}
 	}
 	if _, err := o.web.Shell("touch /tmp/go"); err != nil {

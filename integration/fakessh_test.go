@@ -128,7 +128,7 @@ func (o *office) works(t *testing.T, a closedAccount, script string) {
 	defer cancel()
 	begin := time.Now()
 	if got := finish(t, o.with(ctx, a, "bash", script)); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the script ended with %+v, want status 0 and no output", got)
 	}
 	t.Logf("%v", time.Since(begin))
 }
@@ -151,6 +151,6 @@ func (o *office) worksBetween(t *testing.T) {
 		ssh -n sudo rm -r tree`
 	args = append(append([]string{"with"}, args...), "--", "sh", "-euc", script)
 	if got := finish(t, o.command(t.Context(), args...)); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the script ended with %+v, want status 0 and no output", got)
 	}
 }

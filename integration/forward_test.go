@@ -193,7 +193,7 @@ func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	const fetch = "import urllib.request as u; print(u.urlopen('http://" + port + "/hello').read().decode())"
 	out, err := host.ExecAs(t.Context(), "deploy", "/usr/bin/python3", "-c", fetch)
 	if err != nil || strings.TrimSpace(out) != "/hello from the master to 127.0.0.1" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the client at the host got %q, %v, want the master's hello", out, err)
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return n.DialContext(ctx, "unix", socket)
@@ -206,7 +206,7 @@ func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	r.Body.Close()
 	client.CloseIdleConnections()
 	if err != nil || !strings.HasPrefix(string(body), "/and-back from the master") {
-		t.Errorf("%q, %v", body, err)
+		t.Errorf("the client got %q, %v, want the answer of the master", body, err)
 	}
 
 	// When the way to it is lost, the context ends by itself. To the host that is

@@ -197,7 +197,7 @@ func TestImageSize(t *testing.T) {
 		var is packedSizes
 		if _, err := fmt.Sscanf(strings.TrimPrefix(out, bin), " built %d slim %d gzip %d best %d zstd %d best %d",
 			&built, &slim, &is.gzip, &is.gzipBest, &is.zstd, &is.zstdBest); err != nil {
-			t.Fatalf("%v: %s", err, out)
+			t.Fatalf("the sizes can't be read, %v: %s", err, out)
 		}
 		t.Logf("%s: %d bytes, slim %d, sent as %+v", example, built, slim, is)
 		if is.gzip > limit.gzip || is.gzipBest > limit.gzipBest || is.zstd > limit.zstd || is.zstdBest > limit.zstdBest {

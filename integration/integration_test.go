@@ -66,8 +66,9 @@ func start(t *testing.T, h lab.Host) *lab.Running {
 // nothingKept is the Config.PackedDir of tests: the user's own stays as it is.
 const nothingKept = os.DevNull
 
-// patience is how long anything may take here that has no limit of its own.
-const patience = 30 * time.Second
+// patience is how long anything may take here that has no limit of its own, on a machine
+// that runs other tests beside.
+const patience = time.Minute
 
 // Functions that the contexts of the tests have.
 var (

@@ -47,7 +47,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 				missing = slices.DeleteFunc(missing, func(carrier string) bool {
 					var ours struct{ Down, Up float64 }
 					if err := trafficAt(t.Context(), near, &ours, program, carrier+"deploy@"+far.Addr(), "rates", settle.String()); err != nil {
-						t.Fatalf("%s %v", carrier, err)
+						t.Fatalf("the rates by %s: %v, want no error", carrier, err)
 					}
 					t.Logf("MiB/s: a TCP stream %.1f, ssh cat %.1f, by %s down %.1f, up %.1f", tcp, cat, carrier, ours.Down, ours.Up)
 					return min(ours.Down, ours.Up) >= 0.7*min(tcp, cat)

@@ -22,7 +22,7 @@ func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", `-DADDRESS="127.0.0.1"`, "-o", module, source).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the module could not be built: %v: %s", err, out)
 	}
 	text, err := os.ReadFile(module)
 	if err != nil {

@@ -329,7 +329,7 @@ func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
 		}
 		for _, v := range env {
 			if strings.HasPrefix(v, "SUDO_PROMPT=") {
-				t.Errorf("%+v: %s", m, v)
+				t.Errorf("behind %+v the environment has %s, want no prompt of ours", m, v)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	cmd := desk.CommandAs(t.Context(), "me", "/opt/lines", web.IP())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the program ended with %v, want no error: %s", err, out)
 	}
 	want := `^ssh:` + regexp.QuoteMeta(web.IP()) + `/sudo:root has [1-9][0-9]* accounts\n$`
 	if !regexp.MustCompile(want).Match(out) {

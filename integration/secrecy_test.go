@@ -181,7 +181,7 @@ func (w *watch) end(t *testing.T) {
 			}
 		}
 		for _, f := range append(w.found, found...) {
-			t.Errorf("%s: %v", w.host.Name(), f)
+			t.Errorf("found on %s, where it must not be: %v", w.host.Name(), f)
 		}
 		t.Logf("%s was looked at %d times", w.host.Name(), w.times+1)
 	})

@@ -62,30 +62,30 @@ func TestSpine(t *testing.T) {
 		u, r, l := who(t, user), who(t, root), who(t, leaf)
 		for _, id := range []identity{u, r, l} {
 			if id.Host != "web1" || id.Caller != "master" {
-				t.Errorf("%+v", id)
+				t.Errorf("the context is %+v, want one on web1 that the master calls", id)
 			}
 		}
 		if u.UID != 2000 || r.UID != 0 || l.UID != 0 || r.PID == l.PID || l.Path != path {
-			t.Errorf("%+v %+v %+v", u, r, l)
+			t.Errorf("the contexts are %+v, %+v and %+v, want uids 2000, 0 and 0, and the last a process of its own at %s", u, r, l, path)
 		}
 	})
 	t.Run("a typed call", func(t *testing.T) {
 		got, err := readFile.Call(t.Context(), leaf, "/root/secret")
 		if err != nil || got != "for root only\n" {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("the secret is %q, %v, want the file's text", got, err)
 		}
 	})
 	t.Run("an error keeps its meaning", func(t *testing.T) {
 		_, err := fail.Call(t.Context(), leaf, "/no/such/file")
 		if !isNotExist(err) || !strings.Contains(err.Error(), leaf.String()) || !strings.Contains(err.Error(), "/no/such/file") {
-			t.Errorf("%v", err)
+			t.Errorf("the call ended with %v, want no such file, with context and file", err)
 		}
 	})
 	t.Run("a panic has a stack", func(t *testing.T) {
 		_, err := panics.Call(t.Context(), leaf, "deliberate")
 		p, ok := errors.AsType[*contexts.PanicError](err)
 		if !ok {
-			t.Fatalf("%v", err)
+			t.Fatalf("the call ended with %v, want a panic", err)
 		}
 		if p.Value != "deliberate" || !strings.Contains(p.Stack, "panicHere") {
 			t.Errorf("value %q, stack %s", p.Value, p.Stack)
@@ -98,7 +98,7 @@ func TestSpine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := board.await(t, "hello"); n.From != leaf.String() || n.PID != who(t, leaf).PID {
-			t.Errorf("%+v", n)
+			t.Errorf("the master was called by %+v, want %v", n, leaf)
 		}
 	})
 	t.Run("cancellation", func(t *testing.T) { cancellation(t, self, leaf, web) })
@@ -126,7 +126,7 @@ func TestSpine(t *testing.T) {
 			users = append(users, i.User)
 		}
 		if len(users) != 4 || !slices.Equal(users[1:], []string{"deploy", "root", "root"}) {
-			t.Errorf("%+v", infos)
+			t.Errorf("the tree is %+v, want users deploy, root and root below the master", infos)
 		}
 	})
 

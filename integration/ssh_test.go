@@ -102,7 +102,7 @@ func startAgent(t *testing.T, client *lab.Running, passphrase, file string) {
 	script := fmt.Sprintf(`cd; umask 077; printf '#!/bin/sh\necho %s\n' > ask; chmod +x ask
 SSH_AUTH_SOCK=%s SSH_ASKPASS=$HOME/ask SSH_ASKPASS_REQUIRE=force ssh-add %s </dev/null; r=$?; rm ask; exit $r`, passphrase, agentSocket, file)
 	if out, err := client.ExecAs(t.Context(), "me", "sh", "-c", script); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("no agent with the key: %v: %s", err, out)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestSSHLogin(t *testing.T) {
 				var text string
 				if c.reason == nil {
 					if id := who(t, child(t, me, hop)); id.Host != s.server.Name() || id.UID == 0 {
-						t.Errorf("%+v", id)
+						t.Errorf("the context is %+v, want a user's on %s", id, s.server.Name())
 					}
 				} else {
 					err := refused(t, me, hop, c.reason, 8*time.Second)

@@ -119,7 +119,7 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	if out, err := host.Exec(t.Context(), "ls", "/srv/seen"); err != nil || strings.TrimSpace(out) != "it" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("/srv/seen has %q, %v, want the child's mount in it", out, err)
 	}
 	if out, err := host.Exec(t.Context(), "cat", "/proc/mounts"); err != nil || strings.Contains(out, "mitosis") {
 		t.Errorf("the image's own tmpfs can be seen: %v\n%s", err, out)
@@ -152,7 +152,7 @@ func TestEveryStartMethodClosed(t *testing.T) {
 		t.Log(err)
 		e, ok := errors.AsType[*bootstrap.Error](err)
 		if !ok {
-			t.Fatalf("%T", err)
+			t.Fatalf("the error is %v (%T), want a *bootstrap.Error", err, err)
 		}
 		reasons := map[string]string{
 			bootstrap.StartPerl:   "execution not allowed, Permission denied",

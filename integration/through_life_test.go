@@ -230,7 +230,7 @@ func (p *passage) onward(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := board.await(t, "hello"); n.From != leaf.String() {
-		t.Errorf("%+v", n)
+		t.Errorf("the master was called by %+v, want %v", n, leaf)
 	}
 	// And through it: a server that listens only there can be reached from here.
 	if conn, err := root.DialContext(t.Context(), "tcp", "127.0.0.1:22"); err != nil {

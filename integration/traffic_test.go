@@ -43,7 +43,7 @@ func traffic(t *testing.T, program string, result any, args ...string) {
 		t.Fatalf("%v: %v\n%s", args, err, said.String())
 	}
 	if err := json.Unmarshal(out, result); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v printed no result, %v: %s", args, err, out)
 	}
 	t.Logf("%s: %s", strings.Join(args, " "), bytes.TrimSpace(out))
 }
