@@ -118,8 +118,8 @@ vet-all:
 	done
 
 staticcheck:
-	$(GO) tool staticcheck ./...
-	@staticcheck="$$($(GO) tool -n staticcheck)" && $(IN_INTEGRATION) "$$staticcheck" ./...
+	@set -e; staticcheck="$$($(IN_INTEGRATION) $(GO) tool -n staticcheck)"; \
+	echo "$$staticcheck ./..."; "$$staticcheck" ./...; $(IN_INTEGRATION) "$$staticcheck" ./...
 
 # go test -fuzz takes one target of one package at a time. At the end of its time Go before 1.27
 # sometimes takes that for a failure (go.dev/issue/75804): "context deadline
