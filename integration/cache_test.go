@@ -132,20 +132,26 @@ func TestSecondContactIsCheap(t *testing.T) {
 	first := contactWith(t, host, cfg)
 	t.Logf("first: %+v", first)
 	if first.method == bootstrap.StartCache || first.out < 1<<20 {
-		t.Errorf("the first contact: %+v", first)
+		t.Errorf("the first contact is %+v, want one with the image", first)
 	}
 	const rtt = time.Second // the computing at both ends takes a fraction of it
 	if err := host.Shape(lab.Link{RTT: rtt}); err != nil {
 		t.Fatal(err)
 	}
-	second := contactWith(t, host, cfg)
-	t.Logf("second: %+v", second)
-	if second.method != bootstrap.StartCache || second.out > 4<<10 || second.in > 4<<10 {
-		t.Errorf("the second contact: %+v", second)
+	// A machine that is busy with something else for a moment adds to either.
+	const attempts = 3
+	var got, want int
+	for range attempts {
+		second := contactWith(t, host, cfg)
+		t.Logf("second: %+v", second)
+		if second.method != bootstrap.StartCache || second.out > 4<<10 || second.in > 4<<10 {
+			t.Errorf("the second contact is %+v, want one by the cache with at most 4 KiB each way", second)
+		}
+		if got, want = int(second.took/rtt), commandTrips(t, host, rtt); got == want {
+			return
+		}
 	}
-	if got, want := int(second.took/rtt), commandTrips(t, host, rtt); got != want {
-		t.Errorf("%d round trips, and %d of a command by ssh", got, want)
-	}
+	t.Errorf("%d round trips of %v, want as many as a command by ssh has, %d, in one of %d attempts", got, rtt, want, attempts)
 }
 
 // Without being asked nothing writes there.

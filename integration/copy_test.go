@@ -144,7 +144,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 		if !errors.Is(err, contexts.ErrGone) {
 			t.Errorf("point %d: %v", i, err)
 		}
-		deadline := time.Now().Add(deathBudget)
+		deadline := time.Now().Add(stretched(deathBudget))
 		for {
 			out, err := host.Exec(t.Context(), "sh", "-c", "cat /srv/old; ls -A /srv")
 			want := "olddir\nfull\nold\nro\n"

@@ -138,7 +138,7 @@ func TestMiddleDies(t *testing.T) {
 					if !errors.Is(n.Err(), contexts.ErrGone) {
 						t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 					}
-				case <-time.After(deathBudget):
+				case <-time.After(stretched(deathBudget)):
 					t.Errorf("%v is not known to be gone", n)
 				}
 				if _, err := echo.Call(ctx, n, nil); !errors.Is(err, contexts.ErrGone) {
@@ -188,8 +188,8 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 			if err := self.Close(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(start); took > deathBudget {
-				t.Errorf("closing took %v", took)
+			if took := time.Since(start); took > stretched(deathBudget) {
+				t.Errorf("closing took %v, want at most %v", took, stretched(deathBudget))
 			}
 			f.gone(t)
 			before.released(t)
@@ -258,6 +258,7 @@ func TestLinkCut(t *testing.T) {
 
 func expectGone(t *testing.T, n *contexts.Node, limit time.Duration) {
 	t.Helper()
+	limit = stretched(limit)
 	select {
 	case <-n.Done():
 		if !errors.Is(n.Err(), contexts.ErrGone) {

@@ -209,6 +209,7 @@ func (b *notes) await(t *testing.T, text string) note {
 // the end of a process in another namespace.
 func eventually(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
+	limit = stretched(limit)
 	timeout := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -370,8 +371,8 @@ func refused(t *testing.T, parent *contexts.Node, m connect.Method, reason error
 		t.Fatalf("%v was connected", n)
 	case !errors.Is(err, reason):
 		t.Fatalf("after %v the error is %q (%T), not one that is %q", took, err, err, reason)
-	case took > limit:
-		t.Errorf("it took %v until %q", took, err)
+	case took > stretched(limit):
+		t.Errorf("it took %v until %q, want at most %v", took, err, stretched(limit))
 	}
 	return err
 }
@@ -417,6 +418,7 @@ func (s scene) restored(t *testing.T, limit time.Duration, except ...string) {
 // quiet makes sure that no process is left within limit.
 func (s scene) quiet(t *testing.T, limit time.Duration) {
 	t.Helper()
+	limit = stretched(limit)
 	timeout := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

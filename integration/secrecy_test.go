@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -148,6 +149,7 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 	ctx := context.WithoutCancel(t.Context())
 	w.done.Go(func() {
 		for {
+			began := time.Now()
 			found, err := seek.Call(ctx, w.root, w.hunt)
 			w.found = append(w.found, found...)
 			w.times++
@@ -157,7 +159,7 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 			select {
 			case <-w.stop:
 				return
-			default:
+			case <-time.After(time.Since(began)): // others need the processors, too
 			}
 		}
 	})

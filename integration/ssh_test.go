@@ -377,7 +377,7 @@ func TestSSHSilentServer(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the error is %v", err)
 			}
-			if took := time.Since(start); took > soon {
+			if took := time.Since(start); took > stretched(soon) {
 				t.Errorf("a connect with a deadline of 500 ms took %v, want at most %v", took, soon)
 			}
 			before.restored(t, 5*time.Second)
