@@ -252,7 +252,9 @@ func TestTenProgramsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	out, err := host.Exec(t.Context(), "ls", "-A", cacheDir)
+	// Without names that begin with a dot: a far side that ends while it writes leaves a
+	// half image, which a later one removes.
+	out, err := host.Exec(t.Context(), "ls", cacheDir)
 	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
 		t.Errorf("the cache holds %q, %v, want one image", out, err)
 	}
