@@ -3,6 +3,7 @@
 package bootstrap
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,28 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("it never came to it that %s", what)
 }
 
+// carriedOut waits until a worker does as it was ordered to: it is stopped, or computes
+// without end.
+func carriedOut(t *testing.T, worker int, order string) {
+	t.Helper()
+	const state, userTime = 0, 11 // of what is behind the name: see proc(5)
+	field := func(n int) string {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", worker))
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if n >= len(fields) {
+			return ""
+		}
+		return fields[n]
+	}
+	switch order {
+	case "stop":
+		eventually(t, "the worker is stopped", func() bool { return field(state) == "T" })
+	case "spin":
+		first := field(userTime)
+		eventually(t, "the worker computes", func() bool { return field(userTime) != first })
+	}
+}
+
 func TestNothingIsLeftWhenTheLinkEnds(t *testing.T) {
 	daemons := "run setsid sleep 1000 </dev/null >/dev/null 2>&1 & " +
 		"(setsid sh -c 'trap \"\" TERM HUP; sleep 1001; sleep 1001' </dev/null >/dev/null 2>&1 &) ; " +
@@ -129,7 +152,7 @@ func TestNothingIsLeftWhenTheLinkEnds(t *testing.T) {
 					t.Fatalf("the child printed %q, want that it has started the daemons", got)
 				}
 			} else {
-				time.Sleep(50 * time.Millisecond) // the order is carried out
+				carriedOut(t, s.Hello.Pid, order)
 			}
 			pids := tree(guard)
 			if !slices.Contains(pids, s.Hello.Pid) || order == daemons && len(pids) < 5 {
@@ -197,7 +220,7 @@ func TestSIGTERMOfTheGuardReachesTheWorker(t *testing.T) {
 
 func TestSIGTERMOfTheGuardEndsASpinningWorker(t *testing.T) {
 	_, s, guard := family(t, "spin")
-	time.Sleep(50 * time.Millisecond)
+	carriedOut(t, s.Hello.Pid, "spin")
 	syscall.Kill(guard, syscall.SIGINT) // without effect
 	syscall.Kill(guard, syscall.SIGTERM)
 	gone(t, []int{guard, s.Hello.Pid})

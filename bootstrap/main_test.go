@@ -76,7 +76,7 @@ func childMain() {
 	case "print":
 		fmt.Print(arg)
 		go func() {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // for a second piece of output, not one with the first
 			fmt.Fprintln(os.Stderr, "and stderr")
 		}()
 		buf := make([]byte, 4096)

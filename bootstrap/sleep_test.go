@@ -136,7 +136,7 @@ func TestGuardIsHitAtAnyMoment(t *testing.T) {
 					readLine(t, s)
 					guard := c.cmd.Process.Pid
 					pids := tree(guard)
-					time.Sleep(time.Duration(early * i))
+					time.Sleep(time.Duration(early * i)) // any moment will do
 					hits[first](c, s, guard)
 					time.Sleep(time.Duration(late * i / 2))
 					hits[second](c, s, guard)

@@ -19,7 +19,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// orders are what a master in a process of its own is to do; see
+// orders say to a master in a process of its own which tree to make; see
 // TestActAsMaster.
 type orders struct {
 	Family hops

@@ -43,7 +43,7 @@ func embedded(t *testing.T, pkg, folder, files string) string {
 	replace := make(map[string]string)
 	stale, _ := filepath.Glob(filepath.Join(at, "*_*"))
 	for _, name := range stale {
-		replace[name] = "" // what somebody has packed there is not there for this build
+		replace[name] = "" // this build does not see files that somebody has packed there
 	}
 	for _, name := range names {
 		replace[filepath.Join(at, filepath.Base(name))] = name
@@ -74,12 +74,13 @@ func unpackedSize(t *testing.T, dir string) (size int) {
 	return size
 }
 
-// agentLimits are what the agent of the command line may have on its way, in bytes.
+// agentLimits bound the bytes in which the agent of the command line is sent.
 var agentLimits = map[string]int64{".zst": 2_400_000, ".xz": 2_150_000, ".gz": 2_950_000}
 
 // The command line sends its agent, which is small and has the same functions: nothing is said
 // of it, the agent makes further hops itself, and copies files.
 func TestCommandLineSendsItsAgent(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, map[string]string{"/home/deploy/file": "a file\n"})
 	agent := packed(t, module+"cmd/agent", "gzip,zstd,xz")
 	for suffix, limit := range agentLimits {
@@ -127,6 +128,7 @@ func TestCommandLineSendsItsAgent(t *testing.T) {
 
 // An agent of other functions is passed over with a warning, and the program sends itself.
 func TestStaleAgent(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	program, err := os.ReadFile(embedded(t, module+"cmd/mitosis", "../cmd/mitosis/agents", packed(t, module+"examples/callback", "gzip")))
 	if err == nil {
@@ -143,6 +145,7 @@ func TestStaleAgent(t *testing.T) {
 
 // The example sends its agent to a shell of this host.
 func TestAgentOfTheExample(t *testing.T) {
+	t.Parallel()
 	agent := packed(t, module+"examples/agent/agent", "gzip")
 	run := func(bin string) int {
 		t.Helper()

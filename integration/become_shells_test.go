@@ -27,6 +27,7 @@ const firstShellUID = 2004
 // su, sudo and doas come through whatever shell the user has whom they become.
 func TestBecomeByEveryShell(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	h := becomeHost("permit deploy\n")
 	h.Sudoers = "deploy ALL=(ALL) ALL"
 	h.Setup = append(h.Setup, "ln -s /bin/tcsh /usr/local/bin/our-shell")
@@ -54,7 +55,7 @@ func TestBecomeByEveryShell(t *testing.T) {
 			t.Run(how+" "+shell, func(t *testing.T) {
 				n := child(t, user, m)
 				if id := who(t, n); id.UID != firstShellUID+i {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want uid %d", id, firstShellUID+i)
 				}
 				linkIsClean(t, n)
 				// Every byte passes, many of them too.
@@ -74,6 +75,7 @@ func TestBecomeByEveryShell(t *testing.T) {
 // through: with interpreters, and without, where the shell does it all.
 func TestHostsWithAnotherSystemShell(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for _, shell := range []string{"/bin/bash", "/bin/bash-static", "/bin/busybox", "/bin/zsh", "/bin/ksh93", "/bin/mksh", "/bin/lksh", "/bin/yash", "/bin/posh"} {
 		for _, remove := range [][]string{nil, noInterpreter} {
 			if testing.Short() && (remove == nil || shell != "/bin/ksh93" && shell != "/bin/mksh" && shell != "/bin/busybox") {

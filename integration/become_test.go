@@ -80,6 +80,7 @@ var becomeCases = []struct {
 
 func TestBecome(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for _, c := range becomeCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +93,7 @@ func TestBecome(t *testing.T) {
 			before := look(host)
 			becomes(t, host, c.lang, c.method, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); id.UID != c.uid {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want uid %d", id, c.uid)
 				}
 				linkIsClean(t, n)
 				if err := n.Close(); err != nil {
@@ -108,10 +109,11 @@ func TestBecome(t *testing.T) {
 	}
 }
 
-// What su asks beside the password, and a password that is not given, a person is
+// Questions of su beside the password, and a password that is not given, a person is
 // asked for.
 func TestSuAsksAPerson(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	h := becomeHost("")
 	h.Setup = append(h.Setup, "chage -d 0 carol")
 	host := start(t, h)
@@ -120,7 +122,7 @@ func TestSuAsksAPerson(t *testing.T) {
 	user := enter(t, master(t, &contexts.Config{Prompt: p.prompt}), host, "deploy")
 	n := child(t, user, become.Su{User: "carol"})
 	if id := who(t, n); id.UID != 2001 {
-		t.Errorf("%+v", id)
+		t.Errorf("the context is %+v, want uid 2001", id)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,6 +140,7 @@ func TestSuAsksAPerson(t *testing.T) {
 // both belong to root.
 func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, becomeHost("permit deploy\n"))
 	for _, m := range []connect.Method{become.Su{}, become.Su{Path: "/opt/bb/su"}, become.Doas{}} {
 		cancelAtPrompt(t, host, m)

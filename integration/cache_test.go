@@ -70,7 +70,7 @@ func contactWith(t *testing.T, host *lab.Running, cfg contexts.Config) contact {
 	return c
 }
 
-// A meter counts what passes the connections that it opens.
+// A meter counts the bytes that pass the connections that it opens.
 type meter struct{ out, in atomic.Int64 }
 
 func (m *meter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -117,7 +117,7 @@ func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 	}
 	out, err := session.Output("echo here")
 	if err != nil || string(out) != "here\n" {
-		t.Fatalf("%q, %v", out, err)
+		t.Fatalf("the command printed %q, %v, want here", out, err)
 	}
 	return int(time.Since(since) / rtt)
 }
@@ -132,36 +132,44 @@ func TestSecondContactIsCheap(t *testing.T) {
 	first := contactWith(t, host, cfg)
 	t.Logf("first: %+v", first)
 	if first.method == bootstrap.StartCache || first.out < 1<<20 {
-		t.Errorf("the first contact: %+v", first)
+		t.Errorf("the first contact is %+v, want one with the image", first)
 	}
-	const rtt = time.Second // what computes takes a fraction of it
+	const rtt = time.Second // the computing at both ends takes a fraction of it
 	if err := host.Shape(lab.Link{RTT: rtt}); err != nil {
 		t.Fatal(err)
 	}
-	second := contactWith(t, host, cfg)
-	t.Logf("second: %+v", second)
-	if second.method != bootstrap.StartCache || second.out > 4<<10 || second.in > 4<<10 {
-		t.Errorf("the second contact: %+v", second)
+	// A machine that is busy with something else for a moment adds to either.
+	const attempts = 3
+	var got, want int
+	for range attempts {
+		second := contactWith(t, host, cfg)
+		t.Logf("second: %+v", second)
+		if second.method != bootstrap.StartCache || second.out > 4<<10 || second.in > 4<<10 {
+			t.Errorf("the second contact is %+v, want one by the cache with at most 4 KiB each way", second)
+		}
+		if got, want = int(second.took/rtt), commandTrips(t, host, rtt); got == want {
+			return
+		}
 	}
-	if got, want := int(second.took/rtt), commandTrips(t, host, rtt); got != want {
-		t.Errorf("%d round trips, and %d of a command by ssh", got, want)
-	}
+	t.Errorf("%d round trips of %v, want as many as a command by ssh has, %d, in one of %d attempts", got, rtt, want, attempts)
 }
 
 // Without being asked nothing writes there.
 func TestNothingIsKeptUnasked(t *testing.T) {
+	t.Parallel()
 	host := cacheHost(t, lab.Host{})
 	before := look(host)
 	contactWith(t, host, contexts.Config{})
 	if c := contactWith(t, host, contexts.Config{}); c.method == bootstrap.StartCache {
-		t.Errorf("%+v", c)
+		t.Errorf("the second contact is %+v, want one without a cache", c)
 	}
 	before.restored(t, patience)
 }
 
-// What was changed in the cache is refused, the log says so, and the next contact
+// A file that was changed in the cache is refused, the log says so, and the next contact
 // finds it as it should be.
 func TestHarmedCacheIsReplaced(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]string{
 		"tampered":        "f=$(echo %s/*-*); chmod u+w $f; printf x | dd of=$f bs=1 seek=100000 conv=notrunc",
 		"truncated":       "truncate -s 1M %s/*-*",
@@ -191,6 +199,7 @@ func TestHarmedCacheIsReplaced(t *testing.T) {
 
 // Where nothing can be kept, contexts come to life as without, and the log says why.
 func TestHostsThatCanKeepNothing(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		host lab.Host
 		why  string
@@ -207,7 +216,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 			log, said := newJournal(t)
 			for range 2 {
 				if c := contactWith(t, host, contexts.Config{Cache: true, Log: log}); c.method == bootstrap.StartCache {
-					t.Errorf("%+v", c)
+					t.Errorf("the contact is %+v, want one without a cache", c)
 				}
 			}
 			eventually(t, patience, "a record of it", func() bool {
@@ -221,6 +230,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 // Ten programs meet a host for the first time at once. All of them get there, and
 // leave one image.
 func TestTenProgramsAtOnce(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("CACHE_HOST") != "" {
 		connectOnce(t)
 		return
@@ -242,12 +252,14 @@ func TestTenProgramsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	out, err := host.Exec(t.Context(), "ls", "-A", cacheDir)
+	// Without names that begin with a dot: a far side that ends while it writes leaves a
+	// half image, which a later one removes.
+	out, err := host.Exec(t.Context(), "ls", cacheDir)
 	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the cache holds %q, %v, want one image", out, err)
 	}
 	if c := contactWith(t, host, contexts.Config{Cache: true}); c.method != bootstrap.StartCache {
-		t.Errorf("%+v", c)
+		t.Errorf("the contact is %+v, want one by the cache", c)
 	}
 }
 
@@ -281,6 +293,7 @@ func connectOnce(t *testing.T) {
 // the command that it has asked for. Where the host has changed meanwhile, it is
 // met as if for the first time.
 func TestKnownHostIsNotAskedFirst(t *testing.T) {
+	t.Parallel()
 	for name, sshd := range map[string]*lab.SSHD{"OpenSSH": {}, "dropbear": {Dropbear: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,7 @@ import (
 // wrong password at the fourth hop, and finds the first three still of use.
 func TestFiveHops(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	// Within the container are the tree and one more below it, and a su that
 	// may change users.
@@ -56,10 +57,10 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	leaf := child(t, tree, become.Su{User: "app"})
 	path := fmt.Sprintf("ssh:deploy@%s/sudo:root/podman-run:base/chroot:_inner/su:app", host.IP())
 	if id := who(t, leaf); id.UID != 3000 || id.Path != path || leaf.String() != path {
-		t.Errorf("%+v", id)
+		t.Errorf("the leaf is %v, %+v, want uid 3000 at %s", leaf, id, path)
 	}
 	if place, err := readFile.Call(t.Context(), leaf, "/etc/place"); err != nil || place != "inner\n" {
-		t.Errorf("%q, %v", place, err)
+		t.Errorf("/etc/place has %q, %v, want inner", place, err)
 	}
 	linkIsClean(t, leaf)
 	fileArrives(t, leaf)
@@ -76,7 +77,7 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 		linkIsClean(t, n)
 	}
 	if id := who(t, child(t, other, become.Su{Password: connect.Secret(rootPassword)})); id.UID != 0 {
-		t.Errorf("%+v", id)
+		t.Errorf("the context is %+v, want root", id)
 	}
 
 	if err := ssh.Close(); err != nil {
@@ -99,7 +100,7 @@ func fileArrives(t *testing.T, n *contexts.Node) {
 	}
 	res, err := files.Put(t.Context(), n, name, "/tmp/file", nil)
 	if err != nil || res.Size != int64(len(content)) {
-		t.Fatalf("%+v, %v", res, err)
+		t.Fatalf("the copy ended with %+v, %v, want %d bytes", res, err, len(content))
 	}
 	if got, err := readFile.Call(t.Context(), n, "/tmp/file"); got != content {
 		t.Errorf("%d bytes arrived, %v", len(got), err)
@@ -114,7 +115,7 @@ func terminalWorks(t *testing.T, n *contexts.Node) {
 	cmd.Stdin = strings.NewReader("yes\n")
 	out, err := cmd.Output()
 	if err != nil || !strings.Contains(string(out), "33 77") || !strings.Contains(string(out), "got yes") {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the command printed %q, %v, want 33 77 and got yes", out, err)
 	}
 }
 
@@ -147,6 +148,6 @@ func portIsForwarded(t *testing.T, n *contexts.Node) {
 		t.Fatal(err)
 	}
 	if back, err := io.ReadAll(c); string(back) != text {
-		t.Errorf("%q, %v", back, err)
+		t.Errorf("%q came back, %v, want %q", back, err, text)
 	}
 }

@@ -74,6 +74,7 @@ func TestStuckTreeClosesOnceAndForAll(t *testing.T) {
 // The same for one branch, by its parent and by somebody further up: each time one line, and
 // the rest of the tree does not notice.
 func TestStuckBranchIsClosed(t *testing.T) {
+	t.Parallel()
 	log, j := newJournal(t)
 	self := master(t, &contexts.Config{Log: log, CloseTimeout: 2 * time.Second})
 	middle, leaves := threeTiers(t, self)
@@ -100,6 +101,7 @@ func TestStuckBranchIsClosed(t *testing.T) {
 
 // A tree in which everybody works ends in order, and nothing is said.
 func TestWideTreeClosesInOrder(t *testing.T) {
+	t.Parallel()
 	log, j := newJournal(t)
 	self, err := contexts.Start(t.Context(), &contexts.Config{Log: log, CloseTimeout: patience})
 	if err != nil {
@@ -111,6 +113,6 @@ func TestWideTreeClosesInOrder(t *testing.T) {
 		t.Error(err)
 	}
 	if lines := byForce(j); len(lines) != 0 {
-		t.Errorf("%q", lines)
+		t.Errorf("the log tells of contexts that were killed: %q, want none", lines)
 	}
 }

@@ -15,6 +15,7 @@ import (
 // The command line asks at the terminal, hides what is typed before the
 // question stands there, and leaves the terminal as it was.
 func TestCommandLineAsksAtTheTerminal(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	if _, err := o.web.Shell("echo app:typed | chpasswd"); err != nil {
 		t.Fatal(err)
@@ -72,10 +73,11 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 	})
 }
 
-// What a module of PAM tells is shown at once, and its questions as it put them, with
-// what is typed shown where it says so. An answer that nobody waits for any more is
+// The texts of a module of PAM are shown at once, and its questions as it put them; the
+// answer is shown as it is typed where the module says so. An answer that nobody waits for any more is
 // not asked for any further.
 func TestCommandLineShowsWhatPAMTells(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, withPAM(t, lab.Host{}, `auth required LAB [info=Pushed a login request] wait=1000
 auth required LAB [info= 1. Duo Push] [echo=Passcode or option (1-2): ] want=1
 auth required LAB [hidden=Verification code: ] want=424242
@@ -107,6 +109,7 @@ account required LAB [info=Your account expires soon]
 
 // A question that is withdrawn leaves the terminal to the next one.
 func TestCommandLineWithdrawsAQuestion(t *testing.T) {
+	t.Parallel()
 	script := `#!/bin/sh
 printf 'Contacting the server... ' >/dev/tty
 until test -e /tmp/go-on; do sleep 0.05; done

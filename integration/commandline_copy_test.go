@@ -32,6 +32,7 @@ func (o *office) sources(t *testing.T) (content []byte) {
 var placesAtTheHost = map[string]string{"/srv/old": "old\n"}
 
 func TestCopiesFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, placesAtTheHost)
 	content := o.sources(t)
 	for _, script := range []string{"mkdir /srv/full /srv/ro /srv/dir", "mount -t tmpfs -o size=1m full /srv/full", "mount -t tmpfs -o ro ro /srv/ro", "cp /srv/old /srv/full/old"} {
@@ -94,12 +95,13 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 		Size, Sent     int
 	}
 	if err := json.Unmarshal([]byte(got.out), &told); err != nil || told.Target != "/srv/dir/big" || told.Size != len(content) || told.Sent != len(content) || told.SHA256 != fmt.Sprintf("%x", sha256.Sum256(content)) {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("the copy printed %+v, %v, want target, sizes and checksum of /srv/dir/big", got, err)
 	}
 }
 
-// What a terminal is shown of a copy is gone afterwards.
+// The progress of a copy that a terminal shows is gone afterwards.
 func TestProgressOnATerminal(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	content := o.sources(t)
 	cmd := o.command(t.Context(), "put", o.path, "/srv/big", "/home/deploy/big")
@@ -153,7 +155,7 @@ func TestInterruptedPut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadFull(stdout, make([]byte, len("written\n"))); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, &errOut)
+			t.Fatalf("%s printed no line, %v, want written: %s", name, err, &errOut)
 		}
 		c.end(cmd.Cmd)
 		ended := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })

@@ -174,13 +174,14 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 		if sig == syscall.SIGKILL {
 			// As after a kill of ssh.
 			if out, err := o.desk.Exec(t.Context(), "rm", "/run/l"); err != nil {
-				t.Errorf("%v: %s", err, out)
+				t.Errorf("the socket could not be removed, want it left as by ssh: %v: %s", err, out)
 			}
 		}
 	}
 }
 
 func TestSocksFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	there := contentOf(1 << 20)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	serveHTTP(t, o.web, "8000", "/srv")
@@ -200,7 +201,7 @@ func TestSocksFromTheCommandLine(t *testing.T) {
 		255: {"socks", "ssh:nobody@" + o.web.Addr()},
 	} {
 		if got := finish(t, o.command(t.Context(), args...)); got.status != want || got.out != "" || got.err == "" {
-			t.Errorf("%q: %+v", args, got)
+			t.Errorf("%q ended with %+v, want status %d and a message", args, got, want)
 		}
 	}
 }

@@ -37,8 +37,9 @@ var awkwardPlaces = lab.Host{
 	},
 }
 
-// What is put over the awkward kinds of targets, by root and by an ordinary user.
+// A copy that meets an awkward kind of target, by root and by an ordinary user.
 func TestPutOntoAwkwardTargets(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
 	content := o.sources(t)
 	sudo := o.path + "/sudo"
@@ -96,9 +97,10 @@ func TestPutOntoAwkwardTargets(t *testing.T) {
 	}
 }
 
-// What goes into a pipe comes out of it, at either host, and the standard output
+// All that goes into a pipe comes out of it, at either host, and the standard output
 // is a target like others.
 func TestCopiesIntoPipes(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
 	content := o.sources(t)
 	reader := o.web.Command(t.Context(), "cat", "/srv/pipe")
@@ -109,13 +111,13 @@ func TestCopiesIntoPipes(t *testing.T) {
 	}
 	want := fmt.Sprintf("%x %d /srv/pipe\n", sha256.Sum256(content), len(content))
 	if res := finish(t, o.command(t.Context(), "put", o.path, "/srv/big", "/srv/pipe")); res.out != want || res.status != 0 {
-		t.Errorf("%+v", res)
+		t.Errorf("the copy into the pipe ended with %+v, want %q", res, want)
 	}
 	if err := reader.Wait(); err != nil || !bytes.Equal(got.Bytes(), content) {
 		t.Errorf("%d bytes, %v", got.Len(), err)
 	}
 	if res := finish(t, o.command(t.Context(), "put", o.path, "/srv/big", "/home/deploy/big")); res.status != 0 {
-		t.Errorf("%+v", res)
+		t.Errorf("the copy ended with %+v, want status 0", res)
 	}
 	for _, to := range []string{"/proc/self/fd/1", "/dev/fd/1"} {
 		line := fmt.Sprintf("%x %d %s\n", sha256.Sum256(content), len(content), to)
@@ -164,6 +166,7 @@ func TestCopiesIntoPipes(t *testing.T) {
 
 // The library's side of a wait: a copy into a pipe that nobody reads ends with its ctx, there as well.
 func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := awkwardPlaces
 	host.Users = []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}, {Name: "app"}}
@@ -192,12 +195,13 @@ func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 		t.Error(err)
 	}
 	if err := reader.Wait(); err != nil || got.String() != "next" {
-		t.Errorf("%q, %v", &got, err)
+		t.Errorf("the reader of the pipe got %q, %v, want next", &got, err)
 	}
 }
 
 // Names at the other host are resolved there, by the program and not by a shell.
 func TestNamesThatTheOtherHostResolves(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, lab.Host{
 		Files: map[string]string{
 			"/home/deploy/a.log": "a\n", "/home/deploy/b.log": "b\n", "/home/deploy/.c.log": "c\n", "/home/deploy/star*": "*\n", "/home/deploy/star2": "2\n",

@@ -26,11 +26,7 @@ import (
 func buildProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "mitosis")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "../cmd/mitosis")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	goCommand(t, "build", "-trimpath", "-ldflags", "-s -w", "-o", program, module+"cmd/mitosis")
 	return program
 }
 
@@ -38,7 +34,7 @@ func buildProgram(t *testing.T) string {
 // are to go.
 type office struct {
 	desk, web *lab.Running
-	key       lab.ClientKey // of who sits there
+	key       lab.ClientKey // of the person there
 	program   string
 	path      string // of hops, to web
 }
@@ -81,7 +77,7 @@ func newOfficeOf(t *testing.T, host lab.Host) *office {
 	return &office{desk, web, key, program, "ssh:deploy@" + web.Addr()}
 }
 
-// result is what is seen of a program that has ended.
+// result is the output and the end of a program.
 type result struct {
 	out, err string
 	status   int // 128 and the number for a signal
@@ -96,7 +92,7 @@ func finish(t *testing.T, cmd *lab.Cmd) result {
 	return result{out.String(), errOut.String(), status}
 }
 
-// shellStatus is what a shell makes of the end of a command.
+// shellStatus is the status that a shell has for the end of a command.
 func shellStatus(t *testing.T, err error) int {
 	t.Helper()
 	exit, ok := errors.AsType[*exec.ExitError](err)
@@ -118,11 +114,12 @@ func (o *office) command(ctx context.Context, args ...string) *lab.Cmd {
 
 // The table of a probe has a row for each start method, and says which would be used.
 func TestProbeFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	before := look(o.web)
 	r := finish(t, o.command(t.Context(), "probe", o.path))
 	if r.status != 0 || r.err != "" {
-		t.Fatalf("%+v", r)
+		t.Fatalf("the probe ended with %+v, want status 0 and no message", r)
 	}
 	for _, row := range [][]string{
 		{"system", "Linux"}, {"would", "start", "by", "memfd-perl"},
@@ -147,6 +144,7 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 }
 
 func TestRunFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	scenes := []scene{look(o.desk), look(o.web)}
 	sudo := o.path + "/sudo"
@@ -199,15 +197,17 @@ func TestRunFromTheCommandLine(t *testing.T) {
 
 // A named pipe that never ends feeds a program that has had enough at some point.
 func TestRunReadsAFifo(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	script := `mkfifo /tmp/feed && exec 3<>/tmp/feed && (echo one; echo two) >&3 && "$1" run "$2" -- head -n 1 <&3`
 	got := finish(t, o.desk.Command(t.Context(), "sh", "-c", script, "sh", o.program, o.path))
 	if got != (result{out: "one\n"}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the run ended with %+v, want only the line one", got)
 	}
 }
 
 func TestRunPrintsMuch(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	size := 1 << 30
 	if testing.Short() {
@@ -311,7 +311,7 @@ func exitStatus(t *testing.T, cmd *lab.Cmd) int {
 	return 0
 }
 
-// At whatever moment the client is killed, nothing of it is left at the far side.
+// A client may be killed at any moment: nothing of it is left at the far side.
 func TestKilledRunLeavesNothing(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -345,7 +345,7 @@ func TestKilledRunLeavesNothing(t *testing.T) {
 	before.restored(t, deathBudget)
 }
 
-// gone waits for the end of what was started since.
+// gone waits for the end of all processes that were started since.
 func (s scene) gone(t *testing.T, limit time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(limit)

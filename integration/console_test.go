@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
-	"github.com/mitosis-go/mitosis/integration/uart"
+	"github.com/mitosis-go/mitosis/internal/uart"
 	"github.com/mitosis-go/mitosis/router"
 )
 
@@ -139,6 +139,7 @@ func TestConsoleFindsTheGettyAsItStarts(t *testing.T) {
 // TestConsoleErrors: in each case the getty is back at once, or as soon as login
 // has let the time for a wrong password pass.
 func TestConsoleErrors(t *testing.T) {
+	t.Parallel()
 	wrong := connect.Secret(wrongPassword)
 	for _, c := range []struct {
 		name, user string
@@ -158,7 +159,7 @@ func TestConsoleErrors(t *testing.T) {
 			s.console.User, s.console.Password = c.user, c.password
 			err := refused(t, master(t, nil), s.console, c.reason, 20*time.Second)
 			if !strings.Contains(err.Error(), "logging in") || strings.Contains(err.Error(), string(rightPassword)) {
-				t.Errorf("%v", err)
+				t.Errorf("the error is %q, want the phase and no password", err)
 			}
 		})
 	}
@@ -178,13 +179,14 @@ func TestConsoleAsksAPersonAgain(t *testing.T) {
 	}})
 	answers(t, child(t, self, s.console), 2001)
 	if len(asked) != 2 || strings.TrimSpace(asked[0].Text) != "Password:" || asked[0].Kind != connect.PromptPassword || asked[1].Attempt != 2 {
-		t.Errorf("%+v", asked)
+		t.Errorf("the person was asked %+v, want the password twice", asked)
 	}
 }
 
 // TestConsoleRepairsADamagedHost: no network, nothing on the line but a shell of root's or
 // a rescue system's question, a root file system that can't be written.
 func TestConsoleRepairsADamagedHost(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		prompt string
 		argv   []string
@@ -208,7 +210,7 @@ func TestConsoleRepairsADamagedHost(t *testing.T) {
 			}
 			before.untouched(t, "/run/printk", "/dev/pts")
 			if modes, err := s.Shell("stty -a </dev/pts/0"); err != nil || !slices.Contains(strings.Fields(modes), "opost") { // off in a pipe
-				t.Errorf("%s, %v", modes, err)
+				t.Errorf("the terminal's modes are %s, %v, want opost", modes, err)
 			}
 		})
 	}
@@ -247,7 +249,7 @@ func TestConsoleIsTakenOver(t *testing.T) {
 	answers(t, child(t, master(t, nil), s.console), 0)
 }
 
-// TestConsoleIsDisturbed: what the kernel prints ends the link; the far side does not outlive it.
+// TestConsoleIsDisturbed: a line that the kernel prints ends the link; the far side does not outlive it.
 func TestConsoleIsDisturbed(t *testing.T) {
 	t.Parallel()
 	s := getty(t)
@@ -261,6 +263,7 @@ func TestConsoleIsDisturbed(t *testing.T) {
 // TestConsoleInterrupted: a connect that is given up at any moment takes 5 s at most, and
 // the next one finds its way from where that was left.
 func TestConsoleInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, passed := range []int{1, 20, 100, 500, 2000, 100_000, 1_000_000} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -278,10 +281,10 @@ func TestConsoleInterrupted(t *testing.T) {
 			begin := time.Now()
 			cancel(stop)
 			if err := <-done; !errors.Is(err, stop) {
-				t.Errorf("%v", err)
+				t.Errorf("the connect ended with %v, want %v", err, stop)
 			}
-			if took := time.Since(begin); took > 5*time.Second {
-				t.Errorf("it took %v", took)
+			if took := time.Since(begin); took > stretched(5*time.Second) {
+				t.Errorf("it took %v, want at most %v", took, stretched(5*time.Second))
 			}
 			answers(t, child(t, self, s.console), 0)
 		})
@@ -294,6 +297,6 @@ func TestConsoleSaysWhatItSaw(t *testing.T) {
 	s.console.Silence = time.Second
 	err := refused(t, master(t, nil), s.console, connect.ErrTimeout, 15*time.Second)
 	if e, ok := errors.AsType[*connect.Error](err); !ok || e.Phase != "looking for a login prompt" || !strings.Contains(e.Output, "initial ramdisk") {
-		t.Errorf("%v", err)
+		t.Errorf("the error is %v, want the phase, and the output of the boot", err)
 	}
 }

@@ -46,6 +46,7 @@ func contentOf(n int) []byte {
 // TestCopiesOverSSHAndSudo has files go both ways, as root by a hop that began
 // as somebody else.
 func TestCopiesOverSSHAndSudo(t *testing.T) {
+	t.Parallel()
 	host, key := copyHost(t)
 	self := master(t, nil)
 	user := login(t, self, host, "deploy", key)
@@ -60,14 +61,14 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 
 	res, err := files.Put(t.Context(), root, local, "/root/new", &files.Options{Mode: 0o400, Sync: true})
 	if err != nil || res.Target != "/root/new" || res.SHA256 != sha256.Sum256(content) {
-		t.Fatalf("%+v, %v", res, err)
+		t.Fatalf("the copy ended with %+v, %v, want /root/new and the file's checksum", res, err)
 	}
 	if out, err := host.Exec(t.Context(), "sh", "-c", "stat -c '%U %a' /root/new; sha256sum </root/new"); err != nil || !strings.HasPrefix(out, fmt.Sprintf("root 400\n%x", res.SHA256)) {
-		t.Errorf("%s %v", out, err)
+		t.Errorf("the copy is %s, %v, want it root's, of mode 400, with checksum %x", out, err, res.SHA256)
 	}
 	back := filepath.Join(dir, "back")
 	if res, err := files.Get(t.Context(), root, "/root/new", back, nil); err != nil || res.Source != "/root/new" || res.SHA256 != sha256.Sum256(content) {
-		t.Errorf("%+v, %v", res, err)
+		t.Errorf("the copy back ended with %+v, %v, want /root/new and the file's checksum", res, err)
 	}
 	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
 		t.Errorf("%d bytes came back, %v", len(b), err)
@@ -98,7 +99,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		_, err := files.Put(t.Context(), c.n, local, c.target, nil)
 		e, ok := errors.AsType[*contexts.Error](err)
 		if !errors.Is(err, c.want) || !ok || e.Path != c.n.String() || !strings.Contains(err.Error(), c.target) {
-			t.Errorf("%s: %v", c.target, err)
+			t.Errorf("the copy to %s ended with %v, want %v of %v", c.target, err, c.want, c.n)
 		}
 	}
 	if _, err := files.Get(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
@@ -114,8 +115,9 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 
 // TestTheHopDiesDuringACopy kills the context in between, at different points
 // of a put to the one behind it: the target stays as it was, and nothing is
-// left of the copy but what Resume is to keep.
+// left of the copy but the part that Resume is to keep.
 func TestTheHopDiesDuringACopy(t *testing.T) {
+	t.Parallel()
 	host, key := copyHost(t)
 	self := master(t, nil)
 	local := filepath.Join(t.TempDir(), "local")
@@ -142,7 +144,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 		if !errors.Is(err, contexts.ErrGone) {
 			t.Errorf("point %d: %v", i, err)
 		}
-		deadline := time.Now().Add(deathBudget)
+		deadline := time.Now().Add(stretched(deathBudget))
 		for {
 			out, err := host.Exec(t.Context(), "sh", "-c", "cat /srv/old; ls -A /srv")
 			want := "olddir\nfull\nold\nro\n"

@@ -18,16 +18,16 @@ type patient struct {
 	host lab.Host
 	user string // who logs in; "" is deploy
 	hop  string // from there on
-	// harm is what root does to the host once sshd runs.
+	// harm is a script with which root damages the host once sshd runs.
 	harm string
 	// noTerminals says that somebody holds the last one.
 	noTerminals bool
 	// start method is the one by which a probe says that a child would be started; "" where
 	// there is none, or no probe.
 	method string
-	// says is what stands in the error. Where there is none, a program has to run.
+	// says is a part of the error. Where it is empty, a program has to run.
 	says []string
-	// warns is what stands in the warning of a program that runs.
+	// warns is a part of the warning of a program that runs.
 	warns string
 	// except are files that change.
 	except []string
@@ -36,13 +36,13 @@ type patient struct {
 // closedPlaces are all those that a user can write to.
 var closedPlaces = append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
 
-// noInterpreter takes away what makes anonymous files.
+// noInterpreter takes away the programs that make anonymous files.
 var noInterpreter = []string{"perl", "python3"}
 
 // smallGroup is a memory cgroup.
 const smallGroup = "/sys/fs/cgroup/memory/small"
 
-// startUp is the file that bash reads before what sshd has it execute.
+// startUp is the file that bash reads before it executes the command of sshd.
 func startUp(script string) map[string]string {
 	return map[string]string{"/home/deploy/.bashrc": script}
 }
@@ -158,12 +158,13 @@ const in1970 = `[ "$FAKETIME" ] || exec faketime '1970-01-01 00:10:00' bash -c "
 `
 
 // On a host that is damaged a program runs where there is a way to that; otherwise
-// one error tells what was tried, why it did not do, and what can be done. It stays
+// one error names the attempts, why each failed, and the remedy. It stays
 // as it was either way.
 //
 // The program is the real one: the image of the tests is too large for some of these
 // hosts.
 func TestDamagedHosts(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	for name, p := range patients(t) {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +213,7 @@ func TestDamagedHosts(t *testing.T) {
 	}
 }
 
-// examine judges what became of a program.
+// examine judges how a program ended.
 func (p *patient) examine(t *testing.T, r result) {
 	t.Helper()
 	t.Logf("%d %q %s", r.status, r.out, r.err)
@@ -243,6 +244,7 @@ func (p *patient) examine(t *testing.T, r result) {
 // system is: the child has a /proc of its own there, and children.
 func TestChrootWithoutProc(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Setup: []string{
 		withTree(t), "mkdir /mnt/sysimage; mount --bind /srv/tree /mnt/sysimage; mount --make-shared /mnt/sysimage",
 	}})
@@ -255,7 +257,7 @@ func TestChrootWithoutProc(t *testing.T) {
 	}
 	answers(t, child(t, n, local.Child{}), 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
-		t.Errorf("%q, %v", place, err)
+		t.Errorf("/etc/place has %q, %v, want tree", place, err)
 	}
 	if out, err := host.Shell("ls /mnt/sysimage/proc; cat /proc/mounts | grep sysimage/proc"); err == nil || out != "" {
 		t.Errorf("the host sees a /proc there: %s", out)
@@ -274,6 +276,7 @@ func TestChrootWithoutProc(t *testing.T) {
 // A tree without /dev/null does, since the shell of the first stage makes a file of it.
 func TestChrootWithoutNull(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Setup: []string{
 		withTree(t), "mount -t proc proc /srv/tree/proc; rm /srv/tree/dev/null",
 	}})
@@ -282,7 +285,7 @@ func TestChrootWithoutNull(t *testing.T) {
 	n := child(t, from, container.Chroot{Dir: "/srv/tree"})
 	answers(t, n, 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
-		t.Errorf("%q, %v", place, err)
+		t.Errorf("/etc/place has %q, %v, want tree", place, err)
 	}
 	if err := n.Close(); err != nil {
 		t.Error(err)

@@ -26,12 +26,12 @@ import (
 // master died.
 const deathBudget = 5 * time.Second
 
-// misbehave fills a context with what does not end when it is asked to: the
+// misbehave fills a context with things that do not end when they are asked to: the
 // context itself, its goroutines, its programs and their daemons.
 var misbehave = contexts.NewFunc("lab.misbehave", func(context.Context, struct{}) (struct{}, error) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	go func() {
-		// It takes what nobody else wants, so that the tests are not slowed down.
+		// It takes only idle time, so that the tests are not slowed down.
 		runtime.LockOSThread()
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 		for spins := 0; ; spins++ {
@@ -66,10 +66,11 @@ func kill(t *testing.T, host *lab.Running, sig syscall.Signal, pids ...int) {
 	}
 }
 
-// However the master dies, and whatever state its descendants are in, nothing
+// However the master dies, and in every state of its descendants, nothing
 // of the tree is left anywhere a few seconds later.
 func TestMasterDies(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	for name, test := range map[string]struct {
 		signal syscall.Signal
@@ -135,9 +136,9 @@ func TestMiddleDies(t *testing.T) {
 				select {
 				case <-n.Done():
 					if !errors.Is(n.Err(), contexts.ErrGone) {
-						t.Errorf("%v: %v", n, n.Err())
+						t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 					}
-				case <-time.After(deathBudget):
+				case <-time.After(stretched(deathBudget)):
 					t.Errorf("%v is not known to be gone", n)
 				}
 				if _, err := echo.Call(ctx, n, nil); !errors.Is(err, contexts.ErrGone) {
@@ -154,7 +155,7 @@ func TestMiddleDies(t *testing.T) {
 	}
 }
 
-// Closing ends also what does not want to end, in the time that Config allows,
+// Closing ends also programs that do not want to end, in the time that Config allows,
 // and gives everything back.
 func TestCloseWhateverTheyDo(t *testing.T) {
 	lab.Require(t)
@@ -187,8 +188,8 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 			if err := self.Close(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(start); took > deathBudget {
-				t.Errorf("closing took %v", took)
+			if took := time.Since(start); took > stretched(deathBudget) {
+				t.Errorf("closing took %v, want at most %v", took, stretched(deathBudget))
 			}
 			f.gone(t)
 			before.released(t)
@@ -202,6 +203,7 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 // A link that is cut without a word is noticed at both ends by the heartbeat.
 func TestLinkCut(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	const heartbeat, missed = 200 * time.Millisecond, 3
 	f := newFamily(t, key)
@@ -216,7 +218,7 @@ func TestLinkCut(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The leaf is lost to the middle, and ends by itself what it has started.
+	// The leaf is lost to the middle, and ends by itself all that it has started.
 	if err := f.leafHost.Cut(); err != nil {
 		t.Fatal(err)
 	}
@@ -256,10 +258,11 @@ func TestLinkCut(t *testing.T) {
 
 func expectGone(t *testing.T, n *contexts.Node, limit time.Duration) {
 	t.Helper()
+	limit = stretched(limit)
 	select {
 	case <-n.Done():
 		if !errors.Is(n.Err(), contexts.ErrGone) {
-			t.Errorf("%v: %v", n, n.Err())
+			t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 		}
 	case <-time.After(limit):
 		t.Fatalf("%v is not known to be gone after %v", n, limit)
@@ -270,6 +273,7 @@ func expectGone(t *testing.T, n *contexts.Node, limit time.Duration) {
 // any of them, at whatever moment that happens.
 func TestInterruptedConnects(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	const hosts, users = 5, 4
 	moments := 50

@@ -21,9 +21,10 @@ import (
 
 // TestDetachOverSSH: a host's context outlives the connection that it was started
 // through, with one below it that is another user's, and is found again through
-// others. What is sudo's, or below another context of the same host, does not.
+// others. A context below sudo, or below another context of the same host, does not.
 func TestDetachOverSSH(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	web := start(t, lab.Host{
 		Name:    "web1",
@@ -51,7 +52,7 @@ func TestDetachOverSSH(t *testing.T) {
 	was, below := who(t, n), who(t, root)
 	for _, held := range []*contexts.Node{root, child(t, n, local.Child{})} {
 		if _, err := attach.Detach(t.Context(), held, attach.Terms{}); !errors.Is(err, contexts.ErrRefused) {
-			t.Errorf("%v: %v", held, err)
+			t.Errorf("detaching %v ended with %v, want %v", held, err, contexts.ErrRefused)
 		}
 	}
 	d, err := attach.Detach(t.Context(), n, attach.Terms{Lease: time.Minute})
@@ -81,13 +82,13 @@ func TestDetachOverSSH(t *testing.T) {
 	}
 	i := slices.IndexFunc(tree, func(c contexts.Info) bool { return strings.HasSuffix(c.Path, "/sudo:root") })
 	if i < 0 {
-		t.Fatalf("%+v", tree)
+		t.Fatalf("the tree is %+v, want a context below sudo in it", tree)
 	}
 	if now := who(t, tree[i].Node); now != below || now.UID != 0 {
 		t.Errorf("below, it was %+v, and is %+v", below, now)
 	}
 	if out, err := tree[i].Node.Command(t.Context(), "id", "-u").Output(); string(out) != "0\n" || err != nil {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("id -u printed %q, %v, want 0", out, err)
 	}
 
 	// The connection breaks off: there is no master, and then another.
@@ -96,7 +97,7 @@ func TestDetachOverSSH(t *testing.T) {
 	}
 	<-owned.Done()
 	if err := owned.Err(); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("%v", err)
+		t.Errorf("the context ended by %v, want %v", err, contexts.ErrGone)
 	}
 	third := master()
 	host := hop(third, "deploy")
@@ -168,6 +169,7 @@ var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Cont
 
 func TestDetachOverTheSSHProgram(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	web := start(t, lab.Host{
 		Name: "web1", Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},

@@ -21,14 +21,14 @@ import (
 )
 
 // The passwords are made up anew: the test binary, which hosts have at its own
-// path, must not hold what is looked for there.
+// path, must not hold the texts that tests look for there.
 var (
 	rightPassword = "right-" + rand.Text()
 	rootPassword  = "root's-" + rand.Text()
 	wrongPassword = "wrong-" + rand.Text()
 )
 
-// lecture is what a cautious administrator shows to everybody. It is made to
+// lecture is a text that a cautious administrator shows to everybody. It is made to
 // look as if it asked for a password, three times, the last one at the end of
 // a line that the true prompt continues.
 const lecture = `We trust you have received the usual lecture.
@@ -120,6 +120,7 @@ func sudoHost(sudoers, lang string) lab.Host {
 
 func TestSudoDialogue(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for _, c := range sudoCases {
 		t.Run(c.name, func(t *testing.T) {
 			h := sudoHost(c.sudoers, c.lang)
@@ -129,7 +130,7 @@ func TestSudoDialogue(t *testing.T) {
 			host := start(t, h)
 			becomes(t, host, c.lang, c.sudo, c.reason, c.text, func(n *contexts.Node) {
 				if id := who(t, n); (c.sudo.User == "" || c.sudo.User == "root") != (id.UID == 0) {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want one of user %q", id, c.sudo.User)
 				}
 				if strings.Contains(c.name, "log_output") {
 					linkIsClean(t, n)
@@ -186,7 +187,7 @@ func linkIsClean(t *testing.T, n *contexts.Node) {
 	}
 }
 
-// A person answers prompts with what was prepared and notes the questions.
+// A person gives prepared answers to prompts and notes the questions.
 type person struct {
 	answers []string
 
@@ -208,6 +209,7 @@ func (p *person) prompt(_ context.Context, q connect.Prompt) (string, error) {
 
 func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		answers []string
@@ -231,7 +233,7 @@ func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 			var text string
 			if c.reason == nil {
 				if id := who(t, child(t, local, become.Sudo{})); id.UID != 0 || id.Path != path {
-					t.Errorf("%+v", id)
+					t.Errorf("the context is %+v, want root at %s", id, path)
 				}
 			} else {
 				text = refused(t, local, become.Sudo{}, c.reason, 5*time.Second).Error()
@@ -260,6 +262,7 @@ var errWalkedAwayClass = connect.ErrPasswordRequired
 // any further.
 func TestSudoGivesUpWaiting(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, sudoHost("Defaults passwd_timeout=0.02\ndeploy ALL=(ALL) ALL", ""))
 	withdrawn := make(chan error, 1)
 	self := master(t, &contexts.Config{Prompt: func(ctx context.Context, _ connect.Prompt) (string, error) {
@@ -279,6 +282,7 @@ func TestSudoGivesUpWaiting(t *testing.T) {
 // A connect that is given up while a person is asked leaves nothing running.
 func TestConnectIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	cancelAtPrompt(t, start(t, sudoHost("", "")), become.Sudo{})
 }
 

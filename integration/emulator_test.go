@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -68,12 +67,9 @@ func TestForeignContainer(t *testing.T) {
 	busybox := lab.ForeignBusybox(t, "arm64")
 	host := start(t, lab.Host{Binds: []string{busybox + ":/srv/busybox:ro"}, Setup: []string{makeForeignTree}})
 	// The toolchain keeps its own cache; ours is to be empty.
-	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goCache := goCommand(t, "env", "GOCACHE")
 	cache := t.TempDir()
-	t.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
+	t.Setenv("GOCACHE", strings.TrimSpace(goCache))
 	t.Setenv("XDG_CACHE_HOME", cache)
 
 	t.Run("missing", func(t *testing.T) {
@@ -105,10 +101,10 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	is := func(n *contexts.Node) {
 		t.Helper()
 		if got, err := architecture.Call(t.Context(), n, struct{}{}); err != nil || got != "arm64" {
-			t.Errorf("%v: %q, %v", n, got, err)
+			t.Errorf("%v runs on %q, %v, want arm64", n, got, err)
 		}
 		if place, err := readFile.Call(t.Context(), n, "/etc/place"); err != nil || place != "foreign\n" {
-			t.Errorf("%v: %q, %v", n, place, err)
+			t.Errorf("/etc/place of %v has %q, %v, want foreign", n, place, err)
 		}
 	}
 	before := look(host)
@@ -148,7 +144,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 		}
 	}
 
-	// A guard is what it is elsewhere: it clears away what a killed worker leaves,
+	// A guard does as it does elsewhere: it ends the processes that a killed worker leaves,
 	// daemons too, which an emulator does not give to it.
 	stubborn := []string{"setsid", "sh", "-c", "trap '' TERM HUP; while :; do sleep 1000; done"}
 	pid, err := spawn.Call(t.Context(), byImage, stubborn)

@@ -8,9 +8,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A command can have the environment that its user has after login, whatever the
-// shell, and whatever the shell says on the way.
+// A command can have the environment that its user has after login, with every
+// shell, and though the shell prints something on the way.
 func TestLoginEnvironment(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"/home/bash/.profile":                 "echo noise; echo noise >&2; export SAID=by-bash",
 		"/home/dash/.profile":                 "echo noise; SAID=by-dash; export SAID",
@@ -40,12 +41,12 @@ func TestLoginEnvironment(t *testing.T) {
 			cmd.LoginEnv, cmd.SourceEnv = c.login, c.source
 			out, err := cmd.Output()
 			if err != nil || string(out) != c.want {
-				t.Errorf("%s, %+v: %q, %v", u.Name, c, out, err)
+				t.Errorf("the command of %s printed %q, %v, want %q (%+v)", u.Name, out, err, c.want, c)
 			}
 		}
 		out, err := n.LoginShell(t.Context(), "-c", "echo $HOME; pwd").Output()
 		if want := "/home/" + u.Name + "\n"; err != nil || string(out) != want+want {
-			t.Errorf("%s: %q, %v", u.Name, out, err)
+			t.Errorf("the login shell of %s printed %q, %v, want %q twice", u.Name, out, err, want)
 		}
 	}
 }

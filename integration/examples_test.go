@@ -92,7 +92,7 @@ func TestExampleChain(t *testing.T) {
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("the example ended with %v, want no error: %s", err, out)
 		}
 		shows(t, string(out), done...)
 		nothingLeft(t)
@@ -171,7 +171,7 @@ func TestExampleRepair(t *testing.T) {
 
 	out, err := repair(args...).CombinedOutput()
 	if err != nil {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("repair ended with %v, want no error: %s", err, out)
 	}
 	shows(t, string(out),
 		"attached: ssh:root@"+regexp.QuoteMeta(web.IP()),
@@ -186,7 +186,7 @@ func TestExampleRepair(t *testing.T) {
 		t.Errorf("the root is left writable: %s, %v", out, err)
 	}
 
-	// What can't be mended is told, and the root is read-only again all the same.
+	// Damage that can't be mended is told, and the root is read-only again all the same.
 	mended := look(web)
 	out, err = repair(append(args, "-file", "/etc/app/other.conf")...).CombinedOutput()
 	if err == nil {

@@ -49,6 +49,7 @@ export ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_LOCAL_TEMP=$here/tm
 // Ansible is led by ANSIBLE_SSH_EXECUTABLE and the like, and is not told
 // anything else. It copies by sftp, and with pipelining by the input of python.
 func TestAnsible(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, containerHost)
 	scenes := []scene{look(o.desk), look(o.web)}
 	t.Run("at once", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 // Somebody who types has a terminal at the far side, which follows the window.
 func TestShellAtATerminalOfTheShim(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, map[string]string{"/home/app/.bashrc": "PS1='at your service: '"})
 	scenes := []scene{look(o.desk), look(o.web)}
 	s := sit(t, o.command(t.Context(), "ssh", o.path+"/sudo:app"))
@@ -36,7 +37,7 @@ func TestShellAtATerminalOfTheShim(t *testing.T) {
 // stubborn is a command that heeds no signal and has a child that heeds none.
 const stubborn = `trap "" TERM HUP INT; sleep 86000 & echo ready; while :; do sleep 86001; done`
 
-// stubbornIsGone is a piece of script that waits for its end, whatever brings it.
+// stubbornIsGone is a piece of script that waits for its end, by any cause.
 const stubbornIsGone = `while ssh -n web 'pgrep -u $(id -u) -f "sleep 8600[01]"' >/dev/null; do :; done
 `
 
@@ -45,8 +46,9 @@ const startStubborn = `exec 3>&2 2>/dev/null; feed=$(mktemp -u); mkfifo $feed; s
 read word <$feed; test $word = ready; rm $feed
 `
 
-// What a shim stands for does not outlive it, nor a shim its program.
+// A command does not outlive the shim that stands for it, nor a shim its program.
 func TestEndsOfShims(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, containerHost)
 	scenes := []scene{look(o.desk), look(o.web)}
 	t.Run("at once", func(t *testing.T) {
@@ -60,9 +62,9 @@ func TestEndsOfShims(t *testing.T) {
 	for _, a := range bothAccounts {
 		t.Run("the program is killed, "+a.name, func(t *testing.T) { endOfTheProgram(t, o, a) })
 	}
-	// The next program removes what the killed ones have left.
+	// The next program removes the files that the killed ones have left.
 	if got := finish(t, o.with(t.Context(), behindSudo, "true", "")); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the next program ended with %+v, want status 0 and no output", got)
 	}
 	for _, s := range scenes {
 		s.restored(t, 5*time.Second, toolTraces...)
@@ -85,7 +87,7 @@ func endsOfShims(t *testing.T, o *office, a closedAccount) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if got := finish(t, o.with(ctx, a, "sh", c.script)); got.out != c.out || got.status != 0 || !strings.Contains(got.err, c.err) || c.err == "" && got.err != "" {
-				t.Errorf("%+v", got)
+				t.Errorf("the script ended with %+v, want %q and the message %q", got, c.out, c.err)
 			}
 		})
 	}
@@ -104,9 +106,9 @@ func endOfTheProgram(t *testing.T, o *office, a closedAccount) {
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // for all who have its output
+	_ = cmd.Wait() // for all processes that have its output
 	before.quiet(t, 5*time.Second)
 	if got := out.String(); !strings.HasSuffix(got, "is gone\r\n255\n") {
-		t.Errorf("%q", got)
+		t.Errorf("the terminal shows %q, want at its end that the job is gone, and status 255", got)
 	}
 }

@@ -20,7 +20,7 @@ func laterJob(name string) string {
 	return `sh -c 'until test -e /tmp/go; do sleep 0.02; done; echo >/tmp/done.` + name + `'`
 }
 
-// sshJobs are what people start by ssh so that it lives on. Each is a command line for
+// sshJobs are jobs that people start by ssh so that they live on. Each is a command line for
 // ssh to run, into which the job has to be put.
 var sshJobs = []struct{ name, line string }{
 	{"background", `%s >/dev/null 2>&1 </dev/null &`},
@@ -57,8 +57,8 @@ func jobsAwaited(prefixes ...string) []string {
 	return names
 }
 
-// What lives on with ssh does with the shim: started by hand and by a tool, behind one
-// hop and two, whatever becomes of the program.
+// Jobs that live on with ssh do with the shim: started by hand and by a tool, behind one
+// hop and two, however the program ends.
 func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -66,7 +66,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	start := func(name string, cmd *lab.Cmd) {
 		t.Helper()
 		if got := finish(t, cmd); got.status != 0 && (got.status != 3 || !strings.HasSuffix(name, "failure")) || got.out+got.err != "" {
-			t.Errorf("%s: %+v", name, got)
+			t.Errorf("%s ended with %+v, want no output, and status 0 or of a failure 3", name, got)
 		}
 	}
 	line := func(prefix string, i int) string {
@@ -90,7 +90,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	script += "mkfifo /tmp/cut; ssh -n web \"$(cat <<'outer'\n" + cut + "\nouter\n)\" >/tmp/cut & p=$!; read word </tmp/cut; rm /tmp/cut; kill -KILL $p\n"
 	killed := o.with(t.Context(), behindSudo, "sh", script+"kill -KILL $PPID; sleep 60")
 	if got := finish(t, killed); got.status != 137 || got.err != "" {
-		t.Errorf("%+v", got)
+		t.Errorf("the killed program ended with %+v, want status 137 and no message", got)
 	}
 	// One by a terminal, which hangs up those that have not been told to stay.
 	start("terminal", o.command(t.Context(), "ssh", o.path, "-n", "-tt", `nohup `+laterJob("terminal")+` >/dev/null 2>&1 </dev/null & sleep 0.1`))
@@ -117,9 +117,10 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	before.quiet(t, patience)
 }
 
-// Where it is not wanted, nothing lives on, and one line says what has ended and how it
+// Where it is not wanted, nothing lives on, and one line names the job that ended and how it
 // can be kept.
 func TestJobsThatAreNotWantedEnd(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil)
 	scenes := []scene{look(o.desk), look(o.web)}
 	job := `setsid -f sleep 86400 >/dev/null 2>&1 </dev/null; until pgrep -x sleep >/dev/null; do :; done`
@@ -131,7 +132,7 @@ func TestJobsThatAreNotWantedEnd(t *testing.T) {
 	} {
 		got := finish(t, o.command(t.Context(), args...))
 		if got.status != 0 || got.out != "" || !told.MatchString(got.err) {
-			t.Errorf("%q: %+v", args, got)
+			t.Errorf("%q ended with %+v, want status 0 and the message %v", args, got, told)
 		}
 	}
 	for _, s := range scenes {
@@ -154,7 +155,7 @@ ansible -i inventory web -B 60 -P 0 -m shell -a "until test -e /tmp/go; do sleep
 grep -q '"started": 1' out || cat out; cd /; rm -r "$OLDPWD"`
 		cmd := o.with(ctx, a, "sh", strings.ReplaceAll(script, "NAME", a.name))
 		if got := finish(t, cmd); got != (result{}) {
-			t.Errorf("%s: %+v", a.name, got)
+			t.Errorf("%s ended with %+v, want status 0 and no output", a.name, got)
 		}
 	}
 	if _, err := o.web.Shell("touch /tmp/go"); err != nil {

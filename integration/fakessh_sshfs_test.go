@@ -33,8 +33,8 @@ var fileTools = []struct{ name, script string }{
 
 	{"sshfs and rsync", mountedAt("") + `
 mkdir -p s/deep; seq 100000 >s/big; ln -s big s/link; chmod 640 s/big; touch -d @1000000000 s/deep/old; printf x >'s/a b'; for i in $(seq 300); do echo $i >s/deep/$i; done
-rsync -a --no-o --no-g s/ m/t/
-echo more >>s/big; rm s/deep/1*; rsync -a --no-o --no-g --delete --inplace s/ m/t/
+rsync -aJ --no-o --no-g s/ m/t/
+echo more >>s/big; rm s/deep/1*; rsync -aJ --no-o --no-g --delete --inplace s/ m/t/
 ` + unmounted + sameTrees("s", "$there/t")},
 
 	{"sshfs and git", gitSetup + `

@@ -36,7 +36,7 @@ tar -c . | podman import - box
 podman run -d --name box -v /usr:/usr:ro localhost/box sh -c 'while :; do sleep 86400; done'
 `
 
-// toolTraces are what the tests leave on the two hosts: of ssh, of sshfs, and of
+// toolTraces are the files that the tests leave on the two hosts: of ssh, of sshfs, and of
 // the hop into the container.
 var toolTraces = []string{"/root/.ssh/known_hosts", "/dev/fuse", "/srv/graph/libpod", "/srv/graph/secrets", "/srv/graph/vfs-containers"}
 
@@ -45,7 +45,7 @@ func (o *office) with(ctx context.Context, a closedAccount, shell, script string
 	return o.command(ctx, "with", o.path+a.hops, "--", shell, "-euc", script)
 }
 
-// inDirectories is what a script has around it: a directory of its own here, where it
+// inDirectories surrounds a script: it gets a directory of its own here, where it
 // starts, and one there, both of which are gone in the end. A script that fails
 // says where.
 func inDirectories(a closedAccount, script string) string {
@@ -61,7 +61,7 @@ ssh -n web rm -r "$there"; cd /; rm -r "$here"`
 const summary = `find . -printf "%P %y %m %l %s %n %Ts\n" | sort; find . -type f | LC_ALL=C sort | xargs -r -d "\n" sha256sum`
 
 // attributes is one that tells the access control lists and the attributes of
-// its files, whoever owns them.
+// its files, of every owner.
 const attributes = `find . ! -type l | LC_ALL=C sort | tr "\n" "\0" >/tmp/$$.list; xargs -0 getfacl -pn </tmp/$$.list | grep -v "^# [og]"; xargs -0 getfattr -m ^user -d </tmp/$$.list; rm /tmp/$$.list`
 
 // same fails unless a script prints the same in a directory here as in one
@@ -80,6 +80,7 @@ func sameTrees(here, there string) string { return same(here, there, summary) }
 // TestToolsThatSpeakSSH has the real tools work in accounts that cannot be
 // reached by ssh, all of them at once.
 func TestToolsThatSpeakSSH(t *testing.T) {
+	t.Parallel()
 	o := newOfficeOf(t, containerHost)
 	scenes := []scene{look(o.desk), look(o.web)}
 	t.Run("at once", func(t *testing.T) {
@@ -127,7 +128,7 @@ func (o *office) works(t *testing.T, a closedAccount, script string) {
 	defer cancel()
 	begin := time.Now()
 	if got := finish(t, o.with(ctx, a, "bash", script)); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the script ended with %+v, want status 0 and no output", got)
 	}
 	t.Logf("%v", time.Since(begin))
 }
@@ -150,6 +151,6 @@ func (o *office) worksBetween(t *testing.T) {
 		ssh -n sudo rm -r tree`
 	args = append(append([]string{"with"}, args...), "--", "sh", "-euc", script)
 	if got := finish(t, o.command(t.Context(), args...)); got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the script ended with %+v, want status 0 and no output", got)
 	}
 }

@@ -19,6 +19,7 @@ const tunnelModes = "/run/t/l 600\n/run/t/s 600\nr 600\n"
 
 // Tunnels over ssh and sudo, in the ways in which scripts and people use them.
 func TestTunnelsOfTheShim(t *testing.T) {
+	t.Parallel()
 	there := contentOf(3<<20 + 1)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	here := o.sources(t)
@@ -42,7 +43,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 		out, wait, kill := start(tunnel + "echo ready; while :; do sleep 0.01; done")
 		eventually(t, patience, "the tunnel is open", func() bool { return strings.HasSuffix(out.String(), "ready\n") })
 		if got := out.String(); got != tunnelModes+"ready\n" {
-			t.Errorf("%q", got)
+			t.Errorf("the script printed %q, want %q and ready", got, tunnelModes)
 		}
 		for _, host := range []string{"127.0.0.1", "[::1]"} {
 			curl(t, o.desk, there, "http://"+host+":7001/there")
@@ -63,7 +64,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 			}
 			// The next program removes the rest.
 			if got := finish(t, o.with(t.Context(), behindSudo, "true", "")); got != (result{}) {
-				t.Errorf("%+v", got)
+				t.Errorf("the next program ended with %+v, want status 0 and no output", got)
 			}
 		}
 		for _, s := range scenes {
@@ -77,26 +78,27 @@ func TestTunnelsOfTheShim(t *testing.T) {
 		! ssh -n web curl -sS http://localhost:$p/ 2>/dev/null
 		ssh -S /run/t/s -O exit web; ls /run/t; ssh -n web ls`)
 	if err := wait(); err != nil || out.String() != tunnelModes+"Exit request sent.\r\n" {
-		t.Errorf("%v, %q", err, out.String())
+		t.Errorf("the script ended with %v and printed %q, want %q and that the tunnel ends", err, out.String(), tunnelModes)
 	}
 	for _, s := range scenes {
 		s.restored(t, 5*time.Second, toolTraces...)
 	}
 }
 
-// "mitosis ssh -f" goes to the background as ssh does, and takes along what a tunnel needs.
+// "mitosis ssh -f" goes to the background as ssh does, and its tunnel with it.
 func TestTunnelInTheBackground(t *testing.T) {
+	t.Parallel()
 	there := contentOf(1 << 20)
 	o := newOffice(t, map[string]string{"/srv/there": string(there)})
 	serveHTTP(t, o.web, "8000", "/srv")
 	scenes := []scene{look(o.desk), look(o.web)}
 	for _, sig := range []string{"TERM", "KILL"} {
 		if got := finish(t, o.command(t.Context(), "ssh", o.path+"/sudo:app", "-fN", "-L", "7001:localhost:8000")); got != (result{}) {
-			t.Fatalf("%+v", got)
+			t.Fatalf("the tunnel in the background ended with %+v, want status 0 and no output", got)
 		}
 		curl(t, o.desk, there, "http://[::1]:7001/there")
 		if out, err := o.desk.Exec(t.Context(), "pkill", "-"+sig, "-xf", "[^ ]*ssh [^ ]* -fN -L 7001:localhost:8000"); err != nil {
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("the tunnel could not be sent SIG%s, want it there: %v: %s", sig, err, out)
 		}
 		for _, s := range scenes {
 			s.restored(t, 5*time.Second, "/root/.ssh/known_hosts")
@@ -105,11 +107,11 @@ func TestTunnelInTheBackground(t *testing.T) {
 	// The status is that of the time when it went there, and a port that is taken is told.
 	got := finish(t, o.command(t.Context(), "ssh", o.path, "-f", "exit 3"))
 	if got != (result{}) {
-		t.Errorf("%+v", got)
+		t.Errorf("the command in the background ended with %+v, want status 0 and no output", got)
 	}
 	got = finish(t, o.command(t.Context(), "ssh", o.path, "-fN", "-oExitOnForwardFailure=yes", "-R", "22:localhost:1"))
 	if got.status != 255 || got.out != "" || !strings.HasSuffix(got.err, "Error: remote port forwarding failed for listen port 22\r\n") {
-		t.Errorf("%+v", got)
+		t.Errorf("the tunnel ended with %+v, want status 255 and the words of ssh", got)
 	}
 	for _, s := range scenes {
 		s.restored(t, 5*time.Second, "/root/.ssh/known_hosts")

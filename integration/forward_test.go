@@ -62,13 +62,14 @@ func query(ctx context.Context, n *contexts.Node, server string) (*pgx.Conn, err
 		return nil, err
 	}
 	cfg.DialFunc = n.DialContext
-	// Names mean what they mean at the context's host.
+	// Names mean the same as at the context's host.
 	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func TestADatabaseThroughAContext(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	database(t, host)
@@ -172,6 +173,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 
 func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	before := look(host)
@@ -191,7 +193,7 @@ func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	const fetch = "import urllib.request as u; print(u.urlopen('http://" + port + "/hello').read().decode())"
 	out, err := host.ExecAs(t.Context(), "deploy", "/usr/bin/python3", "-c", fetch)
 	if err != nil || strings.TrimSpace(out) != "/hello from the master to 127.0.0.1" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the client at the host got %q, %v, want the master's hello", out, err)
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return n.DialContext(ctx, "unix", socket)
@@ -204,7 +206,7 @@ func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 	r.Body.Close()
 	client.CloseIdleConnections()
 	if err != nil || !strings.HasPrefix(string(body), "/and-back from the master") {
-		t.Errorf("%q, %v", body, err)
+		t.Errorf("the client got %q, %v, want the answer of the master", body, err)
 	}
 
 	// When the way to it is lost, the context ends by itself. To the host that is

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A resources is what a process holds.
+// A resources counts the descriptors and goroutines that a process holds.
 type resources struct{ fds, goroutines int }
 
 func holding(t *testing.T) resources {
@@ -25,7 +25,7 @@ func holding(t *testing.T) resources {
 // released makes sure that this process holds no more than it did.
 func (r resources) released(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(deathBudget)
+	deadline := time.Now().Add(stretched(deathBudget))
 	for {
 		now := holding(t)
 		if now.fds <= r.fds && now.goroutines <= r.goroutines {

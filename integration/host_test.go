@@ -21,7 +21,7 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// What the tests of managed hosts use where the defaults, made for machines
+// Values of the tests of managed hosts where the defaults, made for machines
 // that take minutes, would make them wait: a tenth and less.
 var (
 	hasty    = contexts.ManagedHostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second}

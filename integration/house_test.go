@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,12 +61,9 @@ type goPackage struct {
 
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := goCommand(t, "list", "-json=ImportPath,Imports", module+"...")
 	var all []goPackage
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+	for dec := json.NewDecoder(strings.NewReader(out)); ; {
 		var p goPackage
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
 			return all
@@ -97,6 +93,7 @@ func room(importPath string) (string, bool) {
 }
 
 func TestImportsPointDownward(t *testing.T) {
+	t.Parallel()
 	seen := 0
 	for _, p := range listPackages(t) {
 		from, _ := room(p.ImportPath)
@@ -117,15 +114,13 @@ func TestImportsPointDownward(t *testing.T) {
 	}
 }
 
-// What makes every image larger, or pulls in method reflection, stays out of
-// what programs import.
+// Packages that make every image larger, or pull in method reflection, stay out of the
+// imports of programs.
 func TestHeavyPackagesStayOut(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", module+"contexts").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	deps := strings.Fields(goCommand(t, "list", "-deps", module+"contexts"))
 	for _, heavy := range []string{"net/http", "text/template", "html/template", "net/rpc", "encoding/gob", "testing"} {
-		if slices.Contains(strings.Fields(string(out)), heavy) {
+		if slices.Contains(deps, heavy) {
 			t.Errorf("package contexts depends on %s", heavy)
 		}
 	}
@@ -133,6 +128,7 @@ func TestHeavyPackagesStayOut(t *testing.T) {
 
 // A program that does not import the ssh client does not carry it.
 func TestSSHIsOptIn(t *testing.T) {
+	t.Parallel()
 	for pkg, want := range map[string]bool{
 		"contexts": false, "connect": false, "connect/openssh": false, "connect/become": false, "connect/container": false,
 		"connect/console": false, "connect/local": false, "examples/callback": false,
@@ -165,18 +161,35 @@ func buildExample(t *testing.T, name string) string {
 	return bin
 }
 
+// goCommand runs the go command in the module that is tested, which is not the one of these
+// tests, and returns its output.
 func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, out, errs.String())
 	}
 	return string(out)
 }
 
+// An importer of the module gets the modules of its own programs and tests, and none that only the
+// tests against real tools need.
+func TestImportersGetNoModuleOfTheseTests(t *testing.T) {
+	t.Parallel()
+	modules := strings.Fields(goCommand(t, "list", "-m", "-f", "{{.Path}}", "all"))
+	for _, stranger := range []string{"github.com/jackc/pgx/v5", "honnef.co/go/tools"} {
+		if slices.Contains(modules, stranger) {
+			t.Errorf("go.mod of the module requires %s, want that in integration/go.mod only", stranger)
+		}
+	}
+}
+
 func TestImageSize(t *testing.T) {
+	t.Parallel()
 	for example, limit := range imageLimits {
 		bin := buildExample(t, example)
 		out := goCommand(t, "run", module+"bootstrap/internal/imagesize", bin)
@@ -184,7 +197,7 @@ func TestImageSize(t *testing.T) {
 		var is packedSizes
 		if _, err := fmt.Sscanf(strings.TrimPrefix(out, bin), " built %d slim %d gzip %d best %d zstd %d best %d",
 			&built, &slim, &is.gzip, &is.gzipBest, &is.zstd, &is.zstdBest); err != nil {
-			t.Fatalf("%v: %s", err, out)
+			t.Fatalf("the sizes can't be read, %v: %s", err, out)
 		}
 		t.Logf("%s: %d bytes, slim %d, sent as %+v", example, built, slim, is)
 		if is.gzip > limit.gzip || is.gzipBest > limit.gzipBest || is.zstd > limit.zstd || is.zstdBest > limit.zstdBest {

@@ -16,7 +16,7 @@ import (
 )
 
 // inside is a hop into a lab host without any login, for tests that are about
-// what comes after it. It is also what a method that a user writes looks like.
+// the hops behind it. It is also an example of a method that a user writes.
 // It can be used in the test process only, and so it need not travel.
 type inside struct {
 	host *lab.Running

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// quickEnd is what GORACE has to be for tests that time the end of contexts.
+// quickEnd is the GORACE of tests that time the end of contexts.
 // A program with the race detector sleeps for a second before it exits, to
 // give other threads time for a last report; a context is two processes.
 const quickEnd = "atexit_sleep_ms=0"
@@ -66,15 +66,16 @@ func start(t *testing.T, h lab.Host) *lab.Running {
 // nothingKept is the Config.PackedDir of tests: the user's own stays as it is.
 const nothingKept = os.DevNull
 
-// patience is how long anything may take here that has no limit of its own.
-const patience = 30 * time.Second
+// patience is how long anything may take here that has no limit of its own, on a machine
+// that runs other tests beside.
+const patience = time.Minute
 
-// What the contexts of the tests do.
+// Functions that the contexts of the tests have.
 var (
 	echo = contexts.NewFunc("lab.echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 	sum  = contexts.NewFunc("lab.sum", func(_ context.Context, b []byte) ([32]byte, error) { return sha256.Sum256(b), nil })
 
-	// whoami tells where a call ended up.
+	// whoami returns the context, host, user and process in which a call has arrived.
 	whoami = contexts.NewFunc("lab.whoami", func(ctx context.Context, _ struct{}) (identity, error) {
 		host, err := os.Hostname()
 		return identity{
@@ -102,7 +103,7 @@ var (
 		}
 		return time.Until(d), nil
 	})
-	// run runs a program and returns what it prints.
+	// run runs a program and returns its output.
 	run = contexts.NewFunc("lab.run", func(ctx context.Context, argv []string) (string, error) {
 		out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 		return string(out), err
@@ -136,7 +137,7 @@ var (
 	report = contexts.NewFunc("lab.report", func(ctx context.Context, o occupation) (struct{}, error) {
 		return tell.Call(ctx, o.Tell, note{Topic: o.Topic, Text: "hello", PID: os.Getpid()})
 	})
-	// tell is what contexts call in the master.
+	// tell is called by contexts, in the master.
 	tell = contexts.NewFunc("lab.tell", func(ctx context.Context, n note) (struct{}, error) {
 		n.From = contexts.Caller(ctx).String()
 		board.add(n)
@@ -163,7 +164,7 @@ type note struct {
 	PID               int
 }
 
-// notes holds what contexts told the master.
+// notes holds the notes that contexts gave to the master.
 type notes struct {
 	mu      sync.Mutex
 	list    []note
@@ -208,6 +209,7 @@ func (b *notes) await(t *testing.T, text string) note {
 // the end of a process in another namespace.
 func eventually(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
+	limit = stretched(limit)
 	timeout := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -220,7 +222,7 @@ func eventually(t *testing.T, limit time.Duration, what string, cond func() bool
 	}
 }
 
-// A journal keeps what the contexts of a tree log, as text.
+// A journal keeps the log of the contexts of a tree, as text.
 type journal struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -286,8 +288,8 @@ func (labDialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	return lab.Dial(ctx, network, addr)
 }
 
-// reach is the hop from the test process to a host, with nothing but what is
-// given here: no configuration, no agent, no keys of whoever runs the tests.
+// reach is the hop from the test process to a host, with nothing but the values given
+// here: no configuration, no agent, no keys of the person who runs the tests.
 // It has neither key nor password yet.
 func reach(t *testing.T, host *lab.Running, user string) ssh.Login {
 	t.Helper()
@@ -345,7 +347,7 @@ func login(t *testing.T, self *contexts.Node, host *lab.Running, user string, ke
 	return child(t, self, withKey(reach(t, host, user), key))
 }
 
-// child makes one, whatever the hop; the tree's end ends it.
+// child makes a child by any hop; the tree's end ends it.
 func child(t *testing.T, parent *contexts.Node, m connect.Method) *contexts.Node {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -369,13 +371,13 @@ func refused(t *testing.T, parent *contexts.Node, m connect.Method, reason error
 		t.Fatalf("%v was connected", n)
 	case !errors.Is(err, reason):
 		t.Fatalf("after %v the error is %q (%T), not one that is %q", took, err, err, reason)
-	case took > limit:
-		t.Errorf("it took %v until %q", took, err)
+	case took > stretched(limit):
+		t.Errorf("it took %v until %q, want at most %v", took, err, stretched(limit))
 	}
 	return err
 }
 
-// who asks a context who it is.
+// who asks a context for its identity.
 func who(t *testing.T, n *contexts.Node) identity {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -387,7 +389,7 @@ func who(t *testing.T, n *contexts.Node) identity {
 	return id
 }
 
-// A scene is what a host was like before a test touched it.
+// A scene is the state of a host before a test touched it.
 type scene struct {
 	host  *lab.Running
 	files lab.Snapshot
@@ -416,6 +418,7 @@ func (s scene) restored(t *testing.T, limit time.Duration, except ...string) {
 // quiet makes sure that no process is left within limit.
 func (s scene) quiet(t *testing.T, limit time.Duration) {
 	t.Helper()
+	limit = stretched(limit)
 	timeout := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -432,7 +435,7 @@ wait:
 	}
 }
 
-// shimTrace is what package fakessh leaves for good, at the desk.
+// shimTrace is the directory that package fakessh leaves for good, at the desk.
 const shimTrace = "/root/.local"
 
 // untouched makes sure that no file was made or changed.

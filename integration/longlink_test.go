@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// sshWindow is what OpenSSH and x/crypto/ssh let a peer send on a session
+// sshWindow is how much OpenSSH and x/crypto/ssh let a peer send on a session
 // without having been answered, a constant of both: CHAN_SES_WINDOW_DEFAULT in
 // channels.h of the one, channelWindowSize in channel.go of the other.
 const sshWindow = 2 << 20
@@ -31,7 +31,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 	program := build(t, "traffic")
 	for _, rtt := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
 		t.Run(rtt.String(), func(t *testing.T) {
-			t.Parallel() // what limits them is not the machine
+			t.Parallel() // the machine is not their limit
 			far, near := farAndNear(t, program)
 			if err := far.Shape(lab.Link{RTT: rtt}); err != nil {
 				t.Fatal(err)
@@ -47,7 +47,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 				missing = slices.DeleteFunc(missing, func(carrier string) bool {
 					var ours struct{ Down, Up float64 }
 					if err := trafficAt(t.Context(), near, &ours, program, carrier+"deploy@"+far.Addr(), "rates", settle.String()); err != nil {
-						t.Fatalf("%s %v", carrier, err)
+						t.Fatalf("the rates by %s: %v, want no error", carrier, err)
 					}
 					t.Logf("MiB/s: a TCP stream %.1f, ssh cat %.1f, by %s down %.1f, up %.1f", tcp, cat, carrier, ours.Down, ours.Up)
 					return min(ours.Down, ours.Up) >= 0.7*min(tcp, cat)
@@ -117,7 +117,7 @@ func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	return rateOf(t, c, settle)
 }
 
-// sshRate is what the ssh program gets of a far host.
+// sshRate is the throughput of the ssh program from a far host.
 func sshRate(t *testing.T, near, far *lab.Running, settle time.Duration) float64 {
 	t.Helper()
 	out, stdout, err := os.Pipe()

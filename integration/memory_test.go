@@ -40,7 +40,7 @@ func readMemory(dir string, f func(area string, b []byte)) {
 		if len(fields) < 5 || !strings.HasPrefix(fields[1], "r") {
 			continue
 		}
-		// What is mapped from a file and can't be written is what the file has.
+		// A mapping that can't be written has no more than the file has.
 		if fields[4] != "0" && fields[1][1] != 'w' {
 			continue
 		}

@@ -22,7 +22,7 @@ func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", `-DADDRESS="127.0.0.1"`, "-o", module, source).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the module could not be built: %v: %s", err, out)
 	}
 	text, err := os.ReadFile(module)
 	if err != nil {
@@ -41,7 +41,7 @@ func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 }
 
 // A forwarding leads to a name that only the system's other sources know, as with ssh,
-// whoever dials it: the context, the command line, or the shim.
+// dialled by the context, the command line, or the shim.
 func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 	t.Parallel()
 	there := contentOf(1000)

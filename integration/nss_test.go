@@ -64,7 +64,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", `-DADDRESS="`+target.IP()+`"`, "-o", module, source).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the module could not be built: %v: %s", err, out)
 	}
 	client := start(t, lab.Host{
 		Name: "client", Users: []lab.User{{Name: "me"}}, Binds: []string{module + ":/usr/lib/libnss_lab.so.2:ro"},
@@ -83,7 +83,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 	}
 	defer n.Close()
 	if out, err := n.Command(t.Context(), "hostname").Output(); err != nil || strings.TrimSpace(string(out)) != "target" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("hostname printed %q, %v, want target", out, err)
 	}
 	hop.Host = "nosuch"
 	if _, err := me.Connect(t.Context(), hop); err == nil || !strings.Contains(err.Error(), "getent does not know it either") {

@@ -18,6 +18,7 @@ import (
 // none is typed twice, a person is asked what is left, and the class of the error says what
 // was wrong.
 func TestOddQuestionsOfPAM(t *testing.T) {
+	t.Parallel()
 	code := "auth required LAB [hidden=Verification code: ] want=424242\n"
 	for i, c := range []struct {
 		name, pam, service, sudoers, lang string

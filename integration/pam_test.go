@@ -166,10 +166,11 @@ func (a *answering) ask(_ context.Context, q connect.Prompt) (string, error) {
 	return "", errWalkedAway
 }
 
-// Whatever PAM asks, in whatever order and whether what is typed is shown or not, a
+// All questions of PAM, in any order and with answers that are shown or hidden, a
 // person is asked it in PAM's words, once, and not told that an answer was wrong.
 // The password of the program goes to the question for it and no other.
 func TestEachQuestionOfPAMIsAsked(t *testing.T) {
+	t.Parallel()
 	cases := factorCases
 	if testing.Short() {
 		cases = cases[:factorCasesDaily]
@@ -217,6 +218,7 @@ func TestEachQuestionOfPAMIsAsked(t *testing.T) {
 // wrong, the question is named, and there is one try only: several would lock the
 // account.
 func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	for _, f := range []factor{codeFactor, duoFactor, pinFactor} {
 		t.Run(strings.Trim(f.text, " :>"), func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +242,7 @@ func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
 	}
 }
 
-// reader is a person who reads what hops tell.
+// reader is a person who reads the notices of hops.
 type reader struct {
 	mu   sync.Mutex
 	seen []connect.Notice // guarded by mu
@@ -264,9 +266,10 @@ func (r *reader) has(text, path string) bool {
 	return false
 }
 
-// What PAM tells and does not ask is there while the hop still waits, and so is a word
+// A text of PAM that asks nothing is there while the hop still waits, and so is a word
 // that comes right before the far side begins.
 func TestAPersonSeesWhatPAMTells(t *testing.T) {
+	t.Parallel()
 	const lines = `auth required UNIX
 auth required LAB [info=Pushed a login request to your telephone] [err=Please touch the device] [hidden=Verification code: ] want=424242
 account required LAB [info=Your account expires in 3 days]
@@ -274,7 +277,7 @@ account required LAB [info=Your account expires in 3 days]
 	host := start(t, withPAM(t, pamPlain(), lines, "sudo", "su", "doas", "sshd"))
 	for _, w := range pamWays {
 		if w.name == "doas" {
-			continue // it keeps what PAM tells in the buffer of a pipe, and loses it
+			continue // it keeps the texts of PAM in the buffer of a pipe, and loses them
 		}
 		t.Run(w.name, func(t *testing.T) {
 			seen := new(reader)
@@ -300,6 +303,7 @@ account required LAB [info=Your account expires in 3 days]
 
 // Where nobody reads it is in the log, and with the question.
 func TestWhatPAMTellsIsLogged(t *testing.T) {
+	t.Parallel()
 	host := pamHost(t, []factor{passwordFactor, duoFactor})
 	log, logged := newJournal(t)
 	a := &answering{factors: []factor{duoFactor}}
@@ -315,6 +319,7 @@ func TestWhatPAMTellsIsLogged(t *testing.T) {
 
 // The environment that sudo asks by does not reach the far side.
 func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
+	t.Parallel()
 	host := start(t, sudoHost("deploy ALL=(ALL) SETENV: NOPASSWD: ALL", ""))
 	node := enter(t, master(t, nil), host, "deploy")
 	for _, m := range []become.Sudo{{PreserveEnv: true}, {}, {Login: true}} {
@@ -324,7 +329,7 @@ func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
 		}
 		for _, v := range env {
 			if strings.HasPrefix(v, "SUDO_PROMPT=") {
-				t.Errorf("%+v: %s", m, v)
+				t.Errorf("behind %+v the environment has %s, want no prompt of ours", m, v)
 			}
 		}
 	}

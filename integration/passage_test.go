@@ -45,10 +45,9 @@ const (
 	keyLocked    = homeOfMe + "locked"
 )
 
-// newPassage makes one for a test that runs beside others.
+// newPassage makes one for a test.
 func newPassage(t *testing.T) *passage {
 	t.Helper()
-	t.Parallel()
 	lab.Require(t)
 	p := &passage{
 		keys:     map[string]lab.ClientKey{},
@@ -99,7 +98,7 @@ func newPassage(t *testing.T) *passage {
 	return p
 }
 
-// keyNeedles are what shows that somebody has a private key: each line of its
+// keyNeedles show that somebody has a private key: they are each line of its
 // file that has to do with the secret half, and that half itself.
 func keyNeedles(t *testing.T, name, file, passphrase string) []needle {
 	t.Helper()

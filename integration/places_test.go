@@ -40,7 +40,7 @@ func withTree(t *testing.T) string {
 	}
 	out, err := exec.Command("ldd", self).CombinedOutput()
 	if err != nil && !strings.Contains(string(out), "not a dynamic executable") {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("ldd of the test program: %v: %s", err, out)
 	}
 	libs := regexp.MustCompile(`/\S+`).FindAllString(strings.ReplaceAll(string(out), self+":", ""), -1)
 	return fmt.Sprintf(makeTree, strings.Join(libs, " "))
@@ -76,10 +76,10 @@ func walk(t *testing.T, host *lab.Running, inTree bool, ways []way) *contexts.No
 			before := look(host)
 			n := child(t, from, w.method)
 			if id := who(t, n); id.UID != w.uid || id.Path != n.String() {
-				t.Errorf("%+v", id)
+				t.Errorf("the context is %+v, want uid %d at %v", id, w.uid, n)
 			}
 			if place, err := readFile.Call(t.Context(), n, "/etc/place"); inTree && place != "tree\n" {
-				t.Errorf("%q, %v", place, err)
+				t.Errorf("/etc/place has %q, %v, want tree", place, err)
 			}
 			linkIsClean(t, n)
 			// A program that nobody waits for and that heeds no signal.
@@ -158,6 +158,7 @@ func killNew(t *testing.T, before scene, client string) {
 
 func TestChroot(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{
@@ -179,6 +180,7 @@ func TestChroot(t *testing.T) {
 
 func TestUnshare(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{"mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/unshare"},
@@ -192,33 +194,34 @@ func TestUnshare(t *testing.T) {
 	user := enter(t, master(t, nil), host, "deploy")
 	refused(t, user, container.Unshare{}, connect.ErrPermission, patience)
 
-	// Nobody outside sees what is mounted inside, and the number of the
+	// Nobody outside sees the mounts inside, and the number of the
 	// child is 1 or just above, since the guard is 1.
 	root := enter(t, master(t, nil), host, "")
 	n := child(t, root, container.Unshare{})
 	if id := who(t, n); id.PID > 100 {
-		t.Errorf("%+v", id)
+		t.Errorf("the context is %+v, want a low pid, of a namespace of its own", id)
 	}
 	if out, err := run.Call(t.Context(), n, []string{"sh", "-c", "mount -t tmpfs inner /mnt && hostname inner && touch /mnt/x && ip link"}); err != nil || strings.Contains(out, "eth0") {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("inside: %v: %s, want no error and no eth0", err, out)
 	}
 	if out, err := host.Shell("ls /mnt; hostname"); err != nil || strings.Contains(out, "x\n") || strings.Contains(out, "inner") {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("outside: %q, %v, want nothing of the mount and name inside", out, err)
 	}
 	// A new user namespace needs no root.
 	inner := child(t, user, container.Unshare{Namespaces: container.Namespaces{User: true, Mount: true, PID: true}})
 	if id := who(t, inner); id.UID != 0 {
-		t.Errorf("%+v", id)
+		t.Errorf("the context is %+v, want root in the namespace", id)
 	}
 }
 
 func TestNsenter(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{
 		Name:  "outside",
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{withTree(t), startLXC, "mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/nsenter; mkdir -p /var/lib/lxc/stopped; cp /var/lib/lxc/web/config /var/lib/lxc/stopped",
-			// Stubs for what is not on this host tell the number of the same process.
+			// Stubs for tools that are not on this host tell the number of the same process.
 			"for tool in docker podman machinectl; do printf '#!/bin/sh\\ncase \"$*\" in *web) lxc-info -n web -p -H;; *) echo no such container >&2; exit 1;; esac\\n' >/usr/local/sbin/$tool; chmod 755 /usr/local/sbin/$tool; done"},
 	})
 	out, err := host.Shell("lxc-info -n web -p -H")
@@ -246,7 +249,7 @@ func TestNsenter(t *testing.T) {
 	// Of the network namespace only, everything else is the host's.
 	n := child(t, enter(t, master(t, nil), host, ""), container.Nsenter{PID: pid, Namespaces: container.Namespaces{Net: true}})
 	if out, err := run.Call(t.Context(), n, []string{"sh", "-c", "hostname; ip link"}); err != nil || !strings.HasPrefix(out, "outside\n") || strings.Contains(out, "eth0") {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("inside: %v: %s, want the name outside and no eth0", err, out)
 	}
 }
 
@@ -267,6 +270,7 @@ lxc-wait -n web -s RUNNING -t 20
 
 func TestLXC(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	quickly := []string{"--set-var", "GORACE=" + quickEnd}
 	host := start(t, lab.Host{
 		Cgroups: true, Users: []lab.User{{Name: "deploy"}},
@@ -308,6 +312,7 @@ mkdir -p /srv/empty/etc; tar -C /srv/empty -c . | podman import - empty
 
 func TestPodman(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Cgroups: true, Setup: []string{withTree(t), podmanSetup}})
 	quickly := []string{"--env", "GORACE=" + quickEnd}
 	from := walk(t, host, true, []way{
@@ -326,7 +331,7 @@ func TestPodman(t *testing.T) {
 	// Nothing but podman removes a container, and what it left to do so may have
 	// been killed with the context; but it must have ended.
 	if out, err := host.Shell(`for c in $(podman ps -aq --filter status=exited --filter name=mitosis-); do podman rm $c; done`); err != nil {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("the container could not be removed, want that it has ended: %q, %v", out, err)
 	}
 	onlyContainers(t, host, "podman")
 }
@@ -356,6 +361,7 @@ docker create --network none --name stopped base
 
 func TestDocker(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := start(t, lab.Host{Cgroups: true, Users: []lab.User{{Name: "deploy"}}, Setup: []string{withTree(t), startDocker}})
 	const at = "unix:///run/d.sock"
 	quickly := []string{"--env", "GORACE=" + quickEnd}

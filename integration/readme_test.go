@@ -12,7 +12,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The first program of README.md does what the text says of it: it goes to a host over ssh,
+// The first program of README.md does as the text says of it: it goes to a host over ssh,
 // through sudo, and reads a file of root's there. It finds user, key and host key where ssh does.
 func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	lab.Require(t)
@@ -49,7 +49,7 @@ func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	cmd := desk.CommandAs(t.Context(), "me", "/opt/lines", web.IP())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the program ended with %v, want no error: %s", err, out)
 	}
 	want := `^ssh:` + regexp.QuoteMeta(web.IP()) + `/sudo:root has [1-9][0-9]* accounts\n$`
 	if !regexp.MustCompile(want).Match(out) {

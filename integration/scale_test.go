@@ -53,7 +53,7 @@ func TestTenGenerations(t *testing.T) {
 	}
 	for i, info := range tree {
 		if info.Node != line[i] || i > 0 && info.RTT == 0 && info.BytesSent == 0 {
-			t.Errorf("%d: %+v", i, info)
+			t.Errorf("context %d of the tree is %+v, want %v with the figures of a link", i, info, line[i])
 		}
 	}
 	if _, err := last.Ping(t.Context()); err != nil {
@@ -76,7 +76,7 @@ func TestTenGenerations(t *testing.T) {
 	}
 }
 
-// expectEnd waits until a context is known to have ended, for whatever reason.
+// expectEnd waits until a context is known to have ended, for any reason.
 func expectEnd(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	select {
@@ -113,7 +113,7 @@ func everyone(t *testing.T, nodes []*contexts.Node) {
 	seen := make(map[identity]bool)
 	for n, r := range contexts.CallAll(ctx, whoami, nodes, struct{}{}) {
 		if r.Err != nil {
-			t.Errorf("%v: %v", n, r.Err)
+			t.Errorf("the call to %v ended with %v, want no error", n, r.Err)
 		}
 		seen[r.Value] = true
 	}

@@ -21,7 +21,7 @@ type screen struct {
 func (o *office) onScreen(t *testing.T, name, line string) screen {
 	t.Helper()
 	s := screen{o, name}
-	// What is behind the line keeps the window, and shows that the terminal is
+	// The program behind the line keeps the window, and shows that the terminal is
 	// as it was.
 	s.tmux(t, "new-session", "-d", "-x", "80", "-y", "24", line+`; echo "status $?"; stty -a | grep -ow -e -echo -e echo; exec sleep 86000`)
 	t.Cleanup(func() {
@@ -41,14 +41,14 @@ func (s screen) tmux(t *testing.T, args ...string) string {
 	return out
 }
 
-// look is what is to be seen, colours, attributes and cursor included.
+// look is the picture on the screen, colours, attributes and cursor included.
 func (s screen) look(t *testing.T) string {
 	t.Helper()
 	return s.tmux(t, "capture-pane", "-p", "-e") + s.tmux(t, "display-message", "-p", "#{cursor_x},#{cursor_y} of #{pane_width}x#{pane_height}, alternate #{alternate_on}")
 }
 
 // A full-screen program over a context, and over the shim, shows what it shows
-// over ssh, whatever is typed and however the window is resized.
+// over ssh, for all keys and sizes of the window.
 func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -23,7 +24,7 @@ type needle struct {
 	Bytes []byte
 }
 
-// hunt is what to look for on a host, and where.
+// hunt has the needles to look for on a host, and the places.
 type hunt struct {
 	Needles []needle
 	Files   []string // besides what /proc tells
@@ -33,7 +34,7 @@ type hunt struct {
 // A sighting is a secret that was found.
 type sighting struct {
 	Needle  string
-	Place   string // a file, or what of the process it is
+	Place   string // a file, or an area of the process
 	Process string // its name
 	PID     string
 	Area    string // of its memory
@@ -110,10 +111,13 @@ func unlinked(dir string, f func(fd string)) {
 	}
 }
 
-// ours tells whether a process is the one that seeks, or the guard above it.
+// ours reports whether a process is the one that seeks, or the guard above it.
 func ours(dir string) bool {
 	return dir == "/proc/"+itoa(os.Getpid()) || dir == "/proc/"+itoa(os.Getppid())
 }
+
+// seen is the pause between two looks at least: processes live longer.
+const seen = 5 * time.Millisecond
 
 // A watch looks for secrets on a host again and again.
 type watch struct {
@@ -148,6 +152,7 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 	ctx := context.WithoutCancel(t.Context())
 	w.done.Go(func() {
 		for {
+			began := time.Now()
 			found, err := seek.Call(ctx, w.root, w.hunt)
 			w.found = append(w.found, found...)
 			w.times++
@@ -157,7 +162,7 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 			select {
 			case <-w.stop:
 				return
-			default:
+			case <-time.After(max(time.Since(began), seen)): // others need the processors, too
 			}
 		}
 	})
@@ -181,7 +186,7 @@ func (w *watch) end(t *testing.T) {
 			}
 		}
 		for _, f := range append(w.found, found...) {
-			t.Errorf("%s: %v", w.host.Name(), f)
+			t.Errorf("found on %s, where it must not be: %v", w.host.Name(), f)
 		}
 		t.Logf("%s was looked at %d times", w.host.Name(), w.times+1)
 	})

@@ -81,11 +81,12 @@ var accounts = []account{
 		".bashrc": "PATH=/usr/bin:/bin; IFS=x; set -f; export POSIXLY_CORRECT=1 TMPDIR=/nowhere\n"}, ask: `echo $TMPDIR`, answer: "/nowhere\n"},
 }
 
-// A child comes to life whatever shell the far side's user logs in by, and
-// whatever that shell is told at its start: by a start method that an interpreter
+// A child comes to life behind every login shell of the far side's user, and with
+// every file that the shell reads at its start: by a start method that an interpreter
 // carries out, and by one that the shell itself does.
 func TestLoginShells(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	h := lab.Host{
 		SSHD: &lab.SSHD{}, Files: map[string]string{},
@@ -131,6 +132,7 @@ func TestLoginShells(t *testing.T) {
 // to / and gets a message on the way.
 func TestNoHome(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{
 			{Name: "homeless", Home: "none", Password: "s3cret"},

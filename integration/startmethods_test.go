@@ -39,7 +39,7 @@ var startMethodHosts = map[string]struct {
 	bootstrap.StartTmpfs: {user: "root", host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: inMemory,
 	}},
-	// Nothing can be written but what is in memory, and nothing executed there.
+	// Only file systems in memory can be written, and nothing can be executed there.
 	bootstrap.StartTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
 		NoMemfd: true, Noexec: inMemory, ReadOnlyRoot: true,
 	}},
@@ -59,6 +59,7 @@ var startMethodHosts = map[string]struct {
 // the disk's, while it lives. (Even that one has no name any more by then.)
 func TestEachStartMethod(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	for name, test := range startMethodHosts {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func TestEachStartMethod(t *testing.T) {
 				uid = 0
 			}
 			answers(t, n, uid)
-			// A grandchild on the same host needs no start method, whatever is closed.
+			// A grandchild on the same host needs no start method, so closed places don't matter.
 			grandchild, err := divide.Call(t.Context(), n, struct{}{})
 			if err != nil {
 				t.Fatal(err)
@@ -107,6 +108,7 @@ func TestEachStartMethod(t *testing.T) {
 // mounts is seen by everyone.
 func TestTmpfsChildMountsForAll(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{{Name: "root", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{},
@@ -118,7 +120,7 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	if out, err := host.Exec(t.Context(), "ls", "/srv/seen"); err != nil || strings.TrimSpace(out) != "it" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("/srv/seen has %q, %v, want the child's mount in it", out, err)
 	}
 	if out, err := host.Exec(t.Context(), "cat", "/proc/mounts"); err != nil || strings.Contains(out, "mitosis") {
 		t.Errorf("the image's own tmpfs can be seen: %v\n%s", err, out)
@@ -129,6 +131,7 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 // nothing stays behind, and the tree goes on working.
 func TestEveryStartMethodClosed(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	closed := append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
 	host := lab.Start(t, lab.Host{
 		Users: []lab.User{
@@ -150,7 +153,7 @@ func TestEveryStartMethodClosed(t *testing.T) {
 		t.Log(err)
 		e, ok := errors.AsType[*bootstrap.Error](err)
 		if !ok {
-			t.Fatalf("%T", err)
+			t.Fatalf("the error is %v (%T), want a *bootstrap.Error", err, err)
 		}
 		reasons := map[string]string{
 			bootstrap.StartPerl:   "execution not allowed, Permission denied",
@@ -181,6 +184,7 @@ func TestEveryStartMethodClosed(t *testing.T) {
 // whatever byte, and not even by the start method that writes to the disk.
 func TestImageCutShort(t *testing.T) {
 	lab.Require(t)
+	t.Parallel()
 	key := lab.NewClientKey(t)
 	img, err := image.Own()
 	if err != nil {

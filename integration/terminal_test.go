@@ -26,7 +26,7 @@ type sitting struct {
 
 	shown journal
 
-	// Owned by who types.
+	// Owned by the goroutine that types.
 	before int // how much had been shown at the last answer
 }
 
@@ -62,7 +62,7 @@ func sit(t *testing.T, cmd *lab.Cmd) *sitting {
 	return s
 }
 
-// answer waits for the next question, until what is typed is not shown any more,
+// answer waits for the next question, until the terminal does not echo any more,
 // and types.
 func (s *sitting) answer(t *testing.T, question, text string) {
 	t.Helper()
@@ -75,7 +75,7 @@ func (s *sitting) answer(t *testing.T, question, text string) {
 	}
 }
 
-// echoes reports whether the terminal shows what is typed.
+// echoes reports whether the terminal shows typed text.
 func (s *sitting) echoes(t *testing.T) bool {
 	t.Helper()
 	state, err := unix.IoctlGetTermios(int(s.terminal.Fd()), unix.TCGETS)
@@ -89,7 +89,7 @@ func (s *sitting) echoes(t *testing.T) bool {
 func (s *sitting) end() (int, string) {
 	timer := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
 	defer timer.Stop()
-	_ = s.cmd.Wait() // what counts is the status
+	_ = s.cmd.Wait() // only the status counts
 	s.read.Wait()
 	return s.cmd.ProcessState.ExitCode(), s.shown.String()
 }

@@ -18,9 +18,10 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// What is reached through a context is a context like any other, for as long as
+// A context that is reached through another is like any other, for as long as
 // there is the way.
 func TestThroughAContext(t *testing.T) {
+	t.Parallel()
 	p := newPassage(t)
 	t.Run("several through one", p.severalThroughOne)
 	t.Run("onward from there", p.onward)
@@ -30,7 +31,7 @@ func TestThroughAContext(t *testing.T) {
 }
 
 // When the context dies through which another was reached, the other is gone,
-// and nothing is left of either, whoever made the hop.
+// and nothing is left of either, whichever context made the hop.
 func (p *passage) wayDies(t *testing.T) {
 	carol := p.native(p.target, "carol")
 	carol.IdentityFiles, carol.Keys = nil, []connect.Secret{connect.Secret(p.keys["carol"].Private)}
@@ -75,7 +76,7 @@ func (p *passage) wayDies(t *testing.T) {
 	}
 }
 
-// A way that is cut without a word ends what goes through it as soon as the
+// A way that is cut without a word ends the contexts behind it as soon as the
 // heartbeat of the context in between is missed.
 func (p *passage) wayIsCut(t *testing.T) {
 	const heartbeat, missed = 200 * time.Millisecond, 3
@@ -229,9 +230,9 @@ func (p *passage) onward(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := board.await(t, "hello"); n.From != leaf.String() {
-		t.Errorf("%+v", n)
+		t.Errorf("the master was called by %+v, want %v", n, leaf)
 	}
-	// And through it: what listens only there can be reached from here.
+	// And through it: a server that listens only there can be reached from here.
 	if conn, err := root.DialContext(t.Context(), "tcp", "127.0.0.1:22"); err != nil {
 		t.Error(err)
 	} else {

@@ -107,6 +107,7 @@ func (p *passage) crossings(t *testing.T) []crossing {
 // never gets to see a private key, a passphrase, a password or a word of what
 // is said beyond it.
 func TestTheHostInBetweenSeesCiphertext(t *testing.T) {
+	t.Parallel()
 	p := newPassage(t)
 	startAgent(t, p.client, p.passphrase, keyLocked)
 	for _, c := range p.crossings(t) {
@@ -158,7 +159,7 @@ func (p *passage) observe(t *testing.T, c crossing) {
 				t.Errorf("%s was sent from %v to %v", n.Name, f.From, f.To)
 			}
 		}
-		// What was said has passed here, whatever it looked like.
+		// The talk has passed here, in whichever form.
 		ends := append(slices.Clone(c.between), c.to)
 		here, next := ends[i], ends[i+1]
 		for _, way := range [][2]*lab.Running{{here, next}, {next, here}} {
@@ -169,10 +170,10 @@ func (p *passage) observe(t *testing.T, c crossing) {
 	}
 }
 
-// newToken makes what is said: long enough to be nothing else.
+// newToken makes the text of a talk: long enough to be nothing else.
 func newToken() []byte { return []byte(rand.Text() + rand.Text() + rand.Text() + rand.Text()) }
 
-// hunt looks for what must stay at the client, and for what is said.
+// hunt looks for secrets that must stay at the client, and for the text of the talk.
 func (p *passage) hunt(said []byte) hunt {
 	return hunt{Needles: append([]needle{{"what is said", said}}, p.needles...), Memory: true}
 }
@@ -255,7 +256,7 @@ func (k *talk) end(t *testing.T) int {
 	return k.calls
 }
 
-// control makes sure that observe finds what is there: at a bastion that makes
+// control makes sure that observe finds things that are there: at a bastion that makes
 // the hop itself, and that is told all that it must not know.
 func (p *passage) control(t *testing.T) {
 	token := newToken()
@@ -309,7 +310,7 @@ func (p *passage) control(t *testing.T) {
 			where := f.Place
 			switch f.Process {
 			case "":
-			case "exe": // what a context runs as, from memory
+			case "exe": // the executable of a context, in memory
 				where += " of a context"
 			default:
 				where += " of " + f.Process

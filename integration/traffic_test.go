@@ -29,8 +29,8 @@ func build(t *testing.T, name string) string {
 	return program
 }
 
-// traffic runs testdata/traffic. It must not log anything: what honest traffic
-// does is within every quota.
+// traffic runs testdata/traffic. It must not log anything: honest traffic is within
+// every quota.
 func traffic(t *testing.T, program string, result any, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -43,7 +43,7 @@ func traffic(t *testing.T, program string, result any, args ...string) {
 		t.Fatalf("%v: %v\n%s", args, err, said.String())
 	}
 	if err := json.Unmarshal(out, result); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v printed no result, %v: %s", args, err, out)
 	}
 	t.Logf("%s: %s", strings.Join(args, " "), bytes.TrimSpace(out))
 }

@@ -354,12 +354,13 @@ func TestSendToSelf(t *testing.T) {
 func TestCloseEndsEverything(t *testing.T) {
 	m := newMaster(t, Config{})
 	k := m.child(Config{})
-	k.handle(func(*testNode, Message) {})
+	arrived := make(chan struct{})
+	k.handle(func(*testNode, Message) { close(arrived) })
 	errs := make(chan error)
 	go func() { _, err := m.call(k.Self(), nil); errs <- err }()
 	s := m.NewStream(k.Self())
 	go func() { _, err := s.Read(make([]byte, 1)); errs <- err }()
-	time.Sleep(5 * time.Millisecond)
+	<-arrived // the call waits for its answer
 	_ = m.Close(nil)
 	for range 2 {
 		if err := <-errs; !errors.Is(err, core.ErrGone) && !errors.Is(err, core.ErrClosed) {

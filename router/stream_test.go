@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -324,19 +325,20 @@ func TestStalledReadersHoldNoMoreThanTheBudget(t *testing.T) {
 	k := m.child(Config{Limits: limits})
 	g := k.child(Config{Limits: limits})
 	var streams []*Stream
+	var writers sync.WaitGroup // until their deadlines: each has filled its window by then
 	for range 12 {
 		a, b := openStreams(t, m, g)
 		streams = append(streams, a, b)
 		_ = a.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-		go func() {
+		writers.Go(func() {
 			for {
 				if _, err := a.Write(make([]byte, 100_000)); err != nil {
 					return
 				}
 			}
-		}()
+		})
 	}
-	time.Sleep(250 * time.Millisecond)
+	writers.Wait()
 	held := 0
 	for _, s := range streams {
 		s.mu.Lock()

@@ -106,9 +106,11 @@ func TestInsideAsAnOrdinaryUser(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			connecttest.CheckLeaks(t)
 			p := connecttest.Far(c.script)
+			asked := make(chan struct{}, 1)
 			if c.want == "" {
 				c.m.Password = ""
 				p.Prompt = func(ctx context.Context, _ connect.Prompt) (string, error) {
+					asked <- struct{}{}
 					<-ctx.Done()
 					return "", ctx.Err()
 				}
@@ -120,13 +122,16 @@ func TestInsideAsAnOrdinaryUser(t *testing.T) {
 			}
 			if c.want != "" {
 				close(p.Ready)
+			} else {
+				select {
+				case <-asked:
+				case <-connecttest.TestContext(t).Done():
+					t.Fatal("nobody was asked for the password, want that before the close")
+				}
 			}
-			time.Sleep(50 * time.Millisecond)
+			group := connecttest.ProcessID(ch)
 			connecttest.CloseInTime(t, ch)
-			time.Sleep(50 * time.Millisecond)
-			if group := connecttest.ProcessID(ch); connecttest.GroupLives(group) {
-				t.Error("sudo is left")
-			}
+			connecttest.GroupEnds(t, group)
 		})
 	}
 }

@@ -116,7 +116,7 @@ func TestConsoleKeepsAFirstStageWaiting(t *testing.T) {
 	c := connecttest.Open(t, f.console, p)
 	readUntil(t, c, "go\n")
 	close(p.Ready)
-	time.Sleep(keepAlive * 9 / 2) // longer than the silence that ends it
+	time.Sleep(keepAlive * 9 / 2) // by its own clock, longer than the silence that ends it
 	if _, err := c.Write([]byte("this\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestConsoleLogsOut(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d sessions", f.sessions.Load())
+	t.Errorf("the line shows %q in session %d, want another question for a name in session 2", f.Said(), f.sessions.Load())
 }
 
 // TestConsoleLeavesABootLoaderAlone: with Boot nothing is typed before there is a
@@ -288,9 +288,13 @@ func TestConsoleFarewellFillsACutFrame(t *testing.T) {
 		_, err := c.Write([]byte(strings.Repeat("x", 10<<20)))
 		done <- err
 	}()
-	time.Sleep(50 * time.Millisecond)
+	for before := f.Passed(); f.Passed() == before; time.Sleep(time.Millisecond) {
+		if t.Context().Err() != nil || len(done) > 0 {
+			t.Fatal("nothing was written, want a write that is under way")
+		}
+	}
 	connecttest.CloseInTime(t, c)
 	if err := <-done; err == nil {
-		t.Error("all was written")
+		t.Error("all was written, want a write that Close has cut short")
 	}
 }

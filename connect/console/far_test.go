@@ -15,7 +15,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
-	"github.com/mitosis-go/mitosis/integration/uart"
+	"github.com/mitosis-go/mitosis/internal/uart"
 )
 
 // farConsole is the far end of a line: a terminal at which one session after the other is

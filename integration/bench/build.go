@@ -9,29 +9,49 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 const module = "github.com/mitosis-go/mitosis/"
 
-// build builds a program of this module, as small as its users would, into a
-// directory beside this program, where the lab's hosts see it as well. remove
-// takes it away.
+// sourceRoot returns where the source of the project is. The bench is run in a directory of
+// its modules.
+func sourceRoot(ctx context.Context) (string, error) {
+	return goCommand(ctx, ".", "list", "-m", "-f", "{{.Dir}}", strings.TrimSuffix(module, "/"))
+}
+
+// build builds a program of the project, as small as its users would, into a directory of
+// its own. The hosts of the lab don't see it unless they bind it. remove takes it away.
 func build(ctx context.Context, pkg string) (name string, remove func(), err error) {
-	exe, err := os.Executable()
+	in, err := sourceRoot(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(exe), "bench-")
+	if strings.HasPrefix(pkg, "integration/") {
+		in = filepath.Join(in, "integration") // a module of its own
+	}
+	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return "", nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
 	name = filepath.Join(dir, filepath.Base(pkg))
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, module+pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if _, err := goCommand(ctx, in, "build", "-trimpath", "-ldflags", "-s -w", "-o", name, module+pkg); err != nil {
 		remove()
-		return "", nil, fmt.Errorf("building %s: %w: %s", pkg, err, bytes.TrimSpace(out))
+		return "", nil, err
 	}
 	return name, remove, nil
+}
+
+// goCommand runs the go command in a directory and returns its output.
+func goCommand(ctx context.Context, in string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = in, append(os.Environ(), "CGO_ENABLED=0")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
+	}
+	return strings.TrimSpace(string(out)), nil
 }

@@ -27,7 +27,7 @@ func treeFiles() int {
 	return 20_000
 }
 
-// copyRows compare Put and Fetch over ssh with what a shell does. All
+// copyRows compare Put and Get over ssh with commands of a shell. All
 // connections are there before the clock starts.
 func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 	far := func(argv ...string) error {

@@ -60,8 +60,11 @@ func servePong(context.Context, []string) error {
 	}
 }
 
+// A trip is one round trip of a byte between two processes, in microseconds.
+type trip struct{ took, processor float64 } // altogether; of the far process alone
+
 // servePing is the role "ping": so many one-byte round trips to a "pong", of
-// which it prints the mean in microseconds.
+// which it prints the mean.
 func servePing(ctx context.Context, args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -92,35 +95,32 @@ func servePing(ctx context.Context, args []string) error {
 		}
 	}
 	took := micros(time.Since(began)) / float64(n)
-	if _, err := fmt.Println(took); err != nil {
+	if err := p.close(); err != nil {
 		return err
 	}
-	return p.close()
+	processor := micros(p.cmd.ProcessState.UserTime()+p.cmd.ProcessState.SystemTime()) / float64(n)
+	_, err = fmt.Println(took, processor)
+	return err
 }
 
-// pingPong runs the two, each on a processor of its own. Left alone the kernel
-// puts them on one when the machine is busy, which makes a factor of three, and
-// is no limit for programs that have work to do.
-func pingPong(ctx context.Context, n int) (float64, error) {
-	a, b, err := twoProcessors()
-	if err != nil {
-		return 0, err
-	}
+// pingPong runs the two, each bound to a processor. Left alone the kernel puts them on one
+// when the machine is busy, which makes a factor of three and more, and is no limit for
+// programs that have work to do.
+func pingPong(ctx context.Context, n, a, b int) (t trip, err error) {
 	cmd, err := self(ctx, "ping", strconv.Itoa(n), strconv.Itoa(b))
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := onProcessors(cmd.Start, a); err != nil {
-		return 0, err
+		return t, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return 0, err
+		return t, err
 	}
-	var took float64
-	_, err = fmt.Sscan(out.String(), &took)
-	return took, err
+	_, err = fmt.Sscan(out.String(), &t.took, &t.processor)
+	return t, err
 }
 
 // serveZeros is the role "zeros": so many bytes to standard output.

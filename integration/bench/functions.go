@@ -15,7 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// What is called in children, besides package work.
+// Functions that children have, besides those of package work.
 var (
 	// process returns the pids of a context: of itself and of its guard.
 	process = contexts.NewFunc("bench.process", func(context.Context, struct{}) ([]int, error) {

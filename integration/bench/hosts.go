@@ -30,7 +30,8 @@ type hosts struct {
 	server, client *lab.Running
 }
 
-func openHosts(ctx context.Context) (h *hosts, err error) {
+// openHosts makes them. The client sees some paths of the machine, read-only.
+func openHosts(ctx context.Context, visible ...string) (h *hosts, err error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -58,8 +59,13 @@ func openHosts(ctx context.Context) (h *hosts, err error) {
 	if err != nil {
 		return h, err
 	}
+	var binds []string
+	for _, path := range visible {
+		binds = append(binds, path+":ro")
+	}
 	h.client, err = lab.Open(ctx, lab.Host{
-		Name: "client",
+		Name:  "client",
+		Binds: binds,
 		Files: map[string]string{
 			"/root/.ssh/id_ed25519":  string(pem.EncodeToMemory(block)),
 			"/root/.ssh/known_hosts": h.server.KnownHosts(),
@@ -81,7 +87,7 @@ func (h *hosts) close() error {
 	return errors.Join(errs...)
 }
 
-// run runs a command in the client and returns what it printed.
+// run runs a command in the client and returns its output.
 func (h *hosts) run(ctx context.Context, argv ...string) ([]byte, error) {
 	cmd := h.client.Command(ctx, argv...)
 	if quick {
@@ -111,8 +117,6 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 			return leftOut(name + " is not installed"), nil
 		}
 	}
-	// Before the hosts are there: they see the directories of the machine as they
-	// were at their start.
 	program, remove, err := build(ctx, "integration/bench/program")
 	if err != nil {
 		return leftOut(err.Error()), nil
@@ -127,7 +131,7 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	if err != nil {
 		return leftOut(err.Error()), nil
 	}
-	h, err := openHosts(ctx)
+	h, err := openHosts(ctx, program, mitosis, source)
 	if err != nil {
 		return leftOut("no host can be made: " + err.Error()), nil
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"time"
 
@@ -36,20 +37,72 @@ func openssh(name string, args ...string) *subject {
 // arguments are the program that does one job, the command line's, and where this
 // project's source is. It prints rows.
 func insideClient(ctx context.Context, args []string) error {
-	whole := func(ctx context.Context) ([]row, error) { return wholeRows(ctx, args[0]) }
-	hops := func(ctx context.Context) ([]row, error) { return hopRows(ctx, args[1], args[2]) }
-	for _, measure := range []func(context.Context) ([]row, error){whole, hops} {
+	program, mitosis, source := args[0], args[1], args[2]
+	var errs []error
+	for _, measure := range []func(context.Context) ([]row, error){
+		func(ctx context.Context) ([]row, error) { return wholeRows(ctx, program) },
+		func(ctx context.Context) ([]row, error) { return contactRows(ctx, program) },
+		func(ctx context.Context) ([]row, error) { return hopRows(ctx, mitosis, source) },
+	} {
 		rows, err := measure(ctx)
+		errs = append(errs, err)
 		for _, r := range rows {
 			if err := tell(r); err != nil {
 				return err
 			}
 		}
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// contactRows measure new programs at a host that has seen none of them, with an image that
+// an earlier program has packed and with one that nobody has. The limit is the way of the same
+// bytes.
+func contactRows(ctx context.Context, program string) ([]row, error) {
+	if err := os.Mkdir(work.PackedDir, 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work.PackedDir)
+	if _, err := once("packing", program, "prepare").bounded(ctx); err != nil {
+		return nil, err
+	}
+	image, err := work.PackedImage()
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(image)
+	if err != nil {
+		return nil, err
+	}
+	warm := once("warm cache", program, "warm")
+	native := once("native ssh", program, "native")
+	userSSH := once("OpenSSH as carrier", program, "openssh")
+	cat := &subject{name: "ssh cat", measure: func(ctx context.Context) (float64, error) {
+		in, err := os.Open(image)
+		if err != nil {
+			return 0, err
+		}
+		defer in.Close()
+		cmd := exec.CommandContext(ctx, "ssh", serverName, "cat >/dev/null")
+		cmd.Stdin = in
+		began := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("%w: %s", err, out)
+		}
+		return millis(time.Since(began)), nil
+	}}
+	if err := inTurns(ctx, rounds(9), warm, native, userSSH, cat); err != nil {
+		return nil, err
+	}
+	limit := cat.results.median()
+	const limitIs = "ssh 'cat >/dev/null' <image"
+	return []row{
+		{What: "new program, image packed before, to its first answer", Unit: "ms", Measured: warm.results.median(), Limit: limit, LimitIs: limitIs, Factor: 1.15,
+			Note: fmt.Sprintf("the packed image has %.2f MB", float64(info.Size())/1e6)},
+		{What: "the same, image not packed yet", Unit: "ms", Measured: native.results.median(), Limit: limit, LimitIs: limitIs, Factor: 1.5},
+		{What: "the same by the OpenSSH program", Unit: "ms", Measured: userSSH.results.median(), Limit: limit, LimitIs: limitIs, Factor: 1.5},
+	}, nil
 }
 
 // wholeRows compare whole programs, from start to end.
@@ -57,14 +110,13 @@ func wholeRows(ctx context.Context, program string) ([]row, error) {
 	true1 := openssh("ssh true", "true")
 	loop1 := openssh("ssh sudo loop", "sudo sh -c '"+loop+"'")
 	native := once("native ssh", program, "native")
-	userSSH := once("OpenSSH as carrier", program, "openssh")
 	cached := once("second contact", program, "cached")
 	if _, err := cached.measure(ctx); err != nil { // the first
 		return nil, err
 	}
 	far := once("loop at the far side", program, "far")
 	near := once("loop in the master", program, "near")
-	if err := inTurns(ctx, rounds(9), true1, native, cached, userSSH, loop1, far, near); err != nil {
+	if err := inTurns(ctx, rounds(9), true1, cached, loop1, far, near); err != nil {
 		return nil, err
 	}
 	const (
@@ -95,9 +147,7 @@ func wholeRows(ctx context.Context, program string) ([]row, error) {
 	}
 	t, l := true1.results.median(), loop1.results.median()
 	return []row{
-		{What: "new program, ssh, to its first answer", Unit: "ms", Measured: native.results.median(), Limit: t, LimitIs: trueIs, Factor: 1},
-		{What: "the same, with the image in the cache there", Unit: "ms", Measured: cached.results.median(), Limit: t, LimitIs: trueIs, Factor: 1, Note: secondNote},
-		{What: "the same by the OpenSSH program", Unit: "ms", Measured: userSSH.results.median(), Limit: t, LimitIs: trueIs, Factor: 1.2},
+		{What: "new program, image in the cache there", Unit: "ms", Measured: cached.results.median(), Limit: t, LimitIs: trueIs, Factor: 1, Note: secondNote},
 		{What: "100 x true by ssh, sudo; loop at far side", Unit: "ms", Measured: far.results.median(), Limit: l, LimitIs: loopIs, Factor: 1, Note: bytesNote(loops[0])},
 		{What: "100 x true by ssh, sudo; loop in master", Unit: "ms", Measured: near.results.median(), Limit: l, LimitIs: loopIs, Factor: 1.2, Note: bytesNote(loops[1])},
 	}, nil
@@ -122,8 +172,12 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 	sudo := &subject{name: "sudo hop", measure: func(ctx context.Context) (float64, error) {
 		return connectTime(ctx, web, become.Sudo{})
 	}}
-	bare := &subject{name: "sudo true", measure: func(ctx context.Context) (float64, error) {
-		took, err := work.Run.Call(ctx, web, work.Command{Argv: []string{"sudo", "-n", "true"}, Times: 1})
+	exe, err := os.Executable() // the hosts see it
+	if err != nil {
+		return nil, err
+	}
+	bare := &subject{name: "sudo, one start", measure: func(ctx context.Context) (float64, error) {
+		took, err := work.Run.Call(ctx, web, work.Command{Argv: []string{"sudo", "-n", exe, "hello"}, Times: 1})
 		return millis(took), err
 	}}
 	if err := inTurns(ctx, rounds(9), true1, again, sudo, bare); err != nil {
@@ -131,46 +185,39 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 	}
 	rows = append(rows,
 		row{What: "another connection of the same program", Unit: "ms", Measured: again.results.median(), Limit: true1.results.median(), LimitIs: "ssh true", Factor: 1},
-		row{What: "sudo hop, to its first answer", Unit: "ms", Measured: sudo.results.median(), Limit: bare.results.median(), LimitIs: "sudo -n true", Factor: 1.5, Plus: 15},
+		row{What: "sudo hop, to its first answer", Unit: "ms", Measured: sudo.results.median(), Limit: bare.results.median(), LimitIs: "sudo -n, one start of the same program", Factor: 1.5},
 	)
-
-	small, err := callOnWire(ctx, web)
-	if err != nil {
-		return rows, err
+	for _, measure := range []func(context.Context, *contexts.Node) ([]row, error){
+		callOnWire, callsOverSSH, transferRow, copyRows,
+		func(ctx context.Context, web *contexts.Node) ([]row, error) {
+			return syncRows(ctx, web, program, source)
+		},
+		shimRows,
+	} {
+		more, moreErr := measure(ctx, web)
+		rows, err = append(rows, more...), errors.Join(err, moreErr)
 	}
-	rows = append(rows, small...)
+	return rows, err
+}
+
+// callsOverSSH are calls on a link through sshd and sshd's ciphers.
+func callsOverSSH(ctx context.Context, web *contexts.Node) ([]row, error) {
 	root, err := web.Connect(ctx, become.Sudo{})
 	if err != nil {
-		return rows, err
+		return nil, err
 	}
+	defer root.Close()
 	overSSH, overBoth := calls("call over ssh", web, 200), calls("call over ssh and sudo", root, 200)
 	busy := duringBulk("call over ssh during bulk both ways", web, func(ctx context.Context) error { return bothWays(ctx, web, 32<<20) })
 	if err := inTurns(ctx, rounds(9), overSSH, overBoth, busy); err != nil {
-		return rows, err
+		return nil, err
 	}
-	rows = append(rows,
-		row{What: overSSH.name, Unit: "us", Measured: overSSH.results.median()},
-		row{What: overBoth.name, Unit: "us", Measured: overBoth.results.median()},
-		row{What: busy.name, Unit: "us", Measured: busy.results.median(), Limit: overSSH.results.median(), LimitIs: "the same on an idle link",
+	return []row{
+		{What: overSSH.name, Unit: "us", Measured: overSSH.results.median()},
+		{What: overBoth.name, Unit: "us", Measured: overBoth.results.median()},
+		{What: busy.name, Unit: "us", Measured: busy.results.median(), Limit: overSSH.results.median(), LimitIs: "the same on an idle link",
 			Note: "no budget where both hosts, ssh's ciphers included, share the processors of one machine"},
-	)
-	transfer, err := transferRow(ctx, web)
-	rows = append(rows, transfer...)
-	if err != nil {
-		return rows, err
-	}
-	copies, err := copyRows(ctx, web)
-	rows = append(rows, copies...)
-	if err != nil {
-		return rows, err
-	}
-	syncs, err := syncRows(ctx, web, program, source)
-	rows = append(rows, syncs...)
-	if err != nil {
-		return rows, err
-	}
-	shims, err := shimRows(ctx, web)
-	return append(rows, shims...), err
+	}, nil
 }
 
 // connectTime measures one hop to the first answer, in milliseconds.
@@ -199,7 +246,7 @@ func once(name, program, way string) *subject {
 		if err := errors.Join(err, p.close()); err != nil {
 			return 0, err
 		}
-		if way == "native" || way == "openssh" {
+		if way == "native" || way == "openssh" || way == "warm" {
 			return millis(answered), nil // a connect; the other ways are jobs with an end
 		}
 		return millis(time.Since(began)), nil

@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// memory is what the kernel says of a process, in 10^6 bytes.
+// memory is the kernel's account of a process, in 10^6 bytes.
 type memory struct{ Resident, Proportional, Anonymous float64 }
 
 func memoryOf(pids ...int) (m memory, err error) {
@@ -45,7 +45,7 @@ func memoryOf(pids ...int) (m memory, err error) {
 	return m, nil
 }
 
-// idleRows are what a child needs, its guard included, that has nothing to do.
+// idleRows are the memory of a child that has nothing to do, its guard included.
 func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 	const children = 10 // enough for the shared part to be shared
 	var guards, workers []int
@@ -61,7 +61,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		}
 		workers, guards = append(workers, p[0]), append(guards, p[1])
 	}
-	time.Sleep(2 * time.Second) // a child gives back what its start took after one
+	time.Sleep(2 * time.Second) // after one, a child gives back the memory of its start
 	w, err := memoryOf(workers...)
 	if err != nil {
 		return nil, err
@@ -71,9 +71,9 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		return fmt.Sprintf("itself %.1f MB, its guard %.1f MB", w/children, g/children)
 	}
 	return []row{
-		{What: "idle child and its guard, resident", Unit: "MB", Plus: 10,
+		{What: "idle child and its guard, resident", Unit: "MB", Size: 10,
 			Measured: (w.Resident + g.Resident) / children, Note: note(w.Resident, g.Resident)},
-		{What: "idle child and its guard, proportional share", Unit: "MB", Plus: 2,
+		{What: "idle child and its guard, proportional share", Unit: "MB", Size: 2,
 			Measured: (w.Proportional + g.Proportional) / children, Note: note(w.Proportional, g.Proportional)},
 	}, err
 }
@@ -89,7 +89,7 @@ func stalledRow(ctx context.Context) (row, error) {
 	r := row{
 		What: "stalled readers, 1 GiB offered, both sides grow by", Unit: "MB",
 		// The budgets for receiving and for sending, 64 MiB each.
-		Plus: 2 * 64 << 20 / 1e6,
+		Size: 2 * 64 << 20 / 1e6,
 	}
 	cmd, err := self(ctx, "stalled")
 	if err != nil {

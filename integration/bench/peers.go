@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"os/exec"
 	"strconv"
+	"time"
 )
 
 //go:embed mitogen.py
@@ -15,12 +16,17 @@ var mitogenProgram string
 // python is Debian's own, for which Debian's mitogen is installed.
 const python = "/usr/bin/python3"
 
+// peerLimit bounds all that the peer does.
+const peerLimit = 5 * time.Minute
+
 // peerRows let Mitogen do the same jobs between the same hosts. They have no
 // budget and stand beside ours for the reader.
 func peerRows(ctx context.Context, h *hosts) ([]row, error) {
 	if err := exec.CommandContext(ctx, python, "-c", "import mitogen").Run(); err != nil {
 		return []row{{What: "Mitogen", Missing: "left out: python3-mitogen is not installed"}}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, peerLimit)
+	defer cancel()
 	out, err := h.run(ctx, python, "-c", mitogenProgram, serverName, userName, strconv.Itoa(rounds(5)))
 	rows, decodeErr := decodeLines[row](out)
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A series is what several rounds found.
+// A series has the values of several rounds.
 type series []float64
 
 func (s series) median() float64 {
@@ -25,7 +25,7 @@ func (s series) median() float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// least is for what others can only make longer: a physical limit.
+// least is for a time that others can only make longer: a physical limit.
 func (s series) least() float64 {
 	if len(s) == 0 {
 		return 0
@@ -33,20 +33,30 @@ func (s series) least() float64 {
 	return slices.Min(s)
 }
 
-// A subject is measured in turns with others, so that what else goes on in the
-// machine disturbs all of them alike.
+// A subject is measured in turns with others, so that other work of the machine
+// disturbs all of them alike.
 type subject struct {
 	name    string
 	measure func(context.Context) (float64, error)
 	results series
 }
 
-// inTurns measures every subject once per round. The first round warms up
-// caches and heaps and does not count.
+const (
+	hang   = 2 * time.Minute  // A single measurement that takes longer is a failure.
+	enough = 20 * time.Second // After so long there are no more rounds, where fewest have counted.
+	fewest = 3
+)
+
+// inTurns measures every subject once per round, in at most n rounds. The first round warms
+// up caches and heaps and does not count.
 func inTurns(ctx context.Context, n int, subjects ...*subject) error {
+	began := time.Now()
 	for i := range n + 1 {
+		if i > fewest && time.Since(began) > enough {
+			return nil
+		}
 		for _, s := range subjects {
-			v, err := s.measure(ctx)
+			v, err := s.bounded(ctx)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -56,6 +66,13 @@ func inTurns(ctx context.Context, n int, subjects ...*subject) error {
 		}
 	}
 	return nil
+}
+
+// bounded is measure, with a limit of its own.
+func (s *subject) bounded(ctx context.Context) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, hang)
+	defer cancel()
+	return s.measure(ctx)
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
@@ -79,7 +96,7 @@ func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// decodeLines decodes what a role printed.
+// decodeLines decodes the output of a role.
 func decodeLines[T any](out []byte) ([]T, error) {
 	var all []T
 	lines := bufio.NewScanner(strings.NewReader(string(out)))

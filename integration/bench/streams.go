@@ -14,7 +14,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// streamBytes is what is moved in one round.
+// streamBytes is the number of bytes that are moved in one round.
 func streamBytes() int64 {
 	if quick {
 		return 32 << 20

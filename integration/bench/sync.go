@@ -20,13 +20,7 @@ import (
 // syncPlace is a directory in both hosts where no disk is in the way.
 const syncPlace = "/dev/shm/mitosis-sync"
 
-// sourceRoot is where this project's own source is.
-func sourceRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
-	return strings.TrimSpace(string(out)), err
-}
-
-// syncRows compare with rsync what brings a directory up to date: the project's
+// syncRows compare with rsync ways to bring a directory up to date: the project's
 // source, to where nothing is and to where all of it is. The program and rsync are
 // measured from start to end, each with an ssh connection of its own; Put on a
 // connection that is there, as the library is used.

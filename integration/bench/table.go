@@ -19,17 +19,19 @@ type row struct {
 	Measured float64
 	Unit     string // us, ms, /s, MB/s, bytes, MB
 
-	// What it is compared with: the physical limit, or the usual tool. Zero where
-	// the budget is a plain number.
+	// The physical limit, or the value of the usual tool. Zero for sizes.
 	Limit   float64
 	LimitIs string
 
-	// The budget is Factor times Limit plus Plus; none where both are zero.
-	Factor, Plus float64
+	// The budget is Factor times Limit or, for sizes, which are the same on every machine,
+	// Size; none where both are zero.
+	Factor, Size float64
 	AtLeast      bool // the budget is a lower bound
 
-	// Why there is no number, where there is none, or what to know of it.
+	// Missing says why there is no number, and Note something to know of it. It Failed where
+	// there should be one.
 	Missing string
+	Failed  bool
 	Note    string
 }
 
@@ -41,9 +43,15 @@ const (
 	missedHalf verdict = "missed by more than half"
 	noBudget   verdict = ""
 	notTaken   verdict = "not measured"
+	failed     verdict = "failed"
 )
 
-func (r row) budget() float64 { return r.Factor*r.Limit + r.Plus }
+func (r row) budget() float64 {
+	if r.Size != 0 {
+		return r.Size
+	}
+	return r.Factor * r.Limit
+}
 
 func (r row) verdict() verdict {
 	b := r.budget()
@@ -52,6 +60,8 @@ func (r row) verdict() verdict {
 		over = b / r.Measured
 	}
 	switch {
+	case r.Failed:
+		return failed
 	case r.Missing != "":
 		return notTaken
 	case b == 0:
@@ -66,20 +76,17 @@ func (r row) verdict() verdict {
 }
 
 func (r row) budgetText() string {
-	if r.Factor == 0 && r.Plus == 0 {
-		return ""
-	}
 	sign := "<="
 	if r.AtLeast {
 		sign = ">="
 	}
 	switch {
-	case r.Factor == 0:
-		return sign + " " + figure(r.Plus, r.Unit)
-	case r.Plus == 0:
+	case r.Size != 0:
+		return sign + " " + figure(r.Size, r.Unit)
+	case r.Factor != 0:
 		return fmt.Sprintf("%s %.2f x", sign, r.Factor)
 	default:
-		return fmt.Sprintf("%s %.2f x + %s", sign, r.Factor, figure(r.Plus, r.Unit))
+		return ""
 	}
 }
 
@@ -95,7 +102,7 @@ func figure(v float64, unit string) string {
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
 }
 
-// table runs what measures and prints each group when it is complete.
+// table measures the groups one after the other and prints each when it is complete.
 type table struct {
 	groups []group
 }
@@ -119,7 +126,7 @@ func (t *table) measure(ctx context.Context) bool {
 		rows, err := g.rows(ctx)
 		printGroup(g.name, rows)
 		if err != nil {
-			// What can not be measured may be slow without end.
+			// A thing that can not be measured may be slow without end.
 			fmt.Printf("%s: failed: %v\n", g.name, err)
 			good = false
 		}
@@ -127,13 +134,13 @@ func (t *table) measure(ctx context.Context) bool {
 			count[r.verdict()]++
 		}
 	}
-	fmt.Printf("\n%d met, %d missed, %d missed by more than half, %d not measured; %.0f s\n",
-		count[met], count[missed], count[missedHalf], count[notTaken], time.Since(began).Seconds())
-	return good && count[missedHalf] == 0
+	fmt.Printf("\n%d met, %d missed, %d missed by more than half, %d not measured, %d failed; %.0f s\n",
+		count[met], count[missed], count[missedHalf], count[notTaken], count[failed], time.Since(began).Seconds())
+	return good && count[missedHalf] == 0 && count[failed] == 0
 }
 
-// warnBusy says when others use the machine: their work lengthens what takes
-// several processes at once more than it does what takes one.
+// warnBusy says when others use the machine: their work lengthens a job of several
+// processes more than it does a job of one.
 func warnBusy() {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -151,7 +158,7 @@ func printGroup(name string, rows []row) {
 	fmt.Fprintf(w, "%s\tmeasured\tcompared with\t\tratio\tbudget\t\n", strings.ToUpper(name))
 	for _, r := range rows {
 		if r.Missing != "" {
-			fmt.Fprintf(w, "%s\t-\t\t\t\t\t%s\n", r.What, notTaken)
+			fmt.Fprintf(w, "%s\t-\t\t\t\t\t%s\n", r.What, r.verdict())
 			continue
 		}
 		limit, ratio := "", ""

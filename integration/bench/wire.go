@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// traffic is what passed the client host's interface, in bytes with IP headers
+// traffic counts what has passed the client host's interface, in bytes with IP headers
 // and without those of Ethernet. The kernel counts a packet that it has not cut
 // up yet as one, so that of bulk transfers some headers are missing.
 type traffic struct{ sent, read float64 }
@@ -72,8 +72,8 @@ func callOnWire(ctx context.Context, on *contexts.Node) ([]row, error) {
 		out, in = append(out, t.sent/n), append(in, t.read/n)
 	}
 	return []row{
-		{What: "small call over ssh, on the wire out", Unit: "bytes", Measured: out.median(), Plus: 130},
-		{What: "small call over ssh, on the wire back", Unit: "bytes", Measured: in.median(), Plus: 130},
+		{What: "small call over ssh, on the wire out", Unit: "bytes", Measured: out.median(), Size: 130},
+		{What: "small call over ssh, on the wire back", Unit: "bytes", Measured: in.median(), Size: 130},
 	}, nil
 }
 
@@ -166,7 +166,7 @@ func (s *session) line() error {
 	return nil
 }
 
-// finish ends what is sent, and waits for a line and then the end.
+// finish ends the input, and waits for a line and then the end.
 func (s *session) finish(began time.Time) (time.Duration, error) {
 	s.in.Close()
 	err := s.line()

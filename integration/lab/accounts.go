@@ -175,7 +175,7 @@ func joinGroup(files map[string][]string, group, user string, next uint32) uint3
 	return 1
 }
 
-// fillHome makes a home directory with what a new Debian account has.
+// fillHome makes a home directory with the files of a new Debian account.
 func fillHome(home string, uid uint32) error {
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Flow is what one end of a TCP connection sent to the other.
+// A Flow has the bytes that one end of a TCP connection sent to the other.
 type Flow struct {
 	From, To netip.AddrPort
 	// Data is the payload in its order.
@@ -32,7 +32,7 @@ type segment struct {
 }
 
 // A Capture keeps all that TCP carries from and to a host while it runs, so that a
-// test can look for what must not pass in the clear.
+// test can look for texts that must not pass in the clear.
 type Capture struct {
 	// Immutable after Running.Capture.
 	name   string
@@ -44,15 +44,15 @@ type Capture struct {
 	err      error
 }
 
-// captureBuffer is what the kernel may hold until the reader gets to it: a second
+// captureBuffer bounds what the kernel holds until the reader gets to it: a second
 // of a busy loopback.
 const captureBuffer = 256 << 20
 
-// maxPacket is what the kernel hands over as one packet at most: it joins what
+// maxPacket is the largest packet that the kernel hands over: it joins what
 // belongs together.
 const maxPacket = 1 << 16
 
-// Capture starts to keep what passes the host's link. The caller ends it by Stop.
+// Capture starts to keep the packets that pass the host's link. The caller ends it by Stop.
 func (r *Running) Capture() (*Capture, error) {
 	c := &Capture{name: r.Name(), segments: map[[2]netip.AddrPort][]segment{}}
 	err := inNetns(r.net.router, func() (err error) {
@@ -147,7 +147,7 @@ func assemble(all []segment) []byte {
 	return data
 }
 
-// Stop ends the capture and returns what has passed until then. It fails where
+// Stop ends the capture and returns the flows that have passed until then. It fails where
 // packets passed unseen.
 func (c *Capture) Stop() ([]Flow, error) {
 	defer c.socket.Close()
@@ -170,7 +170,7 @@ func (c *Capture) Stop() ([]Flow, error) {
 	return flows, nil
 }
 
-// drain reads what the kernel still holds.
+// drain reads the packets that the kernel still holds.
 func (c *Capture) drain(fd int) error {
 	stats, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {

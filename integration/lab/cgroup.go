@@ -48,7 +48,7 @@ func makeCgroups(name string) ([]bind, error) {
 	return binds, nil
 }
 
-// removeCgroups removes what makeCgroups has made, with all groups below. The
+// removeCgroups removes the groups of makeCgroups, with all groups below. The
 // kernel frees a group some time after its last process has been reaped.
 func removeCgroups(binds []bind) error {
 	var errs []error

@@ -21,7 +21,7 @@ import (
 
 // A Cmd is an exec.Cmd whose process is born in a host. Only the methods below
 // start it there; everything else, pipes and fields included, is as in exec.Cmd.
-// What is still running when the host ends is killed and waited for.
+// A command that still runs when the host ends is killed and waited for.
 type Cmd struct {
 	*exec.Cmd
 	host *Running
@@ -64,7 +64,7 @@ func (r *Running) CommandAs(ctx context.Context, user string, argv ...string) *C
 	cmd.Err = err
 	cmd.Dir = dir
 	cmd.Env = r.environ(acct)
-	// A session of its own keeps the terminal of whoever runs the tests out of
+	// A session of its own keeps the terminal of the person who runs the tests out of
 	// reach of sudo's and ssh's prompts.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if acct.uid != 0 {

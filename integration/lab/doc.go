@@ -64,7 +64,8 @@
 // network exists once for each test process, from the first host's start to the
 // last host's end, so addresses of two test processes never meet. There is no way
 // out of it, no name server, and no IPv6 other than the loopback. A host's
-// /etc/hosts knows the hosts that were there before it.
+// /etc/hosts knows the hosts that its test, or one that it is a part of, had started before:
+// tests that run side by side may use the same names.
 //
 // # End
 //

@@ -49,7 +49,7 @@ func TestProcesses(t *testing.T) {
 	eventually(t, "sleep is executed", func() bool { return find("odd )( name").Comm == "sleep" && find("1234").Comm == "sleep" })
 	p := find("4321")
 	if p.UID != 2000 || p.PPID == 0 || p.Threads != 1 || !strings.HasSuffix(p.Exe, "/sleep") {
-		t.Errorf("%+v", p)
+		t.Errorf("the process is %+v, want a sleep of uid 2000 with a parent and one thread", p)
 	}
 	if err := h.Kill(p.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// furnish writes what the host's description asks for. It runs on the gate's
+// furnish writes the accounts and files of the host's description. It runs on the gate's
 // thread, as does everything in this file, so all paths are the host's.
 func (r *Running) furnish(otherHosts string) error {
 	if err := r.writeNetworkFiles(otherHosts); err != nil {

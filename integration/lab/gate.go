@@ -22,7 +22,7 @@ var errHostEnded = errors.New("lab: the host has ended")
 
 // A gate is an operating system thread of the test process that starts a host's
 // pid 1 and then joins the host's namespaces. Functions given to do see the
-// host's files, and what they start is born in the host.
+// host's files, and processes that they start are born in the host.
 //
 // The thread lives until leave is called. Its death, with the process or
 // without, makes the kernel kill pid 1.

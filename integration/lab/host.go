@@ -80,6 +80,7 @@ type Host struct {
 type Running struct {
 	// Immutable after Open.
 	host     Host
+	name     hostName
 	index    int
 	ip       string
 	net      *network
@@ -88,7 +89,7 @@ type Running struct {
 	gate     *gate
 	initCmd  *exec.Cmd
 	cgroups  []bind        // made for the host
-	initErrs *bytes.Buffer // what pid 1 says; complete once initCmd.Wait has returned
+	initErrs *bytes.Buffer // messages of pid 1; complete once initCmd.Wait has returned
 	lifeline *os.File      // pid 1 ends when this is closed
 	sshPort  int
 	hostKeys []ssh.PublicKey
@@ -107,7 +108,7 @@ type Running struct {
 // must be called from the test's goroutine.
 func Start(t testing.TB, h Host) *Running {
 	t.Helper()
-	r, err := Open(t.Context(), h)
+	r, err := openFor(t.Context(), t.Name(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,9 @@ var madeUpNames atomic.Int64
 
 // Open is Start for callers without a test. The caller closes the host; ctx covers
 // only the start.
-func Open(ctx context.Context, h Host) (*Running, error) {
+func Open(ctx context.Context, h Host) (*Running, error) { return openFor(ctx, "", h) }
+
+func openFor(ctx context.Context, test string, h Host) (*Running, error) {
 	if h.Name == "" {
 		h.Name = fmt.Sprintf("host%d", madeUpNames.Add(1))
 	}
@@ -134,7 +137,7 @@ func Open(ctx context.Context, h Host) (*Running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	r := &Running{host: h, net: n, gate: newGate(), commands: map[*Cmd]struct{}{}}
+	r := &Running{host: h, name: hostName{test, h.Name}, net: n, gate: newGate(), commands: map[*Cmd]struct{}{}}
 	if err := r.open(ctx); err != nil {
 		closeErr := r.Close()
 		return nil, fmt.Errorf("lab: start host %s: %w", h.Name, errors.Join(err, closeErr))
@@ -144,7 +147,7 @@ func Open(ctx context.Context, h Host) (*Running, error) {
 
 func (r *Running) open(ctx context.Context) error {
 	var others string
-	r.index, others = r.net.allot(r.host.Name)
+	r.index, others = r.net.allot(r.name)
 	r.ip = indexIP(r.index)
 	if err := r.startInit(ctx); err != nil {
 		return err
@@ -323,7 +326,7 @@ func (r *Running) close() error {
 	r.gate.leave()
 	errs = append(errs, removeCgroups(r.cgroups))
 	errs = append(errs, r.unshape())
-	r.net.forget(r.host.Name, r.ip)
+	r.net.forget(r.name, r.ip)
 	for _, f := range []*os.File{r.lifeline, r.upper, r.netns} {
 		if f != nil {
 			f.Close()

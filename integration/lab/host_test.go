@@ -87,7 +87,7 @@ func TestNoexecIsHonoured(t *testing.T) {
 	for _, dir := range []string{"/tmp", "/dev/shm", "/home/deploy", "/var/tmp"} {
 		out, err := h.ExecAs(t.Context(), "deploy", "/bin/sh", "-c", "cp /bin/true "+dir+"/t && "+dir+"/t")
 		if err == nil || !strings.Contains(out, "Permission denied") {
-			t.Errorf("%s: %q, %v", dir, out, err)
+			t.Errorf("executing a file in %s: %q, %v, want permission denied", dir, out, err)
 		}
 	}
 	if out, err := h.Exec(t.Context(), "sh", "-c", "cp /bin/true /run/t && /run/t"); err != nil {
@@ -131,7 +131,7 @@ func TestReadOnlyRoot(t *testing.T) {
 	})
 	for _, dir := range []string{"/etc", "/var/tmp", "/usr/bin", "/home/deploy", "/root"} {
 		if out, err := h.Shell("touch " + dir + "/x"); err == nil || !strings.Contains(out, "Read-only") {
-			t.Errorf("%s: %q, %v", dir, out, err)
+			t.Errorf("writing to %s: %q, %v, want a read-only file system", dir, out, err)
 		}
 	}
 	shell(t, h, "touch /tmp/x /run/x /dev/shm/x")

@@ -27,7 +27,7 @@ const (
 	initReadyFD = 4
 )
 
-// initPlan tells pid 1 what to mount.
+// initPlan has the mounts that pid 1 makes.
 type initPlan struct {
 	Hostname string
 	// DiskSize is the tmpfs option size= of the upper layer, "" for the kernel's default.

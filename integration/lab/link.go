@@ -35,7 +35,7 @@ func (r *Running) Heal() error {
 	return errors.Join(r.net.setCut([2]string{r.ip, "all"}, false), r.net.setCut([2]string{"all", r.ip}, false))
 }
 
-// CutFrom is Cut for what passes between two hosts only. With nil as the other it
+// CutFrom is Cut for the packets between two hosts only. With nil as the other it
 // is the test process's station.
 func (r *Running) CutFrom(other *Running) error { return r.setCutFrom(other, true) }
 
@@ -182,7 +182,7 @@ func openTUN(name string) (*os.File, error) {
 const maxBacklog = 300 * time.Millisecond
 
 func (s *shaper) read() {
-	// When each direction is done with what it has been given.
+	// When each direction is done with the packets that it has been given.
 	var upFree, downFree time.Time
 	own := indexIP(s.index)
 	buf := make([]byte, 65536)
@@ -234,7 +234,7 @@ func (s *shaper) write(queue chan heldPacket) {
 				default:
 				}
 			}
-			s.tun.Write(p.data) // what the device refuses is a lost packet
+			s.tun.Write(p.data) // a packet that the device refuses is lost
 		}
 	}
 }

@@ -44,11 +44,11 @@ func TestSSHLogin(t *testing.T) {
 			for name, auth := range map[string]ssh.AuthMethod{"key": ssh.PublicKeys(key.Signer), "password": ssh.Password("s3cret")} {
 				c, err := h.DialSSH(t.Context(), "deploy", auth)
 				if err != nil {
-					t.Fatalf("%s: %v", name, err)
+					t.Fatalf("login by %s: %v, want no error", name, err)
 				}
 				out, err := run(t, c, "id -un; pwd; id -u", "")
 				if err != nil || out != "deploy\n/home/deploy\n2000" {
-					t.Errorf("%s: %q, %v", name, out, err)
+					t.Errorf("behind the login by %s: %q, %v, want deploy at home", name, out, err)
 				}
 				if out, _ := run(t, c, "echo $LAB", ""); pam == "yes" && out != "here it is" {
 					t.Errorf("environment: %q", out)
@@ -80,10 +80,10 @@ func TestDropbear(t *testing.T) {
 	for name, auth := range map[string]ssh.AuthMethod{"key": ssh.PublicKeys(key.Signer), "password": ssh.Password("s3cret")} {
 		c, err := h.DialSSH(t.Context(), "deploy", auth)
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("login by %s: %v, want no error", name, err)
 		}
 		if out, err := run(t, c, "id -un", ""); err != nil || out != "deploy" {
-			t.Errorf("%s: %q, %v", name, out, err)
+			t.Errorf("behind the login by %s: %q, %v, want deploy", name, out, err)
 		}
 		c.Close()
 	}
@@ -205,7 +205,7 @@ func TestPromptsOnATerminal(t *testing.T) {
 	} {
 		out, err := converse(t, h.CommandAs(t.Context(), "deploy", c.argv...), c.prompt, c.answer, "no more")
 		if err != nil || !strings.Contains(out, c.want) {
-			t.Errorf("%v: %q, %v", c.argv, out, err)
+			t.Errorf("%v printed %q, %v, want %q", c.argv, out, err, c.want)
 		}
 	}
 	out, _ := converse(t, h.CommandAs(t.Context(), "deploy", "su", "late", "-c", "id -un"), "assword:", "old", "urrent password:")
@@ -251,7 +251,7 @@ func TestTwentyHosts(t *testing.T) {
 			}
 			defer c.Close()
 			if out, err := run(t, c, "hostname", ""); err != nil || out != h.Name() {
-				t.Errorf("%q, %v", out, err)
+				t.Errorf("hostname printed %q, %v, want %s", out, err, h.Name())
 			}
 		})
 	}

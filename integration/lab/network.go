@@ -42,8 +42,17 @@ type network struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	next  int
-	names map[string]string // host name to address
+	names map[hostName]string // to address
 	cuts  map[[2]string]bool
+}
+
+// A hostName belongs to a test: tests that run side by side may have hosts of one name.
+type hostName struct{ test, name string }
+
+// seenBy reports whether a test knows the host: it is the test's own, or of one that the
+// test is a part of, or of none.
+func (h hostName) seenBy(test string) bool {
+	return h.test == "" || h.test == test || strings.HasPrefix(test, h.test+"/")
 }
 
 // current is the process's one network, which lives while hosts do.
@@ -57,7 +66,7 @@ func acquireNetwork() (*network, error) {
 	current.mu.Lock()
 	defer current.mu.Unlock()
 	if current.net == nil {
-		// What this process has inherited by accident must not reach the hosts'
+		// Descriptors that this process has inherited by accident must not reach the hosts'
 		// processes, where it would look like a leak.
 		if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 			return nil, fmt.Errorf("close on exec: %w", err)
@@ -92,7 +101,7 @@ func currentNetwork() (*network, error) {
 }
 
 func newNetwork() (*network, error) {
-	n := &network{next: firstHost, names: map[string]string{}, cuts: map[[2]string]bool{}}
+	n := &network{next: firstHost, names: map[hostName]string{}, cuts: map[[2]string]bool{}}
 	var err error
 	if n.router, err = newNetns(setUpRouter); err != nil {
 		return nil, err
@@ -226,23 +235,25 @@ func awaitRouter(ctx context.Context) error {
 	}
 }
 
-// allot gives a new host its number and returns the /etc/hosts lines of those that
-// are there already.
-func (n *network) allot(name string) (index int, hosts string) {
+// allot gives a new host its number and returns the /etc/hosts lines of those that are
+// there already and that its test knows.
+func (n *network) allot(name hostName) (index int, hosts string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	index = n.next
 	n.next++
 	var lines strings.Builder
 	for other, ip := range n.names {
-		fmt.Fprintln(&lines, ip, other)
+		if other.seenBy(name.test) {
+			fmt.Fprintln(&lines, ip, other.name)
+		}
 	}
 	n.names[name] = indexIP(index)
 	return index, lines.String()
 }
 
 // forget takes a host's name and cuts away.
-func (n *network) forget(name, ip string) {
+func (n *network) forget(name hostName, ip string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.names[name] == ip {
@@ -255,7 +266,7 @@ func (n *network) forget(name, ip string) {
 	}
 }
 
-// setCut drops or lets pass what goes from one address to another; "all" stands
+// setCut drops or lets pass the packets from one address to another; "all" stands
 // for every address. Blackhole rules, unlike unreachable ones, say nothing to the
 // sender.
 func (n *network) setCut(pair [2]string, cut bool) error {
@@ -294,12 +305,17 @@ func (n *network) resolve(addr string) (string, error) {
 		return addr, nil
 	}
 	n.mu.Lock()
-	ip, ok := n.names[host]
-	n.mu.Unlock()
-	if !ok {
-		return "", fmt.Errorf("lab: no host is called %q", host)
+	defer n.mu.Unlock()
+	var found []string
+	for name, ip := range n.names {
+		if name.name == host {
+			found = append(found, ip)
+		}
 	}
-	return net.JoinHostPort(ip, port), nil
+	if len(found) != 1 {
+		return "", fmt.Errorf("lab: %d hosts are called %q, want one", len(found), host)
+	}
+	return net.JoinHostPort(found[0], port), nil
 }
 
 // Dial connects from the test process to a host, by address or by Host.Name. It

@@ -7,7 +7,7 @@ import (
 
 // Package is a Debian package that the integration tests need.
 type Package struct {
-	// Name is what apt-get install is told.
+	// Name is the package's name for apt-get install.
 	Name string
 	// Proof is a program, or a pattern of files when it begins with a slash, that
 	// is there exactly when the package, or another one that will do, is installed.

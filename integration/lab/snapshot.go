@@ -56,7 +56,7 @@ func (r *Running) Upper() []string {
 }
 
 // walk adds all below dir, under the name as. It does not enter other file
-// systems, such as what is bound in.
+// systems, such as bind mounts.
 func (s Snapshot) walk(dir, as string) error {
 	var device uint64
 	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {

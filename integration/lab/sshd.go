@@ -238,7 +238,7 @@ func (r *Running) KnownHosts() string {
 	return lines.String()
 }
 
-// SSHDLog is what the host's sshd has logged so far.
+// SSHDLog is the log of the host's sshd so far.
 func (r *Running) SSHDLog() string {
 	var log []byte
 	err := r.gate.do(func() (err error) {

@@ -112,5 +112,17 @@ func GroupLives(group int) bool {
 	return false
 }
 
+// GroupEnds waits for the end of all processes of a group.
+func GroupEnds(t *testing.T, group int) {
+	t.Helper()
+	const patience = 5 * time.Second
+	for end := time.Now().Add(patience); GroupLives(group); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("processes of group %d live %v after the close, want none", group, patience)
+			return
+		}
+	}
+}
+
 // ProcessID is the number of the process of a hop that runs a tool.
 func ProcessID(c bootstrap.Carrier) int { return c.(interface{ PID() int }).PID() }

@@ -1,7 +1,9 @@
-// Command program is what the benchmarks measure as a whole, from its start to
+// Command program is measured by the benchmarks as a whole, from its start to
 // its end: a program of a user's size that does one job on another host.
 //
 //	program HOST native|openssh   one call, over our own ssh or the user's
+//	program HOST prepare          the same; it ends when it has packed its image for the next time
+//	program HOST warm             the same, with the image packed by that
 //	program HOST cached           one call; the image stays there for the next time
 //	program HOST far|near         100 x /bin/true as root, looped there or here
 //
@@ -14,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/become"
@@ -26,7 +29,7 @@ import (
 func main() {
 	contexts.Init()
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: program HOST native|openssh|cached|far|near")
+		fmt.Fprintln(os.Stderr, "usage: program HOST native|openssh|prepare|warm|cached|far|near")
 		os.Exit(2)
 	}
 	if err := do(context.Background(), os.Args[1], os.Args[2]); err != nil {
@@ -36,10 +39,15 @@ func main() {
 }
 
 func do(ctx context.Context, host, way string) (err error) {
-	master, err := contexts.Start(ctx, &contexts.Config{
-		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Cache: way == "cached",
-	})
+	cfg := &contexts.Config{
+		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Cache:     way == "cached",
+		PackedDir: os.DevNull, // each start is as the first
+	}
+	if way == "prepare" || way == "warm" {
+		cfg.PackedDir = work.PackedDir
+	}
+	master, err := contexts.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -72,6 +80,22 @@ func do(ctx context.Context, host, way string) (err error) {
 			return err
 		}
 	}
+	if way == "prepare" {
+		if err := awaitPacked(); err != nil {
+			return err
+		}
+	}
 	_, err = os.Stdout.Write([]byte("x"))
 	return err
+}
+
+// awaitPacked waits for the image that is packed in the background.
+func awaitPacked() error {
+	const patience = 2 * time.Minute
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if _, err := work.PackedImage(); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no packed image in %s after %v", work.PackedDir, patience)
 }

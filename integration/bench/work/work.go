@@ -1,9 +1,11 @@
-// Package work holds what the benchmarks let contexts do.
+// Package work has the functions of contexts that the benchmarks call.
 package work
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
@@ -25,8 +27,23 @@ var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (ti
 	return time.Since(began), nil
 })
 
-// A Command is what Run runs.
+// A Command is for Run.
 type Command struct {
 	Argv  []string
 	Times int
+}
+
+// PackedDir is where the measured program keeps packed images, in the client host.
+const PackedDir = "/dev/shm/mitosis-packed"
+
+// PackedImage returns the file of the one image that is packed for a host with zstd.
+func PackedImage() (string, error) {
+	found, err := filepath.Glob(filepath.Join(PackedDir, "*.zstd"))
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("%s has %d images for zstd, want 1", PackedDir, len(found))
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
 }

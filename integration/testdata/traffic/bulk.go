@@ -11,7 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// load is what calls and bulk do to each other. Each has a value a round; the
+// load is how much calls and bulk slow each other down. Each has a value a round; the
 // rounds alternate between all that is compared.
 type load struct {
 	// Median times of a call, in microseconds: with nothing else going on, on
@@ -30,7 +30,7 @@ func bulk(ctx context.Context, end, beside *contexts.Node) (*load, error) {
 		}
 		l.Idle = append(l.Idle, idle)
 		rate, err := bothWays(ctx, end, func() error {
-			time.Sleep(measured)
+			time.Sleep(measured) // nothing but bulk
 			return nil
 		})
 		if err != nil {

@@ -1,5 +1,5 @@
 // Command traffic puts load on a row of contexts below it, each the child
-// of the one before, and prints as JSON what came of it. It is a program
+// of the one before, and prints the result as JSON. It is a program
 // of its own because the race detector, with which the tests run, distorts
 // memory and time. PATH is how to get to the last of them: see connect.ParsePath.
 //
@@ -62,7 +62,7 @@ var (
 			}
 		}
 	})
-	// echo returns what it gets.
+	// echo returns all bytes that it gets.
 	echo = contexts.NewConnFunc("traffic.echo", func(_ context.Context, c net.Conn, _ struct{}) error {
 		_, err := io.Copy(c, c)
 		return err

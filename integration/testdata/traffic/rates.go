@@ -65,7 +65,7 @@ func steady(d time.Duration, c io.Closer, move func(*atomic.Int64)) float64 {
 	var moved atomic.Int64
 	var moving sync.WaitGroup
 	moving.Go(func() { move(&moved) })
-	time.Sleep(d)
+	time.Sleep(d) // until it moves as fast as it ever will
 	began, first := time.Now(), moved.Load()
 	time.Sleep(d)
 	rate := float64(moved.Load()-first) / mib / time.Since(began).Seconds()

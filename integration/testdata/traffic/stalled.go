@@ -15,7 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// stall is what streams that nobody reads do to the others.
+// stall is the effect of streams that nobody reads on the others.
 type stall struct {
 	// Grown is the most that the memory of each process grew by, in MiB: of the
 	// master first, then of each context and its guard.
@@ -27,7 +27,7 @@ type stall struct {
 	Alone, Beside float64
 }
 
-// readFirst is what is read of all streams together before they stall, so that
+// readFirst is how much is read of all streams together before they stall, so that
 // their windows are open, where there are few: of many none gets that far.
 const readFirst = 256 * mib
 
@@ -69,7 +69,7 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*
 		}
 	}
 	for range 20 {
-		time.Sleep(50 * time.Millisecond) // what is offered has to come first
+		time.Sleep(50 * time.Millisecond) // between two looks at memory that must not grow
 		now, err := memory(pids)
 		if err != nil {
 			return nil, err
@@ -142,7 +142,7 @@ func others(ctx context.Context, on *contexts.Node) (call, rate float64, err err
 	return call, rate, nil
 }
 
-// memory returns what processes have of their own, in bytes.
+// memory returns the size of the memory that processes have of their own, in bytes.
 func memory(pids []int) ([]float64, error) {
 	all := make([]float64, len(pids))
 	for i, pid := range pids {

@@ -3,7 +3,7 @@
 // Package uart stands for the wire of a serial line in tests: it joins a terminal, which
 // has somebody at its other side, with a socket, as a virtual machine does, or
 // with a second terminal, whose other side then is the serial port of a program. It may
-// be as slow as a wire. What comes while nobody is connected is lost, and being
+// be as slow as a wire. Bytes that come while nobody is connected are lost, and being
 // connected or not shows at neither end.
 package uart
 
@@ -107,7 +107,7 @@ func pollable(file *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), file.Name()), nil
 }
 
-// HangUp disconnects whoever is connected to the socket.
+// HangUp disconnects the program that is connected to the socket.
 func (w *Wire) HangUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +138,7 @@ func (w *Wire) Passed() int {
 	return w.passed
 }
 
-// Disturb shows a text at the near end, in the midst of what comes from the far end.
+// Disturb shows a text at the near end, in the midst of the output of the far end.
 func (w *Wire) Disturb(text string) { w.show([]byte(text)) }
 
 func (w *Wire) show(b []byte) {
