@@ -150,7 +150,7 @@ func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) 
 // gets the image at once; neither where it is only probed.
 func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.image, Static: l.staticImage, Cache: l.cfg.Cache, Probe: probe,
+		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.images.Image, Static: l.images.Static, Cache: l.cfg.Cache, Probe: probe,
 		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	traits := m.Traits()

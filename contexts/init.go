@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/images"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -54,7 +55,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
 	l := newLocal(who, c)
-	l.adviseOnce()
+	l.images.AdviseOnce()
 	return l.selfNode, nil
 }
 
@@ -90,7 +91,7 @@ func serveChild() int {
 	}
 	l := newLocal(who, cfg.withDefaults())
 	if x.Keep {
-		l.keeping.Go(l.keepImage) // before anybody can ask for the end
+		l.keeping.Go(func() { images.KeepOwn(l.log) }) // before anybody can ask for the end
 	}
 	link, err := l.router.Attach(context.Background(), router.LinkConfig{
 		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,

@@ -13,6 +13,7 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
+	"github.com/mitosis-go/mitosis/contexts/internal/images"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -42,7 +43,7 @@ type local struct {
 	mailboxes mailboxes
 	listeners forward.Listeners // of others, at this host
 	profiles  *command.Profiles // environments for commands
-	images    imageStore        // for other systems
+	images    *images.Store     // of this program, for children
 	farSides  farSides          // at the end of hops from here
 	leftovers leftovers
 	notices   noticeMeter // in the master: what descendants had shown
@@ -88,8 +89,9 @@ func newLocal(who identity, cfg Config) *local {
 		l.cfg.Notify = l.notifyMaster
 	}
 	if len(who.ancestors) == 0 || who.guest {
-		l.packed = packedImages(&l.cfg)
+		l.packed = images.Packed(l.cfg.PackedDir)
 	}
+	l.images = l.newImages()
 	l.level.Set(cfg.LogLevel)
 	via := who.id
 	if len(who.ancestors) > 0 {

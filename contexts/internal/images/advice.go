@@ -1,8 +1,7 @@
-package contexts
+package images
 
 import (
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -12,14 +11,14 @@ import (
 // advice is given once in a process, however many trees it starts.
 var advice sync.Once
 
-// adviseOnce tells the master's log of properties of this program that were decided
-// when it was built, and make it start at fewer hosts, or later. A build for the race
-// detector is nobody's release.
-// Neither is said of a program that sends another in its place.
-func (l *local) adviseOnce() {
+// AdviseOnce logs properties of this program that were decided when it was built, and
+// because of which it starts at fewer hosts, or later. It logs nothing for a build for the
+// race detector, which is nobody's release, and for a program that sends another image in
+// its place.
+func (s *Store) AdviseOnce() {
 	advice.Do(func() {
-		if !builtWith("-race") && !l.offers(system{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH}) {
-			advise(l.log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
+		if !builtWith("-race") && !s.offers(ownSystem) {
+			advise(s.cfg.Log, bootstrap.OwnLoader(), bootstrap.CheckRelease())
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package contexts
+package images
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ const keptExecutables = 8
 
 // buildImage returns the image for another system that was built for this very
 // executable before, or builds it.
-func buildImage(ctx context.Context, sys system, sources string) (*bootstrap.Image, error) {
+func buildImage(ctx context.Context, sys System, sources string) (*bootstrap.Image, error) {
 	own, err := bootstrap.OwnImage()
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func buildImage(ctx context.Context, sys system, sources string) (*bootstrap.Ima
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, sys.file())
+	path := filepath.Join(dir, sys.File())
 	if _, err := os.Stat(path); err != nil {
 		if err := build(ctx, sys, sources, path); err != nil {
 			return nil, err
@@ -45,12 +45,12 @@ func buildImage(ctx context.Context, sys system, sources string) (*bootstrap.Ima
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now) // only the order in which others are forgotten
 	forgetImages(base)
-	return bootstrap.OpenImage(os.DirFS(dir), sys.file(), sys.GOOS, sys.GOARCH)
+	return bootstrap.OpenImage(os.DirFS(dir), sys.File(), sys.GOOS, sys.GOARCH)
 }
 
 // build makes an executable of this program for another system. It appears under
 // its name when it is complete.
-func build(ctx context.Context, sys system, sources, path string) error {
+func build(ctx context.Context, sys System, sources, path string) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Path == "" || info.Path == "command-line-arguments" {
 		return errors.New("the executable does not say what package it was built from")
@@ -95,7 +95,7 @@ func sourcesOf(ctx context.Context, tool, main, sources string) (string, error) 
 	}
 	err := errors.New("there is no directory to look for the sources in")
 	for _, dir := range places {
-		if _, err = goTool(ctx, tool, dir, system{}, "list", "-find", main); err == nil {
+		if _, err = goTool(ctx, tool, dir, System{}, "list", "-find", main); err == nil {
 			return dir, nil
 		}
 	}
@@ -103,7 +103,7 @@ func sourcesOf(ctx context.Context, tool, main, sources string) (string, error) 
 }
 
 // goTool runs the go command. What it says is part of the error.
-func goTool(ctx context.Context, tool, dir string, sys system, args ...string) (string, error) {
+func goTool(ctx context.Context, tool, dir string, sys System, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "PWD="+dir)
