@@ -41,13 +41,13 @@ func (l *local) budgetOfChildren() core.ID {
 // is announced, from when on it counts by itself, or has failed.
 func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	if l.maxContexts > 0 {
-		if !l.children.take(len(l.router.Contexts()), l.maxContexts) {
+		if !l.children.Take(len(l.router.Contexts()), l.maxContexts) {
 			return nil, fmt.Errorf("%w: %d contexts below %s, as many as ManagedHostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
 		}
 	}
 	here := func() {
 		if l.maxContexts > 0 {
-			l.children.giveBack()
+			l.children.GiveBack()
 		}
 	}
 	if l.budget == 0 {

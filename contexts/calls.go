@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -101,4 +102,4 @@ func (t *calls) close() {
 }
 
 // wait waits until no call runs here. None starts any more: see close.
-func (t *calls) wait(limit time.Duration) { waitFor(&t.running, limit) }
+func (t *calls) wait(limit time.Duration) { tree.WaitFor(&t.running, limit) }

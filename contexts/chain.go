@@ -50,7 +50,7 @@ func (c *Chain) Close() {
 	c.id, c.seq = 0, 0
 	l := c.n.self
 	// If this cannot be sent, the node is gone and so is the chain.
-	l.backgroundWG.Go(func() { _ = chainEndFunc.CallNoReply(l.ctx, c.n, end) })
+	l.Tasks.Go(func() { _ = chainEndFunc.CallNoReply(l.Ctx, c.n, end) })
 }
 
 // send numbers the call and hands it to the router.

@@ -12,17 +12,10 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
-
-// child is a context that was started from here.
-type child struct {
-	id      core.ID
-	name    string
-	link    *router.Link
-	carrier bootstrap.Carrier
-}
 
 // childInfo is what every ancestor learns of a new context. It comes from the
 // parent, not from the child itself, and is for people only: nothing is
@@ -84,11 +77,11 @@ type extra struct {
 // reserve takes a place for one more child.
 func (l *local) reserve() error {
 	switch {
-	case l.ctx.Err() != nil:
+	case l.Ctx.Err() != nil:
 		return ErrClosed
 	case l.depth <= 0:
 		return fmt.Errorf("%w: the path has as many hops as Config.MaxDepth allows", ErrTooDeep)
-	case !l.children.reserve(l.cfg.MaxChildren):
+	case !l.children.Reserve(l.cfg.MaxChildren):
 		return fmt.Errorf("%w: %d children, as many as Config.MaxChildren allows", ErrTooDeep, l.cfg.MaxChildren)
 	}
 	return nil
@@ -101,7 +94,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	if err := l.reserve(); err != nil {
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
-	defer l.children.release()
+	defer l.children.Release()
 	ctx, cancel := l.connectContext(ctx, m, b)
 	defer cancel()
 	release, err := l.takeContext(ctx)
@@ -137,12 +130,25 @@ func nameless(err error, m connect.Method) {
 func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) (context.Context, context.CancelFunc) {
 	ctx, _, stopped := l.bounded(ctx, m, b)
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
+	stop := context.AfterFunc(l.Ctx, func() { cancel(ErrClosed) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
 		stopped()
 	}
+}
+
+// bounded is tree.WithProgress for a connect, unless ctx has it already. Where nothing
+// else bounds it, Config.ConnectTimeout does.
+func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (context.Context, *tree.Progress, context.CancelFunc) {
+	if p := tree.ProgressOf(ctx); p != nil {
+		return ctx, p, func() {}
+	}
+	limit := b.Silence
+	if _, ok := ctx.Deadline(); !ok && limit <= 0 {
+		limit = l.cfg.ConnectTimeout + m.Traits().ImageTime
+	}
+	return tree.WithProgress(ctx, limit)
 }
 
 // open lets a method open its pipe, with the first stage at the other end. A far
@@ -155,22 +161,22 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	}
 	traits := m.Traits()
 	options.Near, options.Pace, options.Slow = traits.Local, traits.Remote, traits.ImageTime > 0
-	options.Same = traits.Local && sameHostReadable(traits.User)
-	options.Likely, options.Packed = l.farSides.likely(), l.packed
-	if known := l.farSides.get(m.Label()); known != nil && !probe {
-		options.Known = &known.facts
+	options.Same = traits.Local && tree.SharesImage(traits.User)
+	options.Likely, options.Packed = l.farSides.Likely(), l.packed
+	if known := l.farSides.Get(m.Label()); known != nil && !probe {
+		options.Known = &known.Facts
 		if traits.Remote {
-			options.Early = known.method
+			options.Early = known.Method
 		}
 	}
-	p := progressOf(ctx)
-	p.here(options.Log, m)
-	options.Progress = p.note
+	p := tree.ProgressOf(ctx)
+	p.Here(options.Log, m)
+	options.Progress = p.Note
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.OpenRequest{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: p.asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
-		Phase: func(phase string) { p.note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
+		Prompt: p.Asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Phase: func(phase string) { p.Note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
@@ -192,7 +198,7 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 		return nil, err
 	}
 	session, err := launch.Run(ctx, carrier) // closes the carrier on failure
-	l.farSides.note(label, session)
+	l.farSides.Note(label, session)
 	if err != nil {
 		return nil, err
 	}
@@ -207,10 +213,10 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 
 // adopt gives a child its place in the tree.
 func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (_ *Node, err error) {
-	name := l.children.name(label)
+	name := l.children.TakeName(label)
 	defer func() {
 		if err != nil {
-			l.children.unname(name)
+			l.children.DropName(name)
 		}
 	}()
 	id, block, err := l.router.AllocID(ctx)
@@ -255,11 +261,11 @@ func (l *local) take(ctx context.Context, n *Node, name string, known core.Block
 		l.nodeLost(n.id, err)
 		return nil, err
 	}
-	c := &child{id: n.id, name: name, link: link, carrier: carrier}
-	l.children.add(c)
-	l.backgroundWG.Go(func() {
+	c := &tree.Child{ID: n.id, Name: name, Link: link, Carrier: carrier}
+	l.children.Add(c)
+	l.Tasks.Go(func() {
 		<-link.Done()
-		l.children.remove(n.id)
+		l.children.Remove(n.id)
 		_ = carrier.Close()
 	})
 	return n, nil

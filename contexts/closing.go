@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -53,12 +54,12 @@ func below(budget time.Duration) time.Duration { return budget - min(budget/5, r
 // add adds the report of a context below.
 func (r *closeReport) add(other closeReport) {
 	for _, s := range other.Survivors {
-		r.Survivors = append(r.Survivors, Survivor{shown(s.Path), s.Processes})
+		r.Survivors = append(r.Survivors, Survivor{tree.Word(s.Path), s.Processes})
 	}
 	r.Forced += max(other.Forced, 0)
 	for _, text := range other.First {
 		if len(r.First) < maxFirst {
-			r.First = append(r.First, shown(text))
+			r.First = append(r.First, tree.Word(text))
 		}
 	}
 }
@@ -96,7 +97,7 @@ func (l *local) closeChildren(budget time.Duration) (all closeReport) {
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, c := range l.children.list() {
+	for _, c := range l.children.List() {
 		wg.Go(func() {
 			r := l.closeChild(c, budget)
 			mu.Lock()
@@ -110,16 +111,16 @@ func (l *local) closeChildren(budget time.Duration) (all closeReport) {
 
 // closeChild asks a child to shut down, then closes its link, which ends it in
 // any case, and its carrier, which ends the tool.
-func (l *local) closeChild(c *child, budget time.Duration) closeReport {
+func (l *local) closeChild(c *tree.Child, budget time.Duration) closeReport {
 	budget = max(budget, leastBudget)
-	ctx, cancel := context.WithTimeout(l.sendCtx, budget)
+	ctx, cancel := context.WithTimeout(l.SendCtx, budget)
 	defer cancel()
-	report, err := shutdownFunc.Call(ctx, l.node(c.id), below(budget))
+	report, err := shutdownFunc.Call(ctx, l.node(c.ID), below(budget))
 	if err != nil && !errors.Is(err, ErrGone) {
-		report = closeReport{Forced: 1, First: []string{l.pathOf(c.id) + ": " + reasonWithoutCall(err).Error()}}
+		report = closeReport{Forced: 1, First: []string{l.pathOf(c.ID) + ": " + reasonWithoutCall(err).Error()}}
 	}
-	c.link.Close(ErrClosed)
-	_ = c.carrier.Close()
+	c.Link.Close(ErrClosed)
+	_ = c.Carrier.Close()
 	return report
 }
 
@@ -129,7 +130,7 @@ func (l *local) closeNode(n *Node) error {
 	if n.Err() != nil {
 		return nil
 	}
-	if c := l.children.get(n.id); c != nil {
+	if c := l.children.Get(n.id); c != nil {
 		report := l.closeChild(c, l.cfg.CloseTimeout)
 		<-n.life.done
 		report.tell(l.log)
@@ -139,7 +140,7 @@ func (l *local) closeNode(n *Node) error {
 	if via == nil || via.id == n.id {
 		return &Error{Op: "close", Path: n.String(), Err: ErrRefused}
 	}
-	ctx, cancel := context.WithTimeout(l.sendCtx, l.cfg.CloseTimeout+forceTime)
+	ctx, cancel := context.WithTimeout(l.SendCtx, l.cfg.CloseTimeout+forceTime)
 	defer cancel()
 	report, err := closeFunc.Call(ctx, via, n.id)
 	if err != nil && !errors.Is(err, ErrGone) {
@@ -172,7 +173,7 @@ func init() {
 // closeFunc closes a child of the context it is called in.
 var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) (closeReport, error) {
 	l := callOf(ctx).l
-	c := l.children.get(id)
+	c := l.children.Get(id)
 	if c == nil {
 		return closeReport{}, ErrGone
 	}

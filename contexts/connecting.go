@@ -46,9 +46,6 @@ type step struct {
 
 func (s *step) isLast() bool { return s.Node != nil || s.Found != nil }
 
-// stepEvery is the least time between two steps that tell of bytes only.
-const stepEvery = 250 * time.Millisecond
-
 // newConnecting registers a function that does something with a method in another
 // context: connect or probe. undo takes back what came of it, where nobody is left
 // who would get it.
@@ -83,7 +80,7 @@ func newConnecting(name string, do func(context.Context, *local, connect.Method,
 			}()
 			var told bootstrap.Progress
 			listening := true
-			for listening && p.next(&told, done) {
+			for listening && p.Next(&told, done) {
 				if listening = yield(step{Progress: told}, nil); !listening {
 					stop()
 				}
@@ -119,9 +116,9 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 	}
 	ctx, p, stop := l.bounded(ctx, m, b)
 	defer stop()
-	p.elsewhere(n)
+	p.Elsewhere(n.String())
 	q := connectRequest{Bounds: b}
-	q.Bounds.Silence = p.limit
+	q.Bounds.Silence = p.Limit()
 	if deadline, ok := ctx.Deadline(); ok {
 		q.Within = max(time.Until(deadline), 1)
 	}
@@ -132,7 +129,7 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 	if q.Method, err = connect.Encode(m); err != nil {
 		return fail(err)
 	}
-	defer l.children.letAsk(n.id)()
+	defer l.children.LetAsk(n.id)()
 	var last step
 	for s, err := range f.Call(ctx, n, q) {
 		if err != nil {
@@ -140,12 +137,12 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 				err = e.Err
 			}
 			if ctx.Err() != nil {
-				err = fmt.Errorf("%v: %w", p.at(), err)
+				err = fmt.Errorf("%v: %w", p.At(), err)
 			}
 			return fail(err)
 		}
 		if last = s; !s.isLast() {
-			p.heard(s.Progress)
+			p.Heard(s.Progress)
 		}
 	}
 	if !last.isLast() {

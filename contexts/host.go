@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -152,7 +153,7 @@ func newHost(l *local, label string, via Target, m connect.Method, cfg *ManagedH
 }
 
 var bootFunc = NewFunc("mitosis.boot", func(context.Context, struct{}) (string, error) {
-	return bootID(), nil
+	return tree.BootID(), nil
 })
 
 // lasting marks an error that no further attempt will change.
@@ -302,12 +303,12 @@ type keeper struct {
 // startLocked starts the keeper. The caller holds mu.
 func (h *ManagedHost) startLocked() {
 	var ctx context.Context
-	ctx, h.cancel = context.WithCancel(h.l.ctx)
+	ctx, h.cancel = context.WithCancel(h.l.Ctx)
 	k := &keeper{ended: make(chan struct{})}
 	h.keeper, h.err = k, nil
-	h.l.backgroundWG.Go(func() {
+	h.l.Tasks.Go(func() {
 		n, err := h.keep(ctx)
-		if n != nil && h.l.ctx.Err() == nil {
+		if n != nil && h.l.Ctx.Err() == nil {
 			k.survivors = h.hang(n) // the end of the tree sees to it itself
 		}
 		h.mu.Lock()
@@ -328,11 +329,11 @@ func (h *ManagedHost) tellLocked() {
 // rather than lost, or there is no point in going on. It returns the context
 // that is left to be closed, if any.
 func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
-	var p pauses
-	p.begin()
+	var p tree.Pauses
+	p.Begin()
 	for {
-		attempt, at, stop := withProgress(ctx, h.cfg.Attempt)
-		at.again = true
+		attempt, at, stop := tree.WithProgress(ctx, h.cfg.Attempt)
+		at.WillRetry()
 		n, boot, err := h.dial(attempt)
 		if err != nil {
 			err = withCause(attempt, err)
@@ -358,17 +359,17 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 			h.l.log.Warn("a host was lost and is being connected again", "host", h.label, "err", err)
 			// What dies as soon as it is born is no success.
 			if time.Since(born) >= h.cfg.MinDelay {
-				p.begin()
+				p.Begin()
 			} else {
-				p.died()
+				p.Died()
 			}
 		case lasts(err, h.wasThere()):
 			return nil, err
 		default:
 			h.away(err)
-			p.failed(nobodyAnswers(err, at.at()))
+			p.Failed(tree.NobodyAnswers(err, at.At()))
 		}
-		pause := p.next(&h.cfg)
+		pause := p.Next(h.cfg.MinDelay, h.cfg.MaxDelay)
 		h.l.log.Debug("a host is connected again after a pause", "host", h.label, "pause", pause, "err", err)
 		if !sleep(ctx, pause) {
 			return nil, ErrClosed

@@ -31,7 +31,7 @@ func (l *local) newImages() *images.Store {
 // that come later.
 func (l *local) improve(session *bootstrap.Session) {
 	if l.images.Improves(session) {
-		l.backgroundWG.Go(func() { l.images.Improve(l.ctx, session) })
+		l.Tasks.Go(func() { l.images.Improve(l.Ctx, session) })
 	}
 }
 

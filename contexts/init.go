@@ -91,7 +91,7 @@ func serveChild() int {
 	}
 	l := newLocal(who, cfg.withDefaults())
 	if x.Keep {
-		l.keeping.Go(func() { images.KeepOwn(l.log) }) // before anybody can ask for the end
+		l.Keep(func() { images.KeepOwn(l.log) }) // before anybody can ask for the end
 	}
 	link, err := l.router.Attach(context.Background(), router.LinkConfig{
 		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,
@@ -99,10 +99,10 @@ func serveChild() int {
 	if err != nil {
 		return 1
 	}
-	l.backgroundWG.Go(l.sendRecords) // records that came before there was a way to the master wait in its queue
+	l.Tasks.Go(l.sendRecords) // records that came before there was a way to the master wait in its queue
 	for link != nil {
 		select {
-		case <-l.lost:
+		case <-l.Lost():
 		case <-link.Done():
 		}
 		link = l.succeed(link.Err())

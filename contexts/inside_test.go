@@ -27,11 +27,11 @@ func newInside(t *testing.T, who identity) inside {
 	cfg := (&Config{Log: slog.New(slog.DiscardHandler)}).withDefaults()
 	l := newLocal(who, cfg)
 	t.Cleanup(func() {
-		l.cancel(errShutdown)
+		l.Cancel(errShutdown)
 		l.calls.wait(callGrace)
-		l.endSend()
+		l.EndSend()
 		_ = l.router.Close(nil)
-		l.backgroundWG.Wait()
+		l.Tasks.Wait()
 		if l.logs != nil {
 			l.logs.Close()
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -67,13 +68,13 @@ func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, err
 var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
 	c := callOf(ctx)
 	l := c.l
-	if !l.children.mayAsk(c.m.Src) || l.cfg.Prompt == nil || l.id != core.Master {
+	if !l.children.MayAsk(c.m.Src) || l.cfg.Prompt == nil || l.id != core.Master {
 		return "", ErrRefused
 	}
 	p.Path = l.pathWithin(c.m.Src, p.Path)
 	lines := strings.Split(p.Text, "\n")
 	for i := range lines {
-		lines[i] = printable(lines[i])
+		lines[i] = tree.Printable(lines[i])
 	}
 	p.Text = strings.Join(lines, "\n")
 	answer, err := l.cfg.Prompt(ctx, p)

@@ -53,7 +53,7 @@ func (c *ListenConfig) ListenAt(ctx context.Context, on Target, network, addr st
 	if n.self == nil {
 		return fail(&core.Error{Kind: core.KindNoRoute})
 	}
-	life, cancel := context.WithCancelCause(n.self.ctx)
+	life, cancel := context.WithCancelCause(n.self.Ctx)
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	next, end := iter.Pull2(listenSeq.Call(life, n, listenRequest{Network: network, Addr: addr, SocketMode: c.SocketMode, Unlink: c.Unlink}))
 	first, err, _ := next()
@@ -161,7 +161,7 @@ func (ln *listener) Accept() (net.Conn, error) {
 		}
 		// The connection may have ended meanwhile. Its first Read says so.
 		var s *router.Stream
-		s, err = openStream(ln.n.self.ctx, acceptConn.e, acceptConn.nodes, ln.n, &acceptRequest{Listener: ln.id, Conn: a.Conn})
+		s, err = openStream(ln.n.self.Ctx, acceptConn.e, acceptConn.nodes, ln.n, &acceptRequest{Listener: ln.id, Conn: a.Conn})
 		if err == nil {
 			return forward.NewConn(s, ln.network, a.Local.Net(), a.Remote.Net()), nil
 		}
@@ -189,7 +189,7 @@ func (ln *listener) Close() error {
 	err := ln.closed("close")
 	ln.closeOnce.Do(func() {
 		close(ln.done)
-		ctx, cancel := context.WithTimeout(ln.n.self.ctx, unlistenTimeout)
+		ctx, cancel := context.WithTimeout(ln.n.self.Ctx, unlistenTimeout)
 		defer cancel()
 		_, _ = unlistenFunc.Call(ctx, ln.n, unlistenRequest{Listener: ln.id, Claimed: ln.claimed.Load()})
 		ln.cancel(net.ErrClosed)
@@ -217,7 +217,7 @@ var listenSeq = NewSeqFunc("mitosis.listen", func(ctx context.Context, q listenR
 		}
 		// Close also removes the socket of a unix listener, which must be
 		// done before the process ends.
-		forget := call.l.atEnd(func() { ln.Close() })
+		forget := call.l.leftovers.Add(func() { ln.Close() })
 		defer forget()
 		defer ln.Close()
 		stop := context.AfterFunc(ctx, func() { ln.Close() })

@@ -57,7 +57,7 @@ var packetConn = NewConnFunc("mitosis.listenpacket", func(ctx context.Context, c
 		}
 	})
 	// Before the process ends, or its socket would stay in the file system.
-	forget := callOf(ctx).l.atEnd(end)
+	forget := callOf(ctx).l.leftovers.Add(end)
 	defer forget()
 	defer end()
 	return forward.RelayPacketConn(ctx, conn.(*router.Stream), c)

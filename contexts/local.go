@@ -15,6 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/images"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -25,7 +26,7 @@ import (
 type local struct {
 	// Immutable after newLocal.
 	identity
-	*lifetime
+	*tree.Lifetime
 	cfg      Config
 	log      *slog.Logger
 	router   *router.Router
@@ -37,15 +38,15 @@ type local struct {
 	// two others are held at once.
 	level     slog.LevelVar // the level that records must have to be sent or shown
 	nodes     nodes
-	children  children
+	children  tree.Children
 	calls     calls
 	chains    chains
 	mailboxes mailboxes
 	listeners forward.Listeners // of others, at this host
 	profiles  *command.Profiles // environments for commands
 	images    *images.Store     // of this program, for children
-	farSides  farSides          // at the end of hops from here
-	leftovers leftovers
+	farSides  tree.FarSides     // at the end of hops from here
+	leftovers tree.Leftovers
 	notices   noticeMeter // in the master: what descendants had shown
 	sparing   sync.Map    // of core.ID: contexts below that were told to spare jobs
 
@@ -77,8 +78,8 @@ type upward struct {
 }
 
 func newLocal(who identity, cfg Config) *local {
-	l := &local{identity: who, lifetime: newLifetime(), cfg: cfg, log: cfg.Log}
-	l.profiles = command.NewProfiles(l.ctx)
+	l := &local{identity: who, Lifetime: tree.NewLifetime(), cfg: cfg, log: cfg.Log}
+	l.profiles = command.NewProfiles(l.Ctx)
 	if len(who.ancestors) == 0 {
 		l.logs = logs.NewHub(cfg.Log, cfg.Output)
 	}
@@ -167,7 +168,7 @@ func (l *local) onEvent(e router.Event) {
 			afterLoss.loseOthers(l, e)
 			return
 		}
-		l.isLost()
+		l.Lose()
 	case router.OthersLeft:
 		afterLoss.loseOthers(l, e)
 	}
@@ -227,7 +228,7 @@ func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 
 // onShutdown is the parent's word to end. The link's end says the same.
 func (l *local) onShutdown(router.Message) {
-	l.isLost()
+	l.Lose()
 }
 
 // errShutdown is the cause with which calls are cancelled at the end.
@@ -241,8 +242,8 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 	deadline := time.Now().Add(budget)
 	l.calls.close()
 	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
-	l.cancel(errShutdown)
-	l.removeLeftovers()
+	l.Cancel(errShutdown)
+	l.leftovers.Remove()
 	report := l.closeChildren(below(time.Until(deadline)))
 	if !l.ownsProcess() {
 		// The processes of the master, and of a guest, are the user's.
@@ -254,7 +255,7 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
 		report.Survivors = append(report.Survivors, Survivor{Path: l.displayPath(), Processes: n})
 	}
-	waitFor(&l.keeping, time.Until(deadline))
+	l.WaitKept(time.Until(deadline))
 	if l.up != nil {
 		l.up.output.End(ctx)
 	}
@@ -275,9 +276,9 @@ const lossGrace = 50 * time.Millisecond
 // returns is the guard's.
 func (l *local) abandon() {
 	l.calls.close()
-	l.cancel(errShutdown)
-	l.removeLeftovers()
-	l.endSend()
+	l.Cancel(errShutdown)
+	l.leftovers.Remove()
+	l.EndSend()
 	var ending sync.WaitGroup
 	ending.Go(func() { _ = l.router.Close(ErrClosed) })
 	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
@@ -287,14 +288,14 @@ func (l *local) abandon() {
 
 // close ends the local context: in the master the whole tree.
 func (l *local) close() error {
-	l.closeOnce.Do(func() {
+	return l.CloseOnce(func() error {
 		report := l.shutdown(l.cfg.CloseTimeout)
 		report.tell(l.log)
 		l.calls.wait(callGrace)
 		l.listeners.Close()
-		l.endSend()
+		l.EndSend()
 		_ = l.router.Close(ErrClosed)
-		l.backgroundWG.Wait()
+		l.Tasks.Wait()
 		l.profiles.Wait()
 		if l.logs != nil {
 			l.logs.Close()
@@ -302,9 +303,8 @@ func (l *local) close() error {
 		for _, id := range l.nodes.ids() {
 			l.nodeLost(id, ErrClosed)
 		}
-		l.closeErr = report.failure(l.displayPath())
+		return report.failure(l.displayPath())
 	})
-	return l.closeErr
 }
 
 // callGrace is how long Close waits for calls that run here and were

@@ -18,8 +18,8 @@ func (l *local) onLog(m router.Message) {
 // sendRecords sends what this context logs and prints to the master, for as long as
 // anything can be sent.
 func (l *local) sendRecords() {
-	l.up.records.Run(l.sendCtx, func(record []byte) bool {
-		err := l.router.Send(l.sendCtx, core.Master, core.HandleLog, core.HandleNone, 0, record)
+	l.up.records.Run(l.SendCtx, func(record []byte) bool {
+		err := l.router.Send(l.SendCtx, core.Master, core.HandleLog, core.HandleNone, 0, record)
 		return err == nil || l.outlives()
 	})
 }
@@ -44,9 +44,9 @@ func (l *local) setLevel(level slog.Level) {
 	if err != nil {
 		return
 	}
-	for _, c := range l.children.list() {
-		l.background(func(ctx context.Context) {
-			_ = l.router.Send(ctx, c.id, core.HandleLevel, core.HandleNone, 0, b)
+	for _, c := range l.children.List() {
+		l.Background(func(ctx context.Context) {
+			_ = l.router.Send(ctx, c.ID, core.HandleLevel, core.HandleNone, 0, b)
 		})
 	}
 }

@@ -54,7 +54,7 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 	nodes := visitorOf(reflect.TypeFor[T]())
 	c := make(chan Mail[T], size)
 	r := &Receiver[T]{c: c}
-	r.box = l.mailboxes.add(l.ctx, func(ctx context.Context, from *Node, item []byte) error {
+	r.box = l.mailboxes.add(l.Ctx, func(ctx context.Context, from *Node, item []byte) error {
 		m := Mail[T]{From: from}
 		if err := core.Unmarshal(item, &m.Value); err != nil {
 			return &Error{Op: "receive", Kind: core.KindProtocol, Err: err}

@@ -143,7 +143,7 @@ func (m *mailLine) send(ctx context.Context, item []byte) error {
 	if n > 0 && n < len(item) && errors.Is(err, os.ErrDeadlineExceeded) {
 		// What has begun has to be completed. The caller does not wait for it.
 		rest := bytes.Clone(item[n:])
-		m.to.self.backgroundWG.Go(func() {
+		m.to.self.Tasks.Go(func() {
 			_, _ = m.s.Write(rest)
 			m.release()
 		})
@@ -186,7 +186,7 @@ func (m *mailLine) open(ctx context.Context) error {
 		return m.err
 	}
 	m.s = s
-	m.to.self.backgroundWG.Go(func() { // until the mailbox, its context or this one ends
+	m.to.self.Tasks.Go(func() { // until the mailbox, its context or this one ends
 		<-m.s.Done()
 		m.turn <- struct{}{}
 		defer m.release()

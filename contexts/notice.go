@@ -5,10 +5,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -18,8 +17,6 @@ const (
 	// which has bounds of its own.
 	noticeRate  = 10
 	noticeBurst = 200
-	// maxNotice bounds the text of one, in bytes.
-	maxNotice = 4 << 10
 )
 
 // notifier returns what a hop at path tells the person at the master with, nil where
@@ -61,7 +58,7 @@ var noticeFunc = NewFunc("mitosis.notice", func(ctx context.Context, n connect.N
 	if l.cfg.Notify == nil || l.id != core.Master || !l.notices.take() {
 		return struct{}{}, ErrRefused
 	}
-	l.cfg.Notify(ctx, connect.Notice{Path: l.pathWithin(c.m.Src, n.Path), Text: printable(n.Text)})
+	l.cfg.Notify(ctx, connect.Notice{Path: l.pathWithin(c.m.Src, n.Path), Text: tree.Printable(n.Text)})
 	return struct{}{}, nil
 }, AllowDescendants)
 
@@ -72,20 +69,5 @@ func (l *local) pathWithin(id core.ID, path string) string {
 	if !strings.HasPrefix(path, own+"/") {
 		return own
 	}
-	return printable(path)
-}
-
-// printable is a text of somebody else's, bounded and without what would paint over a
-// terminal.
-func printable(text string) string {
-	shown := make([]rune, 0, min(len(text), maxNotice))
-	for size, r := range text {
-		if size >= maxNotice {
-			break
-		}
-		if unicode.IsPrint(r) && r != utf8.RuneError {
-			shown = append(shown, r)
-		}
-	}
-	return string(shown)
+	return tree.Printable(path)
 }

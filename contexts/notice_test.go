@@ -1,7 +1,6 @@
 package contexts
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,21 +30,6 @@ func TestPathsAreTheirOwners(t *testing.T) {
 		if got := l.pathWithin(id, claimed); got != want {
 			t.Errorf("%q is shown as %q, not %q", claimed, got, want)
 		}
-	}
-}
-
-func TestNoticesAreMadeSafe(t *testing.T) {
-	for text, want := range map[string]string{
-		"touch\x1b[2J \x07it\r\n": "touch[2J it",
-		"Grüße, 你好":               "Grüße, 你好",
-		"a\xffb":                  "ab",
-	} {
-		if got := printable(text); got != want {
-			t.Errorf("%q becomes %q, not %q", text, got, want)
-		}
-	}
-	if got := printable(strings.Repeat("é", maxNotice)); len(got) > maxNotice+4 {
-		t.Errorf("%d bytes are shown", len(got))
 	}
 }
 

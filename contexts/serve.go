@@ -82,7 +82,7 @@ func (c *incoming) admit() error {
 
 // begin makes the context of an admitted call.
 func (c *incoming) begin() {
-	c.ctx, c.cancel = context.WithCancelCause(c.l.ctx)
+	c.ctx, c.cancel = context.WithCancelCause(c.l.Ctx)
 	if c.q.timeout > 0 {
 		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.timeout)
 	}
@@ -155,7 +155,7 @@ func (c *incoming) send(flags core.Flags, body []byte) {
 		}
 		return
 	}
-	err := c.l.router.Send(c.l.sendCtx, c.m.Src, c.m.Reply, core.HandleNone, flags, body)
+	err := c.l.router.Send(c.l.SendCtx, c.m.Src, c.m.Reply, core.HandleNone, flags, body)
 	if errors.Is(err, ErrTooLarge) && flags&core.Dead == 0 {
 		c.fail(err)
 	}
@@ -199,7 +199,7 @@ func (l *local) cancelCalls(src core.ID, err error) {
 // cancelCall tells a callee that nobody waits any more. It must not hold up
 // the caller, whose own ctx is over.
 func (l *local) cancelCall(dst core.ID, reply core.Handle) {
-	l.background(func(ctx context.Context) {
+	l.Background(func(ctx context.Context) {
 		_ = l.router.Send(ctx, dst, core.HandleCall, reply, core.Cancel, nil)
 	})
 }

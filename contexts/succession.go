@@ -46,7 +46,7 @@ func (trees) Adopt(ctx context.Context, n *Node, label string, s *bootstrap.Sess
 	if err := l.reserve(); err != nil {
 		return fail(err)
 	}
-	defer l.children.release()
+	defer l.children.Release()
 	child, err := l.adopt(ctx, label, bounds{}, s, c)
 	if err != nil {
 		return fail(err)
@@ -97,7 +97,7 @@ func (trees) TakeOver(ctx context.Context, cfg *Config, t succession.Tree, s *bo
 		firstHandle: core.FirstDynamic + core.Handle(t.Age)*handlesOfMaster,
 	}, d)
 	known := core.Block{First: core.Master + 1, N: uint64(first) - 1}
-	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.name(t.Path), known, s, c)
+	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.TakeName(t.Path), known, s, c)
 	if err != nil {
 		_ = l.close()
 		return nil, err
@@ -110,11 +110,11 @@ func (trees) Survive(n *Node, next func(ctx context.Context) (io.ReadWriteCloser
 	l.successor.Store(&successor{func(reason error) *router.Link {
 		l.router.BecomeRoot(reason)
 		for {
-			link, err := next(l.ctx)
+			link, err := next(l.Ctx)
 			if err != nil {
 				return nil
 			}
-			parent, err := l.router.Attach(l.ctx, router.LinkConfig{Peer: core.Master, Parent: true, Carrier: link})
+			parent, err := l.router.Attach(l.Ctx, router.LinkConfig{Peer: core.Master, Parent: true, Carrier: link})
 			if err == nil {
 				return parent
 			}
@@ -125,25 +125,25 @@ func (trees) Survive(n *Node, next func(ctx context.Context) (io.ReadWriteCloser
 
 func (trees) Releasable(n *Node) error {
 	l := n.self
-	c := l.children.get(n.id)
+	c := l.children.Get(n.id)
 	if c == nil {
 		return fmt.Errorf("%w: it is no child of %v", ErrRefused, l.selfNode)
 	}
-	if r, ok := c.carrier.(succession.Releaser); !ok || !r.Releasable() {
+	if r, ok := c.Carrier.(succession.Releaser); !ok || !r.Releasable() {
 		return fmt.Errorf("%w: the tool between it and %v would end it", errors.ErrUnsupported, l.selfNode)
 	}
 	return nil
 }
 
 func (trees) Release(n *Node, reason error) {
-	c := n.self.children.get(n.id)
+	c := n.self.children.Get(n.id)
 	if c == nil {
 		return
 	}
-	if r, ok := c.carrier.(succession.Releaser); ok {
+	if r, ok := c.Carrier.(succession.Releaser); ok {
 		r.Release()
 	}
-	c.link.Close(reason)
+	c.Link.Close(reason)
 	<-n.life.done
 }
 
@@ -162,7 +162,7 @@ func (l *local) ownsProcess() bool { return l.id != core.Master && !l.guest }
 // succeed waits for the link to the next master of a context that has lost its
 // parent, and returns nil where there will be none.
 func (l *local) succeed(reason error) *router.Link {
-	if s := l.successor.Load(); s != nil && l.ctx.Err() == nil {
+	if s := l.successor.Load(); s != nil && l.Ctx.Err() == nil {
 		return s.await(reason)
 	}
 	return nil

@@ -55,11 +55,11 @@ var linksFunc = NewFunc("mitosis.links", func(ctx context.Context, _ struct{}) (
 })
 
 func (l *local) linkStats() []linkStat {
-	children := l.children.list()
+	children := l.children.List()
 	stats := make([]linkStat, 0, len(children))
 	for _, c := range children {
-		s := c.link.Stats()
-		stats = append(stats, linkStat{ID: c.id, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
+		s := c.Link.Stats()
+		stats = append(stats, linkStat{ID: c.ID, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
 			Queued: int(s.Queued), Refused: s.Refused, Forged: s.Forged})
 	}
 	return stats

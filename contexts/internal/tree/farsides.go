@@ -1,4 +1,4 @@
-package contexts
+package tree
 
 import (
 	"sync"
@@ -10,38 +10,38 @@ import (
 // bytes.
 const maxFarSides = 1024
 
-// farSides remembers what was at the end of hops that were made from here, by
+// FarSides remember the hosts at the end of hops that were made from here, by
 // their labels, for as long as this context lives: the next connect to one of them
 // can start without asking. What is remembered may be wrong by then.
-type farSides struct {
+type FarSides struct {
 	mu     sync.Mutex
-	all    map[string]*farSide
+	all    map[string]*FarSide
 	latest *bootstrap.Facts // of the last far side that was noted; nil before
 }
 
-// Immutable.
-type farSide struct {
-	facts  bootstrap.Facts
-	method string // by which a child was started; "" where it is better to wait for the far side
+// A FarSide is what is known of the host at the end of a hop. Immutable.
+type FarSide struct {
+	Facts  bootstrap.Facts
+	Method string // by which a child was started; "" where it is better to wait for the far side
 }
 
-// get returns what is known, nil if nothing is.
-func (f *farSides) get(label string) *farSide {
+// Get returns what is known, nil if nothing is.
+func (f *FarSides) Get(label string) *FarSide {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.all[label]
 }
 
-// likely returns what the last far side was like, nil if there was none.
-func (f *farSides) likely() *bootstrap.Facts {
+// Likely returns what the last far side was like, nil if there was none.
+func (f *FarSides) Likely() *bootstrap.Facts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.latest
 }
 
-// note learns from a connect; without a session it has failed, and what was known
+// Note learns from a connect; without a session it has failed, and what was known
 // is not to be relied on.
-func (f *farSides) note(label string, s *bootstrap.Session) {
+func (f *FarSides) Note(label string, s *bootstrap.Session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if s == nil {
@@ -52,7 +52,7 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 		return // it was started before there were facts
 	}
 	if f.all == nil {
-		f.all = make(map[string]*farSide)
+		f.all = make(map[string]*FarSide)
 	}
 	if _, known := f.all[label]; !known && len(f.all) >= maxFarSides {
 		for other := range f.all {
@@ -60,10 +60,10 @@ func (f *farSides) note(label string, s *bootstrap.Session) {
 			break
 		}
 	}
-	known := &farSide{facts: s.Facts, method: s.StartMethod}
+	known := &FarSide{Facts: s.Facts, Method: s.StartMethod}
 	if s.Lost || s.Static {
-		known.method = "" // what would be sent at once is not what it was started from
+		known.Method = "" // what would be sent at once is not what it was started from
 	}
 	f.all[label] = known
-	f.latest = &known.facts
+	f.latest = &known.Facts
 }

@@ -1,4 +1,4 @@
-package contexts
+package tree
 
 import (
 	"context"
@@ -7,22 +7,21 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// progress is how far a connect has come, and bounds how long nothing may move. The
+// Progress is how far a connect has come, and bounds how long nothing may move. The
 // whole may take as long as it likes: an image on a slow line is no failure. What
 // moves is finite, as there are so many phases and so many bytes of an image.
-type progress struct {
+type Progress struct {
 	// Immutable.
 	limit time.Duration // 0: none
 	fire  context.CancelCauseFunc
 
-	// moved tells that now has changed. Capacity 1; sent to by note, which never
-	// blocks; received by next; never closed.
+	// moved tells that now has changed. Capacity 1; sent to by Note, which never
+	// blocks; received by Next; never closed.
 	moved chan struct{}
 
 	mu    sync.Mutex
@@ -43,35 +42,35 @@ const slowestWay = 32 << 10
 // that. It may also go on to tell of steps: a hop that it makes is in its hands.
 const largestImage = 64 << 20
 
-// prepareTime is what the building and packing of an image may take in addition. It is
+// PrepareTime is what the building and packing of an image may take in addition. It is
 // work of ours, and how long it takes tells of how busy this machine is.
-const prepareTime = 5 * time.Minute
+const PrepareTime = 5 * time.Minute
 
 // dialSilence bounds a dial that will be repeated. A system that is not answered asks
 // after 1, 3, 7, 15 and 31 s: of a machine that is back, the later it asks the later
 // it hears.
 const dialSilence = 10 * time.Second
 
-// farGrace is how much longer than the context that makes a hop we wait for it to
+// FarGrace is how much longer than the context that makes a hop we wait for it to
 // give up: it knows more to say.
-const farGrace = 2 * time.Second
+const FarGrace = 2 * time.Second
 
-// maxPhase bounds the text of a phase from another context, in bytes.
-const maxPhase = 200
+// StepEvery is the least time between two steps that tell of bytes only.
+const StepEvery = 250 * time.Millisecond
 
 type progressKey struct{}
 
-// progressOf returns what withProgress has put into ctx, nil where there is nothing.
-func progressOf(ctx context.Context) *progress {
-	p, _ := ctx.Value(progressKey{}).(*progress)
+// ProgressOf returns what WithProgress has put into ctx, nil where there is nothing.
+func ProgressOf(ctx context.Context) *Progress {
+	p, _ := ctx.Value(progressKey{}).(*Progress)
 	return p
 }
 
-// withProgress returns a context for a connect that ends when nothing has moved for
+// WithProgress returns a context for a connect that ends when nothing has moved for
 // limit; 0: it does not.
-func withProgress(ctx context.Context, limit time.Duration) (context.Context, *progress, context.CancelFunc) {
+func WithProgress(ctx context.Context, limit time.Duration) (context.Context, *Progress, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	p := &progress{limit: limit, fire: cancel, moved: make(chan struct{}, 1)}
+	p := &Progress{limit: limit, fire: cancel, moved: make(chan struct{}, 1)}
 	if limit > 0 {
 		p.timer = time.AfterFunc(limit, func() { cancel(&silenceError{limit}) })
 	}
@@ -86,21 +85,8 @@ func withProgress(ctx context.Context, limit time.Duration) (context.Context, *p
 	}
 }
 
-// bounded is withProgress for a connect, unless ctx has it already. Where nothing
-// else bounds it, Config.ConnectTimeout does.
-func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (context.Context, *progress, context.CancelFunc) {
-	if p := progressOf(ctx); p != nil {
-		return ctx, p, func() {}
-	}
-	limit := b.Silence
-	if _, ok := ctx.Deadline(); !ok && limit <= 0 {
-		limit = l.cfg.ConnectTimeout + m.Traits().ImageTime
-	}
-	return withProgress(ctx, limit)
-}
-
-// note notes that something has moved.
-func (p *progress) note(now bootstrap.Progress) {
+// Note notes that something has moved.
+func (p *Progress) Note(now bootstrap.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over || now == p.now {
@@ -118,7 +104,7 @@ func (p *progress) note(now bootstrap.Progress) {
 }
 
 // awaitLocked begins to wait for the next move.
-func (p *progress) awaitLocked() {
+func (p *Progress) awaitLocked() {
 	if p.timer == nil {
 		return
 	}
@@ -127,7 +113,7 @@ func (p *progress) awaitLocked() {
 		limit = min(limit, dialSilence)
 	}
 	if p.now.Phase == bootstrap.PhasePrepare {
-		limit += prepareTime
+		limit += PrepareTime
 	}
 	limit += p.grace
 	if size := p.now.Size; size > 0 && p.now.Sent >= size && !p.near {
@@ -136,80 +122,78 @@ func (p *progress) awaitLocked() {
 	p.timer.Reset(limit)
 }
 
-// here says that the hop is made by this context, and by which method.
-func (p *progress) here(log *slog.Logger, m connect.Method) {
+// Here says that the hop is made by this context, and by which method.
+func (p *Progress) Here(log *slog.Logger, m connect.Method) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.near = m.Traits().Local
 	p.log = log
 }
 
-// elsewhere says that the hop is made by another context, which gives up by itself.
-func (p *progress) elsewhere(n *Node) {
+// Elsewhere says that the hop is made by another context, which gives up by itself.
+func (p *Progress) Elsewhere(path string) {
 	p.mu.Lock()
-	p.grace = farGrace
+	p.grace = FarGrace
 	p.mu.Unlock()
-	p.note(bootstrap.Progress{Phase: bootstrap.Phase("waiting for a word of " + n.String())})
+	p.Note(bootstrap.Progress{Phase: bootstrap.Phase("waiting for a word of " + path)})
 }
 
-// heard is note for what another context says.
-func (p *progress) heard(now bootstrap.Progress) {
-	now.Phase, now.StartMethod = bootstrap.Phase(shown(string(now.Phase))), shown(now.StartMethod)
+// Heard is Note for what another context says.
+func (p *Progress) Heard(now bootstrap.Progress) {
+	now.Phase, now.StartMethod = bootstrap.Phase(Word(string(now.Phase))), Word(now.StartMethod)
 	now.Sent, now.Size = max(now.Sent, 0), max(now.Size, 0)
-	p.note(now)
+	p.Note(now)
 }
 
-// shown makes a text from elsewhere fit to be shown.
-func shown(text string) string {
-	if len(text) > maxPhase {
-		text = text[:maxPhase]
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return '_'
-		}
-		return r
-	}, text)
-}
-
-// asking has a person's time noted: a question that is asked, and one that is answered,
+// Asking has a person's time noted: a question that is asked, and one that is answered,
 // are moves.
-func (p *progress) asking(ask func(context.Context, connect.Prompt) (string, error)) func(context.Context, connect.Prompt) (string, error) {
+func (p *Progress) Asking(ask func(context.Context, connect.Prompt) (string, error)) func(context.Context, connect.Prompt) (string, error) {
 	if ask == nil {
 		return nil
 	}
 	return func(ctx context.Context, q connect.Prompt) (string, error) {
-		before := p.at()
-		p.note(bootstrap.Progress{Phase: bootstrap.Phase("waiting for an answer to " + shown(strings.TrimSpace(q.Text)))})
-		defer p.note(before)
+		before := p.At()
+		p.Note(bootstrap.Progress{Phase: bootstrap.Phase("waiting for an answer to " + Word(strings.TrimSpace(q.Text)))})
+		defer p.Note(before)
 		return ask(ctx, q)
 	}
 }
 
-func (p *progress) at() bootstrap.Progress {
+// Limit returns how long nothing may move; 0: there is no bound.
+func (p *Progress) Limit() time.Duration { return p.limit }
+
+// WillRetry says that another attempt will be made if this one fails.
+func (p *Progress) WillRetry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.again = true
+}
+
+// At returns how far the connect has come.
+func (p *Progress) At() bootstrap.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.now
 }
 
-// next waits for a move that has not been told and tells it, but for those of bytes
-// no more often than every stepEvery. It returns false when done is closed.
-func (p *progress) next(told *bootstrap.Progress, done <-chan struct{}) bool {
+// Next waits for a move that has not been told and tells it, but for those of bytes
+// no more often than every StepEvery. It returns false when done is closed.
+func (p *Progress) Next(told *bootstrap.Progress, done <-chan struct{}) bool {
 	for {
 		select {
 		case <-done:
 			return false
 		case <-p.moved:
 		}
-		now := p.at()
+		now := p.At()
 		if now == *told {
 			continue
 		}
 		if now.Phase == told.Phase && now.StartMethod == told.StartMethod {
-			if !lasted(stepEvery, done) {
+			if !lasted(StepEvery, done) {
 				return false
 			}
-			now = p.at()
+			now = p.At()
 		}
 		*told = now
 		return true

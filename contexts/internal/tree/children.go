@@ -1,0 +1,151 @@
+package tree
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// Child is a context that was started from here. Immutable.
+type Child struct {
+	ID      core.ID
+	Name    string // the last element of its path
+	Link    *router.Link
+	Carrier bootstrap.Carrier
+}
+
+// Children are the contexts that were started from here, and the connects that are to
+// make more of them. The zero value has none.
+type Children struct {
+	mu         sync.Mutex
+	all        map[core.ID]*Child
+	names      map[string]bool // the last elements of their paths
+	connecting int             // places taken by connects under way
+	asking     map[core.ID]int // contexts that may ask for passwords: connects that they make for us
+	taken      int             // contexts that connects under way below this one will add
+}
+
+// Reserve takes a place for one more child, and reports whether there was one of at
+// most so many.
+func (c *Children) Reserve(most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.all)+c.connecting >= most {
+		return false
+	}
+	c.connecting++
+	return true
+}
+
+// Release gives a place back: the child has taken it, or there will be none.
+func (c *Children) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.connecting--
+}
+
+func (c *Children) Add(k *Child) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[core.ID]*Child)
+	}
+	c.all[k.ID] = k
+}
+
+func (c *Children) Remove(id core.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.all[id]; k != nil {
+		delete(c.names, k.Name)
+	}
+	delete(c.all, id)
+}
+
+// TakeName returns the last element of a new child's path: the label of its hop, or
+// "label#2" where a child has that already. It is taken until Remove or DropName.
+func (c *Children) TakeName(label string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = make(map[string]bool)
+	}
+	name := label
+	for n := 2; c.names[name]; n++ {
+		name = fmt.Sprintf("%s#%d", label, n)
+	}
+	c.names[name] = true
+	return name
+}
+
+// DropName gives back the name of a child that has not come to be.
+func (c *Children) DropName(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.names, name)
+}
+
+// Get returns a child, nil if there is none of that ID.
+func (c *Children) Get(id core.ID) *Child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all[id]
+}
+
+// List returns all children, in no order.
+func (c *Children) List() []*Child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*Child, 0, len(c.all))
+	for _, k := range c.all {
+		all = append(all, k)
+	}
+	return all
+}
+
+// LetAsk lets a context ask for passwords until the returned function is called:
+// it does something for us that may need them.
+func (c *Children) LetAsk(id core.ID) (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking == nil {
+		c.asking = make(map[core.ID]int)
+	}
+	c.asking[id]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.asking[id]--; c.asking[id] == 0 {
+			delete(c.asking, id)
+		}
+	}
+}
+
+// MayAsk reports whether a context may ask for passwords.
+func (c *Children) MayAsk(id core.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asking[id] > 0
+}
+
+// Take takes a place for one more context below this one, where so many are there
+// already, and reports whether there was one of at most so many.
+func (c *Children) Take(there, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if there+c.taken >= most {
+		return false
+	}
+	c.taken++
+	return true
+}
+
+// GiveBack gives back what Take took.
+func (c *Children) GiveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken--
+}
