@@ -157,7 +157,7 @@ func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (contex
 func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.images.Image, Static: l.images.Static, Cache: l.cfg.Cache, Probe: probe,
-		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
+		Fingerprint: functions.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	traits := m.Traits()
 	options.Near, options.Pace, options.Slow = traits.Local, traits.Remote, traits.ImageTime > 0

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -54,8 +55,8 @@ func Declare[In, Out any](name string, opts ...Option) *Func[In, Out] {
 
 func declareFunc[In, Out any](name string, opts []Option) *Func[In, Out] {
 	f := &Func[In, Out]{
-		sendNode: visitorOf(reflect.TypeFor[In]()),
-		recvNode: visitorOf(reflect.TypeFor[Out]()),
+		sendNode: types.VisitorOf(reflect.TypeFor[In]()),
+		recvNode: types.VisitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindFunc, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	return f
@@ -78,6 +79,11 @@ func (f *Func[In, Out]) Define(fn func(context.Context, In) (Out, error)) {
 // used with, and crosses every first hop so often: what does not depend on the
 // types is in functions that take pointers to values.
 
+// types knows which types can travel.
+var types = call.Types[*Node]{TakenBy: takenBySender, NodeOf: nodeOfSender}
+
+type visitor = call.Visitor[*Node]
+
 // newEntry registers a function, without its body. It panics with the line of the caller
 // of NewFunc, or of its siblings, which is three frames up.
 func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
@@ -86,11 +92,11 @@ func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 	for _, o := range opts {
 		e.opts |= o
 	}
-	arg, err := describe(in)
+	arg, err := types.Describe(in)
 	if err != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q: argument: %v", e.where, name, err))
 	}
-	result, err := describe(out)
+	result, err := types.Describe(out)
 	if err != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q: result: %v", e.where, name, err))
 	}
@@ -123,7 +129,7 @@ func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func(
 
 // decodeArg decodes the argument of a call and binds the nodes in it.
 func (c *incoming) decodeArg(in any, nodes visitor) error {
-	if err := core.Unmarshal(c.q.arg, in); err != nil {
+	if err := core.Unmarshal(c.q.Arg, in); err != nil {
 		return fmt.Errorf("the argument cannot be decoded: %w", err)
 	}
 	c.l.bind(nodes, reflect.ValueOf(in).Elem())
@@ -159,7 +165,7 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 	n, chain, err := targetOf(ctx, on)
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
 	if err == nil {
-		p.call.send(ctx, chain, f.sendNode, &in)
+		p.call.sendCall(ctx, chain, f.sendNode, &in)
 	}
 	return p
 }
@@ -172,7 +178,7 @@ func (f *Func[In, Out]) CallNoReply(ctx context.Context, on Target, in In) error
 		return err
 	}
 	c := outgoing{e: f.e, n: n, oneWay: true}
-	c.send(ctx, chain, f.sendNode, &in)
+	c.sendCall(ctx, chain, f.sendNode, &in)
 	return c.err
 }
 
@@ -210,9 +216,9 @@ func (c *outgoing) wrap(err error) error {
 	return &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: err}
 }
 
-// send encodes and sends the call, whose argument is what in points to. What goes
+// sendCall encodes and sends the call, whose argument is what in points to. What goes
 // wrong is kept in c.err.
-func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any) {
+func (c *outgoing) sendCall(ctx context.Context, chain *Chain, nodes visitor, in any) {
 	if c.n == nil || c.n.self == nil {
 		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: errOtherTree}
 		return
@@ -222,9 +228,9 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		return
 	}
 	l := c.n.self
-	q := request{fn: c.e.index}
+	q := call.Request{Fn: c.e.index}
 	if deadline, ok := ctx.Deadline(); ok {
-		if q.timeout = time.Until(deadline); q.timeout <= 0 {
+		if q.Timeout = time.Until(deadline); q.Timeout <= 0 {
 			c.err = c.wrap(context.DeadlineExceeded)
 			return
 		}
@@ -238,7 +244,7 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 		return
 	}
-	if q.arg, err = marshalAt(in); err != nil {
+	if q.Arg, err = marshalAt(in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 		return
 	}
@@ -248,9 +254,9 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		handle = c.reply.Handle()
 	}
 	if chain != nil {
-		err = chain.send(ctx, c, q, handle)
+		err = chain.sendCall(ctx, q, handle)
 	} else {
-		err = l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.encode())
+		err = l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.Encode())
 	}
 	if err != nil {
 		c.finish()

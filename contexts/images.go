@@ -17,7 +17,7 @@ var ErrNoImage = bootstrap.ErrNoImage
 func (l *local) newImages() *images.Store {
 	c := images.Config{
 		Log: l.log, Files: l.cfg.Images, Sources: l.cfg.Sources, NoBuild: l.cfg.NoBuild,
-		Fingerprint: table.fingerprint, Packed: l.packed,
+		Fingerprint: functions.fingerprint, Packed: l.packed,
 	}
 	if len(l.ancestors) > 0 {
 		c.Ask = func(ctx context.Context, r images.Request) (io.ReadCloser, error) {

@@ -29,7 +29,7 @@ func Init() {
 	freeze()
 	initialized.Store(true)
 	if len(os.Args) == 2 && os.Args[1] == bootstrap.FingerprintArg {
-		fmt.Printf("%x\n", table.fingerprint)
+		fmt.Printf("%x\n", functions.fingerprint)
 		os.Exit(0)
 	}
 	if bootstrap.IsChild() {
@@ -61,7 +61,7 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 
 // serveChild is the life of a child. It returns the exit status.
 func serveChild() int {
-	birth, err := bootstrap.Accept(table.fingerprint)
+	birth, err := bootstrap.Accept(functions.fingerprint)
 	if err != nil {
 		// The parent is not there or is not one of us; standard error is all
 		// that is left.

@@ -28,7 +28,7 @@ func newInside(t *testing.T, who identity) inside {
 	l := newLocal(who, cfg)
 	t.Cleanup(func() {
 		l.Cancel(errShutdown)
-		l.calls.wait(callGrace)
+		l.calls.Wait(callGrace)
 		l.EndSend()
 		_ = l.router.Close(nil)
 		l.Tasks.Wait()

@@ -19,12 +19,6 @@ var pingFunc = NewFunc("mitosis.ping", func(context.Context, struct{}) (struct{}
 	return struct{}{}, nil
 }, AllowDescendants)
 
-var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end chainEnd) (struct{}, error) {
-	c := callOf(ctx)
-	c.l.chains.end(c.m.Src, end)
-	return struct{}{}, nil
-}, AllowDescendants)
-
 // throughOf returns the context that a hop made elsewhere goes through, nil
 // where it goes through none. Where it can't go the way that it was told, it is
 // not made: it must not go another.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/images"
@@ -39,8 +40,8 @@ type local struct {
 	level     slog.LevelVar // the level that records must have to be sent or shown
 	nodes     nodes
 	children  tree.Children
-	calls     calls
-	chains    chains
+	calls     call.Calls
+	chains    call.Chains
 	mailboxes mailboxes
 	listeners forward.Listeners // of others, at this host
 	profiles  *command.Profiles // environments for commands
@@ -180,7 +181,7 @@ func (l *local) nodeLost(id core.ID, err error) {
 	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.Ancestor, err)
 	l.sparing.Delete(id)
 	l.cancelCalls(id, ErrGone)
-	l.chains.drop(id)
+	l.chains.Drop(id)
 	if l.logs != nil {
 		l.logs.Drop(id)
 	}
@@ -240,7 +241,7 @@ var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the 
 // for which the router stays.
 func (l *local) shutdown(budget time.Duration) closeReport {
 	deadline := time.Now().Add(budget)
-	l.calls.close()
+	l.calls.Close()
 	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
 	l.Cancel(errShutdown)
 	l.leftovers.Remove()
@@ -275,14 +276,14 @@ const lossGrace = 50 * time.Millisecond
 // and each of them does the same at the same time. What is not done when this
 // returns is the guard's.
 func (l *local) abandon() {
-	l.calls.close()
+	l.calls.Close()
 	l.Cancel(errShutdown)
 	l.leftovers.Remove()
 	l.EndSend()
 	var ending sync.WaitGroup
 	ending.Go(func() { _ = l.router.Close(ErrClosed) })
 	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
-	l.calls.wait(lossGrace)
+	l.calls.Wait(lossGrace)
 	ending.Wait()
 }
 
@@ -291,7 +292,7 @@ func (l *local) close() error {
 	return l.CloseOnce(func() error {
 		report := l.shutdown(l.cfg.CloseTimeout)
 		report.tell(l.log)
-		l.calls.wait(callGrace)
+		l.calls.Wait(callGrace)
 		l.listeners.Close()
 		l.EndSend()
 		_ = l.router.Close(ErrClosed)

@@ -47,11 +47,11 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 	if size < 1 {
 		panic(fmt.Sprintf("contexts: NewMailbox: a mailbox for %d values", size))
 	}
-	if _, err := describe(reflect.TypeFor[T]()); err != nil {
+	if _, err := types.Describe(reflect.TypeFor[T]()); err != nil {
 		panic(fmt.Sprintf("contexts: NewMailbox: %v", err))
 	}
 	l := self.self
-	nodes := visitorOf(reflect.TypeFor[T]())
+	nodes := types.VisitorOf(reflect.TypeFor[T]())
 	c := make(chan Mail[T], size)
 	r := &Receiver[T]{c: c}
 	r.box = l.mailboxes.add(l.Ctx, func(ctx context.Context, from *Node, item []byte) error {

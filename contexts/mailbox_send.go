@@ -49,7 +49,7 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 		return fail(context.Cause(ctx))
 	}
 	l := s.to.self
-	if err := l.offer(s.to.id, visitorOf(reflect.TypeFor[T]()), &v); err != nil {
+	if err := l.offer(s.to.id, types.VisitorOf(reflect.TypeFor[T]()), &v); err != nil {
 		return fail(fmt.Errorf("the value cannot travel: %w", err))
 	}
 	b, err := core.Marshal(v)
@@ -88,9 +88,26 @@ func (s *Sender[T]) UnmarshalCBOR(b []byte) error {
 	return nil
 }
 
-// leadsTo and takes are for types.go, to which all Senders are alike.
-func (s Sender[T]) leadsTo() *Node      { return s.to }
+// sender is what every Sender[T] is: a value that leads to a node, and takes values of
+// a type.
+type sender interface {
+	Node() *Node
+	takes() reflect.Type
+}
+
 func (s Sender[T]) takes() reflect.Type { return reflect.TypeFor[T]() }
+
+// takenBySender returns the type of the values that a Sender takes, and nil if t is no
+// Sender. Pointers to one are pointers.
+func takenBySender(t reflect.Type) reflect.Type {
+	if t.Kind() != reflect.Struct || !t.Implements(reflect.TypeFor[sender]()) {
+		return nil
+	}
+	return reflect.Zero(t).Interface().(sender).takes()
+}
+
+// nodeOfSender returns the node to which a Sender leads.
+func nodeOfSender(v reflect.Value) *Node { return v.Interface().(sender).Node() }
 
 // lineKey names a mailbox of some context.
 type lineKey struct {

@@ -2,6 +2,8 @@ package contexts
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -40,7 +42,7 @@ func (t *nodes) get(id core.ID) *Node {
 func (t *nodes) ids() []core.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return idsOf(t.all)
+	return slices.Collect(maps.Keys(t.all))
 }
 
 // lose ends the handle on a context, and forgets it unless it is kept.
@@ -67,13 +69,4 @@ func (t *nodes) lose(id core.ID, keep bool, err error) {
 	}
 	n.life.err = lost
 	close(n.life.done)
-}
-
-// idsOf returns the keys of a map, in no order.
-func idsOf[V any](m map[core.ID]V) []core.ID {
-	ids := make([]core.ID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	return ids
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 )
 
 // An Option changes how a registered function may be called.
@@ -46,17 +48,17 @@ type entry struct {
 	serve func(c *incoming)
 
 	// serial queues the calls of a Serial function.
-	serial serialQueue
+	serial call.Queue
 
 	// index is the function's number on the wire; set when the table is
 	// frozen.
 	index uint64
 }
 
-// The table of functions is the one thing of this package that belongs to the
+// The functions are the one thing of this package that belongs to the
 // program and not to a tree: like the types known to encoding/gob it is filled
 // by package variables and must be the same in every copy of the program.
-var table struct {
+var functions struct {
 	mu          sync.Mutex
 	frozen      bool
 	byName      map[string]*entry
@@ -66,26 +68,26 @@ var table struct {
 
 // register adds e, or panics with the line that e comes from.
 func register(e *entry) {
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	switch old := table.byName[e.name]; {
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
+	switch old := functions.byName[e.name]; {
 	case e.name == "":
 		panic(e.where + ": contexts: a function needs a name")
 	case old != nil:
 		panic(fmt.Sprintf("%s: contexts: function %q is already registered at %s", e.where, e.name, old.where))
-	case table.frozen:
+	case functions.frozen:
 		panic(fmt.Sprintf("%s: contexts: function %q is registered after Init; make it a package variable, so that every copy of the program has it", e.where, e.name))
 	}
-	if table.byName == nil {
-		table.byName = make(map[string]*entry)
+	if functions.byName == nil {
+		functions.byName = make(map[string]*entry)
 	}
-	table.byName[e.name] = e
+	functions.byName[e.name] = e
 }
 
 // define gives a registered function its body.
 func (e *entry) define(serve func(c *incoming)) {
-	table.mu.Lock()
-	defer table.mu.Unlock()
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
 	if e.serve != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q is defined twice", e.where, e.name))
 	}
@@ -96,68 +98,32 @@ func (e *entry) define(serve func(c *incoming)) {
 // that a small call fits into a small packet; the fingerprint, compared when a
 // child is born, makes sure that both sides count the same way.
 func freeze() {
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	if table.frozen {
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
+	if functions.frozen {
 		return
 	}
-	table.frozen = true
-	for _, e := range table.byName {
-		table.byIndex = append(table.byIndex, e)
+	functions.frozen = true
+	for _, e := range functions.byName {
+		functions.byIndex = append(functions.byIndex, e)
 	}
-	slices.SortFunc(table.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(functions.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
-	for i, e := range table.byIndex {
+	for i, e := range functions.byIndex {
 		if e.serve == nil {
 			panic(fmt.Sprintf("%s: contexts: function %q is declared and not defined; call its Define in an init function", e.where, e.name))
 		}
 		e.index = uint64(i)
 		fmt.Fprintf(h, "%s %s%s\n", e.name, e.kind, e.sig)
 	}
-	h.Sum(table.fingerprint[:0])
+	h.Sum(functions.fingerprint[:0])
 }
 
 // lookup finds the function with a number. The table does not change after
 // freeze, which happens before the first link exists, so no lock is taken.
 func lookup(index uint64) *entry {
-	if index >= uint64(len(table.byIndex)) {
+	if index >= uint64(len(functions.byIndex)) {
 		return nil
 	}
-	return table.byIndex[index]
-}
-
-// serialQueue runs functions one after the other without a goroutine of its
-// own while it is empty.
-type serialQueue struct {
-	mu      sync.Mutex
-	running bool
-	waiting []func()
-}
-
-// run starts f after all that were given before it; it does not wait.
-func (q *serialQueue) run(f func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, f)
-	if !q.running {
-		q.running = true
-		go q.drain()
-	}
-}
-
-func (q *serialQueue) drain() {
-	for {
-		q.mu.Lock()
-		if len(q.waiting) == 0 {
-			q.running = false
-			q.waiting = nil
-			q.mu.Unlock()
-			return
-		}
-		f := q.waiting[0]
-		q.waiting[0] = nil
-		q.waiting = q.waiting[1:]
-		q.mu.Unlock()
-		f()
-	}
+	return functions.byIndex[index]
 }

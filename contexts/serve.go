@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -16,7 +17,7 @@ type incoming struct {
 	l *local
 	e *entry
 	m router.Message
-	q request
+	q call.Request
 
 	// Owned by whoever runs the call.
 	ctx    context.Context
@@ -37,22 +38,22 @@ const (
 // against the caller first.
 func (l *local) onCall(m router.Message) {
 	if m.Flags&core.Cancel != 0 {
-		if c := l.calls.get(callKey{m.Src, m.Reply}); c != nil {
-			c.cancel(context.Canceled)
+		if c := l.calls.Get(call.Key{Src: m.Src, Reply: m.Reply}); c != nil {
+			c.Cancel(context.Canceled)
 		}
 		return
 	}
 	c := &incoming{l: l, m: m}
 	err := c.admit()
-	if err == nil && c.q.chain != 0 {
-		if err = l.chains.enqueue(c); err != nil {
-			c.end()
+	if err == nil && c.q.Chain != 0 {
+		if err = l.chains.Enqueue(call.ChainKey{Src: m.Src, ID: c.q.Chain}, c.q.Seq, c); err != nil {
+			c.Release()
 		}
 	} else if err == nil {
 		if c.e.opts&Serial != 0 {
-			c.e.serial.run(c.run)
+			c.e.serial.Enqueue(c.Execute)
 		} else {
-			go c.run()
+			go c.Execute()
 		}
 	}
 	if err != nil {
@@ -63,12 +64,12 @@ func (l *local) onCall(m router.Message) {
 // admit checks whether the call may run, and counts it.
 func (c *incoming) admit() error {
 	var err error
-	if c.q, err = decodeRequest(c.m.Body); err != nil {
+	if c.q, err = call.DecodeRequest(c.m.Body); err != nil {
 		return err
 	}
 	c.m.Body = nil
-	if c.e = lookup(c.q.fn); c.e == nil {
-		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.fn)
+	if c.e = lookup(c.q.Fn); c.e == nil {
+		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.Fn)
 	}
 	limit := maxCallsAncestor
 	if c.m.Rights != router.Full || c.l.guest && c.e != shutdownFunc.e {
@@ -77,14 +78,17 @@ func (c *incoming) admit() error {
 		}
 		limit = maxCallsDescendant
 	}
-	return c.l.calls.admit(c, limit)
+	return c.l.calls.Admit(c.key(), c, limit)
 }
 
-// begin makes the context of an admitted call.
-func (c *incoming) begin() {
+// key names the call among those that run here.
+func (c *incoming) key() call.Key { return call.Key{Src: c.m.Src, Reply: c.m.Reply} }
+
+// Begin makes the context of an admitted call.
+func (c *incoming) Begin() {
 	c.ctx, c.cancel = context.WithCancelCause(c.l.Ctx)
-	if c.q.timeout > 0 {
-		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.timeout)
+	if c.q.Timeout > 0 {
+		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.Timeout)
 	}
 	c.ctx = context.WithValue(c.ctx, callContextKey{}, c)
 }
@@ -99,10 +103,10 @@ func growStack() {
 	runtime.KeepAlive(&room)
 }
 
-// run runs the function and answers. A panic is the answer, too.
-func (c *incoming) run() {
+// Execute runs the function and answers. A panic is the answer, too.
+func (c *incoming) Execute() {
 	growStack()
-	defer c.end()
+	defer c.Release()
 	defer func() {
 		if v := recover(); v != nil {
 			c.fail(newPanicError(v))
@@ -121,17 +125,29 @@ func newPanicError(v any) error {
 	return core.NewPanicError(fmt.Sprint(v))
 }
 
-// end gives back what admit took. It is called exactly once.
-func (c *incoming) end() {
+// Cancel ends the context of the call.
+func (c *incoming) Cancel(cause error) { c.cancel(cause) }
+
+// Skip answers a call of a chain of which an earlier one has failed.
+func (c *incoming) Skip(first error) {
+	c.fail(&chainError{first})
+	c.Release()
+}
+
+// Failed returns the error with which the call was answered.
+func (c *incoming) Failed() error { return c.failed }
+
+// Release gives back the place that admit took. It is called exactly once.
+func (c *incoming) Release() {
 	c.cancel(nil)
 	if c.stop != nil {
 		c.stop()
 	}
-	c.l.calls.end(c)
+	c.l.calls.Release(c.key())
 }
 
 // reply sends the result.
-func (c *incoming) reply(body []byte) { c.send(0, body) }
+func (c *incoming) reply(body []byte) { c.answer(0, body) }
 
 // fail sends an error instead.
 func (c *incoming) fail(err error) {
@@ -141,14 +157,14 @@ func (c *incoming) fail(err error) {
 		err = context.Cause(c.ctx)
 	}
 	c.failed = err
-	c.send(core.Dead, core.EncodeError(err))
+	c.answer(core.Dead, core.EncodeError(err))
 }
 
-// send waits for room toward the caller as long as this context lives. If the
+// answer waits for room toward the caller as long as this context lives. If the
 // answer cannot be sent, there is nobody left to be told: the caller was lost
 // and its own router has said so there; or it is too large, which is an answer
 // in itself.
-func (c *incoming) send(flags core.Flags, body []byte) {
+func (c *incoming) answer(flags core.Flags, body []byte) {
 	if c.m.Reply == core.HandleNone {
 		if flags&core.Dead != 0 {
 			c.l.log.Warn("a call nobody waits for failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
@@ -191,8 +207,8 @@ func Caller(ctx context.Context) *Node {
 
 // cancelCalls cancels what runs for a caller that was lost.
 func (l *local) cancelCalls(src core.ID, err error) {
-	for _, c := range l.calls.of(src) {
-		c.cancel(err)
+	for _, c := range l.calls.Of(src) {
+		c.Cancel(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"reflect"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -39,7 +40,7 @@ func DeclareConn[In any](name string, opts ...Option) *ConnFunc[In] {
 }
 
 func declareConn[In any](name string, opts []Option) *ConnFunc[In] {
-	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
+	f := &ConnFunc[In]{nodes: types.VisitorOf(reflect.TypeFor[In]())}
 	f.e = newEntry(name, kindConn, opts, reflect.TypeFor[In](), reflect.TypeFor[struct{}]())
 	return f
 }
@@ -105,29 +106,29 @@ func (f *ConnFunc[In]) Dial(ctx context.Context, on Target, in In) (net.Conn, er
 
 // openStream calls a function whose answer is a stream, with what in points to.
 func openStream(ctx context.Context, e *entry, nodes visitor, on *Node, in any) (*router.Stream, error) {
-	call := outgoing{e: e, n: on}
+	failed := outgoing{e: e, n: on}
 	if on == nil || on.self == nil {
 		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errOtherTree}
 	}
 	if err := on.gone(); err != nil {
-		return nil, call.wrap(err)
+		return nil, failed.wrap(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, call.wrap(context.Cause(ctx))
+		return nil, failed.wrap(context.Cause(ctx))
 	}
 	l := on.self
 	if err := l.offer(on.id, nodes, in); err != nil {
-		return nil, call.wrap(fmt.Errorf("the argument cannot travel: %w", err))
+		return nil, failed.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 	}
 	arg, err := marshalAt(in)
 	if err != nil {
-		return nil, call.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
+		return nil, failed.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 	}
 	s := l.router.NewStream(on.id)
-	q := request{fn: e.index, arg: arg}
-	if err := l.router.Send(ctx, on.id, core.HandleCall, s.Handle(), 0, q.encode()); err != nil {
+	q := call.Request{Fn: e.index, Arg: arg}
+	if err := l.router.Send(ctx, on.id, core.HandleCall, s.Handle(), 0, q.Encode()); err != nil {
 		s.Reset(err)
-		return nil, call.wrap(err)
+		return nil, failed.wrap(err)
 	}
 	return s, nil
 }
@@ -157,8 +158,8 @@ func DeclareSeq[In, Out any](name string, opts ...Option) *SeqFunc[In, Out] {
 
 func declareSeq[In, Out any](name string, opts []Option) *SeqFunc[In, Out] {
 	f := &SeqFunc[In, Out]{
-		sendNode: visitorOf(reflect.TypeFor[In]()),
-		recvNode: visitorOf(reflect.TypeFor[Out]()),
+		sendNode: types.VisitorOf(reflect.TypeFor[In]()),
+		recvNode: types.VisitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindSeq, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	return f

@@ -33,7 +33,7 @@ func (trees) Enable() {
 	afterLoss.onRoot = (*router.Router).OnRoot
 }
 
-func (trees) Fingerprint() [32]byte { return table.fingerprint }
+func (trees) Fingerprint() [32]byte { return functions.fingerprint }
 
 func (trees) Adopt(ctx context.Context, n *Node, label string, s *bootstrap.Session, c bootstrap.Carrier) (*Node, error) {
 	l := n.self
@@ -175,7 +175,7 @@ func (l *local) loseOthers(e router.Event) {
 	if stays == nil {
 		stays = func(id core.ID) bool { return l.router.Relation(id) == router.Descendant }
 	}
-	others := slices.Concat(l.nodes.ids(), l.calls.callers(), l.chains.callers())
+	others := slices.Concat(l.nodes.ids(), l.calls.Callers(), l.chains.Callers())
 	slices.Sort(others)
 	for _, id := range slices.Compact(others) {
 		if id != l.id && !stays(id) {

@@ -1,4 +1,4 @@
-package contexts
+package call
 
 import (
 	"encoding"
@@ -10,27 +10,30 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
+// Types knows which types can travel, and where values hold nodes, which are of type N.
+type Types[N comparable] struct {
+	// Immutable.
+
+	// TakenBy returns the type of the values that a mailbox's sender of type t takes, and
+	// nil where t is no such type.
+	TakenBy func(t reflect.Type) reflect.Type
+	// NodeOf returns the node to which a sender leads.
+	NodeOf func(sender reflect.Value) N
+
+	visitors sync.Map // reflect.Type to Visitor[N]
+}
+
+// A Visitor calls visit with every node that a value holds. It is nil for types that
+// cannot hold one, which makes the common case free.
+type Visitor[N any] func(v reflect.Value, visit func(N))
+
 var (
-	nodeType          = reflect.TypeFor[*Node]()
 	errorType         = reflect.TypeFor[error]()
 	cborMarshaler     = reflect.TypeFor[cbor.Marshaler]()
 	cborUnmarshaler   = reflect.TypeFor[cbor.Unmarshaler]()
 	binaryMarshaler   = reflect.TypeFor[encoding.BinaryMarshaler]()
 	binaryUnmarshaler = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 )
-
-// sender is what every Sender[T] is: a value that leads to a node, and takes
-// values of a type.
-type sender interface {
-	leadsTo() *Node
-	takes() reflect.Type
-}
-
-// isSender reports whether t is a Sender of something. Pointers to one are
-// pointers.
-func isSender(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t.Implements(reflect.TypeFor[sender]())
-}
 
 // marshalsItself reports whether values of t say themselves how they travel.
 func marshalsItself(t reflect.Type) bool {
@@ -39,23 +42,25 @@ func marshalsItself(t reflect.Type) bool {
 		p.Implements(binaryMarshaler) && p.Implements(binaryUnmarshaler)
 }
 
-// describe spells a type by its structure, so that two builds of a program
+// Describe spells a type by its structure, so that two builds of a program
 // whose types differ have different fingerprints. It returns an error for a
 // type that cannot travel.
-func describe(t reflect.Type) (string, error) {
+func (k *Types[N]) Describe(t reflect.Type) (string, error) {
 	var b strings.Builder
-	err := describeTo(&b, t, map[reflect.Type]bool{})
+	err := k.describe(&b, t, map[reflect.Type]bool{})
 	return b.String(), err
 }
 
-func describeTo(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) error {
-	switch {
-	case t == nodeType:
+func (k *Types[N]) describe(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) error {
+	if t == reflect.TypeFor[N]() {
 		b.WriteString("node")
 		return nil
-	case isSender(t):
+	}
+	if taken := k.TakenBy(t); taken != nil {
 		b.WriteString("sender of ")
-		return describeTo(b, reflect.Zero(t).Interface().(sender).takes(), seen)
+		return k.describe(b, taken, seen)
+	}
+	switch {
 	case t == errorType:
 		return fmt.Errorf("an error value cannot be part of an argument or a result; return it as the function's error")
 	case seen[t] || t.PkgPath() != "" && marshalsItself(t):
@@ -77,28 +82,28 @@ func describeTo(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) 
 		return fmt.Errorf("the interface type %v cannot be decoded; use a concrete type", t)
 	case reflect.Pointer:
 		b.WriteByte('*')
-		return describeTo(b, t.Elem(), seen)
+		return k.describe(b, t.Elem(), seen)
 	case reflect.Slice:
 		b.WriteString("[]")
-		return describeTo(b, t.Elem(), seen)
+		return k.describe(b, t.Elem(), seen)
 	case reflect.Array:
 		fmt.Fprintf(b, "[%d]", t.Len())
-		return describeTo(b, t.Elem(), seen)
+		return k.describe(b, t.Elem(), seen)
 	case reflect.Map:
 		b.WriteString("map[")
-		if err := describeTo(b, t.Key(), seen); err != nil {
+		if err := k.describe(b, t.Key(), seen); err != nil {
 			return err
 		}
 		b.WriteByte(']')
-		return describeTo(b, t.Elem(), seen)
+		return k.describe(b, t.Elem(), seen)
 	case reflect.Struct:
 		seen[t] = true
-		return describeStruct(b, t, seen)
+		return k.describeStruct(b, t, seen)
 	}
 	return fmt.Errorf("the type %v cannot travel", t)
 }
 
-func describeStruct(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) error {
+func (k *Types[N]) describeStruct(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) error {
 	b.WriteString("struct{")
 	exported := 0
 	for i := range t.NumField() {
@@ -108,7 +113,7 @@ func describeStruct(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bo
 		}
 		exported++
 		fmt.Fprintf(b, "%s ", f.Name)
-		if err := describeTo(b, f.Type, seen); err != nil {
+		if err := k.describe(b, f.Type, seen); err != nil {
 			return fmt.Errorf("%v.%s: %w", t, f.Name, err)
 		}
 		b.WriteByte(';')
@@ -120,27 +125,21 @@ func describeStruct(b *strings.Builder, t reflect.Type, seen map[reflect.Type]bo
 	return nil
 }
 
-// A visitor calls visit with every node that a value holds. It is nil for
-// types that cannot hold one, which makes the common case free.
-type visitor func(v reflect.Value, visit func(*Node))
-
-var visitors sync.Map // reflect.Type to visitor
-
-// visitorOf returns the visitor of t, building it on first use.
-func visitorOf(t reflect.Type) visitor {
-	if v, ok := visitors.Load(t); ok {
-		return v.(visitor)
+// VisitorOf returns the visitor of t, building it on first use.
+func (k *Types[N]) VisitorOf(t reflect.Type) Visitor[N] {
+	if v, ok := k.visitors.Load(t); ok {
+		return v.(Visitor[N])
 	}
-	v := visitor(nil)
-	if holdsNode(t, map[reflect.Type]bool{}) {
-		v = visitNodes
+	v := Visitor[N](nil)
+	if k.holdsNode(t, map[reflect.Type]bool{}) {
+		v = k.visit
 	}
-	visitors.Store(t, v)
+	k.visitors.Store(t, v)
 	return v
 }
 
-func holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if t == nodeType || isSender(t) {
+func (k *Types[N]) holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == reflect.TypeFor[N]() || k.TakenBy(t) != nil {
 		return true
 	}
 	if seen[t] {
@@ -149,12 +148,12 @@ func holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
 	seen[t] = true
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return holdsNode(t.Elem(), seen)
+		return k.holdsNode(t.Elem(), seen)
 	case reflect.Map:
-		return holdsNode(t.Elem(), seen)
+		return k.holdsNode(t.Elem(), seen)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() && holdsNode(f.Type, seen) {
+			if f := t.Field(i); f.IsExported() && k.holdsNode(f.Type, seen) {
 				return true
 			}
 		}
@@ -162,15 +161,16 @@ func holdsNode(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-func visitNodes(v reflect.Value, visit func(*Node)) {
-	if v.Type() == nodeType {
-		if n := v.Interface().(*Node); n != nil {
+func (k *Types[N]) visit(v reflect.Value, visit func(N)) {
+	var none N
+	if v.Type() == reflect.TypeFor[N]() {
+		if n := v.Interface().(N); n != none {
 			visit(n)
 		}
 		return
 	}
-	if isSender(v.Type()) {
-		if n := v.Interface().(sender).leadsTo(); n != nil {
+	if k.TakenBy(v.Type()) != nil {
+		if n := k.NodeOf(v); n != none {
 			visit(n)
 		}
 		return
@@ -178,20 +178,20 @@ func visitNodes(v reflect.Value, visit func(*Node)) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			visitNodes(v.Elem(), visit)
+			k.visit(v.Elem(), visit)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			visitNodes(v.Index(i), visit)
+			k.visit(v.Index(i), visit)
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			visitNodes(it.Value(), visit)
+			k.visit(it.Value(), visit)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				visitNodes(v.Field(i), visit)
+				k.visit(v.Field(i), visit)
 			}
 		}
 	}
