@@ -134,12 +134,12 @@ type Command struct {
 	ctx   context.Context
 	shell bool // Path is the login shell
 
-	pipes     []*commandPipe // made by StdinPipe and the like, before Start
-	pipedIn   *commandPipe   // one of them, or nil
+	pipes     []*command.Pipe // made by StdinPipe and the like, before Start
+	pipedIn   *command.Pipe   // one of them, or nil
 	started   atomic.Bool
 	waited    atomic.Bool
-	run       atomic.Pointer[commandRun] // set by a Start that went well
-	stderrEnd *command.Tail              // what Output keeps of standard error
+	running   atomic.Pointer[command.Running] // set by a Start that went well
+	stderrEnd *command.Tail                   // what Output keeps of standard error
 }
 
 // Pty describes a terminal.

@@ -1,14 +1,11 @@
 package contexts
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts/internal/call"
@@ -226,88 +223,3 @@ func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 	})
 	return err
 }
-
-// onShutdown is the parent's word to end. The link's end says the same.
-func (l *local) onShutdown(router.Message) {
-	l.Lose()
-}
-
-// errShutdown is the cause with which calls are cancelled at the end.
-var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the context is shutting down")}
-
-// shutdown ends what goes on here, from the leaves up: calls are cancelled,
-// children closed, then the processes that were started from here. What all of
-// them logged and printed goes up ahead of the report of what did not end in time,
-// for which the router stays.
-func (l *local) shutdown(budget time.Duration) closeReport {
-	deadline := time.Now().Add(budget)
-	l.calls.Close()
-	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
-	l.Cancel(errShutdown)
-	l.leftovers.Remove()
-	report := l.closeChildren(below(time.Until(deadline)))
-	if !l.ownsProcess() {
-		// The processes of the master, and of a guest, are the user's.
-		return report
-	}
-	l.tellOfLeft(left)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
-	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
-		report.Survivors = append(report.Survivors, Survivor{Path: l.displayPath(), Processes: n})
-	}
-	l.WaitKept(time.Until(deadline))
-	if l.up != nil {
-		l.up.output.End(ctx)
-	}
-	_ = l.router.Flush(ctx)
-	return report
-}
-
-// killGrace is the time that processes have between SIGTERM and SIGKILL.
-const killGrace = 300 * time.Millisecond
-
-// lossGrace is what calls and processes have to end by themselves once the
-// parent is lost. It is short: whoever killed the master wants it all to end.
-const lossGrace = 50 * time.Millisecond
-
-// abandon ends a context that has lost its parent. Nobody is left to report to,
-// so the contexts below are not closed one after the other: their links end now,
-// and each of them does the same at the same time. What is not done when this
-// returns is the guard's.
-func (l *local) abandon() {
-	l.calls.Close()
-	l.Cancel(errShutdown)
-	l.leftovers.Remove()
-	l.EndSend()
-	var ending sync.WaitGroup
-	ending.Go(func() { _ = l.router.Close(ErrClosed) })
-	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
-	l.calls.Wait(lossGrace)
-	ending.Wait()
-}
-
-// close ends the local context: in the master the whole tree.
-func (l *local) close() error {
-	return l.CloseOnce(func() error {
-		report := l.shutdown(l.cfg.CloseTimeout)
-		report.tell(l.log)
-		l.calls.Wait(callGrace)
-		l.listeners.Close()
-		l.EndSend()
-		_ = l.router.Close(ErrClosed)
-		l.Tasks.Wait()
-		l.profiles.Wait()
-		if l.logs != nil {
-			l.logs.Close()
-		}
-		for _, id := range l.nodes.ids() {
-			l.nodeLost(id, ErrClosed)
-		}
-		return report.failure(l.displayPath())
-	})
-}
-
-// callGrace is how long Close waits for calls that run here and were
-// cancelled. A function that does not heed its ctx is left behind.
-const callGrace = time.Second

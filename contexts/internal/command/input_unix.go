@@ -1,6 +1,6 @@
 //go:build unix
 
-package contexts
+package command
 
 import (
 	"errors"
