@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
@@ -68,17 +69,22 @@ var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Co
 })
 
 // untilDone returns a context that also ends when nobody is left at the other
-// end of a stream.
+// end of a stream. The goroutine that watches the stream ends with cancel, which waits
+// for it.
 func untilDone(ctx context.Context, s *router.Stream) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-s.Done():
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
-	return ctx, cancel
+	})
+	return ctx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // dialThrough is Node.DialContext.
@@ -134,3 +140,13 @@ func reasonWithoutCall(err error) error {
 	}
 	return err
 }
+
+// Relay copies both ways between two connections until both sides have said all
+// they had to say, and closes both. It is what forwarding is made of: one of
+// the two is usually of [Node.DialContext] or of a listener of [Node.Listen].
+//
+// A half-close is passed on as one where the connection has CloseWrite() error,
+// and a failure of either side as a reset of the other where that has
+// SetLinger(int) error. The error is the first that a side failed with. To end
+// it from elsewhere close either connection.
+func Relay(a, b net.Conn) error { return forward.Join(a, b) }

@@ -13,6 +13,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 	"github.com/mitosis-go/mitosis/contexts/internal/images"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
+	"github.com/mitosis-go/mitosis/contexts/internal/mail"
 	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -34,19 +35,20 @@ type local struct {
 
 	// Each has a lock of its own. That of calls may be taken under that of chains; no
 	// two others are held at once.
-	level     slog.LevelVar // the level that records must have to be sent or shown
-	nodes     nodes
-	children  tree.Children
-	calls     call.Calls
-	chains    call.Chains
-	mailboxes mailboxes
-	listeners forward.Listeners // of others, at this host
-	profiles  *command.Profiles // environments for commands
-	images    *images.Store     // of this program, for children
-	farSides  tree.FarSides     // at the end of hops from here
-	leftovers tree.Leftovers
-	notices   noticeMeter // in the master: what descendants had shown
-	sparing   sync.Map    // of core.ID: contexts below that were told to spare jobs
+	level       slog.LevelVar // the level that records must have to be sent or shown
+	nodes       nodes
+	children    tree.Children
+	calls       call.Calls
+	chains      call.Chains
+	mailboxes   mail.Boxes[*Node]
+	mailStreams mail.Streams      // to mailboxes of others
+	listeners   forward.Listeners // of others, at this host
+	profiles    *command.Profiles // environments for commands
+	images      *images.Store     // of this program, for children
+	farSides    tree.FarSides     // at the end of hops from here
+	leftovers   tree.Leftovers
+	notices     noticeMeter // in the master: what descendants had shown
+	sparing     sync.Map    // of core.ID: contexts below that were told to spare jobs
 
 	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
 }

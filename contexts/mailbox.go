@@ -1,17 +1,12 @@
 package contexts
 
 import (
-	"bufio"
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"reflect"
-	"sync"
 
-	"github.com/mitosis-go/mitosis/contexts/internal/items"
+	"github.com/mitosis-go/mitosis/contexts/internal/mail"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -19,7 +14,7 @@ import (
 // A Receiver is the end of a mailbox where values arrive. It stays in the
 // context that made it; what travels is its [Sender].
 type Receiver[T any] struct {
-	box *mailbox
+	box *mail.Box[*Node]
 	c   chan Mail[T]
 }
 
@@ -54,7 +49,7 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 	nodes := types.VisitorOf(reflect.TypeFor[T]())
 	c := make(chan Mail[T], size)
 	r := &Receiver[T]{c: c}
-	r.box = l.mailboxes.add(l.Ctx, func(ctx context.Context, from *Node, item []byte) error {
+	r.box = l.mailboxes.Add(l.Ctx, func(ctx context.Context, from *Node, item []byte) error {
 		m := Mail[T]{From: from}
 		if err := core.Unmarshal(item, &m.Value); err != nil {
 			return &Error{Op: "receive", Kind: core.KindProtocol, Err: err}
@@ -63,13 +58,13 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 		select {
 		case c <- m:
 			return nil
-		case <-r.box.done:
-			return errMailboxClosed
+		case <-r.box.Done():
+			return mail.ErrClosed
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}, func() { close(c) })
-	return r, Sender[T]{to: self, id: r.box.id}
+	return r, Sender[T]{to: self, id: r.box.ID()}
 }
 
 // C returns the channel at which values arrive, in the order in which each
@@ -84,163 +79,114 @@ func (r *Receiver[T]) C() <-chan Mail[T] { return r.c }
 // Close closes the mailbox. Its senders get [ErrClosed] from then on; what they
 // had under way is lost.
 func (r *Receiver[T]) Close() error {
-	r.box.in.close(r.box)
+	r.box.Close()
 	return nil
 }
 
-// errMailboxClosed is also what those are told who never had the Sender.
-var errMailboxClosed = &Error{Op: "send", Kind: core.KindClosed, Err: errors.New("there is no such mailbox any more")}
-
-// mailboxID names a mailbox, and is what a context must have been told to send
-// to it: nobody guesses it.
-type mailboxID [16]byte
-
-// mailbox is what of a mailbox does not depend on the type of the values.
-type mailbox struct {
-	// Immutable after add.
-	in      *mailboxes
-	id      mailboxID
-	deliver func(ctx context.Context, from *Node, item []byte) error
-	ended   func() // nothing is delivered any more
-	stop    func() bool
-	done    chan struct{}
-
-	large chan struct{} // capacity largeMail; one sent for each large value that is being put together
-	wg    sync.WaitGroup
-
-	// Guarded by mailboxes.mu.
-	closed  bool
-	senders map[core.ID]*router.Stream
-}
-
-// The bounds of a mail. Larger data is for streams. What is below smallMail is
-// covered by the credit of its stream; of larger values a mailbox puts together
-// no more than largeMail at once, or many hostile senders could fill the memory.
-const (
-	maxMail   = 1 << 20
-	smallMail = 64 << 10
-	largeMail = 16
-)
-
-// mailboxes are those of a context, with what it sends to others'.
-type mailboxes struct {
-	mu    sync.Mutex
-	all   map[mailboxID]*mailbox
-	lines map[lineKey]*mailLine
-}
-
-// add makes a mailbox that ends with ctx, if it is not closed before.
-func (t *mailboxes) add(ctx context.Context, deliver func(context.Context, *Node, []byte) error, ended func()) *mailbox {
-	b := &mailbox{
-		in: t, deliver: deliver, ended: ended,
-		done: make(chan struct{}), large: make(chan struct{}, largeMail), senders: make(map[core.ID]*router.Stream),
-	}
-	_, _ = rand.Read(b.id[:]) // never fails
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.all == nil {
-		t.all = make(map[mailboxID]*mailbox)
-	}
-	t.all[b.id] = b
-	b.stop = context.AfterFunc(ctx, func() { t.close(b) })
-	return b
-}
-
-// close ends a mailbox, once, and waits until nothing is delivered any more.
-func (t *mailboxes) close(b *mailbox) {
-	t.mu.Lock()
-	first := !b.closed
-	b.closed = true
-	delete(t.all, b.id)
-	if first {
-		close(b.done)
-	}
-	for _, s := range b.senders {
-		s.Reset(errMailboxClosed)
-	}
-	t.mu.Unlock()
-	b.wg.Wait()
-	if first {
-		b.stop()
-		b.ended()
-	}
-}
-
-// join makes a stream that of a context's senders. There is one for each
-// context: a new one takes the place of the old.
-func (t *mailboxes) join(id mailboxID, src core.ID, s *router.Stream) (*mailbox, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b := t.all[id]
-	if b == nil {
-		return nil, errMailboxClosed
-	}
-	if old := b.senders[src]; old != nil {
-		old.Reset(core.ErrProtocol)
-	}
-	b.senders[src] = s
-	b.wg.Add(1)
-	return b, nil
-}
-
-func (t *mailboxes) leave(b *mailbox, src core.ID, s *router.Stream) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if b.senders[src] == s {
-		delete(b.senders, src)
-	}
-	b.wg.Done()
-}
-
-// mailboxThere is what the stream to a mailbox begins with. The sender waits for
-// it, or the first values to a closed mailbox would seem to be under way.
-const mailboxThere = 1
-
 // mailConn takes the values that a context sends to a mailbox here. It is open
 // to all, because the number of a mailbox is a secret of those who may send.
-var mailConn = NewConnFunc("mitosis.mail", func(ctx context.Context, conn net.Conn, id mailboxID) error {
-	call := callOf(ctx)
-	t, src, s := &call.l.mailboxes, call.m.Src, conn.(*router.Stream)
-	b, err := t.join(id, src, s)
-	if err != nil {
-		return err
-	}
-	defer t.leave(b, src, s)
-	if _, err := s.Write([]byte{mailboxThere}); err != nil {
-		return err
-	}
-	from := call.l.node(src)
-	for r := bufio.NewReader(s); ; {
-		if err := b.receive(ctx, r, from); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
+var mailConn = NewConnFunc("mitosis.mail", func(ctx context.Context, conn net.Conn, id mail.ID) error {
+	c := callOf(ctx)
+	return c.l.mailboxes.Serve(ctx, conn.(*router.Stream), c.m.Src, id, func() *Node { return c.l.node(c.m.Src) })
 }, AllowDescendants)
 
-// receive takes one value from a stream.
-func (b *mailbox) receive(ctx context.Context, r *bufio.Reader, from *Node) error {
-	k, n, err := items.ReadHead(r, maxMail)
-	if err != nil {
-		return err
-	}
-	if n > smallMail {
-		select {
-		case b.large <- struct{}{}:
-			defer func() { <-b.large }()
-		case <-b.done:
-			return errMailboxClosed
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	item, err := items.ReadBody(r, n)
-	if err != nil {
-		return err
-	}
-	if k != items.Value {
-		return core.ErrProtocol
-	}
-	return b.deliver(ctx, from, item)
+// A Sender sends values to a mailbox; see [NewMailbox]. It is a value like an
+// address: it may be copied, used by any number of goroutines, and passed on in
+// arguments, results and mails. There is nothing to be closed. The zero Sender
+// leads nowhere.
+type Sender[T any] struct {
+	to *Node
+	id mail.ID
 }
+
+// Node returns the context in which the mailbox is; nil for the zero Sender.
+func (s Sender[T]) Node() *Node { return s.to }
+
+// Send sends a value. It waits, until ctx ends, while more is under way than the
+// mailbox and the window of the stream to it take. That it returns nil does not
+// mean that the value has been received: what is under way is lost when either
+// context, a hop between them, or the mailbox ends, and the next Send tells. The
+// values that one context sends arrive in order, and beside its calls and
+// results, which may overtake them.
+//
+// The error is an *Error: [ErrClosed] where the mailbox is closed, [ErrGone]
+// where its context is lost, [ErrRefused] where it may not be
+// addressed from here, [ErrTooLarge], or the cause of ctx, after which the value
+// may still arrive.
+func (s Sender[T]) Send(ctx context.Context, v T) error {
+	fail := func(err error) error {
+		return &Error{Op: "send", Path: s.to.String(), Err: err}
+	}
+	if s.to == nil || s.to.self == nil {
+		return fail(errOtherTree)
+	}
+	if ctx.Err() != nil {
+		return fail(context.Cause(ctx))
+	}
+	l := s.to.self
+	if err := l.offer(s.to.id, types.VisitorOf(reflect.TypeFor[T]()), &v); err != nil {
+		return fail(fmt.Errorf("the value cannot travel: %w", err))
+	}
+	b, err := core.Marshal(v)
+	if err != nil {
+		return fail(err)
+	}
+	if len(b) > mail.MaxItem {
+		return fail(core.ErrTooLarge)
+	}
+	stream := l.mailStreams.Get(mail.Address{To: s.to.id, ID: s.id}, &l.Tasks, func(ctx context.Context) (*router.Stream, error) {
+		stream, err := openStream(ctx, mailConn.e, mailConn.nodes, s.to, &s.id)
+		if err != nil {
+			err = reasonWithoutCall(err)
+		}
+		return stream, err
+	})
+	if err := stream.Send(ctx, b); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// wireSender is how a Sender travels.
+type wireSender struct {
+	_    struct{} `cbor:",toarray"`
+	Node *Node
+	ID   mail.ID
+}
+
+// MarshalCBOR implements cbor.Marshaler.
+func (s Sender[T]) MarshalCBOR() ([]byte, error) {
+	return core.Marshal(wireSender{Node: s.to, ID: s.id})
+}
+
+// UnmarshalCBOR implements cbor.Unmarshaler. The sender is bound to the local
+// context by whoever decodes the message.
+func (s *Sender[T]) UnmarshalCBOR(b []byte) error {
+	var w wireSender
+	if err := core.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*s = Sender[T]{to: w.Node, id: w.ID}
+	return nil
+}
+
+// sender is what every Sender[T] is: a value that leads to a node, and takes values of
+// a type.
+type sender interface {
+	Node() *Node
+	takes() reflect.Type
+}
+
+func (s Sender[T]) takes() reflect.Type { return reflect.TypeFor[T]() }
+
+// takenBySender returns the type of the values that a Sender takes, and nil if t is no
+// Sender. Pointers to one are pointers.
+func takenBySender(t reflect.Type) reflect.Type {
+	if t.Kind() != reflect.Struct || !t.Implements(reflect.TypeFor[sender]()) {
+		return nil
+	}
+	return reflect.Zero(t).Interface().(sender).takes()
+}
+
+// nodeOfSender returns the node to which a Sender leads.
+func nodeOfSender(v reflect.Value) *Node { return v.Interface().(sender).Node() }

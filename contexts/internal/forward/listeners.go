@@ -53,9 +53,9 @@ func (t *Listeners) Add(owner core.ID, ln net.Listener) *Listener {
 	return a
 }
 
-// End ends a listener with all its connections but those that its owner
+// CloseListener ends a listener with all its connections but those that its owner
 // has accepted, for which a claim is on its way.
-func (t *Listeners) End(owner core.ID, id, claimed uint64) error {
+func (t *Listeners) CloseListener(owner core.ID, id, claimed uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.all[id]

@@ -1,6 +1,6 @@
 //go:build unix
 
-package contexts
+package forward
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlog is how many connections may wait for Accept; the kernel has a bound of
+// kernelBacklog is how many connections may wait for Accept; the kernel has a bound of
 // its own.
-const backlog = 4096
+const kernelBacklog = 4096
 
 // listenSocket listens on a socket in the file system. Between bind and listen
 // nobody can connect, so that is when it gets its permissions: the umask would be
 // the whole process's.
-func (c *ListenConfig) listenSocket(ctx context.Context, path string) (net.Listener, error) {
+func (c *SocketConfig) listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	if path == "" || path[0] == '@' { // not in the file system
 		return new(net.ListenConfig).Listen(ctx, "unix", path)
 	}
@@ -50,11 +50,11 @@ func (c *ListenConfig) listenSocket(ctx context.Context, path string) (net.Liste
 		return fail(err)
 	}
 	s := &socketListener{Listener: ln, path: path}
-	s.identity, _ = os.Lstat(path)
+	s.info, _ = os.Lstat(path)
 	return s, nil
 }
 
-func (c *ListenConfig) bindSocket(path string) (*os.File, error) {
+func (c *SocketConfig) bindSocket(path string) (*os.File, error) {
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err == nil {
@@ -71,7 +71,7 @@ func (c *ListenConfig) bindSocket(path string) (*os.File, error) {
 	}
 	err = os.NewSyscallError("chmod", unix.Chmod(path, uint32(c.mode())))
 	if err == nil {
-		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		err = os.NewSyscallError("listen", unix.Listen(fd, kernelBacklog))
 	}
 	if err != nil {
 		os.Remove(path)
@@ -81,14 +81,14 @@ func (c *ListenConfig) bindSocket(path string) (*os.File, error) {
 	return file, nil
 }
 
-// listenDatagrams opens a socket for datagrams. One in the file system has the
-// permissions of a ListenConfig.
-func listenDatagrams(ctx context.Context, network, addr string) (net.PacketConn, error) {
+// ListenDatagrams opens a socket for datagrams. One in the file system has the
+// permissions of a SocketConfig.
+func ListenDatagrams(ctx context.Context, network, addr string) (net.PacketConn, error) {
 	var lc net.ListenConfig
 	if network != "unixgram" || addr == "" || addr[0] == '@' {
 		return lc.ListenPacket(ctx, network, addr)
 	}
-	mode := new(ListenConfig).mode()
+	mode := new(SocketConfig).mode()
 	// Datagrams can be sent to it from bind on. Linux gives the file no permissions
 	// that the socket does not have; other systems refuse this.
 	lc.Control = func(_, _ string, c syscall.RawConn) error {
@@ -125,8 +125,8 @@ func unlinkSocket(path string) error {
 type socketListener struct {
 	// Immutable after listenSocket.
 	net.Listener
-	path     string
-	identity os.FileInfo // of the socket; nil: unknown
+	path string
+	info os.FileInfo // of the socket; nil: unknown
 
 	once sync.Once
 }
@@ -135,7 +135,7 @@ type socketListener struct {
 // finds one on which nobody listens.
 func (s *socketListener) Close() error {
 	s.once.Do(func() {
-		if now, err := os.Lstat(s.path); err == nil && s.identity != nil && os.SameFile(now, s.identity) {
+		if now, err := os.Lstat(s.path); err == nil && s.info != nil && os.SameFile(now, s.info) {
 			_ = os.Remove(s.path)
 		}
 	})

@@ -1,4 +1,4 @@
-package contexts
+package forward
 
 import (
 	"cmp"
@@ -9,31 +9,18 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-
-	"github.com/mitosis-go/mitosis/contexts/internal/forward"
 )
 
-// ListenConfig says how a port or a socket is listened on. The zero value is how
-// [Node.Listen] does it.
-type ListenConfig struct {
-	// SocketMode has the permissions of a socket in the file system, whatever the
-	// umask is; who may write to it may connect. 0 stands for 0600. Permissions
-	// of none at all are fs.ModeSocket.
+// SocketConfig says how a port or a socket of this host is listened on: see ListenConfig
+// of package contexts, which is the same.
+type SocketConfig struct {
 	SocketMode fs.FileMode
-	// Unlink removes a socket that is there already, whether somebody listens on
-	// it or not. Anything else in its place is left alone.
-	Unlink bool
-	// Skipped, if not nil, is told of each address that could not be listened on,
-	// where the name has another one that could.
-	Skipped func(addr string, err error)
+	Unlink     bool
+	Skipped    func(addr string, err error)
 }
 
-// Listen is net.Listen for this process, with two differences. The name localhost
-// means 127.0.0.1 and ::1, with one port; one of them is enough. And a socket in the
-// file system has the permissions of SocketMode from the moment on when it can be
-// connected to; Close removes that socket and not another one that has
-// taken its place.
-func (c *ListenConfig) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+// Listen listens: see ListenConfig.Listen of package contexts.
+func (c *SocketConfig) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	if network == "unix" {
 		return c.listenSocket(ctx, addr)
 	}
@@ -53,7 +40,7 @@ func (c *ListenConfig) Listen(ctx context.Context, network, addr string) (net.Li
 }
 
 // mode returns the permissions of a socket.
-func (c *ListenConfig) mode() fs.FileMode { return cmp.Or(c.SocketMode, 0o600).Perm() }
+func (c *SocketConfig) mode() fs.FileMode { return cmp.Or(c.SocketMode, 0o600).Perm() }
 
 const (
 	loopback4 = "127.0.0.1"
@@ -65,7 +52,7 @@ const (
 const portAttempts = 16
 
 // listenLoopback listens on the loopback addresses of both families.
-func (c *ListenConfig) listenLoopback(ctx context.Context, port string) (net.Listener, error) {
+func (c *SocketConfig) listenLoopback(ctx context.Context, port string) (net.Listener, error) {
 	for attempt := 1; ; attempt++ {
 		var lc net.ListenConfig
 		first, err := lc.Listen(ctx, "tcp4", net.JoinHostPort(loopback4, port))
@@ -91,7 +78,7 @@ func (c *ListenConfig) listenLoopback(ctx context.Context, port string) (net.Lis
 	}
 }
 
-func (c *ListenConfig) skipped(host, port string, err error) {
+func (c *SocketConfig) skipped(host, port string, err error) {
 	if c.Skipped != nil {
 		c.Skipped(net.JoinHostPort(host, port), err)
 	}
@@ -132,7 +119,7 @@ func (p *listenerPair) accept(ln net.Listener) {
 		case p.accepted <- accepted{conn, err}:
 		case <-p.done:
 			if err == nil {
-				forward.Abort(conn)
+				Abort(conn)
 			}
 			return
 		}
