@@ -151,10 +151,10 @@ func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (contex
 	return tree.WithProgress(ctx, limit)
 }
 
-// open lets a method open its pipe, with the first stage at the other end. A far
+// openCarrier lets a method openCarrier its pipe, with the first stage at the other end. A far
 // side on this host may execute this program in its place, and one that is known
 // gets the image at once; neither where it is only probed.
-func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
+func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.images.Image, Static: l.images.Static, Cache: l.cfg.Cache, Probe: probe,
 		Fingerprint: functions.fingerprint, Log: l.log.With("hop", path), Label: path,
@@ -193,7 +193,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 // image behind it and hears the child's hello, the child is given its place in
 // the tree, and the router takes over the pipe.
 func (l *local) divide(ctx context.Context, m connect.Method, label, path string, b bounds) (*Node, error) {
-	launch, carrier, err := l.open(ctx, m, path, false)
+	launch, carrier, err := l.openCarrier(ctx, m, path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -241,12 +241,12 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	if err != nil {
 		return nil, err
 	}
-	return l.take(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
+	return l.attachChild(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
 }
 
-// take takes up the link to a child whose node is n. known are the IDs that it has
+// attachChild takes up the link to a child whose node is n. known are the IDs that it has
 // from another time.
-func (l *local) take(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+func (l *local) attachChild(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
 	h := session.Hello
 	info, err := core.Marshal(childInfo{
 		Label: name, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,

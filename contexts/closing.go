@@ -235,7 +235,7 @@ func (l *local) shutdown(budget time.Duration) closeReport {
 	}
 	l.WaitKept(time.Until(deadline))
 	if l.up != nil {
-		l.up.output.End(ctx)
+		l.up.output.Stop(ctx)
 	}
 	_ = l.router.Flush(ctx)
 	return report

@@ -155,3 +155,64 @@ var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *
 	n, err := l.connect(ctx, m, b)
 	return step{Node: n}, err
 }, func(s step) { _ = s.Node.Close() })
+
+// throughOf returns the context that a hop made elsewhere goes through, nil
+// where it goes through none. Where it can't go the way that it was told, it is
+// not made: it must not go another.
+func (l *local) throughOf(m connect.Method) (*Node, error) {
+	t, ok := m.(connect.ThroughMethod)
+	if !ok || t.ThroughDialer() == nil {
+		return nil, nil
+	}
+	switch n, ok := t.ThroughDialer().(*Node); {
+	case !ok:
+		return nil, fmt.Errorf("%w: a hop made by another context can only go through a *contexts.Node, not through a %T", connect.ErrStart, t.ThroughDialer())
+	case n == nil || n.self != l:
+		return nil, fmt.Errorf("%w: it is to go through %v: %w", connect.ErrStart, n, errOtherTree)
+	default:
+		return n, n.gone()
+	}
+}
+
+// Facts are what the first stage finds at the far side of a hop.
+type Facts = bootstrap.Facts
+
+// An ProbeResult is what a far side has for a child: facts, and how each start method of the
+// start methods stands there.
+type ProbeResult = bootstrap.ProbeResult
+
+var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *local, m connect.Method, b bounds) (step, error) {
+	offer, err := l.probe(ctx, m, b)
+	return step{Found: &offer}, err
+}, func(step) {})
+
+// Probe goes over a hop like Connect, but starts no child there: it returns
+// what one would have to live with, and how it would be started.
+func (n *Node) Probe(ctx context.Context, m connect.Method) (ProbeResult, error) {
+	if n.id == n.self.id {
+		return n.self.probe(ctx, m, bounds{})
+	}
+	last, err := connecting(ctx, n.self, n, m, bounds{}, probeFunc)
+	if err != nil {
+		return ProbeResult{}, err
+	}
+	if last.Found == nil {
+		return ProbeResult{}, &Error{Op: "probe", Path: joinPath(n, m.Label()), Kind: core.KindProtocol}
+	}
+	return *last.Found, nil
+}
+
+func (l *local) probe(ctx context.Context, m connect.Method, b bounds) (ProbeResult, error) {
+	path := joinPath(l.selfNode, m.Label())
+	ctx, cancel := l.connectContext(ctx, m, b)
+	defer cancel()
+	launch, carrier, err := l.openCarrier(ctx, m, path, true)
+	if err == nil {
+		var offer ProbeResult
+		if offer, err = launch.Probe(ctx, carrier); err == nil {
+			return offer, nil
+		}
+	}
+	nameless(err, m)
+	return ProbeResult{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
+}

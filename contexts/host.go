@@ -103,7 +103,7 @@ type ManagedHost struct {
 
 	// Guarded by mu.
 	mu      sync.Mutex
-	keeper  *keeper // nil while none runs
+	reconnector  *reconnector // nil while none runs
 	cancel  context.CancelFunc
 	changed chan struct{} // closed, and replaced, when anything below changes
 	node    *Node         // nil while away
@@ -241,7 +241,7 @@ func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func()
 			defer h.mu.Unlock()
 			return h.node, nil
 		}
-		if h.keeper == nil {
+		if h.reconnector == nil {
 			if started {
 				err := h.err
 				h.mu.Unlock()
@@ -283,29 +283,29 @@ func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func()
 // begins anew.
 func (h *ManagedHost) Close() error {
 	h.mu.Lock()
-	if h.keeper == nil {
+	if h.reconnector == nil {
 		h.mu.Unlock()
 		return nil
 	}
 	h.cancel()
-	k := h.keeper
+	k := h.reconnector
 	h.mu.Unlock()
 	<-k.ended
 	return k.survivors
 }
 
-// keeper is the goroutine that keeps a host.
-type keeper struct {
+// reconnector is the goroutine that keeps a host.
+type reconnector struct {
 	ended     chan struct{} // closed when it has returned
 	survivors error         // of the closing of its context; set before ended is closed
 }
 
-// startLocked starts the keeper. The caller holds mu.
+// startLocked starts the reconnector. The caller holds mu.
 func (h *ManagedHost) startLocked() {
 	var ctx context.Context
 	ctx, h.cancel = context.WithCancel(h.l.Ctx)
-	k := &keeper{ended: make(chan struct{})}
-	h.keeper, h.err = k, nil
+	k := &reconnector{ended: make(chan struct{})}
+	h.reconnector, h.err = k, nil
 	h.l.Tasks.Go(func() {
 		n, err := h.keep(ctx)
 		if n != nil && h.l.Ctx.Err() == nil {
@@ -314,7 +314,7 @@ func (h *ManagedHost) startLocked() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.cancel()
-		h.keeper, h.node, h.err = nil, nil, h.reason(err)
+		h.reconnector, h.node, h.err = nil, nil, h.reason(err)
 		h.tellLocked()
 		close(k.ended)
 	})

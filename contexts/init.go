@@ -48,13 +48,13 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 		return nil, &Error{Op: "start", Err: context.Cause(ctx)}
 	}
 	c := cfg.withDefaults()
-	who := identity{
+	at := place{
 		id: core.Master, tree: uuid.New(), depth: c.MaxDepth, allowSiblings: c.AllowSiblings,
 		// The master hands out every ID there is. A billion is enough for
 		// any tree and keeps the numbers in frames short.
 		block: core.Block{First: core.Master + 1, N: 1 << 30},
 	}
-	l := newLocal(who, c)
+	l := newLocal(at, c)
 	l.images.AdviseOnce()
 	return l.selfNode, nil
 }
@@ -83,13 +83,13 @@ func serveChild() int {
 	records := logs.NewSender(cfg.LogLevel)
 	cfg.Log = slog.New(records.Handler())
 	slog.SetDefault(cfg.Log)
-	who := identity{
+	at := place{
 		id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors,
 		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
 		maxContexts: x.MaxContexts, budget: x.Budget,
 		up: &upward{records: records, output: logs.ForwardOutput(birth.Output, records), prompt: x.Prompt, notify: x.Notify},
 	}
-	l := newLocal(who, cfg.withDefaults())
+	l := newLocal(at, cfg.withDefaults())
 	if x.Keep {
 		l.Keep(func() { images.KeepOwn(l.log) }) // before anybody can ask for the end
 	}

@@ -24,7 +24,7 @@ import (
 // here, and the calls that run here.
 type local struct {
 	// Immutable after newLocal.
-	identity
+	place
 	*tree.Lifetime
 	cfg      Config
 	log      *slog.Logger
@@ -53,8 +53,8 @@ type local struct {
 	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
 }
 
-// identity is what tells one local context from another.
-type identity struct {
+// place is what tells one local context from another.
+type place struct {
 	id            core.ID
 	tree          treeID
 	path          string    // "" in the master
@@ -77,32 +77,32 @@ type upward struct {
 	prompt, notify bool
 }
 
-func newLocal(who identity, cfg Config) *local {
-	l := &local{identity: who, Lifetime: tree.NewLifetime(), cfg: cfg, log: cfg.Log}
+func newLocal(at place, cfg Config) *local {
+	l := &local{place: at, Lifetime: tree.NewLifetime(), cfg: cfg, log: cfg.Log}
 	l.profiles = command.NewProfiles(l.Ctx)
-	if len(who.ancestors) == 0 {
+	if len(at.ancestors) == 0 {
 		l.logs = logs.NewHub(cfg.Log, cfg.Output)
 	}
-	if who.up != nil && who.up.prompt {
+	if at.up != nil && at.up.prompt {
 		l.cfg.Prompt = l.promptMaster
 	}
-	if who.up != nil && who.up.notify {
+	if at.up != nil && at.up.notify {
 		l.cfg.Notify = l.notifyMaster
 	}
-	if len(who.ancestors) == 0 || who.guest {
+	if len(at.ancestors) == 0 || at.guest {
 		l.packed = images.Packed(l.cfg.PackedDir)
 	}
 	l.images = l.newImages()
 	l.level.Set(cfg.LogLevel)
-	via := who.id
-	if len(who.ancestors) > 0 {
-		via = who.ancestors[0]
+	via := at.id
+	if len(at.ancestors) > 0 {
+		via = at.ancestors[0]
 	}
-	l.selfNode = l.addNode(who.id, via, who.path)
+	l.selfNode = l.addNode(at.id, via, at.path)
 	l.master()
 	l.router = router.New(router.Config{
-		Self: who.id, Ancestors: who.ancestors, Block: who.block, FirstHandle: who.firstHandle,
-		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log, PathOf: l.pathOf,
+		Self: at.id, Ancestors: at.ancestors, Block: at.block, FirstHandle: at.firstHandle,
+		Limits: cfg.Limits, AllowSiblings: at.allowSiblings, Log: cfg.Log, PathOf: l.pathOf,
 		Handlers: map[core.Handle]func(router.Message){
 			core.HandleCall:     l.onCall,
 			core.HandleShutdown: l.onShutdown,

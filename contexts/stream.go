@@ -198,7 +198,7 @@ func (f *SeqFunc[In, Out]) Define(fn func(context.Context, In) iter.Seq2[Out, er
 				return
 			}
 		}
-		w.End()
+		w.WriteEnd()
 	})
 }
 

@@ -64,7 +64,7 @@ func (trees) Enter(w bootstrap.Welcome, link io.ReadWriteCloser, cfg *Config) (*
 	}
 	c := cfg.withDefaults()
 	c.Limits.Heartbeat, c.Limits.Missed = x.Heartbeat, x.Missed
-	l := newLocal(identity{id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors, guest: true}, c)
+	l := newLocal(place{id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors, guest: true}, c)
 	parent := router.LinkConfig{Peer: w.Ancestors[0], Parent: true, Carrier: link}
 	if _, err := l.router.Attach(context.Background(), parent); err != nil {
 		_ = l.close()
@@ -91,13 +91,13 @@ func (trees) Describe(n *Node) (succession.Tree, error) {
 func (trees) TakeOver(ctx context.Context, cfg *Config, t succession.Tree, s *bootstrap.Session, c bootstrap.Carrier) (*Node, error) {
 	d := cfg.withDefaults()
 	first := core.Master + 1 + core.ID(t.Age)*idsOfMaster
-	l := newLocal(identity{
+	l := newLocal(place{
 		id: core.Master, tree: t.ID, depth: d.MaxDepth, allowSiblings: d.AllowSiblings,
 		block:       core.Block{First: first, N: idsOfMaster},
 		firstHandle: core.FirstDynamic + core.Handle(t.Age)*handlesOfMaster,
 	}, d)
 	known := core.Block{First: core.Master + 1, N: uint64(first) - 1}
-	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.TakeName(t.Path), known, s, c)
+	n, err := l.attachChild(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.TakeName(t.Path), known, s, c)
 	if err != nil {
 		_ = l.close()
 		return nil, err

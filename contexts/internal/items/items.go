@@ -51,8 +51,8 @@ func (w *Writer) Value(v any) error {
 // Fail ends the sequence with an error.
 func (w *Writer) Fail(err error) { _ = w.write(Error, core.EncodeError(err)) }
 
-// End ends it in order.
-func (w *Writer) End() { _ = w.write(End, nil) }
+// WriteEnd ends it in order.
+func (w *Writer) WriteEnd() { _ = w.write(End, nil) }
 
 // Read reads one item of at most limit bytes. A stream that ends without an
 // end item was cut.

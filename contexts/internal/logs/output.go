@@ -13,14 +13,14 @@ import (
 )
 
 // Output is what this context, and processes that inherited its standard
-// output and error, have printed. One goroutine makes records of it, until End or
+// output and error, have printed. One goroutine makes records of it, until Stop or
 // until the process exits.
 type Output struct {
 	pipe   *os.File
 	sender *Sender
 	done   chan struct{} // closed by forward
 
-	ending bool // owned by forward: End has been called
+	ending bool // owned by forward: Stop has been called
 }
 
 // ForwardOutput starts to make records of what comes out of a pipe.
@@ -44,9 +44,9 @@ func (o *Output) forward() {
 	}
 }
 
-// End lets forward read what is in the pipe and no more, and waits until that,
+// Stop lets forward read what is in the pipe and no more, and waits until that,
 // and all other records, are on their way. It is called once.
-func (o *Output) End(ctx context.Context) {
+func (o *Output) Stop(ctx context.Context) {
 	if o.pipe.SetReadDeadline(time.Unix(1, 0)) == nil {
 		select {
 		case <-o.done:
@@ -56,7 +56,7 @@ func (o *Output) End(ctx context.Context) {
 	o.sender.Flush(ctx)
 }
 
-// Read waits, until End is called. Then it takes what is there.
+// Read waits, until Stop is called. Then it takes what is there.
 func (o *Output) Read(b []byte) (int, error) {
 	if !o.ending {
 		n, err := o.pipe.Read(b)

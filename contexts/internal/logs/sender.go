@@ -67,8 +67,8 @@ func (s *Sender) put(r record) {
 	}
 }
 
-// take empties the queue, with a record of what was dropped behind it.
-func (s *Sender) take() (queue []record, flushes []chan struct{}) {
+// drain empties the queue, with a record of what was dropped behind it.
+func (s *Sender) drain() (queue []record, flushes []chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue, flushes = s.queue, s.flushes
@@ -99,7 +99,7 @@ func (s *Sender) Flush(ctx context.Context) {
 // send has the body of one message.
 func (s *Sender) Run(ctx context.Context, send func(body []byte) bool) {
 	for {
-		queue, flushes := s.take()
+		queue, flushes := s.drain()
 		for _, r := range queue {
 			b, err := core.Marshal(r)
 			if err != nil {

@@ -11,6 +11,47 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
+// The person in front of the master is asked for passwords and shown notices, whatever the
+// depth of the hop that has them.
+
+// prompter returns what a hop at path asks its questions with, nil where
+// nobody can be asked.
+func (l *local) prompter(path string) func(context.Context, connect.Prompt) (string, error) {
+	if l.cfg.Prompt == nil {
+		return nil
+	}
+	return func(ctx context.Context, p connect.Prompt) (string, error) {
+		p.Path = path
+		return l.cfg.Prompt(ctx, p)
+	}
+}
+
+// promptMaster asks the person at the master.
+func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, error) {
+	answer, err := promptFunc.Call(ctx, l.master(), p)
+	return string(answer), err
+}
+
+// promptFunc runs in the master. A context may ask only while the master has
+// it connect: a compromised host must not be able to open a password dialogue
+// whenever it likes. The path shown is the true one of who asks, whatever
+// that one says.
+var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
+	c := callOf(ctx)
+	l := c.l
+	if !l.children.MayAsk(c.m.Src) || l.cfg.Prompt == nil || l.id != core.Master {
+		return "", ErrRefused
+	}
+	p.Path = l.pathWithin(c.m.Src, p.Path)
+	lines := strings.Split(p.Text, "\n")
+	for i := range lines {
+		lines[i] = tree.Printable(lines[i])
+	}
+	p.Text = strings.Join(lines, "\n")
+	answer, err := l.cfg.Prompt(ctx, p)
+	return connect.Secret(answer), err
+}, AllowDescendants)
+
 const (
 	// noticeRate and noticeBurst are how many notices all descendants together may
 	// have shown, so many a second beyond a reserve. What is beyond goes to the log,
