@@ -95,3 +95,14 @@
 // path of hops, and unwraps to the reason. What a remote function returned is
 // recognised by errors.Is and errors.As as if it had been returned here.
 package contexts
+
+// Where things are: the tree is in init.go (Init, Start, and the life of a child), local.go
+// (the context that this process is), child.go (how a child is started), connecting.go (hops
+// that another context makes), bounds.go (how many contexts there may be), closing.go (how
+// all of it ends), node.go, tree.go, host.go (managed hosts) and config.go. Calls are in
+// registry.go (the table of functions), func.go (the caller's side), serve.go (the side where
+// they run), chain.go, stream.go (sequences and byte streams), mailbox.go and target.go.
+// What is done at a host is in command.go, command_start.go, command_state.go, dial.go and
+// listen.go. The person and the log at the master are in prompt.go and logs.go, executables
+// for far sides in images.go, the way into package attach in succession.go. The engines,
+// which know nothing of nodes and functions, are in the packages below internal.
