@@ -17,9 +17,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// childInfo is what every ancestor learns of a new context. It comes from the
-// parent, not from the child itself, and is for people only: nothing is
-// decided by it.
+// childInfo describes a new context to all of its ancestors. The parent writes it, not
+// the child itself. It is for people only: nothing is decided by it.
 type childInfo struct {
 	Label       string    `cbor:"1,keyasint"`
 	Hostname    string    `cbor:"2,keyasint,omitempty"`
@@ -34,12 +33,12 @@ type childInfo struct {
 
 func formatID(id core.ID) string { return strconv.FormatUint(uint64(id), 10) }
 
-// maxLabel bounds a path element: a hostile context chooses the labels of its
-// own descendants.
+// maxLabel bounds an element of a path, in bytes: a hostile context chooses the labels of
+// its own descendants.
 const maxLabel = 256
 
-// joinPath appends a hop to the path of its parent. A slash in a label would
-// look like another hop, and a control character could rewrite a terminal.
+// joinPath returns the path of a child. A slash in the label would look like another hop,
+// and a control character could paint over a terminal.
 func joinPath(parent *Node, label string) string {
 	label = strings.Map(func(r rune) rune {
 		if r == '/' || r < ' ' || r == 0x7f || r == '�' {
@@ -56,7 +55,7 @@ func joinPath(parent *Node, label string) string {
 	return parent.path + "/" + label
 }
 
-// extra is the part of a welcome that only this package looks at.
+// extra is the part of a welcome that only this package reads.
 type extra struct {
 	LogLevel       int           `cbor:"1,keyasint,omitempty"`
 	ConnectTimeout time.Duration `cbor:"2,keyasint"`
@@ -64,17 +63,17 @@ type extra struct {
 	MaxChildren    int           `cbor:"4,keyasint"`
 	NoDisk         bool          `cbor:"5,keyasint,omitempty"`
 	StartMethods   []string      `cbor:"6,keyasint,omitempty"`
-	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
+	Prompt         bool          `cbor:"7,keyasint,omitempty"` // the person at the master can be asked
 	Heartbeat      time.Duration `cbor:"8,keyasint,omitempty"`
 	Missed         int           `cbor:"9,keyasint,omitempty"`
 	MaxContexts    int           `cbor:"10,keyasint,omitempty"` // below the child; 0: no bound of its own
-	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // the ancestor with a bound for the child, too; 0: none
+	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // see place.budget
 	Cache          bool          `cbor:"12,keyasint,omitempty"`
 	Keep           bool          `cbor:"13,keyasint,omitempty"` // the child's image belongs in the cache
-	Notify         bool          `cbor:"14,keyasint,omitempty"` // somebody at the master can be told
+	Notify         bool          `cbor:"14,keyasint,omitempty"` // the person at the master can be shown notices
 }
 
-// reserve takes a place for one more child.
+// reserve takes a place for one more child, which children.Release gives back.
 func (l *local) reserve() error {
 	switch {
 	case l.Ctx.Err() != nil:
@@ -104,13 +103,13 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	defer release()
 	n, err := l.divide(ctx, m, label, path, b)
 	if err != nil {
-		nameless(err, m)
+		dropHopName(err, m)
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 	}
 	return n, nil
 }
 
-// withCause adds why ctx ended, where the error does not say it.
+// withCause adds the cause for which ctx ended, if the error does not have it.
 func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", err, cause)
@@ -118,15 +117,16 @@ func withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// nameless takes the name of a hop off its error: the path that is put in front
-// ends with it.
-func nameless(err error, m connect.Method) {
+// dropHopName takes the name of a hop off its error. The path that is put in front of the
+// error ends with it.
+func dropHopName(err error, m connect.Method) {
 	if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == m.Label() {
 		e.Hop = ""
 	}
 }
 
-// connectContext bounds a connect: as bounded does, and by the end of this context.
+// connectContext returns a context for a connect. It is bounded as by bounded, and ends
+// with this context.
 func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) (context.Context, context.CancelFunc) {
 	ctx, _, stopped := l.bounded(ctx, m, b)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -189,9 +189,9 @@ func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, 
 	return launch, carrier, err
 }
 
-// divide is the birth of a child: the method opens a pipe, the launch puts the
-// image behind it and hears the child's hello, the child is given its place in
-// the tree, and the router takes over the pipe.
+// divide starts a child. The method opens a pipe. The launch starts the image behind it
+// and reads the child's hello. The child is given its place in the tree, and the router
+// takes over the pipe.
 func (l *local) divide(ctx context.Context, m connect.Method, label, path string, b bounds) (*Node, error) {
 	launch, carrier, err := l.openCarrier(ctx, m, path, false)
 	if err != nil {
@@ -271,13 +271,13 @@ func (l *local) attachChild(ctx context.Context, n *Node, name string, known cor
 	return n, nil
 }
 
-// carrierLink reads and writes the link and closes the carrier with it.
+// carrierLink reads and writes the link. Its Close also closes the carrier.
 type carrierLink struct {
 	io.ReadWriteCloser
 	carrier bootstrap.Carrier
 }
 
-// tryCarrierLink is one whose carrier can write without waiting.
+// tryCarrierLink is a carrierLink whose carrier can write without waiting.
 type tryCarrierLink struct {
 	carrierLink
 	router.TryWriter
@@ -293,7 +293,7 @@ func newCarrierLink(link io.ReadWriteCloser, carrier bootstrap.Carrier) io.ReadW
 
 func (c carrierLink) Close() error { return errors.Join(c.ReadWriteCloser.Close(), c.carrier.Close()) }
 
-// ancestorsOfChild lists the ancestors of a child, nearest first.
+// ancestorsOfChild returns the ancestors of a child, the nearest first.
 func (l *local) ancestorsOfChild() []core.ID {
 	return append([]core.ID{l.id}, l.ancestors...)
 }

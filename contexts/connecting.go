@@ -11,9 +11,9 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A hop that another context makes is a sequence: how far it has come, as often as
-// that changes, and in the end what came of it. Its caller so knows the phase
-// whenever it gives up, or the context is lost.
+// A hop that another context makes is a sequence of steps. Each tells how far the hop has
+// come, and the last has the result. So the caller knows the phase whenever it gives up,
+// or loses that context.
 
 // connectRequest asks a context to connect.
 type connectRequest struct {
@@ -23,7 +23,7 @@ type connectRequest struct {
 	Within  time.Duration // what is left of the caller's time; 0: no bound
 }
 
-// method returns the hop as whoever asked for it meant it.
+// method returns the hop, with the context through whose connections it goes.
 func (q *connectRequest) method() (connect.Method, error) {
 	m, err := connect.Decode(q.Method)
 	if err != nil || q.Through == nil {
@@ -39,7 +39,8 @@ func (q *connectRequest) method() (connect.Method, error) {
 // A step is an item of the sequence.
 type step struct {
 	Progress bootstrap.Progress `cbor:"1,keyasint,omitempty"`
-	// In the last one, either of the two: what was connected, or found by a probe.
+	// The last step has either of the two: the context that was connected, or the result
+	// of a probe.
 	Node  *Node        `cbor:"2,keyasint,omitempty"`
 	Found *ProbeResult `cbor:"3,keyasint,omitempty"`
 }
@@ -47,8 +48,8 @@ type step struct {
 func (s *step) isLast() bool { return s.Node != nil || s.Found != nil }
 
 // newConnecting registers a function that does something with a method in another
-// context: connect or probe. undo takes back what came of it, where nobody is left
-// who would get it.
+// context: connect or probe. undo takes back the result of do if the caller does not
+// receive it any more.
 //
 //go:noinline
 func newConnecting(name string, do func(context.Context, *local, connect.Method, bounds) (step, error), undo func(step)) *SeqFunc[connectRequest, step] {
@@ -100,8 +101,8 @@ func newConnecting(name string, do func(context.Context, *local, connect.Method,
 	})
 }
 
-// reasonOf takes off what this context said of where a hop failed: the caller
-// knows the same, and says it once.
+// reasonOf takes off the path at which a hop failed. The caller knows the path, and puts
+// it in front once.
 func reasonOf(err error) error {
 	if e, ok := err.(*Error); ok && e.Kind == core.KindConnect {
 		return e.Err
@@ -109,7 +110,8 @@ func reasonOf(err error) error {
 	return err
 }
 
-// connecting has another context do something with a method.
+// connecting has another context do something with a method, by a function that
+// newConnecting made. It returns the last step.
 func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b bounds, f *SeqFunc[connectRequest, step]) (step, error) {
 	fail := func(err error) (step, error) {
 		return step{}, &Error{Op: "connect", Path: joinPath(n, m.Label()), Kind: core.KindConnect, Err: err}
@@ -156,9 +158,9 @@ var connectFunc = newConnecting("mitosis.connect", func(ctx context.Context, l *
 	return step{Node: n}, err
 }, func(s step) { _ = s.Node.Close() })
 
-// throughOf returns the context that a hop made elsewhere goes through, nil
-// where it goes through none. Where it can't go the way that it was told, it is
-// not made: it must not go another.
+// throughOf returns the context through which a hop that is made elsewhere goes; nil if it
+// goes through none. If it can't go through that one, the result is an error: it must not
+// go another way.
 func (l *local) throughOf(m connect.Method) (*Node, error) {
 	t, ok := m.(connect.ThroughMethod)
 	if !ok || t.ThroughDialer() == nil {
@@ -174,11 +176,11 @@ func (l *local) throughOf(m connect.Method) (*Node, error) {
 	}
 }
 
-// Facts are what the first stage finds at the far side of a hop.
+// Facts describe the host at the far side of a hop, as the first stage finds it.
 type Facts = bootstrap.Facts
 
-// An ProbeResult is what a far side has for a child: facts, and how each start method of the
-// start methods stands there.
+// A ProbeResult tells what a far side has for a child: facts of its host, and for each start
+// method whether it would work there.
 type ProbeResult = bootstrap.ProbeResult
 
 var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *local, m connect.Method, b bounds) (step, error) {
@@ -186,8 +188,8 @@ var probeFunc = newConnecting("mitosis.probe", func(ctx context.Context, l *loca
 	return step{Found: &offer}, err
 }, func(step) {})
 
-// Probe goes over a hop like Connect, but starts no child there: it returns
-// what one would have to live with, and how it would be started.
+// Probe makes a hop like Connect, but starts no child there. It returns what the far side
+// has for one, and how a child would be started.
 func (n *Node) Probe(ctx context.Context, m connect.Method) (ProbeResult, error) {
 	if n.id == n.self.id {
 		return n.self.probe(ctx, m, bounds{})
@@ -213,6 +215,6 @@ func (l *local) probe(ctx context.Context, m connect.Method, b bounds) (ProbeRes
 			return offer, nil
 		}
 	}
-	nameless(err, m)
+	dropHopName(err, m)
 	return ProbeResult{}, &Error{Op: "probe", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 }

@@ -116,7 +116,7 @@ func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func(
 		c.fail(err)
 		return
 	}
-	if err := c.l.offer(c.m.Src, recvNode, out); err != nil {
+	if err := c.l.grantNodes(c.m.Src, recvNode, out); err != nil {
 		c.fail(fmt.Errorf("the result cannot travel: %w", err))
 		return
 	}
@@ -133,7 +133,7 @@ func (c *incoming) decodeArg(in any, nodes visitor) error {
 	if err := core.Unmarshal(c.q.Arg, in); err != nil {
 		return fmt.Errorf("the argument cannot be decoded: %w", err)
 	}
-	c.l.bind(nodes, reflect.ValueOf(in).Elem())
+	c.l.bindNodes(nodes, reflect.ValueOf(in).Elem())
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (c *outgoing) sendCall(ctx context.Context, chain *Chain, nodes visitor, in
 		return
 	}
 	var err error
-	if err = l.offer(c.n.id, nodes, in); err != nil {
+	if err = l.grantNodes(c.n.id, nodes, in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 		return
 	}
@@ -275,7 +275,7 @@ func (c *outgoing) waitFor(ctx context.Context, nodes visitor, out any) {
 	if err := core.Unmarshal(body, out); err != nil {
 		c.err = c.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
 	}
-	c.n.self.bind(nodes, reflect.ValueOf(out).Elem())
+	c.n.self.bindNodes(nodes, reflect.ValueOf(out).Elem())
 }
 
 // wait returns the body of the answer, or keeps and returns the error.

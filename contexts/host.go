@@ -102,15 +102,15 @@ type ManagedHost struct {
 	hang  func(*Node) error                                // closes one
 
 	// Guarded by mu.
-	mu      sync.Mutex
-	reconnector  *reconnector // nil while none runs
-	cancel  context.CancelFunc
-	changed chan struct{} // closed, and replaced, when anything below changes
-	node    *Node         // nil while away
-	boot    string        // of the last context there was
-	births  uint64        // of contexts of this host
-	err     error         // of the last attempt; nil before the first, and since one succeeded
-	since   time.Time     // when the host was found to be away
+	mu          sync.Mutex
+	reconnector *reconnector // nil while none runs
+	cancel      context.CancelFunc
+	changed     chan struct{} // closed, and replaced, when anything below changes
+	node        *Node         // nil while away
+	boot        string        // of the last context there was
+	births      uint64        // of contexts of this host
+	err         error         // of the last attempt; nil before the first, and since one succeeded
+	since       time.Time     // when the host was found to be away
 }
 
 // Manage makes the handle on a host that is one hop from this context, and that

@@ -19,9 +19,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// local is the context that this process is: the master's or a child's. All
-// nodes point to it. It owns the router, the children that were started from
-// here, and the calls that run here.
+// local is the context that this process is: the master or a child. All nodes point to
+// it. It owns the router and gives each engine the functions of the others that it needs.
 type local struct {
 	// Immutable after newLocal.
 	place
@@ -30,12 +29,12 @@ type local struct {
 	log      *slog.Logger
 	router   *router.Router
 	selfNode *Node
-	logs     *logs.Hub               // in the master: records of all other contexts; nil elsewhere
-	packed   *bootstrap.PackedImages // of this user, for later programs; nil: none are kept
+	logs     *logs.Hub               // in the master: receives records of all other contexts; nil elsewhere
+	packed   *bootstrap.PackedImages // packed images of this user, for later programs; nil: none are kept
 
-	// Each has a lock of its own. That of calls may be taken under that of chains; no
-	// two others are held at once.
-	level       slog.LevelVar // the level that records must have to be sent or shown
+	// Each of these has a lock of its own. The lock of calls may be taken while that of
+	// chains is held; no two others are held at once.
+	level       slog.LevelVar // the least level of records that are sent or shown
 	nodes       nodes
 	children    tree.Children
 	calls       call.Calls
@@ -47,34 +46,35 @@ type local struct {
 	images      *images.Store     // of this program, for children
 	farSides    tree.FarSides     // at the end of hops from here
 	leftovers   tree.Leftovers
-	notices     noticeMeter // in the master: what descendants had shown
-	sparing     sync.Map    // of core.ID: contexts below that were told to spare jobs
+	notices     noticeMeter // in the master: how many notices of descendants were shown
+	sparing     sync.Map    // of core.ID: contexts below that know of a command with KeepJobs
 
-	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
+	successor atomic.Pointer[successor] // nil: the context ends when its parent is lost
 }
 
-// place is what tells one local context from another.
+// place is the position of a local context in its tree, with the bounds that hold there.
+// Immutable.
 type place struct {
 	id            core.ID
 	tree          treeID
 	path          string    // "" in the master
 	ancestors     []core.ID // nearest first
 	block         core.Block
-	depth         int // how many generations may still follow
+	depth         int // how many hops there may be below this context
 	allowSiblings bool
 	maxContexts   int     // below this one; 0: any number
-	budget        core.ID // the nearest ancestor with such a bound; 0: none
-	guest         bool    // the process is not the tree's own
+	budget        core.ID // the nearest ancestor that has such a bound; 0: none
+	guest         bool    // the process was not started by the tree, but joined it
 	firstHandle   core.Handle
 	up            *upward // in a child; nil elsewhere
 }
 
-// upward is what a child has for its master, besides the link. Immutable.
+// upward is how a child reaches the master's log and the person there. Immutable.
 type upward struct {
-	records *logs.Sender // what this context logs and prints
-	output  *logs.Output // what is printed, on its way to records
-	// Somebody at the master can be asked, and told.
-	prompt, notify bool
+	records *logs.Sender // takes records and printed lines to the master
+	output  *logs.Output // makes records of lines that are printed here
+	prompt  bool         // the person at the master can be asked
+	notify  bool         // the person at the master can be shown notices
 }
 
 func newLocal(at place, cfg Config) *local {
@@ -114,16 +114,16 @@ func newLocal(at place, cfg Config) *local {
 	return l
 }
 
-// displayPath is the path of this context as people see it.
+// displayPath returns the path of this context, as people see it.
 func (l *local) displayPath() string { return l.selfNode.String() }
 
-// addNode makes the handle on a context, or returns the one there is.
+// addNode returns the handle on a context. It makes one if there is none.
 func (l *local) addNode(id, via core.ID, path string) *Node {
 	return l.nodes.add(l, id, via, path)
 }
 
-// node returns the handle on a context, with what little is known of it where
-// it was never heard of. The handle on one that is gone is a dead one.
+// node returns the handle on a context. If this context has heard nothing of it, the
+// handle has only the ID. If the context is gone, so is the node.
 func (l *local) node(id core.ID) *Node {
 	if n := l.nodes.get(id); n != nil {
 		return n
@@ -139,16 +139,16 @@ func (l *local) node(id core.ID) *Node {
 	return l.addNode(id, id, "context "+formatID(id))
 }
 
-// master returns the handle on the master. Where that was lost and another may
-// take its place, it is a new one.
+// master returns the handle on the master. If the master was lost, and another one may
+// take its place, the handle is a new one.
 func (l *local) master() *Node { return l.addNode(core.Master, core.Master, "") }
 
-// pathOf names a context in logs.
+// pathOf returns the name of a context for logs.
 func (l *local) pathOf(id core.ID) string {
 	if n := l.nodes.get(id); n != nil {
 		return n.String()
 	}
-	return "context " + formatID(id) // a node made now would keep that name
+	return "context " + formatID(id) // no node is made here: it would keep this name
 }
 
 // onEvent learns from the router which contexts there are. It runs on the
@@ -174,7 +174,7 @@ func (l *local) onEvent(e router.Event) {
 	}
 }
 
-// nodeLost ends a handle and what was going on with the context.
+// nodeLost ends the handle on a lost context, and all calls from there.
 func (l *local) nodeLost(id core.ID, err error) {
 	// The ancestors of a guest are lost for good: their handles stay.
 	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.Ancestor, err)
@@ -186,14 +186,14 @@ func (l *local) nodeLost(id core.ID, err error) {
 	}
 }
 
-// bind makes the nodes in a decoded value usable here.
-func (l *local) bind(nodes visitor, v reflect.Value) {
+// bindNodes makes the nodes in a decoded value usable here.
+func (l *local) bindNodes(nodes visitor, v reflect.Value) {
 	if nodes == nil {
 		return
 	}
 	nodes(v, func(n *Node) {
 		if n.life != nil {
-			return // it did not come from the wire
+			return // it has been bound already
 		}
 		known := l.addNode(n.id, n.via, n.path)
 		*n = *known
@@ -203,11 +203,12 @@ func (l *local) bind(nodes visitor, v reflect.Value) {
 	})
 }
 
-// offer lets dst talk to the nodes in the value on its way there that p points to. Only
-// an ancestor of both can grant that; for others the routers refuse it, which
-// is what the receiver finds out when it tries. A node of another tree can't
-// travel: its number means somebody else there.
-func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
+// grantNodes is called before a value is sent to dst; p points to the value. It lets dst
+// talk to the nodes in the value. Only an ancestor of both can grant that. If this
+// context is none, the routers refuse the receiver's messages to the node.
+//
+// A node of another tree can't travel: its number means another context there.
+func (l *local) grantNodes(dst core.ID, nodes visitor, p any) (err error) {
 	if nodes == nil {
 		return nil
 	}

@@ -54,7 +54,7 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 		if err := core.Unmarshal(item, &m.Value); err != nil {
 			return &Error{Op: "receive", Kind: core.KindProtocol, Err: err}
 		}
-		l.bind(nodes, reflect.ValueOf(&m.Value).Elem())
+		l.bindNodes(nodes, reflect.ValueOf(&m.Value).Elem())
 		select {
 		case c <- m:
 			return nil
@@ -124,7 +124,7 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 		return fail(context.Cause(ctx))
 	}
 	l := s.to.self
-	if err := l.offer(s.to.id, types.VisitorOf(reflect.TypeFor[T]()), &v); err != nil {
+	if err := l.grantNodes(s.to.id, types.VisitorOf(reflect.TypeFor[T]()), &v); err != nil {
 		return fail(fmt.Errorf("the value cannot travel: %w", err))
 	}
 	b, err := core.Marshal(v)

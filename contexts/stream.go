@@ -117,7 +117,7 @@ func openStream(ctx context.Context, e *entry, nodes visitor, on *Node, in any) 
 		return nil, failed.wrap(context.Cause(ctx))
 	}
 	l := on.self
-	if err := l.offer(on.id, nodes, in); err != nil {
+	if err := l.grantNodes(on.id, nodes, in); err != nil {
 		return nil, failed.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 	}
 	arg, err := marshalAt(in)
@@ -188,7 +188,7 @@ func (f *SeqFunc[In, Out]) Define(fn func(context.Context, In) iter.Seq2[Out, er
 				w.Fail(err)
 				return
 			}
-			if err := c.l.offer(c.m.Src, f.recvNode, &out); err != nil {
+			if err := c.l.grantNodes(c.m.Src, f.recvNode, &out); err != nil {
 				c.failed = fmt.Errorf("the value cannot travel: %w", err)
 				w.Fail(c.failed)
 				return
@@ -240,7 +240,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on Target, in In) iter.Seq2
 				yield(zero, call.wrap(err))
 				return
 			}
-			n.self.bind(f.recvNode, reflect.ValueOf(&out).Elem())
+			n.self.bindNodes(f.recvNode, reflect.ValueOf(&out).Elem())
 			if !yield(out, nil) {
 				s.Reset(context.Canceled)
 				return
