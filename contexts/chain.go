@@ -8,38 +8,39 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A Chain sends calls to one node without waiting for one before the next:
-// they run there one after the other in the order in which they were sent,
-// and after the first that fails, each later one fails without running, with
-// an error that wraps the first (and matches [ErrChainBroken]), until Close.
-// N dependent calls so take one round trip.
+// A Chain sends calls of which each needs the one before, without waiting for results in
+// between. So N dependent calls take one round trip. They run one after the other, in the
+// order of their sending.
+//
+// When a call has failed, the later ones do not run, until Close. Their error wraps that
+// of the first failure and matches [ErrChainBroken].
 //
 //	c := contexts.NewChain(node)
 //	defer c.Close()
 //	mkdir.Go(ctx, c, dir)
 //	write.Go(ctx, c, file)
-//	_, err := chown.Call(ctx, c, file) // tells about all three
+//	_, err := chown.Call(ctx, c, file) // an error of any of the three
 //
-// A Chain may be used by several goroutines; the order is then that in which
-// their calls reached it.
+// Several goroutines may use a Chain. Their calls then run in the order in which they
+// reached it.
 type Chain struct {
 	n *Node
 
-	// Guarded by mu, which is held while a call is handed to the router, so
-	// that numbers are given in the order of sending.
+	// Guarded by mu. It is held while a call is handed to the router, so that calls are
+	// numbered in the order of their sending.
 	mu  sync.Mutex
-	id  uint64
-	seq uint64
+	id  uint64 // of the chain at the far side; 0: it has no calls yet
+	seq uint64 // the number of the next call
 }
 
-// NewChain makes a chain of calls on a node.
+// NewChain makes a chain of calls to a node.
 func NewChain(n *Node) *Chain { return &Chain{n: n} }
 
 // String returns the path of the chain's node.
 func (c *Chain) String() string { return c.n.String() }
 
-// Close lets the far side forget the chain, and with it the failure, if there was one.
-// Calls that were sent before are not affected; a later call starts a new chain.
+// Close lets the far side forget the chain, with its failure if there was one. Calls that
+// were sent before are not affected. A later call starts a new chain.
 func (c *Chain) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +77,8 @@ var chainEndFunc = NewFunc("mitosis.chain.end", func(ctx context.Context, end ca
 	return struct{}{}, nil
 }, AllowDescendants)
 
-// chainError is the answer to a call that was skipped.
+// chainError is the answer to a call that was skipped. first is the first failure of the
+// chain.
 type chainError struct{ first error }
 
 func (e *chainError) Error() string   { return ErrChainBroken.Error() + ": " + e.first.Error() }

@@ -138,8 +138,9 @@ func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) 
 	}
 }
 
-// bounded is tree.WithProgress for a connect, unless ctx has it already. Where nothing
-// else bounds it, Config.ConnectTimeout does.
+// bounded returns a context for a connect, with its progress: see tree.WithProgress. A ctx
+// that has one already is returned as it is. If ctx has no deadline and b no bound,
+// Config.ConnectTimeout is the bound.
 func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (context.Context, *tree.Progress, context.CancelFunc) {
 	if p := tree.ProgressOf(ctx); p != nil {
 		return ctx, p, func() {}
@@ -151,9 +152,9 @@ func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (contex
 	return tree.WithProgress(ctx, limit)
 }
 
-// openCarrier lets a method openCarrier its pipe, with the first stage at the other end. A far
-// side on this host may execute this program in its place, and one that is known
-// gets the image at once; neither where it is only probed.
+// openCarrier lets a method open its pipe, with the first stage at the other end. If the
+// far side is on this host, it may execute the file of this program. If it is known from
+// an earlier connect, the image is sent before it has spoken. A probe does neither.
 func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
 		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.images.Image, Static: l.images.Static, Cache: l.cfg.Cache, Probe: probe,
@@ -244,8 +245,8 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	return l.attachChild(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
 }
 
-// attachChild takes up the link to a child whose node is n. known are the IDs that it has
-// from another time.
+// attachChild makes the session's pipe the link to a child, whose node is n. known has the
+// IDs of contexts below a child that was another master's before; else it is empty.
 func (l *local) attachChild(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
 	h := session.Hello
 	info, err := core.Marshal(childInfo{

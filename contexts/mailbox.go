@@ -11,8 +11,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// A Receiver is the end of a mailbox where values arrive. It stays in the
-// context that made it; what travels is its [Sender].
+// A Receiver is the end of a mailbox at which values arrive. It stays in the context that
+// made it. Its [Sender] can be passed on.
 type Receiver[T any] struct {
 	box *mail.Box[*Node]
 	c   chan Mail[T]
@@ -21,20 +21,20 @@ type Receiver[T any] struct {
 // Mail is a value that arrived.
 type Mail[T any] struct {
 	Value T
-	From  *Node // who sent it, as the routers know, whatever the value says
+	From  *Node // the sending context, as the routers know it, whatever the value says
 }
 
-// NewMailbox makes a mailbox in the context self, which must be the local one
-// ([Start], [Self]). It panics if it is not, if size is below 1, and if values
-// of type T cannot travel; see [NewFunc].
+// NewMailbox makes a mailbox in the context self, which must be the local one: see
+// [Start] and [Self]. It panics if self is another one, if size is below 1, and if values
+// of type T cannot travel (see [NewFunc]).
 //
-// The mailbox holds size values. Beyond that, each context that sends to it may
-// have as much under way as the window of a stream, 256 KiB while the receiver
-// is slow; then its senders wait. A value is at most 1 MiB, encoded.
+// The mailbox holds size values. Each sending context may have more values under way, up
+// to the window of a stream: 256 KiB while the receiver is slow. Then its senders wait. A
+// value has at most 1 MiB, encoded.
 //
-// Whoever has the Sender may send, whatever its place in the tree: treat what
-// arrives as input from the hosts that it was passed to. Passing a Sender on lets
-// its receiver address the mailbox's context, as passing that [Node] does.
+// A context that has the Sender may send, wherever it is in the tree. Treat the values as
+// input from the hosts to which the Sender was passed. A context to which a Sender is
+// passed may talk to the mailbox's context, as if it was passed that [Node].
 func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 	if self == nil || self.self == nil || self.id != self.self.id {
 		panic("contexts: NewMailbox: a mailbox can only be made in the local context")
@@ -67,33 +67,33 @@ func NewMailbox[T any](self *Node, size int) (*Receiver[T], Sender[T]) {
 	return r, Sender[T]{to: self, id: r.box.ID()}
 }
 
-// C returns the channel at which values arrive, in the order in which each
-// context sent them; to wait for one of several mailboxes is a select. After
-// Close, or when the context ends, what the mailbox holds can still be received,
-// and then the channel is closed.
+// C returns the channel at which values arrive. The values of one context come in the
+// order of their sending. Use select to wait for several mailboxes.
 //
-// A sender that is lost leaves what it sent before, as far as that has arrived.
-// Nothing in the channel tells of its loss: Done of Mail.From does.
+// After Close, or when the context ends, the values that the mailbox holds can still be
+// received. Then the channel is closed.
+//
+// If a sender is lost, the values that have arrived from it stay. The channel does not
+// tell of the loss: use Done of Mail.From.
 func (r *Receiver[T]) C() <-chan Mail[T] { return r.c }
 
-// Close closes the mailbox. Its senders get [ErrClosed] from then on; what they
-// had under way is lost.
+// Close closes the mailbox. From then on its senders get [ErrClosed]. Values that are under
+// way are lost.
 func (r *Receiver[T]) Close() error {
 	r.box.Close()
 	return nil
 }
 
-// mailConn takes the values that a context sends to a mailbox here. It is open
-// to all, because the number of a mailbox is a secret of those who may send.
+// mailConn takes the values that a context sends to a mailbox here. All contexts may call
+// it: the number of a mailbox is a secret of those that may send.
 var mailConn = NewConnFunc("mitosis.mail", func(ctx context.Context, conn net.Conn, id mail.ID) error {
 	c := callOf(ctx)
 	return c.l.mailboxes.Serve(ctx, conn.(*router.Stream), c.m.Src, id, func() *Node { return c.l.node(c.m.Src) })
 }, AllowDescendants)
 
-// A Sender sends values to a mailbox; see [NewMailbox]. It is a value like an
-// address: it may be copied, used by any number of goroutines, and passed on in
-// arguments, results and mails. There is nothing to be closed. The zero Sender
-// leads nowhere.
+// A Sender sends values to a mailbox; see [NewMailbox]. It is like an address: it may be
+// copied, used by any number of goroutines, and passed on in arguments, results and mails.
+// It need not be closed. The zero Sender leads to no mailbox.
 type Sender[T any] struct {
 	to *Node
 	id mail.ID
@@ -102,17 +102,16 @@ type Sender[T any] struct {
 // Node returns the context in which the mailbox is; nil for the zero Sender.
 func (s Sender[T]) Node() *Node { return s.to }
 
-// Send sends a value. It waits, until ctx ends, while more is under way than the
-// mailbox and the window of the stream to it take. That it returns nil does not
-// mean that the value has been received: what is under way is lost when either
-// context, a hop between them, or the mailbox ends, and the next Send tells. The
-// values that one context sends arrive in order, and beside its calls and
-// results, which may overtake them.
+// Send sends a value. While the mailbox is full, and the window of the stream to it, Send
+// waits for room or for the end of ctx.
 //
-// The error is an *Error: [ErrClosed] where the mailbox is closed, [ErrGone]
-// where its context is lost, [ErrRefused] where it may not be
-// addressed from here, [ErrTooLarge], or the cause of ctx, after which the value
-// may still arrive.
+// If Send returns nil, the value is under way. It is lost if the mailbox, one of the two
+// contexts, or a hop between them ends; the next Send then fails. The values of one
+// context arrive in the order of their sending. Its calls and results may overtake them.
+//
+// The error is an *Error. It matches [ErrClosed] if the mailbox is closed, [ErrGone] if its
+// context is lost, [ErrRefused] if this context may not talk to that one, and
+// [ErrTooLarge] if the value is. If it is the cause of ctx, the value may still arrive.
 func (s Sender[T]) Send(ctx context.Context, v T) error {
 	fail := func(err error) error {
 		return &Error{Op: "send", Path: s.to.String(), Err: err}
@@ -147,7 +146,7 @@ func (s Sender[T]) Send(ctx context.Context, v T) error {
 	return nil
 }
 
-// wireSender is how a Sender travels.
+// wireSender is a Sender as it travels.
 type wireSender struct {
 	_    struct{} `cbor:",toarray"`
 	Node *Node
@@ -159,8 +158,8 @@ func (s Sender[T]) MarshalCBOR() ([]byte, error) {
 	return core.Marshal(wireSender{Node: s.to, ID: s.id})
 }
 
-// UnmarshalCBOR implements cbor.Unmarshaler. The sender is bound to the local
-// context by whoever decodes the message.
+// UnmarshalCBOR implements cbor.Unmarshaler. The decoder of the message binds the sender
+// to the local context: see local.bindNodes.
 func (s *Sender[T]) UnmarshalCBOR(b []byte) error {
 	var w wireSender
 	if err := core.Unmarshal(b, &w); err != nil {
@@ -170,8 +169,8 @@ func (s *Sender[T]) UnmarshalCBOR(b []byte) error {
 	return nil
 }
 
-// sender is what every Sender[T] is: a value that leads to a node, and takes values of
-// a type.
+// sender is implemented by every Sender[T]: it leads to a node, and takes values of one
+// type.
 type sender interface {
 	Node() *Node
 	takes() reflect.Type
@@ -179,8 +178,8 @@ type sender interface {
 
 func (s Sender[T]) takes() reflect.Type { return reflect.TypeFor[T]() }
 
-// takenBySender returns the type of the values that a Sender takes, and nil if t is no
-// Sender. Pointers to one are pointers.
+// takenBySender returns the type of the values that Senders of type t take, and nil if t is
+// no Sender. A pointer to a Sender is none.
 func takenBySender(t reflect.Type) reflect.Type {
 	if t.Kind() != reflect.Struct || !t.Implements(reflect.TypeFor[sender]()) {
 		return nil

@@ -14,16 +14,16 @@ import (
 type Option uint8
 
 const (
-	// AllowDescendants lets contexts further down the tree call the function
-	// here. Without it only this context itself and its ancestors may. Treat
-	// the argument of such a function as input from a hostile host.
+	// AllowDescendants lets contexts call the function in their ancestors. Without it, only
+	// a context itself and its ancestors may call its functions. Treat the argument of such
+	// a function as input from a hostile host.
 	AllowDescendants Option = 1 << iota
-	// Serial runs the calls of the function one after the other, in the
-	// order in which they arrived, instead of each in a goroutine of its own.
+	// Serial runs the calls of the function one after the other, in the order of their
+	// arrival. Without it they run side by side.
 	Serial
 )
 
-// kind tells what answers a call: one value, a sequence, or a byte stream.
+// kind tells what the answer to a call is: one value, a sequence, or a byte stream.
 type kind uint8
 
 const (
@@ -40,7 +40,7 @@ type entry struct {
 	name  string
 	kind  kind
 	opts  Option
-	sig   string // argument and result types, spelled structurally
+	sig   string // the types of argument and result, as Describe of package call spells them
 	where string // file:line of the registration
 
 	// serve decodes the argument, runs the function and answers. It is
@@ -55,9 +55,10 @@ type entry struct {
 	index uint64
 }
 
-// The functions are the one thing of this package that belongs to the
-// program and not to a tree: like the types known to encoding/gob it is filled
-// by package variables and must be the same in every copy of the program.
+// The registered functions belong to the program and not to a tree: package variables
+// register them, and every copy of the program must have the same. With the errors of
+// core and the methods of connect they are the only global state that is filled before
+// main.
 var functions struct {
 	mu          sync.Mutex
 	frozen      bool
@@ -94,9 +95,9 @@ func (e *entry) define(serve func(c *incoming)) {
 	e.serve = serve
 }
 
-// freeze numbers the functions by their names. The number is what travels, so
-// that a small call fits into a small packet; the fingerprint, compared when a
-// child is born, makes sure that both sides count the same way.
+// freeze numbers the functions in the order of their names. Calls carry the number in
+// place of the name, so that a small call fits into a small packet. Parent and child
+// compare the fingerprint at the start, so that both number in the same way.
 func freeze() {
 	functions.mu.Lock()
 	defer functions.mu.Unlock()
@@ -119,8 +120,8 @@ func freeze() {
 	h.Sum(functions.fingerprint[:0])
 }
 
-// lookup finds the function with a number. The table does not change after
-// freeze, which happens before the first link exists, so no lock is taken.
+// lookup returns the function with a number, nil if there is none. It takes no lock: the
+// functions do not change after freeze, which comes before the first link.
 func lookup(index uint64) *entry {
 	if index >= uint64(len(functions.byIndex)) {
 		return nil

@@ -19,23 +19,22 @@ type incoming struct {
 	m router.Message
 	q call.Request
 
-	// Owned by whoever runs the call.
+	// Owned by the goroutine of the call.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // the deadline's timer; may be nil
-	failed error              // what was answered, if it was an error
+	failed error              // the error that was the answer; nil: none
 }
 
-// The bounds of calls that run at once for one caller. An ancestor may do
-// anything, so its bound only stops accidents.
+// The bounds of calls that run at once for one caller. An ancestor may do anything, so
+// its bound is only against accidents.
 const (
 	maxCallsDescendant = 1024
 	maxCallsAncestor   = 1 << 17
 )
 
-// onCall takes a frame to HandleCall. It runs on the reader of a link and
-// must not block: what takes time happens in goroutines that are counted
-// against the caller first.
+// onCall takes a frame to HandleCall. It runs on the reader of a link and must not block:
+// work that takes time has a goroutine, which is counted for the caller first.
 func (l *local) onCall(m router.Message) {
 	if m.Flags&core.Cancel != 0 {
 		if c := l.calls.Get(call.Key{Src: m.Src, Reply: m.Reply}); c != nil {
@@ -93,9 +92,9 @@ func (c *incoming) Begin() {
 	c.ctx = context.WithValue(c.ctx, callContextKey{}, c)
 }
 
-// growStack makes the stack large enough for most calls at once. A goroutine
-// begins with 2 KiB, and to double that all frames on it are looked at: in the
-// depths of decoding, that costs more than the decoding.
+// growStack makes the stack of a goroutine large enough for most calls at once. A
+// goroutine begins with 2 KiB. Each doubling visits all frames on the stack: in the depths
+// of decoding, that costs more than the decoding.
 //
 //go:noinline
 func growStack() {
@@ -103,7 +102,7 @@ func growStack() {
 	runtime.KeepAlive(&room)
 }
 
-// Execute runs the function and answers. A panic is the answer, too.
+// Execute runs the function and answers. A panic becomes the answer.
 func (c *incoming) Execute() {
 	growStack()
 	defer c.Release()
@@ -119,8 +118,8 @@ func (c *incoming) Execute() {
 	c.e.serve(c)
 }
 
-// newPanicError is called from the deferred function that recovered v, while
-// the stack is still that of the panic.
+// newPanicError makes an error of a panic. The deferred function that recovered v calls
+// it, while the stack is still that of the panic.
 func newPanicError(v any) error {
 	return core.NewPanicError(fmt.Sprint(v))
 }
@@ -151,8 +150,8 @@ func (c *incoming) reply(body []byte) { c.answer(0, body) }
 
 // fail sends an error instead.
 func (c *incoming) fail(err error) {
-	// The caller gave up or its time ran out: what the function made of that
-	// matters less than the fact itself.
+	// The caller gave up, or its time ran out: that says more than the error which the
+	// function made of it.
 	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = context.Cause(c.ctx)
 	}
@@ -160,14 +159,13 @@ func (c *incoming) fail(err error) {
 	c.answer(core.Dead, core.EncodeError(err))
 }
 
-// answer waits for room toward the caller as long as this context lives. If the
-// answer cannot be sent, there is nobody left to be told: the caller was lost
-// and its own router has said so there; or it is too large, which is an answer
-// in itself.
+// answer sends the answer. It waits for room toward the caller as long as this context
+// lives. An answer that is too large is replaced by an error that says so. If an answer
+// can't be sent for another reason, the caller is lost, and its own router has told it.
 func (c *incoming) answer(flags core.Flags, body []byte) {
 	if c.m.Reply == core.HandleNone {
 		if flags&core.Dead != 0 {
-			c.l.log.Warn("a call nobody waits for failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
+			c.l.log.Warn("a call without a reply failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
 		}
 		return
 	}
@@ -177,7 +175,7 @@ func (c *incoming) answer(flags core.Flags, body []byte) {
 	}
 }
 
-// callContextKey is the key under which a function's context holds the call.
+// callContextKey is the key under which the ctx of a function holds the call.
 type callContextKey struct{}
 
 func callOf(ctx context.Context) *incoming {
@@ -185,8 +183,8 @@ func callOf(ctx context.Context) *incoming {
 	return c
 }
 
-// Self returns the context in which a function runs. ctx must be, or descend
-// from, the one that the function was given; otherwise Self panics.
+// Self returns the node of the context in which a function runs. ctx must be the one that
+// the function was given, or descend from it. Else Self panics.
 func Self(ctx context.Context) *Node {
 	c := callOf(ctx)
 	if c == nil {
@@ -195,8 +193,8 @@ func Self(ctx context.Context) *Node {
 	return c.l.selfNode
 }
 
-// Caller returns the context that called the function. Like [Self] it panics
-// where ctx does not come from a call.
+// Caller returns the node of the context that called the function. Like [Self] it panics
+// if ctx does not come from a call.
 func Caller(ctx context.Context) *Node {
 	c := callOf(ctx)
 	if c == nil {
@@ -205,15 +203,15 @@ func Caller(ctx context.Context) *Node {
 	return c.l.node(c.m.Src)
 }
 
-// cancelCalls cancels what runs for a caller that was lost.
+// cancelCalls cancels the calls that run for a caller that was lost.
 func (l *local) cancelCalls(src core.ID, err error) {
 	for _, c := range l.calls.Of(src) {
 		c.Cancel(err)
 	}
 }
 
-// cancelCall tells a callee that nobody waits any more. It must not hold up
-// the caller, whose own ctx is over.
+// cancelCall tells a callee that the caller does not wait any more. It does not hold up
+// the caller, whose own ctx has ended.
 func (l *local) cancelCall(dst core.ID, reply core.Handle) {
 	l.Background(func(ctx context.Context) {
 		_ = l.router.Send(ctx, dst, core.HandleCall, reply, core.Cancel, nil)
