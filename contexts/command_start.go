@@ -20,9 +20,9 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// Start starts the command, and returns when it runs or is known not to. The
-// reasons why it does not are those of Start of an exec.Cmd at the far side.
-// After a Start that went well, Wait must be called.
+// Start starts the command, and returns when it runs or could not be started. The reasons
+// are those of Start of an exec.Cmd at the far side. After a Start without an error, Wait
+// must be called.
 func (c *Command) Start() error {
 	if c.on == nil || c.ctx == nil {
 		return &Error{Op: "run " + c.Path, Err: errors.New("not made by Command of a node or a managed host")}
@@ -82,9 +82,8 @@ func (c *Command) begin(r *command.Running, q command.Request) (pid int, err err
 	return r.Begin(c.ctx, conn.(*router.Stream))
 }
 
-// Wait waits for the end of a command that Start has started, and for its
-// output. It closes the pipes that StdoutPipe and StderrPipe returned, so they
-// have to be read before.
+// Wait waits for the end of a command that Start has started, and for its output. It closes
+// the pipes that StdoutPipe and StderrPipe returned, so read them before.
 func (c *Command) Wait() error {
 	r := c.running.Load()
 	if r == nil {
@@ -101,7 +100,7 @@ func (c *Command) Wait() error {
 	return c.wrap(c.verdict(end))
 }
 
-// verdict makes one error of what is known.
+// verdict makes one error of all that is known of the end.
 func (c *Command) verdict(end command.End) error {
 	switch {
 	case end.Lost != nil && c.ctx.Err() != nil:
@@ -132,14 +131,14 @@ func (c *Command) verdict(end command.End) error {
 	return exit
 }
 
-// Signal sends a signal to the process, and returns when that is done or why it
-// could not be: os.ErrProcessDone if the command has ended. Signals travel by
-// name, since their numbers differ between systems.
+// Signal sends a signal to the process, and returns when that is done. If the command has
+// ended, the error is os.ErrProcessDone. Signals travel by name, because their numbers
+// differ between systems.
 func (c *Command) Signal(sig os.Signal) error { return c.signal(command.OrderSignal, sig) }
 
-// SignalGroup is Signal for the process group of the command, which is what a
-// terminal does at Ctrl-C: what the command started gets it, too, unless it
-// moved to a group of its own.
+// SignalGroup sends a signal to the process group of the command, as a terminal does at
+// Ctrl-C. Processes that the command started get it, too, unless they are in a group of
+// their own.
 func (c *Command) SignalGroup(sig os.Signal) error { return c.signal(command.OrderSignalGroup, sig) }
 
 func (c *Command) signal(kind uint8, sig os.Signal) error {
@@ -151,8 +150,8 @@ func (c *Command) signal(kind uint8, sig os.Signal) error {
 	return c.order(command.Order{Kind: kind, Signal: &w})
 }
 
-// Resize tells the command's terminal its new size, in characters. Whoever has
-// it as controlling terminal gets SIGWINCH.
+// Resize changes the size of the command's terminal, in characters. Processes with that
+// controlling terminal get SIGWINCH.
 func (c *Command) Resize(rows, cols int) error {
 	p, err := (&Pty{Rows: rows, Cols: cols}).wire()
 	if err == nil && c.Pty == nil {
@@ -184,9 +183,9 @@ func (c *Command) pipe(taken bool, name string) (*command.Pipe, error) {
 	return p, nil
 }
 
-// StdinPipe returns a pipe to the command's standard input. Writing waits until
-// the command is started, and then for the command to read. Close ends the
-// input; so does Wait, once the command has ended.
+// StdinPipe returns a pipe to the command's standard input. Write waits until the command is
+// started, and then until it reads. Close ends the input. So does Wait, once the command has
+// ended.
 func (c *Command) StdinPipe() (io.WriteCloser, error) {
 	p, err := c.pipe(c.Stdin != nil || c.pipedIn != nil, "Stdin")
 	if err != nil {
@@ -196,9 +195,9 @@ func (c *Command) StdinPipe() (io.WriteCloser, error) {
 	return command.InputPipe{Pipe: p}, nil
 }
 
-// StdoutPipe returns a pipe from the command's standard output. Its final error
-// is io.EOF only if all that was printed has been read. It has to be read
-// before Wait, which closes it. The pipe has a SetDeadline.
+// StdoutPipe returns a pipe from the command's standard output. Read returns io.EOF only
+// after the whole output. Read the pipe before Wait, which closes it. The pipe has a method
+// SetDeadline(time.Time) error.
 func (c *Command) StdoutPipe() (io.ReadCloser, error) {
 	p, err := c.pipe(c.Stdout != nil, "Stdout")
 	if err != nil {
@@ -208,7 +207,7 @@ func (c *Command) StdoutPipe() (io.ReadCloser, error) {
 	return p, nil
 }
 
-// StderrPipe is StdoutPipe for the standard error.
+// StderrPipe returns a pipe from the command's standard error, as StdoutPipe does.
 func (c *Command) StderrPipe() (io.ReadCloser, error) {
 	p, err := c.pipe(c.Stderr != nil, "Stderr")
 	if err != nil {
@@ -218,8 +217,8 @@ func (c *Command) StderrPipe() (io.ReadCloser, error) {
 	return p, nil
 }
 
-// request checks what can be checked here. Handles are filled in
-// later.
+// request makes the request of the command, and checks all that can be checked here.
+// Open of package command fills in the handles.
 func (c *Command) request() (command.Request, error) {
 	var q command.Request
 	if c.Path == "" {
@@ -321,7 +320,7 @@ func (p *Pty) wire() (*command.Pty, error) {
 	return w, noNUL("TERM", string(w.Term))
 }
 
-// commandName is the name of the function, commandCall what its errors say.
+// commandName is the name of the function. Its errors begin with commandCall.
 const (
 	commandName = "mitosis.command"
 	commandCall = "call " + commandName
@@ -340,11 +339,11 @@ var commandConn = NewConnFunc(commandName, func(ctx context.Context, conn net.Co
 	})
 })
 
-// What a command with KeepJobs leaves running is a process below the guard of its
-// context, and, where that was reached by a hop on the same host, below other guards.
-// Each of them ends what is below it, so each has to know.
+// A process that a command with KeepJobs leaves running is below the guard of its context.
+// If that was reached by a hop on the same host, the process is below other guards, too.
+// Each guard ends the processes below it, so each has to know.
 
-// keepJobsFunc has a context spare what such commands leave running.
+// keepJobsFunc has a context spare the processes that such commands leave running.
 var keepJobsFunc = NewFunc("mitosis.keepjobs", func(ctx context.Context, _ struct{}) (struct{}, error) {
 	if callOf(ctx).l.ownsProcess() {
 		// Where it fails there is no guard that could end them.
@@ -372,14 +371,14 @@ func (c *Command) tellOfJobs() (wait func() error) {
 				return err
 			})
 			if n.via == n.id {
-				break // of that one nothing more is known
+				break // its parent is not known here
 			}
 		}
 	}
 	return func() (err error) {
 		for _, wait := range told {
 			if waitErr := wait(); err == nil && waitErr != nil {
-				err = fmt.Errorf("what the command leaves running can't be kept: %w", waitErr)
+				err = fmt.Errorf("processes that the command leaves running can't be kept: %w", waitErr)
 			}
 		}
 		return err

@@ -54,8 +54,8 @@ type Config struct {
 	// PackedDir is the directory in which packed images are kept from one run of a program
 	// to the next, so that a connect need not pack. It must belong to this user and have
 	// mode 0700. It is made if it is missing, and holds at most 24 files of 2 to 3 MB. With
-	// another owner or mode, or with a path such as os.DevNull, nothing is kept. Only
-	// masters keep packed images. Default: mitosis/packed in the user's cache directory.
+	// another owner or mode, or with a path such as os.DevNull, nothing is kept.
+	// Children keep none. Default: mitosis/packed in the user's cache directory.
 	PackedDir string
 
 	// ConnectTimeout bounds how long a Connect may stand still if its ctx has no deadline: no

@@ -106,9 +106,9 @@ type ManagedHost struct {
 	cancel      context.CancelFunc
 	changed     chan struct{} // closed, and replaced, when anything below changes
 	node        *Node         // nil while away
-	boot        string        // of the last context there was
-	births      uint64        // of contexts of this host
-	err         error         // of the last attempt; nil before the first, and since one succeeded
+	boot        string        // of the last context that was connected
+	connects    uint64        // counts the connects that succeeded
+	err         error         // of the last attempt; nil before the first, and after one that succeeded
 	since       time.Time     // when the host was found to be away
 }
 
@@ -212,14 +212,14 @@ func (h *ManagedHost) Boot() string {
 // WaitReboot waits for a connect that comes after the call.
 func (h *ManagedHost) WaitReboot(ctx context.Context, before string) (*Node, error) {
 	h.mu.Lock()
-	born := h.births
+	seen := h.connects
 	h.mu.Unlock()
 	wait := h.cfg.Wait
 	if wait < 0 {
 		wait = defaultHostWait // this is about waiting
 	}
 	return h.await(ctx, wait, func() bool {
-		return h.boot != before || h.boot == "" && h.births > born
+		return h.boot != before || h.boot == "" && h.connects > seen
 	})
 }
 
@@ -295,7 +295,7 @@ func (h *ManagedHost) Close() error {
 	return k.survivors
 }
 
-// reconnector is the goroutine that keeps a host.
+// reconnector is the goroutine that keeps a host connected.
 type reconnector struct {
 	ended     chan struct{} // closed when it has returned
 	survivors error         // of the closing of its context; set before ended is closed
@@ -344,7 +344,7 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 		case ctx.Err() != nil:
 			return n, ErrClosed
 		case err == nil:
-			born := time.Now()
+			connected := time.Now()
 			if away := h.here(n, boot); away > 0 {
 				h.l.log.Warn("a host is back", "host", h.label, "after", away.Round(time.Millisecond))
 			}
@@ -359,7 +359,7 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 			h.away(err)
 			h.l.log.Warn("a host was lost and is being connected again", "host", h.label, "err", err)
 			// A context that is lost as soon as it is connected is no success.
-			if time.Since(born) >= h.cfg.MinDelay {
+			if time.Since(connected) >= h.cfg.MinDelay {
 				p.Begin()
 			} else {
 				p.Died()
@@ -382,18 +382,18 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 func (h *ManagedHost) wasThere() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.births > 0
+	return h.connects > 0
 }
 
 // here notes that the host is connected, and returns for how long it was lost.
 func (h *ManagedHost) here(n *Node, boot string) (away time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.err != nil && h.births > 0 {
+	if h.err != nil && h.connects > 0 {
 		away = time.Since(h.since)
 	}
 	h.node, h.boot, h.err = n, boot, nil
-	h.births++
+	h.connects++
 	h.tellLocked()
 	return away
 }
