@@ -135,7 +135,7 @@ type Command struct {
 	started   atomic.Bool
 	waited    atomic.Bool
 	running   atomic.Pointer[command.Running] // set by a Start that went well
-	stderrEnd *command.Tail                   // what Output keeps of standard error
+	stderrEnd *command.Tail                   // the end of standard error, which Output keeps
 }
 
 // Pty describes a terminal.
@@ -160,7 +160,7 @@ func (n *Node) Command(ctx context.Context, name string, arg ...string) *Command
 	return newCommand(ctx, n, name, arg)
 }
 
-// Command is [Node.Command] for a managed host, which Start connects where it is not.
+// Command is [Node.Command] for a managed host, which Start connects if need be.
 func (h *ManagedHost) Command(ctx context.Context, name string, arg ...string) *Command {
 	return newCommand(ctx, h, name, arg)
 }
@@ -179,7 +179,7 @@ func (n *Node) LoginShell(ctx context.Context, arg ...string) *Command {
 	return newCommand(ctx, n, "login shell", arg).asShell()
 }
 
-// LoginShell is [Node.LoginShell] for a managed host, which Start connects where it is not.
+// LoginShell is [Node.LoginShell] for a managed host, which Start connects if need be.
 func (h *ManagedHost) LoginShell(ctx context.Context, arg ...string) *Command {
 	return newCommand(ctx, h, "login shell", arg).asShell()
 }

@@ -20,7 +20,7 @@ type connectRequest struct {
 	Method  []byte
 	Through *Node // the context whose connections the hop uses; nil: its own
 	Bounds  bounds
-	Within  time.Duration // what is left of the caller's time; 0: no bound
+	Within  time.Duration // the time that the caller has left; 0: no bound
 }
 
 // method returns the hop, with the context through whose connections it goes.

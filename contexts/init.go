@@ -17,14 +17,14 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// initialized tells that Init was called: that copies of this program will
-// stop there instead of running main.
+// initialized is set by Init. Then copies of this program stop in Init and do not run the
+// rest of main.
 var initialized atomic.Bool
 
-// Init makes the program able to divide. It must be the first statement of
-// main, and of TestMain where tests divide. In the program that the user
-// started it returns at once. In a child it serves the parent and never
-// returns; package variables and init functions have run, nothing else has.
+// Init lets the program start copies of itself. It must be the first statement of main, and
+// of TestMain if tests start contexts. In the program that the user started it returns at
+// once. In a child it serves the parent and never returns: there only package variables and
+// init functions have run before.
 func Init() {
 	freeze()
 	initialized.Store(true)
@@ -37,9 +37,9 @@ func Init() {
 	}
 }
 
-// Start makes this process the master of a new tree and returns its node.
-// Close it to end the tree. When the process dies without that, the tree ends
-// as well. A process may start several trees; they know nothing of each other.
+// Start makes this process the master of a new tree and returns its node. Close of the node
+// ends the tree. If the process dies without Close, the tree ends as well. A process may
+// start several trees, which know nothing of each other.
 func Start(ctx context.Context, cfg *Config) (*Node, error) {
 	if !initialized.Load() {
 		return nil, &Error{Op: "start", Err: ErrNotInitialized}
@@ -59,12 +59,11 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 	return l.selfNode, nil
 }
 
-// serveChild is the life of a child. It returns the exit status.
+// serveChild serves the parent of a child until the end. It returns the exit status.
 func serveChild() int {
 	birth, err := bootstrap.Accept(functions.fingerprint)
 	if err != nil {
-		// The parent is not there or is not one of us; standard error is all
-		// that is left.
+		// There is no parent, or it is another program. Only standard error is left.
 		fmt.Fprintf(os.Stderr, "mitosis: %v\n", err)
 		return 1
 	}
@@ -99,7 +98,7 @@ func serveChild() int {
 	if err != nil {
 		return 1
 	}
-	l.Tasks.Go(l.sendRecords) // records that came before there was a way to the master wait in its queue
+	l.Tasks.Go(l.sendRecords) // records from before the link wait in the queue of the sender
 	for link != nil {
 		select {
 		case <-l.Lost():
@@ -107,9 +106,8 @@ func serveChild() int {
 		}
 		link = l.succeed(link.Err())
 	}
-	// The guard allows two seconds from the loss of the parent on. This
-	// watchdog is within them, and does not depend on anything that user
-	// code may hold.
+	// The guard kills this process two seconds after the loss of the parent. This watchdog
+	// ends it before that, and needs no lock that user code may hold.
 	time.AfterFunc(1500*time.Millisecond, func() { bootstrap.Exit(1) })
 	l.abandon()
 	return 0

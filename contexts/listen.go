@@ -16,56 +16,54 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// ListenConfig says how a port or a socket is listened on. The zero value is how
-// [Node.Listen] does it.
+// ListenConfig says how a port or a socket is listened on. [Node.Listen] uses the zero
+// value.
 type ListenConfig struct {
-	// SocketMode has the permissions of a socket in the file system, whatever the
-	// umask is; who may write to it may connect. 0 stands for 0600. Permissions
-	// of none at all are fs.ModeSocket.
+	// SocketMode has the permissions of a socket in the file system, whatever the umask is.
+	// Users that may write to the socket may connect. 0 means 0600. For a socket without any
+	// permissions use fs.ModeSocket.
 	SocketMode fs.FileMode
-	// Unlink removes a socket that is there already, whether somebody listens on
-	// it or not. Anything else in its place is left alone.
+	// Unlink removes a socket that exists already, even if a process listens on it. A file of
+	// another type is not removed.
 	Unlink bool
-	// Skipped, if not nil, is told of each address that could not be listened on,
-	// where the name has another one that could.
+	// Skipped, if not nil, is called for each address that can't be listened on if the name
+	// has another address that can.
 	Skipped func(addr string, err error)
 }
 
-// Listen is net.Listen for this process, with two differences. The name localhost
-// means 127.0.0.1 and ::1, with one port; one of them is enough. And a socket in the
-// file system has the permissions of SocketMode from the moment on when it can be
-// connected to; Close removes that socket and not another one that has
-// taken its place.
+// Listen listens in this process as net.Listen does, with two differences. The name
+// localhost means both 127.0.0.1 and ::1, with one port; one of them is enough. A socket in
+// the file system has the permissions of SocketMode before anyone can connect. Close
+// removes that socket, but not another one that has taken its place.
 func (c *ListenConfig) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	return (*forward.SocketConfig)(c).Listen(ctx, network, addr)
 }
 
-// Listen opens a port, or a socket in the file system, at the context's host
-// and accepts its connections here. Networks are "tcp", "tcp4", "tcp6" and
-// "unix". Addr of the listener is the address that was bound, with the port
-// that ":0" became. The name localhost means both 127.0.0.1 and ::1, and a socket
-// has mode 0600: [ListenConfig] says it in full, and can change it.
+// Listen opens a port, or a socket in the file system, at the context's host. Its
+// connections are accepted here, and are like those of [Node.DialContext]. Networks are
+// "tcp", "tcp4", "tcp6" and "unix". Addr of the listener is the address that was bound,
+// with the port that was chosen for ":0". The name localhost means both 127.0.0.1 and ::1,
+// and a socket has mode 0600: see [ListenConfig], which can change that.
 //
-// ctx bounds the opening and not the listener. That ends with Close, with the
-// context, and with this process; what has not been accepted by then is
-// reset, what has been lives on. Up to 128 connections wait to be accepted,
-// more wait in the host's own backlog. The socket in the file system is removed
-// with the listener, unless the context is killed where it stands.
+// ctx bounds the opening and not the listener. The listener ends with Close, with the
+// context, and with this process. Then connections that have not been accepted are reset;
+// those that have been accepted live on. Up to 128 connections wait to be accepted. More
+// wait in the backlog of the host. A socket in the file system is removed with the
+// listener, unless the context is killed.
 //
-// Connections are as those of [Node.DialContext]. An ancestor may listen at its
-// descendants; the reverse takes a function that does it for them. For datagrams
-// see [Node.ListenPacket].
+// A context may listen at its descendants. To listen at an ancestor, call a function that
+// does so there. For datagrams see [Node.ListenPacket].
 func (n *Node) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	return new(ListenConfig).ListenAt(ctx, n, network, addr)
 }
 
-// Listen is [Node.Listen] for a managed host, which is connected where it is not. The
-// listener ends with that connection: it does not come back with the host.
+// Listen is [Node.Listen] for a managed host, which it connects if need be. The listener
+// ends when the host is lost. It does not come back with the host.
 func (h *ManagedHost) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	return new(ListenConfig).ListenAt(ctx, h, network, addr)
 }
 
-// ListenAt is [Node.Listen] in the way of this configuration.
+// ListenAt is [Node.Listen] with this configuration.
 func (c *ListenConfig) ListenAt(ctx context.Context, on Target, network, addr string) (net.Listener, error) {
 	n, err := NodeOf(ctx, on)
 	if err != nil {
@@ -164,16 +162,17 @@ func init() {
 	})
 }
 
-// ListenPacket opens a socket for datagrams at the context's host: networks are
-// "udp", "udp4", "udp6" and "unixgram", whose sockets have mode 0600. LocalAddr is the address that was bound.
-// ReadFrom returns one datagram and who sent it; WriteTo sends one of at most
-// 65507 bytes, to an address as ReadFrom returned it or to a *net.UDPAddr or
-// *net.UnixAddr as that host understands it. As with all datagrams, what can't be
-// delivered is lost without a word, and so is what arrives faster than it is
-// read.
+// ListenPacket opens a socket for datagrams at the context's host. Networks are "udp",
+// "udp4", "udp6" and "unixgram", whose sockets have mode 0600. LocalAddr is the address
+// that was bound.
 //
-// ctx bounds the opening and not the socket, which ends with Close, with the
-// context and with this process.
+// ReadFrom returns one datagram with the address of its sender. WriteTo sends one of at most
+// 65507 bytes, to an address that ReadFrom returned, or to a *net.UDPAddr or *net.UnixAddr
+// of that host. Datagrams that can't be delivered, or arrive faster than they are read, are
+// lost without an error.
+//
+// ctx bounds the opening and not the socket. The socket ends with Close, with the context
+// and with this process.
 func (n *Node) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
 	fail := func(err error) (net.PacketConn, error) { return nil, netError("listen", n, network, addr, err) }
 	if !forward.Datagrams(network) {
@@ -186,8 +185,8 @@ func (n *Node) ListenPacket(ctx context.Context, network, addr string) (net.Pack
 	return forward.NewPacketConn(s, local), nil
 }
 
-// ListenPacket is [Node.ListenPacket] for a managed host, which is connected where it is
-// not. The socket ends with that connection.
+// ListenPacket is [Node.ListenPacket] for a managed host, which it connects if need be. The
+// socket ends when the host is lost.
 func (h *ManagedHost) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
 	n, err := h.Connect(ctx)
 	if err != nil {
@@ -196,8 +195,8 @@ func (h *ManagedHost) ListenPacket(ctx context.Context, network, addr string) (n
 	return n.ListenPacket(ctx, network, addr)
 }
 
-// packetConn opens a socket and passes its datagrams on. The address that was
-// bound comes first.
+// packetConn opens a socket and passes its datagrams on. It sends the address that was
+// bound first.
 var packetConn = NewConnFunc("mitosis.listenpacket", func(ctx context.Context, conn net.Conn, q forward.ListenRequest) error {
 	c, err := forward.ListenDatagrams(ctx, q.Network, q.Addr)
 	if err != nil {

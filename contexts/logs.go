@@ -15,7 +15,7 @@ func (l *local) onLog(m router.Message) {
 	}
 }
 
-// sendRecords sends what this context logs and prints to the master, for as long as
+// sendRecords sends the records and printed lines of this context to the master, as long as
 // anything can be sent.
 func (l *local) sendRecords() {
 	l.up.records.Run(l.SendCtx, func(record []byte) bool {
@@ -24,8 +24,9 @@ func (l *local) sendRecords() {
 	})
 }
 
-// SetLogLevel sets the least level that the contexts below the local one send
-// from now on. Contexts that are connected later get it as well.
+// SetLogLevel sets the least level of records that the contexts below the local one send
+// from now on. It holds for contexts that are connected later as well. For another node
+// than the local one it returns an error.
 func (n *Node) SetLogLevel(level slog.Level) error {
 	if n.id != n.self.id {
 		return &Error{Op: "set log level", Path: n.String(), Err: ErrRefused}
@@ -34,7 +35,7 @@ func (n *Node) SetLogLevel(level slog.Level) error {
 	return nil
 }
 
-// setLevel takes over a level and hands it to the children.
+// setLevel sets the level here and passes it on to the children.
 func (l *local) setLevel(level slog.Level) {
 	l.level.Set(level)
 	if l.up != nil {

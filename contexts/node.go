@@ -93,7 +93,7 @@ func (n *Node) Err() error {
 func (n *Node) gone() error {
 	reason := n.Err()
 	if e, ok := reason.(*Error); ok {
-		reason = e.Err // the path is known to whoever asks
+		reason = e.Err // the caller puts the path in front
 	}
 	if reason == nil || errors.Is(reason, ErrGone) {
 		return reason

@@ -12,10 +12,10 @@ import (
 )
 
 // The person in front of the master is asked for passwords and shown notices, whatever the
-// depth of the hop that has them.
+// depth of the hop that needs it.
 
-// prompter returns what a hop at path asks its questions with, nil where
-// nobody can be asked.
+// prompter returns the function with which a hop at path asks its questions; nil if nobody
+// can be asked.
 func (l *local) prompter(path string) func(context.Context, connect.Prompt) (string, error) {
 	if l.cfg.Prompt == nil {
 		return nil
@@ -32,10 +32,9 @@ func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, err
 	return string(answer), err
 }
 
-// promptFunc runs in the master. A context may ask only while the master has
-// it connect: a compromised host must not be able to open a password dialogue
-// whenever it likes. The path shown is the true one of who asks, whatever
-// that one says.
+// promptFunc runs in the master. A context may ask only while the master has it connect: a
+// compromised host must not be able to ask for passwords whenever it likes. The path that
+// is shown begins with the true path of that context, whatever the context says.
 var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
 	c := callOf(ctx)
 	l := c.l
@@ -53,15 +52,14 @@ var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.P
 }, AllowDescendants)
 
 const (
-	// noticeRate and noticeBurst are how many notices all descendants together may
-	// have shown, so many a second beyond a reserve. What is beyond goes to the log,
-	// which has bounds of its own.
+	// noticeBurst notices of all descendants together are shown at once, and noticeRate
+	// more each second. Others go to the log, which has bounds of its own.
 	noticeRate  = 10
 	noticeBurst = 200
 )
 
-// notifier returns what a hop at path tells the person at the master with, nil where
-// nobody wants to be told.
+// notifier returns the function with which a hop at path shows its notices; nil if nobody
+// wants to see them.
 func (l *local) notifier(path string) func(context.Context, connect.Notice) {
 	if l.cfg.Notify == nil {
 		return nil
@@ -72,14 +70,14 @@ func (l *local) notifier(path string) func(context.Context, connect.Notice) {
 	}
 }
 
-// notifyMaster has the master show something. What that does not show is logged.
+// notifyMaster has the master show a notice. If the master refuses, the notice is logged.
 func (l *local) notifyMaster(ctx context.Context, n connect.Notice) {
 	if _, err := noticeFunc.Call(ctx, l.master(), n); err != nil {
 		l.log.Info("the far side tells", "hop", n.Path, "text", n.Text)
 	}
 }
 
-// noticeMeter bounds what a master shows.
+// noticeMeter bounds how many notices a master shows.
 type noticeMeter struct {
 	mu    sync.Mutex
 	meter core.Meter // guarded by mu
@@ -91,8 +89,8 @@ func (m *noticeMeter) take() bool {
 	return m.meter.Take(time.Now(), 1, noticeRate, noticeBurst)
 }
 
-// noticeFunc runs in the master. A context may have lines shown, as it may have them
-// logged: under its true path, without control characters, and so many.
+// noticeFunc runs in the master. A context may have a bounded number of notices shown: under
+// its true path, and without control characters.
 var noticeFunc = NewFunc("mitosis.notice", func(ctx context.Context, n connect.Notice) (struct{}, error) {
 	c := callOf(ctx)
 	l := c.l
@@ -103,8 +101,8 @@ var noticeFunc = NewFunc("mitosis.notice", func(ctx context.Context, n connect.N
 	return struct{}{}, nil
 }, AllowDescendants)
 
-// pathWithin is a path below a context, or that of the context itself: whatever it
-// says of itself, it is shown as who it is.
+// pathWithin returns path if it is below the path of a context, and else the path of that
+// context: a context can't pass for another one.
 func (l *local) pathWithin(id core.ID, path string) string {
 	own := l.pathOf(id)
 	if !strings.HasPrefix(path, own+"/") {

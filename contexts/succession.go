@@ -13,16 +13,16 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// trees implements succession.Interface, by which package attach calls these methods.
-// A program that does not import attach calls none of them and carries none.
+// trees implements succession.Interface, by which package attach calls these methods. A
+// program that does not import attach carries none of them.
 type trees struct{}
 
 var _ succession.Interface[*Node, *Config] = trees{}
 
 func init() { succession.Trees = trees{} }
 
-// afterLoss is only set in programs that import package attach, by an init function,
-// and then in all copies of the program.
+// afterLoss is set by an init function of package attach: in all copies of programs that
+// import it, and in no others.
 var afterLoss struct {
 	loseOthers func(l *local, e router.Event)
 	onRoot     func(r *router.Router, root core.ID, body []byte)
@@ -73,8 +73,8 @@ func (trees) Enter(w bootstrap.Welcome, link io.ReadWriteCloser, cfg *Config) (*
 	return l.selfNode, nil
 }
 
-// The ranges of which each master of a tree has one of its own. A handle is taken
-// for each call: at a million each second these last for two weeks.
+// Each master of a tree has ranges of IDs and of handles of its own. Each call takes a
+// handle: at a million calls each second these last for two weeks.
 const (
 	idsOfMaster     = 1 << 30
 	handlesOfMaster = 1 << 40
@@ -147,16 +147,16 @@ func (trees) Release(n *Node, reason error) {
 	<-n.life.done
 }
 
-// successor is how a context comes by its next master.
+// successor is how a context gets its next master.
 type successor struct {
-	await func(reason error) *router.Link // nil: there will be none
+	await func(reason error) *router.Link // returns nil if there will be none
 }
 
-// outlives reports whether the loss of the parent is not the end of the process.
+// outlives reports whether the process goes on when the parent is lost.
 func (l *local) outlives() bool { return l.guest || l.successor.Load() != nil }
 
-// ownsProcess reports whether this process was started to be this context, so that
-// all that it has started ends with it.
+// ownsProcess reports whether this process was started to be this context. If so, the
+// processes that it has started end with it.
 func (l *local) ownsProcess() bool { return l.id != core.Master && !l.guest }
 
 // succeed waits for the link to the next master of a context that has lost its
@@ -168,8 +168,8 @@ func (l *local) succeed(reason error) *router.Link {
 	return nil
 }
 
-// loseOthers notes that all contexts are gone but this one and those that stay:
-// where the parent was lost, those below it.
+// loseOthers notes that contexts are gone: all but this one and those for which e.Stays
+// returns true. If the parent was lost, the contexts below this one stay.
 func (l *local) loseOthers(e router.Event) {
 	stays := e.Stays
 	if stays == nil {

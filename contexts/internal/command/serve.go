@@ -240,7 +240,7 @@ func (p *process) start() error {
 	keepJobs := p.q.Flags&KeepJobs != 0
 	if keepJobs && p.host.OwnProcess {
 		if err := bootstrap.KeepJobs(); err != nil {
-			return fmt.Errorf("what the command leaves running can't be kept: %w", err)
+			return fmt.Errorf("processes that the command leaves running can't be kept: %w", err)
 		}
 	}
 	tied := keepJobs || !p.host.OwnProcess
