@@ -147,4 +147,4 @@ func reasonWithoutCall(err error) error {
 // The half-close of one side is passed on if the other has CloseWrite() error. The failure
 // of one side resets the other if that has SetLinger(int) error. Relay returns the first
 // failure. To end it early, close either connection.
-func Relay(a, b net.Conn) error { return forward.Join(a, b) }
+func Relay(a, b net.Conn) error { return forward.Both(a, b) }

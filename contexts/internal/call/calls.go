@@ -30,7 +30,7 @@ type Call interface {
 // has none.
 type Calls struct {
 	mu      sync.Mutex
-	awaited map[Key]Call    // those for whose answer a caller waits
+	awaited map[Key]Call    // calls that a caller waits for
 	count   map[core.ID]int // all, by their callers
 	closing bool            // no more are admitted
 	running sync.WaitGroup  // one for each
@@ -73,14 +73,14 @@ func (t *Calls) Release(key Key) {
 	t.running.Done()
 }
 
-// Get returns a call for whose answer a caller waits, nil if it is not there.
+// Get returns a call that a caller waits for, nil if it is not there.
 func (t *Calls) Get(key Key) Call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.awaited[key]
 }
 
-// Of returns the calls for whose answers a context waits.
+// Of returns the calls that a context waits for.
 func (t *Calls) Of(src core.ID) []Call {
 	t.mu.Lock()
 	defer t.mu.Unlock()

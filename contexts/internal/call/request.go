@@ -11,8 +11,7 @@ import (
 //
 //	[function, timeout in microseconds (0: none), chain, sequence number, argument]
 //
-// It is put together by hand because it is on the path of every call: what
-// can be left out of a small one is left out.
+// It is encoded by hand because every call has one.
 type Request struct {
 	Fn      uint64 // the number of the function
 	Timeout time.Duration
@@ -40,7 +39,7 @@ func (q *Request) Encode() []byte {
 	return append(b, q.Arg...)
 }
 
-// DecodeRequest reads what Encode wrote. The argument aliases b.
+// DecodeRequest reads a request that Encode wrote. The argument aliases b.
 func DecodeRequest(b []byte) (Request, error) {
 	if len(b) == 0 || b[0] != 0x83 && b[0] != 0x85 {
 		return Request{}, core.ErrProtocol

@@ -35,7 +35,7 @@ var (
 	binaryUnmarshaler = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 )
 
-// marshalsItself reports whether values of t say themselves how they travel.
+// marshalsItself reports whether values of t have methods that encode them.
 func marshalsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(cborMarshaler) && p.Implements(cborUnmarshaler) ||

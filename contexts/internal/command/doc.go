@@ -1,4 +1,4 @@
-// Package command has both sides of contexts.Command but for what the user sees of it.
+// Package command has both sides of contexts.Command, below the type that users see.
 //
 // At the side of the caller:
 //

@@ -53,13 +53,13 @@ type stopper interface {
 
 var errStopped = errors.New("the command has ended")
 
-// copyInput starts the copying. A failure to write is no error: the command
-// does not want to read any more, or has ended, and says itself how.
+// copyInput starts the copying. A failure to write is no error: the command reads no more,
+// or has ended, and that is reported in another way.
 func copyInput(s *router.Stream, r io.Reader) *input {
 	in := &input{done: make(chan struct{})}
 	if f, ok := r.(*os.File); ok {
-		// The file is ours to read until the end, as if the command had it:
-		// whoever closes his own descriptor after Start loses nothing.
+		// We read the file to its end by a descriptor of our own, as the command would. The
+		// caller may close the file after Start.
 		if in.stopper = newFileStopper(f); in.stopper != nil {
 			r = in.stopper
 		}

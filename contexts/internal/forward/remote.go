@@ -11,9 +11,9 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// A listener at another context's host is a sequence: what it yields is the listener
-// itself, and then its connections as they come in. They are held there until they are
-// claimed, each by a stream of its own.
+// A listener at another context's host is a sequence. It yields the listener itself, and
+// then its connections as they come in. They are held there until they are claimed, each by
+// a stream of its own.
 
 // ListenRequest has another context listen.
 type ListenRequest struct {
@@ -36,8 +36,7 @@ type SkippedAddr struct {
 	Addr, Reason string
 }
 
-// UnlistenRequest closes a listener, all of whose connections up to Claimed have been
-// accepted.
+// UnlistenRequest closes a listener. Its owner has accepted all connections up to Claimed.
 type UnlistenRequest struct{ Listener, Claimed uint64 }
 
 // ClaimRequest claims a connection.
@@ -69,7 +68,7 @@ func (t *Listeners) Serve(ctx context.Context, owner core.ID, ln net.Listener, s
 	}
 }
 
-// Far is what the near end of a listener needs of the context at which it listens.
+// Far is the far end of a listener, as the near end uses it.
 type Far struct {
 	Network string
 	Addr    net.Addr // the address that was bound
@@ -79,8 +78,8 @@ type Far struct {
 	End  func()
 	// Claim opens the stream of a connection.
 	Claim func(conn uint64) (*router.Stream, error)
-	// Unlisten closes the listener there, all of whose connections up to claimed have
-	// been accepted. It returns when that is done, or can't be.
+	// Unlisten closes the listener there. All connections up to claimed have been accepted.
+	// It returns when the listener is closed, or can't be reached.
 	Unlisten func(claimed uint64)
 	// Wrap says at which context Accept failed.
 	Wrap func(err error) error

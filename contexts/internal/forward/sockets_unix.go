@@ -18,9 +18,9 @@ import (
 // its own.
 const kernelBacklog = 4096
 
-// listenSocket listens on a socket in the file system. Between bind and listen
-// nobody can connect, so that is when it gets its permissions: the umask would be
-// the whole process's.
+// listenSocket listens on a socket in the file system. The socket gets its permissions
+// between bind and listen, when nobody can connect: the umask would hold for the whole
+// process.
 func (c *SocketConfig) listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	if path == "" || path[0] == '@' { // not in the file system
 		return new(net.ListenConfig).Listen(ctx, "unix", path)
@@ -43,7 +43,7 @@ func (c *SocketConfig) listenSocket(ctx context.Context, path string) (net.Liste
 	if err != nil {
 		return fail(err)
 	}
-	defer file.Close() // what is made of it has a copy
+	defer file.Close() // the listener has a descriptor of its own
 	ln, err := net.FileListener(file)
 	if err != nil {
 		os.Remove(path)
@@ -131,8 +131,8 @@ type socketListener struct {
 	once sync.Once
 }
 
-// Close implements net.Listener. The socket is removed first, so that nobody
-// finds one on which nobody listens.
+// Close implements net.Listener. It removes the socket first, so that nobody finds a socket
+// on which nobody listens.
 func (s *socketListener) Close() error {
 	s.once.Do(func() {
 		if now, err := os.Lstat(s.path); err == nil && s.info != nil && os.SameFile(now, s.info) {

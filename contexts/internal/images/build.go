@@ -17,11 +17,11 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// keptExecutables is how many executables the images of which are kept.
+// keptExecutables is the number of executables whose images are kept.
 const keptExecutables = 8
 
-// buildImage returns the image for another system that was built for this very
-// executable before, or builds it.
+// buildImage returns the image for another system that was built for this executable
+// before, or builds it.
 func buildImage(ctx context.Context, sys System, sources string) (*bootstrap.Image, error) {
 	own, err := bootstrap.OwnImage()
 	if err != nil {
@@ -81,7 +81,7 @@ func build(ctx context.Context, sys System, sources, path string) error {
 	return os.Rename(half, path)
 }
 
-// sourcesOf is a directory from which the package can be built.
+// sourcesOf returns a directory from which the package can be built.
 func sourcesOf(ctx context.Context, tool, main, sources string) (string, error) {
 	places := []string{sources}
 	if sources == "" {
@@ -102,7 +102,7 @@ func sourcesOf(ctx context.Context, tool, main, sources string) (string, error) 
 	return "", fmt.Errorf("sources of %s (see Config.Sources): %w", main, err)
 }
 
-// goTool runs the go command. What it says is part of the error.
+// goTool runs the go command. Its error has the text that the command printed.
 func goTool(ctx context.Context, tool, dir string, sys System, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir

@@ -1,9 +1,9 @@
 // Package images finds the executables that are sent to far sides: of this program, for
 // the systems of other hosts.
 //
-//   - store.go: what a context has and finds, and from whom it gets the rest.
+//   - store.go: the images that a context has, finds, or asks its parent for.
 //   - wire.go: how an image comes from the parent.
 //   - build.go: how one is built from the sources.
 //   - packed.go: packed images that are kept for later, here and at a far side.
-//   - advice.go: what a program's log says of the way in which it was built.
+//   - advice.go: warnings about the way in which this program was built.
 package images

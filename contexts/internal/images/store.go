@@ -46,7 +46,7 @@ func (s System) known() bool {
 	return false
 }
 
-// Config is what a Store has to work with.
+// Config configures a Store.
 type Config struct {
 	Log *slog.Logger
 

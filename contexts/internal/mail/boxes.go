@@ -13,8 +13,7 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// ErrClosed is the end of a mailbox. Those who send to an ID that never was one get it,
-// too.
+// ErrClosed is the error of senders to a mailbox that is closed, or that never was.
 var ErrClosed = &core.Error{Op: "send", Kind: core.KindClosed, Err: errors.New("there is no such mailbox any more")}
 
 // An ID names a mailbox, and is a secret of those contexts that may send to it: nobody
@@ -34,8 +33,8 @@ const (
 // or the first values to a closed mailbox would seem to be under way.
 const present = 1
 
-// Boxes are the mailboxes of a context. N is what a receiver is told of a sender. The
-// zero value has none.
+// Boxes are the mailboxes of a context. N is the type by which a receiver knows the sending
+// context. The zero value has none.
 type Boxes[N any] struct {
 	mu  sync.Mutex
 	all map[ID]*Box[N]

@@ -24,12 +24,12 @@ type Children struct {
 	all        map[core.ID]*Child
 	names      map[string]bool // the last elements of their paths
 	connecting int             // places taken by connects under way
-	asking     map[core.ID]int // contexts that may ask for passwords: connects that they make for us
-	taken      int             // contexts that connects under way below this one will add
+	asking     map[core.ID]int // connects that other contexts make for us, and may ask for passwords for
+	taken      int             // places that Take has taken: contexts that will be added below this one
 }
 
-// Reserve takes a place for one more child, and reports whether there was one of at
-// most so many.
+// Reserve takes a place for one more child. It reports false if there are as many as most
+// already.
 func (c *Children) Reserve(most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *Children) Reserve(most int) bool {
 	return true
 }
 
-// Release gives a place back: the child has taken it, or there will be none.
+// Release gives a place back: the child has been added, or will not be.
 func (c *Children) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,7 @@ func (c *Children) Remove(id core.ID) {
 }
 
 // TakeName returns the last element of a new child's path: the label of its hop, or
-// "label#2" where a child has that already. It is taken until Remove or DropName.
+// "label#2" if a child has that already. The name is taken until Remove or DropName.
 func (c *Children) TakeName(label string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,8 +106,8 @@ func (c *Children) List() []*Child {
 	return all
 }
 
-// LetAsk lets a context ask for passwords until the returned function is called:
-// it does something for us that may need them.
+// LetAsk lets a context ask for passwords until end is called: it makes a hop for us that
+// may need them.
 func (c *Children) LetAsk(id core.ID) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,8 +131,8 @@ func (c *Children) MayAsk(id core.ID) bool {
 	return c.asking[id] > 0
 }
 
-// Take takes a place for one more context below this one, where so many are there
-// already, and reports whether there was one of at most so many.
+// Take takes a place for one more context below this one. there counts the contexts that
+// are below it already. Take reports false if there are as many as most.
 func (c *Children) Take(there, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +143,7 @@ func (c *Children) Take(there, most int) bool {
 	return true
 }
 
-// GiveBack gives back what Take took.
+// GiveBack gives a place back that Take took.
 func (c *Children) GiveBack() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

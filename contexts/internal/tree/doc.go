@@ -1,4 +1,4 @@
-// Package tree has the owners of what one context knows of its tree. Each has one lock,
+// Package tree has the owners of the state in which a context keeps its tree. Each has one lock,
 // and none knows nodes or calls.
 //
 //   - lifetime.go: how long a context goes on, and the goroutines it waits for.
@@ -8,5 +8,5 @@
 //   - pauses.go: when a host that was lost is tried again.
 //   - leftovers.go: files that must not outlive the context.
 //   - text.go: text from other contexts, made fit to be shown.
-//   - host_*.go: what the system of this host tells.
+//   - host_*.go: facts of the system of this host.
 package tree

@@ -10,37 +10,38 @@ import (
 // bytes.
 const maxFarSides = 1024
 
-// FarSides remember the hosts at the end of hops that were made from here, by
-// their labels, for as long as this context lives: the next connect to one of them
-// can start without asking. What is remembered may be wrong by then.
+// FarSides remember the hosts at the end of hops that were made from here, by the labels of
+// the hops, as long as this context lives. The next connect to one of them can start
+// without asking. By then the memory may be wrong. The zero value remembers none.
 type FarSides struct {
 	mu     sync.Mutex
 	all    map[string]*FarSide
 	latest *bootstrap.Facts // of the last far side that was noted; nil before
 }
 
-// A FarSide is what is known of the host at the end of a hop. Immutable.
+// A FarSide describes the host at the end of a hop. Immutable.
 type FarSide struct {
 	Facts  bootstrap.Facts
-	Method string // by which a child was started; "" where it is better to wait for the far side
+	Method string // by which a child was started; "": the next connect must wait for the far side
 }
 
-// Get returns what is known, nil if nothing is.
+// Get returns the far side of a hop, nil if it is not known.
 func (f *FarSides) Get(label string) *FarSide {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.all[label]
 }
 
-// Likely returns what the last far side was like, nil if there was none.
+// Likely returns the facts of the last far side: others are often alike. It returns nil if
+// there was none.
 func (f *FarSides) Likely() *bootstrap.Facts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.latest
 }
 
-// Note learns from a connect; without a session it has failed, and what was known
-// is not to be relied on.
+// Note learns from a connect. A connect without a session has failed: the far side is
+// forgotten.
 func (f *FarSides) Note(label string, s *bootstrap.Session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +63,7 @@ func (f *FarSides) Note(label string, s *bootstrap.Session) {
 	}
 	known := &FarSide{Facts: s.Facts, Method: s.StartMethod}
 	if s.Lost || s.Static {
-		known.Method = "" // what would be sent at once is not what it was started from
+		known.Method = "" // the child was not started from the image that would be sent at once
 	}
 	f.all[label] = known
 	f.latest = &known.Facts

@@ -9,30 +9,30 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// Pauses are those between the attempts to connect a host; see ManagedHostConfig.MinDelay of package
-// contexts.
-// To ask for a connection that nobody takes costs nobody anything; each of the
-// others is a login, of which a server may take only so many.
+// Pauses are the times between the attempts to connect a managed host: see
+// ManagedHostConfig.MinDelay of package contexts. An attempt that nobody answers is cheap.
+// Each of the others is a login, and a server may accept only so many.
 type Pauses struct {
-	since    time.Time // when the host was last there, or was wanted first
-	failures int       // since then, where somebody answered
+	since    time.Time // when the host was lost, or was used first
+	failures int       // counts the attempts since then that were answered and failed
 	deaf     bool      // nobody has answered the last attempt
 }
 
-// Begin is for a host that has been lost, or is wanted, just now.
+// Begin starts anew: the host has just been lost, or is used for the first time.
 func (p *Pauses) Begin() { *p = Pauses{since: time.Now()} }
 
-// Failed counts an attempt that failed.
+// Failed counts an attempt that failed. deaf says that nobody answered it.
 func (p *Pauses) Failed(deaf bool) {
 	if p.deaf = deaf; !deaf {
 		p.failures++
 	}
 }
 
-// Died counts a context that was lost as soon as it was there.
+// Died counts a context that was lost as soon as it was connected.
 func (p *Pauses) Died() { *p = Pauses{since: time.Now(), failures: p.failures + 1} }
 
-// NobodyAnswers reports whether a hop that had come so far failed for that reason.
+// NobodyAnswers reports whether a hop failed because nobody answered. at is how far it had
+// come.
 func NobodyAnswers(err error, at bootstrap.Progress) bool {
 	for _, class := range []error{connect.ErrRefused, connect.ErrUnreachable, connect.ErrNoHost} {
 		if errors.Is(err, class) {

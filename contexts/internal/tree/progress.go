@@ -12,9 +12,9 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// Progress is how far a connect has come, and bounds how long nothing may move. The
-// whole may take as long as it likes: an image on a slow line is no failure. What
-// moves is finite, as there are so many phases and so many bytes of an image.
+// Progress tells how far a connect has come, and bounds how long it may stand still. The
+// connect as a whole has no bound: an image on a slow line is no failure. It ends all the
+// same, because the number of phases is finite, and so are the bytes of an image.
 type Progress struct {
 	// Immutable.
 	limit time.Duration // 0: none
@@ -24,35 +24,36 @@ type Progress struct {
 	// blocks; received by Next; never closed.
 	moved chan struct{}
 
+	// Guarded by mu.
 	mu    sync.Mutex
 	now   bootstrap.Progress
-	log   *slog.Logger // told of each phase; nil: nobody is
-	grace time.Duration
-	near  bool // what is written is read on this host
-	again bool // another attempt will be made
+	log   *slog.Logger  // receives each phase; nil: none does
+	grace time.Duration // comes on top of limit
+	near  bool          // the far side is on this host
+	again bool          // another attempt will be made
 	over  bool
-	timer *time.Timer // fires where nothing has moved; nil without a limit
+	timer *time.Timer // fires when the connect stands still; nil without a limit
 }
 
-// slowestWay is how fast, in bytes a second, an image is bound to move that the pipe
-// has taken. The ssh program, and servers, take 2 MiB at once, whatever the line.
+// slowestWay is the speed, in bytes a second, at which an image must move on when all of it
+// has been written. The ssh program, and servers, buffer 2 MiB, however slow the line is.
 const slowestWay = 32 << 10
 
-// largestImage, in bytes, bounds the time that another context can make us wait with
-// that. It may also go on to tell of steps: a hop that it makes is in its hands.
+// largestImage bounds, in bytes, the image for which another context can make us wait at
+// that speed. (It can also make us wait by telling of steps: a hop that it makes is in its
+// hands.)
 const largestImage = 64 << 20
 
-// PrepareTime is what the building and packing of an image may take in addition. It is
-// work of ours, and how long it takes tells of how busy this machine is.
+// PrepareTime is the additional time in which an image may be built and packed. That is work
+// on this machine, which may be busy.
 const PrepareTime = 5 * time.Minute
 
-// dialSilence bounds a dial that will be repeated. A system that is not answered asks
-// after 1, 3, 7, 15 and 31 s: of a machine that is back, the later it asks the later
-// it hears.
+// dialSilence bounds a dial that will be repeated. Without an answer, a system sends its
+// request again after 1, 3, 7, 15 and 31 s. A new dial finds a machine that is back sooner.
 const dialSilence = 10 * time.Second
 
-// FarGrace is how much longer than the context that makes a hop we wait for it to
-// give up: it knows more to say.
+// FarGrace is the time that a context has to report that it has given up a hop: its error
+// says more than ours.
 const FarGrace = 2 * time.Second
 
 // StepEvery is the least time between two steps that tell of bytes only.
@@ -60,15 +61,16 @@ const StepEvery = 250 * time.Millisecond
 
 type progressKey struct{}
 
-// ProgressOf returns what WithProgress has put into ctx, nil where there is nothing.
+// ProgressOf returns the progress that WithProgress has put into ctx; nil if there is none.
 func ProgressOf(ctx context.Context) *Progress {
 	p, _ := ctx.Value(progressKey{}).(*Progress)
 	return p
 }
 
-// WithProgress returns a context for a connect that ends when nothing has moved for
-// limit; 0: it does not.
-func WithProgress(ctx context.Context, limit time.Duration) (context.Context, *Progress, context.CancelFunc) {
+// WithProgress returns a context for a connect, which ends when nothing has moved for limit.
+// With a limit of 0 it does not end by itself. stop must be called when the connect is
+// over.
+func WithProgress(ctx context.Context, limit time.Duration) (_ context.Context, _ *Progress, stop context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &Progress{limit: limit, fire: cancel, moved: make(chan struct{}, 1)}
 	if limit > 0 {
@@ -85,7 +87,7 @@ func WithProgress(ctx context.Context, limit time.Duration) (context.Context, *P
 	}
 }
 
-// Note notes that something has moved.
+// Note notes that the connect has moved on.
 func (p *Progress) Note(now bootstrap.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +124,7 @@ func (p *Progress) awaitLocked() {
 	p.timer.Reset(limit)
 }
 
-// Here says that the hop is made by this context, and by which method.
+// Here says that this context makes the hop, and by which method.
 func (p *Progress) Here(log *slog.Logger, m connect.Method) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +132,7 @@ func (p *Progress) Here(log *slog.Logger, m connect.Method) {
 	p.log = log
 }
 
-// Elsewhere says that the hop is made by another context, which gives up by itself.
+// Elsewhere says that the context at path makes the hop, and gives up by itself.
 func (p *Progress) Elsewhere(path string) {
 	p.mu.Lock()
 	p.grace = FarGrace
@@ -138,15 +140,15 @@ func (p *Progress) Elsewhere(path string) {
 	p.Note(bootstrap.Progress{Phase: bootstrap.Phase("waiting for a word of " + path)})
 }
 
-// Heard is Note for what another context says.
+// Heard is Note for the progress that another context reports.
 func (p *Progress) Heard(now bootstrap.Progress) {
 	now.Phase, now.StartMethod = bootstrap.Phase(Word(string(now.Phase))), Word(now.StartMethod)
 	now.Sent, now.Size = max(now.Sent, 0), max(now.Size, 0)
 	p.Note(now)
 }
 
-// Asking has a person's time noted: a question that is asked, and one that is answered,
-// are moves.
+// Asking returns ask with the time of the person noted: the connect moves on when a question
+// is asked, and when it is answered.
 func (p *Progress) Asking(ask func(context.Context, connect.Prompt) (string, error)) func(context.Context, connect.Prompt) (string, error) {
 	if ask == nil {
 		return nil
@@ -176,8 +178,9 @@ func (p *Progress) At() bootstrap.Progress {
 	return p.now
 }
 
-// Next waits for a move that has not been told and tells it, but for those of bytes
-// no more often than every StepEvery. It returns false when done is closed.
+// Next waits until the connect has moved on from told, and sets told to the progress then.
+// Within a phase it waits for StepEvery, so that few steps tell of bytes only. It returns
+// false when done is closed.
 func (p *Progress) Next(told *bootstrap.Progress, done <-chan struct{}) bool {
 	for {
 		select {
@@ -212,17 +215,18 @@ func lasted(d time.Duration, done <-chan struct{}) bool {
 	}
 }
 
-// silenceError is why a connect is given up in which nothing moves.
+// silenceError is the cause for which a connect that stands still is given up.
 type silenceError struct{ limit time.Duration }
 
 func (e *silenceError) Error() string {
 	return fmt.Sprintf("%v: nothing has moved for %v", connect.ErrTimeout, e.limit)
 }
 
-// Is makes it both of what a bound that passed is: the method's, and the context's.
+// Is makes the error match that of a method whose time is over, and that of a context whose
+// deadline has passed.
 func (e *silenceError) Is(target error) bool {
 	return target == connect.ErrTimeout || target == context.DeadlineExceeded
 }
 
-// Timeout is as net.Error has it.
+// Timeout reports true, as net.Error wants it.
 func (e *silenceError) Timeout() bool { return true }
