@@ -89,7 +89,7 @@ func (t *Tasks) Wait() {
 	t.wg.Wait()
 }
 
-// WaitFor waits for a group, but no longer than limit.
+// WaitFor waits for a group, but no longer than limit. Its goroutine ends with the group.
 func WaitFor(wg *sync.WaitGroup, limit time.Duration) {
 	idle := make(chan struct{})
 	go func() {
