@@ -27,6 +27,7 @@ func signalName(s syscall.Signal) string {
 	return ""
 }
 
+// SignalNumber returns 0 for a name that this system does not have.
 func SignalNumber(name string) syscall.Signal { return signals[name] }
 
 func ownSession(*exec.Cmd, bool, bool) {}

@@ -24,8 +24,8 @@ type Children struct {
 	all        map[core.ID]*Child
 	names      map[string]bool // the last elements of their paths
 	connecting int             // places taken by connects under way
-	asking     map[core.ID]int // connects that other contexts make for us, and may ask for passwords for
-	taken      int             // places that Take has taken: contexts that will be added below this one
+	asking     map[core.ID]int // hops that each context makes for us, for which it may ask for passwords
+	taken      int             // contexts below this one that are under way: see Take
 }
 
 // Reserve takes a place for one more child. It reports false if there are as many as most
@@ -47,6 +47,7 @@ func (c *Children) Release() {
 	c.connecting--
 }
 
+// Add adds a child. Release has to follow: the place is counted twice until then.
 func (c *Children) Add(k *Child) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,6 +57,7 @@ func (c *Children) Add(k *Child) {
 	c.all[k.ID] = k
 }
 
+// Remove forgets a child, and gives its name back.
 func (c *Children) Remove(id core.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
