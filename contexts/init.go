@@ -61,16 +61,16 @@ func Start(ctx context.Context, cfg *Config) (*Node, error) {
 
 // serveChild serves the parent of a child until the end. It returns the exit status.
 func serveChild() int {
-	birth, err := bootstrap.Accept(functions.fingerprint)
+	child, err := bootstrap.Accept(functions.fingerprint)
 	if err != nil {
 		// There is no parent, or it is another program. Only standard error is left.
 		fmt.Fprintf(os.Stderr, "mitosis: %v\n", err)
 		return 1
 	}
-	w := birth.Welcome
+	w := child.Welcome
 	var x extra
 	if err := core.Unmarshal(w.Extra, &x); err != nil {
-		fmt.Fprintf(birth.Stderr, "mitosis: the parent's welcome cannot be read: %v\n", err)
+		fmt.Fprintf(child.Stderr, "mitosis: the parent's welcome cannot be read: %v\n", err)
 		return 1
 	}
 	cfg := Config{
@@ -86,14 +86,14 @@ func serveChild() int {
 		id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors,
 		block: w.Block, depth: w.Depth, allowSiblings: w.AllowSiblings,
 		maxContexts: x.MaxContexts, budget: x.Budget,
-		up: &upward{records: records, output: logs.ForwardOutput(birth.Output, records), prompt: x.Prompt, notify: x.Notify},
+		up: &upward{records: records, output: logs.ForwardOutput(child.Output, records), prompt: x.Prompt, notify: x.Notify},
 	}
 	l := newLocal(at, cfg.withDefaults())
 	if x.Keep {
 		l.Keep(func() { images.KeepOwn(l.log) }) // before anybody can ask for the end
 	}
 	link, err := l.router.Attach(context.Background(), router.LinkConfig{
-		Peer: w.Ancestors[0], Parent: true, Carrier: birth.Link,
+		Peer: w.Ancestors[0], Parent: true, Carrier: child.Link,
 	})
 	if err != nil {
 		return 1
