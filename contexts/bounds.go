@@ -9,17 +9,17 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// bounds are what a hop allows below the context that it leads to. Zero fields
-// leave it at what the tree allows.
+// bounds limit the contexts below the context that a hop leads to. For zero fields the
+// bounds of the tree hold.
 type bounds struct {
 	Depth    int `cbor:"1,keyasint,omitempty"` // hops
 	Contexts int `cbor:"2,keyasint,omitempty"`
-	// Silence is how long the connect may go without progress; see bounded.
+	// Silence is how long nothing may move while the hop is made; see local.bounded.
 	Silence time.Duration `cbor:"3,keyasint,omitempty"`
 }
 
-// depth is how many hops there may be below the new context, of which the tree
-// would allow so many.
+// depth returns how many hops there may be below the new context. allowed is the number
+// that the tree would allow.
 func (b bounds) depth(allowed int) int {
 	if b.Depth > 0 {
 		return min(b.Depth, allowed)
@@ -27,8 +27,8 @@ func (b bounds) depth(allowed int) int {
 	return allowed
 }
 
-// budgetOfChildren is the context that children have to ask before they
-// connect; 0: they need not ask.
+// budgetOfChildren returns the context that children have to ask before they connect. 0
+// means that they need not ask.
 func (l *local) budgetOfChildren() core.ID {
 	if l.maxContexts > 0 {
 		return l.id
@@ -36,18 +36,18 @@ func (l *local) budgetOfChildren() core.ID {
 	return l.budget
 }
 
-// takeContext takes a place for one more context below this one, here and in
-// every ancestor that has a bound. release must be called when the new context
-// is announced, from when on it counts by itself, or has failed.
+// takeContext takes a place for one more context below this one, here and in every
+// ancestor that has a bound. release must be called when the new context has failed, or is
+// announced: from then on it counts by itself.
 func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	if l.maxContexts > 0 {
-		if !l.children.take(len(l.router.Contexts()), l.maxContexts) {
+		if !l.children.Take(len(l.router.Contexts()), l.maxContexts) {
 			return nil, fmt.Errorf("%w: %d contexts below %s, as many as ManagedHostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
 		}
 	}
 	here := func() {
 		if l.maxContexts > 0 {
-			l.children.giveBack()
+			l.children.GiveBack()
 		}
 	}
 	if l.budget == 0 {
@@ -65,8 +65,8 @@ func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	}, nil
 }
 
-// placeSeq is a place that is held for as long as somebody ranges over it. It
-// calls itself in ancestors.
+// placeSeq takes a place, which is held for as long as the caller ranges over the sequence.
+// The function calls itself in ancestors.
 var placeSeq = DeclareSeq[struct{}, struct{}]("mitosis.place", AllowDescendants)
 
 func init() {

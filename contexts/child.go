@@ -12,21 +12,13 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// child is a context that was started from here.
-type child struct {
-	id      core.ID
-	name    string
-	link    *router.Link
-	carrier bootstrap.Carrier
-}
-
-// childInfo is what every ancestor learns of a new context. It comes from the
-// parent, not from the child itself, and is for people only: nothing is
-// decided by it.
+// childInfo describes a new context to all of its ancestors. The parent writes it, not
+// the child itself. It is for people only: nothing is decided by it.
 type childInfo struct {
 	Label       string    `cbor:"1,keyasint"`
 	Hostname    string    `cbor:"2,keyasint,omitempty"`
@@ -41,12 +33,12 @@ type childInfo struct {
 
 func formatID(id core.ID) string { return strconv.FormatUint(uint64(id), 10) }
 
-// maxLabel bounds a path element: a hostile context chooses the labels of its
-// own descendants.
+// maxLabel bounds an element of a path, in bytes: a hostile context chooses the labels of
+// its own descendants.
 const maxLabel = 256
 
-// joinPath appends a hop to the path of its parent. A slash in a label would
-// look like another hop, and a control character could rewrite a terminal.
+// joinPath returns the path of a child. A slash in the label would look like another hop,
+// and a control character could paint over a terminal.
 func joinPath(parent *Node, label string) string {
 	label = strings.Map(func(r rune) rune {
 		if r == '/' || r < ' ' || r == 0x7f || r == '�' {
@@ -63,7 +55,7 @@ func joinPath(parent *Node, label string) string {
 	return parent.path + "/" + label
 }
 
-// extra is the part of a welcome that only this package looks at.
+// extra is the part of a welcome that only this package reads.
 type extra struct {
 	LogLevel       int           `cbor:"1,keyasint,omitempty"`
 	ConnectTimeout time.Duration `cbor:"2,keyasint"`
@@ -71,24 +63,24 @@ type extra struct {
 	MaxChildren    int           `cbor:"4,keyasint"`
 	NoDisk         bool          `cbor:"5,keyasint,omitempty"`
 	StartMethods   []string      `cbor:"6,keyasint,omitempty"`
-	Prompt         bool          `cbor:"7,keyasint,omitempty"` // somebody at the master can be asked
+	Prompt         bool          `cbor:"7,keyasint,omitempty"` // the person at the master can be asked
 	Heartbeat      time.Duration `cbor:"8,keyasint,omitempty"`
 	Missed         int           `cbor:"9,keyasint,omitempty"`
 	MaxContexts    int           `cbor:"10,keyasint,omitempty"` // below the child; 0: no bound of its own
-	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // the ancestor with a bound for the child, too; 0: none
+	Budget         core.ID       `cbor:"11,keyasint,omitempty"` // see place.budget
 	Cache          bool          `cbor:"12,keyasint,omitempty"`
 	Keep           bool          `cbor:"13,keyasint,omitempty"` // the child's image belongs in the cache
-	Notify         bool          `cbor:"14,keyasint,omitempty"` // somebody at the master can be told
+	Notify         bool          `cbor:"14,keyasint,omitempty"` // the person at the master can be shown notices
 }
 
-// reserve takes a place for one more child.
+// reserve takes a place for one more child, which children.Release gives back.
 func (l *local) reserve() error {
 	switch {
-	case l.ctx.Err() != nil:
+	case l.Ctx.Err() != nil:
 		return ErrClosed
 	case l.depth <= 0:
 		return fmt.Errorf("%w: the path has as many hops as Config.MaxDepth allows", ErrTooDeep)
-	case !l.children.reserve(l.cfg.MaxChildren):
+	case !l.children.Reserve(l.cfg.MaxChildren):
 		return fmt.Errorf("%w: %d children, as many as Config.MaxChildren allows", ErrTooDeep, l.cfg.MaxChildren)
 	}
 	return nil
@@ -101,7 +93,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	if err := l.reserve(); err != nil {
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: err}
 	}
-	defer l.children.release()
+	defer l.children.Release()
 	ctx, cancel := l.connectContext(ctx, m, b)
 	defer cancel()
 	release, err := l.takeContext(ctx)
@@ -111,13 +103,13 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	defer release()
 	n, err := l.divide(ctx, m, label, path, b)
 	if err != nil {
-		nameless(err, m)
+		dropHopName(err, m)
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 	}
 	return n, nil
 }
 
-// withCause adds why ctx ended, where the error does not say it.
+// withCause adds the cause for which ctx ended, if the error does not have it.
 func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", err, cause)
@@ -125,19 +117,20 @@ func withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// nameless takes the name of a hop off its error: the path that is put in front
-// ends with it.
-func nameless(err error, m connect.Method) {
+// dropHopName takes the name of a hop off its error. The path that is put in front of the
+// error ends with it.
+func dropHopName(err error, m connect.Method) {
 	if e, ok := errors.AsType[*connect.Error](err); ok && e.Hop == m.Label() {
 		e.Hop = ""
 	}
 }
 
-// connectContext bounds a connect: as bounded does, and by the end of this context.
+// connectContext returns a context for a connect. It is bounded as by bounded, and ends
+// with this context.
 func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) (context.Context, context.CancelFunc) {
 	ctx, _, stopped := l.bounded(ctx, m, b)
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(l.ctx, func() { cancel(ErrClosed) })
+	stop := context.AfterFunc(l.Ctx, func() { cancel(ErrClosed) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
@@ -145,32 +138,46 @@ func (l *local) connectContext(ctx context.Context, m connect.Method, b bounds) 
 	}
 }
 
-// open lets a method open its pipe, with the first stage at the other end. A far
-// side on this host may execute this program in its place, and one that is known
-// gets the image at once; neither where it is only probed.
-func (l *local) open(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
+// bounded returns a context for a connect, with its progress: see tree.WithProgress. A ctx
+// that has one already is returned as it is. If ctx has no deadline and b no bound,
+// Config.ConnectTimeout is the bound.
+func (l *local) bounded(ctx context.Context, m connect.Method, b bounds) (context.Context, *tree.Progress, context.CancelFunc) {
+	if p := tree.ProgressOf(ctx); p != nil {
+		return ctx, p, func() {}
+	}
+	limit := b.Silence
+	if _, ok := ctx.Deadline(); !ok && limit <= 0 {
+		limit = l.cfg.ConnectTimeout + m.Traits().ImageTime
+	}
+	return tree.WithProgress(ctx, limit)
+}
+
+// openCarrier lets a method open its pipe, with the first stage at the other end. If the
+// far side is on this host, it may execute the file of this program. If it is known from
+// an earlier connect, the image is sent before it has spoken. A probe does neither.
+func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, probe bool) (*bootstrap.Launch, bootstrap.Carrier, error) {
 	options := bootstrap.Options{
-		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.image, Static: l.staticImage, Cache: l.cfg.Cache, Probe: probe,
-		Fingerprint: table.fingerprint, Log: l.log.With("hop", path), Label: path,
+		NoDisk: l.cfg.NoDisk, StartMethods: l.cfg.StartMethods, Images: l.images.Image, Static: l.images.Static, Cache: l.cfg.Cache, Probe: probe,
+		Fingerprint: functions.fingerprint, Log: l.log.With("hop", path), Label: path,
 	}
 	traits := m.Traits()
 	options.Near, options.Pace, options.Slow = traits.Local, traits.Remote, traits.ImageTime > 0
-	options.Same = traits.Local && sameHostReadable(traits.User)
-	options.Likely, options.Packed = l.farSides.likely(), l.packed
-	if known := l.farSides.get(m.Label()); known != nil && !probe {
-		options.Known = &known.facts
+	options.Same = traits.Local && tree.SharesImage(traits.User)
+	options.Likely, options.Packed = l.farSides.Likely(), l.packed
+	if known := l.farSides.Get(m.Label()); known != nil && !probe {
+		options.Known = &known.Facts
 		if traits.Remote {
-			options.Early = known.method
+			options.Early = known.Method
 		}
 	}
-	p := progressOf(ctx)
-	p.here(options.Log, m)
-	options.Progress = p.note
+	p := tree.ProgressOf(ctx)
+	p.Here(options.Log, m)
+	options.Progress = p.Note
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.OpenRequest{
 		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: p.asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
-		Phase: func(phase string) { p.note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
+		Prompt: p.Asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Phase: func(phase string) { p.Note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {
 		env.Exec, env.ExecArgv = "/bin/sh", env.Argv
@@ -183,16 +190,16 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	return launch, carrier, err
 }
 
-// divide is the birth of a child: the method opens a pipe, the launch puts the
-// image behind it and hears the child's hello, the child is given its place in
-// the tree, and the router takes over the pipe.
+// divide starts a child. The method opens a pipe. The launch starts the image behind it
+// and reads the child's hello. The child is given its place in the tree, and the router
+// takes over the pipe.
 func (l *local) divide(ctx context.Context, m connect.Method, label, path string, b bounds) (*Node, error) {
-	launch, carrier, err := l.open(ctx, m, path, false)
+	launch, carrier, err := l.openCarrier(ctx, m, path, false)
 	if err != nil {
 		return nil, err
 	}
 	session, err := launch.Run(ctx, carrier) // closes the carrier on failure
-	l.farSides.note(label, session)
+	l.farSides.Note(label, session)
 	if err != nil {
 		return nil, err
 	}
@@ -207,10 +214,10 @@ func (l *local) divide(ctx context.Context, m connect.Method, label, path string
 
 // adopt gives a child its place in the tree.
 func (l *local) adopt(ctx context.Context, label string, b bounds, session *bootstrap.Session, carrier bootstrap.Carrier) (_ *Node, err error) {
-	name := l.children.name(label)
+	name := l.children.TakeName(label)
 	defer func() {
 		if err != nil {
-			l.children.unname(name)
+			l.children.DropName(name)
 		}
 	}()
 	id, block, err := l.router.AllocID(ctx)
@@ -235,12 +242,12 @@ func (l *local) adopt(ctx context.Context, label string, b bounds, session *boot
 	if err != nil {
 		return nil, err
 	}
-	return l.take(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
+	return l.attachChild(ctx, l.addNode(id, l.id, path), name, core.Block{}, session, carrier)
 }
 
-// take takes up the link to a child whose node is n. known are the IDs that it has
-// from another time.
-func (l *local) take(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
+// attachChild makes the session's pipe the link to a child, whose node is n. known has the
+// IDs of contexts below a child that was another master's before; else it is empty.
+func (l *local) attachChild(ctx context.Context, n *Node, name string, known core.Block, session *bootstrap.Session, carrier bootstrap.Carrier) (*Node, error) {
 	h := session.Hello
 	info, err := core.Marshal(childInfo{
 		Label: name, Hostname: h.Hostname, User: h.User, UID: h.UID, PID: h.Pid,
@@ -255,23 +262,23 @@ func (l *local) take(ctx context.Context, n *Node, name string, known core.Block
 		l.nodeLost(n.id, err)
 		return nil, err
 	}
-	c := &child{id: n.id, name: name, link: link, carrier: carrier}
-	l.children.add(c)
-	l.backgroundWG.Go(func() {
+	c := &tree.Child{ID: n.id, Name: name, Link: link, Carrier: carrier}
+	l.children.Add(c)
+	l.Tasks.Go(func() {
 		<-link.Done()
-		l.children.remove(n.id)
+		l.children.Remove(n.id)
 		_ = carrier.Close()
 	})
 	return n, nil
 }
 
-// carrierLink reads and writes the link and closes the carrier with it.
+// carrierLink reads and writes the link. Its Close also closes the carrier.
 type carrierLink struct {
 	io.ReadWriteCloser
 	carrier bootstrap.Carrier
 }
 
-// tryCarrierLink is one whose carrier can write without waiting.
+// tryCarrierLink is a carrierLink whose carrier can write without waiting.
 type tryCarrierLink struct {
 	carrierLink
 	router.TryWriter
@@ -287,7 +294,7 @@ func newCarrierLink(link io.ReadWriteCloser, carrier bootstrap.Carrier) io.ReadW
 
 func (c carrierLink) Close() error { return errors.Join(c.ReadWriteCloser.Close(), c.carrier.Close()) }
 
-// ancestorsOfChild lists the ancestors of a child, nearest first.
+// ancestorsOfChild returns the ancestors of a child, the nearest first.
 func (l *local) ancestorsOfChild() []core.ID {
 	return append([]core.ID{l.id}, l.ancestors...)
 }

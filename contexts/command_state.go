@@ -12,25 +12,25 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// ProcessState is how a command ended.
+// ProcessState tells how a command ended.
 type ProcessState struct {
 	PID int // at the far side
 	// Code is the exit status, -1 if the command died by a signal.
 	Code int
-	// Signal is what the command died by, 0 if it did not; in the numbers of
-	// the system that reads it.
+	// Signal is the signal by which the command died, in the numbers of the system that
+	// reads it. 0 means that it did not die by a signal.
 	Signal syscall.Signal
 	Core   bool // a core dump was made
-	// User and System are the processor time that the command and the
-	// children it waited for took.
+	// User and System are the processor time of the command and of the children for which
+	// it waited.
 	User, System time.Duration
 }
 
 // Success reports whether the command ended with status 0.
 func (s *ProcessState) Success() bool { return s.Signal == 0 && s.Code == 0 }
 
-// ShellStatus is how a shell shows the end in $?: the exit status, or 128 and
-// the number of the signal.
+// ShellStatus returns the end as a shell shows it in $?: the exit status, or 128 plus the
+// number of the signal.
 func (s *ProcessState) ShellStatus() int {
 	if s.Signal != 0 {
 		return 128 + int(s.Signal)
@@ -56,15 +56,15 @@ func (s *ProcessState) String() string {
 // ExitError is the end of a command that was not a success.
 type ExitError struct {
 	ProcessState
-	// Stderr is the end of what the command printed on its standard error, at
-	// most 64 KiB, if Output ran it and Stderr was nil.
+	// Stderr is the end of the command's standard error, at most 64 KiB, if Output ran the
+	// command and Command.Stderr was nil.
 	Stderr []byte
 }
 
 // Error implements error.
 func (e *ExitError) Error() string { return e.ProcessState.String() }
 
-// wireExit is how an ExitError travels that a function returns.
+// wireExit is an ExitError as it travels when a function returns it.
 type wireExit struct {
 	_      struct{} `cbor:",toarray"`
 	State  command.State
@@ -94,8 +94,7 @@ func (e *ExitError) UnmarshalCBOR(b []byte) error {
 	return nil
 }
 
-// ParseSignal reads a signal as it is written for kill(1): "TERM", "SIGTERM" or
-// "15".
+// ParseSignal reads a signal in the ways that kill(1) takes: "TERM", "SIGTERM" or "15".
 func ParseSignal(s string) (syscall.Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 128 {
 		return syscall.Signal(n), nil

@@ -14,13 +14,14 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 	localhop "github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
 // played is a hop that another context makes as the test has it do.
 var played struct {
 	sync.Mutex
-	do     func(ctx context.Context, p *progress) (*ProbeResult, error)
+	do     func(ctx context.Context, p *tree.Progress) (*ProbeResult, error)
 	undone int
 }
 
@@ -28,7 +29,7 @@ var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _
 	played.Lock()
 	do := played.do
 	played.Unlock()
-	offer, err := do(ctx, progressOf(ctx))
+	offer, err := do(ctx, tree.ProgressOf(ctx))
 	return step{Found: offer}, err
 }, func(step) {
 	played.Lock()
@@ -37,7 +38,7 @@ var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _
 })
 
 // elsewhere plays a hop in fake time, made by a child of the test's master.
-func elsewhere(t *testing.T, do func(ctx context.Context, p *progress) (*ProbeResult, error), test func(t *testing.T, self inside, far *Node)) {
+func elsewhere(t *testing.T, do func(ctx context.Context, p *tree.Progress) (*ProbeResult, error), test func(t *testing.T, self inside, far *Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		played.Lock()
@@ -59,8 +60,8 @@ var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, StartMethod: boot
 
 // The far context hangs, and the caller knows all the same how far it had come.
 func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
-	hangs := func(ctx context.Context, p *progress) (*ProbeResult, error) {
-		p.note(underWay)
+	hangs := func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
+		p.Note(underWay)
 		<-ctx.Done()
 		time.Sleep(time.Minute)
 		return nil, errors.New("too late")
@@ -94,17 +95,17 @@ func TestSilenceElsewhere(t *testing.T) {
 		text string
 	}{
 		"gives up by itself": {false, 15 * time.Second, "what the far side said"},
-		"hangs":              {true, 15*time.Second + farGrace, "sending the image by memfd-perl (1.2 of 2.1 MB)"},
+		"hangs":              {true, 15*time.Second + tree.FarGrace, "sending the image by memfd-perl (1.2 of 2.1 MB)"},
 	} {
-		stands := func(ctx context.Context, p *progress) (*ProbeResult, error) {
+		stands := func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 			for i := range 3 {
 				now := underWay
 				now.Sent -= int64(2 - i)
 				time.Sleep(4 * time.Second)
-				p.note(now)
+				p.Note(now)
 			}
 			time.Sleep(3 * time.Second)
-			p.note(bootstrap.Progress{Phase: underWay.Phase, StartMethod: underWay.StartMethod, Sent: underWay.Sent, Size: underWay.Size + 1})
+			p.Note(bootstrap.Progress{Phase: underWay.Phase, StartMethod: underWay.StartMethod, Sent: underWay.Sent, Size: underWay.Size + 1})
 			if c.deaf {
 				time.Sleep(time.Minute)
 			}
@@ -119,7 +120,7 @@ func TestSilenceElsewhere(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			// The last step may have been told a little late.
-			if took < c.want || took > c.want+stepEvery {
+			if took < c.want || took > c.want+tree.StepEvery {
 				t.Errorf("%s: it took 5s and %v, wanted %v", name, took, c.want)
 			}
 		})
@@ -135,8 +136,8 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 		"no numbers":         {Phase: bootstrap.PhaseImage, Sent: -1 << 63, Size: -1},
 		"large numbers":      {Phase: bootstrap.PhaseImage, Sent: 1<<63 - 1, Size: 1<<63 - 1},
 	} {
-		elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
-			p.note(said)
+		elsewhere(t, func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
+			p.Note(said)
 			<-ctx.Done()
 			time.Sleep(time.Minute)
 			return nil, nil
@@ -144,7 +145,7 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := hopElsewhere(ctx, self, far, bounds{})
-			if !errors.Is(err, context.DeadlineExceeded) || len(err.Error()) > 3*maxPhase {
+			if !errors.Is(err, context.DeadlineExceeded) || len(err.Error()) > 3*tree.MaxWord {
 				t.Errorf("%s: %d bytes, %.100q", name, len(err.Error()), err)
 			}
 			for _, r := range err.Error() {
@@ -158,14 +159,14 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 
 // Steps that tell of bytes come a few times a second, those of phases at once.
 func TestStepsAreFew(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
+	elsewhere(t, func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 		for i := range 10_000 {
 			now := underWay
 			now.Sent = int64(i)
-			p.note(now)
+			p.Note(now)
 			time.Sleep(time.Millisecond)
 		}
-		p.note(bootstrap.Progress{Phase: bootstrap.PhaseHello})
+		p.Note(bootstrap.Progress{Phase: bootstrap.PhaseHello})
 		time.Sleep(time.Second)
 		return &ProbeResult{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
@@ -183,7 +184,7 @@ func TestStepsAreFew(t *testing.T) {
 				phases = append(phases, s.Progress.Phase)
 			}
 		}
-		if most := int(10*time.Second/stepEvery) + 5; steps > most || steps < 10 {
+		if most := int(10*time.Second/tree.StepEvery) + 5; steps > most || steps < 10 {
 			t.Errorf("%d steps, wanted at most %d", steps, most)
 		}
 		if len(phases) != 2 || phases[1] != bootstrap.PhaseHello {
@@ -194,7 +195,7 @@ func TestStepsAreFew(t *testing.T) {
 
 // What came of a hop that nobody waits for any more is taken back.
 func TestLateHopIsUndone(t *testing.T) {
-	elsewhere(t, func(ctx context.Context, p *progress) (*ProbeResult, error) {
+	elsewhere(t, func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 		<-ctx.Done()
 		return &ProbeResult{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
@@ -210,7 +211,9 @@ func TestLateHopIsUndone(t *testing.T) {
 			t.Errorf("undone %d times, wanted once", played.undone)
 		}
 	})
-	elsewhere(t, func(context.Context, *progress) (*ProbeResult, error) { return &ProbeResult{Facts: Facts{UID: 7}}, nil }, func(t *testing.T, self inside, far *Node) {
+	elsewhere(t, func(context.Context, *tree.Progress) (*ProbeResult, error) {
+		return &ProbeResult{Facts: Facts{UID: 7}}, nil
+	}, func(t *testing.T, self inside, far *Node) {
 		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || n.Facts.UID != 7 {
 			t.Errorf("%v, %v", n, err)
 		}
@@ -225,7 +228,7 @@ func TestLateHopIsUndone(t *testing.T) {
 
 // A method that panics is an error of the call, and the context lives on.
 func TestPanicElsewhere(t *testing.T) {
-	elsewhere(t, func(context.Context, *progress) (*ProbeResult, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
+	elsewhere(t, func(context.Context, *tree.Progress) (*ProbeResult, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
 		_, err := hopElsewhere(t.Context(), self, far, bounds{})
 		if p, ok := errors.AsType[*core.PanicError](err); !ok || p.Value != "no method at all" || !strings.Contains(p.Stack, "connecting_test.go") {
 			t.Errorf("%v", err)

@@ -3,6 +3,7 @@ package contexts
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
@@ -11,29 +12,28 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// DialContext opens a connection from the context's host, as net.Dialer would
-// there: names are resolved there, too, also those that only the system's other
-// sources know (nsswitch.conf). It has the shape that
-// http.Transport.DialContext and most database drivers take.
+// DialContext opens a connection from the context's host, as net.Dialer does there. Names
+// are resolved there as well, by all sources of that system (nsswitch.conf). It has the
+// signature that http.Transport.DialContext and most database drivers take.
 //
-// Networks are "tcp", "tcp4", "tcp6" and "unix", whose connections also have
-// CloseWrite() error and SetLinger(0) (after which Close resets); and "udp",
-// "udp4", "udp6" and "unixgram", where every Write is one datagram of at most
-// 65507 bytes and every Read gets one. LocalAddr and RemoteAddr are those at
-// the context's host. Deadlines hold here. An end, a half-close and a reset
-// are passed on as what they are, in both directions.
-// A datagram of which a part has gone when its write deadline comes ends the
-// connection.
+// Networks of connections are "tcp", "tcp4", "tcp6" and "unix". Their connections also have
+// CloseWrite() error and SetLinger(int) error; after SetLinger(0), Close resets the
+// connection. An end, a half-close and a reset are passed on as such, in both directions.
 //
-// ctx bounds the dialling and not the connection, which ends with Close, with
-// the host's peer, or with the context. A failure at that host is a
-// *net.OpError in an *Error: the errno (syscall.ECONNREFUSED), a *net.DNSError
-// and Timeout() have survived the hops.
+// Networks of datagrams are "udp", "udp4", "udp6" and "unixgram". Each Write sends one
+// datagram of at most 65507 bytes, and each Read receives one. If a write deadline comes
+// when a part of a datagram is under way, the connection ends.
+//
+// LocalAddr and RemoteAddr are the addresses at the context's host. ctx bounds the dialling
+// and not the connection: that ends with Close, with its peer, or with the context.
+//
+// A failure at that host is a *net.OpError in an *Error. The errno (such as
+// syscall.ECONNREFUSED), a *net.DNSError and Timeout() are the same as there.
 func (n *Node) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return dialThrough(ctx, n, network, addr)
 }
 
-// DialContext is [Node.DialContext] for a managed host, which is connected where it is not.
+// DialContext is [Node.DialContext] for a managed host, which it connects if need be.
 func (h *ManagedHost) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	n, err := h.Connect(ctx)
 	if err != nil {
@@ -49,8 +49,8 @@ type dialRequest struct {
 	Timeout time.Duration
 }
 
-// dialConn connects its caller to an address. The addresses of the connection
-// come first, when it is there; a failure is the stream's error.
+// dialConn connects its caller to an address. When it is connected, it sends the addresses
+// of both ends first. A failure is the error of the stream.
 var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Conn, q dialRequest) error {
 	s := conn.(*router.Stream)
 	dialing, stop := untilDone(ctx, s)
@@ -68,17 +68,22 @@ var dialConn = NewConnFunc("mitosis.dial", func(ctx context.Context, conn net.Co
 })
 
 // untilDone returns a context that also ends when nobody is left at the other
-// end of a stream.
+// end of a stream. The goroutine that watches the stream ends with cancel, which waits
+// for it.
 func untilDone(ctx context.Context, s *router.Stream) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-s.Done():
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
-	return ctx, cancel
+	})
+	return ctx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // dialThrough is Node.DialContext.
@@ -98,8 +103,8 @@ func dialThrough(ctx context.Context, n *Node, network, addr string) (net.Conn, 
 	return forward.NewConn(s, network, local, remote), nil
 }
 
-// openForwarded calls a function that opens something at n's host for its caller,
-// and waits for the addresses, which come first on the stream.
+// openForwarded calls a function that opens a connection or a socket at n's host. It waits
+// for the addresses, which come first on the stream.
 func openForwarded(ctx context.Context, e *entry, nodes visitor, n *Node, in any) (_ *router.Stream, local, remote net.Addr, _ error) {
 	s, err := openStream(ctx, e, nodes, n, in)
 	if err != nil {
@@ -117,8 +122,8 @@ func openForwarded(ctx context.Context, e *entry, nodes visitor, n *Node, in any
 	return s, local, remote, nil
 }
 
-// netError tells what went wrong at the host of a context in the way of
-// package net, and what went wrong on the way to it in the way of this one.
+// netError wraps a failure at the host of a context as package net does, and a failure on
+// the way to that host as this package does.
 func netError(op string, n *Node, network, addr string, err error) error {
 	if e, ok := err.(*core.Error); ok {
 		return &Error{Op: op + " " + network + " " + addr, Path: n.String(), Err: e}
@@ -126,11 +131,20 @@ func netError(op string, n *Node, network, addr string, err error) error {
 	return &Error{Path: n.String(), Err: &net.OpError{Op: op, Net: network, Addr: forward.FarAddr{Net: network, Addr: addr}, Err: err}}
 }
 
-// reasonWithoutCall takes off the words of a call, where the operation that it
-// was made for has its own.
+// reasonWithoutCall takes off the words of a call of ours. The operation for which it was
+// made has its own.
 func reasonWithoutCall(err error) error {
 	if e, ok := err.(*Error); ok && e.Err != nil {
 		return e.Err
 	}
 	return err
 }
+
+// Relay copies both ways between two connections until both sides have ended, and closes
+// both. To forward a port, make one of the two by [Node.DialContext] or by a listener of
+// [Node.Listen].
+//
+// The half-close of one side is passed on if the other has CloseWrite() error. The failure
+// of one side resets the other if that has SetLinger(int) error. Relay returns the first
+// failure. To end it early, close either connection.
+func Relay(a, b net.Conn) error { return forward.Both(a, b) }

@@ -6,39 +6,39 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Error is what every operation of this package returns: what was tried, at
-// which path of hops, and why it did not work. It unwraps to the reason.
+// Error is the type of the errors of all operations of this package. It names the operation
+// and the path of hops, and wraps the reason.
 type Error = core.Error
 
-// PanicError is how a panic of a remote function arrives: as the error of
-// that call, with the stack of the goroutine that panicked.
+// PanicError is the error of a call whose function panicked, with the stack of its
+// goroutine.
 type PanicError = core.PanicError
 
-// The conditions a caller can act on. Those of the routers, ErrGone and
-// ErrNoRoute, are made only by the routers themselves: an error that a remote
-// function returned never matches them.
+// These are the conditions on which a caller can act. ErrGone and ErrNoRoute come from the
+// routers only: an error that a remote function returned never matches them.
 var (
 	ErrGone        = core.ErrGone        // the link to the context was lost, or the context ended
 	ErrNoRoute     = core.ErrNoRoute     // no such context, or none any more; such errors match ErrGone, too
-	ErrRefused     = core.ErrRefused     // authority does not cover it
+	ErrRefused     = core.ErrRefused     // the caller may not do that
 	ErrBusy        = core.ErrBusy        // a quota or a queue is full
 	ErrTooLarge    = core.ErrTooLarge    // the message is above Limits.MessageSize
 	ErrUnknownFunc = core.ErrUnknownFunc // no function of that number
 	ErrClosed      = core.ErrClosed      // closed at this end
 	ErrTooDeep     = core.ErrTooDeep     // Config.MaxDepth, MaxChildren, or a bound of ManagedHostConfig reached
 
-	// ErrNotInitialized: the program's main does not begin with Init. A copy
-	// of it would run the whole of main at the far side.
+	// ErrNotInitialized means that the program's main does not begin with Init. A copy of
+	// the program would run the whole of main at the far side.
 	ErrNotInitialized = errors.New("contexts.Init was not called: make it the first statement of main (and of TestMain)")
-	// ErrChainBroken is never returned by itself; it wraps the first error
-	// of a chain in the calls that were skipped because of it.
+	// ErrChainBroken is in the errors of calls that were skipped because an earlier call of
+	// their chain had failed. They wrap the first failure, too.
 	ErrChainBroken = errors.New("skipped: an earlier call of the chain failed")
-	// ErrUnavailable: a managed host can't be reached at the moment. It wraps the
-	// reason of the last attempt, and others are going to be made.
+	// ErrUnavailable means that a managed host can't be reached at the moment. Further
+	// attempts will be made. The error wraps the reason of the last one.
 	ErrUnavailable = errors.New("the host is away")
 )
 
-// errOtherTree is for handles that name nobody here.
+// errOtherTree is the error of handles that belong to no tree of this process, or to
+// another one.
 var errOtherTree = errors.New("the node is not part of a tree here")
 
 func init() {
@@ -47,7 +47,7 @@ func init() {
 	core.RegisterSentinel(202, ErrUnavailable)
 }
 
-// RegisterErrorType makes errors of type T, with the fields that CBOR
-// carries, arrive as T, so that errors.As finds them in the caller. Call it
-// from a package variable or init, in every copy of the program.
+// RegisterErrorType makes errors of type T arrive as T, with the fields that CBOR encodes, so
+// that errors.As finds them at the caller. Call it from a package variable or an init
+// function, so that every copy of the program does.
 func RegisterErrorType[T error](name string) { core.RegisterErrorType[T](name) }

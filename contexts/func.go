@@ -3,43 +3,44 @@ package contexts
 import (
 	"context"
 	"fmt"
+	"iter"
 	"reflect"
 	"runtime"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// A Func is a function that can be called in any context of the tree. Make
-// one with [NewFunc] and keep it in a package variable.
+// A Func is a function that can be called in any context of the tree. Make it with
+// [NewFunc] and keep it in a package variable.
 type Func[In, Out any] struct {
 	e        *entry
 	sendNode visitor // finds the nodes in an argument
 	recvNode visitor // and those in a result
 }
 
-// NewFunc registers fn under a name, which must be unique in the program. It
-// panics, naming the caller's line, on a duplicate name, after Init, and on
-// types that cannot travel.
+// NewFunc registers fn under a name, which must be unique in the program. It panics, with
+// the line of its caller, if the name is taken, if a type cannot travel, and after Init.
 //
-// Types travel as CBOR: exported fields of structs by name, the struct tags of
-// fxamacker/cbor apply, times and types with MarshalBinary are fine, channels,
-// functions and interfaces other than any are not. A method of a value is called remotely by
-// making the value the argument.
+// Values travel as CBOR: exported fields of structs by name, as the struct tags of
+// fxamacker/cbor say. Times, and types with MarshalBinary, are fine. Channels, functions
+// and interfaces other than any are not. To call a method of a value in another context,
+// make the value the argument.
 //
-// fn runs in a goroutine of its own for each call (see [Serial]). Its context
-// carries the caller's deadline and cancellation, is cancelled when the caller
-// is lost, and is what [Self] and [Caller] take.
+// Each call of fn has a goroutine of its own (but see [Serial]). Its ctx has the deadline
+// of the caller. It is cancelled when the caller's ctx is, and when the caller is lost.
+// [Self] and [Caller] take it.
 func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error), opts ...Option) *Func[In, Out] {
 	f := declareFunc[In, Out](name, opts)
 	f.Define(fn)
 	return f
 }
 
-// Declare registers a function of which the body follows by Define. A function
-// that calls itself in another context, or two that call each other, can't be
-// made by NewFunc: Go refuses the initialization cycle of the variable.
+// Declare registers a function whose body is given by Define. A function that calls
+// itself in another context can't be made by NewFunc, nor can two that call each other:
+// Go refuses the initialization cycle of the variables.
 //
 //	var search = contexts.Declare[Query, Answer]("search")
 //
@@ -54,15 +55,15 @@ func Declare[In, Out any](name string, opts ...Option) *Func[In, Out] {
 
 func declareFunc[In, Out any](name string, opts []Option) *Func[In, Out] {
 	f := &Func[In, Out]{
-		sendNode: visitorOf(reflect.TypeFor[In]()),
-		recvNode: visitorOf(reflect.TypeFor[Out]()),
+		sendNode: types.VisitorOf(reflect.TypeFor[In]()),
+		recvNode: types.VisitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindFunc, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	return f
 }
 
-// Define gives a function that was made by [Declare] its body, which is as for
-// [NewFunc]. It panics where there is one already, and Init does where there is none.
+// Define gives a function that was made by [Declare] its body, which is as for [NewFunc].
+// It panics if the function has a body. Init panics if it has none.
 func (f *Func[In, Out]) Define(fn func(context.Context, In) (Out, error)) {
 	f.e.define(func(c *incoming) {
 		var in In
@@ -74,23 +75,28 @@ func (f *Func[In, Out]) Define(fn func(context.Context, In) (Out, error)) {
 	})
 }
 
-// The code of a generic function is there once for each kind of types that it is
-// used with, and crosses every first hop so often: what does not depend on the
-// types is in functions that take pointers to values.
+// The compiler makes the code of a generic function once for each kind of types, and all
+// of it crosses every first hop. So the work that does not depend on the types is in
+// functions that take pointers to values.
 
-// newEntry registers a function, without its body. It panics with the line of the caller
-// of NewFunc, or of its siblings, which is three frames up.
+// types knows which types can travel.
+var types = call.Types[*Node]{TakenBy: takenBySender, NodeOf: nodeOfSender}
+
+type visitor = call.Visitor[*Node]
+
+// newEntry registers a function, without its body. Its panics name the line that called
+// NewFunc or the like, which is three frames up.
 func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 	_, file, line, _ := runtime.Caller(3)
 	e := &entry{name: name, kind: k, where: fmt.Sprintf("%s:%d", file, line)}
 	for _, o := range opts {
 		e.opts |= o
 	}
-	arg, err := describe(in)
+	arg, err := types.Describe(in)
 	if err != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q: argument: %v", e.where, name, err))
 	}
-	result, err := describe(out)
+	result, err := types.Describe(out)
 	if err != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q: result: %v", e.where, name, err))
 	}
@@ -99,7 +105,7 @@ func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 	return e
 }
 
-// serveFunc decodes the argument, has call make the result of it, and answers.
+// serveFunc decodes the argument, has call make the result, and answers.
 func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func() error) {
 	if err := c.decodeArg(in, sendNode); err != nil {
 		c.fail(err)
@@ -109,7 +115,7 @@ func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func(
 		c.fail(err)
 		return
 	}
-	if err := c.l.offer(c.m.Src, recvNode, out); err != nil {
+	if err := c.l.grantNodes(c.m.Src, recvNode, out); err != nil {
 		c.fail(fmt.Errorf("the result cannot travel: %w", err))
 		return
 	}
@@ -123,56 +129,55 @@ func (c *incoming) serveFunc(sendNode, recvNode visitor, in, out any, call func(
 
 // decodeArg decodes the argument of a call and binds the nodes in it.
 func (c *incoming) decodeArg(in any, nodes visitor) error {
-	if err := core.Unmarshal(c.q.arg, in); err != nil {
+	if err := core.Unmarshal(c.q.Arg, in); err != nil {
 		return fmt.Errorf("the argument cannot be decoded: %w", err)
 	}
-	c.l.bind(nodes, reflect.ValueOf(in).Elem())
+	c.l.bindNodes(nodes, reflect.ValueOf(in).Elem())
 	return nil
 }
 
-// marshalAt encodes the value that p points to. (What p itself is encoded as may
-// differ: methods of pointers count then.)
+// marshalAt encodes the value that p points to. Encoding p itself may differ, because
+// then methods of pointers count.
 func marshalAt(p any) ([]byte, error) { return core.Marshal(reflect.ValueOf(p).Elem().Interface()) }
 
 // Name returns the name under which the function is registered.
 func (f *Func[In, Out]) Name() string { return f.e.name }
 
-// Call calls the function in another context, or in this one, and waits for
-// the result. When ctx ends, the remote work is cancelled and Call returns at
-// once with the error of ctx.
+// Call calls the function in another context, or in this one, and waits for the result.
+// When ctx ends, Call returns at once with the error of ctx, and the function's ctx is
+// cancelled.
 //
-// The error is an *Error with the path of the node; it unwraps to what the
-// function returned: sentinels such as fs.ErrNotExist, errors of registered
-// types and syscall.Errno are recognised by errors.Is and errors.As, a panic
-// is a *PanicError.
+// The error is an *Error with the path of the node. It wraps the error that the function
+// returned: errors.Is and errors.As find sentinels such as fs.ErrNotExist, errors of
+// registered types, and syscall.Errno. A panic arrives as a *PanicError.
 func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error) {
 	return f.Go(ctx, on, in).Wait()
 }
 
-// Go sends the call and returns without waiting for the result. Calls that
-// are sent from one goroutine to one node arrive in that order, and run side
-// by side unless the function is Serial or the target is a Chain.
+// Go sends the call and does not wait for the result. Calls from one goroutine to one node
+// arrive in the order of their sending. They run side by side, unless the function is
+// Serial or the target is a Chain.
 //
-// Go blocks only where more is waiting to be sent than Limits allow, and until
-// a ManagedHost is connected.
+// Go blocks until a ManagedHost is connected, and while more bytes wait to be sent than
+// Limits allow.
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
 	n, chain, err := targetOf(ctx, on)
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
 	if err == nil {
-		p.call.send(ctx, chain, f.sendNode, &in)
+		p.call.sendCall(ctx, chain, f.sendNode, &in)
 	}
 	return p
 }
 
 // CallNoReply calls the function and asks for no reply: neither its result nor its error
-// comes back. The error of CallNoReply says only that the call could not be sent.
+// comes back. CallNoReply returns an error only if the call could not be sent.
 func (f *Func[In, Out]) CallNoReply(ctx context.Context, on Target, in In) error {
 	n, chain, err := targetOf(ctx, on)
 	if err != nil {
 		return err
 	}
 	c := outgoing{e: f.e, n: n, oneWay: true}
-	c.send(ctx, chain, f.sendNode, &in)
+	c.sendCall(ctx, chain, f.sendNode, &in)
 	return c.err
 }
 
@@ -184,7 +189,7 @@ type Pending[Out any] struct {
 	out   Out
 }
 
-// Wait waits for the result. Called again it returns the same.
+// Wait waits for the result. If it is called again, it returns the same.
 func (p *Pending[Out]) Wait() (Out, error) {
 	if p.call.reply == nil {
 		return p.out, p.call.err
@@ -193,7 +198,7 @@ func (p *Pending[Out]) Wait() (Out, error) {
 	return p.out, p.call.err
 }
 
-// outgoing is one call as its caller sees it.
+// outgoing is a call at the side of its caller.
 type outgoing struct {
 	e      *entry
 	n      *Node
@@ -210,9 +215,9 @@ func (c *outgoing) wrap(err error) error {
 	return &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: err}
 }
 
-// send encodes and sends the call, whose argument is what in points to. What goes
-// wrong is kept in c.err.
-func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any) {
+// sendCall encodes and sends the call; in points to the argument. A failure is kept in
+// c.err.
+func (c *outgoing) sendCall(ctx context.Context, chain *Chain, nodes visitor, in any) {
 	if c.n == nil || c.n.self == nil {
 		c.err = &Error{Op: "call " + c.e.name, Path: c.n.String(), Err: errOtherTree}
 		return
@@ -222,9 +227,9 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		return
 	}
 	l := c.n.self
-	q := request{fn: c.e.index}
+	q := call.Request{Fn: c.e.index}
 	if deadline, ok := ctx.Deadline(); ok {
-		if q.timeout = time.Until(deadline); q.timeout <= 0 {
+		if q.Timeout = time.Until(deadline); q.Timeout <= 0 {
 			c.err = c.wrap(context.DeadlineExceeded)
 			return
 		}
@@ -234,11 +239,11 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		return
 	}
 	var err error
-	if err = l.offer(c.n.id, nodes, in); err != nil {
+	if err = l.grantNodes(c.n.id, nodes, in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 		return
 	}
-	if q.arg, err = marshalAt(in); err != nil {
+	if q.Arg, err = marshalAt(in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 		return
 	}
@@ -248,9 +253,9 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 		handle = c.reply.Handle()
 	}
 	if chain != nil {
-		err = chain.send(ctx, c, q, handle)
+		err = chain.sendCall(ctx, q, handle)
 	} else {
-		err = l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.encode())
+		err = l.router.Send(ctx, c.n.id, core.HandleCall, handle, 0, q.Encode())
 	}
 	if err != nil {
 		c.finish()
@@ -258,8 +263,8 @@ func (c *outgoing) send(ctx context.Context, chain *Chain, nodes visitor, in any
 	}
 }
 
-// waitFor waits for the result and decodes it to where out points. What goes
-// wrong is kept in c.err.
+// waitFor waits for the result and decodes it into the value that out points to. A failure
+// is kept in c.err.
 func (c *outgoing) waitFor(ctx context.Context, nodes visitor, out any) {
 	body, err := c.wait(ctx)
 	if err != nil {
@@ -268,7 +273,7 @@ func (c *outgoing) waitFor(ctx context.Context, nodes visitor, out any) {
 	if err := core.Unmarshal(body, out); err != nil {
 		c.err = c.wrap(fmt.Errorf("the result cannot be decoded: %w", err))
 	}
-	c.n.self.bind(nodes, reflect.ValueOf(out).Elem())
+	c.n.self.bindNodes(nodes, reflect.ValueOf(out).Elem())
 }
 
 // wait returns the body of the answer, or keeps and returns the error.
@@ -280,7 +285,7 @@ func (c *outgoing) wait(ctx context.Context) ([]byte, error) {
 		return m.Body, c.err
 	case <-ctx.Done():
 	}
-	// The answer may be there already; it is worth more than the error.
+	// The answer may have come at the same time; it is worth more than the error.
 	select {
 	case m := <-c.reply.C():
 		c.finish()
@@ -298,5 +303,39 @@ func (c *outgoing) finish() {
 	if c.reply != nil {
 		c.reply.Close()
 		c.reply = nil
+	}
+}
+
+// Result is one answer of [CallAll].
+type Result[Out any] struct {
+	Value Out
+	Err   error
+}
+
+// CallAll calls the function on all targets at once. It yields each target with its
+// result, in the order in which the results arrive. Leaving the loop cancels the calls
+// that have not ended. For no targets there are no results.
+func CallAll[T Target, In, Out any](ctx context.Context, f *Func[In, Out], on []T, in In) iter.Seq2[T, Result[Out]] {
+	return func(yield func(T, Result[Out]) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		type answer struct {
+			from   T
+			result Result[Out]
+		}
+		// There is room for all answers, so that no goroutine waits for a loop that was left.
+		answers := make(chan answer, len(on))
+		for _, t := range on {
+			go func() {
+				out, err := f.Call(ctx, t, in)
+				answers <- answer{t, Result[Out]{out, err}}
+			}()
+		}
+		for range on {
+			a := <-answers
+			if !yield(a.from, a.result) {
+				return
+			}
+		}
 	}
 }

@@ -8,35 +8,35 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// ManagedHostConfig says how a managed host is kept. The zero value is a good choice.
+// ManagedHostConfig says how a managed host is kept connected. The zero value is a good
+// choice.
 type ManagedHostConfig struct {
-	// Wait bounds how long a use of the host waits for it to come, or to come
-	// back; ctx bounds it as well. Default: 5 minutes, in which a machine
-	// reboots. Where it is negative, a use fails at once with ErrUnavailable while the
-	// host is known to be away.
+	// Wait bounds how long a use of the host waits until the host is connected. The ctx of
+	// the use bounds it as well. If Wait is negative, a use does not wait for a host that
+	// is known to be away: it fails at once with ErrUnavailable. Default: 5 minutes, in
+	// which a machine reboots.
 	Wait time.Duration
-	// Attempt bounds how long nothing may move while the host is connected: no
-	// phase ends, and nothing of the image is taken on the way. An attempt in which
-	// something moves takes as long as that needs. A question to a person has to
-	// be answered in this time. A dial that nobody answers is given up, and made again,
+	// Attempt bounds how long one attempt to connect may stand still: no phase ends, and no
+	// byte of the image is sent. A person has to answer a question in this time. An attempt
+	// that moves on may take any time. A dial without an answer is given up and repeated
 	// after 10 s. Default: 30 s.
 	Attempt time.Duration
-	// MinDelay and MaxDelay bound the pauses between attempts, which are random, so
-	// that many who lost the same host do not all come back at the same time. After
-	// a loss the first attempt is made at once. Where nobody answers, the pause is at most a
-	// quarter of the time that the host has been away: it is found soon after it is
-	// back. Where somebody does and it fails all the same, the n-th pause is at most
-	// MinDelay times 2 to the power of n-1. Defaults: 500 ms, 30 s.
+	// MinDelay and MaxDelay bound the pauses between attempts. Pauses are random, so that
+	// many programs that lost a host do not come back at the same moment. After a loss the
+	// first attempt is made at once. If the host did not answer, the next pause is at most a
+	// quarter of the time for which it has been away. If it answered and the attempt failed,
+	// the n-th pause is at most MinDelay times 2 to the power of n-1. Defaults: 500 ms, 30 s.
 	MinDelay, MaxDelay time.Duration
 
-	// MaxDepth bounds how many hops below the host's context there may be,
-	// within what Config.MaxDepth leaves. Default: that.
+	// MaxDepth bounds the hops below the host's context. Config.MaxDepth bounds them as
+	// well, and is the default.
 	MaxDepth int
-	// MaxContexts bounds how many contexts there may be at once below the
-	// host's, at any depth. The contexts themselves see to it. Default: 1024.
+	// MaxContexts bounds the contexts below the host's context, at any depth, that are
+	// there at once. The contexts themselves enforce it. Default: 1024.
 	MaxContexts int
 }
 
@@ -70,56 +70,57 @@ func (c *ManagedHostConfig) withDefaults() ManagedHostConfig {
 	return d
 }
 
-// A ManagedHost is a context that comes back. A Node is gone for good when its link is
-// lost; a ManagedHost connects again, with pauses that grow, for as long as it takes,
-// through a restart of the server, a time without a network, and a reboot.
+// A ManagedHost is a host that is connected again when it was lost. A Node is gone for
+// good when its link is lost. A ManagedHost outlives a restart of the server, a time
+// without a network, and a reboot.
 //
-//	web := self.ManagedHost(ssh.Login{ManagedHost: "web1"}, nil)
+//	web := self.Manage(ssh.Login{Host: "web1"}, nil)
 //	defer web.Close()
 //	use, err := diskFree.Call(ctx, web, "/var") // connects, the first time
-//	node, err := web.Connect(ctx)               // for commands, streams, files
+//	out, err := web.Command(ctx, "uptime").Output()
+//	node, err := web.Connect(ctx) // the node of the present connection
 //
-// It is a target of calls. A call that is under way when the host is lost fails
-// with an error that matches [ErrGone]; it is not made again, since it may have
-// run. The next one waits, or fails with one that matches [ErrUnavailable]; see
+// It is a [Target]. A call that is under way when the host is lost fails with an error
+// that matches [ErrGone]. It is not repeated, because it may have run. The next call waits
+// for the host, or fails with an error that matches [ErrUnavailable]: see
 // ManagedHostConfig.Wait.
 //
-// Nothing is connected before the first use. From then on until Close, or the
-// end of the tree, one goroutine keeps the host. It gives up on errors that only
-// a person can do something about: passwords, host keys, and bounds of the tree;
-// and, as long as the host was never reached, on all that are not
-// [connect.Temporary], such as a name that does not exist. They are returned to
-// those who wait, and the next use tries again.
+// The host is connected at the first use. From then on one goroutine keeps it connected,
+// until Close or the end of the tree. It gives up on errors that only a person can remedy:
+// passwords, host keys, and bounds of the tree. As long as the host was never reached, it
+// gives up on all errors that are not [connect.Temporary], such as an unknown name. Uses
+// that wait return the error, and the next use tries again.
 //
-// It may be used by any number of goroutines.
+// Any number of goroutines may use a ManagedHost.
 type ManagedHost struct {
 	// Immutable.
 	l     *local
 	label string
 	cfg   ManagedHostConfig
-	dial  func(ctx context.Context) (*Node, string, error) // makes a context of the host, and tells its boot
-	hang  func(*Node) error                                // closes one
+	dial  func(ctx context.Context) (*Node, string, error) // connects, and returns the node with the boot of its host
+	hang  func(*Node) error                                // closes the node
 
 	// Guarded by mu.
-	mu      sync.Mutex
-	keeper  *keeper // nil while none runs
-	cancel  context.CancelFunc
-	changed chan struct{} // closed, and replaced, when anything below changes
-	node    *Node         // nil while away
-	boot    string        // of the last context there was
-	births  uint64        // of contexts of this host
-	err     error         // of the last attempt; nil before the first, and since one succeeded
-	since   time.Time     // when the host was found to be away
+	mu          sync.Mutex
+	reconnector *reconnector // nil while none runs
+	cancel      context.CancelFunc
+	changed     chan struct{} // closed, and replaced, when anything below changes
+	node        *Node         // nil while away
+	boot        string        // of the last context that was connected
+	connects    uint64        // counts the connects that succeeded
+	err         error         // of the last attempt; nil before the first, and after one that succeeded
+	since       time.Time     // when the host was found to be away
 }
 
-// Manage makes the handle on a host that is one hop from this context, and that
-// is lost for good with it.
+// Manage returns the handle on a host that is one hop from this context. The host is lost
+// for good when this context is.
 func (n *Node) Manage(m connect.Method, cfg *ManagedHostConfig) *ManagedHost {
 	return newHost(n.self, joinPath(n, m.Label()), n, m, cfg)
 }
 
-// Manage makes the handle on a host that is one hop from this one: when both are
-// lost, both come back. A hop to another user of the same machine is one, too.
+// Manage returns the handle on a host that is one hop from this one. When this one was
+// lost and is connected again, so is the other. The hop may lead to another user of the
+// same machine.
 func (h *ManagedHost) Manage(m connect.Method, cfg *ManagedHostConfig) *ManagedHost {
 	return newHost(h.l, h.label+"/"+joinPath(nil, m.Label()), h, m, cfg)
 }
@@ -152,7 +153,7 @@ func newHost(l *local, label string, via Target, m connect.Method, cfg *ManagedH
 }
 
 var bootFunc = NewFunc("mitosis.boot", func(context.Context, struct{}) (string, error) {
-	return bootID(), nil
+	return tree.BootID(), nil
 })
 
 // lasting marks an error that no further attempt will change.
@@ -160,10 +161,10 @@ type lasting struct{ error }
 
 func (e *lasting) Unwrap() error { return e.error }
 
-// lasts reports whether an attempt failed for a reason that stays until a
-// person does something. Of a host that has been there, more is bound to pass than
-// of one that was never reached: while it boots, its name may be unknown, its logins
-// refused, its container not started.
+// lasts reports whether an attempt failed for a reason that stays until a person does
+// something. More reasons pass for a host that has been there than for one that was never
+// reached: while it boots, its name may be unknown, its logins refused, and its container
+// not started.
 func lasts(err error, wasThere bool) bool {
 	if _, ok := errors.AsType[*lasting](err); ok {
 		return true
@@ -190,38 +191,39 @@ func lasts(err error, wasThere bool) bool {
 // String returns the path of hops to the host.
 func (h *ManagedHost) String() string { return h.label }
 
-// Connect returns the host's context, connecting where there is none. Errors
-// are *Error and match [ErrUnavailable] where further attempts are going to be made.
+// Connect returns the node of the host's context. If there is none, it waits until the host
+// is connected. Errors are *Error. They match [ErrUnavailable] if further attempts will be
+// made.
 func (h *ManagedHost) Connect(ctx context.Context) (*Node, error) {
 	return h.await(ctx, h.cfg.Wait, func() bool { return true })
 }
 
-// Boot returns a text that changes with each boot of the host's system. It is that
-// of the present context, or of the last one. It is "" before the first connect, and
-// on systems that do not name their boots (Linux and macOS do).
+// Boot returns a text that changes with each boot of the host's system, as it was at the
+// last connect. It returns "" before the first connect, and on systems that do not name
+// their boots. Linux and macOS do.
 func (h *ManagedHost) Boot() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.boot
 }
 
-// WaitReboot waits until the host is there with another boot than the one given,
-// which Boot returned before the host was told to reboot. On a system that does not
-// name its boots, WaitReboot waits for a context that is connected after the call.
+// WaitReboot waits until the host is connected after a reboot. before is the text that Boot
+// returned before the host was told to reboot. On a system that does not name its boots,
+// WaitReboot waits for a connect that comes after the call.
 func (h *ManagedHost) WaitReboot(ctx context.Context, before string) (*Node, error) {
 	h.mu.Lock()
-	born := h.births
+	seen := h.connects
 	h.mu.Unlock()
 	wait := h.cfg.Wait
 	if wait < 0 {
 		wait = defaultHostWait // this is about waiting
 	}
 	return h.await(ctx, wait, func() bool {
-		return h.boot != before || h.boot == "" && h.births > born
+		return h.boot != before || h.boot == "" && h.connects > seen
 	})
 }
 
-// await waits for a context that will do; wait is that of the configuration.
+// await waits for a context for which will returns true. wait is as in the configuration.
 // will is called with mu held.
 func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func() bool) (*Node, error) {
 	var late <-chan time.Time
@@ -240,7 +242,7 @@ func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func()
 			defer h.mu.Unlock()
 			return h.node, nil
 		}
-		if h.keeper == nil {
+		if h.reconnector == nil {
 			if started {
 				err := h.err
 				h.mu.Unlock()
@@ -278,42 +280,42 @@ func (h *ManagedHost) await(ctx context.Context, wait time.Duration, will func()
 	}
 }
 
-// Close closes the host's context and ends the attempts to connect. A later use
-// begins anew.
+// Close closes the host's context and ends the attempts to connect it. The next use connects
+// it again.
 func (h *ManagedHost) Close() error {
 	h.mu.Lock()
-	if h.keeper == nil {
+	if h.reconnector == nil {
 		h.mu.Unlock()
 		return nil
 	}
 	h.cancel()
-	k := h.keeper
+	k := h.reconnector
 	h.mu.Unlock()
 	<-k.ended
 	return k.survivors
 }
 
-// keeper is the goroutine that keeps a host.
-type keeper struct {
+// reconnector is the goroutine that keeps a host connected.
+type reconnector struct {
 	ended     chan struct{} // closed when it has returned
 	survivors error         // of the closing of its context; set before ended is closed
 }
 
-// startLocked starts the keeper. The caller holds mu.
+// startLocked starts the reconnector. The caller holds mu.
 func (h *ManagedHost) startLocked() {
 	var ctx context.Context
-	ctx, h.cancel = context.WithCancel(h.l.ctx)
-	k := &keeper{ended: make(chan struct{})}
-	h.keeper, h.err = k, nil
-	h.l.backgroundWG.Go(func() {
+	ctx, h.cancel = context.WithCancel(h.l.Ctx)
+	k := &reconnector{ended: make(chan struct{})}
+	h.reconnector, h.err = k, nil
+	h.l.Tasks.Go(func() {
 		n, err := h.keep(ctx)
-		if n != nil && h.l.ctx.Err() == nil {
+		if n != nil && h.l.Ctx.Err() == nil {
 			k.survivors = h.hang(n) // the end of the tree sees to it itself
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.cancel()
-		h.keeper, h.node, h.err = nil, nil, h.reason(err)
+		h.reconnector, h.node, h.err = nil, nil, h.reason(err)
 		h.tellLocked()
 		close(k.ended)
 	})
@@ -324,15 +326,15 @@ func (h *ManagedHost) tellLocked() {
 	h.changed = make(chan struct{})
 }
 
-// keep connects, and connects again, until ctx ends, the context is closed
-// rather than lost, or there is no point in going on. It returns the context
-// that is left to be closed, if any.
+// keep connects, and connects again, until ctx ends, the context is closed rather than
+// lost, or an error lasts. It returns the context that is left to be closed, nil if there
+// is none.
 func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
-	var p pauses
-	p.begin()
+	var p tree.Pauses
+	p.Begin()
 	for {
-		attempt, at, stop := withProgress(ctx, h.cfg.Attempt)
-		at.again = true
+		attempt, at, stop := tree.WithProgress(ctx, h.cfg.Attempt)
+		at.WillRetry()
 		n, boot, err := h.dial(attempt)
 		if err != nil {
 			err = withCause(attempt, err)
@@ -342,7 +344,7 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 		case ctx.Err() != nil:
 			return n, ErrClosed
 		case err == nil:
-			born := time.Now()
+			connected := time.Now()
 			if away := h.here(n, boot); away > 0 {
 				h.l.log.Warn("a host is back", "host", h.label, "after", away.Round(time.Millisecond))
 			}
@@ -356,19 +358,19 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 			}
 			h.away(err)
 			h.l.log.Warn("a host was lost and is being connected again", "host", h.label, "err", err)
-			// What dies as soon as it is born is no success.
-			if time.Since(born) >= h.cfg.MinDelay {
-				p.begin()
+			// A context that is lost as soon as it is connected is no success.
+			if time.Since(connected) >= h.cfg.MinDelay {
+				p.Begin()
 			} else {
-				p.died()
+				p.Died()
 			}
 		case lasts(err, h.wasThere()):
 			return nil, err
 		default:
 			h.away(err)
-			p.failed(nobodyAnswers(err, at.at()))
+			p.Failed(tree.NobodyAnswers(err, at.At()))
 		}
-		pause := p.next(&h.cfg)
+		pause := p.Next(h.cfg.MinDelay, h.cfg.MaxDelay)
 		h.l.log.Debug("a host is connected again after a pause", "host", h.label, "pause", pause, "err", err)
 		if !sleep(ctx, pause) {
 			return nil, ErrClosed
@@ -380,23 +382,23 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 func (h *ManagedHost) wasThere() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.births > 0
+	return h.connects > 0
 }
 
-// here notes that the host is there, and returns for how long it was lost.
+// here notes that the host is connected, and returns for how long it was lost.
 func (h *ManagedHost) here(n *Node, boot string) (away time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.err != nil && h.births > 0 {
+	if h.err != nil && h.connects > 0 {
 		away = time.Since(h.since)
 	}
 	h.node, h.boot, h.err = n, boot, nil
-	h.births++
+	h.connects++
 	h.tellLocked()
 	return away
 }
 
-// away notes that the host is not there, and why.
+// away notes that the host is not connected, and why.
 func (h *ManagedHost) away(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -407,8 +409,8 @@ func (h *ManagedHost) away(err error) {
 	h.tellLocked()
 }
 
-// reason is why the host could not be connected, without its path, which every error
-// of a ManagedHost has in front.
+// reason returns the error of an attempt without the path of the host, which every error of
+// a ManagedHost has in front.
 func (h *ManagedHost) reason(err error) error {
 	if e, ok := err.(*Error); ok && e.Path == h.label {
 		return reasonOf(err)

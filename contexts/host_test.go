@@ -13,6 +13,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -31,8 +32,8 @@ type fakeHost struct {
 }
 
 func newFakeHost(t *testing.T, cfg ManagedHostConfig) *fakeHost {
-	l := &local{log: slog.New(slog.DiscardHandler), lifetime: new(lifetime)}
-	l.ctx, l.cancel = context.WithCancelCause(t.Context())
+	l := &local{log: slog.New(slog.DiscardHandler), Lifetime: new(tree.Lifetime)}
+	l.Ctx, l.Cancel = context.WithCancelCause(t.Context())
 	f := &fakeHost{t: t, boot: "first"}
 	f.ManagedHost = newHost(l, "fake", nil, nil, &cfg)
 	f.hang = func(n *Node) error { f.lose(ErrClosed); return nil }
@@ -216,7 +217,7 @@ func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
 		var up time.Time // when it answers again
 		dial := f.dial
 		f.dial = func(ctx context.Context) (*Node, string, error) {
-			progressOf(ctx).note(bootstrap.Progress{Phase: connect.PhaseDial})
+			tree.ProgressOf(ctx).Note(bootstrap.Progress{Phase: connect.PhaseDial})
 			// As the kernel asks: the answer comes to the first question after the start.
 			began := time.Now()
 			for _, asked := range []time.Duration{0, 1, 3, 7, 15, 31, 63} {
@@ -327,12 +328,12 @@ func TestHostAttemptIsASilence(t *testing.T) {
 		const size = 2_100_000
 		dial := f.dial
 		send := func(ctx context.Context, until int64) error {
-			p := progressOf(ctx)
+			p := tree.ProgressOf(ctx)
 			for sent := int64(0); sent < until; sent += 32 << 10 {
 				if !sleep(ctx, 4*time.Second) {
 					return context.Cause(ctx)
 				}
-				p.note(bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: sent, Size: size})
+				p.Note(bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: sent, Size: size})
 			}
 			return nil
 		}
@@ -355,38 +356,6 @@ func TestHostAttemptIsASilence(t *testing.T) {
 			t.Errorf("%d attempts in %v", len(f.attempts()), took)
 		}
 	})
-}
-
-// What the pipe has taken of an image may take a while yet to arrive, and a busy machine
-// takes its time to pack one.
-func TestSilenceIsLongerBehindAnImage(t *testing.T) {
-	for name, c := range map[string]struct {
-		at   bootstrap.Progress
-		near bool
-		want time.Duration
-	}{
-		"under way":        {bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: 1 << 20, Size: 2 << 20}, false, 5 * time.Second},
-		"all of it":        {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, false, 69 * time.Second},
-		"on the same host": {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, true, 5 * time.Second},
-		"being packed":     {bootstrap.Progress{Phase: bootstrap.PhasePrepare}, false, 5*time.Second + prepareTime},
-		"it has arrived":   {bootstrap.Progress{Phase: bootstrap.PhaseHello}, false, 5 * time.Second},
-		"a lie":            {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 1 << 62, Size: 1 << 62}, false, 5*time.Second + 2048*time.Second},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			start := time.Now()
-			ctx, p, stop := withProgress(t.Context(), 5*time.Second)
-			defer stop()
-			p.near = c.near
-			p.note(c.at)
-			<-ctx.Done()
-			if took := time.Since(start); took != c.want {
-				t.Errorf("%s: given up after %v, wanted %v", name, took, c.want)
-			}
-			if err := context.Cause(ctx); !connect.Temporary(err) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%s: %v", name, err)
-			}
-		})
-	}
 }
 
 func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
@@ -523,7 +492,7 @@ func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
 func TestHostEndsWithTheTree(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		f.must()
-		f.l.cancel(errShutdown)
+		f.l.Cancel(errShutdown)
 		synctest.Wait()
 		if f.context().Err() != nil {
 			t.Error("the host closed what the tree closes")

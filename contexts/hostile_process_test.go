@@ -216,8 +216,8 @@ func liveHeap() uint64 {
 
 // framesFrom is how many frames of a child were read.
 func framesFrom(n *Node) uint64 {
-	if c := n.self.children.get(n.id); c != nil {
-		return c.link.Stats().FramesIn
+	if c := n.self.children.Get(n.id); c != nil {
+		return c.Link.Stats().FramesIn
 	}
 	return 0
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 	localhop "github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -65,7 +66,7 @@ func (h *hostile) play(marker string) {
 // greet says the hello of a hostile child, and returns the ID that it is given.
 func greet(link io.ReadWriter, marker string) (*core.Reader, core.ID, error) {
 	body, err := core.Marshal(bootstrap.Hello{
-		Version: bootstrap.Version, Fingerprint: table.fingerprint, GOOS: "plan9", GOARCH: "mips",
+		Version: bootstrap.Version, Fingerprint: functions.fingerprint, GOOS: "plan9", GOARCH: "mips",
 		Pid: 1, Hostname: "evil\x1b[2J/host", User: "mallory",
 	})
 	if err != nil {
@@ -204,8 +205,8 @@ func (a *attack) cutOff() {
 }
 
 func callBody(e *entry) []byte {
-	q := request{fn: e.index, arg: []byte{0xa0}}
-	return q.encode()
+	q := call.Request{Fn: e.index, Arg: []byte{0xa0}}
+	return q.Encode()
 }
 
 func TestForgedIdentity(t *testing.T) {

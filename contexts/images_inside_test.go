@@ -6,18 +6,18 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
 
 	localhop "github.com/mitosis-go/mitosis/connect/local"
+	"github.com/mitosis-go/mitosis/contexts/internal/images"
 )
 
 // imageOf has a context look for an image as a hop would, and returns its hash.
-var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys system) ([32]byte, error) {
-	image, err := callOf(ctx).l.image(ctx, sys.GOOS, sys.GOARCH)
+var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys images.System) ([32]byte, error) {
+	image, err := callOf(ctx).l.images.Image(ctx, sys.GOOS, sys.GOARCH)
 	if err != nil {
 		return [32]byte{}, err
 	}
@@ -27,10 +27,10 @@ var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys system) ([3
 // An image that two contexts below the same one want at the same time crosses
 // each link once.
 func TestImageCrossesEachLinkOnce(t *testing.T) {
-	foreign := system{GOOS: "linux", GOARCH: "riscv64"}
+	foreign := images.System{GOOS: "linux", GOARCH: "riscv64"}
 	data := make([]byte, 1<<20) // that nothing can pack
 	rand.NewChaCha8([32]byte{}).Read(data)
-	self, err := Start(t.Context(), &Config{Images: fstest.MapFS{foreign.file(): {Data: data}}})
+	self, err := Start(t.Context(), &Config{Images: fstest.MapFS{foreign.File(): {Data: data}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,32 +78,18 @@ func TestImageThatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []*Node{self, a} {
-		_, err := imageOf.Call(t.Context(), n, system{GOOS: "linux", GOARCH: "s390x"})
+		_, err := imageOf.Call(t.Context(), n, images.System{GOOS: "linux", GOARCH: "s390x"})
 		if !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), `"linux_s390x" in Config.Images`) {
 			t.Errorf("at %v: %v", n, err)
 		}
 		// What is there and can't be read is not missing.
-		if _, err := imageOf.Call(t.Context(), n, system{GOOS: "linux", GOARCH: "arm"}); err == nil || errors.Is(err, ErrNoImage) {
+		if _, err := imageOf.Call(t.Context(), n, images.System{GOOS: "linux", GOARCH: "arm"}); err == nil || errors.Is(err, ErrNoImage) {
 			t.Errorf("at %v: %v", n, err)
 		}
-		for _, strange := range []system{{GOOS: "linux", GOARCH: "../x"}, {GOOS: "plan9", GOARCH: "amd64"}, {}} {
+		for _, strange := range []images.System{{GOOS: "linux", GOARCH: "../x"}, {GOOS: "plan9", GOARCH: "amd64"}, {}} {
 			if _, err := imageOf.Call(t.Context(), n, strange); !errors.Is(err, ErrNoImage) {
 				t.Errorf("%v at %v: %v", strange, n, err)
 			}
 		}
-	}
-}
-
-// Executables that have not been used for long lose their images.
-func TestImagesOfOldExecutablesAreForgotten(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 2 * keptExecutables {
-		if err := os.Mkdir(dir+"/"+formatID(0)+strings.Repeat("x", i), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	forgetImages(dir)
-	if left, err := os.ReadDir(dir); err != nil || len(left) != keptExecutables {
-		t.Errorf("%d are left, %v", len(left), err)
 	}
 }

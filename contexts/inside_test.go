@@ -20,18 +20,18 @@ type inside struct {
 }
 
 func insideMaster(t *testing.T) inside {
-	return newInside(t, identity{block: core.Block{First: 1, N: 1 << 30}})
+	return newInside(t, place{block: core.Block{First: 1, N: 1 << 30}})
 }
 
-func newInside(t *testing.T, who identity) inside {
+func newInside(t *testing.T, at place) inside {
 	cfg := (&Config{Log: slog.New(slog.DiscardHandler)}).withDefaults()
-	l := newLocal(who, cfg)
+	l := newLocal(at, cfg)
 	t.Cleanup(func() {
-		l.cancel(errShutdown)
-		l.calls.wait(callGrace)
-		l.endSend()
+		l.Cancel(errShutdown)
+		l.calls.Wait(callGrace)
+		l.EndSend()
 		_ = l.router.Close(nil)
-		l.backgroundWG.Wait()
+		l.Tasks.Wait()
 		if l.logs != nil {
 			l.logs.Close()
 		}
@@ -47,7 +47,7 @@ func (p inside) child(label string) inside {
 		p.t.Fatal(err)
 	}
 	path := joinPath(p.selfNode, label)
-	k := newInside(p.t, identity{id: id, path: path, ancestors: p.ancestorsOfChild(), block: block})
+	k := newInside(p.t, place{id: id, path: path, ancestors: p.ancestorsOfChild(), block: block})
 	info, err := core.Marshal(childInfo{Label: label})
 	if err != nil {
 		p.t.Fatal(err)

@@ -1,106 +1,108 @@
 package contexts
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/bootstrap/image"
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/contexts/internal/command"
 	"github.com/mitosis-go/mitosis/contexts/internal/forward"
+	"github.com/mitosis-go/mitosis/contexts/internal/images"
 	"github.com/mitosis-go/mitosis/contexts/internal/logs"
+	"github.com/mitosis-go/mitosis/contexts/internal/mail"
+	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// local is the context that this process is: the master's or a child's. All
-// nodes point to it. It owns the router, the children that were started from
-// here, and the calls that run here.
+// local is the context that this process is: the master or a child. All nodes point to
+// it. It owns the router and gives each engine the functions of the others that it needs.
 type local struct {
 	// Immutable after newLocal.
-	identity
-	*lifetime
+	place
+	*tree.Lifetime
 	cfg      Config
 	log      *slog.Logger
 	router   *router.Router
 	selfNode *Node
-	logs     *logs.Hub        // in the master: records of all other contexts; nil elsewhere
-	packed   *image.PackedDir // of this user, for later programs; nil: none are kept
+	logs     *logs.Hub        // in the master: receives records of all other contexts; nil elsewhere
+	packed   *image.PackedDir // packed images of this user, for later programs; nil: none are kept
 
-	// Each has a lock of its own. That of calls may be taken under that of chains; no
-	// two others are held at once.
-	level     slog.LevelVar // the level that records must have to be sent or shown
-	nodes     nodes
-	children  children
-	calls     calls
-	chains    chains
-	mailboxes mailboxes
-	listeners forward.Listeners // of others, at this host
-	profiles  *command.Profiles // environments for commands
-	images    imageStore        // for other systems
-	farSides  farSides          // at the end of hops from here
-	leftovers leftovers
-	notices   noticeMeter // in the master: what descendants had shown
-	sparing   sync.Map    // of core.ID: contexts below that were told to spare jobs
+	// Each of these has a lock of its own. The lock of calls may be taken while that of
+	// chains is held; no two others are held at once.
+	level       slog.LevelVar // the least level of records that are sent or shown
+	nodes       nodes
+	children    tree.Children
+	calls       call.Calls
+	chains      call.Chains
+	mailboxes   mail.Boxes[*Node]
+	mailStreams mail.Streams      // to mailboxes of others
+	listeners   forward.Listeners // of others, at this host
+	profiles    *command.Profiles // environments for commands
+	images      *images.Store     // of this program, for children
+	farSides    tree.FarSides     // at the end of hops from here
+	leftovers   tree.Leftovers
+	notices     noticeMeter // in the master: how many notices of descendants were shown
+	sparing     sync.Map    // of core.ID: contexts below that know of a command with KeepJobs
 
-	successor atomic.Pointer[successor] // nil: the loss of the parent is the end
+	successor atomic.Pointer[successor] // nil: the context ends when its parent is lost
 }
 
-// identity is what tells one local context from another.
-type identity struct {
+// place is the position of a local context in its tree, with the bounds that hold there.
+// Immutable.
+type place struct {
 	id            core.ID
 	tree          treeID
 	path          string    // "" in the master
 	ancestors     []core.ID // nearest first
 	block         core.Block
-	depth         int // how many generations may still follow
+	depth         int // how many hops there may be below this context
 	allowSiblings bool
 	maxContexts   int     // below this one; 0: any number
-	budget        core.ID // the nearest ancestor with such a bound; 0: none
-	guest         bool    // the process is not the tree's own
+	budget        core.ID // the nearest ancestor that has such a bound; 0: none
+	guest         bool    // the process was not started by the tree, but joined it
 	firstHandle   core.Handle
 	up            *upward // in a child; nil elsewhere
 }
 
-// upward is what a child has for its master, besides the link. Immutable.
+// upward is how a child reaches the master's log and the person there. Immutable.
 type upward struct {
-	records *logs.Sender // what this context logs and prints
-	output  *logs.Output // what is printed, on its way to records
-	// Somebody at the master can be asked, and told.
-	prompt, notify bool
+	records *logs.Sender // takes records and printed lines to the master
+	output  *logs.Output // makes records of lines that are printed here
+	prompt  bool         // the person at the master can be asked
+	notify  bool         // the person at the master can be shown notices
 }
 
-func newLocal(who identity, cfg Config) *local {
-	l := &local{identity: who, lifetime: newLifetime(), cfg: cfg, log: cfg.Log}
-	l.profiles = command.NewProfiles(l.ctx)
-	if len(who.ancestors) == 0 {
+func newLocal(at place, cfg Config) *local {
+	l := &local{place: at, Lifetime: tree.NewLifetime(), cfg: cfg, log: cfg.Log}
+	l.profiles = command.NewProfiles(l.Ctx)
+	if len(at.ancestors) == 0 {
 		l.logs = logs.NewHub(cfg.Log, cfg.Output)
 	}
-	if who.up != nil && who.up.prompt {
+	if at.up != nil && at.up.prompt {
 		l.cfg.Prompt = l.promptMaster
 	}
-	if who.up != nil && who.up.notify {
+	if at.up != nil && at.up.notify {
 		l.cfg.Notify = l.notifyMaster
 	}
-	if len(who.ancestors) == 0 || who.guest {
-		l.packed = packedImages(&l.cfg)
+	if len(at.ancestors) == 0 || at.guest {
+		l.packed = images.Packed(l.cfg.PackedDir)
 	}
+	l.images = l.newImages()
 	l.level.Set(cfg.LogLevel)
-	via := who.id
-	if len(who.ancestors) > 0 {
-		via = who.ancestors[0]
+	via := at.id
+	if len(at.ancestors) > 0 {
+		via = at.ancestors[0]
 	}
-	l.selfNode = l.addNode(who.id, via, who.path)
+	l.selfNode = l.addNode(at.id, via, at.path)
 	l.master()
 	l.router = router.New(router.Config{
-		Self: who.id, Ancestors: who.ancestors, Block: who.block, FirstHandle: who.firstHandle,
-		Limits: cfg.Limits, AllowSiblings: who.allowSiblings, Log: cfg.Log, PathOf: l.pathOf,
+		Self: at.id, Ancestors: at.ancestors, Block: at.block, FirstHandle: at.firstHandle,
+		Limits: cfg.Limits, AllowSiblings: at.allowSiblings, Log: cfg.Log, PathOf: l.pathOf,
 		Handlers: map[core.Handle]func(router.Message){
 			core.HandleCall:     l.onCall,
 			core.HandleShutdown: l.onShutdown,
@@ -112,16 +114,16 @@ func newLocal(who identity, cfg Config) *local {
 	return l
 }
 
-// displayPath is the path of this context as people see it.
+// displayPath returns the path of this context, as people see it.
 func (l *local) displayPath() string { return l.selfNode.String() }
 
-// addNode makes the handle on a context, or returns the one there is.
+// addNode returns the handle on a context. It makes one if there is none.
 func (l *local) addNode(id, via core.ID, path string) *Node {
 	return l.nodes.add(l, id, via, path)
 }
 
-// node returns the handle on a context, with what little is known of it where
-// it was never heard of. The handle on one that is gone is a dead one.
+// node returns the handle on a context. If this context has heard nothing of it, the
+// handle has only the ID. If the context is gone, so is the node.
 func (l *local) node(id core.ID) *Node {
 	if n := l.nodes.get(id); n != nil {
 		return n
@@ -137,16 +139,16 @@ func (l *local) node(id core.ID) *Node {
 	return l.addNode(id, id, "context "+formatID(id))
 }
 
-// master returns the handle on the master. Where that was lost and another may
-// take its place, it is a new one.
+// master returns the handle on the master. If the master was lost, and another one may
+// take its place, the handle is a new one.
 func (l *local) master() *Node { return l.addNode(core.Master, core.Master, "") }
 
-// pathOf names a context in logs.
+// pathOf returns the name of a context for logs.
 func (l *local) pathOf(id core.ID) string {
 	if n := l.nodes.get(id); n != nil {
 		return n.String()
 	}
-	return "context " + formatID(id) // a node made now would keep that name
+	return "context " + formatID(id) // no node is made here: it would keep this name
 }
 
 // onEvent learns from the router which contexts there are. It runs on the
@@ -166,32 +168,32 @@ func (l *local) onEvent(e router.Event) {
 			afterLoss.loseOthers(l, e)
 			return
 		}
-		l.isLost()
+		l.Lose()
 	case router.EventOthersLeft:
 		afterLoss.loseOthers(l, e)
 	}
 }
 
-// nodeLost ends a handle and what was going on with the context.
+// nodeLost ends the handle on a lost context, and all calls from there.
 func (l *local) nodeLost(id core.ID, err error) {
 	// The ancestors of a guest are lost for good: their handles stay.
 	l.nodes.lose(id, l.guest && l.router.Relation(id) == router.RelationAncestor, err)
 	l.sparing.Delete(id)
 	l.cancelCalls(id, ErrGone)
-	l.chains.drop(id)
+	l.chains.Drop(id)
 	if l.logs != nil {
 		l.logs.Drop(id)
 	}
 }
 
-// bind makes the nodes in a decoded value usable here.
-func (l *local) bind(nodes visitor, v reflect.Value) {
+// bindNodes makes the nodes in a decoded value usable here.
+func (l *local) bindNodes(nodes visitor, v reflect.Value) {
 	if nodes == nil {
 		return
 	}
 	nodes(v, func(n *Node) {
 		if n.life != nil {
-			return // it did not come from the wire
+			return // it has been bound already
 		}
 		known := l.addNode(n.id, n.via, n.path)
 		*n = *known
@@ -201,11 +203,12 @@ func (l *local) bind(nodes visitor, v reflect.Value) {
 	})
 }
 
-// offer lets dst talk to the nodes in the value on its way there that p points to. Only
-// an ancestor of both can grant that; for others the routers refuse it, which
-// is what the receiver finds out when it tries. A node of another tree can't
-// travel: its number means somebody else there.
-func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
+// grantNodes is called before a value is sent to dst; p points to the value. It lets dst
+// talk to the nodes in the value. Only an ancestor of both can grant that. If this
+// context is none, the routers refuse the receiver's messages to the node.
+//
+// A node of another tree can't travel: its number means another context there.
+func (l *local) grantNodes(dst core.ID, nodes visitor, p any) (err error) {
 	if nodes == nil {
 		return nil
 	}
@@ -223,89 +226,3 @@ func (l *local) offer(dst core.ID, nodes visitor, p any) (err error) {
 	})
 	return err
 }
-
-// onShutdown is the parent's word to end. The link's end says the same.
-func (l *local) onShutdown(router.Message) {
-	l.isLost()
-}
-
-// errShutdown is the cause with which calls are cancelled at the end.
-var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the context is shutting down")}
-
-// shutdown ends what goes on here, from the leaves up: calls are cancelled,
-// children closed, then the processes that were started from here. What all of
-// them logged and printed goes up ahead of the report of what did not end in time,
-// for which the router stays.
-func (l *local) shutdown(budget time.Duration) closeReport {
-	deadline := time.Now().Add(budget)
-	l.calls.close()
-	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave something for a moment
-	l.cancel(errShutdown)
-	l.removeLeftovers()
-	report := l.closeChildren(below(time.Until(deadline)))
-	if !l.ownsProcess() {
-		// The processes of the master, and of a guest, are the user's.
-		return report
-	}
-	l.tellOfLeft(left)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
-	if n := bootstrap.KillDescendants(ctx, killGrace); n > 0 {
-		report.Survivors = append(report.Survivors, Survivor{Path: l.displayPath(), Processes: n})
-	}
-	waitFor(&l.keeping, time.Until(deadline))
-	if l.up != nil {
-		l.up.output.End(ctx)
-	}
-	_ = l.router.Flush(ctx)
-	return report
-}
-
-// killGrace is the time that processes have between SIGTERM and SIGKILL.
-const killGrace = 300 * time.Millisecond
-
-// lossGrace is what calls and processes have to end by themselves once the
-// parent is lost. It is short: whoever killed the master wants it all to end.
-const lossGrace = 50 * time.Millisecond
-
-// abandon ends a context that has lost its parent. Nobody is left to report to,
-// so the contexts below are not closed one after the other: their links end now,
-// and each of them does the same at the same time. What is not done when this
-// returns is the guard's.
-func (l *local) abandon() {
-	l.calls.close()
-	l.cancel(errShutdown)
-	l.removeLeftovers()
-	l.endSend()
-	var ending sync.WaitGroup
-	ending.Go(func() { _ = l.router.Close(ErrClosed) })
-	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
-	l.calls.wait(lossGrace)
-	ending.Wait()
-}
-
-// close ends the local context: in the master the whole tree.
-func (l *local) close() error {
-	l.closeOnce.Do(func() {
-		report := l.shutdown(l.cfg.CloseTimeout)
-		report.tell(l.log)
-		l.calls.wait(callGrace)
-		l.listeners.Close()
-		l.endSend()
-		_ = l.router.Close(ErrClosed)
-		l.backgroundWG.Wait()
-		l.profiles.Wait()
-		if l.logs != nil {
-			l.logs.Close()
-		}
-		for _, id := range l.nodes.ids() {
-			l.nodeLost(id, ErrClosed)
-		}
-		l.closeErr = report.failure(l.displayPath())
-	})
-	return l.closeErr
-}
-
-// callGrace is how long Close waits for calls that run here and were
-// cancelled. A function that does not heed its ctx is left behind.
-const callGrace = time.Second

@@ -15,17 +15,18 @@ func (l *local) onLog(m router.Message) {
 	}
 }
 
-// sendRecords sends what this context logs and prints to the master, for as long as
+// sendRecords sends the records and printed lines of this context to the master, as long as
 // anything can be sent.
 func (l *local) sendRecords() {
-	l.up.records.Run(l.sendCtx, func(record []byte) bool {
-		err := l.router.Send(l.sendCtx, core.Master, core.HandleLog, core.HandleNone, 0, record)
+	l.up.records.Run(l.SendCtx, func(record []byte) bool {
+		err := l.router.Send(l.SendCtx, core.Master, core.HandleLog, core.HandleNone, 0, record)
 		return err == nil || l.outlives()
 	})
 }
 
-// SetLogLevel sets the least level that the contexts below the local one send
-// from now on. Contexts that are connected later get it as well.
+// SetLogLevel sets the least level of records that the contexts below the local one send
+// from now on. It holds for contexts that are connected later as well. For another node
+// than the local one it returns an error.
 func (n *Node) SetLogLevel(level slog.Level) error {
 	if n.id != n.self.id {
 		return &Error{Op: "set log level", Path: n.String(), Err: ErrRefused}
@@ -34,7 +35,7 @@ func (n *Node) SetLogLevel(level slog.Level) error {
 	return nil
 }
 
-// setLevel takes over a level and hands it to the children.
+// setLevel sets the level here and passes it on to the children.
 func (l *local) setLevel(level slog.Level) {
 	l.level.Set(level)
 	if l.up != nil {
@@ -44,9 +45,9 @@ func (l *local) setLevel(level slog.Level) {
 	if err != nil {
 		return
 	}
-	for _, c := range l.children.list() {
-		l.background(func(ctx context.Context) {
-			_ = l.router.Send(ctx, c.id, core.HandleLevel, core.HandleNone, 0, b)
+	for _, c := range l.children.List() {
+		l.Background(func(ctx context.Context) {
+			_ = l.router.Send(ctx, c.ID, core.HandleLevel, core.HandleNone, 0, b)
 		})
 	}
 }

@@ -6,22 +6,24 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 )
 
 // An Option changes how a registered function may be called.
 type Option uint8
 
 const (
-	// AllowDescendants lets contexts further down the tree call the function
-	// here. Without it only this context itself and its ancestors may. Treat
-	// the argument of such a function as input from a hostile host.
+	// AllowDescendants lets contexts call the function in their ancestors. Without it, only
+	// a context itself and its ancestors may call its functions. Treat the argument of such
+	// a function as input from a hostile host.
 	AllowDescendants Option = 1 << iota
-	// Serial runs the calls of the function one after the other, in the
-	// order in which they arrived, instead of each in a goroutine of its own.
+	// Serial runs the calls of the function one after the other, in the order of their
+	// arrival. Without it they run side by side.
 	Serial
 )
 
-// kind tells what answers a call: one value, a sequence, or a byte stream.
+// kind tells what the answer to a call is: one value, a sequence, or a byte stream.
 type kind uint8
 
 const (
@@ -38,7 +40,7 @@ type entry struct {
 	name  string
 	kind  kind
 	opts  Option
-	sig   string // argument and result types, spelled structurally
+	sig   string // the types of argument and result, as Describe of package call spells them
 	where string // file:line of the registration
 
 	// serve decodes the argument, runs the function and answers. It is
@@ -46,17 +48,18 @@ type entry struct {
 	serve func(c *incoming)
 
 	// serial queues the calls of a Serial function.
-	serial serialQueue
+	serial call.Queue
 
 	// index is the function's number on the wire; set when the table is
 	// frozen.
 	index uint64
 }
 
-// The table of functions is the one thing of this package that belongs to the
-// program and not to a tree: like the types known to encoding/gob it is filled
-// by package variables and must be the same in every copy of the program.
-var table struct {
+// The registered functions belong to the program and not to a tree: package variables
+// register them, and every copy of the program must have the same. With the errors of
+// core and the methods of connect they are the only global state that is filled before
+// main.
+var functions struct {
 	mu          sync.Mutex
 	frozen      bool
 	byName      map[string]*entry
@@ -66,98 +69,62 @@ var table struct {
 
 // register adds e, or panics with the line that e comes from.
 func register(e *entry) {
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	switch old := table.byName[e.name]; {
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
+	switch old := functions.byName[e.name]; {
 	case e.name == "":
 		panic(e.where + ": contexts: a function needs a name")
 	case old != nil:
 		panic(fmt.Sprintf("%s: contexts: function %q is already registered at %s", e.where, e.name, old.where))
-	case table.frozen:
+	case functions.frozen:
 		panic(fmt.Sprintf("%s: contexts: function %q is registered after Init; make it a package variable, so that every copy of the program has it", e.where, e.name))
 	}
-	if table.byName == nil {
-		table.byName = make(map[string]*entry)
+	if functions.byName == nil {
+		functions.byName = make(map[string]*entry)
 	}
-	table.byName[e.name] = e
+	functions.byName[e.name] = e
 }
 
 // define gives a registered function its body.
 func (e *entry) define(serve func(c *incoming)) {
-	table.mu.Lock()
-	defer table.mu.Unlock()
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
 	if e.serve != nil {
 		panic(fmt.Sprintf("%s: contexts: function %q is defined twice", e.where, e.name))
 	}
 	e.serve = serve
 }
 
-// freeze numbers the functions by their names. The number is what travels, so
-// that a small call fits into a small packet; the fingerprint, compared when a
-// child is born, makes sure that both sides count the same way.
+// freeze numbers the functions in the order of their names. Calls carry the number in
+// place of the name, so that a small call fits into a small packet. Parent and child
+// compare the fingerprint at the start, so that both number in the same way.
 func freeze() {
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	if table.frozen {
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
+	if functions.frozen {
 		return
 	}
-	table.frozen = true
-	for _, e := range table.byName {
-		table.byIndex = append(table.byIndex, e)
+	functions.frozen = true
+	for _, e := range functions.byName {
+		functions.byIndex = append(functions.byIndex, e)
 	}
-	slices.SortFunc(table.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(functions.byIndex, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
-	for i, e := range table.byIndex {
+	for i, e := range functions.byIndex {
 		if e.serve == nil {
 			panic(fmt.Sprintf("%s: contexts: function %q is declared and not defined; call its Define in an init function", e.where, e.name))
 		}
 		e.index = uint64(i)
 		fmt.Fprintf(h, "%s %s%s\n", e.name, e.kind, e.sig)
 	}
-	h.Sum(table.fingerprint[:0])
+	h.Sum(functions.fingerprint[:0])
 }
 
-// lookup finds the function with a number. The table does not change after
-// freeze, which happens before the first link exists, so no lock is taken.
+// lookup returns the function with a number, nil if there is none. It takes no lock: the
+// functions do not change after freeze, which comes before the first link.
 func lookup(index uint64) *entry {
-	if index >= uint64(len(table.byIndex)) {
+	if index >= uint64(len(functions.byIndex)) {
 		return nil
 	}
-	return table.byIndex[index]
-}
-
-// serialQueue runs functions one after the other without a goroutine of its
-// own while it is empty.
-type serialQueue struct {
-	mu      sync.Mutex
-	running bool
-	waiting []func()
-}
-
-// run starts f after all that were given before it; it does not wait.
-func (q *serialQueue) run(f func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, f)
-	if !q.running {
-		q.running = true
-		go q.drain()
-	}
-}
-
-func (q *serialQueue) drain() {
-	for {
-		q.mu.Lock()
-		if len(q.waiting) == 0 {
-			q.running = false
-			q.waiting = nil
-			q.mu.Unlock()
-			return
-		}
-		f := q.waiting[0]
-		q.waiting[0] = nil
-		q.waiting = q.waiting[1:]
-		q.mu.Unlock()
-		f()
-	}
+	return functions.byIndex[index]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -16,43 +17,42 @@ type incoming struct {
 	l *local
 	e *entry
 	m router.Message
-	q request
+	q call.Request
 
-	// Owned by whoever runs the call.
+	// Owned by the goroutine of the call.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // the deadline's timer; may be nil
-	failed error              // what was answered, if it was an error
+	failed error              // the error that was the answer; nil: none
 }
 
-// The bounds of calls that run at once for one caller. An ancestor may do
-// anything, so its bound only stops accidents.
+// The bounds of calls that run at once for one caller. An ancestor may do anything, so
+// its bound is only against accidents.
 const (
 	maxCallsDescendant = 1024
 	maxCallsAncestor   = 1 << 17
 )
 
-// onCall takes a frame to HandleCall. It runs on the reader of a link and
-// must not block: what takes time happens in goroutines that are counted
-// against the caller first.
+// onCall takes a frame to HandleCall. It runs on the reader of a link and must not block:
+// work that takes time has a goroutine, which is counted for the caller first.
 func (l *local) onCall(m router.Message) {
 	if m.Flags&core.Cancel != 0 {
-		if c := l.calls.get(callKey{m.Src, m.Reply}); c != nil {
-			c.cancel(context.Canceled)
+		if c := l.calls.Get(call.Key{Src: m.Src, Reply: m.Reply}); c != nil {
+			c.Cancel(context.Canceled)
 		}
 		return
 	}
 	c := &incoming{l: l, m: m}
 	err := c.admit()
-	if err == nil && c.q.chain != 0 {
-		if err = l.chains.enqueue(c); err != nil {
-			c.end()
+	if err == nil && c.q.Chain != 0 {
+		if err = l.chains.Enqueue(call.ChainKey{Src: m.Src, ID: c.q.Chain}, c.q.Seq, c); err != nil {
+			c.Release()
 		}
 	} else if err == nil {
 		if c.e.opts&Serial != 0 {
-			c.e.serial.run(c.run)
+			c.e.serial.Enqueue(c.Execute)
 		} else {
-			go c.run()
+			go c.Execute()
 		}
 	}
 	if err != nil {
@@ -63,12 +63,12 @@ func (l *local) onCall(m router.Message) {
 // admit checks whether the call may run, and counts it.
 func (c *incoming) admit() error {
 	var err error
-	if c.q, err = decodeRequest(c.m.Body); err != nil {
+	if c.q, err = call.DecodeRequest(c.m.Body); err != nil {
 		return err
 	}
 	c.m.Body = nil
-	if c.e = lookup(c.q.fn); c.e == nil {
-		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.fn)
+	if c.e = lookup(c.q.Fn); c.e == nil {
+		return fmt.Errorf("%w: number %d", ErrUnknownFunc, c.q.Fn)
 	}
 	limit := maxCallsAncestor
 	if c.m.Rights != router.RightsFull || c.l.guest && c.e != shutdownFunc.e {
@@ -77,21 +77,24 @@ func (c *incoming) admit() error {
 		}
 		limit = maxCallsDescendant
 	}
-	return c.l.calls.admit(c, limit)
+	return c.l.calls.Admit(c.key(), c, limit)
 }
 
-// begin makes the context of an admitted call.
-func (c *incoming) begin() {
-	c.ctx, c.cancel = context.WithCancelCause(c.l.ctx)
-	if c.q.timeout > 0 {
-		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.timeout)
+// key names the call among those that run here.
+func (c *incoming) key() call.Key { return call.Key{Src: c.m.Src, Reply: c.m.Reply} }
+
+// Begin makes the context of an admitted call.
+func (c *incoming) Begin() {
+	c.ctx, c.cancel = context.WithCancelCause(c.l.Ctx)
+	if c.q.Timeout > 0 {
+		c.ctx, c.stop = context.WithTimeout(c.ctx, c.q.Timeout)
 	}
 	c.ctx = context.WithValue(c.ctx, callContextKey{}, c)
 }
 
-// growStack makes the stack large enough for most calls at once. A goroutine
-// begins with 2 KiB, and to double that all frames on it are looked at: in the
-// depths of decoding, that costs more than the decoding.
+// growStack makes the stack of a goroutine large enough for most calls at once. A
+// goroutine begins with 2 KiB. Each doubling visits all frames on the stack: in the depths
+// of decoding, that costs more than the decoding.
 //
 //go:noinline
 func growStack() {
@@ -99,10 +102,10 @@ func growStack() {
 	runtime.KeepAlive(&room)
 }
 
-// run runs the function and answers. A panic is the answer, too.
-func (c *incoming) run() {
+// Execute runs the function and answers. A panic becomes the answer.
+func (c *incoming) Execute() {
 	growStack()
-	defer c.end()
+	defer c.Release()
 	defer func() {
 		if v := recover(); v != nil {
 			c.fail(newPanicError(v))
@@ -115,53 +118,64 @@ func (c *incoming) run() {
 	c.e.serve(c)
 }
 
-// newPanicError is called from the deferred function that recovered v, while
-// the stack is still that of the panic.
+// newPanicError makes an error of a panic. The deferred function that recovered v calls
+// it, while the stack is still that of the panic.
 func newPanicError(v any) error {
 	return core.NewPanicError(fmt.Sprint(v))
 }
 
-// end gives back what admit took. It is called exactly once.
-func (c *incoming) end() {
+// Cancel ends the context of the call.
+func (c *incoming) Cancel(cause error) { c.cancel(cause) }
+
+// Skip answers a call of a chain of which an earlier one has failed.
+func (c *incoming) Skip(first error) {
+	c.fail(&chainError{first})
+	c.Release()
+}
+
+// Failed returns the error with which the call was answered.
+func (c *incoming) Failed() error { return c.failed }
+
+// Release gives back the place that admit took. It is called exactly once.
+func (c *incoming) Release() {
 	c.cancel(nil)
 	if c.stop != nil {
 		c.stop()
 	}
-	c.l.calls.end(c)
+	c.l.calls.Release(c.key())
 }
 
 // reply sends the result.
-func (c *incoming) reply(body []byte) { c.send(0, body) }
+func (c *incoming) reply(body []byte) { c.answer(0, body) }
 
 // fail sends an error instead.
 func (c *incoming) fail(err error) {
-	// The caller gave up or its time ran out: what the function made of that
-	// matters less than the fact itself.
+	// The caller gave up, or its time ran out: that says more than the error which the
+	// function made of it.
 	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = context.Cause(c.ctx)
 	}
 	c.failed = err
-	c.send(core.Dead, core.EncodeError(err))
+	c.answer(core.Dead, core.EncodeError(err))
 }
 
-// send waits for room toward the caller as long as this context lives. If the
-// answer cannot be sent, there is nobody left to be told: the caller was lost
-// and its own router has said so there; or it is too large, which is an answer
-// in itself.
-func (c *incoming) send(flags core.Flags, body []byte) {
+// answer sends the answer. It waits for room toward the caller as long as this context
+// lives. An answer that is too large is replaced by an error that says so. If an answer
+// can't be sent for another reason, the caller is lost, and its own router has told it.
+func (c *incoming) answer(flags core.Flags, body []byte) {
 	if c.m.Reply == core.HandleNone {
 		if flags&core.Dead != 0 {
-			c.l.log.Warn("a call nobody waits for failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
+			c.l.log.Warn("a call without a reply failed", "function", c.e.name, "caller", c.l.pathOf(c.m.Src), "err", c.failed)
 		}
 		return
 	}
-	err := c.l.router.Send(c.l.sendCtx, c.m.Src, c.m.Reply, core.HandleNone, flags, body)
+	err := c.l.router.Send(c.l.SendCtx, c.m.Src, c.m.Reply, core.HandleNone, flags, body)
 	if errors.Is(err, ErrTooLarge) && flags&core.Dead == 0 {
 		c.fail(err)
 	}
 }
 
-// callContextKey is the key under which a function's context holds the call.
+// callContextKey is the key under which the ctx of a function holds the call.
 type callContextKey struct{}
 
 func callOf(ctx context.Context) *incoming {
@@ -169,8 +183,8 @@ func callOf(ctx context.Context) *incoming {
 	return c
 }
 
-// Self returns the context in which a function runs. ctx must be, or descend
-// from, the one that the function was given; otherwise Self panics.
+// Self returns the node of the context in which a function runs. ctx must be the one that
+// the function was given, or descend from it. Else Self panics.
 func Self(ctx context.Context) *Node {
 	c := callOf(ctx)
 	if c == nil {
@@ -179,8 +193,8 @@ func Self(ctx context.Context) *Node {
 	return c.l.selfNode
 }
 
-// Caller returns the context that called the function. Like [Self] it panics
-// where ctx does not come from a call.
+// Caller returns the node of the context that called the function. Like [Self] it panics
+// if ctx does not come from a call.
 func Caller(ctx context.Context) *Node {
 	c := callOf(ctx)
 	if c == nil {
@@ -189,17 +203,17 @@ func Caller(ctx context.Context) *Node {
 	return c.l.node(c.m.Src)
 }
 
-// cancelCalls cancels what runs for a caller that was lost.
+// cancelCalls cancels the calls that run for a caller that was lost.
 func (l *local) cancelCalls(src core.ID, err error) {
-	for _, c := range l.calls.of(src) {
-		c.cancel(err)
+	for _, c := range l.calls.Of(src) {
+		c.Cancel(err)
 	}
 }
 
-// cancelCall tells a callee that nobody waits any more. It must not hold up
-// the caller, whose own ctx is over.
+// cancelCall tells a callee that the caller does not wait any more. It does not hold up
+// the caller, whose own ctx has ended.
 func (l *local) cancelCall(dst core.ID, reply core.Handle) {
-	l.background(func(ctx context.Context) {
+	l.Background(func(ctx context.Context) {
 		_ = l.router.Send(ctx, dst, core.HandleCall, reply, core.Cancel, nil)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"reflect"
 
+	"github.com/mitosis-go/mitosis/contexts/internal/call"
 	"github.com/mitosis-go/mitosis/contexts/internal/items"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
@@ -19,14 +20,13 @@ type ConnFunc[In any] struct {
 	nodes visitor
 }
 
-// NewConnFunc registers a function that gets a flow-controlled connection to
-// its caller. When it returns the connection is closed; an error that it
-// returns is what the caller's Read returns in place of io.EOF. Its context is
-// cancelled when the caller is lost. See [NewFunc] for the rest.
+// NewConnFunc registers a function that gets a flow-controlled connection to its caller.
+// When it returns, the connection is closed. If it returns an error, the caller's Read
+// returns that error in place of io.EOF. Its ctx is cancelled when the caller is lost. See
+// [NewFunc] for the rest.
 //
-// At both ends the connection has two more methods: CloseWrite() error, behind
-// which the other side reads io.EOF, and Reset(error), which ends the connection
-// and has the other side read that error instead.
+// At both ends the connection has two more methods. After CloseWrite() error the other
+// side reads io.EOF. Reset(error) ends the connection, and the other side reads the error.
 func NewConnFunc[In any](name string, fn func(ctx context.Context, conn net.Conn, in In) error, opts ...Option) *ConnFunc[In] {
 	f := declareConn[In](name, opts)
 	f.Define(fn)
@@ -39,7 +39,7 @@ func DeclareConn[In any](name string, opts ...Option) *ConnFunc[In] {
 }
 
 func declareConn[In any](name string, opts []Option) *ConnFunc[In] {
-	f := &ConnFunc[In]{nodes: visitorOf(reflect.TypeFor[In]())}
+	f := &ConnFunc[In]{nodes: types.VisitorOf(reflect.TypeFor[In]())}
 	f.e = newEntry(name, kindConn, opts, reflect.TypeFor[In](), reflect.TypeFor[struct{}]())
 	return f
 }
@@ -52,8 +52,8 @@ func (f *ConnFunc[In]) Define(fn func(ctx context.Context, conn net.Conn, in In)
 	})
 }
 
-// accept decodes the argument and accepts the stream to the caller. Where that
-// can't be done it says so and returns nil.
+// accept decodes the argument and accepts the stream to the caller. If it can't, it
+// answers with the error and returns nil.
 func (c *incoming) accept(in any, nodes visitor) *router.Stream {
 	err := c.decodeArg(in, nodes)
 	if err == nil {
@@ -77,7 +77,7 @@ func (c *incoming) serveConn(in any, nodes visitor, call func(*router.Stream) er
 			s.Reset(newPanicError(v))
 		}
 	}()
-	// A caller that gives up ends the stream, not the call's ctx.
+	// A caller that gives up ends the stream, and not the ctx of the call.
 	stop := context.AfterFunc(c.ctx, func() { s.Reset(context.Cause(c.ctx)) })
 	defer stop()
 	err := call(s)
@@ -89,8 +89,8 @@ func (c *incoming) serveConn(in any, nodes visitor, call func(*router.Stream) er
 	s.Close()
 }
 
-// Dial calls the function and returns the stream to it. ctx bounds the
-// opening; the call lasts until either side closes.
+// Dial calls the function and returns the connection to it. ctx bounds the opening. The
+// call lasts until either side closes the connection.
 func (f *ConnFunc[In]) Dial(ctx context.Context, on Target, in In) (net.Conn, error) {
 	n, err := NodeOf(ctx, on)
 	if err != nil {
@@ -103,47 +103,46 @@ func (f *ConnFunc[In]) Dial(ctx context.Context, on Target, in In) (net.Conn, er
 	return s, nil
 }
 
-// openStream calls a function whose answer is a stream, with what in points to.
+// openStream calls a function whose answer is a stream; in points to the argument.
 func openStream(ctx context.Context, e *entry, nodes visitor, on *Node, in any) (*router.Stream, error) {
-	call := outgoing{e: e, n: on}
+	failed := outgoing{e: e, n: on}
 	if on == nil || on.self == nil {
 		return nil, &Error{Op: "call " + e.name, Path: on.String(), Err: errOtherTree}
 	}
 	if err := on.gone(); err != nil {
-		return nil, call.wrap(err)
+		return nil, failed.wrap(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, call.wrap(context.Cause(ctx))
+		return nil, failed.wrap(context.Cause(ctx))
 	}
 	l := on.self
-	if err := l.offer(on.id, nodes, in); err != nil {
-		return nil, call.wrap(fmt.Errorf("the argument cannot travel: %w", err))
+	if err := l.grantNodes(on.id, nodes, in); err != nil {
+		return nil, failed.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 	}
 	arg, err := marshalAt(in)
 	if err != nil {
-		return nil, call.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
+		return nil, failed.wrap(fmt.Errorf("the argument cannot be encoded: %w", err))
 	}
 	s := l.router.NewStream(on.id)
-	q := request{fn: e.index, arg: arg}
-	if err := l.router.Send(ctx, on.id, core.HandleCall, s.Handle(), 0, q.encode()); err != nil {
+	q := call.Request{Fn: e.index, Arg: arg}
+	if err := l.router.Send(ctx, on.id, core.HandleCall, s.Handle(), 0, q.Encode()); err != nil {
 		s.Reset(err)
-		return nil, call.wrap(err)
+		return nil, failed.wrap(err)
 	}
 	return s, nil
 }
 
-// A SeqFunc is a function whose result is a sequence of values, which its
-// caller ranges over while they are made.
+// A SeqFunc is a function whose result is a sequence of values. Its caller ranges over them
+// while they are made.
 type SeqFunc[In, Out any] struct {
 	e        *entry
 	sendNode visitor
 	recvNode visitor
 }
 
-// NewSeqFunc registers a function that yields values one by one. It runs
-// ahead of its caller by no more than a stream's window. When the caller
-// leaves its loop, yield returns false and ctx is cancelled. An error that is
-// yielded ends the sequence.
+// NewSeqFunc registers a function that yields values one by one. It runs ahead of its
+// caller by no more than the window of a stream. When the caller leaves its loop, yield
+// returns false and ctx is cancelled. A yielded error ends the sequence.
 func NewSeqFunc[In, Out any](name string, fn func(context.Context, In) iter.Seq2[Out, error], opts ...Option) *SeqFunc[In, Out] {
 	f := declareSeq[In, Out](name, opts)
 	f.Define(fn)
@@ -157,8 +156,8 @@ func DeclareSeq[In, Out any](name string, opts ...Option) *SeqFunc[In, Out] {
 
 func declareSeq[In, Out any](name string, opts []Option) *SeqFunc[In, Out] {
 	f := &SeqFunc[In, Out]{
-		sendNode: visitorOf(reflect.TypeFor[In]()),
-		recvNode: visitorOf(reflect.TypeFor[Out]()),
+		sendNode: types.VisitorOf(reflect.TypeFor[In]()),
+		recvNode: types.VisitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindSeq, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	return f
@@ -187,23 +186,22 @@ func (f *SeqFunc[In, Out]) Define(fn func(context.Context, In) iter.Seq2[Out, er
 				w.Fail(err)
 				return
 			}
-			if err := c.l.offer(c.m.Src, f.recvNode, &out); err != nil {
+			if err := c.l.grantNodes(c.m.Src, f.recvNode, &out); err != nil {
 				c.failed = fmt.Errorf("the value cannot travel: %w", err)
 				w.Fail(c.failed)
 				return
 			}
 			if w.Value(out) != nil {
-				c.cancel(context.Canceled) // the watch may be late
+				c.cancel(context.Canceled) // watchEnd may be late
 				return
 			}
 		}
-		w.End()
+		w.WriteEnd()
 	})
 }
 
-// Call calls the function and returns the sequence of its results. The last
-// pair of a sequence that did not end well holds the error. Leaving the loop
-// cancels the function.
+// Call calls the function and returns the sequence of its results. If the sequence fails,
+// its last pair has the error. Leaving the loop cancels the ctx of the function.
 func (f *SeqFunc[In, Out]) Call(ctx context.Context, on Target, in In) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var zero Out
@@ -239,7 +237,7 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on Target, in In) iter.Seq2
 				yield(zero, call.wrap(err))
 				return
 			}
-			n.self.bind(f.recvNode, reflect.ValueOf(&out).Elem())
+			n.self.bindNodes(f.recvNode, reflect.ValueOf(&out).Elem())
 			if !yield(out, nil) {
 				s.Reset(context.Canceled)
 				return
@@ -248,12 +246,11 @@ func (f *SeqFunc[In, Out]) Call(ctx context.Context, on Target, in In) iter.Seq2
 	}
 }
 
-// maxItem bounds a value of a sequence.
+// maxItem bounds a value of a sequence, in bytes.
 const maxItem = core.MaxMessage
 
-// watchEnd calls f when the other side of a stream on which it never sends
-// has closed or reset it. The returned function ends the watch, and waits for
-// it.
+// watchEnd calls f when the other side of a stream has closed or reset it. That side never
+// sends. stop closes the stream and waits for the goroutine that watches it.
 func watchEnd(s *router.Stream, f func()) (stop func()) {
 	done := make(chan struct{})
 	go func() {

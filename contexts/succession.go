@@ -13,16 +13,16 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// trees implements succession.Interface, by which package attach calls these methods.
-// A program that does not import attach calls none of them and carries none.
+// trees implements succession.Interface, by which package attach calls these methods. A
+// program that does not import attach carries none of them.
 type trees struct{}
 
 var _ succession.Interface[*Node, *Config] = trees{}
 
 func init() { succession.Trees = trees{} }
 
-// afterLoss is only set in programs that import package attach, by an init function,
-// and then in all copies of the program.
+// afterLoss is set by an init function of package attach: in all copies of programs that
+// import it, and in no others.
 var afterLoss struct {
 	loseOthers func(l *local, e router.Event)
 	onRoot     func(r *router.Router, root core.ID, body []byte)
@@ -33,7 +33,7 @@ func (trees) Enable() {
 	afterLoss.onRoot = (*router.Router).OnRoot
 }
 
-func (trees) Fingerprint() [32]byte { return table.fingerprint }
+func (trees) Fingerprint() [32]byte { return functions.fingerprint }
 
 func (trees) Adopt(ctx context.Context, n *Node, label string, s *bootstrap.Session, c bootstrap.Carrier) (*Node, error) {
 	l := n.self
@@ -46,7 +46,7 @@ func (trees) Adopt(ctx context.Context, n *Node, label string, s *bootstrap.Sess
 	if err := l.reserve(); err != nil {
 		return fail(err)
 	}
-	defer l.children.release()
+	defer l.children.Release()
 	child, err := l.adopt(ctx, label, bounds{}, s, c)
 	if err != nil {
 		return fail(err)
@@ -64,7 +64,7 @@ func (trees) Enter(w bootstrap.Welcome, link io.ReadWriteCloser, cfg *Config) (*
 	}
 	c := cfg.withDefaults()
 	c.Limits.Heartbeat, c.Limits.Missed = x.Heartbeat, x.Missed
-	l := newLocal(identity{id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors, guest: true}, c)
+	l := newLocal(place{id: w.ID, tree: w.Tree, path: w.Path, ancestors: w.Ancestors, guest: true}, c)
 	parent := router.LinkConfig{Peer: w.Ancestors[0], Parent: true, Carrier: link}
 	if _, err := l.router.Attach(context.Background(), parent); err != nil {
 		_ = l.close()
@@ -73,8 +73,8 @@ func (trees) Enter(w bootstrap.Welcome, link io.ReadWriteCloser, cfg *Config) (*
 	return l.selfNode, nil
 }
 
-// The ranges of which each master of a tree has one of its own. A handle is taken
-// for each call: at a million each second these last for two weeks.
+// Each master of a tree has ranges of IDs and of handles of its own. Each call takes a
+// handle: at a million calls each second these last for two weeks.
 const (
 	idsOfMaster     = 1 << 30
 	handlesOfMaster = 1 << 40
@@ -91,13 +91,13 @@ func (trees) Describe(n *Node) (succession.Tree, error) {
 func (trees) TakeOver(ctx context.Context, cfg *Config, t succession.Tree, s *bootstrap.Session, c bootstrap.Carrier) (*Node, error) {
 	d := cfg.withDefaults()
 	first := core.Master + 1 + core.ID(t.Age)*idsOfMaster
-	l := newLocal(identity{
+	l := newLocal(place{
 		id: core.Master, tree: t.ID, depth: d.MaxDepth, allowSiblings: d.AllowSiblings,
 		block:       core.Block{First: first, N: idsOfMaster},
 		firstHandle: core.FirstDynamic + core.Handle(t.Age)*handlesOfMaster,
 	}, d)
 	known := core.Block{First: core.Master + 1, N: uint64(first) - 1}
-	n, err := l.take(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.name(t.Path), known, s, c)
+	n, err := l.attachChild(ctx, l.addNode(t.Root, core.Master, t.Path), l.children.TakeName(t.Path), known, s, c)
 	if err != nil {
 		_ = l.close()
 		return nil, err
@@ -110,11 +110,11 @@ func (trees) Survive(n *Node, next func(ctx context.Context) (io.ReadWriteCloser
 	l.successor.Store(&successor{func(reason error) *router.Link {
 		l.router.BecomeRoot(reason)
 		for {
-			link, err := next(l.ctx)
+			link, err := next(l.Ctx)
 			if err != nil {
 				return nil
 			}
-			parent, err := l.router.Attach(l.ctx, router.LinkConfig{Peer: core.Master, Parent: true, Carrier: link})
+			parent, err := l.router.Attach(l.Ctx, router.LinkConfig{Peer: core.Master, Parent: true, Carrier: link})
 			if err == nil {
 				return parent
 			}
@@ -125,57 +125,57 @@ func (trees) Survive(n *Node, next func(ctx context.Context) (io.ReadWriteCloser
 
 func (trees) Releasable(n *Node) error {
 	l := n.self
-	c := l.children.get(n.id)
+	c := l.children.Get(n.id)
 	if c == nil {
 		return fmt.Errorf("%w: it is no child of %v", ErrRefused, l.selfNode)
 	}
-	if r, ok := c.carrier.(succession.Releaser); !ok || !r.Releasable() {
+	if r, ok := c.Carrier.(succession.Releaser); !ok || !r.Releasable() {
 		return fmt.Errorf("%w: the tool between it and %v would end it", errors.ErrUnsupported, l.selfNode)
 	}
 	return nil
 }
 
 func (trees) Release(n *Node, reason error) {
-	c := n.self.children.get(n.id)
+	c := n.self.children.Get(n.id)
 	if c == nil {
 		return
 	}
-	if r, ok := c.carrier.(succession.Releaser); ok {
+	if r, ok := c.Carrier.(succession.Releaser); ok {
 		r.Release()
 	}
-	c.link.Close(reason)
+	c.Link.Close(reason)
 	<-n.life.done
 }
 
-// successor is how a context comes by its next master.
+// successor is how a context gets its next master.
 type successor struct {
-	await func(reason error) *router.Link // nil: there will be none
+	await func(reason error) *router.Link // returns nil if there will be none
 }
 
-// outlives reports whether the loss of the parent is not the end of the process.
+// outlives reports whether the process goes on when the parent is lost.
 func (l *local) outlives() bool { return l.guest || l.successor.Load() != nil }
 
-// ownsProcess reports whether this process was started to be this context, so that
-// all that it has started ends with it.
+// ownsProcess reports whether this process was started to be this context. If so, the
+// processes that it has started end with it.
 func (l *local) ownsProcess() bool { return l.id != core.Master && !l.guest }
 
 // succeed waits for the link to the next master of a context that has lost its
 // parent, and returns nil where there will be none.
 func (l *local) succeed(reason error) *router.Link {
-	if s := l.successor.Load(); s != nil && l.ctx.Err() == nil {
+	if s := l.successor.Load(); s != nil && l.Ctx.Err() == nil {
 		return s.await(reason)
 	}
 	return nil
 }
 
-// loseOthers notes that all contexts are gone but this one and those that stay:
-// where the parent was lost, those below it.
+// loseOthers notes that contexts are gone: all but this one and those for which e.Stays
+// returns true. If the parent was lost, the contexts below this one stay.
 func (l *local) loseOthers(e router.Event) {
 	stays := e.Stays
 	if stays == nil {
 		stays = func(id core.ID) bool { return l.router.Relation(id) == router.RelationDescendant }
 	}
-	others := slices.Concat(l.nodes.ids(), l.calls.callers(), l.chains.callers())
+	others := slices.Concat(l.nodes.ids(), l.calls.Callers(), l.chains.Callers())
 	slices.Sort(others)
 	for _, id := range slices.Compact(others) {
 		if id != l.id && !stays(id) {

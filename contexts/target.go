@@ -8,12 +8,12 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A Target is where work goes: a *Node; a *ManagedHost, which is connected where it is
-// not; or, for the calls of a [Func], a *Chain.
+// A Target is the place to which work goes: a *Node, or a *ManagedHost, which is connected
+// if need be. For the calls of a [Func] it may also be a *Chain.
 type Target interface {
 	fmt.Stringer // the path of hops
 
-	// target connects where that is needed. The chain is nil where there is none.
+	// target returns the node, which it connects if need be, and the chain; nil: none.
 	target(ctx context.Context) (*Node, *Chain, error)
 }
 
@@ -26,9 +26,9 @@ func (h *ManagedHost) target(ctx context.Context) (*Node, *Chain, error) {
 	return n, nil, err
 }
 
-// NodeOf returns the node that a target stands for at the moment: the node itself, or the
-// context of a managed host, which is connected where it is not. A *Chain is refused: it
-// orders calls, and what uses its node beside it would not be in that order.
+// NodeOf returns the node for which a target stands at the moment: the node itself, or the
+// node of a managed host, which is connected if need be. A *Chain is refused: other uses of
+// its node would not be in the order of the chain.
 func NodeOf(ctx context.Context, on Target) (*Node, error) {
 	n, chain, err := targetOf(ctx, on)
 	switch {
@@ -40,7 +40,7 @@ func NodeOf(ctx context.Context, on Target) (*Node, error) {
 	return n, nil
 }
 
-// targetOf is the method of a target, for callers that may have given none.
+// targetOf calls the method of a target that may be nil.
 func targetOf(ctx context.Context, on Target) (*Node, *Chain, error) {
 	if on == nil {
 		return nil, nil, errNoTarget

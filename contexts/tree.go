@@ -26,20 +26,20 @@ type Info struct {
 	PID         int
 	GOOS        string
 	GOARCH      string
-	StartMethod string    // how its image was started; see package bootstrap
+	StartMethod string    // by which its image was started; see package bootstrap
 	Since       time.Time // when it joined; zero for the local context
 
-	// Of the link to its parent, as seen from there; zero where the parent
+	// Figures of the link to its parent, as the parent sees it. They are zero if the parent
 	// could not be asked.
 	RTT       time.Duration
 	BytesSent uint64 // toward the context
 	BytesRead uint64
-	Queued    int    // bytes waiting to be sent to it
+	Queued    int    // bytes that wait to be sent to it
 	Refused   uint64 // frames that were refused: quotas, authority
 	Forged    uint64 // frames with an identity that is not the sender's
 }
 
-// linkStat is what a parent knows about the link of one of its children.
+// linkStat has a parent's figures of the link to one of its children.
 type linkStat struct {
 	_               struct{} `cbor:",toarray"`
 	ID              core.ID
@@ -55,20 +55,20 @@ var linksFunc = NewFunc("mitosis.links", func(ctx context.Context, _ struct{}) (
 })
 
 func (l *local) linkStats() []linkStat {
-	children := l.children.list()
+	children := l.children.List()
 	stats := make([]linkStat, 0, len(children))
 	for _, c := range children {
-		s := c.link.Stats()
-		stats = append(stats, linkStat{ID: c.id, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
+		s := c.Link.Stats()
+		stats = append(stats, linkStat{ID: c.ID, RTT: s.RTT, Out: s.BytesOut, In: s.BytesIn,
 			Queued: int(s.Queued), Refused: s.Refused, Forged: s.Forged})
 	}
 	return stats
 }
 
-// Tree describes the context and all contexts below it, parents before their
-// children and in the order of their IDs. Figures of links whose owner does
-// not answer before ctx ends are missing, which is no error. It can be asked
-// of the local node only.
+// Tree describes the local context and all contexts below it: parents before their
+// children, and children in the order of their IDs. If a context does not answer before ctx
+// ends, the figures of the links to its children are zero, and that is no error. For
+// another node than the local one Tree returns an error.
 func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 	l := n.self
 	if n.id != l.id {
@@ -113,8 +113,8 @@ func (n *Node) Tree(ctx context.Context) ([]Info, error) {
 
 // preorder sorts parents before children; the first stays first.
 func preorder(tree []Info) []Info {
-	// Of pointers: the code that sorts large structs is as large as they are,
-	// and crosses every first hop.
+	// It sorts pointers: the code that sorts large structs is larger, and crosses every
+	// first hop.
 	below := make(map[core.ID][]*Info)
 	for i := range tree[1:] {
 		n := &tree[1+i]
@@ -125,7 +125,7 @@ func preorder(tree []Info) []Info {
 	add = func(n *Info) {
 		sorted = append(sorted, *n)
 		children := below[n.ID]
-		delete(below, n.ID) // a hostile context cannot make a circle of it
+		delete(below, n.ID) // so that a hostile context can't make a circle
 		slices.SortFunc(children, func(a, b *Info) int { return cmp.Compare(a.ID, b.ID) })
 		for _, c := range children {
 			add(c)

@@ -23,7 +23,7 @@ const module = "github.com/mitosis-go/mitosis/"
 var allowedImports = map[string][]string{
 	".": {}, // the module's root: documentation and the version
 
-	"contexts/attach": {"core", "bootstrap", "contexts", "internal/descriptor"},
+	"contexts/attach": {"core", "bootstrap", "contexts", "contexts/internal/succession", "internal/descriptor"},
 
 	"core":                {},
 	"internal/descriptor": {}, // of files, where package os has no method
@@ -31,7 +31,20 @@ var allowedImports = map[string][]string{
 	"router":              {"core"},
 	"bootstrap":           {"core"},
 	"connect":             {"core", "bootstrap", "connect/internal/printable"}, // the contract
-	"contexts":            {"core", "router", "bootstrap", "connect", "internal/descriptor", "internal/resolve"},
+	"contexts": {"core", "router", "bootstrap", "connect", "internal/resolve",
+		"contexts/internal/call", "contexts/internal/command", "contexts/internal/forward", "contexts/internal/images", "contexts/internal/items",
+		"contexts/internal/logs", "contexts/internal/mail", "contexts/internal/succession", "contexts/internal/tree"},
+
+	// The engines of contexts know no nodes, and no more of each other than this.
+	"contexts/internal/items":      {"core"},
+	"contexts/internal/logs":       {"core", "internal/descriptor"},
+	"contexts/internal/tree":       {"core", "router", "bootstrap", "connect"},
+	"contexts/internal/call":       {"core", "contexts/internal/tree"},
+	"contexts/internal/mail":       {"core", "router", "contexts/internal/items", "contexts/internal/tree"},
+	"contexts/internal/forward":    {"core", "router", "contexts/internal/items"},
+	"contexts/internal/command":    {"core", "router", "bootstrap", "contexts/internal/items", "internal/descriptor"},
+	"contexts/internal/images":     {"core", "bootstrap"},
+	"contexts/internal/succession": {"core", "bootstrap"},
 
 	// The methods know the contract and what they share, and none knows another.
 	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable", "internal/resolve"},

@@ -28,23 +28,22 @@ func (p *process) await() error {
 	return nil
 }
 
-// killTime is how long a process that was sent SIGKILL is waited for: longer
-// only if the kernel does not let go of it. The rest of its group does not have
-// to be waited for; but who is told that the command has ended likes to find
-// that it has, so it gets restTime.
+// killTime bounds how long we wait for a process that was sent SIGKILL. It takes that long
+// only if the kernel does not let go of it. The rest of its group gets restTime: a caller
+// that hears of the end likes to find the whole group ended.
 const (
 	killTime = 2 * time.Second
 	restTime = 100 * time.Millisecond
 )
 
-// killedWaitDelay is how long the output of a process that was killed is waited for
-// where the caller has set no bound.
+// killedWaitDelay bounds how long we wait for the output of a process that was killed, if
+// the caller has set no bound.
 const killedWaitDelay = time.Second
 
 // terminate ends the process and its group: SIGTERM, KillDelay, SIGKILL. It
 // reports whether the process ended.
 func (p *process) terminate() bool {
-	// What was started with nohup by one that was not is a job.
+	// A process under nohup is a job if the command itself is not under nohup.
 	p.sparesNohup = p.q.Flags&KeepJobs != 0 && bootstrap.HeedsHangup(p.cmd.Process.Pid)
 	delay := p.q.KillDelay
 	if p.callCtx.Err() != nil {
@@ -68,8 +67,8 @@ func (p *process) terminate() bool {
 	}
 }
 
-// groupEnds waits for the end of the process and of its group. There is nothing
-// that tells of the group's.
+// groupEnds waits for the end of the process and of its group, and reports whether they
+// ended within limit. It polls, because the system does not report the end of a group.
 func (p *process) groupEnds(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -83,8 +82,8 @@ func (p *process) groupEnds(limit time.Duration) bool {
 	return true
 }
 
-// finish ends the copying once the process has ended: of what nobody will read
-// at once, of what may still come from others after WaitDelay.
+// finish ends the copying once the process has ended. Its input ends at once. Its outputs,
+// which other processes may have open, end after WaitDelay.
 func (p *process) finish() {
 	if p.idle != nil {
 		p.idle.Stop()

@@ -18,7 +18,7 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// environment is what the process will have.
+// environment returns the environment of the process.
 func (p *process) environment() ([]string, error) {
 	q := &p.q
 	env := []string{} // not nil, which would be our own
@@ -53,15 +53,15 @@ func (p *process) environment() ([]string, error) {
 	return env, nil
 }
 
-// profile says how an environment comes about.
+// profile says how an environment is made: by a login, by a file, or by both.
 type profile struct {
 	login  bool
 	source string
 }
 
-// Profiles are the environments that were found out in a context.
+// Profiles are the environments that profiles made in a context.
 //
-// Goroutines: one for each that is being found out, which ends with ctx.
+// Goroutines: one for each environment that is being made, which ends with ctx.
 type Profiles struct {
 	ctx     context.Context
 	finding sync.WaitGroup
@@ -71,15 +71,15 @@ type Profiles struct {
 	ended bool // Wait has been called
 }
 
-// captured is an environment that is being found out, or was.
+// captured is an environment, which may still be under way.
 type captured struct {
 	done chan struct{} // closed when env and err are set
 	env  []string
 	err  error
 }
 
-// The bounds of finding out an environment: a profile may wait for what does
-// not come, or print without end.
+// The bounds of the making of an environment: a profile may wait for ever, or print without
+// end.
 const (
 	profileTime = 20 * time.Second
 	profileSize = 4 << 20 // bytes
@@ -89,7 +89,7 @@ const (
 // NewProfiles makes Profiles of a context that ends with ctx.
 func NewProfiles(ctx context.Context) *Profiles { return &Profiles{ctx: ctx} }
 
-// Wait waits until nothing is being found out any more, once ctx has ended.
+// Wait waits for all goroutines, once ctx has ended.
 func (s *Profiles) Wait() {
 	s.mu.Lock()
 	s.ended = true
@@ -97,8 +97,8 @@ func (s *Profiles) Wait() {
 	s.finding.Wait()
 }
 
-// get returns an environment. Who asks for it while it is found out waits for
-// the same. A failure is not kept.
+// get returns an environment. Callers that want the same one at the same time share the
+// work. A failure is not kept.
 func (s *Profiles) get(ctx context.Context, p profile) ([]string, error) {
 	s.mu.Lock()
 	c := s.known[p]
@@ -133,8 +133,8 @@ func (s *Profiles) get(ctx context.Context, p profile) ([]string, error) {
 	}
 }
 
-// find finds an environment out: that after login, and that which a file makes
-// of it or of ours.
+// find makes an environment: that after login, or the one that a file makes of that or of
+// ours.
 func (s *Profiles) find(p profile) ([]string, error) {
 	shell, _, set := account()
 	env := append(os.Environ(), set...)
@@ -157,12 +157,11 @@ func (s *Profiles) find(p profile) ([]string, error) {
 	return capture(s.ctx, "the environment that "+p.source+" makes", false, shell, p.source, env)
 }
 
-// capture has a shell make an environment out of another and print it between
-// two markers: what a profile prints, or prints at the shell's end, is around
-// them.
+// capture has a shell make an environment out of another, and print it between two markers.
+// Text that the profile prints is in front of them or behind them.
 func capture(life context.Context, what string, login bool, shell, source string, env []string) ([]string, error) {
 	marker := "mitosis-" + rand.Text()
-	// All shells know this much.
+	// All shells understand this.
 	script := "echo " + marker + "; env -0; echo " + marker
 	args := []string{"-c", script}
 	if source != "" {
@@ -182,7 +181,7 @@ func capture(life context.Context, what string, login bool, shell, source string
 	cmd := exec.CommandContext(ctx, shell, args...)
 	cmd.Args[0], cmd.Env, cmd.Stdout, cmd.Stderr = argv0, env, out, said
 	ownSession(cmd, false, false)
-	cmd.WaitDelay = 100 * time.Millisecond // for what the profile left in the background
+	cmd.WaitDelay = 100 * time.Millisecond // the profile may have left processes that have the output open
 	err := cmd.Run()
 	if captured, ok := between(out.b, marker); ok {
 		return captured, nil
@@ -203,8 +202,8 @@ func capture(life context.Context, what string, login bool, shell, source string
 	return nil, fmt.Errorf("finding out %s by %s: %w", what, shell, err)
 }
 
-// between reads what "env -0" printed between the markers, leaving out what
-// holds for that shell only.
+// between reads the environment that "env -0" printed between the markers, without the
+// variables that hold for that shell only.
 func between(out []byte, marker string) ([]string, bool) {
 	line := []byte(marker + "\n")
 	_, rest, ok := bytes.Cut(out, line)
@@ -244,12 +243,12 @@ func account() (shell, home string, set []string) {
 	return shell, home, append(set, "HOME="+home, "SHELL="+shell)
 }
 
-// bourne reports whether a shell reads what is written for sh.
+// bourne reports whether a shell understands scripts for sh.
 func bourne(shell string) bool {
 	return slices.Contains([]string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"}, filepath.Base(shell))
 }
 
-// bounded keeps so much of what is written, and calls full when there is more.
+// bounded keeps the first max bytes that are written, and calls full when it has them.
 type bounded struct {
 	b    []byte
 	max  int

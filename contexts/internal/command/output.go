@@ -11,12 +11,12 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// output is one output of the process on its way to the caller.
+// output takes one output of the process to the caller.
 type output struct {
 	// Immutable.
 	src   *os.File
 	dst   *router.Stream // nil: it is discarded
-	idle  *time.Timer    // nil: nobody minds silence
+	idle  *time.Timer    // nil: the command may be silent
 	after time.Duration  // when idle fires
 	done  chan struct{}  // closed when pump returns
 }
@@ -44,7 +44,7 @@ func (o *output) pump() {
 	}
 }
 
-// Read reads what the process prints.
+// Read reads from the process.
 func (o *output) Read(b []byte) (int, error) {
 	n, err := o.src.Read(b)
 	if n > 0 && o.idle != nil {
@@ -56,11 +56,11 @@ func (o *output) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// maxRest bounds what is read when the time is over: more than a pipe can hold
-// by default, so that all that the process had written itself is in it.
+// maxRest bounds the bytes that are read when the time is over. It is more than a pipe holds
+// by default, so that all bytes which the process has written itself are read.
 const maxRest = 1 << 20
 
-// rest copies what there is without waiting for more.
+// rest copies the bytes that are in the pipe, and does not wait for more.
 func (o *output) rest(dst io.Writer) error {
 	_ = o.src.SetReadDeadline(time.Time{})
 	b := make([]byte, 64<<10)
@@ -95,7 +95,7 @@ func isClosedChan(c <-chan struct{}) bool {
 // An ErrorNoting tells failures to read from failures to write.
 type ErrorNoting struct {
 	R   io.Reader
-	Err error // what Read failed with, other than its end
+	Err error // the error of Read, other than its end
 }
 
 // Read implements io.Reader.

@@ -22,9 +22,9 @@ func signalName(s syscall.Signal) string { return unix.SignalName(s) }
 // SignalNumber returns 0 for a name that this system does not have.
 func SignalNumber(name string) syscall.Signal { return unix.SignalNum(name) }
 
-// ownSession makes the process the leader of a session and of a process group.
-// So it does not share our terminal, if we have one: what asks for a password
-// there finds that nobody can be asked, in the master as everywhere else.
+// ownSession makes the process the leader of a session and of a process group. So it does
+// not share our terminal, if we have one: programs that ask for a password at the terminal
+// find none, in the master as everywhere else.
 func ownSession(cmd *exec.Cmd, terminal, tied bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: terminal} // Ctty 0 is its standard input
 	if tied {
@@ -48,8 +48,8 @@ func (p *process) groupLives() bool {
 	return !errors.Is(p.signalGroup(0), syscall.ESRCH)
 }
 
-// signalEnding sends a signal to those of the group that are to end. Who forks
-// meanwhile has a child that is found the next time.
+// signalEnding sends a signal to those processes of the group that are to end. A child that
+// is forked meanwhile is found the next time.
 func (p *process) signalEnding(s syscall.Signal) {
 	if !p.sparesNohup {
 		_ = p.signalGroup(s)

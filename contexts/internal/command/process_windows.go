@@ -9,7 +9,7 @@ import (
 )
 
 // Commands run without a terminal, and signals other than SIGKILL do not exist.
-// Groups are not known: what a command leaves running goes on.
+// Groups are not known: processes that a command leaves running go on.
 
 var signals = map[string]syscall.Signal{
 	"SIGHUP": syscall.SIGHUP, "SIGINT": syscall.SIGINT, "SIGQUIT": syscall.SIGQUIT, "SIGILL": syscall.SIGILL,
@@ -27,6 +27,7 @@ func signalName(s syscall.Signal) string {
 	return ""
 }
 
+// SignalNumber returns 0 for a name that this system does not have.
 func SignalNumber(name string) syscall.Signal { return signals[name] }
 
 func ownSession(*exec.Cmd, bool, bool) {}

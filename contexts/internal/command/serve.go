@@ -20,10 +20,10 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// Host is what a command needs of the context that it runs in.
+// Host is the context in which a command runs, as far as the command needs it.
 type Host struct {
-	// OwnProcess: this process was started to be the context, and has a guard that
-	// ends what the context leaves.
+	// OwnProcess says that this process was started to be the context, and has a guard that
+	// ends processes which the context leaves.
 	OwnProcess bool
 	Profiles   *Profiles
 	// Accept makes our end of one of the caller's streams.
@@ -36,8 +36,8 @@ type Host struct {
 // for its IdleTimeout.
 var ErrIdle = errors.New("no output for too long")
 
-// Serve runs a command until all of it has ended. ctx ends when there is nobody to
-// serve any more. See wire.go for what is said on the stream control.
+// Serve runs a command until all of it has ended. ctx ends when the caller is lost. Orders
+// and events travel on the stream control: see wire.go.
 func Serve(ctx context.Context, control *router.Stream, q Request, h Host) error {
 	p := &process{host: h, callCtx: ctx, q: q, control: control, exited: make(chan struct{})}
 	p.events = NewSender(control)
@@ -54,12 +54,12 @@ func Serve(ctx context.Context, control *router.Stream, q Request, h Host) error
 // process is a command at the side where it runs.
 //
 // Goroutines, all ended when serve returns, but for a process that cannot be
-// killed: run starts and reaps the process; takeOrders reads what the caller
-// wants; feed copies its standard input, and one pump for each output.
+// killed: the one of start starts and reaps the process; takeOrders reads the orders of the
+// caller; feed copies its standard input; there is one pump for each output.
 type process struct {
 	// Immutable once the process was started.
 	host    Host
-	callCtx context.Context // ends when there is nobody to serve any more
+	callCtx context.Context // ends when the caller is lost
 	q       Request
 	control *router.Stream
 	events  *Sender
@@ -75,9 +75,9 @@ type process struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	exited chan struct{} // closed by run, when the process was reaped
+	exited chan struct{} // closed by the goroutine of start, when the process was reaped
 
-	sparesNohup bool // owned by await: of the group, who ignores SIGHUP is not to end
+	sparesNohup bool // owned by await: processes of the group that ignore SIGHUP are spared
 }
 
 // errIdle says for how long there was no output.
@@ -95,8 +95,8 @@ func (p *process) serve() error {
 		p.release(err)
 		return err
 	}
-	// Nobody listens any more once the call's own ctx has ended: what waits for
-	// room in a stream would wait for ever.
+	// Nobody reads the streams once the call's own ctx has ended: a pump that waits for
+	// room in one would wait for ever.
 	defer context.AfterFunc(p.callCtx, func() { p.reset(context.Cause(p.callCtx)) })()
 	_ = p.events.Send(Event{Kind: EventStarted, State: &State{PID: p.cmd.Process.Pid}})
 	var tasks sync.WaitGroup
@@ -113,8 +113,8 @@ func (p *process) serve() error {
 	return err
 }
 
-// prepare makes the streams and the descriptors of the process. Those that are
-// to be closed here once the process has them are returned.
+// prepare makes the streams and the descriptors of the process. It returns the descriptors
+// that have to be closed here once the process has them.
 func (p *process) prepare() (theirs []*os.File, err error) {
 	if err := p.describe(); err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (p *process) preparePipes() (theirs []*os.File, err error) {
 				theirs = append(theirs, f)
 				return f, nil
 			}
-			// A root without /dev: the pump has nowhere to put it.
+			// The root has no /dev: the pump discards the output.
 		}
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -217,7 +217,7 @@ func (p *process) noInput(theirs []*os.File) ([]*os.File, error) {
 	return append(theirs, r), nil
 }
 
-// addOutput has what comes out of src sent to a stream of the caller.
+// addOutput has the bytes that come out of src sent to a stream of the caller.
 func (p *process) addOutput(src *os.File, h core.Handle) error {
 	o := &output{src: src, idle: p.idle, after: p.q.IdleTimeout, done: make(chan struct{})}
 	p.outputs = append(p.outputs, o)
@@ -229,9 +229,9 @@ func (p *process) addOutput(src *os.File, h core.Handle) error {
 	return err
 }
 
-// start starts the process in a goroutine that goes on to reap it. In a process
-// that has no guard to clean up behind it, as the master's, or whose guard would take
-// the command for a job, the kernel kills the command when we die. It does that when the thread that started it ends, so
+// start starts the process in a goroutine that goes on to reap it. If this process has no
+// guard, as the master, or if the guard would take the command for a job, the kernel kills
+// the command when we die. It does so when the thread ends that started the command, so
 // that thread is kept.
 func (p *process) start() error {
 	if p.ctx.Err() != nil {
@@ -240,7 +240,7 @@ func (p *process) start() error {
 	keepJobs := p.q.Flags&KeepJobs != 0
 	if keepJobs && p.host.OwnProcess {
 		if err := bootstrap.KeepJobs(); err != nil {
-			return fmt.Errorf("what the command leaves running can't be kept: %w", err)
+			return fmt.Errorf("processes that the command leaves running can't be kept: %w", err)
 		}
 	}
 	tied := keepJobs || !p.host.OwnProcess
@@ -268,7 +268,7 @@ func (p *process) start() error {
 	return err
 }
 
-// release gives back what prepare took, if there is no process.
+// release closes the streams and descriptors that prepare made, if there is no process.
 func (p *process) release(err error) {
 	p.reset(err)
 	for _, o := range p.outputs {
@@ -300,8 +300,7 @@ func (p *process) reset(err error) {
 	}
 }
 
-// takeOrders does what the caller wants. The end of its stream means that
-// nobody wants anything any more.
+// takeOrders obeys the orders of the caller. The end of the stream ends the process.
 func (p *process) takeOrders() {
 	r := bufio.NewReaderSize(p.control, 512)
 	for {
@@ -318,8 +317,8 @@ func (p *process) takeOrders() {
 	}
 }
 
-// answer does what an order says. If that ends the process, the answer still
-// comes before the news of its end.
+// answer obeys an order and reports that. If the order ends the process, the answer comes
+// before the news of the end.
 func (p *process) answer(o Order) {
 	p.events.Lock()
 	defer p.events.Unlock()

@@ -1,6 +1,6 @@
 package command
 
-// A Tail keeps the end of what is written to it.
+// A Tail keeps the last bytes that are written to it.
 type Tail struct {
 	b       []byte
 	omitted int64

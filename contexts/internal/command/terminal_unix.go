@@ -50,9 +50,8 @@ func resizeTerminal(tty *os.File, rows, cols uint16) error {
 	return pty.Setsize(tty, &pty.Winsize{Rows: rows, Cols: cols})
 }
 
-// endOfInput types what ends an input, which takes two where a line has begun.
-// A program that reads key by key gets no such thing: for it nothing more is
-// typed.
+// endOfInput types Ctrl-D, which ends the input; twice, because a line may have begun. A
+// program that reads key by key gets none: for it nothing more is typed.
 func endOfInput(tty *os.File) {
 	const eot = 4 // Ctrl-D
 	if canonical(tty) {

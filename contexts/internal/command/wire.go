@@ -61,7 +61,7 @@ type Order struct {
 }
 
 const (
-	OrderKill        uint8 = iota // end the command; what it prints is given up if it has ended
+	OrderKill        uint8 = iota // end the command; if it has ended, give up its output
 	OrderSignal                   // a signal to the process
 	OrderSignalGroup              // a signal to the process group
 	OrderResize                   // a new size of the terminal
@@ -73,7 +73,7 @@ type Event struct {
 	_     struct{} `cbor:",toarray"`
 	Kind  uint8
 	State *State // of EventExited; of EventStarted, for the process ID
-	Err   []byte // of EventDone: why not; of EventExited: why it was killed
+	Err   []byte // of EventDone: why the order failed; of EventExited: why the command was killed
 }
 
 const (
@@ -82,7 +82,7 @@ const (
 	EventExited
 )
 
-// A Sender writes orders or events. Who holds its lock sends by SendLocked.
+// A Sender writes orders or events. A caller that holds its lock sends by SendLocked.
 type Sender struct {
 	sync.Mutex
 	w items.Writer // guarded by Mutex
@@ -98,7 +98,7 @@ func (s *Sender) Send(v any) error {
 	return s.SendLocked(v)
 }
 
-// SendLocked is Send for who holds the lock.
+// SendLocked is Send for a caller that holds the lock.
 func (s *Sender) SendLocked(v any) error { return s.w.Value(v) }
 
 // maxOrder bounds an order or an event, in bytes: the error in it is no larger

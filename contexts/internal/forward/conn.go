@@ -15,15 +15,15 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// forwarded is a connection of another context's host as it is seen here.
+// forwarded is the near end of a connection that another context's host has.
 type forwarded struct {
 	*router.Stream
 	local, remote net.Addr
 	abort         atomic.Bool
 }
 
-// NewConn makes a connection of a stream. Those of datagrams keep their
-// boundaries.
+// NewConn makes a connection of a stream at whose other end is Relay. A connection of
+// datagrams keeps their boundaries.
 func NewConn(s *router.Stream, network string, local, remote net.Addr) net.Conn {
 	if Datagrams(network) {
 		return newPacketStream(s, local, remote)
@@ -37,8 +37,8 @@ func (c *forwarded) LocalAddr() net.Addr { return c.local }
 // RemoteAddr implements net.Conn.
 func (c *forwarded) RemoteAddr() net.Addr { return c.remote }
 
-// SetLinger is that of net.TCPConn: with 0, Close is a reset for the peer, who
-// does not take it for an orderly end.
+// SetLinger works as that of net.TCPConn: after SetLinger(0), Close resets the connection of
+// the peer.
 func (c *forwarded) SetLinger(sec int) error {
 	c.abort.Store(sec == 0)
 	return nil
@@ -53,7 +53,7 @@ func (c *forwarded) Close() error {
 	return c.Stream.Close()
 }
 
-// FarAddr is an address of another host that package net has no form for here.
+// FarAddr is an address of another host for which package net has no type here.
 type FarAddr struct{ Net, Addr string }
 
 // Network implements net.Addr.
@@ -95,8 +95,8 @@ func (w Addr) Net() net.Addr {
 	return FarAddr{w.Network, s}
 }
 
-// ends is what comes first on the stream of a connection: its addresses, in
-// CBOR behind their size in two bytes.
+// ends are the addresses of a connection. They come first on its stream: their size in two
+// bytes, and then CBOR.
 type ends struct {
 	_             struct{} `cbor:",toarray"`
 	Local, Remote Addr
@@ -112,7 +112,7 @@ func WriteEnds(w io.Writer, local, remote net.Addr) error {
 	return err
 }
 
-// ReadEnds reads what WriteEnds wrote.
+// ReadEnds reads the addresses that WriteEnds wrote.
 func ReadEnds(r io.Reader) (local, remote net.Addr, err error) {
 	var size [2]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -143,8 +143,8 @@ func Datagrams(network string) bool {
 	return strings.HasPrefix(network, "udp") || network == "unixgram"
 }
 
-// Failure prepares an error of package net for the way: what is wrapped
-// around the reason there is wrapped around it again where it arrives.
+// Failure returns the reason in an error of package net, which can travel. The near end
+// wraps it again.
 func Failure(err error) error {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		plain := *e

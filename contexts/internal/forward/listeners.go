@@ -37,7 +37,7 @@ type Listener struct {
 	conns   map[uint64]net.Conn
 	claimed uint64      // those up to this number are about to be claimed; set by an orderly end
 	ended   bool        // no more connections come
-	timer   *time.Timer // gives up what is not claimed; nil before the end
+	timer   *time.Timer // gives up connections that are not claimed; nil before the end
 }
 
 // Add takes up a listener of another context, and gives it a number.
@@ -53,9 +53,9 @@ func (t *Listeners) Add(owner core.ID, ln net.Listener) *Listener {
 	return a
 }
 
-// End ends a listener with all its connections but those that its owner
+// CloseListener ends a listener with all its connections but those that its owner
 // has accepted, for which a claim is on its way.
-func (t *Listeners) End(owner core.ID, id, claimed uint64) error {
+func (t *Listeners) CloseListener(owner core.ID, id, claimed uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.all[id]
@@ -112,7 +112,7 @@ func (a *Listener) Remove() {
 	})
 }
 
-// forgetLocked gives up what a listener holds.
+// forgetLocked gives up the connections that a listener holds.
 func (t *Listeners) forgetLocked(a *Listener) {
 	if a.timer != nil {
 		a.timer.Stop()
@@ -124,8 +124,8 @@ func (t *Listeners) forgetLocked(a *Listener) {
 	delete(t.all, a.id)
 }
 
-// Close gives up all connections that nobody has claimed: the context has ended.
-// Those listeners that go on are removed by whoever added them.
+// Close gives up the connections of all listeners that have ended: the context has. The
+// others are removed by the calls that added them.
 func (t *Listeners) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,8 +137,8 @@ func (t *Listeners) Close() {
 	}
 }
 
-// claimTime bounds the time between a listener's orderly end and the last
-// claim, which was sent before it.
+// claimTime bounds the time between the orderly end of a listener and the last claim, which
+// was sent before.
 const claimTime = 30 * time.Second
 
 // Claim hands out a connection, once and only to the listener's owner.
@@ -158,8 +158,8 @@ func (t *Listeners) Claim(owner core.ID, id, conn uint64) (net.Conn, error) {
 	return c, nil
 }
 
-// acceptNext waits while the process has no descriptor left: some will come
-// free, and a server that gives up for that is gone for good.
+// acceptNext accepts a connection. It waits while the process has no descriptor left: some
+// will come free, and a listener that gives up for that is gone for good.
 func acceptNext(ctx context.Context, ln net.Listener) (net.Conn, error) {
 	for {
 		c, err := ln.Accept()

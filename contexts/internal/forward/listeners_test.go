@@ -26,10 +26,10 @@ func TestUnclaimedConnectionsEndWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := all.End(8, held.ID(), id); !errors.Is(err, net.ErrClosed) {
+	if err := all.CloseListener(8, held.ID(), id); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("another context ended the listener: got %v, want an error that matches net.ErrClosed", err)
 	}
-	if err := all.End(7, held.ID(), id); err != nil {
+	if err := all.CloseListener(7, held.ID(), id); err != nil {
 		t.Fatalf("its owner could not end the listener: %v", err)
 	}
 	held.Remove()

@@ -13,8 +13,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// packetConn is the near end. On its stream each datagram has its address
-// in front, as a packet of its own.
+// packetConn is the near end of a socket for datagrams. On its stream each datagram has its
+// address in front, as a packet of its own.
 type packetConn struct {
 	*router.Stream
 	local net.Addr
@@ -33,8 +33,7 @@ func NewPacketConn(s *router.Stream, local net.Addr) net.PacketConn {
 // LocalAddr implements net.PacketConn.
 func (l *packetConn) LocalAddr() net.Addr { return l.local }
 
-// ReadFrom implements net.PacketConn; what of the datagram does not fit b is
-// lost.
+// ReadFrom implements net.PacketConn. Bytes of the datagram that do not fit into b are lost.
 func (l *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	l.reading.Lock()
 	defer l.reading.Unlock()
@@ -44,7 +43,7 @@ func (l *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			return 0, nil, err
 		}
 		if l.from, err = decodePeer(l.local.Network(), p.data); err != nil {
-			l.Reset(err) // what follows would be taken for an address
+			l.Reset(err) // the datagram would be taken for an address
 			return 0, nil, err
 		}
 	}
@@ -98,7 +97,7 @@ func appendPeer(b []byte, a net.Addr) ([]byte, error) {
 		if a != nil && len(a.Name) <= maxPeer {
 			return append(b, a.Name...), nil
 		}
-	case nil: // who sent it has no name
+	case nil: // the sender has no name
 		return b, nil
 	}
 	return nil, errPeer
@@ -152,7 +151,7 @@ func RelayPacketConn(ctx context.Context, s *router.Stream, c net.PacketConn) er
 			if _, err := c.WriteTo(p.data, to); errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			return nil // what could not be sent is lost
+			return nil // a datagram that can't be sent is lost
 		},
 		tell: func(_ *router.Stream, err error) bool { return aboutOnePacket(err) },
 	})

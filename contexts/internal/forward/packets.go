@@ -16,9 +16,9 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// Datagrams travel on a stream each behind its size in two bytes. The size
-// packetError announces an error instead, which has a size of its own: what
-// the host learned about an earlier datagram, such as that nobody listens.
+// Datagrams travel on a stream, each behind its size in two bytes. The size packetError
+// announces an error, which has a size of its own: the host has learned something of an
+// earlier datagram, such as that nobody listens.
 const (
 	maxPacket   = 65507 // of UDP over IPv4
 	packetError = 0xffff
@@ -88,7 +88,7 @@ func (c *packetStream) SetDeadline(t time.Time) error      { return c.s.SetDeadl
 func (c *packetStream) SetReadDeadline(t time.Time) error  { return c.s.SetReadDeadline(t) }
 func (c *packetStream) SetWriteDeadline(t time.Time) error { return c.s.SetWriteDeadline(t) }
 
-// Read returns one datagram; what of it does not fit b is lost.
+// Read reads one datagram. Bytes of it that do not fit into b are lost.
 func (c *packetStream) Read(b []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -110,8 +110,8 @@ func (c *packetStream) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// writePacket writes all of a datagram. Where a part of it has gone and the
-// rest cannot follow, nothing that comes later would be understood.
+// writePacket writes a datagram. If only a part of it could be written, it ends the stream:
+// the other end could not read the next one.
 func writePacket(s *router.Stream, framed []byte) error {
 	n, err := s.Write(framed)
 	if err != nil && n > 0 {
@@ -144,15 +144,15 @@ type datagramSocket struct {
 	io.Closer
 	// receive returns a datagram as it travels, valid until the next call.
 	receive func() ([]byte, error)
-	// send sends the datagram of a packet, and of those that belong to it. What
-	// reading them fails with is an errPackets.
+	// send sends the datagram of a packet and of the packets of rest that belong to it. If it
+	// can't read these it returns errPackets.
 	send func(packet []byte, rest packetReader) error
 	// tell reports whether an error was about one datagram and not about the
 	// socket, and may pass it on.
 	tell func(*router.Stream, error) bool
 }
 
-// errPackets is the end of what the other end of the stream says.
+// errPackets says that the other end of the stream sends no more packets.
 var errPackets = errors.New("no packet")
 
 func relayDatagrams(ctx context.Context, s *router.Stream, c datagramSocket) error {

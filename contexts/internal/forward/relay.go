@@ -10,23 +10,22 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// lingerTime is how long one side may take no byte of what is still to be
-// delivered to it when the other has closed.
+// lingerTime bounds how long one side may take no byte when the other has closed and bytes
+// have still to be delivered.
 const lingerTime = time.Minute
 
-// Relay copies between a stream and a connection of this host until both sides
-// have said all they had to say, or either has closed. It closes c.
+// Relay copies between a stream and a connection of this host until both sides have ended,
+// or either has closed. It closes c.
 //
-// What TCP tells its peers is told through the hops: end of data by the end
-// of data, a reset by a reset. Closing is like that of a socket: what was
-// written before is delivered, what the peer says from then on is not wanted.
+// An end of data and a reset are passed on as such. A close works as that of a socket: bytes
+// that were written before are delivered, and bytes that the peer sends later are not.
 func Relay(ctx context.Context, s *router.Stream, c net.Conn) error {
 	if Datagrams(c.LocalAddr().Network()) {
 		return relayPackets(ctx, s, c)
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() {
-		s.Reset(context.Cause(ctx)) // first: it is the reason of what follows
+		s.Reset(context.Cause(ctx)) // first, because it is the reason of the abort
 		Abort(c)
 	})
 	defer stop()
@@ -47,8 +46,8 @@ func Relay(ctx context.Context, s *router.Stream, c net.Conn) error {
 	_, err := io.Copy(to, s)
 	switch {
 	case to.err != nil:
-		// The peer takes nothing more. What it said before is delivered, and
-		// then the reason, unless the other end only writes and never reads.
+		// The peer takes nothing more. Bytes that it sent before are delivered, and then the
+		// reason, unless the other end only writes and never reads.
 		_ = s.SetWriteDeadline(time.Now().Add(lingerTime))
 		var drain sync.WaitGroup
 		drain.Go(func() { _, _ = io.Copy(io.Discard, s) })
@@ -68,8 +67,7 @@ func Relay(ctx context.Context, s *router.Stream, c net.Conn) error {
 	return nil
 }
 
-// relayUp copies what the peer on the host says. It ends when that has nothing
-// more to say, or nobody wants it.
+// relayUp copies from the peer on the host to the stream. It ends with either.
 func relayUp(s *router.Stream, c net.Conn) {
 	_, err := io.Copy(s, c)
 	if err == nil {
@@ -80,10 +78,10 @@ func relayUp(s *router.Stream, c net.Conn) {
 	}
 }
 
-// closeWriter is a connection that can say "no more" and still listen.
+// closeWriter is a connection that can be half-closed.
 type closeWriter interface{ CloseWrite() error }
 
-// Abort closes a connection in the way that its peer sees as a failure.
+// Abort closes a connection so that its peer sees a failure, if it can.
 func Abort(c net.Conn) {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = l.SetLinger(0)
@@ -100,8 +98,7 @@ func isDone(s *router.Stream) bool {
 	}
 }
 
-// lingering writes to the connection, and keeps the error so that it can be
-// told from one of the stream.
+// lingering writes to the connection. It keeps the error, to tell it from one of the stream.
 type lingering struct {
 	s   *router.Stream
 	c   net.Conn
@@ -117,9 +114,9 @@ func (l *lingering) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Join copies both ways between two connections until both sides have said all
-// they had to say, and closes both: see Join of package contexts.
-func Join(a, b net.Conn) error {
+// Both copies both ways between two connections until both sides have ended, and closes
+// both: see Relay of package contexts.
+func Both(a, b net.Conn) error {
 	var (
 		wg    sync.WaitGroup
 		once  sync.Once

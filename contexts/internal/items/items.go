@@ -11,8 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// An item of a sequence on its stream is one byte that tells what it is, its
-// length as a uvarint, and so many bytes.
+// An item is one byte with its kind, its length as a uvarint, and so many bytes.
 const (
 	Value = 0 // a value in CBOR
 	Error = 1 // an encoded error; nothing follows
@@ -51,8 +50,8 @@ func (w *Writer) Value(v any) error {
 // Fail ends the sequence with an error.
 func (w *Writer) Fail(err error) { _ = w.write(Error, core.EncodeError(err)) }
 
-// End ends it in order.
-func (w *Writer) End() { _ = w.write(End, nil) }
+// WriteEnd ends it in order.
+func (w *Writer) WriteEnd() { _ = w.write(End, nil) }
 
 // Read reads one item of at most limit bytes. A stream that ends without an
 // end item was cut.
@@ -75,8 +74,8 @@ func Read(r *bufio.Reader, limit uint64) (item []byte, last bool, err error) {
 	return nil, true, core.ErrProtocol
 }
 
-// ReadHead reads what comes before the bytes of an item: what it is, and
-// their number. At the end of the stream it returns io.EOF.
+// ReadHead reads the kind and the length of an item. At the end of the stream it returns
+// io.EOF.
 func ReadHead(r *bufio.Reader, limit uint64) (kind byte, n uint64, err error) {
 	if kind, err = r.ReadByte(); err != nil {
 		return 0, 0, err
@@ -90,7 +89,7 @@ func ReadHead(r *bufio.Reader, limit uint64) (kind byte, n uint64, err error) {
 	return kind, n, nil
 }
 
-// ReadBody reads the bytes. Memory is taken as they arrive, not as they are
+// ReadBody reads the bytes of an item. It takes memory as they arrive, and not as they are
 // announced.
 func ReadBody(r *bufio.Reader, n uint64) ([]byte, error) {
 	item, err := io.ReadAll(io.LimitReader(r, int64(n)))
@@ -100,7 +99,7 @@ func ReadBody(r *bufio.Reader, n uint64) ([]byte, error) {
 	return item, err
 }
 
-// Unexpected makes an error of the end of a stream where there should be more.
+// Unexpected makes an error of the end of a stream that should have gone on.
 func Unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

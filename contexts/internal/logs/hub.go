@@ -11,17 +11,16 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// The bounds of what one context may log at the master: so many records a
-// second, with a reserve for bursts, and so many bytes waiting.
+// The bounds of the records that the master takes.
 const (
-	recordRate  = 2000
-	recordBurst = 10000
-	hubBytes    = 4 << 20
+	recordRate  = 2000    // of one context, each second
+	recordBurst = 10000   // of one context, at once
+	hubBytes    = 4 << 20 // of all contexts, in bytes that wait to be shown
 )
 
-// Hub takes the records of all other contexts to the master's logger. The
-// reader of a link puts them into a queue; one goroutine empties it, so that
-// a slow logger holds up nobody but itself.
+// Hub takes the records of all other contexts to the master's logger. The reader of a link
+// puts them into a queue, which one goroutine empties. So a slow logger holds up nothing
+// else.
 type Hub struct {
 	// Immutable.
 	log *slog.Logger
@@ -48,18 +47,19 @@ type meter struct {
 	core.Meter
 	path    string
 	dropped int
-	gone    bool // the context has ended, and what was dropped is to be told yet
+	gone    bool // the context has ended; its dropped records have yet to be counted
 }
 
-// NewHub makes a hub that shows records by log, and lines that were printed by out
-// unless that is nil. Close ends it.
+// NewHub makes a hub that shows records by log. It writes printed lines to out, or shows
+// them by log if out is nil. Close ends it.
 func NewHub(log *slog.Logger, out io.Writer) *Hub {
 	h := &Hub{log: log, out: out, meters: make(map[core.ID]*meter), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go h.loop()
 	return h
 }
 
-// Put takes the body of a message from the context src at a path. It does not wait.
+// Put takes the body of a message from the context src, whose path is given. It does not
+// wait.
 func (h *Hub) Put(src core.ID, path string, body []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -83,7 +83,7 @@ func (h *Hub) Put(src core.ID, path string, body []byte) {
 	}
 }
 
-// loop shows records until Close. What is queued by then is shown.
+// loop shows records until Close, and then those that are queued.
 func (h *Hub) loop() {
 	defer close(h.done)
 	report := time.NewTicker(time.Second)
@@ -151,7 +151,7 @@ func (h *Hub) Drop(id core.ID) {
 	}
 }
 
-// Close shows what is queued and waits for that.
+// Close waits until the records in the queue are shown. Later ones are not taken.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	h.closed = true

@@ -12,18 +12,18 @@ import (
 	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// Output is what this context, and processes that inherited its standard
-// output and error, have printed. One goroutine makes records of it, until End or
-// until the process exits.
+// Output makes records of the lines that this context prints, and processes that inherited
+// its standard output and error. It has one goroutine, until Stop or until the process
+// exits.
 type Output struct {
 	pipe   *os.File
 	sender *Sender
 	done   chan struct{} // closed by forward
 
-	ending bool // owned by forward: End has been called
+	ending bool // owned by forward: Stop has been called
 }
 
-// ForwardOutput starts to make records of what comes out of a pipe.
+// ForwardOutput starts to make records of the lines that come out of a pipe.
 func ForwardOutput(pipe *os.File, sender *Sender) *Output {
 	o := &Output{pipe: pipe, sender: sender, done: make(chan struct{})}
 	go o.forward()
@@ -44,9 +44,9 @@ func (o *Output) forward() {
 	}
 }
 
-// End lets forward read what is in the pipe and no more, and waits until that,
-// and all other records, are on their way. It is called once.
-func (o *Output) End(ctx context.Context) {
+// Stop lets forward read the lines that are in the pipe, and no more. It waits until these
+// and all other records are on their way. It is called once.
+func (o *Output) Stop(ctx context.Context) {
 	if o.pipe.SetReadDeadline(time.Unix(1, 0)) == nil {
 		select {
 		case <-o.done:
@@ -56,7 +56,7 @@ func (o *Output) End(ctx context.Context) {
 	o.sender.Flush(ctx)
 }
 
-// Read waits, until End is called. Then it takes what is there.
+// Read waits for output until Stop is called. Then it reads the bytes that are in the pipe.
 func (o *Output) Read(b []byte) (int, error) {
 	if !o.ending {
 		n, err := o.pipe.Read(b)

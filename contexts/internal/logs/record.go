@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// record is how a log record travels to the master.
+// record is a log record as it travels to the master.
 type record struct {
 	_       struct{} `cbor:",toarray"`
 	Kind    uint8
@@ -25,16 +25,15 @@ const (
 	recordDropped uint8 = 2 // Level is the number of records that were dropped before this one
 )
 
-// attr is an attribute with its group as a dotted prefix. The value is a
-// bool, a number, a string, or bytes of text; what is none of these was
-// spelled where it was logged.
+// attr is an attribute with its group as a dotted prefix. The value is a bool, a number, a
+// string, or bytes of text. Values of other types became text where they were logged.
 type attr struct {
 	_     struct{} `cbor:",toarray"`
 	Key   string
 	Value any
 }
 
-// Bounds of a record, against hosts that log novels. What is longer is cut.
+// Bounds of a record, against hosts that log novels. Longer ones are cut.
 const (
 	maxText  = 32 << 10 // bytes of a message or a value
 	maxAttrs = 128
@@ -116,7 +115,7 @@ func appendAttr(to []attr, prefix string, a slog.Attr) []attr {
 	return append(to, attr{Key: prefix + a.Key, Value: cut(v.String())})
 }
 
-// slogRecord turns what arrived into a record of the master's logger.
+// slogRecord returns the record for the master's logger.
 func (r *record) slogRecord(path string) slog.Record {
 	out := slog.NewRecord(time.Unix(0, r.Time), slog.Level(r.Level), r.Message, 0)
 	switch r.Kind {

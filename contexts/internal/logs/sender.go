@@ -10,8 +10,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// queueBytes bounds what a child holds of records that could not be sent
-// yet. Logging never waits: what does not fit is dropped and counted.
+// queueBytes bounds the records that wait in a child to be sent. Logging never waits:
+// records that do not fit are dropped and counted.
 const queueBytes = 1 << 20
 
 // A Sender takes the records of a child to the master.
@@ -23,11 +23,11 @@ type Sender struct {
 	queue   []record
 	bytes   int
 	dropped int
-	flushes []chan struct{} // closed when what is queued now has been sent
+	flushes []chan struct{} // each is closed when the records that were queued before it have been sent
 	wake    chan struct{}   // capacity 1; put sends, Run receives
 }
 
-// NewSender makes a sender that queues what is logged. Run sends it.
+// NewSender makes a sender that queues records. Run sends them.
 func NewSender(level slog.Level) *Sender {
 	s := &Sender{wake: make(chan struct{}, 1)}
 	s.level.Set(level)
@@ -67,8 +67,8 @@ func (s *Sender) put(r record) {
 	}
 }
 
-// take empties the queue, with a record of what was dropped behind it.
-func (s *Sender) take() (queue []record, flushes []chan struct{}) {
+// drain empties the queue. Its last record counts those that were dropped.
+func (s *Sender) drain() (queue []record, flushes []chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue, flushes = s.queue, s.flushes
@@ -79,7 +79,7 @@ func (s *Sender) take() (queue []record, flushes []chan struct{}) {
 	return queue, flushes
 }
 
-// Flush waits until what was put so far has been sent, or ctx is done.
+// Flush waits until the records that were queued before it have been sent, or ctx ends.
 func (s *Sender) Flush(ctx context.Context) {
 	sent := make(chan struct{})
 	s.mu.Lock()
@@ -95,11 +95,11 @@ func (s *Sender) Flush(ctx context.Context) {
 	}
 }
 
-// Run sends until ctx ends, or until send reports that nothing can be sent any more.
-// send has the body of one message.
+// Run sends records until ctx ends, or until send reports false: nothing can be sent any
+// more. send gets the body of one message.
 func (s *Sender) Run(ctx context.Context, send func(body []byte) bool) {
 	for {
-		queue, flushes := s.take()
+		queue, flushes := s.drain()
 		for _, r := range queue {
 			b, err := core.Marshal(r)
 			if err != nil {

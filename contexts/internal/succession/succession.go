@@ -2,9 +2,9 @@
 // trees that take in processes which they did not start, and contexts that go on when
 // their master is lost. None of it is for users.
 //
-// Package contexts sets Trees once, when it is initialised, to a value whose methods
-// are those of the interface here. The linker keeps a method only where a program
-// calls it by that interface, so that programs without package attach carry none.
+// Package contexts sets Trees once, when it is initialised, to a value that has the methods
+// of Interface. The linker keeps such a method only if the program calls it by that
+// interface. So programs without package attach carry none of them.
 package succession
 
 import (
@@ -19,7 +19,7 @@ import (
 // package can't name. It is set by package contexts, and not changed afterwards.
 var Trees any
 
-// Interface is what package contexts does for package attach.
+// Interface has the functions of package contexts that package attach uses.
 type Interface[Node, Config any] interface {
 	// Enable makes this program one in which contexts may outlive their master. It
 	// is for init functions: all copies of a program must agree.
@@ -41,8 +41,8 @@ type Interface[Node, Config any] interface {
 	// leaves the tree.
 	Enter(w bootstrap.Welcome, link io.ReadWriteCloser, cfg Config) (Node, error)
 
-	// Describe returns what the next master needs to know of the tree of n, but for
-	// its age. n must be the local node, and one hop from the master.
+	// Describe returns the tree of n for its next master, all but its age. n must be the local
+	// node, and one hop from the master.
 	Describe(n Node) (Tree, error)
 
 	// Survive has the context in this process, whose node n is, go on when its parent
@@ -68,10 +68,10 @@ type Interface[Node, Config any] interface {
 	Release(n Node, reason error)
 }
 
-// Tree is what the next master of a tree needs to know of it.
+// Tree describes a tree to its next master.
 type Tree struct {
 	ID   [16]byte
-	Root core.ID // the context that is the root of what is left
+	Root core.ID // the context that is the root now
 	Path string  // of Root
 	// Age is how many masters there were. All are context 0, and each gives out
 	// IDs and handles that none before it could.

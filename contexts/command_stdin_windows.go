@@ -1,5 +1,0 @@
-package contexts
-
-import "os"
-
-func newFileStopper(*os.File) stopper { return nil }

@@ -1,0 +1,5 @@
+package command
+
+import "os"
+
+func newFileStopper(*os.File) stopper { return nil }

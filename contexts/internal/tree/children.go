@@ -1,0 +1,153 @@
+package tree
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/router"
+)
+
+// Child is a context that was started from here. Immutable.
+type Child struct {
+	ID      core.ID
+	Name    string // the last element of its path
+	Link    *router.Link
+	Carrier bootstrap.Carrier
+}
+
+// Children are the contexts that were started from here, and the connects that are to
+// make more of them. The zero value has none.
+type Children struct {
+	mu         sync.Mutex
+	all        map[core.ID]*Child
+	names      map[string]bool // the last elements of their paths
+	connecting int             // places taken by connects under way
+	asking     map[core.ID]int // hops that each context makes for us, for which it may ask for passwords
+	taken      int             // contexts below this one that are under way: see Take
+}
+
+// Reserve takes a place for one more child. It reports false if there are as many as most
+// already.
+func (c *Children) Reserve(most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.all)+c.connecting >= most {
+		return false
+	}
+	c.connecting++
+	return true
+}
+
+// Release gives a place back: the child has been added, or will not be.
+func (c *Children) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.connecting--
+}
+
+// Add adds a child. Release has to follow: the place is counted twice until then.
+func (c *Children) Add(k *Child) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[core.ID]*Child)
+	}
+	c.all[k.ID] = k
+}
+
+// Remove forgets a child, and gives its name back.
+func (c *Children) Remove(id core.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.all[id]; k != nil {
+		delete(c.names, k.Name)
+	}
+	delete(c.all, id)
+}
+
+// TakeName returns the last element of a new child's path: the label of its hop, or
+// "label#2" if a child has that already. The name is taken until Remove or DropName.
+func (c *Children) TakeName(label string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = make(map[string]bool)
+	}
+	name := label
+	for n := 2; c.names[name]; n++ {
+		name = fmt.Sprintf("%s#%d", label, n)
+	}
+	c.names[name] = true
+	return name
+}
+
+// DropName gives back the name of a child that has not come to be.
+func (c *Children) DropName(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.names, name)
+}
+
+// Get returns a child, nil if there is none of that ID.
+func (c *Children) Get(id core.ID) *Child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all[id]
+}
+
+// List returns all children, in no order.
+func (c *Children) List() []*Child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*Child, 0, len(c.all))
+	for _, k := range c.all {
+		all = append(all, k)
+	}
+	return all
+}
+
+// LetAsk lets a context ask for passwords until end is called: it makes a hop for us that
+// may need them.
+func (c *Children) LetAsk(id core.ID) (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking == nil {
+		c.asking = make(map[core.ID]int)
+	}
+	c.asking[id]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.asking[id]--; c.asking[id] == 0 {
+			delete(c.asking, id)
+		}
+	}
+}
+
+// MayAsk reports whether a context may ask for passwords.
+func (c *Children) MayAsk(id core.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asking[id] > 0
+}
+
+// Take takes a place for one more context below this one. there counts the contexts that
+// are below it already. Take reports false if there are as many as most.
+func (c *Children) Take(there, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if there+c.taken >= most {
+		return false
+	}
+	c.taken++
+	return true
+}
+
+// GiveBack gives a place back that Take took.
+func (c *Children) GiveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken--
+}

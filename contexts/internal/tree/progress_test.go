@@ -1,0 +1,44 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+)
+
+// What the pipe has taken of an image may take a while yet to arrive, and a busy machine
+// takes its time to pack one.
+func TestSilenceIsLongerBehindAnImage(t *testing.T) {
+	for name, c := range map[string]struct {
+		at   bootstrap.Progress
+		near bool
+		want time.Duration
+	}{
+		"under way":        {bootstrap.Progress{Phase: bootstrap.PhaseImage, Sent: 1 << 20, Size: 2 << 20}, false, 5 * time.Second},
+		"all of it":        {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, false, 69 * time.Second},
+		"on the same host": {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 2 << 20, Size: 2 << 20}, true, 5 * time.Second},
+		"being packed":     {bootstrap.Progress{Phase: bootstrap.PhasePrepare}, false, 5*time.Second + PrepareTime},
+		"it has arrived":   {bootstrap.Progress{Phase: bootstrap.PhaseHello}, false, 5 * time.Second},
+		"a lie":            {bootstrap.Progress{Phase: bootstrap.PhaseHello, Sent: 1 << 62, Size: 1 << 62}, false, 5*time.Second + 2048*time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			ctx, p, stop := WithProgress(t.Context(), 5*time.Second)
+			defer stop()
+			p.near = c.near
+			p.Note(c.at)
+			<-ctx.Done()
+			if took := time.Since(start); took != c.want {
+				t.Errorf("%s: given up after %v, wanted %v", name, took, c.want)
+			}
+			if err := context.Cause(ctx); !connect.Temporary(err) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
