@@ -80,7 +80,7 @@
 // promise is a smaller one: the contents are checked as they always are, and
 // there is room for them before the first is written, but readers see the file
 // change, and a failure on the way leaves it incomplete, with [ErrIncomplete].
-// Contents that could be put aside are complete and checked before the target is
+// Contents that could be put disk.Aside are complete and checked before the target is
 // touched; that is not so with [InPlace], nor where the directory takes no file,
 // but for contents of up to 64 KiB.
 //

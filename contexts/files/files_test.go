@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -169,7 +170,7 @@ func names(t testing.TB, dir string) []string {
 }
 
 func TestAFileArrives(t *testing.T) {
-	for _, size := range []int{0, 1, smallFile, smallFile + 1, blockSize, 5*blockSize + 17} {
+	for _, size := range []int{0, 1, smallFile, smallFile + 1, wire.BlockSize, 5*wire.BlockSize + 17} {
 		dir := t.TempDir()
 		content := noise(size)
 		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to", "target")
@@ -213,7 +214,7 @@ func TestAFileArrives(t *testing.T) {
 }
 
 func TestAReaderArrives(t *testing.T) {
-	for _, size := range []int{0, 3, 3*blockSize + 1} {
+	for _, size := range []int{0, 3, 3*wire.BlockSize + 1} {
 		to := filepath.Join(t.TempDir(), "target")
 		src, err := sourceOf(io.MultiReader(bytes.NewReader(noise(size)), strings.NewReader("end")))
 		if err != nil {
@@ -241,7 +242,7 @@ func TestWithoutATargetANewNameIsMade(t *testing.T) {
 }
 
 func TestWhatIsThereIsNotSentAgain(t *testing.T) {
-	for _, size := range []int{10, smallFile, 3 * blockSize} {
+	for _, size := range []int{10, smallFile, 3 * wire.BlockSize} {
 		for _, known := range []bool{false, true} {
 			dir := t.TempDir()
 			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
@@ -294,7 +295,7 @@ func TestFailures(t *testing.T) {
 		{"target is a directory", 10, "dir", Options{}, syscall.EISDIR},
 		{"parent is a file", 10, "old/target", Options{}, syscall.ENOTDIR},
 		{"target exists", 10, "old", Options{NoReplace: true}, fs.ErrExist},
-		{"too large", blockSize * 2, "target", Options{MaxBytes: blockSize}, nil},
+		{"too large", wire.BlockSize * 2, "target", Options{MaxBytes: wire.BlockSize}, nil},
 		{"full disk", 3 << 20, full + "/target", Options{}, syscall.ENOSPC},
 		{"full disk, small", 50 << 10, full + "/target", Options{}, syscall.ENOSPC},
 	}
@@ -347,7 +348,7 @@ func TestASourceThatVanishes(t *testing.T) {
 func changing(t *testing.T, change func(path string)) (Result, string, error) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	write(t, from, noise(20*blockSize))
+	write(t, from, noise(20*wire.BlockSize))
 	write(t, to, []byte("old"))
 	once := sync.OnceFunc(func() { change(from) })
 	res, _, err, getErr := copyOver(t, open(t, from), to, Options{Progress: func(Progress) { once() }}, -1)
@@ -375,14 +376,14 @@ func TestASourceThatGrows(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if err != nil || res.Size != 20*blockSize || got != string(noise(20*blockSize)) {
+	if err != nil || res.Size != 20*wire.BlockSize || got != string(noise(20*wire.BlockSize)) {
 		t.Errorf("%d bytes, %v", res.Size, err)
 	}
 }
 
 func TestASourceThatShrinks(t *testing.T) {
 	_, got, err := changing(t, func(path string) {
-		if err := os.Truncate(path, blockSize); err != nil {
+		if err := os.Truncate(path, wire.BlockSize); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -25,8 +26,7 @@ type File struct {
 
 	// Guarded by mu, which is held while an operation is under way.
 	mu     sync.Mutex
-	in     *recordReader
-	out    *recordWriter
+	msgs   *wire.Messages
 	info   FileInfo // when it was opened
 	seeks  bool     // it has places: reading ahead does no harm
 	pos    int64    // of the next Read or Write
@@ -57,7 +57,7 @@ func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 		return nil, f.failure("open", name, err)
 	}
 	file := &File{fsys: f, name: name, conn: conn}
-	file.in, file.out = messages(conn)
+	file.msgs = wire.NewMessages(conn)
 	file.stop = context.AfterFunc(f.ctx, func() { conn.Reset(context.Cause(f.ctx)) })
 	r, err := file.answer()
 	if err == nil && len(r.Infos) != 1 {
@@ -75,7 +75,7 @@ func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 // answer reads one answer.
 func (f *File) answer() (fileReply, error) {
 	var r fileReply
-	err := readMessage(f.in, &r)
+	err := f.msgs.Read(&r)
 	if err == nil && r.Err != nil {
 		err = core.DecodeError(r.Err)
 	}
@@ -87,7 +87,7 @@ func (f *File) doLocked(q fileRequest) (fileReply, error) {
 	if f.closed {
 		return fileReply{}, pathError(q.Op.String(), f.name, fs.ErrClosed)
 	}
-	err := writeMessage(f.out, q)
+	err := f.msgs.Write(q)
 	var r fileReply
 	if err == nil {
 		r, err = f.answer()

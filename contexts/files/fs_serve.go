@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 )
 
 // fsOp is an operation on a file system. The numbers travel: append only.
@@ -71,11 +72,11 @@ var (
 var fsFunc = contexts.NewFunc("mitosis.files.fs", func(_ context.Context, q fsRequest) (fsReply, error) {
 	t, done, err := q.At.open()
 	if err != nil {
-		return fsReply{}, reason(err)
+		return fsReply{}, disk.Reason(err)
 	}
 	defer done()
 	r, err := q.serve(t, filepath.FromSlash(q.Name))
-	return r, reason(err)
+	return r, disk.Reason(err)
 })
 
 // tree is what operations work on: an *os.Root, or all that a name can reach.
@@ -170,7 +171,7 @@ func (q *fsRequest) serve(t tree, name string) (r fsReply, err error) {
 
 func newFileInfo(info fs.FileInfo) FileInfo {
 	i := FileInfo{Base: info.Name(), Bytes: info.Size(), Bits: info.Mode(), Changed: info.ModTime()}
-	i.UID, i.GID = ownerOf(info)
+	i.UID, i.GID = disk.OwnerOf(info)
 	return i
 }
 
@@ -221,7 +222,7 @@ func readFile(t tree, name string) ([]byte, error) {
 }
 
 func writeFile(t tree, name string, b []byte, perm fs.FileMode) error {
-	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|noControl, perm)
+	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|disk.NoControl, perm)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -59,7 +60,7 @@ func expand(ctx context.Context, on contexts.Target, pattern string, how globKin
 		err = ErrNoMatch
 	}
 	if err != nil {
-		return nil, failedAt(on, "expand", pathError("match", pattern, reason(reasonWithin(err))))
+		return nil, failedAt(on, "expand", pathError("match", pattern, disk.Reason(reasonWithin(err))))
 	}
 	return names, nil
 }

@@ -14,11 +14,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // inPlaceSizes are contents that are gathered in memory, that are not, and that
 // Resume keeps.
-var inPlaceSizes = []int{0, 10, smallFile + 1, minPartial + 5}
+var inPlaceSizes = []int{0, 10, smallFile + 1, disk.MinPartial + 5}
 
 // longer is more than the smallest of them.
 const longer = "what was there, and is longer than ten bytes"
@@ -106,7 +110,7 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					prepare(t, dir, to)
 					before := inode(t, to)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: Replace, Resume: resume}, -1)
-					if !cannotReplace(err) || !cannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
+					if !disk.CannotReplace(err) || !disk.CannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
 						t.Errorf("it was to be replaced, which is impossible: %v; %v", err, getErr)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != longer {
@@ -162,7 +166,7 @@ func TestAFileThatMayNotBeChanged(t *testing.T) {
 // In place a file keeps its inode and its other names, whatever was in it.
 func TestInPlace(t *testing.T) {
 	for _, size := range inPlaceSizes {
-		for _, old := range []int{0, 5, 20 * blockSize} {
+		for _, old := range []int{0, 5, 20 * wire.BlockSize} {
 			for _, resume := range []bool{false, true} {
 				dir := t.TempDir()
 				from, to, other := filepath.Join(t.TempDir(), "from"), filepath.Join(dir, "to"), filepath.Join(dir, "other")
@@ -188,7 +192,7 @@ func TestInPlace(t *testing.T) {
 
 // Holes take the place of what was there.
 func TestHolesInPlace(t *testing.T) {
-	for _, size := range []int64{8 << 20, maxHashedHoles + 8<<20} {
+	for _, size := range []int64{8 << 20, checksum.MaxHoles + 8<<20} {
 		for _, mount := range []bool{false, true} {
 			dir := t.TempDir()
 			from, to, plain := filepath.Join(dir, "from"), filepath.Join(dir, "d", "to"), filepath.Join(dir, "plain")
@@ -196,7 +200,7 @@ func TestHolesInPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.WriteAt(noise(blockSize), 4<<20)
+			_, err = f.WriteAt(noise(wire.BlockSize), 4<<20)
 			if err := errors.Join(err, f.Truncate(size), f.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -274,13 +278,13 @@ func TestInPlaceIsCut(t *testing.T) {
 func TestASourceFailsInPlace(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	write(t, from, noise(20*blockSize))
+	write(t, from, noise(20*wire.BlockSize))
 	write(t, to, []byte("old"))
 	cut := false
 	o := Options{Overwrite: InPlace, Progress: func(Progress) {
 		if !cut {
 			cut = true
-			if err := os.Truncate(from, blockSize); err != nil {
+			if err := os.Truncate(from, wire.BlockSize); err != nil {
 				t.Error(err)
 			}
 		}

@@ -1,8 +1,10 @@
 package files
 
 import (
+	"cmp"
 	"errors"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -81,5 +83,18 @@ func (r *receiver) note(path string, kind NoteKind, reason string) {
 	if len(r.notes) < maxNotes && r.notesSize+size <= maxNotesSize {
 		r.notes = append(r.notes, Note{path, kind, reason})
 		r.notesSize += size
+	}
+}
+
+// tell makes notes of what was lost.
+func (f *file) tell(lost disk.Loss, privileged bool) {
+	if lost.Owner != nil {
+		f.r.note(f.Path, NoteOwnerLost, lost.Owner.Error())
+	}
+	if err := cmp.Or(lost.ACL, lost.Extras); err != nil {
+		f.r.note(f.Path, NoteAttributesLost, err.Error())
+	}
+	if privileged {
+		f.r.note(f.Path, NotePrivilegesDropped, "")
 	}
 }

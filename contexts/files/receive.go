@@ -8,6 +8,9 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -18,22 +21,22 @@ type receiver struct {
 	target      string // absolute
 	o           Options
 	conn        conn
-	in          *recordReader
-	out         *recordWriter
+	in          *wire.Reader
+	out         *wire.Writer
 	descriptors bool // those of this process are the user's, and may be a target
 
-	tree       bool    // the target is a directory; known from the first entry on
-	top        *dir    // the target itself, or the directory that it is in
-	entered    place   // where the last entry is
-	written    place   // where the last contents went
-	made       []entry // directories that get their attributes at the end
-	waiting    []*file // announced, oldest first
-	unsaid     int     // verdicts that are not on their way
-	descriptor int     // of this process, which is the target; -1: it is none
-	torn       *file   // is being written in place and not complete; nil: none
+	tree       bool         // the target is a directory; known from the first entry on
+	top        *disk.Dir    // the target itself, or the directory that it is in
+	entered    place        // where the last entry is
+	written    place        // where the last contents went
+	made       []wire.Entry // directories that get their attributes at the end
+	waiting    []*file      // announced, oldest first
+	unsaid     int          // verdicts that are not on their way
+	descriptor int          // of this process, which is the target; -1: it is none
+	torn       *file        // is being written in place and not complete; nil: none
 
 	files   writers
-	sum     *checksum // nil until a file needs it
+	sum     *checksum.Hasher // nil until a file needs it
 	entries int
 	bytes   int64 // announced or come
 	res     Result
@@ -52,7 +55,7 @@ type receiver struct {
 // Where target is empty the copy gets a new name in the directory for
 // temporary files. descriptors tells that names like /dev/stdout may be used.
 func receive(c conn, target string, o Options, descriptors bool) (Result, error) {
-	r := &receiver{o: o.withDefaults(), conn: c, in: newRecordReader(c), out: newRecordWriter(c), descriptors: descriptors, descriptor: -1}
+	r := &receiver{o: o.withDefaults(), conn: c, in: wire.NewReader(c), out: wire.NewWriter(c), descriptors: descriptors, descriptor: -1}
 	err := r.locate(target)
 	if err == nil {
 		err = r.run()
@@ -93,7 +96,7 @@ func (r *receiver) whyInterrupted(err error) error {
 
 func (r *receiver) locate(target string) (err error) {
 	if target == "" {
-		target = filepath.Join(os.TempDir(), tempName()[1:])
+		target = filepath.Join(os.TempDir(), disk.TempName()[1:])
 		r.o.NoReplace = true
 	}
 	r.target, err = filepath.Abs(target)
@@ -105,17 +108,17 @@ func (r *receiver) locate(target string) (err error) {
 func (r *receiver) run() error {
 	for {
 		// What was said has to arrive before anything is waited for.
-		if r.in.waits() {
+		if r.in.MayWait() {
 			r.files.flush()
 			if err := r.flush(); err != nil {
 				return err
 			}
 		}
-		kind, size, err := r.in.next()
+		kind, size, err := r.in.Next()
 		if err == nil {
 			err = r.files.failed()
 		}
-		if err == nil && kind == recEnd {
+		if err == nil && kind == wire.RecEnd {
 			return r.end(size)
 		}
 		if err == nil {
@@ -128,36 +131,36 @@ func (r *receiver) run() error {
 }
 
 func (r *receiver) record(kind byte, size int) error {
-	if kind == recEntry {
-		if len(r.waiting) > 0 && r.waiting[0].temp != nil {
-			return protocolError("an entry amid the contents of a file")
+	if kind == wire.RecEntry {
+		if len(r.waiting) > 0 && r.waiting[0].output != nil {
+			return wire.ProtocolError("an entry amid the contents of a file")
 		}
-		e := new(entry)
-		if err := r.in.value(size, e); err != nil {
+		e := new(wire.Entry)
+		if err := r.in.Value(size, e); err != nil {
 			return err
 		}
 		return r.entry(e)
 	}
 	if len(r.waiting) == 0 {
-		return protocolError("contents of no file")
+		return wire.ProtocolError("contents of no file")
 	}
 	f := r.waiting[0]
 	var err error
 	switch kind {
-	case recData:
+	case wire.RecData:
 		err = f.data(size)
-	case recHole:
+	case wire.RecHole:
 		err = f.hole(size)
-	case recOffset:
+	case wire.RecOffset:
 		err = f.resume(size)
-	case recFinish:
+	case wire.RecFinish:
 		err = f.finish(size)
-	case recSame:
+	case wire.RecSame:
 		err = f.same(size)
 	default:
-		return protocolError("a record that a sender does not send")
+		return wire.ProtocolError("a record that a sender does not send")
 	}
-	if err == nil && (kind == recSame || kind == recFinish) {
+	if err == nil && (kind == wire.RecSame || kind == wire.RecFinish) {
 		r.waiting[0] = nil
 		r.waiting = r.waiting[1:]
 		r.done.Files++
@@ -175,12 +178,12 @@ func (r *receiver) progress(name string, n int64) {
 
 // end takes the sender's last word.
 func (r *receiver) end(size int) error {
-	var end ending
-	if err := r.in.value(size, &end); err != nil {
+	var end wire.Ending
+	if err := r.in.Value(size, &end); err != nil {
 		return err
 	}
 	if len(r.waiting) > 0 || r.top == nil {
-		return protocolError("an end before that of a file")
+		return wire.ProtocolError("an end before that of a file")
 	}
 	r.res.Source = end.Source
 	r.res.Skipped = end.Skipped[:min(len(end.Skipped), maxSkipped)]
@@ -195,7 +198,7 @@ func (r *receiver) finish() error {
 		}
 	}
 	r.res.Notes = r.notes
-	if err := r.out.value(recResult, r.res); err != nil {
+	if err := r.out.Value(wire.RecResult, r.res); err != nil {
 		return err
 	}
 	return r.flush()
@@ -208,47 +211,47 @@ func (r *receiver) close() {
 	}
 	r.entered.leave()
 	r.written.leave()
-	r.top.release()
+	r.top.Release()
 	if r.sum != nil {
-		r.sum.close()
+		r.sum.Close()
 	}
 }
 
 // entry takes what is announced.
-func (r *receiver) entry(e *entry) error {
+func (r *receiver) entry(e *wire.Entry) error {
 	if r.entries++; r.entries > r.o.MaxEntries {
 		return r.tooMuch(e.Path, "more than %d entries", r.o.MaxEntries)
 	}
 	if first := r.top == nil; first != (e.Path == "") || !first && !r.tree {
-		return protocolError("an entry in a place where none can be")
+		return wire.ProtocolError("an entry in a place where none can be")
 	}
-	if err := checkPath(e.Path, r.o.MaxDepth); err != nil {
+	if err := wire.CheckPath(e.Path, r.o.MaxDepth); err != nil {
 		return err
 	}
 	var err error
 	switch {
 	case e.Path == "":
 		err = r.first(e)
-	case e.Kind == kindDir:
+	case e.Kind == wire.KindDir:
 		err = r.makeDir(e)
-	case e.Kind == kindLink:
-		err = r.makeLink(e)
-	case e.Kind == kindFile:
+	case e.Kind == wire.KindSymlink:
+		err = r.makeSymlink(e)
+	case e.Kind == wire.KindFile:
 		err = r.newFile(e)
 	default:
-		return protocolError("an entry of a kind that is not known")
+		return wire.ProtocolError("an entry of a kind that is not known")
 	}
 	return r.failure(e.Path, err)
 }
 
 // first takes the entry of the target itself.
-func (r *receiver) first(e *entry) (err error) {
+func (r *receiver) first(e *wire.Entry) (err error) {
 	switch e.Kind {
-	case kindDir:
+	case wire.KindDir:
 		r.tree = true
 		return r.openTarget(e)
-	case kindFile:
-		if n, ok := descriptorOf(r.target); ok {
+	case wire.KindFile:
+		if n, ok := disk.DescriptorOf(r.target); ok {
 			r.descriptor = n
 		}
 		path, _ := filepath.Split(r.target)
@@ -256,17 +259,17 @@ func (r *receiver) first(e *entry) (err error) {
 		if err != nil {
 			return err
 		}
-		if r.top, err = newDir(root, filepath.Clean(path), false); err != nil {
+		if r.top, err = disk.NewDir(root, filepath.Clean(path), false); err != nil {
 			return err
 		}
 		return r.newFile(e)
 	}
-	return protocolError("a copy that is neither file nor directory")
+	return wire.ProtocolError("a copy that is neither file nor directory")
 }
 
 // openTarget opens the directory that a tree is copied to, making it where it
 // is not there.
-func (r *receiver) openTarget(e *entry) error {
+func (r *receiver) openTarget(e *wire.Entry) error {
 	made := true
 	if err := os.Mkdir(r.target, 0o700); os.IsExist(err) && !r.o.NoReplace {
 		made = false
@@ -280,7 +283,7 @@ func (r *receiver) openTarget(e *entry) error {
 	if err != nil {
 		return err
 	}
-	if r.top, err = newDir(root, r.target, made); err != nil {
+	if r.top, err = disk.NewDir(root, r.target, made); err != nil {
 		return err
 	}
 	r.res.Dirs++
@@ -302,13 +305,13 @@ func (r *receiver) failure(path string, err error) error {
 	if path != "" {
 		name = filepath.Join(name, filepath.FromSlash(path))
 	}
-	return pathError("write", name, reason(err))
+	return pathError("write", name, disk.Reason(err))
 }
 
 // incomplete is the failure of a target that was being written in place.
 func (r *receiver) incomplete(path string, err error) error {
 	if !errors.Is(err, ErrIncomplete) {
-		err = fmt.Errorf("%w; %w", reason(err), ErrIncomplete)
+		err = fmt.Errorf("%w; %w", disk.Reason(err), ErrIncomplete)
 	}
 	return pathError("write", filepath.Join(r.target, filepath.FromSlash(path)), err)
 }
@@ -324,6 +327,3 @@ func (r *receiver) account(path string, n int64) error {
 	}
 	return nil
 }
-
-// errIsDir is what replacing a directory by something else fails with.
-var errIsDir = syscall.EISDIR

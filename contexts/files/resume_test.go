@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 )
 
 // sweepPoints is at how many points a copy is cut.
@@ -47,7 +49,7 @@ func TestTheLinkDies(t *testing.T) {
 				total++
 			}
 			left := names(t, place)
-			if len(left) != 1 && (!resume || len(left) != 2 || left[0] != partialName("to")) {
+			if len(left) != 1 && (!resume || len(left) != 2 || left[0] != disk.PartialName("to")) {
 				t.Fatalf("point %d: there is %q", i, left)
 			}
 			if !resume {
@@ -99,7 +101,7 @@ func TestATreeIsCut(t *testing.T) {
 // are not the beginning of the source, or not ours to trust.
 func TestWhatIsNotContinued(t *testing.T) {
 	content := noise(3 << 20)
-	old := time.Now().Add(-2 * maxPartialAge)
+	old := time.Now().Add(-2 * disk.MaxPartialAge)
 	for what, prepare := range map[string]func(path string) error{
 		"another beginning": func(path string) error { return os.WriteFile(path, noise(1<<20+1), 0o600) },
 		"too long":          func(path string) error { return os.WriteFile(path, make([]byte, 4<<20), 0o600) },
@@ -121,7 +123,7 @@ func TestWhatIsNotContinued(t *testing.T) {
 			dir := t.TempDir()
 			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "d", "to")
 			write(t, from, content)
-			if err := errors.Join(os.Mkdir(filepath.Dir(to), 0o700), prepare(filepath.Join(dir, "d", partialName("to")))); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Dir(to), 0o700), prepare(filepath.Join(dir, "d", disk.PartialName("to")))); err != nil {
 				t.Fatal(err)
 			}
 			res := mustCopy(t, from, to, Options{Resume: true})
@@ -142,7 +144,7 @@ func TestAPartialFileIsCompleteAlready(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	write(t, from, content)
-	if err := os.WriteFile(filepath.Join(dir, partialName("to")), content, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, disk.PartialName("to")), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if res := mustCopy(t, from, to, Options{Resume: true}); res.Sent != 0 || res.SHA256 != sha256.Sum256(content) {
@@ -180,8 +182,8 @@ func TestTwoCopiesToOneTarget(t *testing.T) {
 
 // TestNamedTemps has no files without names, as on systems that are not Linux.
 func TestNamedTemps(t *testing.T) {
-	noUnnamed.Store(true)
-	defer noUnnamed.Store(false)
+	disk.NoUnnamed.Store(true)
+	defer disk.NoUnnamed.Store(false)
 	t.Run("a file", TestAFileArrives)
 	t.Run("failures", TestFailures)
 	t.Run("the link dies", TestTheLinkDies)
@@ -192,8 +194,8 @@ func TestNamedTemps(t *testing.T) {
 func TestANewTargetReplacesNothing(t *testing.T) {
 	dir := t.TempDir()
 	for i, named := range []bool{false, true} {
-		noUnnamed.Store(named)
-		defer noUnnamed.Store(false)
+		disk.NoUnnamed.Store(named)
+		defer disk.NoUnnamed.Store(false)
 		from, to := filepath.Join(dir, "from"), filepath.Join(dir, string(rune('a'+i)))
 		write(t, from, noise(2<<20))
 		// Somebody makes the target while it is being sent.

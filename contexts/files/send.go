@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -20,8 +22,8 @@ type sender struct {
 	c   conn
 	src *source
 	o   Options
-	out *recordWriter
-	in  *recordReader
+	out *wire.Writer
+	in  *wire.Reader
 
 	// walked takes what the walker finds; with room for 64, so that small
 	// entries fill frames. heard takes what the receiver says; with room for an
@@ -34,9 +36,9 @@ type sender struct {
 	slots  chan struct{} // capacity announced; one is taken for each file under way
 
 	// Owned by send.
-	waiting []*entry // announced files without an answer, oldest first
+	waiting []*wire.Entry // announced files without an answer, oldest first
 	opener  opener
-	sum     *checksum // nil until a file needs it
+	sum     *checksum.Hasher // nil until a file needs it
 	small   []byte
 	sent    int64
 	direct  bool // data of the file under way go straight into the target
@@ -47,9 +49,9 @@ type sender struct {
 // event is one of: an entry of the walker, its end, what the receiver needs,
 // its result, an error.
 type event struct {
-	entry   *entry
-	ending  *ending
-	verdict *verdict
+	entry   *wire.Entry
+	ending  *wire.Ending
+	verdict *wire.Verdict
 	result  []byte // not decoded yet
 	err     error
 }
@@ -73,7 +75,7 @@ func send(c conn, src *source, o Options) (Result, error) {
 // converse returns what the other side says at the end.
 func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	s := &sender{
-		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
+		c: c, src: src, o: o.withDefaults(), out: wire.NewWriter(c), in: wire.NewReader(c),
 		walked: make(chan event, 64), heard: make(chan event, announced+1),
 		deaf: make(chan struct{}), quit: make(chan struct{}), slots: make(chan struct{}, announced),
 		opener: opener{src: src},
@@ -94,7 +96,7 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	<-ended
 	s.opener.close()
 	if s.sum != nil {
-		s.sum.close()
+		s.sum.Close()
 	}
 	return res, s, err
 }
@@ -136,7 +138,7 @@ func (s *sender) post(to chan event, ev event) bool {
 
 // announce walks the source.
 func (s *sender) announce() {
-	end := &ending{Source: s.src.path}
+	end := &wire.Ending{Source: s.src.path}
 	w := walker{src: s.src, o: s.o, emit: s.emit}
 	ok := s.emit(s.src.top())
 	if ok && s.src.root != nil {
@@ -149,8 +151,8 @@ func (s *sender) announce() {
 	s.post(s.walked, event{ending: end})
 }
 
-func (s *sender) emit(e *entry) bool {
-	if e.Kind == kindFile {
+func (s *sender) emit(e *wire.Entry) bool {
+	if e.Kind == wire.KindFile {
 		select {
 		case s.slots <- struct{}{}:
 		case <-s.quit:
@@ -171,17 +173,17 @@ func (s *sender) listen() {
 }
 
 func (s *sender) hear() (ev event) {
-	kind, size, err := s.in.next()
+	kind, size, err := s.in.Next()
 	switch {
 	case err != nil:
 		ev.err = err
-	case kind == recVerdict:
-		ev.verdict = new(verdict)
-		ev.err = s.in.value(size, ev.verdict)
-	case kind == recResult:
-		ev.result, ev.err = s.in.body(size)
+	case kind == wire.RecVerdict:
+		ev.verdict = new(wire.Verdict)
+		ev.err = s.in.Value(size, ev.verdict)
+	case kind == wire.RecResult:
+		ev.result, ev.err = s.in.Body(size)
 	default:
-		ev.err = protocolError("a record that a receiver does not send")
+		ev.err = wire.ProtocolError("a record that a receiver does not send")
 	}
 	if ev.err != nil {
 		ev.verdict, ev.result = nil, nil
@@ -199,7 +201,7 @@ func (s *sender) next() (ev event) {
 	default:
 	}
 	// Nothing to say for a moment: what was said has to arrive.
-	if err := s.out.flush(); err != nil {
+	if err := s.out.Flush(); err != nil {
 		return event{err: err}
 	}
 	select {
@@ -211,7 +213,7 @@ func (s *sender) next() (ev event) {
 
 // run is the one that writes.
 func (s *sender) run() ([]byte, error) {
-	var end *ending
+	var end *wire.Ending
 	for {
 		ev := s.next()
 		err := ev.err
@@ -224,12 +226,12 @@ func (s *sender) run() ([]byte, error) {
 		case ev.verdict != nil:
 			err = s.answer(ev.verdict)
 		case end == nil || len(s.waiting) > 0:
-			err = protocolError("a result before the end")
+			err = wire.ProtocolError("a result before the end")
 		default:
 			return ev.result, nil
 		}
 		if err == nil && ev.result == nil && end != nil && len(s.waiting) == 0 {
-			err = s.out.value(recEnd, end)
+			err = s.out.Value(wire.RecEnd, end)
 		}
 		if err != nil {
 			return nil, err
@@ -237,10 +239,10 @@ func (s *sender) run() ([]byte, error) {
 	}
 }
 
-func (s *sender) entry(e *entry) error {
-	if e.Kind == kindFile {
+func (s *sender) entry(e *wire.Entry) error {
+	if e.Kind == wire.KindFile {
 		s.waiting = append(s.waiting, e)
 		s.done.Total += max(e.Size, 0)
 	}
-	return s.out.value(recEntry, e)
+	return s.out.Value(wire.RecEntry, e)
 }

@@ -8,6 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // source is what a sender reads: a file, a tree, or any reader. Close it
@@ -35,7 +39,7 @@ func openSource(path string) (*source, error) {
 	s := &source{path: path, info: info}
 	if info.IsDir() {
 		if s.root, err = os.OpenRoot(path); err != nil {
-			return nil, pathError("open", path, reason(err))
+			return nil, pathError("open", path, disk.Reason(err))
 		}
 		return s, nil
 	}
@@ -81,13 +85,13 @@ func (s *source) hash() error {
 	case !ok || !s.info.Mode().IsRegular():
 		return s.failure("", errNotRegular)
 	}
-	c := newChecksum()
-	defer c.close()
-	c.reset(isSparse(f, s.info.Size()))
-	if err := c.file(f, s.info.Size(), nil); err != nil {
+	c := checksum.New()
+	defer c.Close()
+	c.Reset(checksum.IsSparse(f, s.info.Size()))
+	if err := c.File(f, s.info.Size(), nil); err != nil {
 		return s.failure("", err)
 	}
-	s.sum = c.sum()
+	s.sum = c.Sum()
 	_, err := f.Seek(0, io.SeekStart)
 	return err
 }
@@ -104,14 +108,14 @@ func (s *source) close() error {
 }
 
 // top is the entry of the source itself.
-func (s *source) top() *entry {
-	e := &entry{Mode: 0o600, MTime: noTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
+func (s *source) top() *wire.Entry {
+	e := &wire.Entry{Mode: 0o600, MTime: wire.NoTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
 	if s.info == nil {
 		return e
 	}
 	describe(e, s.info)
 	if s.info.IsDir() {
-		e.Kind = kindDir
+		e.Kind = wire.KindDir
 		return e
 	}
 	// A fs.File may not keep what it says about its size; and files of /proc
@@ -125,18 +129,18 @@ func (s *source) top() *entry {
 		e.Size = -1 // the caller has read some of it: the rest is meant
 		return e
 	}
-	e.Sparse = isSparse(f, e.Size)
+	e.Sparse = checksum.IsSparse(f, e.Size)
 	_, _ = f.Seek(0, io.SeekStart)
 	return e
 }
 
 // describe fills in what a file says about itself.
-func describe(e *entry, info fs.FileInfo) {
-	e.Mode, e.MTime = wireMode(info.Mode()), info.ModTime().UnixNano()
+func describe(e *wire.Entry, info fs.FileInfo) {
+	e.Mode, e.MTime = wire.ModeBits(info.Mode()), info.ModTime().UnixNano()
 	if info.ModTime().IsZero() {
-		e.MTime = noTime
+		e.MTime = wire.NoTime
 	}
-	e.UID, e.GID = ownerOf(info)
+	e.UID, e.GID = disk.OwnerOf(info)
 	e.Size = info.Size()
 }
 
@@ -148,7 +152,7 @@ type opener struct {
 }
 
 func (o *opener) in(path string) (*os.Root, string, error) {
-	dir, base := split(path)
+	dir, base := wire.Split(path)
 	if dir != o.path {
 		o.close()
 		if dir != "" {
@@ -173,12 +177,12 @@ func (o *opener) close() {
 }
 
 // open opens a file that was announced.
-func (o *opener) open(e *entry) (*os.File, error) {
+func (o *opener) open(e *wire.Entry) (*os.File, error) {
 	root, base, err := o.in(e.Path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
+	f, err := root.OpenFile(base, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -200,26 +204,9 @@ func (s *source) failure(path string, err error) error {
 	case name == "":
 		name = "reader"
 	}
-	err = reason(err)
+	err = disk.Reason(err)
 	if err == io.ErrUnexpectedEOF {
 		err = fmt.Errorf("%w: the file has become shorter", err)
 	}
 	return pathError("read", name, err)
-}
-
-// reason takes off what the system said of where it went wrong: names
-// relative to a directory that was opened before mean nothing to a caller.
-func reason(err error) error {
-	for {
-		switch e := err.(type) {
-		case *fs.PathError:
-			err = e.Err
-		case *os.LinkError:
-			err = e.Err
-		case *os.SyscallError:
-			err = e.Err
-		default:
-			return err
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -85,32 +84,6 @@ func TestHolesStayHoles(t *testing.T) {
 		sparseFile(t, from, c.size, map[int64]string{12 << 20: "elsewhere"})
 		if again := mustCopy(t, from, to, Options{}); again.Sent == 0 {
 			t.Error("a change was not seen")
-		}
-	}
-}
-
-// TestTheChecksumOfASparseFile: data can't pose as holes, nor holes as others.
-func TestTheChecksumOfASparseFile(t *testing.T) {
-	sum := func(parts ...any) []byte {
-		c := newChecksum()
-		defer c.close()
-		c.reset(true)
-		for _, p := range parts {
-			switch p := p.(type) {
-			case int:
-				c.hole(int64(p))
-			case string:
-				c.add(append(c.block()[:0], p...))
-			}
-		}
-		return c.sum()
-	}
-	all := [][]byte{sum(), sum(16), sum(16, "x"), sum("x", 16), sum("xx", 16), sum("x", 16, "x"), sum(17, "x"), sum(16, "xx")}
-	for i := range all {
-		for j := range i {
-			if bytes.Equal(all[i], all[j]) {
-				t.Errorf("%d and %d have the same", i, j)
-			}
 		}
 	}
 }

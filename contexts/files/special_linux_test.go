@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // specialTargets makes a target of every kind that is not a regular file, each
@@ -54,7 +57,7 @@ func specialTargets(t *testing.T, dir string) {
 // are written into where that is wanted, anything else is an error, and all of
 // them are there afterwards.
 func TestWhatIsNotRegularIsNeverReplaced(t *testing.T) {
-	for _, size := range []int{0, 10, smallFile + 1, 3*blockSize + 5} {
+	for _, size := range []int{0, 10, smallFile + 1, 3*wire.BlockSize + 5} {
 		for _, o := range []Options{{}, {NoSpecial: true}, {Overwrite: Replace}, {Overwrite: InPlace, Resume: true}, {Mode: 0o640, Times: true, Sync: true}} {
 			dir, from := t.TempDir(), filepath.Join(t.TempDir(), "from")
 			write(t, from, noise(size))
@@ -172,7 +175,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			select {
 			case err := <-ended:
 				t.Fatalf("it did not wait: %v", err)
-			case <-time.After(10 * pipePoll):
+			case <-time.After(10 * disk.PipePoll):
 			}
 			a.Reset(errCut)
 			select {
@@ -193,7 +196,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 // Names of descriptors are those of the process that was told them by a person.
 func TestDescriptorsAsTargets(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from")
-	for _, size := range []int{0, 10, 3*blockSize + 1} {
+	for _, size := range []int{0, 10, 3*wire.BlockSize + 1} {
 		write(t, from, noise(size))
 		file, err := os.CreateTemp(t.TempDir(), "")
 		if err != nil {
@@ -238,11 +241,11 @@ func TestDescriptorsAsTargets(t *testing.T) {
 	}()
 	mustCopy(t, from, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), w.Fd()), Options{})
 	w.Close()
-	if b := <-got; !bytes.Equal(b, noise(3*blockSize+1)) {
+	if b := <-got; !bytes.Equal(b, noise(3*wire.BlockSize+1)) {
 		t.Errorf("%d bytes came out of the pipe", len(b))
 	}
 	for path, want := range map[string]int{"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/17": 17, "/dev/fd/x": -1, "/dev/fd/-1": -1, "/proc/1/fd/1": -1, "/dev/null": -1} {
-		if n, ok := descriptorOf(path); ok != (want >= 0) || ok && n != want {
+		if n, ok := disk.DescriptorOf(path); ok != (want >= 0) || ok && n != want {
 			t.Errorf("%s: %d, %v", path, n, ok)
 		}
 	}
@@ -254,7 +257,7 @@ func TestFilesOfOthersInATemporaryDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of others")
 	}
-	for _, size := range []int{10, blockSize + 1} {
+	for _, size := range []int{10, wire.BlockSize + 1} {
 		dir := filepath.Join(t.TempDir(), "tmp")
 		from := filepath.Join(t.TempDir(), "from")
 		write(t, from, noise(size))
@@ -278,7 +281,7 @@ func TestFilesOfOthersInATemporaryDirectory(t *testing.T) {
 		if err != nil || info.Mode() != 0o640 {
 			t.Errorf("%v, %v", info.Mode(), err)
 		}
-		if uid, gid := ownerOf(info); uid != 0 || gid != 0 {
+		if uid, gid := disk.OwnerOf(info); uid != 0 || gid != 0 {
 			t.Errorf("it belongs to %d:%d", uid, gid)
 		}
 	}

@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
 // oddNames are what file systems of Unix take, too.
-var oddNames = []string{"new\nline", "not UTF-8: \xff\xfe", " ", "-rf", "a\\b:c*?", "...", "\x01", strings.Repeat("n", maxName)}
+var oddNames = []string{"new\nline", "not UTF-8: \xff\xfe", " ", "-rf", "a\\b:c*?", "...", "\x01", strings.Repeat("n", wire.MaxName)}
 
 // makeTree makes a tree with a bit of everything.
 func makeTree(t testing.TB, root string) {
@@ -24,7 +25,7 @@ func makeTree(t testing.TB, root string) {
 	for i, name := range oddNames {
 		write(t, filepath.Join(root, "odd", name, name), noise(i))
 	}
-	write(t, filepath.Join(root, "large"), noise(3*blockSize+5))
+	write(t, filepath.Join(root, "large"), noise(3*wire.BlockSize+5))
 	write(t, filepath.Join(root, "empty"), nil)
 	for i := range 300 {
 		write(t, filepath.Join(root, fmt.Sprintf("d%d/e%d", i%7, i%5), fmt.Sprint(i)), noise(i*37))
@@ -197,7 +198,7 @@ func TestLimits(t *testing.T) {
 }
 
 // hostile plays a sender by hand.
-func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
+func hostile(t *testing.T, target string, say func(w *wire.Writer)) error {
 	t.Helper()
 	a, b := newPipe(-1)
 	done := make(chan error)
@@ -210,10 +211,10 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 		var sink bytes.Buffer
 		_, _ = sink.ReadFrom(a)
 	}()
-	w := newRecordWriter(a)
+	w := wire.NewWriter(a)
 	say(w)
-	_ = w.value(recEnd, &ending{})
-	_ = w.flush()
+	_ = w.Value(wire.RecEnd, &wire.Ending{})
+	_ = w.Flush()
 	select {
 	case err := <-done:
 		return err
@@ -225,78 +226,81 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 
 // TestAHostileSender sends what leads out of the target, or is too much.
 func TestAHostileSender(t *testing.T) {
-	content := func(w *recordWriter) {
-		_ = w.write(recData, []byte("evil"))
-		_ = w.write(recFinish, noise(32))
+	content := func(w *wire.Writer) {
+		_ = w.Record(wire.RecData, []byte("evil"))
+		_ = w.Record(wire.RecFinish, noise(32))
 	}
-	root := entry{Kind: kindDir, Mode: 0o755}
-	file := func(path string) func(*recordWriter) {
-		return func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
-			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+	root := wire.Entry{Kind: wire.KindDir, Mode: 0o755}
+	file := func(path string) func(*wire.Writer) {
+		return func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
+			_ = w.Value(wire.RecEntry, &wire.Entry{Path: path, Size: 4, Mode: 0o644})
 			content(w)
 		}
 	}
-	through := func(link, path string) func(*recordWriter) {
-		return func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
-			_ = w.value(recEntry, &entry{Kind: kindLink, Path: "link", Link: link})
-			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+	through := func(link, path string) func(*wire.Writer) {
+		return func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
+			_ = w.Value(wire.RecEntry, &wire.Entry{Kind: wire.KindSymlink, Path: "link", Symlink: link})
+			_ = w.Value(wire.RecEntry, &wire.Entry{Path: path, Size: 4, Mode: 0o644})
 			content(w)
 		}
 	}
-	first := func(e entry) func(*recordWriter) {
-		return func(w *recordWriter) { _ = w.value(recEntry, &e); content(w) }
+	first := func(e wire.Entry) func(*wire.Writer) {
+		return func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &e); content(w) }
 	}
 	dir := t.TempDir()
 	outside := filepath.Join(dir, "outside")
 	write(t, filepath.Join(outside, "x"), []byte("mine"))
-	for what, say := range map[string]func(*recordWriter){
+	for what, say := range map[string]func(*wire.Writer){
 		"parent":             file("../outside/x"),
 		"parent within":      file("a/../../outside/x"),
 		"absolute":           file(outside + "/x"),
 		"dot":                file("./x"),
 		"empty name":         file("a//x"),
 		"NUL":                file("x\x00y"),
-		"long name":          file(strings.Repeat("x", maxName+1)),
+		"long name":          file(strings.Repeat("x", wire.MaxName+1)),
 		"long path":          file(strings.Repeat("x/", 3000) + "x"),
 		"through a link":     through(outside, "link/x"),
 		"through a relative": through("../outside", "link/x"),
 		"empty link":         through("", "y"),
-		"no such kind":       first(entry{Kind: 9}),
-		"a link at the top":  first(entry{Kind: kindLink, Link: outside}),
-		"negative size":      first(entry{Size: -2}),
-		"too little":         first(entry{Size: 5}),
-		"too much":           first(entry{Size: 3}),
-		"wrong checksum":     first(entry{Size: 4}),
-		"nothing at all":     func(*recordWriter) {},
+		"no such kind":       first(wire.Entry{Kind: 9}),
+		"a link at the top":  first(wire.Entry{Kind: wire.KindSymlink, Symlink: outside}),
+		"negative size":      first(wire.Entry{Size: -2}),
+		"too little":         first(wire.Entry{Size: 5}),
+		"too much":           first(wire.Entry{Size: 3}),
+		"wrong checksum":     first(wire.Entry{Size: 4}),
+		"nothing at all":     func(*wire.Writer) {},
 		"contents first":     content,
-		"no record":          func(w *recordWriter) { _ = w.write('?', nil) },
-		"a record too long":  func(w *recordWriter) { _ = w.write(recEntry, make([]byte, maxRecord+1)) },
-		"not an entry":       func(w *recordWriter) { _ = w.write(recEntry, []byte("nonsense")) },
-		"same unasked":       func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}); _ = w.write(recSame, nil) },
-		"resumed unasked": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 21})
-			_ = w.number(recOffset, 1<<20)
+		"no record":          func(w *wire.Writer) { _ = w.Record('?', nil) },
+		"a record too long":  func(w *wire.Writer) { _ = w.Record(wire.RecEntry, make([]byte, wire.MaxRecord+1)) },
+		"not an entry":       func(w *wire.Writer) { _ = w.Record(wire.RecEntry, []byte("nonsense")) },
+		"same unasked": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4})
+			_ = w.Record(wire.RecSame, nil)
 		},
-		"a hole beyond": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 21})
-			_ = w.number(recHole, 1<<22)
+		"resumed unasked": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 21})
+			_ = w.Number(wire.RecOffset, 1<<20)
 		},
-		"holes to be hashed": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 50})
-			_ = w.number(recHole, 1<<49)
+		"a hole beyond": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 21})
+			_ = w.Number(wire.RecHole, 1<<22)
 		},
-		"the end too early": func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}) },
-		"two tops":          func(w *recordWriter) { _ = w.value(recEntry, &root); _ = w.value(recEntry, &root) },
-		"below a file": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 4})
-			_ = w.value(recEntry, &entry{Size: 4, Path: "x"})
+		"holes to be hashed": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 50})
+			_ = w.Number(wire.RecHole, 1<<49)
 		},
-		"too many announced": func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
+		"the end too early": func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &wire.Entry{Size: 4}) },
+		"two tops":          func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &root); _ = w.Value(wire.RecEntry, &root) },
+		"below a file": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4})
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4, Path: "x"})
+		},
+		"too many announced": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
 			for i := range announced + 1 {
-				_ = w.value(recEntry, &entry{Path: fmt.Sprint(i), Size: 4})
+				_ = w.Value(wire.RecEntry, &wire.Entry{Path: fmt.Sprint(i), Size: 4})
 			}
 		},
 	} {

@@ -1,11 +1,6 @@
 package files
 
-import (
-	"io/fs"
-	"time"
-
-	"github.com/mitosis-go/mitosis/core"
-)
+import "io/fs"
 
 // conn is the connection between sender and receiver. Reset must end blocked
 // reads and writes on both sides, and make the other side return err.
@@ -128,69 +123,6 @@ const (
 	maxSkippedSize = 128 << 10 // bytes
 )
 
-// entry announces one file, directory or symbolic link.
-type entry struct {
-	_     struct{} `cbor:",toarray"`
-	Kind  kind
-	Path  string // relative to the target, with slashes; "" for the target itself
-	Mode  uint32 // permission bits, with 04000, 02000 and 01000 as in chmod(2)
-	MTime int64  // nanoseconds since 1970; noTime: not known
-	Size  int64  // of a file; -1: not known
-	UID   int    // -1: not known
-	GID   int
-	Link  string // what a symbolic link says
-	// Sparse tells that the checksum is not that of the contents; see checksum.
-	Sparse bool
-	// Sum is the checksum, where the sender knows it beforehand.
-	Sum []byte
-}
-
-type kind uint8
-
-const (
-	kindFile kind = iota
-	kindDir
-	kindLink
-)
-
-const noTime = -1 << 63
-
-func (e *entry) modTime() time.Time { return time.Unix(0, e.MTime) }
-
-// verdict is what the receiver needs of a file.
-type verdict struct {
-	_      struct{} `cbor:",toarray"`
-	Kind   need
-	Offset int64  // needRest: from where on
-	Sum    []byte // needUnlessSame: of what is there; needRest: of what lies before Offset
-	Direct bool   // contents go into the target as they come: a failure leaves it incomplete
-}
-
-type need uint8
-
-const (
-	needAll need = iota
-	needNothing
-	needUnlessSame
-	needRest
-)
-
-// ending is the sender's last word.
-type ending struct {
-	_       struct{} `cbor:",toarray"`
-	Source  string
-	Skipped []string
-}
-
 func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
-
-// protocolError is about a peer that breaks the rules.
-func protocolError(what string) error {
-	return &core.Error{Op: "copy files", Kind: core.KindProtocol, Err: errText(what)}
-}
-
-type errText string
-
-func (e errText) Error() string { return string(e) }

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package disk
+
+import (
+	"errors"
+	"os"
+)
+
+const NoControl = 0
+
+func waitInWrites(*os.File) {}
+
+func duplicate(int, string) (*os.File, error) { return nil, errors.ErrUnsupported }
