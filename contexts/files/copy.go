@@ -28,7 +28,7 @@ var getConn = contexts.NewConnFunc("mitosis.files.get", func(_ context.Context, 
 		return err
 	}
 	defer src.close()
-	_, err = send(c.(stream), src, q.Options)
+	_, err = sendTree(c.(stream), src, q.Options)
 	return err
 })
 
@@ -70,7 +70,7 @@ func PutReader(ctx context.Context, on contexts.Target, r io.Reader, remote stri
 
 func put(ctx context.Context, on contexts.Target, src *source, remote string, o *Options) (Result, error) {
 	return converseWith(ctx, on, "put", putConn, remote, o, func(_ *contexts.Node, c conn, o Options) (Result, error) {
-		return send(c, src, o)
+		return sendTree(c, src, o)
 	})
 }
 

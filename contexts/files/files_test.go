@@ -106,7 +106,7 @@ func copyOver(t testing.TB, src *source, target string, o Options, budget int) (
 		defer close(done)
 		got, getErr = receive(b, target, remote, true)
 	}()
-	sent, sendErr = send(a, src, o)
+	sent, sendErr = sendTree(a, src, o)
 	<-done
 	a.Conn.Close()
 	b.Conn.Close()

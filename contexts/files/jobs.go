@@ -10,66 +10,69 @@ const (
 	jobsTogether = 8
 )
 
-// writers runs jobs in a few goroutines and keeps the first error.
-type writers struct {
-	// Owned by the one who calls do, flush and wait.
+// jobQueue runs jobs in smallWriters goroutines and keeps the first error. The goroutines
+// start with the first flush, and end in wait.
+type jobQueue struct {
+	// Owned by the caller of add, flush and wait.
 	batch []func() error
-	jobs  chan []func() error // no capacity: jobs hold directories open; closed by wait
+	jobs  chan []func() error // no capacity, as jobs hold directories open; flush sends, wait closes
 
-	wg  sync.WaitGroup
-	mu  sync.Mutex
-	err error // guarded by mu
+	running sync.WaitGroup
+	mu      sync.Mutex
+	err     error // guarded by mu
 }
 
-// do has a job done some time after the next flush.
-func (w *writers) do(job func() error) {
-	if w.batch = append(w.batch, job); len(w.batch) == jobsTogether {
-		w.flush()
+// add adds a job, which runs some time after the next flush.
+func (q *jobQueue) add(job func() error) {
+	if q.batch = append(q.batch, job); len(q.batch) == jobsTogether {
+		q.flush()
 	}
 }
 
-func (w *writers) flush() {
-	if len(w.batch) == 0 {
+// flush hands over the jobs that were added. It waits for a free goroutine.
+func (q *jobQueue) flush() {
+	if len(q.batch) == 0 {
 		return
 	}
-	if w.jobs == nil {
+	if q.jobs == nil {
 		jobs := make(chan []func() error)
-		w.jobs = jobs
+		q.jobs = jobs
 		for range smallWriters {
-			w.wg.Go(func() { w.run(jobs) })
+			q.running.Go(func() { q.loop(jobs) })
 		}
 	}
-	w.jobs <- w.batch
-	w.batch = nil
+	q.jobs <- q.batch
+	q.batch = nil
 }
 
-func (w *writers) run(jobs <-chan []func() error) {
+func (q *jobQueue) loop(jobs <-chan []func() error) {
 	for batch := range jobs {
 		for _, job := range batch {
 			if err := job(); err != nil {
-				w.mu.Lock()
-				if w.err == nil {
-					w.err = err
+				q.mu.Lock()
+				if q.err == nil {
+					q.err = err
 				}
-				w.mu.Unlock()
+				q.mu.Unlock()
 			}
 		}
 	}
 }
 
-func (w *writers) failed() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
+// failed returns the first error of the jobs that have run.
+func (q *jobQueue) failed() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
 }
 
-// wait does all jobs, and returns the first error.
-func (w *writers) wait() error {
-	w.flush()
-	if w.jobs != nil {
-		close(w.jobs)
-		w.jobs = nil
-		w.wg.Wait()
+// wait runs all jobs, waits for them, and returns the first error.
+func (q *jobQueue) wait() error {
+	q.flush()
+	if q.jobs != nil {
+		close(q.jobs)
+		q.jobs = nil
+		q.running.Wait()
 	}
-	return w.failed()
+	return q.failed()
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// receiver is one receive under way. But for the jobs of writers, all of it is
-// owned by the goroutine that called receive.
+// receiver is one call of receive. All of it is owned by the goroutine of that call, but
+// for the fields that jobs use: those are immutable, or guarded by notesMu.
 type receiver struct {
 	// Immutable.
 	target      string // absolute
@@ -23,22 +23,22 @@ type receiver struct {
 	conn        conn
 	in          *wire.Reader
 	out         *wire.Writer
-	descriptors bool // those of this process are the user's, and may be a target
+	descriptors bool // a descriptor of this process may be a target, as it is the user's
 
 	tree       bool         // the target is a directory; known from the first entry on
 	top        *disk.Dir    // the target itself, or the directory that it is in
-	entered    place        // where the last entry is
-	written    place        // where the last contents went
-	made       []wire.Entry // directories that get their attributes at the end
+	entered    place        // of the last entry
+	written    place        // of the last contents
+	made       []wire.Entry // directories that this copy has made; they get their attributes at the end
 	waiting    []*file      // announced, oldest first
-	unsaid     int          // verdicts that are not on their way
-	descriptor int          // of this process, which is the target; -1: it is none
-	torn       *file        // is being written in place and not complete; nil: none
+	unsaid     int          // verdicts that are not flushed
+	descriptor int          // of this process, if that is the target; -1: none
+	torn       *file        // the file that is written in place and not complete; nil: none
 
-	files   writers
+	jobs    jobQueue         // small files that are being written
 	sum     *checksum.Hasher // nil until a file needs it
 	entries int
-	bytes   int64 // announced or come
+	bytes   int64 // of contents: announced, or received where the size was not announced
 	res     Result
 	done    Progress
 
@@ -47,20 +47,19 @@ type receiver struct {
 	notesSize int    // of their texts, in bytes; guarded by notesMu
 }
 
-// receive takes a copy from the sender at the other end of c and makes it
-// target: a file, or a directory. It returns when the copy is complete, or at
-// the first error on either side, with which the connection has then been
-// reset and which names the file.
+// receive receives a copy, a file or a tree, from the sender at the other end of c. It
+// returns when the copy is complete, or at the first error on either side. The error
+// names the file, and the connection has been reset with it.
 //
-// Where target is empty the copy gets a new name in the directory for
-// temporary files. descriptors tells that names like /dev/stdout may be used.
+// With an empty target the copy gets a new name in the directory for temporary files.
+// descriptors allows names like /dev/stdout.
 func receive(c conn, target string, o Options, descriptors bool) (Result, error) {
 	r := &receiver{o: o.withDefaults(), conn: c, in: wire.NewReader(c), out: wire.NewWriter(c), descriptors: descriptors, descriptor: -1}
 	err := r.locate(target)
 	if err == nil {
-		err = r.run()
+		err = r.receive()
 	}
-	if failed := r.files.wait(); err == nil {
+	if failed := r.jobs.wait(); err == nil {
 		err = failed
 	}
 	if err == nil {
@@ -78,8 +77,8 @@ func receive(c conn, target string, o Options, descriptors bool) (Result, error)
 	return r.res, nil
 }
 
-// whyInterrupted finds the reason where something that waited for a device or a
-// pipe was told not to, as the connection has ended.
+// whyInterrupted replaces the error of waiting for a device or a pipe by the reason for
+// which the connection has ended, if that has interrupted it.
 func (r *receiver) whyInterrupted(err error) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ENXIO) {
 		return err
@@ -104,22 +103,22 @@ func (r *receiver) locate(target string) (err error) {
 	return err
 }
 
-// run reads records until the sender's end.
-func (r *receiver) run() error {
+// receive reads records up to the last one of the sender.
+func (r *receiver) receive() error {
 	for {
-		// What was said has to arrive before anything is waited for.
+		// The sender must have all verdicts before we wait for it.
 		if r.in.MayWait() {
-			r.files.flush()
+			r.jobs.flush()
 			if err := r.flush(); err != nil {
 				return err
 			}
 		}
 		kind, size, err := r.in.Next()
 		if err == nil {
-			err = r.files.failed()
+			err = r.jobs.failed()
 		}
 		if err == nil && kind == wire.RecEnd {
-			return r.end(size)
+			return r.onEnd(size)
 		}
 		if err == nil {
 			err = r.record(kind, size)
@@ -176,8 +175,8 @@ func (r *receiver) progress(name string, n int64) {
 	}
 }
 
-// end takes the sender's last word.
-func (r *receiver) end(size int) error {
+// onEnd takes the last record of the sender.
+func (r *receiver) onEnd(size int) error {
 	var end wire.Ending
 	if err := r.in.Value(size, &end); err != nil {
 		return err
@@ -190,7 +189,7 @@ func (r *receiver) end(size int) error {
 	return nil
 }
 
-// finish tells the result when all is written.
+// finish completes the directories, when all files are written, and sends the result.
 func (r *receiver) finish() error {
 	for i := len(r.made) - 1; i >= 0; i-- {
 		if err := r.completeDir(&r.made[i]); err != nil {
@@ -204,10 +203,10 @@ func (r *receiver) finish() error {
 	return r.flush()
 }
 
-// close gives back what is held. What was not completed is removed.
+// close closes all files and directories, and removes files that are not complete.
 func (r *receiver) close() {
 	for _, f := range r.waiting {
-		f.abandon() // in general only the first has anything
+		f.abandon() // in general only the first has a file open
 	}
 	r.entered.leave()
 	r.written.leave()
@@ -217,7 +216,7 @@ func (r *receiver) close() {
 	}
 }
 
-// entry takes what is announced.
+// entry takes an entry.
 func (r *receiver) entry(e *wire.Entry) error {
 	if r.entries++; r.entries > r.o.MaxEntries {
 		return r.tooMuch(e.Path, "more than %d entries", r.o.MaxEntries)
@@ -244,7 +243,7 @@ func (r *receiver) entry(e *wire.Entry) error {
 	return r.failure(e.Path, err)
 }
 
-// first takes the entry of the target itself.
+// first takes the first entry, which is the target itself.
 func (r *receiver) first(e *wire.Entry) (err error) {
 	switch e.Kind {
 	case wire.KindDir:
@@ -267,8 +266,8 @@ func (r *receiver) first(e *wire.Entry) (err error) {
 	return wire.ProtocolError("a copy that is neither file nor directory")
 }
 
-// openTarget opens the directory that a tree is copied to, making it where it
-// is not there.
+// openTarget opens the directory that a tree is copied to. It makes the directory if
+// that is missing.
 func (r *receiver) openTarget(e *wire.Entry) error {
 	made := true
 	if err := os.Mkdir(r.target, 0o700); os.IsExist(err) && !r.o.NoReplace {
@@ -278,7 +277,7 @@ func (r *receiver) openTarget(e *wire.Entry) error {
 	}
 	root, err := os.OpenRoot(r.target)
 	if info, statErr := os.Stat(r.target); err != nil && statErr == nil && !info.IsDir() {
-		return syscall.ENOTDIR // which OpenRoot says in its own words
+		return syscall.ENOTDIR // the error of OpenRoot does not match it
 	}
 	if err != nil {
 		return err
@@ -293,12 +292,12 @@ func (r *receiver) openTarget(e *wire.Entry) error {
 	return nil
 }
 
-// failure names the target that something went wrong with.
+// failure adds the name of the target to an error.
 func (r *receiver) failure(path string, err error) error {
 	switch err.(type) {
 	case nil:
 		return nil
-	case *core.Error, *core.RemoteError: // the protocol's, or the other side's
+	case *core.Error, *core.RemoteError: // of the protocol, or of the other side
 		return err
 	}
 	name := r.target
@@ -308,7 +307,7 @@ func (r *receiver) failure(path string, err error) error {
 	return pathError("write", name, disk.Reason(err))
 }
 
-// incomplete is the failure of a target that was being written in place.
+// incomplete returns the error for a target that was being written in place.
 func (r *receiver) incomplete(path string, err error) error {
 	if !errors.Is(err, ErrIncomplete) {
 		err = fmt.Errorf("%w; %w", disk.Reason(err), ErrIncomplete)
@@ -320,7 +319,7 @@ func (r *receiver) tooMuch(path, format string, args ...any) error {
 	return r.failure(path, fmt.Errorf("%w: "+format, append([]any{core.ErrTooLarge}, args...)...))
 }
 
-// account counts bytes of contents, announced or come.
+// account counts bytes of contents, and returns an error if they are too many.
 func (r *receiver) account(path string, n int64) error {
 	if r.bytes += n; r.o.MaxBytes > 0 && r.bytes > r.o.MaxBytes {
 		return r.tooMuch(path, "more than %d bytes", r.o.MaxBytes)

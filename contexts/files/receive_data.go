@@ -193,7 +193,7 @@ func (f *file) writeSmall() error {
 		return f.fail(err)
 	}
 	d.Hold()
-	f.r.files.do(func() error {
+	f.r.jobs.add(func() error {
 		defer d.Release()
 		defer func() {
 			if f.memory != nil {

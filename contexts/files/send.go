@@ -59,7 +59,7 @@ type event struct {
 // send copies src to the receiver at the other end of c. It returns when the
 // receiver has told the result, or at the first error on either side, with
 // which the connection has then been reset.
-func send(c conn, src *source, o Options) (Result, error) {
+func sendTree(c conn, src *source, o Options) (Result, error) {
 	b, s, err := converse(c, src, o)
 	var res Result
 	if err == nil {
@@ -83,7 +83,7 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	ended := make(chan struct{}, 2)
 	go func() { s.announce(); ended <- struct{}{} }()
 	go func() { s.listen(); close(s.deaf); ended <- struct{}{} }()
-	res, err := s.run()
+	res, err := s.send()
 	if errors.Is(err, core.ErrClosed) {
 		err = s.lastWords(err)
 	}
@@ -212,7 +212,7 @@ func (s *sender) next() (ev event) {
 }
 
 // run is the one that writes.
-func (s *sender) run() ([]byte, error) {
+func (s *sender) send() ([]byte, error) {
 	var end *wire.Ending
 	for {
 		ev := s.next()

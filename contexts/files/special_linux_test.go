@@ -166,7 +166,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			write(t, from, noise(size))
 			a, b := newPipe(-1)
 			src := open(t, from)
-			go func() { _, _ = send(a, src, Options{}) }()
+			go func() { _, _ = sendTree(a, src, Options{}) }()
 			ended := make(chan error)
 			go func() {
 				_, err := receive(b, to, Options{}, false)
@@ -215,7 +215,7 @@ func TestDescriptorsAsTargets(t *testing.T) {
 				_, err := receive(b, to, Options{}, false)
 				done <- err
 			}()
-			if _, err := send(a, open(t, from), Options{}); err == nil {
+			if _, err := sendTree(a, open(t, from), Options{}); err == nil {
 				t.Errorf("%s of a process that nobody can see", to)
 			}
 			if err := <-done; !errors.Is(err, fs.ErrInvalid) {

@@ -75,7 +75,7 @@ func spread(up conn, downs []down) error {
 	for i, d := range downs {
 		b := &branch{down: d, records: make(chan record, ahead), verdict: make(chan wire.Verdict, 1)}
 		branches[i] = b
-		running.Go(b.run)
+		running.Go(b.loop)
 	}
 	err := pass(in, out, branches)
 	if err != nil {
@@ -141,7 +141,7 @@ func pass(in *wire.Reader, out *wire.Writer, branches []*branch) error {
 
 // run passes records on to one branch until there are no more. It reads them
 // all, also when the branch has failed.
-func (b *branch) run() {
+func (b *branch) loop() {
 	outcomes, err := b.pass()
 	if err != nil {
 		b.conn.Reset(err)

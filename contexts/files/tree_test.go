@@ -190,7 +190,7 @@ func TestLimits(t *testing.T) {
 			done <- err
 		}()
 		// The sender does not know of the limits.
-		_, err := send(a, open(t, from), Options{})
+		_, err := sendTree(a, open(t, from), Options{})
 		if getErr := <-done; err == nil || !errors.Is(getErr, core.ErrTooLarge) && !errors.Is(getErr, core.ErrProtocol) {
 			t.Errorf("%s: %v; %v", what, err, getErr)
 		}
