@@ -110,7 +110,7 @@ func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 }
 
 func (f *Dir) failure(op, name string, err error) error {
-	return pathError(op, name, &contexts.Error{Path: f.on.String(), Err: reasonWithin(err)})
+	return pathError(op, name, failedAt(f.on, "", reasonWithin(err)))
 }
 
 func (f *Dir) just(op fsOp, q fsRequest) error {

@@ -14,12 +14,12 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// source is what a sender reads: a file, a tree, or any reader. Close it
-// after send.
+// source is a file, a tree, or any reader that a sender reads. The caller closes it
+// after sendTree.
 type source struct {
 	// Immutable.
 	path   string      // absolute; "" for a reader
-	info   fs.FileInfo // nil for a reader that does not say
+	info   fs.FileInfo // nil for a reader that is no fs.File
 	reader io.Reader   // of a single file
 	root   *os.Root    // of a tree
 	sum    []byte      // of a single file, where it is known
@@ -48,7 +48,7 @@ func openSource(path string) (*source, error) {
 		return nil, err
 	}
 	s.reader = f
-	// What counts is the file that was opened.
+	// The file may have been replaced before it was opened.
 	if s.info, err = f.Stat(); err == nil && s.info.IsDir() {
 		err = pathError("open", path, syscall.EISDIR)
 	}
@@ -59,8 +59,8 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
-// sourceOf makes a source of a reader, which is read to its end, or of a
-// fs.File, whose permissions and time count, too.
+// sourceOf makes a source of a reader, which is read to its end. A reader that is an
+// fs.File has permissions and a time, too.
 func sourceOf(r io.Reader) (*source, error) {
 	s := &source{reader: r}
 	if f, ok := r.(fs.File); ok {
@@ -75,8 +75,8 @@ func sourceOf(r io.Reader) (*source, error) {
 	return s, nil
 }
 
-// hash computes the checksum of a source beforehand, so that receivers can tell
-// by themselves whether what they have is the same. It must be a regular file.
+// hash computes the checksum of a source beforehand, so that each receiver can tell by
+// itself whether it has the same file. The source must be a regular file.
 func (s *source) hash() error {
 	f, ok := s.reader.(*os.File)
 	switch {
@@ -118,15 +118,14 @@ func (s *source) top() *wire.Entry {
 		e.Kind = wire.KindDir
 		return e
 	}
-	// A fs.File may not keep what it says about its size; and files of /proc
-	// have none.
+	// The size that another fs.File reports may be wrong, and files of /proc have none.
 	f, ok := s.reader.(*os.File)
 	if !ok || !s.info.Mode().IsRegular() || s.info.Size() == 0 {
 		e.Size = -1
 		return e
 	}
 	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
-		e.Size = -1 // the caller has read some of it: the rest is meant
+		e.Size = -1 // the caller has read a part of it, and means the rest
 		return e
 	}
 	e.Sparse = checksum.IsSparse(f, e.Size)
@@ -134,7 +133,7 @@ func (s *source) top() *wire.Entry {
 	return e
 }
 
-// describe fills in what a file says about itself.
+// describe fills in the mode, times, owner and size of an entry.
 func describe(e *wire.Entry, info fs.FileInfo) {
 	e.Mode, e.MTime = wire.ModeBits(info.Mode()), info.ModTime().UnixNano()
 	if info.ModTime().IsZero() {
@@ -193,7 +192,7 @@ func (o *opener) open(e *wire.Entry) (*os.File, error) {
 	return f, nil
 }
 
-// failure names the file of the source that something went wrong with.
+// failure adds the name of a file of the source to an error.
 func (s *source) failure(path string, err error) error {
 	name := s.path
 	switch {

@@ -13,18 +13,18 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// walker announces what a tree holds, directories before what is in them and
-// names in order.
+// walker announces the entries of a tree: each directory before the entries in it, and
+// those in the order of their names.
 type walker struct {
 	src     *source
 	o       Options
-	emit    func(*wire.Entry) bool // false: enough
+	emit    func(*wire.Entry) bool // false: nobody wants more
 	skipped []string
 	size    int // of skipped, in bytes
 	entries int
 }
 
-// walk walks one directory, which is open, and what is below it.
+// walk walks one directory, which is open, and everything below it.
 func (w *walker) walk(dir *os.Root, path string, depth int) error {
 	if depth > w.o.MaxDepth {
 		return w.src.failure(path, fmt.Errorf("%w: directories are nested more than %d deep", core.ErrTooLarge, w.o.MaxDepth))
@@ -97,14 +97,14 @@ func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
 	return w.walk(sub, path, depth+1)
 }
 
-// sparse looks at the holes of a large file.
+// sparse reports whether a file has large holes.
 func (w *walker) sparse(dir *os.Root, name string, size int64) bool {
 	if size <= checksum.MaxHoles {
 		return false
 	}
 	f, err := dir.OpenFile(name, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
-		return false // whoever sends it will find out
+		return false // sending it will fail with the same error
 	}
 	defer f.Close()
 	return checksum.IsSparse(f, size)

@@ -12,6 +12,7 @@ import (
 
 	pkgsftp "github.com/pkg/sftp"
 
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 	"github.com/mitosis-go/mitosis/contexts/sftp"
@@ -117,5 +118,30 @@ func TestWhatALinkHoldsIsKept(t *testing.T) {
 	}
 	if err := client.Symlink("", "empty"); err == nil {
 		t.Error("a link that holds nothing was made")
+	}
+}
+
+// A client that is made after a managed host was lost is a client of its next context.
+func TestAClientOfAManagedHost(t *testing.T) {
+	h := treetest.Start(t, nil).Manage(local.Child{}, nil)
+	defer h.Close()
+	dir := t.TempDir()
+	makeDir := func(name string) error {
+		client, err := sftp.NewClient(t.Context(), h)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Mkdir(filepath.Join(dir, name))
+	}
+	if err := makeDir("before"); err != nil {
+		t.Fatalf("before the loss: %v", err)
+	}
+	treetest.Lose(t, h)
+	if err := makeDir("after"); err != nil {
+		t.Fatalf("after the loss: %v, want that the host is connected again", err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 2 {
+		t.Errorf("got %v, %v; want two directories", list, err)
 	}
 }
