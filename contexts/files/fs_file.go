@@ -14,9 +14,9 @@ import (
 )
 
 // File is an open file of a context's host. It implements fs.ReadDirFile,
-// io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far
-// side when it is closed here, when ctx of its Dir ends and when either context
-// does.
+// io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far side when
+// it is closed here, when the ctx of its Dir ends, and when one of the two contexts
+// ends. Any number of goroutines may use it.
 type File struct {
 	// Immutable.
 	fsys *Dir
@@ -28,9 +28,9 @@ type File struct {
 	mu     sync.Mutex
 	msgs   *wire.Messages
 	info   FileInfo // when it was opened
-	seeks  bool     // it has places: reading ahead does no harm
-	pos    int64    // of the next Read or Write
-	ahead  []byte   // what stands at pos, read already
+	seeks  bool     // it has offsets, so that reading ahead does no harm
+	pos    int64    // offset of the next Read or Write
+	ahead  []byte   // bytes at pos that have been read already
 	closed bool
 }
 
@@ -42,11 +42,11 @@ var (
 	_ interface{ Sync() error } = (*File)(nil)
 )
 
-// readAhead is how much a Read asks for at least, in bytes.
+// readAhead is how many bytes a Read asks for, at least.
 const readAhead = 128 << 10
 
-// OpenFile is os.OpenFile. The flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND,
-// O_CREATE, O_EXCL, O_TRUNC and O_SYNC are known.
+// OpenFile is os.OpenFile, with the flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREATE,
+// O_EXCL, O_TRUNC and O_SYNC. Others are fs.ErrInvalid.
 func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	bits, ok := wireFlags(flag)
 	if !ok || !validName(name) {
@@ -82,7 +82,7 @@ func (f *File) answer() (fileReply, error) {
 	return r, err
 }
 
-// doLocked has one operation done.
+// doLocked does one operation at the far side.
 func (f *File) doLocked(q fileRequest) (fileReply, error) {
 	if f.closed {
 		return fileReply{}, pathError(q.Op.String(), f.name, fs.ErrClosed)
@@ -245,8 +245,8 @@ func (f *File) Sync() error {
 	return err
 }
 
-// Close closes the file, and tells what closing it there said: network file
-// systems report failed writes only then.
+// Close closes the file. It returns the error of closing it at the far side, as network
+// file systems report failed writes only then.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

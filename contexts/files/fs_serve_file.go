@@ -14,14 +14,14 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// maxTransfer is how much one request carries at the most, in bytes.
+// maxTransfer is how many bytes one request carries, at most.
 const maxTransfer = 1 << 20
 
 // openRequest opens a file.
 type openRequest struct {
 	At    fsPlace
 	Name  string
-	Flags uint8 // see openFlags: the numbers of package os differ from system to system
+	Flags uint8 // bits of openFlags, as the numbers of package os differ between systems
 	Mode  fs.FileMode
 }
 
@@ -68,14 +68,14 @@ func (o fileOp) String() string {
 type fileRequest struct {
 	_      struct{} `cbor:",toarray"`
 	Op     fileOp
-	At     int64 // a place; -1: where the file is
+	At     int64 // an offset; -1: the present one of the file
 	N      int64
 	Whence int
 	Data   []byte
 }
 
-// fileReply is the answer. An operation may do a part of the work and then
-// fail, as ReadDir and Read do at the end.
+// fileReply is the answer to a fileRequest. An operation may do a part of the work and
+// then fail, as ReadDir and Read do at the end.
 type fileReply struct {
 	_     struct{} `cbor:",toarray"`
 	N     int64

@@ -16,7 +16,7 @@ import (
 // isSmall reports whether the contents are gathered in memory.
 func (f *file) isSmall() bool { return f.Size >= 0 && f.Size <= smallFile }
 
-// grow counts contents that have come.
+// grow counts contents, and returns an error if they are more than was announced.
 func (f *file) grow(n int64) error {
 	f.at += n
 	switch {
@@ -31,8 +31,8 @@ func (f *file) grow(n int64) error {
 	return nil
 }
 
-// open makes the file that is written. Of what an earlier copy has left the
-// first bytes are taken over.
+// open opens the file that contents are written to. It continues the first have bytes
+// that an earlier copy has left.
 func (f *file) open(have int64) error {
 	d, base, err := f.r.written.enter(f.r, f.Path)
 	if err != nil {
@@ -43,7 +43,7 @@ func (f *file) open(have int64) error {
 		f.output = disk.OpenPartial(d, base, have)
 	}
 	if f.output == nil && have > 0 {
-		return fmt.Errorf("%w: what was kept has changed", fs.ErrExist)
+		return fmt.Errorf("%w: another process has changed the part that was kept; copy again", fs.ErrExist)
 	}
 	if f.output == nil {
 		if f.output, err = f.openOutput(d, base); err != nil {
@@ -64,7 +64,7 @@ func (f *file) open(have int64) error {
 // smallBuffers are *[smallFile]byte.
 var smallBuffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
 
-// data takes a block of contents.
+// data receives a block of contents.
 func (f *file) data(size int) error {
 	if err := f.grow(int64(size)); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (f *file) data(size int) error {
 	return f.fail(err)
 }
 
-// hole takes the length of a piece without data.
+// hole receives the length of a hole.
 func (f *file) hole(size int) error {
 	n, err := f.r.in.Number(size)
 	if err != nil {
@@ -122,7 +122,7 @@ func (f *file) hole(size int) error {
 		return f.fail(disk.WriteZeros(f.output.File, n))
 	}
 	if first && f.output.Placement == disk.InPlace {
-		// What is there is no hole.
+		// The old contents must not show through the hole.
 		if err := f.output.File.Truncate(f.at - n); err != nil {
 			return f.fail(err)
 		}
@@ -131,7 +131,7 @@ func (f *file) hole(size int) error {
 	return f.fail(err)
 }
 
-// resume takes how much of what is kept is what the sender has.
+// resume receives the number of bytes of the kept part that the sender has, too.
 func (f *file) resume(size int) error {
 	n, err := f.r.in.Number(size)
 	if err != nil {
@@ -145,7 +145,7 @@ func (f *file) resume(size int) error {
 	return f.fail(f.open(n))
 }
 
-// finish takes the checksum, and gives the file its name.
+// finish receives the checksum, and gives the file its name.
 func (f *file) finish(size int) error {
 	sum, err := f.r.in.Body(size)
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *file) finish(size int) error {
 	if f.isSmall() {
 		return f.writeSmall()
 	}
-	if f.output == nil { // nothing came: it is empty
+	if f.output == nil { // no contents came: it is empty
 		if err := f.open(0); err != nil {
 			return f.fail(err)
 		}
@@ -184,9 +184,9 @@ func (f *file) finish(size int) error {
 	return nil
 }
 
-var errChecksum = errors.New("the checksum is wrong")
+var errChecksum = errors.New("the checksum is wrong: perhaps the file changed while it was copied; copy again")
 
-// writeSmall has a file written whose contents are all there.
+// writeSmall adds the job that writes a small file.
 func (f *file) writeSmall() error {
 	d, base, err := f.r.written.enter(f.r, f.Path)
 	if err != nil {
@@ -224,7 +224,7 @@ func (f *file) writeSmall() error {
 	return nil
 }
 
-// same takes that what is there is what the sender has.
+// same receives that the file that is there is the same.
 func (f *file) same(size int) error {
 	if size != 0 || f.want.Kind != wire.NeedUnlessSame && f.want.Kind != wire.NeedNothing {
 		return wire.ProtocolError("a file is said to be the same that was not compared")

@@ -12,26 +12,27 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// file is one that was announced and whose contents are still to come. Nothing
-// is open for it before they do, so that many may wait.
+// file is a file that was announced and is not complete. It takes no descriptor before
+// its contents come, so that many files may wait.
 type file struct {
 	wire.Entry
 	r    *receiver
 	want wire.Verdict
 
-	old *disk.Standing // what has its name; nil: nothing
-	sum []byte         // of all of it, as the sender says; nil: not come yet
+	old *disk.Standing // the file that has its name; nil: none
+	sum []byte         // of all contents, from the sender; nil: it has not come yet
 
-	small  []byte           // contents, if the file is small
-	memory *[smallFile]byte // of small; nil: none has come
+	small  []byte           // contents of a small file
+	memory *[smallFile]byte // of small; nil: no contents have come
 	dir    *disk.Dir        // held with output
 	base   string
-	output *disk.Output // where the contents are written, if not; nil: nothing has come
-	at     int64        // how much has come, holes included
-	holes  int64        // of it
+	output *disk.Output // contents of a file that is not small; nil: none have come
+	at     int64        // bytes that have come, holes included
+	holes  int64        // bytes of these that are holes
 }
 
-// newFile decides what is needed of a file that was announced, and says so.
+// newFile decides which part of a file that was announced is needed, and sends the
+// verdict.
 func (r *receiver) newFile(e *wire.Entry) error {
 	if e.Size < -1 {
 		return wire.ProtocolError("a size that makes no sense")
@@ -57,14 +58,14 @@ func (r *receiver) newFile(e *wire.Entry) error {
 	if err := r.out.Value(wire.RecVerdict, &f.want); err != nil {
 		return err
 	}
-	// A sender that never pauses needs answers, too, to go on.
+	// A sender that never pauses can only go on with these.
 	if r.unsaid++; r.unsaid < verdictsTogether {
 		return nil
 	}
 	return r.flush()
 }
 
-// verdictsTogether is how many verdicts are sent at once at the most.
+// verdictsTogether is how many verdicts are sent at once, at most.
 const verdictsTogether = announced / 16
 
 func (r *receiver) flush() error {
@@ -72,7 +73,7 @@ func (r *receiver) flush() error {
 	return r.out.Flush()
 }
 
-// compare looks at what is there.
+// compare looks at the file that has the name of the target.
 func (f *file) compare(d *disk.Dir, base string) error {
 	if f.r.descriptor >= 0 {
 		f.want.Direct = true
@@ -96,13 +97,13 @@ func (f *file) compare(d *disk.Dir, base string) error {
 	}
 	now, err := d.Root.OpenFile(base, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
-		return f.lookForPartial(d, base) // it may be replaced all the same
+		return f.lookForPartial(d, base) // we can't read it, but perhaps replace it
 	}
 	defer now.Close()
 	sum, err := f.sumOf(now, f.Size)
 	switch {
 	case err != nil:
-		return f.lookForPartial(d, base) // somebody is writing it, or it is damaged
+		return f.lookForPartial(d, base) // another process writes it, or it is damaged
 	case f.Sum == nil:
 		f.want.Kind, f.want.Sum = wire.NeedUnlessSame, sum
 	case bytes.Equal(sum, f.Sum):
@@ -124,7 +125,7 @@ func (f *file) sumOf(now *os.File, size int64) ([]byte, error) {
 	return c.Sum(), err
 }
 
-// checksum begins a checksum. The one before must have been taken.
+// hasher begins a checksum. The sum of the one before is lost.
 func (r *receiver) hasher(sparse bool) *checksum.Hasher {
 	if r.sum == nil {
 		r.sum = checksum.New()
@@ -133,13 +134,13 @@ func (r *receiver) hasher(sparse bool) *checksum.Hasher {
 	return r.sum
 }
 
-// mayResume reports whether what comes of the file is kept if it is
+// mayResume reports whether the received part of the file is kept if the copy is
 // interrupted.
 func (f *file) mayResume(d *disk.Dir) bool {
 	return f.r.o.Resume && f.Size >= disk.MinPartial && !f.Sparse && !f.want.Direct && d.Stuck() == nil
 }
 
-// lookForPartial looks for what came of the file earlier.
+// lookForPartial looks for a part of the file that an earlier copy has left.
 func (f *file) lookForPartial(d *disk.Dir, base string) error {
 	if !f.mayResume(d) {
 		return nil

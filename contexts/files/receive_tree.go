@@ -10,15 +10,15 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// place is a directory of the target that stays open from one entry to the
-// next, as most are in the same as the one before.
+// place is a directory of the target that stays open from one entry to the next, as most
+// entries are in the same directory as the one before.
 type place struct {
 	dir  *disk.Dir // held; nil: none yet
 	path string
 }
 
-// enter opens the directory that an entry is in. It stays valid until the next
-// call, unless it is held.
+// enter opens the directory of an entry. It stays open until the next call, or as long as
+// the caller holds it.
 func (p *place) enter(r *receiver, path string) (*disk.Dir, string, error) {
 	if !r.tree {
 		return r.top, filepath.Base(r.target), nil
@@ -36,7 +36,7 @@ func (p *place) enter(r *receiver, path string) (*disk.Dir, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	// A directory that was made here is entered first right after that.
+	// A directory that this copy has made is entered directly after that.
 	made := len(r.made) > 0 && r.made[len(r.made)-1].Path == in
 	d, err := disk.NewDir(root, filepath.Join(r.target, filepath.FromSlash(in)), made)
 	if err != nil {
@@ -51,8 +51,8 @@ func (p *place) leave() {
 	p.dir = nil
 }
 
-// makeDir makes a directory in which this copy may write, whatever its mode
-// will be. One that is there stays as it is.
+// makeDir makes a directory in which this copy can write, whatever its mode will be. A
+// directory that is there stays as it is.
 func (r *receiver) makeDir(e *wire.Entry) error {
 	d, base, err := r.entered.enter(r, e.Path)
 	if err != nil {
@@ -85,15 +85,15 @@ func (r *receiver) completeDir(e *wire.Entry) error {
 	return r.attributes(e).SetDir(r.top.Root, name, r.o.Sync)
 }
 
-// makeSymlink makes a symbolic link, whatever it points to: nothing here follows
-// it out of the tree.
+// makeSymlink makes a symbolic link, whatever it points to: no receiver follows it out of
+// the tree.
 func (r *receiver) makeSymlink(e *wire.Entry) error {
 	d, base, err := r.entered.enter(r, e.Path)
 	if err != nil {
 		return err
 	}
 	if e.Symlink == "" || len(e.Symlink) > wire.MaxPath {
-		return wire.ProtocolError("a symbolic link that can't be")
+		return wire.ProtocolError("a symbolic link with a text that is empty or too long")
 	}
 	if now, err := d.Root.Readlink(base); err == nil && now == e.Symlink {
 		r.res.Links++
@@ -113,7 +113,7 @@ func (r *receiver) makeSymlink(e *wire.Entry) error {
 	return nil
 }
 
-// attributes are what the options want of an entry's.
+// attributes returns the attributes of an entry that the options ask for.
 func (r *receiver) attributes(e *wire.Entry) disk.Attributes {
 	a := disk.Attributes{Mode: wire.FileMode(e.Mode, r.o.Owner), Enforce: r.o.Owner || r.o.Perm, UID: -1, GID: -1}
 	if r.o.Mode != 0 && !r.tree {

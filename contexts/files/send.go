@@ -9,14 +9,15 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// announced is how many files a sender announces ahead of their contents.
+// announced is the number of files that a sender announces ahead of their contents, at
+// most.
 const announced = 1024
 
-// smallFile is the size up to which a file is read, hashed and written whole,
+// smallFile is the size of the largest file that is read, hashed and written as a whole,
 // in bytes.
 const smallFile = 64 << 10
 
-// sender is one send under way.
+// sender is one call of sendTree.
 type sender struct {
 	// Immutable.
 	c   conn
@@ -25,15 +26,15 @@ type sender struct {
 	out *wire.Writer
 	in  *wire.Reader
 
-	// walked takes what the walker finds; with room for 64, so that small
-	// entries fill frames. heard takes what the receiver says; with room for an
-	// answer to everything announced, so that the receiver never waits for a
-	// sender that waits for it. Who sends stops when quit is closed.
+	// announce sends to walked; its capacity of 64 lets small entries fill frames.
+	// listen sends to heard; its capacity is one more than announced, for an answer to
+	// every file, so that the receiver never waits for a sender that waits for it. Both
+	// stop when quit is closed. Nobody closes walked and heard.
 	walked chan event
 	heard  chan event
-	deaf   chan struct{} // closed when nothing more is sent to heard
-	quit   chan struct{}
-	slots  chan struct{} // capacity announced; one is taken for each file under way
+	deaf   chan struct{} // closed when listen has ended
+	quit   chan struct{} // closed when send has ended
+	slots  chan struct{} // capacity announced; announce sends for each file, answer receives
 
 	// Owned by send.
 	waiting []*wire.Entry // announced files without an answer, oldest first
@@ -41,13 +42,13 @@ type sender struct {
 	sum     *checksum.Hasher // nil until a file needs it
 	small   []byte
 	sent    int64
-	direct  bool // data of the file under way go straight into the target
-	torn    bool // some have been sent
+	direct  bool // data of the present file go straight into the target
+	torn    bool // some of these have been sent
 	done    Progress
 }
 
-// event is one of: an entry of the walker, its end, what the receiver needs,
-// its result, an error.
+// event is one of: an entry that the walker has found, the end of its walk, a verdict or
+// the result of the receiver, an error.
 type event struct {
 	entry   *wire.Entry
 	ending  *wire.Ending
@@ -56,9 +57,9 @@ type event struct {
 	err     error
 }
 
-// send copies src to the receiver at the other end of c. It returns when the
-// receiver has told the result, or at the first error on either side, with
-// which the connection has then been reset.
+// sendTree sends a file or a tree to the receiver at the other end of c. It returns when
+// the receiver has sent the result, or at the first error on either side. The connection
+// has been reset with that error.
 func sendTree(c conn, src *source, o Options) (Result, error) {
 	b, s, err := converse(c, src, o)
 	var res Result
@@ -72,7 +73,7 @@ func sendTree(c conn, src *source, o Options) (Result, error) {
 	return res, nil
 }
 
-// converse returns what the other side says at the end.
+// converse sends src and returns the result of the other side, which is not decoded.
 func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	s := &sender{
 		c: c, src: src, o: o.withDefaults(), out: wire.NewWriter(c), in: wire.NewReader(c),
@@ -101,8 +102,8 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	return res, s, err
 }
 
-// lastWords returns why the receiver has closed, in place of err, which says
-// that it has: who writes may learn that first.
+// lastWords returns the reason for which the receiver has closed the connection, in place
+// of err, which only says that it has: a write may fail before the reason is read.
 func (s *sender) lastWords(err error) error {
 	<-s.deaf
 	for {
@@ -117,8 +118,8 @@ func (s *sender) lastWords(err error) error {
 	}
 }
 
-// doubt adds to an error what it may mean for a target that was written in
-// place, where it is not the receiver's: that knows.
+// doubt adds to an error that a target may be incomplete, if it was written in place. An
+// error of the receiver stays as it is: the receiver knows.
 func (s *sender) doubt(err error) error {
 	if _, told := errors.AsType[*core.RemoteError](err); told || !s.torn {
 		return err
@@ -126,7 +127,7 @@ func (s *sender) doubt(err error) error {
 	return fmt.Errorf("%w; perhaps %w", err, ErrIncomplete)
 }
 
-// post passes an event on. It reports false when nobody wants it any more.
+// post passes an event on. It reports whether send still wants it.
 func (s *sender) post(to chan event, ev event) bool {
 	select {
 	case to <- ev:
@@ -162,7 +163,7 @@ func (s *sender) emit(e *wire.Entry) bool {
 	return s.post(s.walked, event{entry: e})
 }
 
-// listen reads what the receiver says until its result.
+// listen reads records of the receiver up to its result.
 func (s *sender) listen() {
 	for {
 		ev := s.hear()
@@ -200,7 +201,7 @@ func (s *sender) next() (ev event) {
 		return ev
 	default:
 	}
-	// Nothing to say for a moment: what was said has to arrive.
+	// There is nothing to send for a moment: the receiver must get what is buffered.
 	if err := s.out.Flush(); err != nil {
 		return event{err: err}
 	}
@@ -211,7 +212,7 @@ func (s *sender) next() (ev event) {
 	return ev
 }
 
-// run is the one that writes.
+// send writes all records, as events come.
 func (s *sender) send() ([]byte, error) {
 	var end *wire.Ending
 	for {

@@ -9,7 +9,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// answer sends what the receiver needs of the oldest file that waits.
+// answer sends the oldest file that waits, as far as the receiver needs it.
 func (s *sender) answer(v *wire.Verdict) error {
 	if len(s.waiting) == 0 {
 		return wire.ProtocolError("an answer about no file")
@@ -77,7 +77,7 @@ func (s *sender) smallFile(e *wire.Entry, v *wire.Verdict, f *os.File) error {
 	return s.out.Record(wire.RecFinish, sum)
 }
 
-// contents sends a file that is not small, or whose size is not known.
+// contents sends a file that is not small, or one of unknown size.
 func (s *sender) contents(e *wire.Entry, v *wire.Verdict, r io.Reader) error {
 	if s.sum == nil {
 		s.sum = checksum.New()
@@ -97,8 +97,8 @@ func (s *sender) contents(e *wire.Entry, v *wire.Verdict, r io.Reader) error {
 	return s.out.Record(wire.RecFinish, s.sum.Sum())
 }
 
-// known finds out what of the receiver's is the same. Where it is all, that is
-// said; where it is the beginning, the checksum stands behind it.
+// known compares the file of the receiver. It reports whether that is the same, and then
+// says so. If its beginning is the same, the checksum has been computed up to its end.
 func (s *sender) known(e *wire.Entry, v *wire.Verdict, f *os.File) (same bool, err error) {
 	var end int64
 	switch v.Kind {
@@ -148,11 +148,12 @@ func (s *sender) data(b []byte, n int64) error {
 	return nil
 }
 
-// sendError tells what the connection failed with from what a file did.
+// sendError is an error of the connection, not of the file.
 type sendError struct{ err error }
 
 func (e *sendError) Error() string { return e.err.Error() }
 
+// broken returns the error of sending a file: that of the connection or of the file.
 func (s *sender) broken(e *wire.Entry, err error) error {
 	if c, ok := err.(*sendError); ok {
 		return c.err

@@ -11,13 +11,13 @@ import (
 // down is a connection on which a copy is passed on.
 type down struct {
 	conn conn
-	// members are the numbers of those who get the copy by it.
+	// members are the numbers of the members that get the copy through it.
 	members []int
-	// spreads tells that the other end is a spread, not a receive.
+	// spreads says that the other end runs spread, not receive.
 	spreads bool
 }
 
-// outcome is what became of the copy of one member.
+// outcome is the result of the copy of one member.
 type outcome struct {
 	_      struct{} `cbor:",toarray"`
 	Member int
@@ -34,8 +34,8 @@ func failed(members []int, err error) []outcome {
 	return list
 }
 
-// sendAll is send to a spread: src is a single file, whose checksum has been
-// computed.
+// sendAll is sendTree for an other side that runs spread. src is a single file, whose
+// checksum has been computed.
 func sendAll(c conn, src *source, o Options) ([]outcome, error) {
 	b, _, err := converse(c, src, o)
 	var all []outcome
@@ -47,27 +47,27 @@ func sendAll(c conn, src *source, o Options) ([]outcome, error) {
 	return all, err
 }
 
-// ahead is how many records wait for one of many receivers at the most. Who is
-// slower than that holds up the others.
+// ahead is how many records wait for one of many receivers, at most. A receiver that is
+// slower holds up the others.
 const ahead = 8
 
-// record is one that is passed on.
+// record is a record that is passed on.
 type record struct {
 	kind byte
 	body []byte
 }
 
-// branch is one down at work.
+// branch passes a copy on over one down, in a goroutine that spread waits for.
 type branch struct {
 	down
 	records  chan record       // capacity ahead; closed by spread
-	verdict  chan wire.Verdict // capacity 1; closed without one if the branch has failed
-	outcomes []outcome         // set when its goroutine has ended
+	verdict  chan wire.Verdict // capacity 1; sent and then closed by the branch; closed at once if that has failed
+	outcomes []outcome         // to be read when the goroutine has ended
 }
 
-// spread passes a copy of one file on to many receivers, none of whom can fail
-// that of the others, and reports what became of each. It returns the first
-// error of up, with which it and all others have then been reset.
+// spread passes a copy of one file on to many receivers, and reports the result of each.
+// No receiver can fail the copies of the others. It returns the first error of up, with
+// which all connections have been reset.
 func spread(up conn, downs []down) error {
 	in, out := wire.NewReader(up), wire.NewWriter(up)
 	branches := make([]*branch, len(downs))
@@ -102,7 +102,7 @@ func spread(up conn, downs []down) error {
 	return err
 }
 
-// pass passes records on until the sender's last.
+// pass passes records on, up to the last one of the sender.
 func pass(in *wire.Reader, out *wire.Writer, branches []*branch) error {
 	for first := true; ; first = false {
 		kind, size, err := in.Next()
@@ -139,8 +139,8 @@ func pass(in *wire.Reader, out *wire.Writer, branches []*branch) error {
 	}
 }
 
-// run passes records on to one branch until there are no more. It reads them
-// all, also when the branch has failed.
+// loop passes records on until spread closes their channel. It reads all of them, even if
+// the branch has failed.
 func (b *branch) loop() {
 	outcomes, err := b.pass()
 	if err != nil {
@@ -176,10 +176,10 @@ func (b *branch) pass() ([]outcome, error) {
 			return b.result(in)
 		}
 	}
-	return nil, wire.ProtocolError("an end before that of the file")
+	return nil, wire.ProtocolError("an end of the copy before the end of the file")
 }
 
-// begin announces the file and hears what the branch needs of it.
+// begin announces the file and receives the verdict.
 func (b *branch) begin(in *wire.Reader, out *wire.Writer) (same bool, err error) {
 	r, ok := <-b.records
 	if !ok {
@@ -226,12 +226,12 @@ func (b *branch) result(in *wire.Reader) ([]outcome, error) {
 	return []outcome{o}, err
 }
 
-// own leaves out what a branch says of members that are not its own, and adds
-// those that it says nothing of.
+// own leaves out the outcomes of members that are not members of the branch, and adds
+// failures for members that have no outcome.
 func (b *branch) own(all []outcome) []outcome {
 	var list []outcome
 	for _, m := range b.members {
-		found := failed([]int{m}, wire.ProtocolError("no word of this copy"))
+		found := failed([]int{m}, wire.ProtocolError("the context on the way to it did not report this copy"))
 		for _, o := range all {
 			if o.Member == m {
 				found = []outcome{o}
@@ -243,7 +243,7 @@ func (b *branch) own(all []outcome) []outcome {
 	return list
 }
 
-// failure returns the reason of a copy that failed.
+// failure returns the error of the copy; nil if it has not failed.
 func (o *outcome) failure() error {
 	if o.Err == nil {
 		return nil

@@ -53,7 +53,7 @@ func (l accessList) set(tag uint16, bits fs.FileMode) {
 	}
 }
 
-// classTag is the entry that the group bits of the mode stand for.
+// classTag returns the tag of the entry that the group bits of the mode stand for.
 func (l accessList) classTag() uint16 {
 	if l.entry(tagMask) != nil {
 		return tagMask
@@ -61,7 +61,7 @@ func (l accessList) classTag() uint16 {
 	return tagGroupObj
 }
 
-// withMode is the list after a chmod(2).
+// withMode returns the list after a chmod(2).
 func (l accessList) withMode(mode fs.FileMode) accessList {
 	l = slices.Clone(l)
 	l.set(tagUserObj, mode>>6)
@@ -70,16 +70,17 @@ func (l accessList) withMode(mode fs.FileMode) accessList {
 	return l
 }
 
-// mode returns the permissions that stand for the list, with the owner's of mode.
+// mode returns the permissions of a file with this list, and with the owner's bits of
+// mode.
 func (l accessList) mode(mode fs.FileMode) fs.FileMode {
 	return mode&^0o077 | l.get(l.classTag())<<3 | l.get(tagOther)
 }
 
-// groupBits are what the owning group may do.
+// groupBits returns the permissions of the owning group.
 func (l accessList) groupBits() fs.FileMode { return l.get(tagGroupObj) & l.get(l.classTag()) }
 
-// withoutGroup is the list for a file whose group is another: that and all
-// others may do what bits say at the most.
+// withoutGroup returns the list for a file that has another group: that group and all
+// other users have at most the permissions in bits.
 func (l accessList) withoutGroup(bits fs.FileMode) accessList {
 	l = slices.Clone(l)
 	l.set(tagGroupObj, l.get(tagGroupObj)&bits)

@@ -12,8 +12,8 @@ const (
 	seekHole = 4
 )
 
-// nextData returns where the next data at or behind from begins and ends; end
-// and end if there are none before that.
+// nextData returns the beginning and the end of the next data at from or behind it, or
+// end and end if there are no data before end.
 func nextData(f *os.File, from, end int64) (data, hole int64) {
 	data, err := f.Seek(from, seekData)
 	if errors.Is(err, syscall.ENXIO) {
@@ -29,8 +29,7 @@ func nextData(f *os.File, from, end int64) (data, hole int64) {
 	return data, hole
 }
 
-// MayHaveHoles is false for a file that takes at least as many bytes on the
-// disk as it has.
+// MayHaveHoles reports whether a file takes less room on the disk than it has bytes.
 func MayHaveHoles(f *os.File, size int64) bool {
 	info, err := f.Stat()
 	if err != nil {

@@ -4,7 +4,7 @@ package disk
 
 import "os"
 
-// nextData: holes are sent as the zeros that they read as.
+// nextData returns all as data: holes are sent as zeros.
 func nextData(_ *os.File, from, end int64) (data, hole int64) { return from, end }
 
 func MayHaveHoles(*os.File, int64) bool { return false }

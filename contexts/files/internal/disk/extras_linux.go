@@ -22,11 +22,11 @@ type extras struct {
 	names   []string
 	values  [][]byte
 	hidden  bool  // there may be a list that could not be read
-	err     error // why some could not be read
+	err     error // of the first attribute that could not be read
 }
 
-// The most bytes of a value, or of all names (limits.h), and what is enough for
-// most.
+// The bytes of the largest value, or of all names (limits.h), and the bytes that are
+// enough for most.
 const (
 	maxExtra   = 64 << 10
 	usualExtra = 512
@@ -46,8 +46,8 @@ func read(call func(buf []byte) (int, error)) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// belongsToContents reports whether an attribute says something about the
-// contents of a file, or is kept by the system itself.
+// belongsToContents reports whether an attribute is about the contents of a file, or is
+// set by the system itself. Such attributes are not copied.
 func belongsToContents(name string) bool {
 	switch name {
 	case capsAttr, "security.ima", "security.evm", "system.posix_acl_default":
@@ -80,7 +80,7 @@ func readExtras(d *Dir, base string) (x extras) {
 		}
 		if err == nil && name == listAttr {
 			if x.list = value; !x.list.valid() {
-				x.list, err = nil, errors.New("of an unknown kind")
+				x.list, err = nil, errors.New("the access control list has an unknown format")
 			}
 		}
 		switch {
@@ -94,7 +94,7 @@ func readExtras(d *Dir, base string) (x extras) {
 	return x
 }
 
-// give sets the attributes, but for the access list, and returns the first error.
+// give sets all attributes but the access control list, and returns the first error.
 func (x *extras) give(f *os.File) error {
 	err := x.err
 	fd := int(f.Fd())
@@ -118,7 +118,7 @@ func setList(f *os.File, l accessList) error {
 	return nil
 }
 
-// clearList takes off the list that a new file has by the default one of its
+// clearList takes off the list that a new file has got from the default list of its
 // directory.
 func clearList(f *os.File) error {
 	if _, err := unix.Fgetxattr(int(f.Fd()), listAttr, nil); err != nil {

@@ -4,7 +4,7 @@ package disk
 
 import "os"
 
-// extras: only on Linux they are known.
+// extras are empty: this package knows the attributes of Linux only.
 type extras struct {
 	list    accessList
 	capable bool

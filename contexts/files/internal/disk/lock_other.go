@@ -4,6 +4,6 @@ package disk
 
 import "os"
 
-// lockFile: two copies at once to one target, both with Options.Resume, find
-// out by their checksums.
+// lockFile locks nothing on these systems. Two copies with Options.Resume that write to
+// one target at once notice that by their checksums.
 func lockFile(*os.File) bool { return true }

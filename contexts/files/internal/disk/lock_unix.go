@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lockFile reports whether the file is locked by this copy now. The lock ends
-// with the file's closing.
+// lockFile locks a file, and reports whether this copy has the lock now. Closing the file
+// ends the lock.
 func lockFile(f *os.File) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procFD tells whether files can be reached by their descriptors, which is how
-// an unprivileged process gives one a name.
+// procFD reports whether files can be named by their descriptors. An unprivileged process
+// gives a file without a name one in that way.
 var procFD = sync.OnceValue(func() bool {
 	_, err := os.Stat("/proc/self/fd")
 	return err == nil
@@ -29,7 +29,7 @@ func openUnnamed(d *Dir) (*os.File, error) {
 			return os.NewFile(uintptr(fd), d.name("(new file)")), nil
 		case unix.EINTR:
 		case unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL:
-			// The file system can't; or the kernel doesn't know O_TMPFILE.
+			// The file system or the kernel does not know O_TMPFILE.
 			return nil, errors.ErrUnsupported
 		default:
 			return nil, &os.PathError{Op: "create", Path: d.path, Err: err}

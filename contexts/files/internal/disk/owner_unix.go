@@ -16,12 +16,12 @@ func OwnerOf(info fs.FileInfo) (uid, gid int) {
 	return -1, -1
 }
 
-// ours reports whether a file belongs to the user whom new files belong to,
-// and has no other name.
+// ours reports whether a file belongs to the user who owns our new files, and has no
+// other name.
 func ours(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == os.Geteuid() && st.Nlink == 1
 }
 
-// NoWait are flags with which opening a fifo does not wait for a writer.
+// NoWait has the flags with which opening a named pipe does not wait for a writer.
 const NoWait = syscall.O_NONBLOCK

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mayMakeIn returns why no file can be made and given a name that is taken in d,
-// as far as that can be told beforehand.
+// mayMakeIn returns why no file in d can be replaced by a new one, as far as that can be
+// told beforehand; nil if perhaps one can.
 func mayMakeIn(d *Dir) error {
 	fd := int(d.file.Fd())
 	const kept = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND
@@ -19,8 +19,8 @@ func mayMakeIn(d *Dir) error {
 	return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
-// reserve makes sure that there is room for the first bytes of a file, without
-// changing what is in it.
+// reserve makes sure that there is room for the first bytes of a file, without changing
+// its contents.
 func reserve(f *os.File, size int64) error {
 	for {
 		switch err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size); {
@@ -28,7 +28,7 @@ func reserve(f *os.File, size int64) error {
 		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
 			return err
 		default:
-			return nil // or the file system can't say
+			return nil // there is room, or the file system can't tell
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 )
 
+// NoControl is needed on Unix only.
 const NoControl = 0
 
 func waitInWrites(*os.File) {}

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NoControl keeps a terminal that is opened from becoming this process's own.
+// NoControl has the flag with which a terminal that is opened does not become the one of
+// this process.
 const NoControl = syscall.O_NOCTTY
 
-// waitInWrites has writes to a file wait until they are done.
+// waitInWrites makes writes to a file wait until they are done.
 func waitInWrites(f *os.File) {
 	if c, err := f.SyscallConn(); err == nil {
 		_ = c.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) })

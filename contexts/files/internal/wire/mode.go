@@ -13,8 +13,8 @@ func ModeBits(m fs.FileMode) uint32 {
 	return bits
 }
 
-// fileMode is the reverse of ModeBits. The special bits are wanted only with
-// the owner.
+// FileMode is the reverse of ModeBits. It leaves out set-user-ID, set-group-ID and
+// sticky bits unless special is set.
 func FileMode(bits uint32, special bool) fs.FileMode {
 	m := fs.FileMode(bits) & fs.ModePerm
 	for _, b := range specialBits {

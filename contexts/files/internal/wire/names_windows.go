@@ -1,4 +1,4 @@
 package wire
 
-// What separates parts of a path, drives and streams on Windows.
+// foreignSeparators separate parts of a path, drives and streams on Windows.
 const foreignSeparators = "\x00\\:"
