@@ -146,13 +146,13 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 							res = mustCopy(t, filepath.Join(from, "to"), target, o)
 						}
 						if after := described(t, target); after != before || len(res.Notes) != 0 {
-							t.Errorf("it is\n%s and was\n%s; %+v", after, before, res.Notes)
+							t.Errorf("the file has\n%s, want\n%s as before, and no notes; got %+v", after, before, res.Notes)
 						}
 						if after := described(t, dir); after != dirBefore {
-							t.Errorf("the directory is\n%s and was\n%s", after, dirBefore)
+							t.Errorf("the directory has\n%s, want\n%s as before", after, dirBefore)
 						}
 						if b, err := os.ReadFile(target); err != nil || !bytes.Equal(b, noise(size)) {
-							t.Errorf("%d bytes, %v", len(b), err)
+							t.Errorf("the target has %d bytes, %v; want the %d of the source", len(b), err, size)
 						}
 					})
 				}
@@ -242,7 +242,7 @@ func TestPrivilegesDoNotPassToNewContents(t *testing.T) {
 				}
 				res := mustCopy(t, from, to, Options{Overwrite: way})
 				if got := described(t, to); got != "-rwxr-xr-x 0:0" || len(res.Notes) != 1 || res.Notes[0].Kind != NotePrivilegesDropped {
-					t.Errorf("%s, %d bytes, way %d: %s, %+v", what, size, way, got, res.Notes)
+					t.Errorf("%s, %d bytes, way %d: got %s, notes %+v; want -rwxr-xr-x 0:0 and a note that privileges were dropped", what, size, way, got, res.Notes)
 				}
 			}
 		}
@@ -344,10 +344,10 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 	}
 	close(stop)
 	if name, ok := <-seen; ok {
-		t.Errorf("another user: %s", name)
+		t.Errorf("another user could open %s, want that only the owner can", name)
 	}
 	if tries.Load() < 400 {
-		t.Errorf("the other user has tried %d times only", tries.Load())
+		t.Errorf("the other user has tried %d times, want at least 400 for the test to mean something", tries.Load())
 	}
 }
 

@@ -59,16 +59,16 @@ func FuzzReceive(f *testing.F) {
 		target := filepath.Join(place, "target")
 		_, err := receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5}, false)
 		if got, readErr := os.ReadFile(outside); readErr != nil || string(got) != "mine" || len(names(t, dir)) != 2 {
-			t.Fatalf("outside there is %q, %v", got, readErr)
+			t.Fatalf("outside of the target there is %q, %v; want that nothing has changed", got, readErr)
 		}
 		for _, name := range names(t, place) {
 			if name != "target" {
-				t.Fatalf("%q is left, %v", name, err)
+				t.Fatalf("%q is left, %v; want the target only", name, err)
 			}
 		}
 		// A tree may have been made in part; a file may not.
 		if info, statErr := os.Lstat(target); statErr == nil && err != nil && !info.IsDir() {
-			t.Fatalf("%v, but there is %v", err, info)
+			t.Fatalf("the copy has failed with %v, but there is %v; want no file", err, info)
 		}
 	})
 }

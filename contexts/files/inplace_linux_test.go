@@ -111,10 +111,10 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					before := inode(t, to)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: Replace, Resume: resume}, -1)
 					if !disk.CannotReplace(err) || !disk.CannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
-						t.Errorf("it was to be replaced, which is impossible: %v; %v", err, getErr)
+						t.Errorf("replacing the file is impossible: got %v and %v, want errors that say so", err, getErr)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != longer {
-						t.Errorf("it has changed all the same: %d bytes, %v", len(b), err)
+						t.Errorf("the file has %d bytes, %v; want the old ones", len(b), err)
 					}
 					then := time.Unix(1_000_000_000, 0)
 					if err := os.Chtimes(from, then, then); err != nil {
@@ -122,16 +122,16 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					}
 					res := mustCopy(t, from, to, Options{Times: true, Sync: true, Resume: resume})
 					if res.SHA256 != sha256.Sum256(noise(size)) || len(res.Notes) != 1 || res.Notes[0].Kind != NoteInPlace || res.Notes[0].Reason == "" {
-						t.Errorf("%+v", res)
+						t.Errorf("got %+v, want the checksum, and one note with a reason that it was written in place", res)
 					}
 					if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, noise(size)) || inode(t, to) != before {
-						t.Errorf("%d bytes, %v, or it is another file", len(b), err)
+						t.Errorf("the file has %d bytes, %v, or is another; want the %d of the source in the same file", len(b), err, size)
 					}
 					if info, err := os.Stat(to); err != nil || !info.ModTime().Equal(then) {
-						t.Errorf("%v, %v", info.ModTime(), err)
+						t.Errorf("got %v, %v; want the time of the source, %v", info.ModTime(), err, then)
 					}
 					if left := names(t, dir); len(left) != 1 {
-						t.Errorf("there is %q", left)
+						t.Errorf("the directory has %q, want the target only", left)
 					}
 				})
 			}
@@ -152,10 +152,10 @@ func TestAFileThatMayNotBeChanged(t *testing.T) {
 					setAttribute(t, to, flag)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: way}, -1)
 					if !errors.Is(err, fs.ErrPermission) || !errors.Is(getErr, fs.ErrPermission) || errors.Is(err, ErrIncomplete) {
-						t.Errorf("%v; %v", err, getErr)
+						t.Errorf("got %v and %v, want fs.ErrPermission, and not ErrIncomplete", err, getErr)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != "old" || len(names(t, dir)) != 1 {
-						t.Errorf("%q, %v, there is %q", b, err, names(t, dir))
+						t.Errorf("the target has %q, %v, and its directory %q; want the old contents and nothing else", b, err, names(t, dir))
 					}
 				})
 			}
@@ -177,13 +177,13 @@ func TestInPlace(t *testing.T) {
 				}
 				res := mustCopy(t, from, to, Options{Overwrite: InPlace, Resume: resume})
 				if res.SHA256 != sha256.Sum256(noise(size)) || len(res.Notes) != 0 {
-					t.Errorf("%+v", res)
+					t.Errorf("got %+v, want the checksum and no notes", res)
 				}
 				if b, err := os.ReadFile(other); err != nil || !bytes.Equal(b, noise(size)) || inode(t, to) != inode(t, other) {
-					t.Errorf("%d bytes over %d: by its other name there are %d, %v", size, old, len(b), err)
+					t.Errorf("%d bytes over %d: by its other name the file has %d, %v; want the new contents", size, old, len(b), err)
 				}
 				if left := names(t, dir); len(left) != 2 {
-					t.Errorf("there is %q", left)
+					t.Errorf("the directory has %q, want the two names only", left)
 				}
 			}
 		}
@@ -215,7 +215,7 @@ func TestHolesInPlace(t *testing.T) {
 			mustCopy(t, from, to, o)
 			mustCopy(t, from, plain, Options{})
 			if a, b := hashOf(t, plain), hashOf(t, to); a != b {
-				t.Errorf("%d bytes, mounted %v: they are others in place", size, mount)
+				t.Errorf("%d bytes, mounted %v: contents written in place differ from those of a new file", size, mount)
 			}
 		}
 	}
@@ -258,18 +258,18 @@ func TestInPlaceIsCut(t *testing.T) {
 		whole := string(got) == "old" || bytes.Equal(got, content)
 		switch {
 		case !whole && !errors.Is(getErr, ErrIncomplete), !whole && !errors.Is(err, ErrIncomplete):
-			t.Fatalf("point %d: there are %d bytes, and the errors are %v and %v", i, len(got), err, getErr)
+			t.Fatalf("point %d: the target has %d bytes, and the errors are %v and %v; want ErrIncomplete from both", i, len(got), err, getErr)
 		case string(got) == "old" && errors.Is(getErr, ErrIncomplete):
-			t.Fatalf("point %d: it was not touched, and the error is %v", i, getErr)
+			t.Fatalf("point %d: the target was not touched: got %v, want another error than ErrIncomplete", i, getErr)
 		case !whole:
 			torn++
 		}
 		if left := names(t, filepath.Dir(to)); len(left) != 1 {
-			t.Fatalf("point %d: there is %q", i, left)
+			t.Fatalf("point %d: the directory has %q, want the target only", i, left)
 		}
 	}
 	if torn < points/2 {
-		t.Errorf("only %d targets were torn", torn)
+		t.Errorf("%d targets were torn, want at least half of %d for the test to mean something", torn, points)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestASourceFailsInPlace(t *testing.T) {
 		}
 	}}
 	if _, _, err, getErr := copyOver(t, open(t, from), to, o, -1); !errors.Is(err, ErrIncomplete) || !errors.Is(getErr, ErrIncomplete) {
-		t.Errorf("%v; %v", err, getErr)
+		t.Errorf("got %v and %v, want ErrIncomplete from both sides", err, getErr)
 	}
 }
 
@@ -307,10 +307,10 @@ func TestAFullDiskInPlace(t *testing.T) {
 		write(t, to, []byte("old"))
 		_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: InPlace}, -1)
 		if !errors.Is(err, syscall.ENOSPC) || !errors.Is(getErr, syscall.ENOSPC) {
-			t.Errorf("%v; %v", err, getErr)
+			t.Errorf("got %v and %v, want ENOSPC from both sides", err, getErr)
 		}
 		if b, err := os.ReadFile(to); err != nil || string(b) != "old" {
-			t.Errorf("%d bytes: there are %d now, %v", size, len(b), err)
+			t.Errorf("%d bytes: the target has %d now, %v; want the old contents", size, len(b), err)
 		}
 	}
 }
@@ -336,7 +336,7 @@ func TestAProgramThatRunsIsNotWrittenInPlace(t *testing.T) {
 		_, _ = p.Wait()
 	}()
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{Overwrite: InPlace}, -1); !errors.Is(err, syscall.ETXTBSY) || errors.Is(err, ErrIncomplete) {
-		t.Errorf("in place: %v", err)
+		t.Errorf("in place: got %v, want ETXTBSY, and not ErrIncomplete", err)
 	}
 	mustCopy(t, from, to, Options{})
 }

@@ -39,7 +39,7 @@ func TestOwners(t *testing.T) {
 			t.Fatal(err)
 		}
 		if u, g := disk.OwnerOf(info); u != uid || g != gid || mode != 0 && info.Mode() != mode {
-			t.Errorf("%s: %d:%d %v", name, u, g, info.Mode())
+			t.Errorf("%s: got %d:%d %v, want %d:%d and mode %v (0: any)", name, u, g, info.Mode(), uid, gid, mode)
 		}
 	}
 	plain, same := filepath.Join(dir, "plain"), filepath.Join(dir, "same")

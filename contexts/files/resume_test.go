@@ -42,33 +42,33 @@ func TestTheLinkDies(t *testing.T) {
 			isNew := bytes.Equal(got, content)
 			switch {
 			case !isNew && string(got) != "old":
-				t.Fatalf("point %d: the target is neither: %d bytes", i, len(got))
+				t.Fatalf("point %d: the target has %d bytes, want the old contents or the new ones", i, len(got))
 			case !isNew && (!errors.Is(err, errCut) || !errors.Is(getErr, errCut)):
-				t.Fatalf("point %d: %v; %v", i, err, getErr)
+				t.Fatalf("point %d: got %v and %v, want that both sides were cut", i, err, getErr)
 			case !isNew:
 				total++
 			}
 			left := names(t, place)
 			if len(left) != 1 && (!resume || len(left) != 2 || left[0] != disk.PartialName("to")) {
-				t.Fatalf("point %d: there is %q", i, left)
+				t.Fatalf("point %d: the directory has %q, want the target, and with Resume (%v) a partial file", i, left, resume)
 			}
 			if !resume {
 				continue
 			}
 			res := mustCopy(t, from, to, o)
 			if res.SHA256 != sha256.Sum256(content) || len(names(t, place)) != 1 {
-				t.Fatalf("point %d: %+v, there is %q", i, res, names(t, place))
+				t.Fatalf("point %d: got %+v, and the directory has %q; want the checksum and the target only", i, res, names(t, place))
 			}
 			if len(left) == 2 && res.Sent < res.Size {
 				continued++
 			}
 		}
 		if resume && continued < sweepPoints/2 {
-			t.Errorf("only %d of the copies were continued", continued)
+			t.Errorf("%d of the copies were continued, want at least half of %d for the test to mean something", continued, sweepPoints)
 		}
 	}
 	if total < sweepPoints {
-		t.Errorf("only %d copies were cut", total)
+		t.Errorf("%d copies were cut, want at least %d for the test to mean something", total, sweepPoints)
 	}
 }
 
@@ -86,12 +86,12 @@ func TestATreeIsCut(t *testing.T) {
 		}
 		_, _, err, getErr := copyOver(t, open(t, from), to, Options{}, 100_000*i/sweepPoints)
 		if !errors.Is(err, errCut) || getErr == nil {
-			t.Fatalf("point %d: %v; %v", i, err, getErr)
+			t.Fatalf("point %d: got %v and %v, want that both sides were cut", i, err, getErr)
 		}
 		for _, name := range names(t, filepath.Join(to, "d")) {
 			b, err := os.ReadFile(filepath.Join(to, "d", name))
 			if err != nil || string(b) != "old" && !bytes.Equal(b, noise(5000)) || strings.HasPrefix(name, ".") {
-				t.Fatalf("point %d: %q has %d bytes, %v", i, name, len(b), err)
+				t.Fatalf("point %d: %q has %d bytes, %v; want whole files, old or new, and no others", i, name, len(b), err)
 			}
 		}
 	}
@@ -129,11 +129,11 @@ func TestWhatIsNotContinued(t *testing.T) {
 			res := mustCopy(t, from, to, Options{Resume: true})
 			got, err := os.ReadFile(to)
 			if err != nil || !bytes.Equal(got, content) || res.Sent != res.Size {
-				t.Errorf("%d bytes, %v; %+v", len(got), err, res)
+				t.Errorf("the target has %d bytes, %v: %+v; want that all %d are sent again", len(got), err, res, len(content))
 			}
 			info, err := os.Lstat(to)
 			if err != nil || info.Mode() != 0o640 {
-				t.Errorf("%v, %v", info, err)
+				t.Errorf("got %v, %v; want mode 0640", info, err)
 			}
 		})
 	}
@@ -148,10 +148,10 @@ func TestAPartialFileIsCompleteAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	if res := mustCopy(t, from, to, Options{Resume: true}); res.Sent != 0 || res.SHA256 != sha256.Sum256(content) {
-		t.Errorf("%+v", res)
+		t.Errorf("got %+v, want that nothing is sent, and the checksum", res)
 	}
 	if len(names(t, dir)) != 2 {
-		t.Errorf("%q", names(t, dir))
+		t.Errorf("the directory has %q, want two files", names(t, dir))
 	}
 }
 
@@ -176,7 +176,7 @@ func TestTwoCopiesToOneTarget(t *testing.T) {
 		}
 	}
 	if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, noise(8<<20)) || len(names(t, filepath.Dir(to))) != 1 {
-		t.Errorf("%d bytes, %v, %q", len(b), err, names(t, filepath.Dir(to)))
+		t.Errorf("the target has %d bytes, %v, and its directory %q; want %d bytes and the target only", len(b), err, names(t, filepath.Dir(to)), 8<<20)
 	}
 }
 
@@ -214,10 +214,10 @@ func TestANewTargetReplacesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		if b, err := os.ReadFile(to); err != nil || string(b) != "theirs" {
-			t.Errorf("%d bytes, %v", len(b), err)
+			t.Errorf("the target has %d bytes, %v; want the file of the other process", len(b), err)
 		}
 	}
 	if left := names(t, dir); len(left) != 3 {
-		t.Errorf("%q", left)
+		t.Errorf("the directory has %q, want three files", left)
 	}
 }

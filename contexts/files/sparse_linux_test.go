@@ -57,14 +57,14 @@ func TestHolesStayHoles(t *testing.T) {
 		began := time.Now()
 		res := mustCopy(t, from, to, Options{})
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("the copy took %v, want less than 10 s", took)
 		}
 		info, err := os.Stat(to)
 		if err != nil || info.Size() != c.size || blocks(t, to) > 1<<20 || res.Size != c.size || res.Sent > 1<<20 {
-			t.Errorf("%v, %d bytes on disk; %+v", info, blocks(t, to), res)
+			t.Errorf("got %v, %d bytes on disk: %+v; want %d bytes with their holes, at most 1 MiB of it on disk and sent", info, blocks(t, to), res, c.size)
 		}
 		if hashed := res.SHA256 != [32]byte{}; hashed != c.hashed {
-			t.Errorf("%d bytes: hashed is %v", c.size, hashed)
+			t.Errorf("%d bytes: the result has a SHA-256: %v, want %v", c.size, hashed, c.hashed)
 		}
 		f, err := os.Open(to)
 		if err != nil {
@@ -73,17 +73,17 @@ func TestHolesStayHoles(t *testing.T) {
 		for at, want := range c.data {
 			got := make([]byte, len(want))
 			if _, err := f.ReadAt(got, at); err != nil && err != io.EOF || string(got) != want {
-				t.Errorf("at %d: %q, %v", at, got, err)
+				t.Errorf("at %d: got %q, %v; want %q", at, got, err, want)
 			}
 		}
 		f.Close()
 		// It is recognised as the same, and another as another.
 		if again := mustCopy(t, from, to, Options{}); again.Sent != 0 {
-			t.Errorf("sent again: %+v", again)
+			t.Errorf("copied again: got %+v, want that nothing is sent", again)
 		}
 		sparseFile(t, from, c.size, map[int64]string{12 << 20: "elsewhere"})
 		if again := mustCopy(t, from, to, Options{}); again.Sent == 0 {
-			t.Error("a change was not seen")
+			t.Error("after a change: nothing was sent, want the change")
 		}
 	}
 }

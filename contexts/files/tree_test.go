@@ -92,7 +92,7 @@ func TestATreeArrives(t *testing.T) {
 	makeFifo(t, filepath.Join(from, "fifo"))
 	res := mustCopy(t, from, to, Options{Times: true})
 	if len(res.Skipped) != 1 || res.Skipped[0] != "fifo" {
-		t.Errorf("skipped: %q", res.Skipped)
+		t.Errorf("skipped: got %q, want the named pipe", res.Skipped)
 	}
 	if err := os.Remove(filepath.Join(from, "fifo")); err != nil {
 		t.Fatal(err)
@@ -106,24 +106,24 @@ func TestATreeArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a, b := listing(t, from), listing(t, to); a != b {
-		t.Errorf("it is not the same:\n%.2000s\n\n%.2000s", a, b)
+		t.Errorf("the source is\n%.2000s\n\nand the copy\n%.2000s\nwant the same", a, b)
 	}
 	if res.Files != 310 || res.Links != 4 || res.Size != res.Sent || res.SHA256 != [32]byte{} {
-		t.Errorf("%+v", res)
+		t.Errorf("got %+v, want 310 files and 4 symbolic links, all sent, and no checksum", res)
 	}
 	// Again: nothing is sent, and what is only there stays.
 	write(t, filepath.Join(to, "mine"), []byte("mine"))
 	again := mustCopy(t, from, to, Options{Times: true})
 	if again.Sent != 0 || again.Files != res.Files || again.Size != res.Size {
-		t.Errorf("%+v", again)
+		t.Errorf("copied again: got %+v, want that nothing is sent", again)
 	}
 	if b, err := os.ReadFile(filepath.Join(to, "mine")); err != nil || string(b) != "mine" {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("a file that is only at the target has %q, %v; want that it stays", b, err)
 	}
 	// A change is all that is sent.
 	write(t, filepath.Join(from, "d1/e1/1"), []byte("another"))
 	if again := mustCopy(t, from, to, Options{}); again.Sent != int64(len("another")) {
-		t.Errorf("%+v", again)
+		t.Errorf("after a change: got %+v, want that only the changed file is sent", again)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestManyAreSkipped(t *testing.T) {
 	}
 	res := mustCopy(t, filepath.Join(dir, "from"), filepath.Join(dir, "to"), Options{})
 	if n := len(res.Skipped); n < 100 || n >= many {
-		t.Errorf("%d are told of", n)
+		t.Errorf("%d skipped entries are listed, want some of %d", n, many)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestATreeInTheWayOfAnother(t *testing.T) {
 			}
 			_, _, err, getErr := copyOver(t, open(t, from), to, Options{}, -1)
 			if !errors.Is(err, c.want) || !errors.Is(getErr, c.want) || !strings.Contains(err.Error(), to) {
-				t.Errorf("%v; %v", err, getErr)
+				t.Errorf("got %v and %v, want %v with the name of the target", err, getErr, c.want)
 			}
 		})
 	}
@@ -172,7 +172,7 @@ func TestATreeInTheWayOfAnother(t *testing.T) {
 	write(t, filepath.Join(from, "f"), []byte("x"))
 	write(t, to, []byte("a file"))
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); !errors.Is(err, syscall.ENOTDIR) {
-		t.Errorf("a file where the tree goes: %v", err)
+		t.Errorf("a file where the tree goes: got %v, want ENOTDIR", err)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestLimits(t *testing.T) {
 		// The sender does not know of the limits.
 		_, err := sendTree(a, open(t, from), Options{})
 		if getErr := <-done; err == nil || !errors.Is(getErr, core.ErrTooLarge) && !errors.Is(getErr, core.ErrProtocol) {
-			t.Errorf("%s: %v; %v", what, err, getErr)
+			t.Errorf("%s: got %v and %v, want that it is too large or against the protocol", what, err, getErr)
 		}
 	}
 }
@@ -311,14 +311,14 @@ func TestAHostileSender(t *testing.T) {
 			}
 			defer os.RemoveAll(place)
 			if err := hostile(t, filepath.Join(place, "target"), say); err == nil {
-				t.Error("it was taken")
+				t.Error("the receiver took it, want an error")
 			}
 			if b, err := os.ReadFile(filepath.Join(outside, "x")); err != nil || string(b) != "mine" || len(names(t, outside)) != 1 || len(names(t, dir)) != 2 {
-				t.Errorf("something outside was touched: %q, %v", b, err)
+				t.Errorf("outside of the target there is %q, %v; want that nothing has changed", b, err)
 			}
 			for _, name := range names(t, place) {
 				if info, err := os.Lstat(filepath.Join(place, name)); err != nil || !info.IsDir() {
-					t.Errorf("%q is left", name)
+					t.Errorf("%q is left, want directories only", name)
 				}
 			}
 		})
@@ -337,10 +337,10 @@ func TestLinksInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); err == nil {
-		t.Error("a directory was replaced by a link, and nobody noticed")
+		t.Error("a directory was replaced by a symbolic link meanwhile: got no error, want one")
 	}
 	if left := names(t, outside); len(left) != 0 {
-		t.Errorf("%q was written outside", left)
+		t.Errorf("%q was written outside of the target, want nothing", left)
 	}
 	// A link in the place of a file is replaced, and what it points to is not.
 	write(t, filepath.Join(outside, "f"), []byte("mine"))
@@ -350,6 +350,6 @@ func TestLinksInTheWay(t *testing.T) {
 	}
 	mustCopy(t, filepath.Join(from, "a/f"), target, Options{})
 	if b, err := os.ReadFile(filepath.Join(outside, "f")); err != nil || string(b) != "mine" {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("the file outside has %q, %v; want that it stays", b, err)
 	}
 }
