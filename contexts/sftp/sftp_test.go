@@ -47,19 +47,19 @@ func TestAClientThroughANode(t *testing.T) {
 		t.Error(err)
 	}
 	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, content) {
-		t.Errorf("%d bytes arrived, %v", len(got), err)
+		t.Errorf("%d bytes arrived, %v; want %d", len(got), err, len(content))
 	}
 	if f, err = client.Open(name); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, content) {
-		t.Errorf("%d bytes came back, %v", len(got), err)
+		t.Errorf("%d bytes came back, %v; want %d", len(got), err, len(content))
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := client.Stat(name + ".none"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 	if err := client.Close(); err != nil {
 		t.Error(err)
@@ -72,7 +72,7 @@ func TestAContextThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sftp.NewClient(t.Context(), n); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("%v", err)
+		t.Errorf("a client of a context that is gone: got %v, want ErrGone", err)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestACallerThatHasGivenUp(t *testing.T) {
 	n := child(t)
 	cancel()
 	if _, err := sftp.NewClient(ctx, n); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("with a ctx that has ended: got %v, want context.Canceled", err)
 	}
 }
 
@@ -107,17 +107,17 @@ func TestWhatALinkHoldsIsKept(t *testing.T) {
 			t.Error(err)
 		}
 		if got, err := os.Readlink(filepath.Join(dir, name)); err != nil || got != target {
-			t.Errorf("%s: %q, %v", name, got, err)
+			t.Errorf("%s: the link leads to %q, %v; want %q", name, got, err, target)
 		}
 	}
 	if err := client.Symlink("z", "relative"); err == nil {
-		t.Error("a link was replaced")
+		t.Error("a link with the name of another: got no error, want one")
 	}
 	if err := client.Symlink("z", "none/x"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("a link in no directory: got %v, want fs.ErrNotExist", err)
 	}
 	if err := client.Symlink("", "empty"); err == nil {
-		t.Error("a link that holds nothing was made")
+		t.Error("a link without a text: got no error, want one")
 	}
 }
 
