@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"testing"
 	"testing/synctest"
+
+	"github.com/mitosis-go/mitosis/contexts"
 )
 
 // Many callers of a resource ask once. The end of the one who asks is not that of the
@@ -18,7 +20,7 @@ func TestTheNextCallerAsksForAResource(t *testing.T) {
 		asked := 0
 		errs := make(chan error, 1)
 		go func() {
-			_, err := s.get(first, "a", func() (*resource, error) {
+			_, err := s.get(first, resourceKey{name: "a"}, func() (*resource, error) {
 				asked++
 				<-first.Done()
 				return nil, context.Cause(first)
@@ -31,7 +33,7 @@ func TestTheNextCallerAsksForAResource(t *testing.T) {
 		answers := make(chan string, others)
 		for range others {
 			go func() {
-				r, err := s.get(t.Context(), "a", func() (*resource, error) {
+				r, err := s.get(t.Context(), resourceKey{name: "a"}, func() (*resource, error) {
 					asked++
 					return <-there, nil
 				})
@@ -73,12 +75,12 @@ func TestACallerStopsWaitingForAResource(t *testing.T) {
 		answered := make(chan struct{})
 		go func() {
 			defer close(answered)
-			_, _ = s.get(t.Context(), "a", func() (*resource, error) { return <-there, fs.ErrNotExist })
+			_, _ = s.get(t.Context(), resourceKey{name: "a"}, func() (*resource, error) { return <-there, fs.ErrNotExist })
 		}()
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.get(ctx, "a", nil); !errors.Is(err, context.Canceled) {
+		if _, err := s.get(ctx, resourceKey{name: "a"}, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 		close(there)
@@ -87,4 +89,21 @@ func TestACallerStopsWaitingForAResource(t *testing.T) {
 			t.Errorf("%d resources in the map and %d in the list, want none after a failure", len(s.kept), s.order.Len())
 		}
 	})
+}
+
+// A process that joins another tree does not find the files of the one before.
+func TestEachTreeHasItsOwnResources(t *testing.T) {
+	var s resourceStore
+	one, two := new(contexts.Node), new(contexts.Node)
+	for tree, content := range map[*contexts.Node]string{one: "of the one", two: "of the other"} {
+		for range 2 {
+			r, err := s.get(t.Context(), resourceKey{tree, "a"}, func() (*resource, error) { return &resource{Data: []byte(content)}, nil })
+			if err != nil || string(r.Data) != content {
+				t.Errorf("got %q, %v; want %q", r.Data, err, content)
+			}
+		}
+	}
+	if len(s.kept) != 2 {
+		t.Errorf("%d resources are kept, want one of each tree", len(s.kept))
+	}
 }

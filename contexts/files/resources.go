@@ -29,8 +29,8 @@ var served struct {
 	by map[*contexts.Node]fs.FS
 }
 
-// passed keeps resources that pass through this process. It belongs to the process
-// because a process is at most one context that is not a master, until its end.
+// passed keeps resources that pass through the contexts of this process, in which there
+// may be several if it joins one tree after another.
 var passed resourceStore
 
 // Serve lets all contexts of the tree read the files of fsys by [Resources], until
@@ -122,7 +122,7 @@ func findResource(ctx context.Context, self *contexts.Node, name string) (*resou
 	if parent == nil {
 		return readResource(servedBy(self), name)
 	}
-	return passed.get(ctx, name, func() (*resource, error) {
+	return passed.get(ctx, resourceKey{self, name}, func() (*resource, error) {
 		r, err := resourceFunc.Call(ctx, parent, name)
 		return &r, reasonWithin(err)
 	})
@@ -174,15 +174,21 @@ func readResource(fsys fs.FS, name string) (*resource, error) {
 // resourceStore keeps the resources that were asked for last.
 type resourceStore struct {
 	mu    sync.Mutex
-	kept  map[string]*list.Element // of order
-	order list.List                // of *keptResource, the last asked for first
-	size  int                      // of all resources in it that are there
+	kept  map[resourceKey]*list.Element // of order
+	order list.List                     // of *keptResource, the last asked for first
+	size  int                           // of all resources in it that are there
+}
+
+// resourceKey names a resource. Each tree has its own files.
+type resourceKey struct {
+	self *contexts.Node // the context that keeps it
+	name string
 }
 
 // keptResource is a resource that is there, or that one caller of get asks for while
 // others wait.
 type keptResource struct {
-	name string
+	key  resourceKey
 	done chan struct{} // closed when the other fields are set
 	r    *resource
 	err  error
@@ -193,9 +199,9 @@ type keptResource struct {
 
 // get returns a resource that is kept, or asks for it. Of several callers at a time one
 // asks; if its ctx ends meanwhile, the next asks instead.
-func (s *resourceStore) get(ctx context.Context, name string, ask func() (*resource, error)) (*resource, error) {
+func (s *resourceStore) get(ctx context.Context, key resourceKey, ask func() (*resource, error)) (*resource, error) {
 	for {
-		k, ours := s.find(name)
+		k, ours := s.find(key)
 		if ours {
 			r, err := ask()
 			s.settle(k, r, err, err != nil && ctx.Err() != nil)
@@ -212,20 +218,20 @@ func (s *resourceStore) get(ctx context.Context, name string, ask func() (*resou
 	}
 }
 
-// find returns the resource of a name. It reports ours if the caller has to ask for it
+// find returns the resource with a key. It reports ours if the caller has to ask for it
 // and to call settle.
-func (s *resourceStore) find(name string) (k *keptResource, ours bool) {
+func (s *resourceStore) find(key resourceKey) (k *keptResource, ours bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.kept[name]; e != nil {
+	if e := s.kept[key]; e != nil {
 		s.order.MoveToFront(e)
 		return e.Value.(*keptResource), false
 	}
 	if s.kept == nil {
-		s.kept = make(map[string]*list.Element)
+		s.kept = make(map[resourceKey]*list.Element)
 	}
-	k = &keptResource{name: name, done: make(chan struct{})}
-	s.kept[name] = s.order.PushFront(k)
+	k = &keptResource{key: key, done: make(chan struct{})}
+	s.kept[key] = s.order.PushFront(k)
 	return k, true
 }
 
@@ -254,8 +260,8 @@ func (s *resourceStore) settle(k *keptResource, r *resource, err error, unasked 
 }
 
 func (s *resourceStore) forget(k *keptResource) {
-	s.order.Remove(s.kept[k.name])
-	delete(s.kept, k.name)
+	s.order.Remove(s.kept[k.key])
+	delete(s.kept, k.key)
 }
 
 // resourceFS is the result of Resources. It implements fs.ReadFileFS, fs.StatFS and
