@@ -60,7 +60,7 @@
 // first error on either side. After a failure the connection is reset with the error,
 // which the other side then returns, too.
 //
-// # What holds for a target
+// # Guarantees for a target
 //
 // A file appears under its name when all of it is there and its checksum is right, and
 // not before. Until then its data are in a file of their own in the same directory. On
@@ -88,7 +88,7 @@
 // master, and are an error elsewhere. A socket is an error, and so are a directory and a
 // symbolic link to one.
 //
-// # What a file keeps
+// # Attributes that a file keeps
 //
 // A file that exists keeps its permissions, owner and group, and on Linux its access
 // control list and extended attributes, labels of SELinux among them, unless [Options]
@@ -117,7 +117,7 @@
 // meanwhile do not count; a file that becomes shorter is an error. A source without a
 // size (a pipe, a file of /proc) is copied until its end.
 //
-// # What is not sent again
+// # Contents that are not sent again
 //
 // Where the receiver finds a file of the same size it computes its SHA-256, and the
 // sender its own; contents cross the link only if they differ. With [Options.Resume] the

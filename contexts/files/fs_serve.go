@@ -60,7 +60,7 @@ type fsReply struct {
 	Data  []byte
 }
 
-// maxReadFile bounds what ReadFile returns, in bytes.
+// maxReadFile is the size of the largest file that ReadFile returns, in bytes.
 const maxReadFile = 64 << 20
 
 var (

@@ -135,7 +135,7 @@ func readResource(fsys fs.FS, name string) (*resource, error) {
 		return nil, fs.ErrNotExist
 	}
 	if s, ok := fsys.(fs.StatFS); ok {
-		// Opening a named pipe would wait for somebody who writes to it.
+		// Opening a named pipe would wait for a process that writes to it.
 		if info, err := s.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 			return nil, errNotRegular
 		}
@@ -235,7 +235,7 @@ func (s *resourceStore) find(key resourceKey) (k *keptResource, ours bool) {
 	return k, true
 }
 
-// settle gives the answer to all who wait for k. It keeps a resource, and forgets the
+// settle gives the answer to all callers that wait for k. It keeps a resource, and forgets the
 // oldest ones that are too many then.
 func (s *resourceStore) settle(k *keptResource, r *resource, err error, unasked bool) {
 	s.mu.Lock()

@@ -201,7 +201,7 @@ func (s *sender) next() (ev event) {
 		return ev
 	default:
 	}
-	// There is nothing to send for a moment: the receiver must get what is buffered.
+	// There is nothing to send for a moment: the receiver must get all records that are buffered.
 	if err := s.out.Flush(); err != nil {
 		return event{err: err}
 	}

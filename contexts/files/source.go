@@ -96,7 +96,7 @@ func (s *source) hash() error {
 	return err
 }
 
-// close closes what openSource opened.
+// close closes the file or directory that openSource has opened.
 func (s *source) close() error {
 	if s.root != nil {
 		return s.root.Close()

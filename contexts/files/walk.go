@@ -18,7 +18,7 @@ import (
 type walker struct {
 	src     *source
 	o       Options
-	emit    func(*wire.Entry) bool // false: nobody wants more
+	emit    func(*wire.Entry) bool // it returns false to end the walk
 	skipped []string
 	size    int // of skipped, in bytes
 	entries int

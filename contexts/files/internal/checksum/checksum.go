@@ -31,7 +31,7 @@ const blocksAhead = 4
 // file, without hashing gigabytes of zeros.
 type Hasher struct {
 	// Immutable.
-	free  chan []byte   // blocks that nobody uses; capacity blocksAhead; both sides send and receive
+	free  chan []byte   // blocks that are not in use; capacity blocksAhead; both sides send and receive
 	work  chan []byte   // blocks to be hashed; capacity blocksAhead; sent by Add, closed by Close
 	ended chan struct{} // closed by loop when it ends
 

@@ -13,7 +13,8 @@ const (
 	specialMode = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 )
 
-// Loss says what a new file could not get of the one that it replaces.
+// Loss has the errors for attributes that a new file could not get from the one that it
+// replaces.
 type Loss struct{ Owner, ACL, Extras error }
 
 // Inherit gives a new file the owner, group, permissions or access control list, and

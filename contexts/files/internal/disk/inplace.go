@@ -47,7 +47,7 @@ func OpenInPlace(d *Dir, base string, old *Standing, room int64, a Attributes) (
 	return &Output{File: now, Dir: d, Placement: InPlace}, capable || !a.Enforce && info.Mode()&specialMode != 0, nil
 }
 
-// Reopen opens a new file for reading what was written to it. It may be closed, and
+// Reopen opens a new file to read its contents. It may be closed, and
 // have permissions by which we can't open it.
 func (t *Output) Reopen() (*os.File, error) {
 	if err := t.Dir.Root.Chmod(t.name, 0o600); err != nil {

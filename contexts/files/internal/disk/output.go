@@ -14,7 +14,7 @@ type Output struct {
 	File      *os.File
 	Dir       *Dir
 	name      string // in Dir; "": none, the file vanishes when it is closed
-	Kept      bool   // a copy that fails leaves what has come, for a later one
+	Kept      bool   // a copy that fails leaves the file for a later one
 	Placement Placement
 
 	release func() // ends the goroutine that was started with it; nil: there is none
@@ -37,8 +37,8 @@ type Attributes struct {
 	UID, GID int       // -1: ours, or those of the file that is there
 }
 
-// NoUnnamed gives all files a name from the beginning. Tests set it, to see what
-// happens where the file system can't make files without one.
+// NoUnnamed gives all files a name from the beginning. Tests set it, to run
+// the code for file systems that can't make files without one.
 var NoUnnamed atomic.Bool
 
 // CreateOutput makes a new file in d.
@@ -148,7 +148,7 @@ func (t *Output) Abandon() {
 // Named reports whether the file has a name now, which is not that of the target.
 func (t *Output) Named() bool { return t.name != "" }
 
-// Close closes the file, and waits for what was started with it.
+// Close closes the file, and waits for the goroutine that was started with it.
 func (t *Output) Close() error {
 	if t.release != nil {
 		t.release()

@@ -63,8 +63,8 @@ var (
 	ErrChanged = fmt.Errorf("%w: something else has its name now", fs.ErrInvalid)
 )
 
-// KindName says in words what a file is that is neither file nor directory nor
-// symbolic link.
+// KindName returns words for a file that is neither regular nor a directory nor a symbolic
+// link.
 func KindName(mode fs.FileMode) string {
 	switch {
 	case mode&fs.ModeCharDevice != 0:
