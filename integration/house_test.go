@@ -59,7 +59,11 @@ var allowedImports = map[string][]string{
 
 	"contexts/internal/treetest": {"contexts", "connect/local"}, // of tests
 
-	"contexts/files": {"core", "contexts"},
+	"contexts/files":                   {"core", "contexts", "contexts/files/internal/disk", "contexts/files/internal/wire", "contexts/files/internal/checksum"},
+	"contexts/files/internal/disk":     {}, // one file system: it knows no copies
+	"contexts/files/internal/wire":     {"core"},
+	"contexts/files/internal/checksum": {"contexts/files/internal/disk", "contexts/files/internal/wire"},
+
 	"contexts/sftp":  {"contexts"},
 	"contexts/socks": {"contexts"},
 	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},

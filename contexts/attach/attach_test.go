@@ -107,7 +107,7 @@ func listen(t *testing.T, self *contexts.Node, cfg *attach.Config) *attach.Liste
 			t.Error(err)
 		}
 		if _, err := os.Lstat(filepath.Dir(ln.Path())); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the socket's directory is left: %v", err)
+			t.Errorf("looking for the socket's directory: got %v, want fs.ErrNotExist", err)
 		}
 	})
 	return ln
@@ -123,7 +123,7 @@ func TestGuestHasWhatItWasGranted(t *testing.T) {
 	}
 	ln := listen(t, self, &attach.Config{Grant: func(p attach.Peer, n *contexts.Node) bool {
 		if p.UID != os.Getuid() || p.PID == 0 || p.PID == os.Getpid() {
-			t.Errorf("it was joined by %+v", p)
+			t.Errorf("joined by %+v, want another process of this user", p)
 		}
 		return n.ID() == mine.ID() || n.Parent().ID() == mine.ID()
 	}})
@@ -148,17 +148,17 @@ func TestGuestHasWhatItWasGranted(t *testing.T) {
 	}
 	for _, what := range []string{"command", "pid", "open", "in time"} {
 		if err := v.err(what); err != nil {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: got %v, want that it is allowed", what, err)
 		}
 	}
 	for _, what := range []string{"function of the listener", "command in the listener", "connection of the listener",
 		"context of the listener", "end of the listener", "function of another", "command in another", "too early"} {
 		if err := v.err(what); !errors.Is(err, contexts.ErrRefused) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: got %v, want ErrRefused", what, err)
 		}
 	}
 	if err := v.err("context of its own"); !errors.Is(err, contexts.ErrTooDeep) {
-		t.Errorf("%v", err)
+		t.Errorf("a context of its own: got %v, want ErrTooDeep", err)
 	}
 	guest.end(0)
 	treetest.Eventually(t, "the guest is gone", func() bool {
@@ -218,7 +218,7 @@ func TestNothingOfAGuestIsLeft(t *testing.T) {
 			t.Fatalf("process %d does not run", command)
 		}
 		if tree, err := self.Tree(t.Context()); err != nil || len(tree) != 3 || !strings.HasPrefix(tree[2].Path, "attached:") {
-			t.Errorf("%v, %v", tree, err)
+			t.Errorf("the tree is %v, %v; want three contexts, the last an attached one", tree, err)
 		}
 		guest.end(s)
 		treetest.Eventually(t, "its command has ended", func() bool { return !alive(command) })
@@ -266,24 +266,24 @@ func TestListenerEnds(t *testing.T) {
 		v := guest.must()
 		for _, what := range []string{"listener", "call", "tree"} {
 			if !v.Gone[what] {
-				t.Errorf("%v: %s: %v", s, what, v.err(what))
+				t.Errorf("%v: %s: got %v, want ErrGone", s, what, v.err(what))
 			}
 		}
 		if err := v.err("close"); err != nil {
-			t.Errorf("%v: %v", s, err)
+			t.Errorf("%v: closing: %v, want no error", s, err)
 		}
 		treetest.Eventually(t, "the command has ended", func() bool { return !alive(command) })
 
 		// The socket of one that was killed is there, and is no hindrance.
 		_, err := os.Lstat(path)
 		if want := s == 0; errors.Is(err, fs.ErrNotExist) != want {
-			t.Errorf("%v: %v", s, err)
+			t.Errorf("%v: looking for the socket: got %v, want fs.ErrNotExist: %v", s, err, want)
 		}
 		again := act(t, "listen", path, nil)
 		again.must()
 		_, err = attach.Listen(treetest.Start(t, nil), path, nil)
 		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("where one listens: %v", err)
+			t.Errorf("where a process listens: got %v, want EADDRINUSE", err)
 		}
 		again.end(0)
 	}
@@ -296,19 +296,19 @@ func TestListenerSendsGuestsAway(t *testing.T) {
 	guest := act(t, "lean", ln.Path(), nil)
 	guest.must()
 	if _, err := attach.Join(t.Context(), ln.Path(), nil); !errors.Is(err, contexts.ErrBusy) {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second process joins: got %v, want ErrBusy", err)
 	}
 	if err := ln.Close(); err != nil {
 		t.Error(err)
 	}
 	if v := guest.must(); !v.Gone["listener"] {
-		t.Errorf("%v", v.err("listener"))
+		t.Errorf("the guest asks the listener: got %v, want ErrGone", v.err("listener"))
 	}
 	if _, err := attach.Join(t.Context(), ln.Path(), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("joining after Close: got %v, want fs.ErrNotExist", err)
 	}
 	if tree, err := self.Tree(t.Context()); err != nil || len(tree) != 2 {
-		t.Errorf("the tree goes on: %v, %v", tree, err)
+		t.Errorf("the tree after Close: got %v, %v; want two contexts", tree, err)
 	}
 }
 
@@ -340,10 +340,10 @@ func TestOtherUser(t *testing.T) {
 		t.Helper()
 		v := act(t, "join", ln.Path(), nobody).hear()
 		if v.Err == nil {
-			t.Fatalf("it has joined: %v", v.Values)
+			t.Fatalf("it has joined: %v; want an error", v.Values)
 		}
 		if err := (told{Errs: map[string][]byte{"": v.Err}}).err(""); !errors.Is(err, class) {
-			t.Errorf("%v, not %v", err, class)
+			t.Errorf("got %v, want %v", err, class)
 		}
 	}
 	refused(fs.ErrPermission)
@@ -354,7 +354,7 @@ func TestOtherUser(t *testing.T) {
 	}
 	refused(attach.ErrOtherUser)
 	if tree, err := self.Tree(t.Context()); err != nil || len(tree) != 1 {
-		t.Errorf("%v, %v", tree, err)
+		t.Errorf("the tree is %v, %v; want the listener only", tree, err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -374,10 +374,10 @@ func TestOtherUser(t *testing.T) {
 	other := act(t, "listen", filepath.Join(theirs, "socket"), nobody)
 	other.must()
 	if _, err := attach.Join(t.Context(), filepath.Join(theirs, "socket"), nil); !errors.Is(err, attach.ErrOtherUser) {
-		t.Errorf("%v", err)
+		t.Errorf("joining another user's listener: got %v, want ErrOtherUser", err)
 	}
 	if _, err := attach.Listen(self, filepath.Join(theirs, "mine"), nil); !errors.Is(err, attach.ErrExposed) {
-		t.Errorf("%v", err)
+		t.Errorf("listening in another user's directory: got %v, want ErrExposed", err)
 	}
 	other.end(0)
 }
@@ -406,13 +406,13 @@ func TestSocketsThatAreNotMade(t *testing.T) {
 			ln.Close()
 		}
 		if !errors.Is(err, class) {
-			t.Errorf("%s: %v, not %v", path, err, class)
+			t.Errorf("%s: got %v, want %v", path, err, class)
 		}
 	}
 	long := filepath.Join(dir, strings.Repeat("x", 108-len(dir)-1))
 	fails(long, attach.ErrPathTooLong)
 	if _, err := attach.Join(t.Context(), long, nil); !errors.Is(err, attach.ErrPathTooLong) {
-		t.Errorf("%v", err)
+		t.Errorf("a long path: got %v, want ErrPathTooLong", err)
 	}
 	if ln, err := attach.Listen(self, long[:107], nil); err != nil {
 		t.Error(err)
@@ -425,13 +425,13 @@ func TestSocketsThatAreNotMade(t *testing.T) {
 	}
 	fails(file, syscall.EEXIST)
 	if b, _ := os.ReadFile(file); string(b) != "precious" {
-		t.Errorf("%q", b)
+		t.Errorf("the file in the place of the socket has %q, want that it stays", b)
 	}
 	fails(filepath.Join(file, "socket"), syscall.ENOTDIR)
 	fails(filepath.Join(dir, "no", "such", "socket"), fs.ErrNotExist)
 	child := treetest.Child(t, self)
 	if _, err := attach.Listen(child, filepath.Join(dir, "s"), nil); !errors.Is(err, contexts.ErrRefused) {
-		t.Errorf("at another host: %v", err)
+		t.Errorf("listening at another host: got %v, want ErrRefused", err)
 	}
 	if err := os.Chmod(dir, 0o750); err != nil {
 		t.Fatal(err)
@@ -443,12 +443,12 @@ func TestSocketsThatAreNotMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(filepath.Dir(ln.Path())); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("the directory of the socket: got %v, %v; want mode 0700", info, err)
 	}
 	if err := ln.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Dir(ln.Path())); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("looking for the socket's directory: got %v, want fs.ErrNotExist", err)
 	}
 }

@@ -15,8 +15,8 @@ import (
 
 // Terms say how a context is detached. The zero value is a good choice.
 type Terms struct {
-	// Lease is how long the context goes on without a master. Default: an hour.
-	// At least 100 ms.
+	// Lease is the time for which the context goes on without a master, at least
+	// 100 ms. Default: an hour.
 	Lease time.Duration
 }
 
@@ -25,14 +25,14 @@ const (
 	minLease     = 100 * time.Millisecond
 )
 
-// Detached is what a later master needs to find a context, and to be accepted. Who
-// has it can do all that the master could: keep it where nobody else can read it. It
-// is plain data for encoding/json and the like.
+// Detached has the data that a later master needs to find a context, and to be
+// accepted. They give all the rights of a master: keep them where nobody else can read
+// them. It is plain data for encoding/json and the like.
 type Detached struct {
-	Socket   string // where it waits: a name in the network namespace of its host
+	Socket   string // on which it waits: a name in the network namespace of its host
 	Tree     [16]byte
 	Secret   Secret
-	Path     string // its path of hops from the master that it had
+	Path     string // from the master that it had
 	Hostname string
 	PID      int
 	Lease    time.Duration
@@ -43,15 +43,15 @@ func (d Detached) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("path", d.Path), slog.String("host", d.Hostname), slog.Int("pid", d.PID))
 }
 
-// Detach lets go of a context, which goes on without a master with everything that
-// is below it. n must be one hop from the local node, which must be a master, one
-// made by [Attach] included. Calls to the context and to those below it are
-// cancelled. When Detach returns, n is gone with an error that matches
-// [ErrDetached], and the context waits for its next master.
+// Detach takes the master off a context, which goes on without one, with everything
+// below it. n must be one hop from the local node, and that must be a master, which may
+// be one made by [Attach]. Calls to the context and to those below it are cancelled.
+// When Detach returns, n is gone with an error that matches [ErrDetached], and the
+// context waits for its next master.
 //
-// The error matches [errors.ErrUnsupported] where the context could not go on:
-// its hop is not one of those named in the package comment, it is not on Linux, or it
-// is on one host with another context that it is below; nothing has changed then.
+// The error matches [errors.ErrUnsupported] where the context could not go on: its hop
+// is not one of those that the package comment names, it is not on Linux, or it is on
+// the same host as a context above it. Then nothing has changed.
 func Detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error) {
 	d, err := detach(ctx, n, terms)
 	if err != nil {
@@ -90,20 +90,21 @@ func detach(ctx context.Context, n *contexts.Node, terms Terms) (Detached, error
 }
 
 // Attach makes this process the master of a detached context, and returns its node.
-// host is a context on the same host and of the same user, or the local node where
-// that is there; the connection goes through it for as long as it is used. cfg
-// is for the tree of the context, which is apart from that of host and ends with the
-// node, at the latest when Self of the node is closed.
+// host is a context on the same host and of the same user, or the local node if that is
+// on the same host. The connection goes through host as long as it is used. cfg is for
+// the tree of the context, which is another than that of host. That tree ends with the
+// node, and when its local node is closed.
 //
-// The error matches [ErrSecret]; [ErrOwned] where there is a master;
-// syscall.ECONNREFUSED where the context has ended; bootstrap.ErrFingerprint where
-// this is another program.
+// The error matches [ErrSecret]; [ErrOwned] where the context has a master;
+// syscall.ECONNREFUSED where it has ended; bootstrap.ErrFingerprint where this is
+// another program.
 func Attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.Config) (*contexts.Node, error) {
 	n, err := attach(ctx, host, d, cfg)
 	if err != nil {
 		return nil, &contexts.Error{Op: "attach", Path: d.Path, Err: err}
 	}
-	// Nothing but the context is in that tree.
+	// The tree of a context that is gone is of no use. This ends with the context, at the
+	// latest when the caller closes the tree.
 	go func() {
 		<-n.Done()
 		_ = n.Local().Close()
@@ -119,12 +120,12 @@ func attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 	if err != nil {
 		return nil, err
 	}
-	var e estate
+	var e handover
 	t, err := converse(ctx, c, func(t *talk) error { return e.claim(t, d) })
 	if err != nil {
 		return nil, err
 	}
-	conn := t.link()
+	conn := t.finish()
 	tree := succession.Tree{ID: e.Tree, Root: e.ID, Path: e.Path, Age: e.Age}
 	s := &bootstrap.Session{Hello: e.Hello, StartMethod: "attached", Link: conn}
 	n, err := trees.TakeOver(ctx, cfg, tree, s, conn)
@@ -135,9 +136,9 @@ func attach(ctx context.Context, host *contexts.Node, d Detached, cfg *contexts.
 	return n, nil
 }
 
-// claim is the master's part of the talk.
-func (e *estate) claim(t *talk, d Detached) error {
-	// Nothing of this process is told before the context has proved what it is.
+// claim runs the talk of a process that wants to be the master.
+func (e *handover) claim(t *talk, d Detached) error {
+	// The context learns nothing of this process before it has proved that it is the one.
 	hello := bootstrap.Hello{Version: bootstrap.Version, Fingerprint: trees.Fingerprint()}
 	if err := t.say(knock{Version: version, Purpose: toOwn, Hello: hello}); err != nil {
 		return heard(t, err)

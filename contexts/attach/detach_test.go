@@ -176,7 +176,7 @@ func detached(t *testing.T, lease time.Duration) (*actor, told, attach.Detached)
 		t.Fatal(err)
 	}
 	if d.PID != v.pid("itself") || d.Path != "local" || d.Lease != lease {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v, want process %d with path local and a lease of %v", d, v.pid("itself"), lease)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -205,7 +205,7 @@ func allLive(t *testing.T, v told) {
 	t.Helper()
 	for _, what := range processesOfSettled {
 		if !alive(v.pid(what)) {
-			t.Errorf("%s has ended", what)
+			t.Errorf("%s has ended, want that it goes on", what)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestStateOutlivesMasters(t *testing.T) {
 		master, v, d := detached(t, time.Minute)
 		for _, what := range []string{"a call under way", "a command under way"} {
 			if !v.Gone[what] && !errors.Is(v.err(what), attach.ErrDetached) {
-				t.Errorf("%s: %v", what, v.err(what))
+				t.Errorf("%s: got %v, want ErrGone or ErrDetached", what, v.err(what))
 			}
 		}
 		treetest.Eventually(t, "the command of the master has ended", func() bool { return !alive(v.pid("command")) })
@@ -229,12 +229,12 @@ func TestStateOutlivesMasters(t *testing.T) {
 		tree := v.Values["tree"]
 		if v.Values["count"] != "1" || w.Values["count"] != "2" || w.Values["pid"] != v.Values["pid"] ||
 			w.Values["pid below"] != v.Values["pid below"] || w.Values["tree"] != tree {
-			t.Errorf("%v: %v, and then %v", end, v.Values, w.Values)
+			t.Errorf("%v: the old master had %v, the next one %v; want the same processes and tree", end, v.Values, w.Values)
 		}
 
 		self := treetest.Start(t, nil)
 		if _, err := attach.Attach(t.Context(), self, d, nil); !errors.Is(err, attach.ErrOwned) {
-			t.Errorf("a second master: %v", err)
+			t.Errorf("a second master: got %v, want ErrOwned", err)
 		}
 		heir.end(end)
 		if end == 0 {
@@ -247,10 +247,10 @@ func TestStateOutlivesMasters(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w.Values["count"] != "3" || w.Values["pid"] != v.Values["pid"] || w.Values["pid below"] != v.Values["pid below"] {
-			t.Errorf("%v", w.Values)
+			t.Errorf("got %v, want a count of 3 and the same processes", w.Values)
 		}
 		if before, err := ticked.Call(t.Context(), n, struct{}{}); err != nil || before == 0 {
-			t.Errorf("it did not go on: %d, %v", before, err)
+			t.Errorf("ticks without a master: got %d, %v; want some", before, err)
 		}
 
 		// And once more, with another secret.
@@ -259,11 +259,11 @@ func TestStateOutlivesMasters(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := attach.Attach(t.Context(), self, d, nil); !errors.Is(err, attach.ErrSecret) {
-			t.Errorf("with the old secret: %v", err)
+			t.Errorf("with the old secret: got %v, want ErrSecret", err)
 		}
 		n = again(t, self, d2)
 		if c, err := count.Call(t.Context(), n, struct{}{}); err != nil || c != 4 {
-			t.Errorf("%d, %v", c, err)
+			t.Errorf("the count is %d, %v; want 4", c, err)
 		}
 		if err := n.Close(); err != nil {
 			t.Error(err)
@@ -271,7 +271,7 @@ func TestStateOutlivesMasters(t *testing.T) {
 		allEnd(t, v)
 		<-n.Local().Done()
 		if _, err := attach.Attach(t.Context(), self, d2, nil); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("after its end: %v", err)
+			t.Errorf("after the end of the context: got %v, want ECONNREFUSED", err)
 		}
 	}
 }
@@ -313,7 +313,7 @@ func TestLeaseEnds(t *testing.T) {
 			disturb(v)
 			allEnd(t, v)
 			if took := time.Since(start); took < lease && lease < time.Hour {
-				t.Errorf("it ended after %v", took)
+				t.Errorf("it ended after %v, want not before the end of its lease of %v", took, lease)
 			}
 		})
 	}
@@ -369,12 +369,12 @@ func TestWhoMayNotBeMaster(t *testing.T) {
 	wrong := d
 	wrong.Secret[31] ^= 1
 	if _, err := attach.Attach(t.Context(), self, wrong, nil); !errors.Is(err, attach.ErrSecret) {
-		t.Errorf("a wrong secret: %v", err)
+		t.Errorf("a wrong secret: got %v, want ErrSecret", err)
 	}
 	wrong = d
 	wrong.Tree[0] ^= 1
 	if _, err := attach.Attach(t.Context(), self, wrong, nil); !errors.Is(err, attach.ErrSecret) {
-		t.Errorf("another context: %v", err)
+		t.Errorf("another context: got %v, want ErrSecret", err)
 	}
 	if text := fmt.Sprintf("%v %+v %#v", d, d, d); containsSecret(t, text, d.Secret) {
 		t.Errorf("the secret is printed: %s", text)
@@ -389,7 +389,7 @@ func TestWhoMayNotBeMaster(t *testing.T) {
 func containsSecret(t *testing.T, text string, s attach.Secret) bool {
 	b, err := s.MarshalText()
 	if err != nil || len(b) != 64 {
-		t.Fatalf("%q, %v", b, err)
+		t.Fatalf("the secret is kept as %q, %v; want 64 digits", b, err)
 	}
 	return containsAny(text, string(b), fmt.Sprint([32]byte(s)), fmt.Sprintf("%#v", [32]byte(s)))
 }

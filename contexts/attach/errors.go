@@ -8,22 +8,22 @@ import (
 
 // The conditions that a caller can act on, besides those of package contexts.
 var (
-	// ErrOtherUser: the process at the other end of the socket is not of the
-	// same user.
+	// ErrOtherUser says that the process at the other end of the socket is another
+	// user's.
 	ErrOtherUser = errors.New("the process at the other end is another user's")
-	// ErrExposed: others than the user could reach a socket in that directory, or
-	// put another in its place.
+	// ErrExposed says that other users can reach a socket in that directory, or put
+	// another in its place. Give the directory to the user, with mode 0700.
 	ErrExposed = errors.New("the directory of the socket is not the user's alone")
-	// ErrPathTooLong: the path does not fit a socket's address. It does not
-	// depend on what is there.
+	// ErrPathTooLong says that a path does not fit into the address of a socket, whatever
+	// is there.
 	ErrPathTooLong = errors.New("the path is too long for a unix socket")
-	// ErrSecret: who wants to be master does not know the secret, or the context
-	// that was found is not the one that was detached.
+	// ErrSecret says that a process that wants to be the master does not know the secret,
+	// or that the context on the socket is not the one that was detached.
 	ErrSecret = errors.New("the secret is wrong")
-	// ErrOwned: the context has a master, or one that is lost and was not
-	// noticed to be; the heartbeat notices within 45 s.
+	// ErrOwned says that the context has a master. It may be lost already: the heartbeat
+	// notices that within 45 s, so that trying again makes sense.
 	ErrOwned = errors.New("the context has a master")
-	// ErrDetached is why the node of a detached context is gone.
+	// ErrDetached is the reason for which the node of a detached context is gone.
 	ErrDetached = errors.New("the context was detached")
 )
 

@@ -10,16 +10,17 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Member is this process as a guest of another's tree.
+// Member is this process as a guest in the tree of another.
 type Member struct{ self *contexts.Node }
 
-// Join joins the tree of the process that listens at path. cfg holds for what this
-// process does there; nil is a good choice. ctx bounds the joining only.
+// Join joins the tree of the process that listens at path. cfg is the configuration of
+// this process in that tree; nil is a good choice. ctx bounds the joining only.
 //
-// The error matches [ErrOtherUser] where the listener is another user's,
-// syscall.ECONNREFUSED or fs.ErrNotExist where there is none, fs.ErrPermission where
-// its directory is closed to us, [contexts.ErrBusy], and bootstrap.ErrFingerprint
-// where it is another program or was built from other sources.
+// The error matches [ErrOtherUser] where the listener is another user's;
+// syscall.ECONNREFUSED or fs.ErrNotExist where there is none; fs.ErrPermission where
+// its directory is closed to us; [contexts.ErrBusy] where Config.MaxPeers processes
+// have joined; and bootstrap.ErrFingerprint where it is another program, or one built
+// from other sources.
 func Join(ctx context.Context, path string, cfg *contexts.Config) (*Member, error) {
 	self, err := join(ctx, path, cfg)
 	if err != nil {
@@ -53,7 +54,7 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 	if err != nil {
 		return nil, err
 	}
-	return trees.Enter(w, t.link(), cfg)
+	return trees.Enter(w, t.finish(), cfg)
 }
 
 func initialized() error {
@@ -63,8 +64,8 @@ func initialized() error {
 	return nil
 }
 
-// heard returns what the other side has said before it closed the connection,
-// rather than the failure to write to it.
+// heard returns the failure that the other side has sent before it closed the
+// connection, or else failed, the error of writing to it.
 func heard(t *talk, failed error) error {
 	if err := t.hear(new(struct{})); err != nil {
 		return fmt.Errorf("%w (%w)", err, failed)
@@ -72,7 +73,7 @@ func heard(t *talk, failed error) error {
 	return failed
 }
 
-// converse runs a talk until it has ended, or ctx has. On failure c is closed.
+// converse runs a talk until it has ended, or ctx has. It closes c on failure.
 func converse(ctx context.Context, c net.Conn, f func(*talk) error) (*talk, error) {
 	t := newTalk(c)
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
@@ -93,13 +94,12 @@ func (m *Member) Local() *contexts.Node { return m.self }
 // Listener returns the node of the process that was joined.
 func (m *Member) Listener() *contexts.Node { return m.self.Parent() }
 
-// Tree describes the listener and all contexts below it, as the listener sees
-// them. Info.Node is nil for those that this process may not use; what others have
-// started since, and what it has started itself, can be used by it once it has been
-// listed.
+// Tree describes the listener and all contexts below it, as the listener sees them.
+// Info.Node is nil for contexts that this process may not use. It may use a context
+// that was started later once that has been listed.
 func (m *Member) Tree(ctx context.Context) ([]contexts.Info, error) {
 	return treeFunc.Call(ctx, m.Listener(), struct{}{})
 }
 
-// Close leaves the tree. What this process has running there ends.
+// Close leaves the tree. Everything that this process runs there ends.
 func (m *Member) Close() error { return m.self.Close() }

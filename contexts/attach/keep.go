@@ -16,33 +16,35 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// guardSlack is how much longer the guard waits than the context itself, which
-// ends in better order.
+// guardSlack is the time by which the guard waits longer than the context itself, which
+// ends things in better order.
 const guardSlack = 2 * time.Second
 
-// keeper is what a context has that goes on without its master.
+// lessee lets the context of this process go on without its master for the time of a
+// lease, and finds the next master.
 //
-// Goroutines, until the process ends: one accepts; one for each connection talks;
-// one renews the guard's lease while there is a master.
-type keeper struct {
+// Goroutines: accept takes connections, and renew renews the guard's lease while there
+// is a master. Both end when the lease is over, or with the process. Each of at most
+// maxTalks connections has one for talkTime.
+type lessee struct {
 	// Immutable.
 	self   *contexts.Node
 	socket string
 	ln     net.Listener
 	tree   [16]byte
-	talks  chan struct{} // capacity maxTalks; holds one for each talk
-	master chan *link    // capacity 1; a talk sends, await receives
-	again  chan struct{} // capacity 1; sent to where renew has to look again, which receives
+	talks  chan struct{}  // capacity maxTalks; holds a value for each talk
+	master chan *peerConn // capacity 1; the talk that has claimed sends, await receives
+	again  chan struct{}  // capacity 1; lookAgain sends, renew receives
 
 	mu      sync.Mutex
 	secret  Secret        // guarded by mu
 	lease   time.Duration // guarded by mu
-	age     uint64        // guarded by mu: how many masters there were before this one
-	waiting bool          // guarded by mu: there is none
+	age     uint64        // guarded by mu: the number of masters before this one
+	waiting bool          // guarded by mu: there is no master
 	ended   bool          // guarded by mu: the lease is over
 }
 
-// keepRequest asks a context to go on when the link is lost.
+// keepRequest asks a context to go on when it has no master.
 type keepRequest struct {
 	Secret [32]byte
 	Lease  time.Duration
@@ -55,17 +57,17 @@ type keepAnswer struct {
 	PID      int
 }
 
-// kept is this process's keeper; a process is one context.
+// kept is this process's lessee; a process is one context.
 var kept struct {
 	mu sync.Mutex
-	k  *keeper // guarded by mu
+	k  *lessee // guarded by mu
 }
 
 var keepFunc = contexts.NewFunc("mitosis.attach.keep", func(ctx context.Context, q keepRequest) (keepAnswer, error) {
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	if kept.k == nil {
-		k, err := newKeeper(contexts.Self(ctx), q)
+		k, err := newLessee(contexts.Self(ctx), q)
 		if err != nil {
 			return keepAnswer{}, err
 		}
@@ -81,13 +83,13 @@ var keepFunc = contexts.NewFunc("mitosis.attach.keep", func(ctx context.Context,
 	return keepAnswer{Socket: k.socket, Tree: k.tree, Hostname: host, PID: os.Getpid()}, nil
 })
 
-// newKeeper has the context in this process outlive its master.
+// newLessee makes the context of this process outlive its master.
 //
 // Its socket has a name in the kernel only (unix(7), "abstract"): nothing is on a
 // disk, nothing is left however the context ends, and nothing cleans it away when
 // the user logs out, as happens to directories in memory. Anybody on the host can
-// connect, and is sent away who is of another user.
-func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
+// connect; processes of other users are refused.
+func newLessee(self *contexts.Node, q keepRequest) (*lessee, error) {
 	tree, err := trees.Describe(self)
 	if err != nil {
 		return nil, err
@@ -105,8 +107,8 @@ func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
 		_ = ln.Close()
 		return nil, err
 	}
-	k := &keeper{self: self, socket: socket, ln: ln, tree: tree.ID, lease: q.Lease,
-		talks: make(chan struct{}, maxTalks), master: make(chan *link, 1),
+	k := &lessee{self: self, socket: socket, ln: ln, tree: tree.ID, lease: q.Lease,
+		talks: make(chan struct{}, maxTalks), master: make(chan *peerConn, 1),
 		again: make(chan struct{}, 1)}
 	trees.Survive(self, k.await)
 	go k.accept()
@@ -114,9 +116,9 @@ func newKeeper(self *contexts.Node, q keepRequest) (*keeper, error) {
 	return k, nil
 }
 
-// await is called when the master is lost, and returns the link to the next one, or
-// an error when the lease is over.
-func (k *keeper) await(ctx context.Context) (io.ReadWriteCloser, error) {
+// await is called when the master is lost. It returns the connection to the next one,
+// or an error when the lease is over.
+func (k *lessee) await(ctx context.Context) (io.ReadWriteCloser, error) {
 	k.mu.Lock()
 	k.waiting = true
 	lease := k.lease
@@ -136,14 +138,16 @@ func (k *keeper) await(ctx context.Context) (io.ReadWriteCloser, error) {
 	k.ended = k.waiting
 	k.mu.Unlock()
 	if !k.ended {
-		return <-k.master, nil // it has come in the meantime
+		return <-k.master, nil // one has claimed the context in the meantime
 	}
-	_ = k.ln.Close()
+	_ = k.ln.Close() // which ends accept
+	k.lookAgain()    // which ends renew
 	return nil, reason
 }
 
-// claim makes the process at the other end of a talk the master, if there is none.
-func (k *keeper) claim() (age uint64, err error) {
+// claim makes the process at the other end of a talk the master, if there is none. The
+// caller must send its connection to k.master.
+func (k *lessee) claim() (age uint64, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
@@ -158,15 +162,16 @@ func (k *keeper) claim() (age uint64, err error) {
 	return k.age, nil
 }
 
-func (k *keeper) lookAgain() {
+// lookAgain makes renew look at the state again.
+func (k *lessee) lookAgain() {
 	select {
 	case k.again <- struct{}{}:
 	default:
 	}
 }
 
-// renew keeps the guard from ending a context that has a master.
-func (k *keeper) renew() {
+// renew extends the lease at the guard, again and again, while there is a master.
+func (k *lessee) renew() {
 	for {
 		k.mu.Lock()
 		if k.ended {
@@ -185,14 +190,14 @@ func (k *keeper) renew() {
 	}
 }
 
-func (k *keeper) accept() {
+func (k *lessee) accept() {
 	for {
 		c, err := k.ln.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			time.Sleep(100 * time.Millisecond) // no descriptors, most probably
+			time.Sleep(100 * time.Millisecond) // most probably there are too many open files
 			continue
 		}
 		select {
@@ -207,9 +212,9 @@ func (k *keeper) accept() {
 	}
 }
 
-// serve talks with who may be the next master.
-func (k *keeper) serve(c net.Conn) {
-	// Another user could otherwise keep the places of those who may talk.
+// serve talks with a process that may become the next master.
+func (k *lessee) serve(c net.Conn) {
+	// This comes first: another user could otherwise take up all places for talks.
 	if _, err := checkPeer(c); err != nil {
 		newTalk(c).refuse(err)
 		_ = c.Close()
@@ -222,7 +227,7 @@ func (k *keeper) serve(c net.Conn) {
 	}
 }
 
-func (k *keeper) talk(t *talk) error {
+func (k *lessee) talk(t *talk) error {
 	var first knock
 	if err := t.hear(&first); err != nil {
 		return err
@@ -254,11 +259,11 @@ func (k *keeper) talk(t *talk) error {
 		return err
 	}
 	k.lookAgain()
-	// If this fails the link will, too, which is the loss of that master.
-	_ = t.say(estate{
+	// If this fails the connection is broken, which is the loss of that master.
+	_ = t.say(handover{
 		Sum: p.by(contextSide), Hello: bootstrap.NewHello(trees.Fingerprint()),
 		Tree: tree.ID, ID: tree.Root, Path: tree.Path, Age: age,
 	})
-	k.master <- t.link()
+	k.master <- t.finish()
 	return nil
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// Config says who may join, and what for. The zero value, and nil, let processes
-// of the user list the tree and call what was registered with AllowDescendants in
-// the listener.
+// Config says which processes may join, and what they may do. The zero value, and nil,
+// let processes of the user list the tree, and call the functions of the listener that
+// were registered with AllowDescendants.
 type Config struct {
-	// Grant tells whether a process that has joined may use a context below the
-	// listener, as an ancestor of that could. It is asked about each whenever the
-	// process lists the tree, by several goroutines; yes is not taken back. It is
-	// not asked about other processes that have joined: nobody may use those. Who
-	// may use a context may use all that is below it, through it.
+	// Grant reports whether a process that has joined may use a context below the
+	// listener, as an ancestor of the context could. It is called for each context
+	// whenever the process lists the tree, by several goroutines. Yes can't be taken
+	// back, and it includes all contexts below that one. Grant is not called for
+	// other processes that have joined: no process may use those.
 	Grant func(p Peer, n *contexts.Node) bool
-	// MaxPeers bounds the processes that have joined at a time. Default: 64.
+	// MaxPeers is how many processes may have joined at a time. Default: 64.
 	MaxPeers int
 }
 
@@ -34,9 +34,9 @@ const maxTalks = 16
 
 // Listener lets processes join the tree of a node.
 //
-// Goroutines, all ended when Close returns: one accepts; one for each connection
-// talks, and then waits for the end of the process's membership. One more waits for
-// the end of the tree.
+// Goroutines, all ended when Close returns: accept takes connections; serve talks on
+// each, and then waits for the end of the process's membership; one more ends the
+// others when the tree ends.
 type Listener struct {
 	// Immutable.
 	self   *contexts.Node
@@ -44,22 +44,22 @@ type Listener struct {
 	socket *socket
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	talks  chan struct{} // capacity maxTalks; holds one for each talk
+	talks  chan struct{} // capacity maxTalks; holds a value for each talk
 
-	work      sync.WaitGroup
-	closeOnce sync.Once
-	closeErr  error
+	work     sync.WaitGroup // all goroutines
+	stopOnce sync.Once
+	stopErr  error // set by stopOnce
 
 	mu    sync.Mutex
 	peers int // guarded by mu
 }
 
-// Listen has processes of the same user and the same program join the tree below
-// self, the local node, by a unix socket. Its directory is made with mode 0700 if
-// it is not there, and must be the user's alone if it is ([ErrExposed]). With an
-// empty path the socket is in a new directory for temporary files: see
-// [Listener.Path]. A socket that was left there by a process which has died is
-// replaced; where one listens the error matches syscall.EADDRINUSE.
+// Listen lets processes of the same user and the same program join the tree below
+// self, the local node, by a unix socket. It makes the socket's directory with mode
+// 0700 if that is missing; a directory that other users can read or write is
+// [ErrExposed]. With an empty path the socket is in a new directory for temporary
+// files: see [Listener.Path]. A socket that a dead process has left is replaced; where
+// a process listens the error matches syscall.EADDRINUSE.
 //
 // Close the listener before the tree. A process that is killed leaves the socket
 // and its directory behind.
@@ -83,27 +83,33 @@ func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.work.Go(l.accept)
-	go func() {
+	l.work.Go(func() {
 		select {
 		case <-self.Done():
-			_ = l.Close()
+			l.stop()
 		case <-l.ctx.Done():
 		}
-	}()
+	})
 	return l, nil
 }
 
-// Path is the path of the socket.
+// Path returns the path of the socket.
 func (l *Listener) Path() string { return l.socket.path }
 
-// Close ends the listening, sends away who has joined, and removes the socket.
+// Close ends the listening, ends the membership of all processes that have joined, and
+// removes the socket.
 func (l *Listener) Close() error {
-	l.closeOnce.Do(func() {
+	l.stop()
+	l.work.Wait()
+	return l.stopErr
+}
+
+// stop ends all goroutines of the listener, and does not wait for them.
+func (l *Listener) stop() {
+	l.stopOnce.Do(func() {
 		l.cancel()
-		l.closeErr = l.socket.Close()
-		l.work.Wait()
+		l.stopErr = l.socket.Close()
 	})
-	return l.closeErr
 }
 
 func (l *Listener) accept() {
@@ -113,7 +119,7 @@ func (l *Listener) accept() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			// No descriptors, most probably: some may be freed.
+			// Most probably there are too many open files. Some may be closed soon.
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-l.ctx.Done():
@@ -124,12 +130,12 @@ func (l *Listener) accept() {
 		case l.talks <- struct{}{}:
 			l.work.Go(func() { l.serve(c) })
 		default:
-			_ = c.Close() // it is the user's own doing
+			_ = c.Close() // all connections are the user's own: none is more important
 		}
 	}
 }
 
-// serve is the life of a connection.
+// serve lets the process at the other end of a connection join, and waits for its end.
 func (l *Listener) serve(c net.Conn) {
 	stop := context.AfterFunc(l.ctx, func() { _ = c.SetDeadline(time.Now()) })
 	t := newTalk(c)
@@ -168,8 +174,8 @@ func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
 	}
 	guests.coming.RLock()
 	defer guests.coming.RUnlock()
-	conn := t.link()
-	k.Hello.UID = peer.UID // as the kernel has it
+	conn := t.finish()
+	k.Hello.UID = peer.UID // of the kernel, as the process may say anything
 	if peer.PID != 0 {
 		k.Hello.Pid = peer.PID
 	}
@@ -183,7 +189,8 @@ func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
 	return n, nil
 }
 
-// check refuses who does not speak as we do.
+// check returns an error for a process that speaks another version, wants something
+// else than this socket is for, or is another program.
 func (k *knock) check(purpose uint8) error {
 	if k.Version != version || k.Purpose != purpose {
 		return fmt.Errorf("%w: it wants %d in version %d where %d is to be had in version %d", contexts.ErrRefused, k.Purpose, k.Version, purpose, version)
@@ -191,7 +198,7 @@ func (k *knock) check(purpose uint8) error {
 	return k.Hello.Check(trees.Fingerprint())
 }
 
-// enter takes a place for a process.
+// enter counts a process that joins.
 func (l *Listener) enter() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -214,12 +221,12 @@ type guest struct {
 	peer Peer
 }
 
-// guests finds them by their contexts, in all trees of this process.
+// guests are the processes that have joined, in all trees of this process.
 var guests guestList
 
 type guestList struct {
-	// coming is held for reading from before a guest can say a word until it is
-	// in the list.
+	// coming is held for reading from the time before a guest can call anything until
+	// it is in the list.
 	coming sync.RWMutex
 
 	mu  sync.Mutex
@@ -246,15 +253,15 @@ func (g *guestList) remove(self *contexts.Node, id core.ID) {
 	delete(g.all, guestKey{self, id})
 }
 
-// find returns nil for a context that is no guest.
+// find returns the guest with this context; nil if there is none.
 func (g *guestList) find(self *contexts.Node, id core.ID) *guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.all[guestKey{self, id}]
 }
 
-// of returns the guest that a call comes from, which may have been quicker than
-// we are.
+// of returns the guest that a call comes from; nil if there is none. A guest may call
+// before it is in the list: then of waits.
 func (g *guestList) of(ctx context.Context) *guest {
 	self, id := contexts.Self(ctx), contexts.Caller(ctx).ID()
 	if one := g.find(self, id); one != nil {
@@ -265,11 +272,11 @@ func (g *guestList) of(ctx context.Context) *guest {
 	return g.find(self, id)
 }
 
-// figuresTime is how long the figures of links are waited for in a list.
+// figuresTime bounds the wait for the figures of links in a list.
 const figuresTime = 2 * time.Second
 
-// treeFunc lists the tree for a guest. A node that is part of an answer may be used
-// by who gets it: see contexts.Node.
+// treeFunc lists the tree for a guest. The guest may use each node in the answer: see
+// contexts.Node.
 var treeFunc = contexts.NewFunc("mitosis.attach.tree", func(ctx context.Context, _ struct{}) ([]contexts.Info, error) {
 	g, self, caller := guests.of(ctx), contexts.Self(ctx), contexts.Caller(ctx)
 	if g == nil {

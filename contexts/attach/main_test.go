@@ -132,11 +132,11 @@ func (a *actor) hear() told {
 	late := time.AfterFunc(time.Minute, func() { _ = a.cmd.Process.Kill() })
 	defer late.Stop()
 	if !a.lines.Scan() {
-		a.t.Fatalf("it said no more: %v", a.lines.Err())
+		a.t.Fatalf("it said no more, want another line: %v", a.lines.Err())
 	}
 	var v told
 	if err := json.Unmarshal(a.lines.Bytes(), &v); err != nil {
-		a.t.Fatalf("%s: %v", a.lines.Bytes(), err)
+		a.t.Fatalf("%s is no JSON: %v", a.lines.Bytes(), err)
 	}
 	return v
 }

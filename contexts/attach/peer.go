@@ -6,13 +6,14 @@ import (
 	"os"
 )
 
-// Peer is a process that wants to join, as the kernel tells of it.
+// Peer is a process that wants to join, as the kernel describes it.
 type Peer struct {
 	UID int
-	PID int // 0 where the system does not tell
+	PID int // 0 where the system does not say
 }
 
-// checkPeer returns who is at the other end, and an error if that is another user.
+// checkPeer returns the process at the other end. It is an error if that is another
+// user's.
 func checkPeer(c net.Conn) (Peer, error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// peerOf tells who has connected to, or listens on, a socket of this host. This is
-// what getpeereid(3) asks.
+// peerOf returns the process that has connected to a socket of this host, or listens
+// on it. It asks as getpeereid(3) does.
 func peerOf(c *net.UnixConn) (p Peer, err error) {
 	err = descriptor.Control(c, func(fd int) error {
 		cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)

@@ -8,7 +8,8 @@ import (
 	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// peerOf tells who has connected to, or listens on, a socket of this host.
+// peerOf returns the process that has connected to a socket of this host, or listens
+// on it.
 func peerOf(c *net.UnixConn) (p Peer, err error) {
 	err = descriptor.Control(c, func(fd int) error {
 		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)

@@ -7,5 +7,5 @@ import (
 	"net"
 )
 
-// peerOf is what the rest stands on: where the system does not tell, nobody joins.
+// peerOf fails on systems that do not tell which user has connected: nobody joins there.
 func peerOf(*net.UnixConn) (Peer, error) { return Peer{}, errors.ErrUnsupported }

@@ -65,14 +65,14 @@ func TestWhatCannotBeDetached(t *testing.T) {
 		"a lease that is no time": {n, -time.Hour, os.ErrInvalid},
 	} {
 		if _, err := attach.Detach(t.Context(), c.n, attach.Terms{Lease: c.lease}); !errors.Is(err, c.class) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %v", name, err, c.class)
 		}
 		if _, err := pid.Call(t.Context(), c.n, struct{}{}); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: calling the context afterwards: %v, want that it lives", name, err)
 		}
 	}
 	if _, err := nested.Call(t.Context(), n, struct{}{}); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("below another context: %v", err)
+		t.Errorf("below another context: got %v, want errors.ErrUnsupported", err)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestGuardsThatDoNotSleep(t *testing.T) {
 	v := master.must()
 	master.end(0)
 	if waitsForLease(v.pid("its guard")) {
-		t.Error("the guard sleeps")
+		t.Error("the guard has become the program that waits, want that it waits itself, as it can not write that program")
 	}
 	allLive(t, v)
 	allEnd(t, v)
@@ -149,12 +149,12 @@ func TestTalkThatLeadsNowhere(t *testing.T) {
 			}
 			answer := talkTo(t, socket, say)
 			if c.class != nil && !errors.Is(answer, c.class) {
-				t.Errorf("%s: %s: %v", socket, name, answer)
+				t.Errorf("%s: %s: got %v, want %v", socket, name, answer, c.class)
 			}
 		}
 		// The purpose of the other kind.
 		if err := talkTo(t, socket, message(t, anyKnock{Version: 1, Purpose: 3 - purpose, Hello: ours})); !errors.Is(err, contexts.ErrRefused) {
-			t.Errorf("%s: %v", socket, err)
+			t.Errorf("%s: the other purpose: got %v, want ErrRefused", socket, err)
 		}
 		// Many who say nothing are turned away at some point, and are no lasting harm.
 		var silent []net.Conn
@@ -166,7 +166,7 @@ func TestTalkThatLeadsNowhere(t *testing.T) {
 			silent = append(silent, c)
 		}
 		if _, err := silent[39].Read(make([]byte, 1)); err == nil {
-			t.Errorf("%s: it says something", socket)
+			t.Errorf("%s: it sends something to a client that is silent, want that it closes", socket)
 		}
 		for _, c := range silent {
 			c.Close()
@@ -205,13 +205,13 @@ func talkTo(t *testing.T, socket string, say []byte) error {
 	f, err := core.NewReader(c).Next()
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want io.EOF", err)
 		}
 		return nil
 	}
 	defer f.Release()
 	if f.Flags&core.Dead == 0 {
-		t.Errorf("it answers: %x", f.Body)
+		t.Errorf("the answer is %x, want a failure", f.Body)
 		return nil
 	}
 	return core.DecodeError(f.Body)
@@ -234,6 +234,6 @@ func TestJoinGivesUpWithItsContext(t *testing.T) {
 		}
 	}()
 	if _, err := attach.Join(ctx, ln.Addr().String(), nil); !errors.Is(err, io.ErrNoProgress) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want the cause of ctx, io.ErrNoProgress", err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// Secret is what a master of a detached context has to know. It prints as a
-// placeholder; [Secret.MarshalText] is for keeping it.
+// Secret proves that a process may be the master of a detached context. It prints as a
+// placeholder; use [Secret.MarshalText] to keep it.
 type Secret [32]byte
 
 // String hides the secret.
@@ -21,7 +21,7 @@ func (s Secret) GoString() string { return s.String() }
 // MarshalText returns the secret in hexadecimal digits.
 func (s Secret) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
 
-// UnmarshalText reads what MarshalText has made.
+// UnmarshalText reads the digits that MarshalText returns.
 func (s *Secret) UnmarshalText(b []byte) error {
 	if hex.DecodedLen(len(b)) != len(s) || len(b)%2 != 0 {
 		return fmt.Errorf("a secret has %d hexadecimal digits, not %d", hex.EncodedLen(len(s)), len(b))
@@ -40,14 +40,14 @@ func newRandom() (b [32]byte) {
 	return b
 }
 
-// The sides of the talk. Each proves something else, so that neither can be made to
-// say what the other has to.
+// The sides of the talk. Each proves a text of its own, so that neither proof can stand
+// for the other.
 const (
 	masterSide  = "mitosis master 1"
 	contextSide = "mitosis context 1"
 )
 
-// proofs are the parts that both sides put under a proof.
+// proofs are the parts of the texts that both sides prove.
 type proofs struct {
 	secret          Secret
 	context, master nonce
@@ -55,7 +55,7 @@ type proofs struct {
 	fingerprint     [32]byte
 }
 
-// by returns the proof that a side knows the secret, here and now.
+// by returns the proof that a side knows the secret in this talk.
 func (p *proofs) by(side string) (s sum) {
 	h := hmac.New(sha256.New, p.secret[:])
 	h.Write([]byte(side))

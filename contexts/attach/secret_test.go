@@ -18,10 +18,10 @@ func TestProofs(t *testing.T) {
 	h.Write(text)
 	right := p.by(masterSide)
 	if !hmac.Equal(right[:], h.Sum(nil)) || p.check(masterSide, right) != nil {
-		t.Error("not what is written")
+		t.Error("want the HMAC of docs/protocol.md, and that it passes")
 	}
 	if p.check(contextSide, right) == nil {
-		t.Error("a proof serves both sides")
+		t.Error("a proof of the master passes for the context, want that it fails")
 	}
 	for name, change := range map[string]func(*proofs){
 		"secret":      func(p *proofs) { p.secret[31] ^= 1 },
@@ -34,7 +34,7 @@ func TestProofs(t *testing.T) {
 		q := p
 		change(&q)
 		if q.check(masterSide, right) == nil {
-			t.Errorf("another %s makes no difference", name)
+			t.Errorf("a proof with another %s passes, want that it fails", name)
 		}
 	}
 }
@@ -47,11 +47,11 @@ func TestSecretsAreKept(t *testing.T) {
 	}
 	var again Detached
 	if err := json.Unmarshal(b, &again); err != nil || again != d {
-		t.Errorf("%+v, %v", again, err)
+		t.Errorf("read again: %+v, %v; want %+v", again, err, d)
 	}
 	for _, text := range []string{"", "00", "zz" + string(make([]byte, 62)), string(make([]byte, 65))} {
 		if err := new(Secret).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is a secret", text)
+			t.Errorf("%q is read as a secret, want an error", text)
 		}
 	}
 }

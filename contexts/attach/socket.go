@@ -19,7 +19,8 @@ import (
 // bytes: sun_path of unix(7) with a zero byte behind it.
 const maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// checkPath is for a clear error: that of the kernel is "invalid argument".
+// checkPath returns an error for a path that is too long. The kernel only says "invalid
+// argument".
 func checkPath(path string) error {
 	if len(path) > maxPath {
 		return fmt.Errorf("%w: %q has %d bytes, %d are allowed", ErrPathTooLong, path, len(path), maxPath)
@@ -27,15 +28,15 @@ func checkPath(path string) error {
 	return nil
 }
 
-// socket is a unix socket that others than the user can't reach.
+// socket is a unix socket that only the user can reach.
 type socket struct {
 	*net.UnixListener
 	path string
-	made bool        // its directory was made with it
-	file fs.FileInfo // the one that was bound, to be told from one that has taken its place
+	made bool        // we have made its directory
+	file fs.FileInfo // of the socket that was bound; another may have taken its place since
 }
 
-// bind makes a socket. With no path it is in a directory of its own.
+// bind makes a socket, with an empty path in a directory of its own.
 func bind(path string) (*socket, error) {
 	s := &socket{path: path}
 	if path == "" {
@@ -87,7 +88,7 @@ func (s *socket) bind() error {
 	return err
 }
 
-// lockOwn checks that a directory is the user's alone, and keeps others of the
+// lockOwn checks that a directory is the user's alone, and keeps other processes of the
 // user from binding and removing sockets there at the same time.
 func lockOwn(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
@@ -100,9 +101,9 @@ func lockOwn(dir string) (unlock func(), err error) {
 		case !info.IsDir():
 			err = &fs.PathError{Op: "bind", Path: dir, Err: syscall.ENOTDIR}
 		case !ok || int(st.Uid) != os.Geteuid():
-			err = fmt.Errorf("%w: %s belongs to another", ErrExposed, dir)
+			err = fmt.Errorf("%w: %s belongs to another user", ErrExposed, dir)
 		case info.Mode().Perm()&0o077 != 0:
-			err = fmt.Errorf("%w: %s has mode %04o, not 0700", ErrExposed, dir, info.Mode().Perm())
+			err = fmt.Errorf("%w: %s has mode %04o; it needs 0700", ErrExposed, dir, info.Mode().Perm())
 		default:
 			for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 				err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
@@ -116,7 +117,7 @@ func lockOwn(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// clear removes a socket on which nobody listens any more.
+// clear removes a socket on which no process listens any more.
 func clear(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -137,7 +138,7 @@ func clear(path string) error {
 	return &fs.PathError{Op: "bind", Path: path, Err: fmt.Errorf("%w: a process listens there", syscall.EADDRINUSE)}
 }
 
-// Close ends the listening and leaves nothing of it.
+// Close ends the listening, and removes the socket and the directory that we have made.
 func (s *socket) Close() error {
 	err := s.UnixListener.Close()
 	dir := filepath.Dir(s.path)
@@ -148,7 +149,7 @@ func (s *socket) Close() error {
 		unlock()
 	}
 	if s.made {
-		_ = os.Remove(dir) // not while there is another socket in it
+		_ = os.Remove(dir) // which fails while there is another socket in it
 	}
 	return err
 }

@@ -14,5 +14,5 @@ type socket struct {
 
 func checkPath(string) error { return nil }
 
-// bind fails where the system does not tell who connects.
+// bind fails on systems that do not tell which user connects.
 func bind(string) (*socket, error) { return nil, errors.ErrUnsupported }

@@ -9,10 +9,10 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// version is that of what is said on sockets before there is a link.
+// version is the version of the talk on a socket that comes before its frames.
 const version = 1
 
-// talkTime bounds what is said before there is a link.
+// talkTime bounds a talk.
 const talkTime = 10 * time.Second
 
 // The purposes of a knock.
@@ -21,17 +21,18 @@ const (
 	toOwn  uint8 = 2
 )
 
-// knock is the first that is said, by who has connected.
+// knock is the first message, from the process that has connected.
 type knock struct {
 	_       struct{} `cbor:",toarray"`
 	Version uint64
 	Purpose uint8
-	Hello   bootstrap.Hello // of toOwn, only the fingerprint
+	Hello   bootstrap.Hello // with toOwn only the fingerprint is set
 }
 
-// challenge, proof and estate are said in turn before a master is accepted: the
-// context's nonce; the master's, with the proof that it knows the secret; and what
-// the master needs to know, with the proof that the context knows it, too.
+// challenge, proof and handover are exchanged before a context accepts a master. In the
+// challenge the context sends its nonce. In the proof the master sends its own, and
+// proves that it knows the secret. In the handover the context proves the same, and
+// describes itself and its tree.
 type challenge struct {
 	_     struct{} `cbor:",toarray"`
 	Nonce nonce
@@ -43,7 +44,7 @@ type proof struct {
 	Sum   sum
 }
 
-type estate struct {
+type handover struct {
 	_     struct{} `cbor:",toarray"`
 	Sum   sum
 	Hello bootstrap.Hello
@@ -53,8 +54,8 @@ type estate struct {
 	Age   uint64
 }
 
-// talk is what two processes say to each other, in frames to HandleHello. A dead
-// frame ends it with a failure.
+// talk is the exchange of two processes that comes before a link, in frames to
+// HandleHello. A dead frame ends it with a failure.
 type talk struct {
 	conn   net.Conn
 	frames *core.Reader
@@ -70,17 +71,17 @@ func (t *talk) say(v any) error {
 	if err != nil {
 		return err
 	}
-	return t.send(0, body)
+	return t.sendFrame(0, body)
 }
 
-func (t *talk) send(flags core.Flags, body []byte) error {
+func (t *talk) sendFrame(flags core.Flags, body []byte) error {
 	h := core.Header{Handle: core.HandleHello, Flags: flags}
 	_, err := t.conn.Write(append(core.AppendHeader(nil, &h, len(body)), body...))
 	return err
 }
 
-// refuse tells why there will be no link.
-func (t *talk) refuse(err error) { _ = t.send(core.Dead, core.EncodeError(err)) }
+// refuse ends a talk with an error for the other side.
+func (t *talk) refuse(err error) { _ = t.sendFrame(core.Dead, core.EncodeError(err)) }
 
 func (t *talk) hear(v any) error {
 	f, err := t.frames.Next()
@@ -100,33 +101,33 @@ func (t *talk) hear(v any) error {
 	return nil
 }
 
-// link is the connection from now on.
-func (t *talk) link() *link {
+// finish ends a talk. The connection belongs to the caller, with no deadline.
+func (t *talk) finish() *peerConn {
 	_ = t.conn.SetDeadline(time.Time{})
-	return &link{Conn: t.conn, left: append([]byte(nil), t.frames.Buffered()...)}
+	return &peerConn{Conn: t.conn, left: append([]byte(nil), t.frames.Buffered()...)}
 }
 
-// link is a connection with what was read of it too early. It is the carrier as
-// well: nothing else has to be ended.
-type link struct {
+// peerConn is a connection after a talk. It reads the bytes first that the talk has
+// read too early. It is its own carrier, as nothing but the socket has to be closed.
+type peerConn struct {
 	net.Conn
-	left []byte // owned by the one reader
+	left []byte // bytes that were read too early; owned by the one reader
 }
 
-func (l *link) Read(b []byte) (int, error) {
-	if len(l.left) > 0 {
-		n := copy(b, l.left)
-		l.left = l.left[n:]
+func (c *peerConn) Read(b []byte) (int, error) {
+	if len(c.left) > 0 {
+		n := copy(b, c.left)
+		c.left = c.left[n:]
 		return n, nil
 	}
-	return l.Conn.Read(b)
+	return c.Conn.Read(b)
 }
 
 // Cause implements bootstrap.Carrier.
-func (l *link) Cause(context.Context) error { return nil }
+func (c *peerConn) Cause(context.Context) error { return nil }
 
 // Releasable implements succession.Releaser: closing a socket ends nothing else.
-func (l *link) Releasable() bool { return true }
+func (c *peerConn) Releasable() bool { return true }
 
 // Release implements succession.Releaser.
-func (l *link) Release() {}
+func (c *peerConn) Release() {}

@@ -5,5 +5,5 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/succession"
 )
 
-// trees is the part of package contexts that only this package uses.
+// trees is the part of package contexts that it keeps for this package.
 var trees = succession.Trees.(succession.Interface[*contexts.Node, *contexts.Config])

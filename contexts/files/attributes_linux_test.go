@@ -15,11 +15,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// listOf makes an access list of triples of tag, permissions and number.
-func listOf(entries ...[3]uint32) accessList {
-	l := accessList(binary.LittleEndian.AppendUint32(nil, listVersion))
+// listOf makes an access control list of triples of tag, permissions and number, as the
+// extended attribute has it (linux/posix_acl_xattr.h).
+func listOf(entries ...[3]uint32) []byte {
+	l := binary.LittleEndian.AppendUint32(nil, 2) // the version
 	for _, e := range entries {
 		l = binary.LittleEndian.AppendUint16(l, uint16(e[0]))
 		l = binary.LittleEndian.AppendUint16(l, uint16(e[1]))
@@ -29,13 +33,17 @@ func listOf(entries ...[3]uint32) accessList {
 }
 
 const (
-	nobody   = ^uint32(0) // the number in entries that have none
-	tagUser  = 0x02
-	tagGroup = 0x08
+	nobody      = ^uint32(0) // the number in entries that have none
+	tagUserObj  = 0x01
+	tagUser     = 0x02
+	tagGroupObj = 0x04
+	tagGroup    = 0x08
+	tagMask     = 0x10
+	tagOther    = 0x20
 )
 
 // guestList lets user 42 read what only the owner and the group may.
-func guestList(mask uint32) accessList {
+func guestList(mask uint32) []byte {
 	return listOf([3]uint32{tagUserObj, 6, nobody}, [3]uint32{tagUser, 4, 42}, [3]uint32{tagGroupObj, 4, nobody},
 		[3]uint32{tagGroup, 6, 43}, [3]uint32{tagMask, mask, nobody}, [3]uint32{tagOther, 0, nobody})
 }
@@ -56,9 +64,9 @@ func described(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	uid, gid := ownerOf(info)
+	uid, gid := disk.OwnerOf(info)
 	s := fmt.Sprintf("%v %d:%d", info.Mode(), uid, gid)
-	buf := make([]byte, maxExtra)
+	buf := make([]byte, 64<<10)
 	n, err := unix.Llistxattr(path, buf)
 	if err != nil {
 		t.Fatal(err)
@@ -67,11 +75,12 @@ func described(t *testing.T, path string) string {
 		if len(name) == 0 {
 			continue
 		}
-		value, err := read(func(b []byte) (int, error) { return unix.Lgetxattr(path, string(name), b) })
+		value := make([]byte, 64<<10)
+		n, err := unix.Lgetxattr(path, string(name), value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s += fmt.Sprintf(" %s=%x", name, value)
+		s += fmt.Sprintf(" %s=%x", name, value[:n])
 	}
 	return s
 }
@@ -92,10 +101,13 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 		"owner and group": func(t *testing.T, to string) error { return errors.Join(os.Chown(to, 7, 8), os.Chmod(to, 0o640)) },
 		"nobody may read": func(t *testing.T, to string) error { return os.Chmod(to, 0) },
 		"an access list": func(t *testing.T, to string) error {
-			setXattr(t, to, listAttr, guestList(7))
+			setXattr(t, to, "system.posix_acl_access", guestList(7))
 			return os.Chown(to, 7, 8)
 		},
-		"a masked list": func(t *testing.T, to string) error { setXattr(t, to, listAttr, guestList(0)); return nil },
+		"a masked list": func(t *testing.T, to string) error {
+			setXattr(t, to, "system.posix_acl_access", guestList(0))
+			return nil
+		},
 		"user attributes": func(t *testing.T, to string) error {
 			setXattr(t, to, "user.small", []byte("x"))
 			setXattr(t, to, "user.large", bytes.Repeat([]byte("y"), 2000))
@@ -107,13 +119,13 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 			return nil
 		},
 	} {
-		for _, size := range []int{10, minPartial + 5} {
+		for _, size := range []int{10, disk.MinPartial + 5} {
 			for _, o := range []Options{{}, {Overwrite: Replace}, {Overwrite: InPlace}, {Resume: true, Times: true}} {
 				for _, how := range []string{"", "named", "tree"} {
 					named, tree := how == "named", how == "tree"
 					t.Run(fmt.Sprint(what, size, o.Overwrite, o.Resume, how), func(t *testing.T) {
-						noUnnamed.Store(named)
-						defer noUnnamed.Store(false)
+						disk.NoUnnamed.Store(named)
+						defer disk.NoUnnamed.Store(false)
 						from, dir := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "there")
 						target := filepath.Join(dir, "to")
 						write(t, filepath.Join(from, "to"), noise(size))
@@ -134,13 +146,13 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 							res = mustCopy(t, filepath.Join(from, "to"), target, o)
 						}
 						if after := described(t, target); after != before || len(res.Notes) != 0 {
-							t.Errorf("it is\n%s and was\n%s; %+v", after, before, res.Notes)
+							t.Errorf("the file has\n%s, want\n%s as before, and no notes; got %+v", after, before, res.Notes)
 						}
 						if after := described(t, dir); after != dirBefore {
-							t.Errorf("the directory is\n%s and was\n%s", after, dirBefore)
+							t.Errorf("the directory has\n%s, want\n%s as before", after, dirBefore)
 						}
 						if b, err := os.ReadFile(target); err != nil || !bytes.Equal(b, noise(size)) {
-							t.Errorf("%d bytes, %v", len(b), err)
+							t.Errorf("the target has %d bytes, %v; want the %d of the source", len(b), err, size)
 						}
 					})
 				}
@@ -154,7 +166,7 @@ func TestAFileKeepsWhatItHas(t *testing.T) {
 func TestWhatIsToldCounts(t *testing.T) {
 	asRoot(t)
 	for _, same := range []bool{false, true} {
-		for _, size := range []int{10, 3*blockSize + 5} {
+		for _, size := range []int{10, 3*wire.BlockSize + 5} {
 			for _, way := range []Overwrite{Replace, InPlace} {
 				for what, c := range map[string]struct {
 					o    Options
@@ -191,7 +203,7 @@ func TestWhatIsToldCounts(t *testing.T) {
 	write(t, from, noise(10))
 	for _, name := range []string{to, other} {
 		write(t, name, []byte("old"))
-		setXattr(t, name, listAttr, guestList(7))
+		setXattr(t, name, "system.posix_acl_access", guestList(7))
 	}
 	for _, mode := range []fs.FileMode{0o600, 0o640, 0o775, 0o004} {
 		write(t, from, noise(10+int(mode)))
@@ -215,7 +227,7 @@ func TestPrivilegesDoNotPassToNewContents(t *testing.T) {
 		"set-user-ID":  func(t *testing.T, to string) error { return os.Chmod(to, 0o755|fs.ModeSetuid) },
 		"set-group-ID": func(t *testing.T, to string) error { return os.Chmod(to, 0o755|fs.ModeSetgid) },
 		"capabilities": func(t *testing.T, to string) error {
-			setXattr(t, to, capsAttr, capability)
+			setXattr(t, to, "security.capability", capability)
 			return os.Chmod(to, 0o755)
 		},
 	} {
@@ -230,7 +242,7 @@ func TestPrivilegesDoNotPassToNewContents(t *testing.T) {
 				}
 				res := mustCopy(t, from, to, Options{Overwrite: way})
 				if got := described(t, to); got != "-rwxr-xr-x 0:0" || len(res.Notes) != 1 || res.Notes[0].Kind != NotePrivilegesDropped {
-					t.Errorf("%s, %d bytes, way %d: %s, %+v", what, size, way, got, res.Notes)
+					t.Errorf("%s, %d bytes, way %d: got %s, notes %+v; want -rwxr-xr-x 0:0 and a note that privileges were dropped", what, size, way, got, res.Notes)
 				}
 			}
 		}
@@ -255,7 +267,7 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 	asRoot(t)
 	dir := filepath.Join(t.TempDir(), "d")
 	from := [2]string{filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "from")}
-	for i, size := range []int{1000, minPartial + 1} {
+	for i, size := range []int{1000, disk.MinPartial + 1} {
 		write(t, from[i], noise(size))
 		if err := os.Chmod(from[i], 0o644); err != nil {
 			t.Fatal(err)
@@ -265,7 +277,7 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 	write(t, to, []byte("old"))
 	setXattr(t, dir, "system.posix_acl_default", listOf([3]uint32{tagUserObj, 7, nobody}, [3]uint32{tagUser, 7, 4711},
 		[3]uint32{tagGroupObj, 7, nobody}, [3]uint32{tagMask, 7, nobody}, [3]uint32{tagOther, 7, nobody}))
-	setXattr(t, to, listAttr, guestList(7))
+	setXattr(t, to, "system.posix_acl_access", guestList(7))
 	if err := errors.Join(os.Chown(to, 7, 8), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +326,7 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 		}
 	}()
 	for i := range 200 {
-		noUnnamed.Store(i%4 < 2)
+		disk.NoUnnamed.Store(i%4 < 2)
 		o := Options{}
 		switch i % 8 {
 		case 5:
@@ -326,16 +338,16 @@ func TestNobodyElseCanReadAtAnyMoment(t *testing.T) {
 		}
 		mustCopy(t, from[i%2], to, o)
 	}
-	noUnnamed.Store(false)
+	disk.NoUnnamed.Store(false)
 	for deadline := time.Now().Add(10 * time.Second); tries.Load() < 400 && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 	close(stop)
 	if name, ok := <-seen; ok {
-		t.Errorf("another user: %s", name)
+		t.Errorf("another user could open %s, want that only the owner can", name)
 	}
 	if tries.Load() < 400 {
-		t.Errorf("the other user has tried %d times only", tries.Load())
+		t.Errorf("the other user has tried %d times, want at least 400 for the test to mean something", tries.Load())
 	}
 }
 

@@ -28,25 +28,25 @@ var getConn = contexts.NewConnFunc("mitosis.files.get", func(_ context.Context, 
 		return err
 	}
 	defer src.close()
-	_, err = send(c.(stream), src, q.Options)
+	_, err = sendTree(c.(stream), src, q.Options)
 	return err
 })
 
-// Put copies a file or a directory tree from this process's host to that of the
-// target. Relative paths are relative to the working directories of the two
-// processes; an empty remote path stands for a new file (or directory) among
-// the temporary ones there. Nil options are the zero value.
+// Put copies a file or a directory tree from this process's host to the host of the
+// target. Relative paths begin at the working directories of the two processes. An
+// empty remote path stands for a new file or directory among the temporary ones there.
+// Nil options are the zero value.
 //
-// A file is there under its name when it is complete and checked, and not
-// before; whatever goes wrong, a file that was there stays as it was, and
-// nothing else is left. Files that can only be written in place are the
-// exception, see Options.Overwrite. The package comment says what holds in
-// detail, and what of it for trees. Contents that the far side has already
-// are not sent again.
+// A file appears under its name when it is complete and checked, and not before. If
+// the copy fails, a file that was there stays as it was, and nothing else is left.
+// Files that can only be written in place are the exception, see Options.Overwrite.
+// The package comment has the details, and those of trees. Contents that the far side
+// has already are not sent again.
 //
-// The error is a *contexts.Error with the path of the target. It names the file, here or
-// there, and is recognised by errors.Is: fs.ErrNotExist, fs.ErrPermission,
-// syscall.ENOSPC, syscall.EISDIR and so on.
+// The error is a *contexts.Error with the path of the target. It names the file, here
+// or there, and errors.Is recognises it: fs.ErrNotExist, fs.ErrPermission,
+// syscall.ENOSPC, syscall.EISDIR and so on. A managed host is connected if it has to
+// be; a copy that is interrupted is not begun again.
 func Put(ctx context.Context, on contexts.Target, local, remote string, o *Options) (Result, error) {
 	src, err := openSource(local)
 	if err != nil {
@@ -56,10 +56,10 @@ func Put(ctx context.Context, on contexts.Target, local, remote string, o *Optio
 	return put(ctx, on, src, remote, o)
 }
 
-// PutReader copies the contents of r to a file of the context's host, like [Put]. If r
-// is an fs.File its permissions count; else the file gets Options.Mode, or
-// 0600. A Read that blocks holds up PutReader even when ctx ends; an error of r
-// leaves the target as it was.
+// PutReader copies the contents of r to a file of the target's host, like [Put]. If r
+// is an fs.File, the copy gets its permissions, else Options.Mode or 0600. PutReader
+// waits for a Read that blocks even when ctx has ended. An error of r leaves the target
+// as it was.
 func PutReader(ctx context.Context, on contexts.Target, r io.Reader, remote string, o *Options) (Result, error) {
 	src, err := sourceOf(r)
 	if err != nil {
@@ -70,13 +70,13 @@ func PutReader(ctx context.Context, on contexts.Target, r io.Reader, remote stri
 
 func put(ctx context.Context, on contexts.Target, src *source, remote string, o *Options) (Result, error) {
 	return converseWith(ctx, on, "put", putConn, remote, o, func(_ *contexts.Node, c conn, o Options) (Result, error) {
-		return send(c, src, o)
+		return sendTree(c, src, o)
 	})
 }
 
-// Get copies a file or a directory tree from the context's host to this
-// process's, as [Put] does in the other direction. What a hostile far side
-// sends can't leave the target, and is bounded by the limits of Options.
+// Get copies a file or a directory tree from the target's host to the host of this
+// process, as [Put] does in the other direction. A hostile far side can't make it write
+// outside of the local path, nor more than the limits of Options.
 func Get(ctx context.Context, on contexts.Target, remote, local string, o *Options) (Result, error) {
 	if local != "" {
 		// The working directory may change before the copy begins.
@@ -86,12 +86,12 @@ func Get(ctx context.Context, on contexts.Target, remote, local string, o *Optio
 		}
 	}
 	return converseWith(ctx, on, "get", getConn, remote, o, func(n *contexts.Node, c conn, o Options) (Result, error) {
-		// The descriptors of a process that was started for a context are nobody's.
+		// Only a master was started by a user, whose descriptors they are.
 		return receive(c, local, o, n.Local().Parent() == nil)
 	})
 }
 
-// converseWith runs this side of a copy whose other side is f, in the context.
+// converseWith runs this side of a copy. The other side is f, at the target.
 func converseWith(ctx context.Context, on contexts.Target, op string, f *contexts.ConnFunc[copyRequest], remote string, o *Options,
 	side func(*contexts.Node, conn, Options) (Result, error)) (Result, error) {
 	var options Options
@@ -115,8 +115,8 @@ func converseWith(ctx context.Context, on contexts.Target, op string, f *context
 	return res, failedAt(on, op, err)
 }
 
-// because returns why a copy was given up, in place of the error that followed
-// from it.
+// because returns the reason for which ctx has ended, in place of the error that
+// followed from that.
 func because(ctx context.Context, err error) error {
 	if errors.Is(err, ErrIncomplete) {
 		return fmt.Errorf("%w; perhaps %w", context.Cause(ctx), ErrIncomplete)
@@ -124,14 +124,14 @@ func because(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
-// stream is what connections between contexts are.
+// stream is a connection between contexts.
 type stream interface {
 	net.Conn
 	conn
 }
 
-// dial calls a function that talks over a stream. Its error is the reason only:
-// the caller says in its own words what was tried and where.
+// dial calls a function that talks over a stream. Its error is only the reason: the
+// caller adds the operation and the target.
 func dial[In any](ctx context.Context, on contexts.Target, f *contexts.ConnFunc[In], in In) (stream, error) {
 	c, err := f.Dial(ctx, on, in)
 	if err != nil {
@@ -140,15 +140,20 @@ func dial[In any](ctx context.Context, on contexts.Target, f *contexts.ConnFunc[
 	return c.(stream), nil
 }
 
+// failedAt adds the operation and the target, which may be nil, to an error.
 func failedAt(on contexts.Target, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &contexts.Error{Op: op, Path: on.String(), Err: err}
+	e := &contexts.Error{Op: op, Err: err}
+	if on != nil {
+		e.Path = on.String()
+	}
+	return e
 }
 
-// reasonWithin takes off the outermost *contexts.Error, which says of a call
-// what its caller says in its own words.
+// reasonWithin takes off the outermost *contexts.Error, in place of which callers put
+// one with their own operation.
 func reasonWithin(err error) error {
 	if e, ok := err.(*contexts.Error); ok && e.Err != nil {
 		return e.Err

@@ -25,7 +25,7 @@ func faultPoints() int {
 }
 
 // TestAContextDiesDuringACopy kills the context at the other end of a copy, at
-// different blocks of it: of a put that is the receiver, of a fetch the
+// different blocks of it: of a put that is the receiver, of a get the
 // sender. The error is that of a link, the target the old file, nothing is
 // left, and the next context resumes. (Another test cuts the connection at 200
 // points of a copy.)
@@ -37,7 +37,7 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 	from := filepath.Join(dir, "from")
 	writeFile(t, from, content)
 	copies := map[string]func(context.Context, contexts.Target, string, string, *files.Options) (files.Result, error){
-		"put": files.Put, "fetch": files.Get,
+		"put": files.Put, "get": files.Get,
 	}
 	for i := range faultPoints() {
 		for what, do := range copies {
@@ -69,10 +69,10 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 					}
 					_, err = do(t.Context(), n, from, to, &o)
 					if !errors.Is(err, contexts.ErrGone) {
-						t.Errorf("%v", err)
+						t.Errorf("got %v, want that the context is gone", err)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != "old" {
-						t.Errorf("the target has %d bytes, %v", len(b), err)
+						t.Errorf("the target has %d bytes, %v; want the old contents", len(b), err)
 					}
 					left := func() (names []string) {
 						list, err := os.ReadDir(place)
@@ -87,7 +87,7 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 						return names
 					}
 					if names := left(); len(names) > 1 || len(names) == 1 && (!resume || !strings.Contains(names[0], "partial")) {
-						t.Errorf("there is %q", names)
+						t.Errorf("the directory has %q, want nothing but a partial file, and that only with Resume (%v)", names, resume)
 					}
 					kept := false
 					for _, name := range left() {
@@ -97,10 +97,10 @@ func TestAContextDiesDuringACopy(t *testing.T) {
 					o.Progress = nil
 					res, err := do(t.Context(), child(t, self), from, to, &o)
 					if err != nil || res.SHA256 != sum || kept && res.Sent >= res.Size {
-						t.Errorf("%+v, %v", res, err)
+						t.Errorf("the next copy: got %+v, %v; want all contents, and fewer sent if a part was kept (%v)", res, err, kept)
 					}
 					if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, content) || len(left()) != 0 {
-						t.Errorf("%d bytes, %v; there is %q", len(b), err, left())
+						t.Errorf("the target has %d bytes, %v, and beside it is %q; want the %d of the source and nothing", len(b), err, left(), len(content))
 					}
 				})
 			}
@@ -129,14 +129,14 @@ func TestTreesWithOddNames(t *testing.T) {
 	}
 	res, err := files.Get(t.Context(), n, filepath.Join(dir, "there\xff"), filepath.Join(dir, "back"), nil)
 	if err != nil || res.Files != len(names) || res.Links != len(names) || res.Dirs != len(names)+1 || res.Source != filepath.Join(dir, "there\xff") {
-		t.Fatalf("%+v, %v", res, err)
+		t.Fatalf("got %+v, %v; want %d files and symbolic links, and one directory more", res, err, len(names))
 	}
 	for _, name := range names {
 		if b, err := os.ReadFile(filepath.Join(dir, "back", name, "link")); err != nil || string(b) != name {
-			t.Errorf("%q: %q, %v", name, b, err)
+			t.Errorf("%q: its symbolic link leads to %q, %v; want the file of that name", name, b, err)
 		}
 	}
 	if _, err := files.Get(t.Context(), n, "no\xffsuch", filepath.Join(dir, "x"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no\xffsuch") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want fs.ErrNotExist with the name as it is", err)
 	}
 }

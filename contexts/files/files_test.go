@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -105,7 +106,7 @@ func copyOver(t testing.TB, src *source, target string, o Options, budget int) (
 		defer close(done)
 		got, getErr = receive(b, target, remote, true)
 	}()
-	sent, sendErr = send(a, src, o)
+	sent, sendErr = sendTree(a, src, o)
 	<-done
 	a.Conn.Close()
 	b.Conn.Close()
@@ -129,10 +130,10 @@ func mustCopy(t testing.TB, source, target string, o Options) Result {
 	defer src.close()
 	sent, got, err, getErr := copyOver(t, src, target, o, -1)
 	if err != nil || getErr != nil {
-		t.Fatalf("%v; %v", err, getErr)
+		t.Fatalf("the sender returns %v and the receiver %v, want no errors", err, getErr)
 	}
 	if sent.Target != got.Target || sent.Source != got.Source || sent.Size != got.Size || sent.Sent != got.Sent || sent.SHA256 != got.SHA256 {
-		t.Errorf("the sides differ: %+v and %+v", sent, got)
+		t.Errorf("the sender returns %+v and the receiver %+v, want the same", sent, got)
 	}
 	return sent
 }
@@ -169,7 +170,7 @@ func names(t testing.TB, dir string) []string {
 }
 
 func TestAFileArrives(t *testing.T) {
-	for _, size := range []int{0, 1, smallFile, smallFile + 1, blockSize, 5*blockSize + 17} {
+	for _, size := range []int{0, 1, smallFile, smallFile + 1, wire.BlockSize, 5*wire.BlockSize + 17} {
 		dir := t.TempDir()
 		content := noise(size)
 		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to", "target")
@@ -184,36 +185,36 @@ func TestAFileArrives(t *testing.T) {
 		}
 		res := mustCopy(t, from, to, Options{Times: true, Sync: true})
 		if res.Source != from || res.Target != to || res.Size != int64(size) || res.Files != 1 || res.SHA256 != sha256.Sum256(content) || res.Sent != int64(size) {
-			t.Errorf("%d bytes: %+v", size, res)
+			t.Errorf("%d bytes: got %+v, want one file, all of it sent, and its checksum", size, res)
 		}
 		got, err := os.ReadFile(to)
 		if err != nil || !bytes.Equal(got, content) {
-			t.Errorf("%d bytes: %d arrived, %v", size, len(got), err)
+			t.Errorf("%d bytes: %d arrived, %v; want the contents of the source", size, len(got), err)
 		}
 		info, err := os.Stat(to)
 		if err != nil || info.Mode() != 0o754 || !info.ModTime().Equal(then) {
-			t.Errorf("%v %v, %v", info.Mode(), info.ModTime(), err)
+			t.Errorf("got %v %v, %v; want mode 0754 and %v", info.Mode(), info.ModTime(), err, then)
 		}
 		if left := names(t, filepath.Dir(to)); len(left) != 2 {
-			t.Errorf("there is %q", left)
+			t.Errorf("the directory has %q, want the source and the target only", left)
 		}
 		// And again, over what is there.
 		write(t, from, noise(size+1))
 		mustCopy(t, from, to, Options{Mode: 0o600})
 		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, noise(size+1)) {
-			t.Errorf("the second time %d bytes arrived, %v", len(got), err)
+			t.Errorf("the second time %d bytes arrived, %v; want %d", len(got), err, size+1)
 		}
 		if info, err := os.Stat(to); err != nil || info.Mode() != 0o600 {
-			t.Errorf("%v, %v", info.Mode(), err)
+			t.Errorf("the second time the mode is %v, %v; want 0600", info.Mode(), err)
 		}
 		if left := names(t, filepath.Dir(to)); len(left) != 2 {
-			t.Errorf("there is %q", left)
+			t.Errorf("the directory has %q, want the source and the target only", left)
 		}
 	}
 }
 
 func TestAReaderArrives(t *testing.T) {
-	for _, size := range []int{0, 3, 3*blockSize + 1} {
+	for _, size := range []int{0, 3, 3*wire.BlockSize + 1} {
 		to := filepath.Join(t.TempDir(), "target")
 		src, err := sourceOf(io.MultiReader(bytes.NewReader(noise(size)), strings.NewReader("end")))
 		if err != nil {
@@ -222,10 +223,10 @@ func TestAReaderArrives(t *testing.T) {
 		res, _, err, getErr := copyOver(t, src, to, Options{}, -1)
 		want := append(noise(size), "end"...)
 		if err != nil || getErr != nil || res.Size != int64(len(want)) || res.SHA256 != sha256.Sum256(want) {
-			t.Errorf("%+v, %v, %v", res, err, getErr)
+			t.Errorf("got %+v, %v, %v; want %d bytes and their checksum", res, err, getErr, len(want))
 		}
 		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%d bytes arrived, %v", len(got), err)
+			t.Errorf("%d bytes arrived, %v; want %d", len(got), err, len(want))
 		}
 	}
 }
@@ -236,12 +237,12 @@ func TestWithoutATargetANewNameIsMade(t *testing.T) {
 	write(t, from, []byte("x"))
 	one, two := mustCopy(t, from, "", Options{}), mustCopy(t, from, "", Options{})
 	if filepath.Dir(one.Target) != os.TempDir() || one.Target == two.Target {
-		t.Errorf("%q and %q", one.Target, two.Target)
+		t.Errorf("got %q and %q, want two names among the temporary files", one.Target, two.Target)
 	}
 }
 
 func TestWhatIsThereIsNotSentAgain(t *testing.T) {
-	for _, size := range []int{10, smallFile, 3 * blockSize} {
+	for _, size := range []int{10, smallFile, 3 * wire.BlockSize} {
 		for _, known := range []bool{false, true} {
 			dir := t.TempDir()
 			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
@@ -262,18 +263,18 @@ func TestWhatIsThereIsNotSentAgain(t *testing.T) {
 			}
 			res, _, err, getErr := copyOver(t, src, to, Options{Mode: 0o444}, -1)
 			if err != nil || getErr != nil || res.Sent != 0 || res.Size != int64(size) || res.SHA256 != sha256.Sum256(noise(size)) {
-				t.Errorf("%+v, %v, %v", res, err, getErr)
+				t.Errorf("got %+v, %v, %v; want that nothing of %d bytes is sent, and the checksum", res, err, getErr, size)
 			}
 			after, err := os.Stat(to)
 			if err != nil || !os.SameFile(before, after) || after.Mode() != 0o444 {
-				t.Errorf("it was written again, or its mode is %v; %v", after.Mode(), err)
+				t.Errorf("the file is another or its mode is %v, %v; want the same file with mode 0444", after.Mode(), err)
 			}
 			// Another of the same size is sent.
 			b := noise(size)
 			b[size-1]++
 			write(t, from, b)
 			if res := mustCopy(t, from, to, Options{}); res.Sent != int64(size) || res.SHA256 != sha256.Sum256(b) {
-				t.Errorf("%+v", res)
+				t.Errorf("after a change: got %+v, want that %d bytes are sent, and their checksum", res, size)
 			}
 		}
 	}
@@ -294,7 +295,7 @@ func TestFailures(t *testing.T) {
 		{"target is a directory", 10, "dir", Options{}, syscall.EISDIR},
 		{"parent is a file", 10, "old/target", Options{}, syscall.ENOTDIR},
 		{"target exists", 10, "old", Options{NoReplace: true}, fs.ErrExist},
-		{"too large", blockSize * 2, "target", Options{MaxBytes: blockSize}, nil},
+		{"too large", wire.BlockSize * 2, "target", Options{MaxBytes: wire.BlockSize}, nil},
 		{"full disk", 3 << 20, full + "/target", Options{}, syscall.ENOSPC},
 		{"full disk, small", 50 << 10, full + "/target", Options{}, syscall.ENOSPC},
 	}
@@ -321,14 +322,14 @@ func TestFailures(t *testing.T) {
 				}
 			}
 			if left := names(t, dir); len(left) != 2 {
-				t.Errorf("there is %q", left)
+				t.Errorf("the directory has %q, want the two files that were there", left)
 			}
 			if b, err := os.ReadFile(filepath.Join(dir, "old")); err != nil || string(b) != "old" {
-				t.Errorf("%q, %v", b, err)
+				t.Errorf("the old file has %q, %v; want that it stays", b, err)
 			}
 			if full != "" {
 				if left := names(t, full); len(left) != 1 {
-					t.Errorf("on the full disk there is %q", left)
+					t.Errorf("on the full disk there is %q, want what was there", left)
 				}
 			}
 		})
@@ -347,15 +348,15 @@ func TestASourceThatVanishes(t *testing.T) {
 func changing(t *testing.T, change func(path string)) (Result, string, error) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	write(t, from, noise(20*blockSize))
+	write(t, from, noise(20*wire.BlockSize))
 	write(t, to, []byte("old"))
 	once := sync.OnceFunc(func() { change(from) })
 	res, _, err, getErr := copyOver(t, open(t, from), to, Options{Progress: func(Progress) { once() }}, -1)
 	if (err == nil) != (getErr == nil) {
-		t.Errorf("%v, but %v", err, getErr)
+		t.Errorf("the sender returns %v and the receiver %v, want that both fail or none", err, getErr)
 	}
 	if left := names(t, dir); len(left) != 2 {
-		t.Errorf("there is %q", left)
+		t.Errorf("the directory has %q, want the source and the target only", left)
 	}
 	b, readErr := os.ReadFile(to)
 	if readErr != nil {
@@ -375,18 +376,18 @@ func TestASourceThatGrows(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if err != nil || res.Size != 20*blockSize || got != string(noise(20*blockSize)) {
-		t.Errorf("%d bytes, %v", res.Size, err)
+	if err != nil || res.Size != 20*wire.BlockSize || got != string(noise(20*wire.BlockSize)) {
+		t.Errorf("got %d bytes, %v; want %d, the size when the file was opened", res.Size, err, 20*wire.BlockSize)
 	}
 }
 
 func TestASourceThatShrinks(t *testing.T) {
 	_, got, err := changing(t, func(path string) {
-		if err := os.Truncate(path, blockSize); err != nil {
+		if err := os.Truncate(path, wire.BlockSize); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "from") || got != "old" {
-		t.Errorf("%v; the target has %d bytes", err, len(got))
+		t.Errorf("got %v, and the target has %d bytes; want io.ErrUnexpectedEOF with the name of the source, and the old target", err, len(got))
 	}
 }

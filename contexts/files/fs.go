@@ -12,16 +12,16 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Dir is a directory of a context's host, with all that is below it, as a file
-// system: [FS] returns the root, OpenRoot and Sub what is below. It implements
-// fs.FS, fs.StatFS, fs.ReadDirFS, fs.ReadFileFS, fs.SubFS and fs.ReadLinkFS,
+// Dir is a directory of a context's host, with everything below it, as a file system.
+// [FS] returns the root of the host, OpenRoot and Sub return directories below it. It
+// implements fs.FS, fs.StatFS, fs.ReadDirFS, fs.ReadFileFS, fs.SubFS and fs.ReadLinkFS,
 // and has the writing functions of package os as methods.
 //
-// Names are those of io/fs: relative, with slashes, "." for the root itself.
-// Unlike there they may have any bytes that the host takes. Every operation is
-// a round trip, bounded by the ctx that FS was given; for much data there
-// are [Put] and [Get]. Errors are *fs.PathError and unwrap to a
-// *contexts.Error with the path of the node, and to the reason.
+// Names are those of io/fs: relative, with slashes, "." for the root itself. Unlike
+// there they may have any bytes that the host takes. Every operation is a round trip,
+// bounded by the ctx that was given to FS. For much data, [Put] and [Get] are faster.
+// Errors are *fs.PathError. They unwrap to a *contexts.Error with the path of the
+// target, and to the reason.
 type Dir struct {
 	// Immutable.
 	ctx context.Context
@@ -37,17 +37,17 @@ var (
 	_ fs.ReadLinkFS = (*Dir)(nil)
 )
 
-// fsPlace is where the root of a Dir is.
+// fsPlace is the place of the root of a Dir.
 type fsPlace struct {
 	Dir string // below the host's root, with slashes
-	// Roots are directories, each opened within the one before and the first
-	// within Dir, that nothing leads out of.
+	// Roots are directories that nothing leads out of. The first is opened within Dir,
+	// each other one within the one before.
 	Roots []string
 }
 
 func (p fsPlace) confined() bool { return len(p.Roots) > 0 }
 
-// within returns the place that has name for its root.
+// within returns the place of the directory with this name.
 func (p fsPlace) within(name string, confined bool) fsPlace {
 	if confined || p.confined() {
 		return fsPlace{Dir: p.Dir, Roots: append(slices.Clip(p.Roots), name)}
@@ -55,14 +55,14 @@ func (p fsPlace) within(name string, confined bool) fsPlace {
 	return fsPlace{Dir: path.Join(p.Dir, name)}
 }
 
-// FS returns the file system of the host of the target, from its root; on Windows
-// from that of the drive which temporary files are on. ctx bounds all that is
-// done with it.
+// FS returns the file system of the target's host, from its root, on Windows from the
+// root of the drive with temporary files. ctx bounds every operation on it. A managed
+// host is connected by each operation that finds it lost.
 func FS(ctx context.Context, on contexts.Target) *Dir { return &Dir{ctx: ctx, on: on} }
 
-// OpenRoot returns the directory as a file system that nothing leads out of,
-// neither ".." nor symbolic links, as os.OpenRoot does. The directory is looked
-// up by its name for each operation.
+// OpenRoot returns the directory as a file system that nothing leads out of, neither
+// ".." nor symbolic links, as os.OpenRoot does. Each operation looks the directory up
+// by its name.
 func (f *Dir) OpenRoot(name string) (*Dir, error) {
 	info, err := f.Stat(name)
 	if err == nil && !info.IsDir() {
@@ -96,7 +96,7 @@ func validName(name string) bool {
 	return !strings.ContainsRune(name, 0)
 }
 
-// do has one operation done at the far side.
+// do does one operation at the far side.
 func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 	q.Op, q.At = op, f.at
 	if !validName(q.Name) || op == fsRename && !validName(q.Other) {
@@ -110,7 +110,7 @@ func (f *Dir) do(op fsOp, q fsRequest) (fsReply, error) {
 }
 
 func (f *Dir) failure(op, name string, err error) error {
-	return pathError(op, name, &contexts.Error{Path: f.on.String(), Err: reasonWithin(err)})
+	return pathError(op, name, failedAt(f.on, "", reasonWithin(err)))
 }
 
 func (f *Dir) just(op fsOp, q fsRequest) error {
@@ -143,7 +143,7 @@ func (f *Dir) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // ReadFile implements fs.ReadFileFS. A file of more than 64 MiB is
-// contexts.ErrTooLarge: fetch it.
+// contexts.ErrTooLarge: copy it with [Get].
 func (f *Dir) ReadFile(name string) ([]byte, error) {
 	r, err := f.do(fsReadFile, fsRequest{Name: name})
 	return r.Data, err
@@ -155,8 +155,8 @@ func (f *Dir) ReadLink(name string) (string, error) {
 	return string(r.Data), err
 }
 
-// WriteFile is os.WriteFile: it writes into the file that is there. To replace
-// it as a whole, use [PutReader].
+// WriteFile is os.WriteFile: it writes into a file that is there. To replace the file as
+// a whole, use [PutReader].
 func (f *Dir) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return f.just(fsWriteFile, fsRequest{Name: name, Mode: perm, Data: data})
 }
@@ -177,12 +177,12 @@ func (f *Dir) Remove(name string) error { return f.just(fsRemove, fsRequest{Name
 // RemoveAll is os.RemoveAll. The root itself is never removed.
 func (f *Dir) RemoveAll(name string) error { return f.just(fsRemoveAll, fsRequest{Name: name}) }
 
-// Rename is os.Rename: what has the new name is replaced, whatever it is.
+// Rename is os.Rename. A file that has the new name is replaced.
 func (f *Dir) Rename(oldname, newname string) error {
 	return f.just(fsRename, fsRequest{Name: oldname, Other: newname})
 }
 
-// Symlink is os.Symlink: the link newname says oldname, whatever that is.
+// Symlink is os.Symlink: it makes the symbolic link newname with the text oldname.
 func (f *Dir) Symlink(oldname, newname string) error {
 	return f.just(fsSymlink, fsRequest{Name: newname, Other: oldname})
 }
@@ -202,7 +202,7 @@ func (f *Dir) Lchown(name string, uid, gid int) error {
 	return f.just(fsLchown, fsRequest{Name: name, UID: uid, GID: gid})
 }
 
-// Chtimes is os.Chtimes; a zero time leaves what is there.
+// Chtimes is os.Chtimes. A zero time changes nothing.
 func (f *Dir) Chtimes(name string, atime, mtime time.Time) error {
 	return f.just(fsChtimes, fsRequest{Name: name, Atime: atime, Mtime: mtime})
 }

@@ -9,13 +9,14 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
 // File is an open file of a context's host. It implements fs.ReadDirFile,
-// io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far
-// side when it is closed here, when ctx of its Dir ends and when either context
-// does.
+// io.ReaderAt, io.Writer, io.WriterAt and io.Seeker. It is closed at the far side when
+// it is closed here, when the ctx of its Dir ends, and when one of the two contexts
+// ends. Any number of goroutines may use it.
 type File struct {
 	// Immutable.
 	fsys *Dir
@@ -25,12 +26,11 @@ type File struct {
 
 	// Guarded by mu, which is held while an operation is under way.
 	mu     sync.Mutex
-	in     *recordReader
-	out    *recordWriter
+	msgs   *wire.Messages
 	info   FileInfo // when it was opened
-	seeks  bool     // it has places: reading ahead does no harm
-	pos    int64    // of the next Read or Write
-	ahead  []byte   // what stands at pos, read already
+	seeks  bool     // it has offsets, so that reading ahead does no harm
+	pos    int64    // offset of the next Read or Write
+	ahead  []byte   // bytes at pos that have been read already
 	closed bool
 }
 
@@ -42,11 +42,11 @@ var (
 	_ interface{ Sync() error } = (*File)(nil)
 )
 
-// readAhead is how much a Read asks for at least, in bytes.
+// readAhead is how many bytes a Read asks for, at least.
 const readAhead = 128 << 10
 
-// OpenFile is os.OpenFile. The flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND,
-// O_CREATE, O_EXCL, O_TRUNC and O_SYNC are known.
+// OpenFile is os.OpenFile, with the flags O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREATE,
+// O_EXCL, O_TRUNC and O_SYNC. Others are fs.ErrInvalid.
 func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	bits, ok := wireFlags(flag)
 	if !ok || !validName(name) {
@@ -57,7 +57,7 @@ func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 		return nil, f.failure("open", name, err)
 	}
 	file := &File{fsys: f, name: name, conn: conn}
-	file.in, file.out = messages(conn)
+	file.msgs = wire.NewMessages(conn)
 	file.stop = context.AfterFunc(f.ctx, func() { conn.Reset(context.Cause(f.ctx)) })
 	r, err := file.answer()
 	if err == nil && len(r.Infos) != 1 {
@@ -75,19 +75,19 @@ func (f *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 // answer reads one answer.
 func (f *File) answer() (fileReply, error) {
 	var r fileReply
-	err := readMessage(f.in, &r)
+	err := f.msgs.Read(&r)
 	if err == nil && r.Err != nil {
 		err = core.DecodeError(r.Err)
 	}
 	return r, err
 }
 
-// doLocked has one operation done.
+// doLocked does one operation at the far side.
 func (f *File) doLocked(q fileRequest) (fileReply, error) {
 	if f.closed {
 		return fileReply{}, pathError(q.Op.String(), f.name, fs.ErrClosed)
 	}
-	err := writeMessage(f.out, q)
+	err := f.msgs.Write(q)
 	var r fileReply
 	if err == nil {
 		r, err = f.answer()
@@ -245,8 +245,8 @@ func (f *File) Sync() error {
 	return err
 }
 
-// Close closes the file, and tells what closing it there said: network file
-// systems report failed writes only then.
+// Close closes the file. It returns the error of closing it at the far side, as network
+// file systems report failed writes only then.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

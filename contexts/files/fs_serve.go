@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 )
 
 // fsOp is an operation on a file system. The numbers travel: append only.
@@ -41,7 +42,7 @@ func (o fsOp) String() string {
 		"rename", "symlink", "chmod", "chown", "lchown", "chtimes"}[o]
 }
 
-// fsRequest is one operation. Fields that it has no use for are zero.
+// fsRequest is one operation. Fields that the operation does not use are zero.
 type fsRequest struct {
 	_            struct{} `cbor:",toarray"`
 	Op           fsOp
@@ -59,26 +60,26 @@ type fsReply struct {
 	Data  []byte
 }
 
-// maxReadFile bounds what ReadFile returns, in bytes.
+// maxReadFile is the size of the largest file that ReadFile returns, in bytes.
 const maxReadFile = 64 << 20
 
 var (
 	notDirectory error = syscall.ENOTDIR
 	isDirectory  error = syscall.EISDIR
-	errReply           = errors.New("the answer makes no sense")
+	errReply           = errors.New("the far side answers without the file's attributes")
 )
 
 var fsFunc = contexts.NewFunc("mitosis.files.fs", func(_ context.Context, q fsRequest) (fsReply, error) {
 	t, done, err := q.At.open()
 	if err != nil {
-		return fsReply{}, reason(err)
+		return fsReply{}, disk.Reason(err)
 	}
 	defer done()
 	r, err := q.serve(t, filepath.FromSlash(q.Name))
-	return r, reason(err)
+	return r, disk.Reason(err)
 })
 
-// tree is what operations work on: an *os.Root, or all that a name can reach.
+// tree is the files that operations work on: an *os.Root, or all files of the host.
 type tree interface {
 	OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error)
 	Stat(name string) (fs.FileInfo, error)
@@ -98,7 +99,7 @@ type tree interface {
 
 var _ tree = (*os.Root)(nil)
 
-// open opens what a Dir stands for. done closes it.
+// open opens the directory of a Dir. done closes it.
 func (p fsPlace) open() (t tree, done func(), err error) {
 	// On Windows the names begin at a drive.
 	dir := hostDir(filepath.Join(filepath.VolumeName(os.TempDir())+string(filepath.Separator), filepath.FromSlash(p.Dir)))
@@ -170,7 +171,7 @@ func (q *fsRequest) serve(t tree, name string) (r fsReply, err error) {
 
 func newFileInfo(info fs.FileInfo) FileInfo {
 	i := FileInfo{Base: info.Name(), Bytes: info.Size(), Bits: info.Mode(), Changed: info.ModTime()}
-	i.UID, i.GID = ownerOf(info)
+	i.UID, i.GID = disk.OwnerOf(info)
 	return i
 }
 
@@ -190,8 +191,8 @@ func readDir(t tree, name string) ([]FileInfo, error) {
 	return readDirFile(f, -1)
 }
 
-// readDirFile leaves out what vanishes while it is being read, as os.ReadDir
-// does.
+// readDirFile reads the next n entries of a directory. Files that vanish meanwhile are
+// left out, as in os.ReadDir.
 func readDirFile(f *os.File, n int) ([]FileInfo, error) {
 	list, err := f.ReadDir(n)
 	infos := make([]FileInfo, 0, len(list))
@@ -221,7 +222,7 @@ func readFile(t tree, name string) ([]byte, error) {
 }
 
 func writeFile(t tree, name string, b []byte, perm fs.FileMode) error {
-	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|noControl, perm)
+	f, err := t.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|disk.NoControl, perm)
 	if err != nil {
 		return err
 	}
@@ -229,8 +230,8 @@ func writeFile(t tree, name string, b []byte, perm fs.FileMode) error {
 	return cmp.Or(err, f.Close())
 }
 
-// hostDir is the tree of all that names below a directory can reach, by
-// symbolic links also elsewhere.
+// hostDir is the tree of all files that names below a directory reach, which symbolic
+// links may lead out of it.
 type hostDir string
 
 func (d hostDir) at(name string) string { return filepath.Join(string(d), name) }

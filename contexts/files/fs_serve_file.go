@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,17 +9,19 @@ import (
 	"path/filepath"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// maxTransfer is how much one request carries at the most, in bytes.
+// maxTransfer is how many bytes one request carries, at most.
 const maxTransfer = 1 << 20
 
 // openRequest opens a file.
 type openRequest struct {
 	At    fsPlace
 	Name  string
-	Flags uint8 // see openFlags: the numbers of package os differ from system to system
+	Flags uint8 // bits of openFlags, as the numbers of package os differ between systems
 	Mode  fs.FileMode
 }
 
@@ -67,14 +68,14 @@ func (o fileOp) String() string {
 type fileRequest struct {
 	_      struct{} `cbor:",toarray"`
 	Op     fileOp
-	At     int64 // a place; -1: where the file is
+	At     int64 // an offset; -1: the present one of the file
 	N      int64
 	Whence int
 	Data   []byte
 }
 
-// fileReply is the answer. An operation may do a part of the work and then
-// fail, as ReadDir and Read do at the end.
+// fileReply is the answer to a fileRequest. An operation may do a part of the work and
+// then fail, as ReadDir and Read do at the end.
 type fileReply struct {
 	_     struct{} `cbor:",toarray"`
 	N     int64
@@ -83,62 +84,34 @@ type fileReply struct {
 	Err   []byte // encoded; nil: none
 }
 
-// recMessage is the one kind of record on the connection of an open file, on
-// which requests and answers take turns.
-const recMessage = 'M'
-
-func messages(c net.Conn) (*recordReader, *recordWriter) {
-	// A directory may have any number of entries, and most files that are
-	// opened are small: the buffers are, too.
-	return &recordReader{r: bufio.NewReader(c), max: core.MaxMessage}, &recordWriter{w: bufio.NewWriter(c), max: core.MaxMessage}
-}
-
-func writeMessage(w *recordWriter, v any) error {
-	if err := w.value(recMessage, v); err != nil {
-		return err
-	}
-	return w.flush()
-}
-
-func readMessage(r *recordReader, v any) error {
-	kind, size, err := r.next()
-	if err == nil && kind != recMessage {
-		err = protocolError("a record that does not belong to an open file")
-	}
-	if err != nil {
-		return err
-	}
-	return r.value(size, v)
-}
-
 // fileConn serves one open file.
 var fileConn = contexts.NewConnFunc("mitosis.files.file", func(_ context.Context, conn net.Conn, q openRequest) error {
 	t, done, err := q.At.open()
 	if err != nil {
-		return reason(err)
+		return disk.Reason(err)
 	}
-	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags)|noControl, q.Mode)
+	f, err := t.OpenFile(filepath.FromSlash(q.Name), hostFlags(q.Flags)|disk.NoControl, q.Mode)
 	done()
 	if err != nil {
-		return reason(err)
+		return disk.Reason(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return reason(err)
+		return disk.Reason(err)
 	}
-	in, out := messages(conn)
+	messages := wire.NewMessages(conn)
 	r := fileReply{Infos: []FileInfo{newFileInfo(info)}}
 	for {
-		if err := writeMessage(out, r); err != nil {
+		if err := messages.Write(r); err != nil {
 			return err
 		}
 		var q fileRequest
-		if err := readMessage(in, &q); err != nil {
+		if err := messages.Read(&q); err != nil {
 			return err
 		}
 		if r, err = q.serve(f); err != nil {
-			r.Err = core.EncodeError(reason(err))
+			r.Err = core.EncodeError(disk.Reason(err))
 		}
 	}
 })

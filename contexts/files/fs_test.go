@@ -92,20 +92,20 @@ func TestFSWrites(t *testing.T) {
 	}
 	info, err := os.Stat(filepath.Join(dir, "d", odd))
 	if err != nil || info.Mode() != 0o604 || !info.ModTime().Equal(then) || info.Size() != 7 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("stat: got %v, %v; want mode 0604, 7 bytes and %v", info, err, then)
 	}
 	if to, err := f.ReadLink("d/link"); err != nil || to != odd {
-		t.Errorf("%q, %v", to, err)
+		t.Errorf("the symbolic link leads to %q, %v; want %q", to, err, odd)
 	}
 	if b, err := f.ReadFile("d/link"); err != nil || string(b) != "content" {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("reading by the symbolic link: got %q, %v; want the content", b, err)
 	}
 	list, err := f.ReadDir("d")
 	if err != nil || len(list) != 2 || list[0].Name() != "link" || list[1].Name() != odd || list[0].Type() != fs.ModeSymlink {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("the directory has %v, %v; want the symbolic link and %q", list, err, odd)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("in the end there is %v, %v; want one entry", list, err)
 	}
 }
 
@@ -125,17 +125,17 @@ func TestOpenFilesOfAFS(t *testing.T) {
 	}
 	copy(content[5:], "patched")
 	if at, err := file.Seek(-11, io.SeekCurrent); err != nil || at != 3<<20 {
-		t.Errorf("%d, %v", at, err)
+		t.Errorf("seeking back: got %d, %v; want %d", at, err, 3<<20)
 	}
 	tail, err := io.ReadAll(file)
 	if err != nil || !bytes.Equal(tail, content[3<<20:]) {
-		t.Errorf("%d bytes, %v", len(tail), err)
+		t.Errorf("the tail has %d bytes, %v; want %d", len(tail), err, len(content)-3<<20)
 	}
 	if err := errors.Join(file.Truncate(2<<20), file.Sync()); err != nil {
 		t.Error(err)
 	}
 	if at, err := file.Seek(0, io.SeekStart); err != nil || at != 0 {
-		t.Errorf("%d, %v", at, err)
+		t.Errorf("seeking to the start: got %d, %v; want 0", at, err)
 	}
 	// Reading and writing share one place, whatever was read ahead.
 	small := make([]byte, 100)
@@ -148,20 +148,20 @@ func TestOpenFilesOfAFS(t *testing.T) {
 	copy(content[100:], "between")
 	rest, err := io.ReadAll(file)
 	if err != nil || !bytes.Equal(rest, content[107:2<<20]) {
-		t.Errorf("%d bytes, %v", len(rest), err)
+		t.Errorf("the rest has %d bytes, %v; want those from 107 to %d", len(rest), err, 2<<20)
 	}
 	part := make([]byte, 1<<20)
 	if n, err := file.ReadAt(part, 1<<20+1); err != io.EOF || n != 1<<20-1 || !bytes.Equal(part[:n], content[1<<20+1:2<<20]) {
-		t.Errorf("%d, %v", n, err)
+		t.Errorf("ReadAt beyond the end: got %d, %v; want %d and io.EOF", n, err, 1<<20-1)
 	}
 	if err := file.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := file.Close(); !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("closed twice: %v", err)
+		t.Errorf("closed twice: got %v, want fs.ErrClosed", err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || !bytes.Equal(b, content[:2<<20]) {
-		t.Errorf("%d bytes, %v", len(b), err)
+		t.Errorf("the file has %d bytes, %v; want the first %d", len(b), err, 2<<20)
 	}
 	add, err := f.OpenFile("file", os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -174,7 +174,7 @@ func TestOpenFilesOfAFS(t *testing.T) {
 		t.Error(err)
 	}
 	if b, err := f.ReadFile("file"); err != nil || !bytes.HasSuffix(b, []byte("at the end")) || len(b) != 2<<20+10 {
-		t.Errorf("%d bytes, %v", len(b), err)
+		t.Errorf("the file has %d bytes, %v; want %d with the text at the end", len(b), err, 2<<20+10)
 	}
 }
 
@@ -199,16 +199,16 @@ func TestErrorsOfAFS(t *testing.T) {
 	} {
 		p, ok := errors.AsType[*fs.PathError](c.err)
 		if !ok || !errors.Is(c.err, c.want) || p.Path == "" {
-			t.Errorf("%s: %v", what, c.err)
+			t.Errorf("%s: got %v, want a *fs.PathError of %v", what, c.err, c.want)
 		}
 	}
 	if e, ok := errors.AsType[*contexts.Error](statErr); !ok || e.Path != n.String() {
-		t.Errorf("no path of the node in %v", statErr)
+		t.Errorf("got %v, want the path of the node in it", statErr)
 	}
 	// Nothing leads out of a root, nor out of one within it.
 	for _, name := range []string{"out/passwd", "up/x"} {
 		if _, err := f.ReadFile(name); err == nil {
-			t.Errorf("%s was read", name)
+			t.Errorf("%s was read, want an error as it is out of the root", name)
 		}
 	}
 	if _, err := f.OpenRoot("out"); err == nil {
@@ -221,6 +221,6 @@ func TestErrorsOfAFS(t *testing.T) {
 	}
 	cancel()
 	if _, err := file.Stat(); !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end of ctx: %v", err)
+		t.Errorf("after the end of ctx: got %v, want context.Canceled", err)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // said is a connection on which everything has been said already.
@@ -18,32 +21,32 @@ func (said) Done() <-chan struct{}       { return nil }
 // FuzzReceive has a sender say anything. Nothing outside of the target may
 // change, and nothing but what is complete may be left.
 func FuzzReceive(f *testing.F) {
-	record := func(say func(w *recordWriter)) {
+	record := func(say func(w *wire.Writer)) {
 		var b bytes.Buffer
-		w := newRecordWriter(&b)
+		w := wire.NewWriter(&b)
 		say(w)
-		_ = w.value(recEnd, &ending{Source: "/x"})
-		_ = w.flush()
+		_ = w.Value(wire.RecEnd, &wire.Ending{Source: "/x"})
+		_ = w.Flush()
 		f.Add(b.Bytes())
 	}
-	sum := smallSum([]byte("data"), false)
-	record(func(w *recordWriter) {
-		_ = w.value(recEntry, &entry{Size: 4, Mode: 0o644})
-		_ = w.write(recData, []byte("data"))
-		_ = w.write(recFinish, sum)
+	sum := checksum.Small([]byte("data"), false)
+	record(func(w *wire.Writer) {
+		_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4, Mode: 0o644})
+		_ = w.Record(wire.RecData, []byte("data"))
+		_ = w.Record(wire.RecFinish, sum)
 	})
-	record(func(w *recordWriter) {
-		_ = w.value(recEntry, &entry{Kind: kindDir, Mode: 0o755})
-		_ = w.value(recEntry, &entry{Kind: kindDir, Path: "a", Mode: 0o755})
-		_ = w.value(recEntry, &entry{Kind: kindLink, Path: "a/l", Link: "../.."})
-		_ = w.value(recEntry, &entry{Path: "a/l/f", Size: 4})
-		_ = w.write(recData, []byte("data"))
-		_ = w.write(recFinish, smallSum([]byte("data"), true))
+	record(func(w *wire.Writer) {
+		_ = w.Value(wire.RecEntry, &wire.Entry{Kind: wire.KindDir, Mode: 0o755})
+		_ = w.Value(wire.RecEntry, &wire.Entry{Kind: wire.KindDir, Path: "a", Mode: 0o755})
+		_ = w.Value(wire.RecEntry, &wire.Entry{Kind: wire.KindSymlink, Path: "a/l", Symlink: "../.."})
+		_ = w.Value(wire.RecEntry, &wire.Entry{Path: "a/l/f", Size: 4})
+		_ = w.Record(wire.RecData, []byte("data"))
+		_ = w.Record(wire.RecFinish, checksum.Small([]byte("data"), true))
 	})
-	record(func(w *recordWriter) {
-		_ = w.value(recEntry, &entry{Size: 1 << 20, Sparse: true})
-		_ = w.number(recHole, 1<<20)
-		_ = w.write(recFinish, sum)
+	record(func(w *wire.Writer) {
+		_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 20, Sparse: true})
+		_ = w.Number(wire.RecHole, 1<<20)
+		_ = w.Record(wire.RecFinish, sum)
 	})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()
@@ -56,16 +59,16 @@ func FuzzReceive(f *testing.F) {
 		target := filepath.Join(place, "target")
 		_, err := receive(said{bytes.NewReader(b)}, target, Options{MaxBytes: 1 << 22, MaxEntries: 100, MaxDepth: 5}, false)
 		if got, readErr := os.ReadFile(outside); readErr != nil || string(got) != "mine" || len(names(t, dir)) != 2 {
-			t.Fatalf("outside there is %q, %v", got, readErr)
+			t.Fatalf("outside of the target there is %q, %v; want that nothing has changed", got, readErr)
 		}
 		for _, name := range names(t, place) {
 			if name != "target" {
-				t.Fatalf("%q is left, %v", name, err)
+				t.Fatalf("%q is left, %v; want the target only", name, err)
 			}
 		}
 		// A tree may have been made in part; a file may not.
 		if info, statErr := os.Lstat(target); statErr == nil && err != nil && !info.IsDir() {
-			t.Fatalf("%v, but there is %v", err, info)
+			t.Fatalf("the copy has failed with %v, but there is %v; want no file", err, info)
 		}
 	})
 }

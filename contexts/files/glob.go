@@ -14,37 +14,38 @@ import (
 	"strings"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// ErrNoMatch is matched by the errors of [Glob] and [Expand] where there is
-// no file that a pattern stands for.
+// ErrNoMatch is matched by the errors of [Glob] and [Expand] where no file matches a
+// pattern.
 var ErrNoMatch = errors.New("no file matches")
 
-// maxMatches is how many names a pattern may stand for.
+// maxMatches is how many files may match a pattern.
 const maxMatches = 100_000
 
-// Glob returns the files of a context's host that a pattern stands for, in the
-// order of their names; where there is none, ErrNoMatch.
+// Glob returns the files of a context's host that match a pattern, in the order of their
+// names. If there is none, the error matches ErrNoMatch.
 //
-// A pattern is what a shell takes: * and ? stand for any characters of a name,
-// or for one, [a-z] for one of those and [!a-z] for any other; the dot that a name
-// begins with has to be written. A backslash takes the meaning from the
-// character behind it (but on Windows, where it separates names, and nothing
-// does). In front, ~ stands for the home directory of the user that the context
-// runs as, and ~user for that of another. Relative patterns begin at the
-// context's working directory, and so do the results.
+// Patterns are those of a shell: * stands for any characters of a name, ? for one,
+// [a-z] for one of these and [!a-z] for any other. A dot at the beginning of a name has
+// to be written. A backslash takes the meaning from the character behind it. (On
+// Windows it separates names, and no character takes the meaning away.) At the
+// beginning, ~ stands for the home directory of the context's user, and ~user for that
+// of another. Relative patterns begin at the working directory of the context, and so
+// do the results.
 //
-// A pattern without such characters stands for the file of that name, and so
-// does one that matches nothing, if the characters in it are those of a name.
+// A pattern without such characters stands for the file of that name. So does a pattern
+// that matches nothing, if there is a file with these very characters in its name.
 func Glob(ctx context.Context, on contexts.Target, pattern string) ([]string, error) {
 	return expand(ctx, on, pattern, globAll)
 }
 
-// Expand returns the name that a pattern, as for [Glob], stands for, whether or
-// not there is such a file: for the target of a copy. Of a name that has no
-// special characters only ~ and backslashes are resolved. The part of one that
-// has, up to the last element that does, must match exactly one file.
+// Expand returns the one name that a pattern of [Glob] stands for, as the target of a
+// copy. There need not be a file of that name. In a name without special characters
+// only ~ and backslashes are resolved. Otherwise the pattern, up to its last element
+// with special characters, must match exactly one file.
 func Expand(ctx context.Context, on contexts.Target, pattern string) (string, error) {
 	names, err := expand(ctx, on, pattern, globTarget)
 	if err != nil {
@@ -59,7 +60,7 @@ func expand(ctx context.Context, on contexts.Target, pattern string, how globKin
 		err = ErrNoMatch
 	}
 	if err != nil {
-		return nil, failedAt(on, "expand", pathError("match", pattern, reason(reasonWithin(err))))
+		return nil, failedAt(on, "expand", pathError("match", pattern, disk.Reason(reasonWithin(err))))
 	}
 	return names, nil
 }
@@ -68,7 +69,7 @@ type globKind uint8
 
 const (
 	globAll    globKind = iota
-	globTarget          // a name that need not be there
+	globTarget          // one name, of a file that need not be there
 )
 
 type globRequest struct {
@@ -116,7 +117,7 @@ func (q *globRequest) match(ctx context.Context) ([]string, error) {
 	}
 	if q.Kind == globTarget {
 		if len(found) > 1 {
-			return nil, fmt.Errorf("%w: %d files match, and a target is one", fs.ErrInvalid, len(found))
+			return nil, fmt.Errorf("%w: %d files match, and a target is one file", fs.ErrInvalid, len(found))
 		}
 		for _, p := range parts[last:] {
 			found[0] += p.plain()
@@ -125,14 +126,14 @@ func (q *globRequest) match(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// isThere reports whether there is a file of that name, or a link.
+// isThere reports whether there is a file of that name, or a symbolic link.
 func isThere(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
 }
 
-// takeHome finds the home directory that a pattern begins with, if it does, and
-// what is behind it.
+// takeHome returns the home directory that a pattern begins with, or "", and the rest of
+// the pattern.
 func takeHome(ctx context.Context, pattern string) (home, rest string, err error) {
 	name, tilde := strings.CutPrefix(pattern, "~")
 	if !tilde {
@@ -163,8 +164,8 @@ func takeHome(ctx context.Context, pattern string) (home, rest string, err error
 	return home, rest, nil
 }
 
-// homeByName asks the system for users that are in none of the files that a
-// program without libc reads. It is empty where there is no such user.
+// homeByName returns the home directory of a user who is in none of the files that a
+// program without libc reads. It asks the system's getent, and is "" without such a user.
 func homeByName(ctx context.Context, name string) string {
 	out, err := exec.CommandContext(ctx, "getent", "passwd", "--", name).Output()
 	if err != nil {
@@ -177,17 +178,17 @@ func homeByName(ctx context.Context, name string) string {
 	return fields[5]
 }
 
-// part is one element of a pattern, with what separates it from the one before.
+// part is one element of a pattern, with the separators before it.
 type part struct {
 	separator string
 	text      string
-	special   bool // it has to be matched
+	special   bool // it has characters that stand for others
 }
 
-// plain is the name that an element stands for that has nothing special.
+// plain returns the name that an element without special characters stands for.
 func (p *part) plain() string { return p.separator + unescape(p.text) }
 
-// splitPattern parts a pattern. The root, or a drive, is an element without
+// splitPattern splits a pattern into its elements. The root, or a drive, is one without
 // text.
 func splitPattern(pattern string) (parts []part) {
 	volume := filepath.VolumeName(pattern)
@@ -215,7 +216,7 @@ func splitPattern(pattern string) (parts []part) {
 	return parts
 }
 
-// unescape takes the backslashes off that are not meant.
+// unescape takes off the backslashes that only take the meaning from characters.
 func unescape(text string) string {
 	if filepath.Separator == '\\' || strings.IndexByte(text, '\\') < 0 {
 		return text
@@ -230,14 +231,14 @@ func unescape(text string) string {
 	return b.String()
 }
 
-// globber finds names.
+// globber finds the files that match.
 type globber struct {
 	ctx    context.Context
 	denied error // the first directory that could not be read for lack of permission
 }
 
-// step goes one element further. The files at the end have to be there; what is
-// on the way is seen when it is gone through.
+// step goes one element further, from the files that match the elements before. Only the
+// last element needs a look at whether a file is there: the others are opened anyway.
 func (g *globber) step(from []string, p part, last bool) ([]string, error) {
 	var found []string
 	for _, dir := range from {
@@ -263,8 +264,8 @@ func (g *globber) step(from []string, p part, last bool) ([]string, error) {
 	return found, nil
 }
 
-// matches lists what matches in a directory, which ends in a separator or is
-// empty. One that can't be read has nothing.
+// matches lists the matching files of a directory, which ends in a separator or is empty.
+// In a directory that can't be read there is none.
 func (g *globber) matches(dir, text string) ([]string, error) {
 	pattern, err := matchable(text)
 	if err != nil {
@@ -309,10 +310,10 @@ func matchable(text string) (string, error) {
 			i++
 			b.WriteByte('^')
 		case text[i] == '[' && strings.HasPrefix(text[i:], "[["):
-			return "", fmt.Errorf("%w: classes of characters are not known", fs.ErrInvalid)
+			return "", fmt.Errorf("%w: classes like [[:alpha:]] are not supported", fs.ErrInvalid)
 		}
 	}
-	// A pattern that is wrong is so in an empty directory, too.
+	// A wrong pattern is an error even in an empty directory.
 	_, err := filepath.Match(b.String(), "")
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", fs.ErrInvalid, err)

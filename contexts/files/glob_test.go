@@ -100,7 +100,7 @@ func TestGlob(t *testing.T) {
 			t.Errorf("%q: %q, %v, not %q", pattern, got, err, want)
 		}
 		if e, ok := errors.AsType[*contexts.Error](err); want == nil && (!ok || e.Path != n.String() || !errors.Is(err, files.ErrNoMatch) && !errors.Is(err, fs.ErrInvalid)) {
-			t.Errorf("%q: %v", pattern, err)
+			t.Errorf("%q: got %v, want ErrNoMatch or ErrInvalid with the path of the node", pattern, err)
 		}
 	}
 	me, err := user.Current()
@@ -108,7 +108,7 @@ func TestGlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := files.Glob(t.Context(), n, "~"+me.Username+"/"); err != nil || len(got) != 1 || got[0] != me.HomeDir+"/" {
-		t.Errorf("the home of %s: %q, %v", me.Username, got, err)
+		t.Errorf("the home of %s: got %q, %v; want %s", me.Username, got, err, me.HomeDir)
 	}
 }
 
@@ -142,9 +142,9 @@ func TestExpand(t *testing.T) {
 		}
 	}
 	if _, err := files.Expand(t.Context(), n, "a*/new"); !errors.Is(err, fs.ErrInvalid) || !strings.Contains(err.Error(), "2 files match") {
-		t.Errorf("two: %v", err)
+		t.Errorf("two files match: got %v, want ErrInvalid that says so", err)
 	}
 	if _, err := files.Expand(t.Context(), n, "c*/new"); !errors.Is(err, files.ErrNoMatch) {
-		t.Errorf("none: %v", err)
+		t.Errorf("no file matches: got %v, want ErrNoMatch", err)
 	}
 }

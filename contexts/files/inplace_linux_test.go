@@ -14,11 +14,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // inPlaceSizes are contents that are gathered in memory, that are not, and that
 // Resume keeps.
-var inPlaceSizes = []int{0, 10, smallFile + 1, minPartial + 5}
+var inPlaceSizes = []int{0, 10, smallFile + 1, disk.MinPartial + 5}
 
 // longer is more than the smallest of them.
 const longer = "what was there, and is longer than ten bytes"
@@ -106,11 +110,11 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					prepare(t, dir, to)
 					before := inode(t, to)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: Replace, Resume: resume}, -1)
-					if !cannotReplace(err) || !cannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
-						t.Errorf("it was to be replaced, which is impossible: %v; %v", err, getErr)
+					if !disk.CannotReplace(err) || !disk.CannotReplace(getErr) || errors.Is(err, ErrIncomplete) {
+						t.Errorf("replacing the file is impossible: got %v and %v, want errors that say so", err, getErr)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != longer {
-						t.Errorf("it has changed all the same: %d bytes, %v", len(b), err)
+						t.Errorf("the file has %d bytes, %v; want the old ones", len(b), err)
 					}
 					then := time.Unix(1_000_000_000, 0)
 					if err := os.Chtimes(from, then, then); err != nil {
@@ -118,16 +122,16 @@ func TestWhatCannotBeReplacedIsWrittenInPlace(t *testing.T) {
 					}
 					res := mustCopy(t, from, to, Options{Times: true, Sync: true, Resume: resume})
 					if res.SHA256 != sha256.Sum256(noise(size)) || len(res.Notes) != 1 || res.Notes[0].Kind != NoteInPlace || res.Notes[0].Reason == "" {
-						t.Errorf("%+v", res)
+						t.Errorf("got %+v, want the checksum, and one note with a reason that it was written in place", res)
 					}
 					if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, noise(size)) || inode(t, to) != before {
-						t.Errorf("%d bytes, %v, or it is another file", len(b), err)
+						t.Errorf("the file has %d bytes, %v, or is another; want the %d of the source in the same file", len(b), err, size)
 					}
 					if info, err := os.Stat(to); err != nil || !info.ModTime().Equal(then) {
-						t.Errorf("%v, %v", info.ModTime(), err)
+						t.Errorf("got %v, %v; want the time of the source, %v", info.ModTime(), err, then)
 					}
 					if left := names(t, dir); len(left) != 1 {
-						t.Errorf("there is %q", left)
+						t.Errorf("the directory has %q, want the target only", left)
 					}
 				})
 			}
@@ -148,10 +152,10 @@ func TestAFileThatMayNotBeChanged(t *testing.T) {
 					setAttribute(t, to, flag)
 					_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: way}, -1)
 					if !errors.Is(err, fs.ErrPermission) || !errors.Is(getErr, fs.ErrPermission) || errors.Is(err, ErrIncomplete) {
-						t.Errorf("%v; %v", err, getErr)
+						t.Errorf("got %v and %v, want fs.ErrPermission, and not ErrIncomplete", err, getErr)
 					}
 					if b, err := os.ReadFile(to); err != nil || string(b) != "old" || len(names(t, dir)) != 1 {
-						t.Errorf("%q, %v, there is %q", b, err, names(t, dir))
+						t.Errorf("the target has %q, %v, and its directory %q; want the old contents and nothing else", b, err, names(t, dir))
 					}
 				})
 			}
@@ -162,7 +166,7 @@ func TestAFileThatMayNotBeChanged(t *testing.T) {
 // In place a file keeps its inode and its other names, whatever was in it.
 func TestInPlace(t *testing.T) {
 	for _, size := range inPlaceSizes {
-		for _, old := range []int{0, 5, 20 * blockSize} {
+		for _, old := range []int{0, 5, 20 * wire.BlockSize} {
 			for _, resume := range []bool{false, true} {
 				dir := t.TempDir()
 				from, to, other := filepath.Join(t.TempDir(), "from"), filepath.Join(dir, "to"), filepath.Join(dir, "other")
@@ -173,13 +177,13 @@ func TestInPlace(t *testing.T) {
 				}
 				res := mustCopy(t, from, to, Options{Overwrite: InPlace, Resume: resume})
 				if res.SHA256 != sha256.Sum256(noise(size)) || len(res.Notes) != 0 {
-					t.Errorf("%+v", res)
+					t.Errorf("got %+v, want the checksum and no notes", res)
 				}
 				if b, err := os.ReadFile(other); err != nil || !bytes.Equal(b, noise(size)) || inode(t, to) != inode(t, other) {
-					t.Errorf("%d bytes over %d: by its other name there are %d, %v", size, old, len(b), err)
+					t.Errorf("%d bytes over %d: by its other name the file has %d, %v; want the new contents", size, old, len(b), err)
 				}
 				if left := names(t, dir); len(left) != 2 {
-					t.Errorf("there is %q", left)
+					t.Errorf("the directory has %q, want the two names only", left)
 				}
 			}
 		}
@@ -188,7 +192,7 @@ func TestInPlace(t *testing.T) {
 
 // Holes take the place of what was there.
 func TestHolesInPlace(t *testing.T) {
-	for _, size := range []int64{8 << 20, maxHashedHoles + 8<<20} {
+	for _, size := range []int64{8 << 20, checksum.MaxHoles + 8<<20} {
 		for _, mount := range []bool{false, true} {
 			dir := t.TempDir()
 			from, to, plain := filepath.Join(dir, "from"), filepath.Join(dir, "d", "to"), filepath.Join(dir, "plain")
@@ -196,7 +200,7 @@ func TestHolesInPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.WriteAt(noise(blockSize), 4<<20)
+			_, err = f.WriteAt(noise(wire.BlockSize), 4<<20)
 			if err := errors.Join(err, f.Truncate(size), f.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +215,7 @@ func TestHolesInPlace(t *testing.T) {
 			mustCopy(t, from, to, o)
 			mustCopy(t, from, plain, Options{})
 			if a, b := hashOf(t, plain), hashOf(t, to); a != b {
-				t.Errorf("%d bytes, mounted %v: they are others in place", size, mount)
+				t.Errorf("%d bytes, mounted %v: contents written in place differ from those of a new file", size, mount)
 			}
 		}
 	}
@@ -254,18 +258,18 @@ func TestInPlaceIsCut(t *testing.T) {
 		whole := string(got) == "old" || bytes.Equal(got, content)
 		switch {
 		case !whole && !errors.Is(getErr, ErrIncomplete), !whole && !errors.Is(err, ErrIncomplete):
-			t.Fatalf("point %d: there are %d bytes, and the errors are %v and %v", i, len(got), err, getErr)
+			t.Fatalf("point %d: the target has %d bytes, and the errors are %v and %v; want ErrIncomplete from both", i, len(got), err, getErr)
 		case string(got) == "old" && errors.Is(getErr, ErrIncomplete):
-			t.Fatalf("point %d: it was not touched, and the error is %v", i, getErr)
+			t.Fatalf("point %d: the target was not touched: got %v, want another error than ErrIncomplete", i, getErr)
 		case !whole:
 			torn++
 		}
 		if left := names(t, filepath.Dir(to)); len(left) != 1 {
-			t.Fatalf("point %d: there is %q", i, left)
+			t.Fatalf("point %d: the directory has %q, want the target only", i, left)
 		}
 	}
 	if torn < points/2 {
-		t.Errorf("only %d targets were torn", torn)
+		t.Errorf("%d targets were torn, want at least half of %d for the test to mean something", torn, points)
 	}
 }
 
@@ -274,19 +278,19 @@ func TestInPlaceIsCut(t *testing.T) {
 func TestASourceFailsInPlace(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	write(t, from, noise(20*blockSize))
+	write(t, from, noise(20*wire.BlockSize))
 	write(t, to, []byte("old"))
 	cut := false
 	o := Options{Overwrite: InPlace, Progress: func(Progress) {
 		if !cut {
 			cut = true
-			if err := os.Truncate(from, blockSize); err != nil {
+			if err := os.Truncate(from, wire.BlockSize); err != nil {
 				t.Error(err)
 			}
 		}
 	}}
 	if _, _, err, getErr := copyOver(t, open(t, from), to, o, -1); !errors.Is(err, ErrIncomplete) || !errors.Is(getErr, ErrIncomplete) {
-		t.Errorf("%v; %v", err, getErr)
+		t.Errorf("got %v and %v, want ErrIncomplete from both sides", err, getErr)
 	}
 }
 
@@ -303,10 +307,10 @@ func TestAFullDiskInPlace(t *testing.T) {
 		write(t, to, []byte("old"))
 		_, _, err, getErr := copyOver(t, open(t, from), to, Options{Overwrite: InPlace}, -1)
 		if !errors.Is(err, syscall.ENOSPC) || !errors.Is(getErr, syscall.ENOSPC) {
-			t.Errorf("%v; %v", err, getErr)
+			t.Errorf("got %v and %v, want ENOSPC from both sides", err, getErr)
 		}
 		if b, err := os.ReadFile(to); err != nil || string(b) != "old" {
-			t.Errorf("%d bytes: there are %d now, %v", size, len(b), err)
+			t.Errorf("%d bytes: the target has %d now, %v; want the old contents", size, len(b), err)
 		}
 	}
 }
@@ -332,7 +336,7 @@ func TestAProgramThatRunsIsNotWrittenInPlace(t *testing.T) {
 		_, _ = p.Wait()
 	}()
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{Overwrite: InPlace}, -1); !errors.Is(err, syscall.ETXTBSY) || errors.Is(err, ErrIncomplete) {
-		t.Errorf("in place: %v", err)
+		t.Errorf("in place: got %v, want ETXTBSY, and not ErrIncomplete", err)
 	}
 	mustCopy(t, from, to, Options{})
 }

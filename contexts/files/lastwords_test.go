@@ -36,7 +36,7 @@ func TestTheReasonOfTheReceiverIsTheError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(&closedConn{make(chan struct{})}, src, Options{}); !errors.Is(err, fs.ErrPermission) {
+	if _, err := sendTree(&closedConn{make(chan struct{})}, src, Options{}); !errors.Is(err, fs.ErrPermission) {
 		t.Error(err)
 	}
 }

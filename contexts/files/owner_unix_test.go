@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 )
 
 func TestOwners(t *testing.T) {
@@ -36,8 +38,8 @@ func TestOwners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, g := ownerOf(info); u != uid || g != gid || mode != 0 && info.Mode() != mode {
-			t.Errorf("%s: %d:%d %v", name, u, g, info.Mode())
+		if u, g := disk.OwnerOf(info); u != uid || g != gid || mode != 0 && info.Mode() != mode {
+			t.Errorf("%s: got %d:%d %v, want %d:%d and mode %v (0: any)", name, u, g, info.Mode(), uid, gid, mode)
 		}
 	}
 	plain, same := filepath.Join(dir, "plain"), filepath.Join(dir, "same")

@@ -7,37 +7,38 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// spreadRequest asks a context to pass a copy on to itself and to contexts
+// spreadRequest asks a context to pass a copy on to members: to itself and to contexts
 // below it.
 type spreadRequest struct {
 	Path    string
 	Options Options
-	Members []int // numbers, by which results are told
-	Nodes   []*contexts.Node
+	Members []int            // numbers of the members in results
+	Nodes   []*contexts.Node // one for each member
 }
 
-// PutAll copies one local file to the same path at many targets of one tree, as
-// [Put] does for one. It crosses each link of the tree once: where the ways
-// to several contexts part, the context there passes it on as it comes, without
-// keeping it. There is a result for each target, in their order; one that
-// fails does not fail the others, but the slowest sets the pace.
+// PutAll copies one local file to the same path at many targets of one tree, as [Put]
+// does for one. The file crosses each link of the tree once: a context through which
+// several others are reached passes it on as it comes, without keeping it. There is a
+// result for each target, in their order. A target that fails does not fail the others,
+// but the slowest sets the pace.
+//
+// Managed hosts that are not connected are connected first, at most 128 at a time. The
+// copy begins when all of them are connected or have failed: a host that can't be
+// reached holds it up for ManagedHostConfig.Wait, or until ctx ends.
 //
 // Options.Resume does not work here.
 func PutAll[T contexts.Target](ctx context.Context, on []T, local, remote string, o *Options) []contexts.Result[Result] {
 	results := make([]contexts.Result[Result], len(on))
 	nodes := make([]*contexts.Node, len(on))
-	var connecting sync.WaitGroup
-	for i, t := range on {
-		connecting.Go(func() { nodes[i], results[i].Err = contexts.NodeOf(ctx, t) })
-	}
-	connecting.Wait()
+	sideBySide(len(on), connectsAtOnce, func(i int) { nodes[i], results[i].Err = contexts.NodeOf(ctx, on[i]) })
 	var there []*contexts.Node
-	var at []int // places in the list of targets
+	var at []int // their indexes in on
 	for i, n := range nodes {
 		if results[i].Err == nil {
 			there, at = append(there, n), append(at, i)
@@ -57,6 +58,26 @@ func PutAll[T contexts.Target](ctx context.Context, on []T, local, remote string
 	return results
 }
 
+// connectsAtOnce is how many managed hosts are connected at once. Each takes a process
+// or a network connection here, and some processor time until it has its image.
+const connectsAtOnce = 128
+
+// sideBySide calls f with 0 to n-1, by at most so many goroutines at once, and returns
+// when all calls have.
+func sideBySide(n, most int, f func(i int)) {
+	var next atomic.Int64
+	var running sync.WaitGroup
+	for range min(n, most) {
+		running.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// putAll copies to nodes that are connected. An error is that of all of them.
 func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o *Options, results []contexts.Result[Result]) error {
 	if len(nodes) == 0 {
 		return nil
@@ -77,7 +98,7 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 	for i := range nodes {
 		q.Members = append(q.Members, i)
 	}
-	// A node of another tree can't travel.
+	// This fails where a node is of another tree, as that can't travel.
 	c, err := dial(ctx, nodes[0].Local(), spreadConn, q)
 	if err != nil {
 		return err
@@ -89,7 +110,7 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 		err = because(ctx, err)
 	}
 	for i := range results {
-		results[i].Err = fmt.Errorf("%w: no word of this copy", core.ErrProtocol)
+		results[i].Err = fmt.Errorf("%w: the context on the way to it did not report this copy", core.ErrProtocol)
 	}
 	for _, out := range outcomes {
 		if out.Member >= 0 && out.Member < len(results) {
@@ -100,7 +121,7 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 	return err
 }
 
-// spreadConn passes a copy on. It calls itself in contexts below.
+// spreadConn passes a copy on. It calls itself in the contexts below.
 var spreadConn = contexts.DeclareConn[spreadRequest]("mitosis.files.spread")
 
 func init() {
@@ -119,8 +140,8 @@ func init() {
 	})
 }
 
-// openDowns opens a connection for each direction in which there are members.
-// done closes them.
+// openDowns opens a connection in each direction in which there are members. done closes
+// them.
 func openDowns(ctx context.Context, q *spreadRequest) (downs []down, done func()) {
 	var open []io.Closer
 	done = func() {
@@ -143,7 +164,7 @@ func openDowns(ctx context.Context, q *spreadRequest) (downs []down, done func()
 			c, err = dial(ctx, sub.Nodes[0], putConn, copyRequest{Path: q.Path, Options: q.Options})
 		}
 		if err != nil {
-			// That is the failure of this direction only.
+			// Only this direction fails.
 			d.conn = noConn{err}
 		} else {
 			d.conn, open = c, append(open, c)
@@ -163,8 +184,8 @@ func openDowns(ctx context.Context, q *spreadRequest) (downs []down, done func()
 	return downs, done
 }
 
-// noConn stands for a connection that could not be opened, and says why to
-// whoever uses it.
+// noConn stands for a connection that could not be opened. All its operations fail with
+// the reason.
 type noConn struct{ err error }
 
 func (c noConn) Read([]byte) (int, error)  { return 0, c.err }
@@ -176,14 +197,14 @@ func (c noConn) Done() <-chan struct{} {
 	return ended
 }
 
-// direction is a child, or the context itself, and who is reached through it.
+// direction has the nodes that are reached through one child, or by the context itself.
 type direction struct {
-	first *contexts.Node
-	at    []int // places in the list of nodes
+	first *contexts.Node // the child, or the context itself
+	at    []int          // indexes in the list of nodes
 }
 
-// directions groups contexts by the child through which they are reached, or
-// by themselves where that is this context or the way is not known.
+// directions groups nodes by the child through which they are reached. A context whose
+// ancestors are not known is a direction of its own.
 func directions(self *contexts.Node, nodes []*contexts.Node) map[core.ID]*direction {
 	groups := make(map[core.ID]*direction)
 	for i, n := range nodes {

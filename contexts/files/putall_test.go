@@ -57,16 +57,16 @@ func TestPutAllCrossesEachLinkOnce(t *testing.T) {
 		before := linkBytes(t, self)
 		for i, r := range files.PutAll(t.Context(), nodes, from, "target", nil) {
 			if r.Err != nil || r.Value.Sent != wantSent || r.Value.SHA256 != sha256.Sum256(content) || r.Value.Source != from {
-				t.Errorf("%v: %+v, %v", nodes[i], r.Value, r.Err)
+				t.Errorf("%v: got %+v, %v; want a copy of %s of which %d bytes were sent", nodes[i], r.Value, r.Err, from, wantSent)
 			}
 			if b, err := os.ReadFile(filepath.Join(dirs[i], "target")); err != nil || !bytes.Equal(b, content) {
-				t.Errorf("%v: %d bytes, %v", nodes[i], len(b), err)
+				t.Errorf("%v: the target has %d bytes, %v; want the %d of the source", nodes[i], len(b), err, len(content))
 			}
 		}
 		after := linkBytes(t, self)
 		for id, n := range after {
 			if sent := int64(n - before[id]); sent > wantSent+wantSent/10+100_000 {
-				t.Errorf("round %d: %d bytes went to context %s", round, sent, id)
+				t.Errorf("round %d: %d bytes went to context %s, want each byte once over each link", round, sent, id)
 			}
 		}
 	}
@@ -94,20 +94,20 @@ func TestPutAllFailsForSome(t *testing.T) {
 	results := files.PutAll(t.Context(), nodes, from, "target", nil)
 	for i, wantOK := range []bool{false, false, true, true, true} {
 		if (results[i].Err == nil) != wantOK {
-			t.Errorf("%v: %v", nodes[i], results[i].Err)
+			t.Errorf("%v: got %v, want success: %v", nodes[i], results[i].Err, wantOK)
 		}
 		if e, ok := errors.AsType[*contexts.Error](results[i].Err); !wantOK && (!ok || e.Path != nodes[i].String()) {
-			t.Errorf("%v: %v", nodes[i], results[i].Err)
+			t.Errorf("%v: got %v, want a *contexts.Error with its path", nodes[i], results[i].Err)
 		}
 	}
 	if !errors.Is(results[0].Err, syscall.EISDIR) {
 		t.Error(results[0].Err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "target")); err != nil || !bytes.Equal(b, pattern(3<<20)) {
-		t.Errorf("%d bytes, %v", len(b), err)
+		t.Errorf("the good target has %d bytes, %v; want %d", len(b), err, 3<<20)
 	}
 	if list, err := os.ReadDir(badDir); err != nil || len(list) != 1 {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("the bad directory has %v, %v; want one entry as before", list, err)
 	}
 	for what, c := range map[string]struct {
 		name string
@@ -115,7 +115,7 @@ func TestPutAllFailsForSome(t *testing.T) {
 	}{"no source": {from + ".none", fs.ErrNotExist}, "a directory": {dir, syscall.EISDIR}} {
 		for _, r := range files.PutAll(t.Context(), nodes, c.name, "target", nil) {
 			if !errors.Is(r.Err, c.want) {
-				t.Errorf("%s: %v", what, r.Err)
+				t.Errorf("%s: got %v, want %v", what, r.Err, c.want)
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func TestPutAllFailsForSome(t *testing.T) {
 		for _, some := range [][]*contexts.Node{{n, good}, {good, n}} {
 			for _, r := range files.PutAll(t.Context(), some, from, "target", nil) {
 				if r.Err == nil {
-					t.Errorf("%s: no error", what)
+					t.Errorf("a node %s among the targets: got no error, want one", what)
 				}
 			}
 		}
@@ -132,7 +132,7 @@ func TestPutAllFailsForSome(t *testing.T) {
 	o := &files.Options{Progress: func(files.Progress) { cancel() }}
 	for _, r := range files.PutAll(ctx, nodes[2:], from, "another", o) {
 		if !errors.Is(r.Err, context.Canceled) {
-			t.Errorf("cancelled: %v", r.Err)
+			t.Errorf("cancelled: got %v, want context.Canceled", r.Err)
 		}
 	}
 }
@@ -159,10 +159,10 @@ func TestPutAllInPlace(t *testing.T) {
 		}
 		for i, r := range files.PutAll(t.Context(), nodes, from, "target", &files.Options{Overwrite: files.InPlace}) {
 			if r.Err != nil || r.Value.SHA256 != sha256.Sum256(pattern(size)) {
-				t.Errorf("%v: %+v, %v", nodes[i], r.Value, r.Err)
+				t.Errorf("%v: got %+v, %v; want the checksum of %d bytes", nodes[i], r.Value, r.Err, size)
 			}
 			if b, err := os.ReadFile(filepath.Join(dirs[i], "other")); err != nil || !bytes.Equal(b, pattern(size)) {
-				t.Errorf("%v: by its other name there are %d bytes, %v", nodes[i], len(b), err)
+				t.Errorf("%v: by its other name the file has %d bytes, %v; want the %d of the source", nodes[i], len(b), err, size)
 			}
 		}
 	}

@@ -8,34 +8,37 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// receiver is one receive under way. But for the jobs of writers, all of it is
-// owned by the goroutine that called receive.
+// receiver is one call of receive. All of it is owned by the goroutine of that call, but
+// for the fields that jobs use: those are immutable, or guarded by notesMu.
 type receiver struct {
 	// Immutable.
 	target      string // absolute
 	o           Options
 	conn        conn
-	in          *recordReader
-	out         *recordWriter
-	descriptors bool // those of this process are the user's, and may be a target
+	in          *wire.Reader
+	out         *wire.Writer
+	descriptors bool // a descriptor of this process may be a target, as it is the user's
 
-	tree       bool    // the target is a directory; known from the first entry on
-	top        *dir    // the target itself, or the directory that it is in
-	entered    place   // where the last entry is
-	written    place   // where the last contents went
-	made       []entry // directories that get their attributes at the end
-	waiting    []*file // announced, oldest first
-	unsaid     int     // verdicts that are not on their way
-	descriptor int     // of this process, which is the target; -1: it is none
-	torn       *file   // is being written in place and not complete; nil: none
+	tree       bool         // the target is a directory; known from the first entry on
+	top        *disk.Dir    // the target itself, or the directory that it is in
+	entered    place        // of the last entry
+	written    place        // of the last contents
+	made       []wire.Entry // directories that this copy has made; they get their attributes at the end
+	waiting    []*file      // announced, oldest first
+	unsaid     int          // verdicts that are not flushed
+	descriptor int          // of this process, if that is the target; -1: none
+	torn       *file        // the file that is written in place and not complete; nil: none
 
-	files   writers
-	sum     *checksum // nil until a file needs it
+	jobs    jobQueue         // small files that are being written
+	sum     *checksum.Hasher // nil until a file needs it
 	entries int
-	bytes   int64 // announced or come
+	bytes   int64 // of contents: announced, or received where the size was not announced
 	res     Result
 	done    Progress
 
@@ -44,20 +47,19 @@ type receiver struct {
 	notesSize int    // of their texts, in bytes; guarded by notesMu
 }
 
-// receive takes a copy from the sender at the other end of c and makes it
-// target: a file, or a directory. It returns when the copy is complete, or at
-// the first error on either side, with which the connection has then been
-// reset and which names the file.
+// receive receives a copy, a file or a tree, from the sender at the other end of c. It
+// returns when the copy is complete, or at the first error on either side. The error
+// names the file, and the connection has been reset with it.
 //
-// Where target is empty the copy gets a new name in the directory for
-// temporary files. descriptors tells that names like /dev/stdout may be used.
+// With an empty target the copy gets a new name in the directory for temporary files.
+// descriptors allows names like /dev/stdout.
 func receive(c conn, target string, o Options, descriptors bool) (Result, error) {
-	r := &receiver{o: o.withDefaults(), conn: c, in: newRecordReader(c), out: newRecordWriter(c), descriptors: descriptors, descriptor: -1}
+	r := &receiver{o: o.withDefaults(), conn: c, in: wire.NewReader(c), out: wire.NewWriter(c), descriptors: descriptors, descriptor: -1}
 	err := r.locate(target)
 	if err == nil {
-		err = r.run()
+		err = r.receive()
 	}
-	if failed := r.files.wait(); err == nil {
+	if failed := r.jobs.wait(); err == nil {
 		err = failed
 	}
 	if err == nil {
@@ -75,8 +77,8 @@ func receive(c conn, target string, o Options, descriptors bool) (Result, error)
 	return r.res, nil
 }
 
-// whyInterrupted finds the reason where something that waited for a device or a
-// pipe was told not to, as the connection has ended.
+// whyInterrupted replaces the error of waiting for a device or a pipe by the reason for
+// which the connection has ended, if that has interrupted it.
 func (r *receiver) whyInterrupted(err error) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ENXIO) {
 		return err
@@ -93,7 +95,7 @@ func (r *receiver) whyInterrupted(err error) error {
 
 func (r *receiver) locate(target string) (err error) {
 	if target == "" {
-		target = filepath.Join(os.TempDir(), tempName()[1:])
+		target = filepath.Join(os.TempDir(), disk.TempName()[1:])
 		r.o.NoReplace = true
 	}
 	r.target, err = filepath.Abs(target)
@@ -101,22 +103,22 @@ func (r *receiver) locate(target string) (err error) {
 	return err
 }
 
-// run reads records until the sender's end.
-func (r *receiver) run() error {
+// receive reads records up to the last one of the sender.
+func (r *receiver) receive() error {
 	for {
-		// What was said has to arrive before anything is waited for.
-		if r.in.waits() {
-			r.files.flush()
+		// The sender must have all verdicts before we wait for it.
+		if r.in.MayWait() {
+			r.jobs.flush()
 			if err := r.flush(); err != nil {
 				return err
 			}
 		}
-		kind, size, err := r.in.next()
+		kind, size, err := r.in.Next()
 		if err == nil {
-			err = r.files.failed()
+			err = r.jobs.failed()
 		}
-		if err == nil && kind == recEnd {
-			return r.end(size)
+		if err == nil && kind == wire.RecEnd {
+			return r.onEnd(size)
 		}
 		if err == nil {
 			err = r.record(kind, size)
@@ -128,36 +130,36 @@ func (r *receiver) run() error {
 }
 
 func (r *receiver) record(kind byte, size int) error {
-	if kind == recEntry {
-		if len(r.waiting) > 0 && r.waiting[0].temp != nil {
-			return protocolError("an entry amid the contents of a file")
+	if kind == wire.RecEntry {
+		if len(r.waiting) > 0 && r.waiting[0].output != nil {
+			return wire.ProtocolError("an entry amid the contents of a file")
 		}
-		e := new(entry)
-		if err := r.in.value(size, e); err != nil {
+		e := new(wire.Entry)
+		if err := r.in.Value(size, e); err != nil {
 			return err
 		}
 		return r.entry(e)
 	}
 	if len(r.waiting) == 0 {
-		return protocolError("contents of no file")
+		return wire.ProtocolError("contents of no file")
 	}
 	f := r.waiting[0]
 	var err error
 	switch kind {
-	case recData:
+	case wire.RecData:
 		err = f.data(size)
-	case recHole:
+	case wire.RecHole:
 		err = f.hole(size)
-	case recOffset:
+	case wire.RecOffset:
 		err = f.resume(size)
-	case recFinish:
+	case wire.RecFinish:
 		err = f.finish(size)
-	case recSame:
+	case wire.RecSame:
 		err = f.same(size)
 	default:
-		return protocolError("a record that a sender does not send")
+		return wire.ProtocolError("a record that a sender does not send")
 	}
-	if err == nil && (kind == recSame || kind == recFinish) {
+	if err == nil && (kind == wire.RecSame || kind == wire.RecFinish) {
 		r.waiting[0] = nil
 		r.waiting = r.waiting[1:]
 		r.done.Files++
@@ -173,21 +175,21 @@ func (r *receiver) progress(name string, n int64) {
 	}
 }
 
-// end takes the sender's last word.
-func (r *receiver) end(size int) error {
-	var end ending
-	if err := r.in.value(size, &end); err != nil {
+// onEnd takes the last record of the sender.
+func (r *receiver) onEnd(size int) error {
+	var end wire.Ending
+	if err := r.in.Value(size, &end); err != nil {
 		return err
 	}
 	if len(r.waiting) > 0 || r.top == nil {
-		return protocolError("an end before that of a file")
+		return wire.ProtocolError("an end before that of a file")
 	}
 	r.res.Source = end.Source
 	r.res.Skipped = end.Skipped[:min(len(end.Skipped), maxSkipped)]
 	return nil
 }
 
-// finish tells the result when all is written.
+// finish completes the directories, when all files are written, and sends the result.
 func (r *receiver) finish() error {
 	for i := len(r.made) - 1; i >= 0; i-- {
 		if err := r.completeDir(&r.made[i]); err != nil {
@@ -195,60 +197,60 @@ func (r *receiver) finish() error {
 		}
 	}
 	r.res.Notes = r.notes
-	if err := r.out.value(recResult, r.res); err != nil {
+	if err := r.out.Value(wire.RecResult, r.res); err != nil {
 		return err
 	}
 	return r.flush()
 }
 
-// close gives back what is held. What was not completed is removed.
+// close closes all files and directories, and removes files that are not complete.
 func (r *receiver) close() {
 	for _, f := range r.waiting {
-		f.abandon() // in general only the first has anything
+		f.abandon() // in general only the first has a file open
 	}
 	r.entered.leave()
 	r.written.leave()
-	r.top.release()
+	r.top.Release()
 	if r.sum != nil {
-		r.sum.close()
+		r.sum.Close()
 	}
 }
 
-// entry takes what is announced.
-func (r *receiver) entry(e *entry) error {
+// entry takes an entry.
+func (r *receiver) entry(e *wire.Entry) error {
 	if r.entries++; r.entries > r.o.MaxEntries {
 		return r.tooMuch(e.Path, "more than %d entries", r.o.MaxEntries)
 	}
 	if first := r.top == nil; first != (e.Path == "") || !first && !r.tree {
-		return protocolError("an entry in a place where none can be")
+		return wire.ProtocolError("an entry in a place where none can be")
 	}
-	if err := checkPath(e.Path, r.o.MaxDepth); err != nil {
+	if err := wire.CheckPath(e.Path, r.o.MaxDepth); err != nil {
 		return err
 	}
 	var err error
 	switch {
 	case e.Path == "":
 		err = r.first(e)
-	case e.Kind == kindDir:
+	case e.Kind == wire.KindDir:
 		err = r.makeDir(e)
-	case e.Kind == kindLink:
-		err = r.makeLink(e)
-	case e.Kind == kindFile:
+	case e.Kind == wire.KindSymlink:
+		err = r.makeSymlink(e)
+	case e.Kind == wire.KindFile:
 		err = r.newFile(e)
 	default:
-		return protocolError("an entry of a kind that is not known")
+		return wire.ProtocolError("an entry of a kind that is not known")
 	}
 	return r.failure(e.Path, err)
 }
 
-// first takes the entry of the target itself.
-func (r *receiver) first(e *entry) (err error) {
+// first takes the first entry, which is the target itself.
+func (r *receiver) first(e *wire.Entry) (err error) {
 	switch e.Kind {
-	case kindDir:
+	case wire.KindDir:
 		r.tree = true
 		return r.openTarget(e)
-	case kindFile:
-		if n, ok := descriptorOf(r.target); ok {
+	case wire.KindFile:
+		if n, ok := disk.DescriptorOf(r.target); ok {
 			r.descriptor = n
 		}
 		path, _ := filepath.Split(r.target)
@@ -256,17 +258,17 @@ func (r *receiver) first(e *entry) (err error) {
 		if err != nil {
 			return err
 		}
-		if r.top, err = newDir(root, filepath.Clean(path), false); err != nil {
+		if r.top, err = disk.NewDir(root, filepath.Clean(path), false); err != nil {
 			return err
 		}
 		return r.newFile(e)
 	}
-	return protocolError("a copy that is neither file nor directory")
+	return wire.ProtocolError("a copy that is neither file nor directory")
 }
 
-// openTarget opens the directory that a tree is copied to, making it where it
-// is not there.
-func (r *receiver) openTarget(e *entry) error {
+// openTarget opens the directory that a tree is copied to. It makes the directory if
+// that is missing.
+func (r *receiver) openTarget(e *wire.Entry) error {
 	made := true
 	if err := os.Mkdir(r.target, 0o700); os.IsExist(err) && !r.o.NoReplace {
 		made = false
@@ -275,12 +277,12 @@ func (r *receiver) openTarget(e *entry) error {
 	}
 	root, err := os.OpenRoot(r.target)
 	if info, statErr := os.Stat(r.target); err != nil && statErr == nil && !info.IsDir() {
-		return syscall.ENOTDIR // which OpenRoot says in its own words
+		return syscall.ENOTDIR // the error of OpenRoot does not match it
 	}
 	if err != nil {
 		return err
 	}
-	if r.top, err = newDir(root, r.target, made); err != nil {
+	if r.top, err = disk.NewDir(root, r.target, made); err != nil {
 		return err
 	}
 	r.res.Dirs++
@@ -290,25 +292,25 @@ func (r *receiver) openTarget(e *entry) error {
 	return nil
 }
 
-// failure names the target that something went wrong with.
+// failure adds the name of the target to an error.
 func (r *receiver) failure(path string, err error) error {
 	switch err.(type) {
 	case nil:
 		return nil
-	case *core.Error, *core.RemoteError: // the protocol's, or the other side's
+	case *core.Error, *core.RemoteError: // of the protocol, or of the other side
 		return err
 	}
 	name := r.target
 	if path != "" {
 		name = filepath.Join(name, filepath.FromSlash(path))
 	}
-	return pathError("write", name, reason(err))
+	return pathError("write", name, disk.Reason(err))
 }
 
-// incomplete is the failure of a target that was being written in place.
+// incomplete returns the error for a target that was being written in place.
 func (r *receiver) incomplete(path string, err error) error {
 	if !errors.Is(err, ErrIncomplete) {
-		err = fmt.Errorf("%w; %w", reason(err), ErrIncomplete)
+		err = fmt.Errorf("%w; %w", disk.Reason(err), ErrIncomplete)
 	}
 	return pathError("write", filepath.Join(r.target, filepath.FromSlash(path)), err)
 }
@@ -317,13 +319,10 @@ func (r *receiver) tooMuch(path, format string, args ...any) error {
 	return r.failure(path, fmt.Errorf("%w: "+format, append([]any{core.ErrTooLarge}, args...)...))
 }
 
-// account counts bytes of contents, announced or come.
+// account counts bytes of contents, and returns an error if they are too many.
 func (r *receiver) account(path string, n int64) error {
 	if r.bytes += n; r.o.MaxBytes > 0 && r.bytes > r.o.MaxBytes {
 		return r.tooMuch(path, "more than %d bytes", r.o.MaxBytes)
 	}
 	return nil
 }
-
-// errIsDir is what replacing a directory by something else fails with.
-var errIsDir = syscall.EISDIR

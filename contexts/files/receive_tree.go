@@ -2,43 +2,43 @@ package files
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// place is a directory of the target that stays open from one entry to the
-// next, as most are in the same as the one before.
+// place is a directory of the target that stays open from one entry to the next, as most
+// entries are in the same directory as the one before.
 type place struct {
-	dir  *dir // held; nil: none yet
+	dir  *disk.Dir // held; nil: none yet
 	path string
 }
 
-// enter opens the directory that an entry is in. It stays valid until the next
-// call, unless it is held.
-func (p *place) enter(r *receiver, path string) (*dir, string, error) {
+// enter opens the directory of an entry. It stays open until the next call, or as long as
+// the caller holds it.
+func (p *place) enter(r *receiver, path string) (*disk.Dir, string, error) {
 	if !r.tree {
 		return r.top, filepath.Base(r.target), nil
 	}
-	in, base := split(path)
+	in, base := wire.Split(path)
 	if p.dir != nil && p.path == in {
 		return p.dir, base, nil
 	}
 	p.leave()
 	if in == "" {
-		p.dir, p.path = r.top.hold(), ""
+		p.dir, p.path = r.top.Hold(), ""
 		return p.dir, base, nil
 	}
-	root, err := r.top.root.OpenRoot(filepath.FromSlash(in))
+	root, err := r.top.Root.OpenRoot(filepath.FromSlash(in))
 	if err != nil {
 		return nil, "", err
 	}
-	// A directory that was made here is entered first right after that.
+	// A directory that this copy has made is entered directly after that.
 	made := len(r.made) > 0 && r.made[len(r.made)-1].Path == in
-	d, err := newDir(root, filepath.Join(r.target, filepath.FromSlash(in)), made)
+	d, err := disk.NewDir(root, filepath.Join(r.target, filepath.FromSlash(in)), made)
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,22 +47,22 @@ func (p *place) enter(r *receiver, path string) (*dir, string, error) {
 }
 
 func (p *place) leave() {
-	p.dir.release()
+	p.dir.Release()
 	p.dir = nil
 }
 
-// makeDir makes a directory in which this copy may write, whatever its mode
-// will be. One that is there stays as it is.
-func (r *receiver) makeDir(e *entry) error {
+// makeDir makes a directory in which this copy can write, whatever its mode will be. A
+// directory that is there stays as it is.
+func (r *receiver) makeDir(e *wire.Entry) error {
 	d, base, err := r.entered.enter(r, e.Path)
 	if err != nil {
 		return err
 	}
-	err = d.root.Mkdir(base, 0o700)
+	err = d.Root.Mkdir(base, 0o700)
 	if err == nil {
 		r.made = append(r.made, *e)
 	} else if errors.Is(err, fs.ErrExist) {
-		info, statErr := d.root.Lstat(base)
+		info, statErr := d.Root.Lstat(base)
 		if statErr == nil && info.IsDir() {
 			err = nil
 		} else if statErr == nil {
@@ -75,122 +75,55 @@ func (r *receiver) makeDir(e *entry) error {
 	return err
 }
 
-// completeDir gives a directory that was made its attributes, when nothing is
-// to be written in it any more.
-func (r *receiver) completeDir(e *entry) error {
+// completeDir gives a directory that this copy has made its attributes, when all files
+// in it are written.
+func (r *receiver) completeDir(e *wire.Entry) error {
 	name := "."
 	if e.Path != "" {
 		name = filepath.FromSlash(e.Path)
 	}
-	d, err := r.top.root.OpenFile(name, os.O_RDONLY|openCalmly, 0)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if info, err := d.Stat(); err != nil || !info.IsDir() {
-		return syscall.ENOTDIR // somebody has put something else there
-	}
-	a := r.attributes(e)
-	if a.uid >= 0 || a.gid >= 0 {
-		if err := d.Chown(a.uid, a.gid); err != nil {
-			return err
-		}
-	}
-	if err := d.Chmod(a.mode); err != nil {
-		return err
-	}
-	if r.o.Sync {
-		if err := syncDir(d); err != nil {
-			return err
-		}
-	}
-	if a.mtime.IsZero() {
-		return nil
-	}
-	return r.top.root.Chtimes(name, time.Time{}, a.mtime)
+	return r.attributes(e).SetDir(r.top.Root, name, r.o.Sync)
 }
 
-// makeLink makes a symbolic link, whatever it points to: nothing here follows
-// it out of the tree.
-func (r *receiver) makeLink(e *entry) error {
+// makeSymlink makes a symbolic link, whatever it points to: no receiver follows it out of
+// the tree.
+func (r *receiver) makeSymlink(e *wire.Entry) error {
 	d, base, err := r.entered.enter(r, e.Path)
 	if err != nil {
 		return err
 	}
-	if e.Link == "" || len(e.Link) > maxPath {
-		return protocolError("a symbolic link that can't be")
+	if e.Symlink == "" || len(e.Symlink) > wire.MaxPath {
+		return wire.ProtocolError("a symbolic link with a text that is empty or too long")
 	}
-	if now, err := d.root.Readlink(base); err == nil && now == e.Link {
+	if now, err := d.Root.Readlink(base); err == nil && now == e.Symlink {
 		r.res.Links++
 		return nil
 	}
-	err = d.root.Symlink(e.Link, base)
+	err = d.Root.Symlink(e.Symlink, base)
 	if errors.Is(err, fs.ErrExist) && !r.o.NoReplace {
-		err = replaceByLink(d, base, e.Link)
+		err = disk.ReplaceBySymlink(d, base, e.Symlink)
 	}
 	if err != nil {
 		return err
 	}
 	r.res.Links++
 	if r.o.Owner && e.UID >= 0 {
-		return d.root.Lchown(base, e.UID, e.GID)
+		return d.Root.Lchown(base, e.UID, e.GID)
 	}
 	return nil
 }
 
-func replaceByLink(d *dir, base, link string) error {
-	if info, err := d.root.Lstat(base); err == nil && info.IsDir() {
-		return errIsDir
-	} else if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink {
-		return fmt.Errorf("%w: it is %s", fs.ErrInvalid, specialName(info.Mode()))
-	}
-	name := tempName()
-	if err := d.root.Symlink(link, name); err != nil {
-		return err
-	}
-	err := d.root.Rename(name, base)
-	if err != nil {
-		_ = d.root.Remove(name)
-	}
-	return err
-}
-
-// attributes are what the options want of an entry's.
-func (r *receiver) attributes(e *entry) attributes {
-	a := attributes{mode: fileMode(e.Mode, r.o.Owner), told: r.o.Owner || r.o.Perm, uid: -1, gid: -1}
+// attributes returns the attributes of an entry that the options ask for.
+func (r *receiver) attributes(e *wire.Entry) disk.Attributes {
+	a := disk.Attributes{Mode: wire.FileMode(e.Mode, r.o.Owner), Enforce: r.o.Owner || r.o.Perm, UID: -1, GID: -1}
 	if r.o.Mode != 0 && !r.tree {
-		a.mode, a.told = r.o.Mode, true
+		a.Mode, a.Enforce = r.o.Mode, true
 	}
-	if r.o.Times && e.MTime != noTime {
-		a.mtime = e.modTime()
+	if r.o.Times && e.MTime != wire.NoTime {
+		a.MTime = e.ModTime()
 	}
 	if r.o.Owner {
-		a.uid, a.gid = e.UID, e.GID
+		a.UID, a.GID = e.UID, e.GID
 	}
 	return a
-}
-
-// complete gives a file that is there already, with the right contents, the
-// attributes that it is to have and lacks.
-func (r *receiver) complete(e *entry, d *dir, base string) error {
-	a := r.attributes(e)
-	if !a.told && a.uid < 0 && a.mtime.IsZero() {
-		return nil
-	}
-	now, err := d.root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
-	if err != nil {
-		return err
-	}
-	defer now.Close()
-	info, err := now.Stat()
-	if err != nil {
-		return err
-	}
-	if err := a.impose(now, info); err != nil {
-		return err
-	}
-	if a.mtime.IsZero() || a.mtime.Equal(info.ModTime()) {
-		return nil
-	}
-	return d.root.Chtimes(base, time.Time{}, a.mtime)
 }

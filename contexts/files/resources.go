@@ -8,77 +8,86 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// The bounds of resources, in bytes: of one file, and of what a context keeps
-// of those that passed through it.
+// The bounds of resources, in bytes: of one file, and of all files that a context
+// keeps of those that passed through it.
 const (
 	maxResource   = 16 << 20
 	resourceCache = 16 << 20
 )
 
-// offers are the files that masters in this process offer, each to its tree.
-var offers struct {
+// served are the files that masters in this process serve, each to its tree. Files of
+// a tree that has ended are forgotten by the next call of Serve.
+var served struct {
 	mu sync.Mutex
-	of map[*contexts.Node]fs.FS
+	by map[*contexts.Node]fs.FS
 }
 
-// passed is what this process keeps of resources on their way. It is the
-// process's because a process is at the most one context that is not a master,
-// and that until its end.
+// passed keeps resources that pass through the contexts of this process, in which there
+// may be several if it joins one tree after another.
 var passed resourceStore
 
 // Serve lets all contexts of the tree read the files of fsys by [Resources], until
 // self, the master of that tree, is closed. The files must not change. Every file
-// that fsys can open is offered: for a directory, prefer os.Root.FS to os.DirFS,
+// that fsys can open is served: for a directory, prefer os.Root.FS to os.DirFS,
 // which follows symbolic links out of it.
 //
-// In a context that is not a master it fails with contexts.ErrRefused, and with
-// fs.ErrExist where files are offered already.
+// In a context that is not a master the error matches contexts.ErrRefused. Where the
+// tree is served files already it matches fs.ErrExist.
 func Serve(self *contexts.Node, fsys fs.FS) error {
 	if self == nil || self.Local() != self || self.Parent() != nil {
-		return failedAt(self, "offer", contexts.ErrRefused)
+		return failedAt(self, "serve files", contexts.ErrRefused)
 	}
-	offers.mu.Lock()
-	defer offers.mu.Unlock()
-	if offers.of[self] != nil {
-		return failedAt(self, "offer", fs.ErrExist)
+	served.mu.Lock()
+	defer served.mu.Unlock()
+	maps.DeleteFunc(served.by, func(n *contexts.Node, _ fs.FS) bool { return hasEnded(n) })
+	if served.by[self] != nil {
+		return failedAt(self, "serve files", fs.ErrExist)
 	}
-	if offers.of == nil {
-		offers.of = make(map[*contexts.Node]fs.FS)
+	if served.by == nil {
+		served.by = make(map[*contexts.Node]fs.FS)
 	}
-	offers.of[self] = fsys
-	go func() { // until self is closed
-		<-self.Done()
-		offers.mu.Lock()
-		defer offers.mu.Unlock()
-		delete(offers.of, self)
-	}()
+	served.by[self] = fsys
 	return nil
 }
 
-func offered(self *contexts.Node) fs.FS {
-	offers.mu.Lock()
-	defer offers.mu.Unlock()
-	return offers.of[self]
+// servedBy returns the files that a master serves; nil if it serves none.
+func servedBy(self *contexts.Node) fs.FS {
+	served.mu.Lock()
+	defer served.mu.Unlock()
+	if hasEnded(self) {
+		return nil
+	}
+	return served.by[self]
 }
 
-// Resources returns the files that the master offers to all contexts of its
-// tree by [Serve], for a function that runs in any of them. ctx must be, or
-// descend from, the one that the function was given, else Resources panics; it
-// bounds all that is done with the result.
+func hasEnded(n *contexts.Node) bool {
+	select {
+	case <-n.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// Resources returns the files that the master serves to all contexts of its tree by
+// [Serve], for a function that runs in any of them. ctx must be the one that the
+// function was given, or descend from it, else Resources panics. It bounds every
+// operation on the result.
 //
-// A file crosses each link of the tree when it is first asked for from below
-// it: every context on the way keeps what passed, up to 16 MiB in all. Whoever
-// offers files must therefore not change them. A file of more than 16 MiB is
-// contexts.ErrTooLarge; for such there is [Put].
+// A file crosses each link of the tree once, when a context below the link first asks
+// for it. Every context on the way keeps the files that passed, up to 16 MiB in all,
+// so that the files must not change. A file of more than 16 MiB is
+// contexts.ErrTooLarge; copy it with [Put].
 func Resources(ctx context.Context) fs.FS { return &resourceFS{ctx: ctx, self: contexts.Self(ctx)} }
 
-// resource is a file or a directory that was offered.
+// resource is a file or a directory that the master serves.
 type resource struct {
 	_    struct{} `cbor:",toarray"`
 	Info FileInfo
@@ -88,9 +97,9 @@ type resource struct {
 
 func (r *resource) size() int { return len(r.Data) + 100*(1+len(r.List)) }
 
-// resourceFunc is what a context asks its parent for a resource with. The
-// names come from contexts that may be hostile; fs.FS is what keeps them in. It
-// calls itself in the parent.
+// resourceFunc asks for a resource, from a context to its parent, in which it calls
+// itself. The names come from contexts that may be hostile: only the fs.FS of the
+// master keeps them within the files that are served.
 var resourceFunc = contexts.Declare[string, resource]("mitosis.files.resource", contexts.AllowDescendants)
 
 func init() {
@@ -103,19 +112,18 @@ func init() {
 	})
 }
 
-// findResource finds a resource: in the master what was offered, elsewhere what
-// the parent says.
+// findResource finds a resource: in the master among the files that it serves,
+// elsewhere by asking the parent.
 func findResource(ctx context.Context, self *contexts.Node, name string) (*resource, error) {
 	if !fs.ValidPath(name) {
 		return nil, fs.ErrInvalid
 	}
 	parent := self.Parent()
 	if parent == nil {
-		return readResource(offered(self), name)
+		return readResource(servedBy(self), name)
 	}
-	return passed.get(ctx, name, func() (*resource, error) {
-		// Others may wait for the same: the end of one caller is not theirs.
-		r, err := resourceFunc.Call(context.WithoutCancel(ctx), parent, name)
+	return passed.get(ctx, resourceKey{self, name}, func() (*resource, error) {
+		r, err := resourceFunc.Call(ctx, parent, name)
 		return &r, reasonWithin(err)
 	})
 }
@@ -127,7 +135,7 @@ func readResource(fsys fs.FS, name string) (*resource, error) {
 		return nil, fs.ErrNotExist
 	}
 	if s, ok := fsys.(fs.StatFS); ok {
-		// Opening a named pipe would wait for somebody who writes to it.
+		// Opening a named pipe would wait for a process that writes to it.
 		if info, err := s.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 			return nil, errNotRegular
 		}
@@ -163,73 +171,101 @@ func readResource(fsys fs.FS, name string) (*resource, error) {
 	return r, err
 }
 
-// resourceStore keeps resources, those that were asked for last.
+// resourceStore keeps the resources that were asked for last.
 type resourceStore struct {
 	mu    sync.Mutex
-	kept  map[string]*list.Element // of order
-	order list.List                // of *keptResource, the last asked for first
-	size  int                      // of all that is in it
+	kept  map[resourceKey]*list.Element // of order
+	order list.List                     // of *keptResource, the last asked for first
+	size  int                           // of all resources in it that are there
 }
 
-// keptResource is one that is there or on its way.
-type keptResource struct {
+// resourceKey names a resource. Each tree has its own files.
+type resourceKey struct {
+	self *contexts.Node // the context that keeps it
 	name string
-	done chan struct{} // closed when r and err are set
+}
+
+// keptResource is a resource that is there, or that one caller of get asks for while
+// others wait.
+type keptResource struct {
+	key  resourceKey
+	done chan struct{} // closed when the other fields are set
 	r    *resource
 	err  error
+	// unasked tells that the caller who asked was cancelled, so that there is no
+	// answer: another has to ask.
+	unasked bool
 }
 
-// get returns a resource, having it fetched if nobody else does already.
-func (s *resourceStore) get(ctx context.Context, name string, fetch func() (*resource, error)) (*resource, error) {
-	s.mu.Lock()
-	e := s.kept[name]
-	if e == nil {
-		if s.kept == nil {
-			s.kept = make(map[string]*list.Element)
+// get returns a resource that is kept, or asks for it. Of several callers at a time one
+// asks; if its ctx ends meanwhile, the next asks instead.
+func (s *resourceStore) get(ctx context.Context, key resourceKey, ask func() (*resource, error)) (*resource, error) {
+	for {
+		k, ours := s.find(key)
+		if ours {
+			r, err := ask()
+			s.settle(k, r, err, err != nil && ctx.Err() != nil)
+			return r, err
 		}
-		e = s.order.PushFront(&keptResource{name: name, done: make(chan struct{})})
-		s.kept[name] = e
-		go s.fill(e, fetch) // until fetch returns: at the loss of the parent, at the latest
-	} else {
-		s.order.MoveToFront(e)
-	}
-	k := e.Value.(*keptResource)
-	s.mu.Unlock()
-	select {
-	case <-k.done:
-		return k.r, k.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		select {
+		case <-k.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if !k.unasked {
+			return k.r, k.err
+		}
 	}
 }
 
-func (s *resourceStore) fill(e *list.Element, fetch func() (*resource, error)) {
-	k := e.Value.(*keptResource)
-	k.r, k.err = fetch()
-	close(k.done)
+// find returns the resource with a key. It reports ours if the caller has to ask for it
+// and to call settle.
+func (s *resourceStore) find(key resourceKey) (k *keptResource, ours bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k.err != nil || k.r.size() > resourceCache {
-		s.order.Remove(e)
-		delete(s.kept, k.name)
+	if e := s.kept[key]; e != nil {
+		s.order.MoveToFront(e)
+		return e.Value.(*keptResource), false
+	}
+	if s.kept == nil {
+		s.kept = make(map[resourceKey]*list.Element)
+	}
+	k = &keptResource{key: key, done: make(chan struct{})}
+	s.kept[key] = s.order.PushFront(k)
+	return k, true
+}
+
+// settle gives the answer to all callers that wait for k. It keeps a resource, and forgets the
+// oldest ones that are too many then.
+func (s *resourceStore) settle(k *keptResource, r *resource, err error, unasked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k.r, k.err, k.unasked = r, err, unasked
+	close(k.done)
+	if err != nil || r.size() > resourceCache {
+		s.forget(k)
 		return
 	}
-	s.size += k.r.size()
+	s.size += r.size()
 	for e := s.order.Back(); s.size > resourceCache && e != nil; {
 		old, before := e.Value.(*keptResource), e.Prev()
 		select {
 		case <-old.done:
 			s.size -= old.r.size()
-			s.order.Remove(e)
-			delete(s.kept, old.name)
-		default: // on its way; it is counted when it is there
+			s.forget(old)
+		default: // it counts when it is there
 		}
 		e = before
 	}
 }
 
-// resourceFS is what Resources returns. It implements fs.ReadFileFS, fs.StatFS
-// and fs.ReadDirFS.
+func (s *resourceStore) forget(k *keptResource) {
+	s.order.Remove(s.kept[k.key])
+	delete(s.kept, k.key)
+}
+
+// resourceFS is the result of Resources. It implements fs.ReadFileFS, fs.StatFS and
+// fs.ReadDirFS.
 type resourceFS struct {
 	ctx  context.Context
 	self *contexts.Node
@@ -273,7 +309,7 @@ func (f *resourceFS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bytes.Clone(r.Data), nil // what is kept is nobody's to change
+	return bytes.Clone(r.Data), nil // callers may change the result
 }
 
 // ReadDir implements fs.ReadDirFS.

@@ -39,14 +39,14 @@ func (c *countingFS) Open(name string) (fs.File, error) {
 }
 
 func TestResources(t *testing.T) {
-	offered := &countingFS{count: map[string]int{}, FS: fstest.MapFS{
+	served := &countingFS{count: map[string]int{}, FS: fstest.MapFS{
 		"a": {Data: []byte("alpha")}, "d/b": {Data: pattern(1 << 20)}, "large": {Data: make([]byte, 16<<20+1)},
 	}}
 	for i := range 5 {
-		offered.FS.(fstest.MapFS)[fmt.Sprint("part", i)] = &fstest.MapFile{Data: make([]byte, 5<<20)}
+		served.FS.(fstest.MapFS)[fmt.Sprint("part", i)] = &fstest.MapFile{Data: make([]byte, 5<<20)}
 	}
 	self := start(t, nil)
-	if err := files.Serve(self, offered); err != nil {
+	if err := files.Serve(self, served); err != nil {
 		t.Fatal(err)
 	}
 	a := child(t, self)
@@ -58,20 +58,20 @@ func TestResources(t *testing.T) {
 	}
 	for _, p := range calls {
 		if got, err := p.Wait(); err != nil || !slices.Equal(got, pattern(1<<20)) {
-			t.Errorf("%d bytes, %v", len(got), err)
+			t.Errorf("got %d bytes, %v; want the %d that are served", len(got), err, 1<<20)
 		}
 	}
-	if n := offered.count["d/b"]; n != 1 {
-		t.Errorf("it was read %d times", n)
+	if n := served.count["d/b"]; n != 1 {
+		t.Errorf("the master has read the file %d times, want once", n)
 	}
 	if got, err := readResource.Call(t.Context(), self, "a"); err != nil || string(got) != "alpha" {
-		t.Errorf("in the master: %q, %v", got, err)
+		t.Errorf("in the master: got %q, %v; want the file", got, err)
 	}
 	for name, want := range map[string]error{
 		"none": fs.ErrNotExist, "../a": fs.ErrInvalid, "/etc/passwd": fs.ErrInvalid, "large": contexts.ErrTooLarge,
 	} {
 		if _, err := readResource.Call(t.Context(), b, name); !errors.Is(err, want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %v", name, err, want)
 		}
 	}
 	// What is kept is bounded: the oldest goes.
@@ -85,8 +85,8 @@ func TestResources(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if offered.count["part0"] != 2 || offered.count["part4"] != 1 {
-		t.Errorf("%v", offered.count)
+	if served.count["part0"] != 2 || served.count["part4"] != 1 {
+		t.Errorf("want that the oldest file was read twice and the newest once, got %v", served.count)
 	}
 }
 
@@ -101,42 +101,42 @@ func TestResourcesAreAnFS(t *testing.T) {
 	}
 }
 
-// offer has a context offer what only a master may.
-var offer = contexts.NewFunc("test.offer", func(ctx context.Context, _ struct{}) (struct{}, error) {
+// serve has a context serve files, which only a master may.
+var serve = contexts.NewFunc("test.serve", func(ctx context.Context, _ struct{}) (struct{}, error) {
 	return struct{}{}, files.Serve(contexts.Self(ctx), fstest.MapFS{})
 })
 
-func TestWhoMayOffer(t *testing.T) {
+func TestWhoMayServe(t *testing.T) {
 	self, other := start(t, nil), start(t, nil)
 	b := child(t, self)
-	if _, err := offer.Call(t.Context(), b, struct{}{}); !errors.Is(err, contexts.ErrRefused) {
-		t.Errorf("a child: %v", err)
+	if _, err := serve.Call(t.Context(), b, struct{}{}); !errors.Is(err, contexts.ErrRefused) {
+		t.Errorf("a child serves files: got %v, want ErrRefused", err)
 	}
-	for what, n := range map[string]*contexts.Node{"for another context": b, "nobody": nil, "no tree": {}} {
+	for what, n := range map[string]*contexts.Node{"another context": b, "no node": nil, "no tree": {}} {
 		if err := files.Serve(n, fstest.MapFS{}); !errors.Is(err, contexts.ErrRefused) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("serving files for %s: got %v, want ErrRefused", what, err)
 		}
 	}
-	offered := fstest.MapFS{"a": {Data: []byte("alpha")}}
-	if err := files.Serve(self, offered); err != nil {
+	served := fstest.MapFS{"a": {Data: []byte("alpha")}}
+	if err := files.Serve(self, served); err != nil {
 		t.Fatal(err)
 	}
-	if err := files.Serve(self, offered); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a second time: %v", err)
+	if err := files.Serve(self, served); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("serving files a second time: got %v, want fs.ErrExist", err)
 	}
 	if got, err := readResource.Call(t.Context(), b, "a"); err != nil || string(got) != "alpha" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("a child reads %q, %v; want the file", got, err)
 	}
 	if _, err := readResource.Call(t.Context(), child(t, other), "a"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("in another tree: %v", err)
+		t.Errorf("in another tree: got %v, want fs.ErrNotExist", err)
 	}
 }
 
-func TestNothingIsOfferedByDefault(t *testing.T) {
+func TestNothingIsServedByDefault(t *testing.T) {
 	self := start(t, nil)
 	b := child(t, self)
 	name := os.Args[0][1:]
 	if _, err := readResource.Call(t.Context(), b, name); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
 )
 
 // sweepPoints is at how many points a copy is cut.
@@ -40,33 +42,33 @@ func TestTheLinkDies(t *testing.T) {
 			isNew := bytes.Equal(got, content)
 			switch {
 			case !isNew && string(got) != "old":
-				t.Fatalf("point %d: the target is neither: %d bytes", i, len(got))
+				t.Fatalf("point %d: the target has %d bytes, want the old contents or the new ones", i, len(got))
 			case !isNew && (!errors.Is(err, errCut) || !errors.Is(getErr, errCut)):
-				t.Fatalf("point %d: %v; %v", i, err, getErr)
+				t.Fatalf("point %d: got %v and %v, want that both sides were cut", i, err, getErr)
 			case !isNew:
 				total++
 			}
 			left := names(t, place)
-			if len(left) != 1 && (!resume || len(left) != 2 || left[0] != partialName("to")) {
-				t.Fatalf("point %d: there is %q", i, left)
+			if len(left) != 1 && (!resume || len(left) != 2 || left[0] != disk.PartialName("to")) {
+				t.Fatalf("point %d: the directory has %q, want the target, and with Resume (%v) a partial file", i, left, resume)
 			}
 			if !resume {
 				continue
 			}
 			res := mustCopy(t, from, to, o)
 			if res.SHA256 != sha256.Sum256(content) || len(names(t, place)) != 1 {
-				t.Fatalf("point %d: %+v, there is %q", i, res, names(t, place))
+				t.Fatalf("point %d: got %+v, and the directory has %q; want the checksum and the target only", i, res, names(t, place))
 			}
 			if len(left) == 2 && res.Sent < res.Size {
 				continued++
 			}
 		}
 		if resume && continued < sweepPoints/2 {
-			t.Errorf("only %d of the copies were continued", continued)
+			t.Errorf("%d of the copies were continued, want at least half of %d for the test to mean something", continued, sweepPoints)
 		}
 	}
 	if total < sweepPoints {
-		t.Errorf("only %d copies were cut", total)
+		t.Errorf("%d copies were cut, want at least %d for the test to mean something", total, sweepPoints)
 	}
 }
 
@@ -84,12 +86,12 @@ func TestATreeIsCut(t *testing.T) {
 		}
 		_, _, err, getErr := copyOver(t, open(t, from), to, Options{}, 100_000*i/sweepPoints)
 		if !errors.Is(err, errCut) || getErr == nil {
-			t.Fatalf("point %d: %v; %v", i, err, getErr)
+			t.Fatalf("point %d: got %v and %v, want that both sides were cut", i, err, getErr)
 		}
 		for _, name := range names(t, filepath.Join(to, "d")) {
 			b, err := os.ReadFile(filepath.Join(to, "d", name))
 			if err != nil || string(b) != "old" && !bytes.Equal(b, noise(5000)) || strings.HasPrefix(name, ".") {
-				t.Fatalf("point %d: %q has %d bytes, %v", i, name, len(b), err)
+				t.Fatalf("point %d: %q has %d bytes, %v; want whole files, old or new, and no others", i, name, len(b), err)
 			}
 		}
 	}
@@ -99,7 +101,7 @@ func TestATreeIsCut(t *testing.T) {
 // are not the beginning of the source, or not ours to trust.
 func TestWhatIsNotContinued(t *testing.T) {
 	content := noise(3 << 20)
-	old := time.Now().Add(-2 * maxPartialAge)
+	old := time.Now().Add(-2 * disk.MaxPartialAge)
 	for what, prepare := range map[string]func(path string) error{
 		"another beginning": func(path string) error { return os.WriteFile(path, noise(1<<20+1), 0o600) },
 		"too long":          func(path string) error { return os.WriteFile(path, make([]byte, 4<<20), 0o600) },
@@ -121,17 +123,17 @@ func TestWhatIsNotContinued(t *testing.T) {
 			dir := t.TempDir()
 			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "d", "to")
 			write(t, from, content)
-			if err := errors.Join(os.Mkdir(filepath.Dir(to), 0o700), prepare(filepath.Join(dir, "d", partialName("to")))); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Dir(to), 0o700), prepare(filepath.Join(dir, "d", disk.PartialName("to")))); err != nil {
 				t.Fatal(err)
 			}
 			res := mustCopy(t, from, to, Options{Resume: true})
 			got, err := os.ReadFile(to)
 			if err != nil || !bytes.Equal(got, content) || res.Sent != res.Size {
-				t.Errorf("%d bytes, %v; %+v", len(got), err, res)
+				t.Errorf("the target has %d bytes, %v: %+v; want that all %d are sent again", len(got), err, res, len(content))
 			}
 			info, err := os.Lstat(to)
 			if err != nil || info.Mode() != 0o640 {
-				t.Errorf("%v, %v", info, err)
+				t.Errorf("got %v, %v; want mode 0640", info, err)
 			}
 		})
 	}
@@ -142,14 +144,14 @@ func TestAPartialFileIsCompleteAlready(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	write(t, from, content)
-	if err := os.WriteFile(filepath.Join(dir, partialName("to")), content, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, disk.PartialName("to")), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if res := mustCopy(t, from, to, Options{Resume: true}); res.Sent != 0 || res.SHA256 != sha256.Sum256(content) {
-		t.Errorf("%+v", res)
+		t.Errorf("got %+v, want that nothing is sent, and the checksum", res)
 	}
 	if len(names(t, dir)) != 2 {
-		t.Errorf("%q", names(t, dir))
+		t.Errorf("the directory has %q, want two files", names(t, dir))
 	}
 }
 
@@ -174,14 +176,14 @@ func TestTwoCopiesToOneTarget(t *testing.T) {
 		}
 	}
 	if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, noise(8<<20)) || len(names(t, filepath.Dir(to))) != 1 {
-		t.Errorf("%d bytes, %v, %q", len(b), err, names(t, filepath.Dir(to)))
+		t.Errorf("the target has %d bytes, %v, and its directory %q; want %d bytes and the target only", len(b), err, names(t, filepath.Dir(to)), 8<<20)
 	}
 }
 
 // TestNamedTemps has no files without names, as on systems that are not Linux.
 func TestNamedTemps(t *testing.T) {
-	noUnnamed.Store(true)
-	defer noUnnamed.Store(false)
+	disk.NoUnnamed.Store(true)
+	defer disk.NoUnnamed.Store(false)
 	t.Run("a file", TestAFileArrives)
 	t.Run("failures", TestFailures)
 	t.Run("the link dies", TestTheLinkDies)
@@ -192,8 +194,8 @@ func TestNamedTemps(t *testing.T) {
 func TestANewTargetReplacesNothing(t *testing.T) {
 	dir := t.TempDir()
 	for i, named := range []bool{false, true} {
-		noUnnamed.Store(named)
-		defer noUnnamed.Store(false)
+		disk.NoUnnamed.Store(named)
+		defer disk.NoUnnamed.Store(false)
 		from, to := filepath.Join(dir, "from"), filepath.Join(dir, string(rune('a'+i)))
 		write(t, from, noise(2<<20))
 		// Somebody makes the target while it is being sent.
@@ -212,10 +214,10 @@ func TestANewTargetReplacesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		if b, err := os.ReadFile(to); err != nil || string(b) != "theirs" {
-			t.Errorf("%d bytes, %v", len(b), err)
+			t.Errorf("the target has %d bytes, %v; want the file of the other process", len(b), err)
 		}
 	}
 	if left := names(t, dir); len(left) != 3 {
-		t.Errorf("%q", left)
+		t.Errorf("the directory has %q, want three files", left)
 	}
 }

@@ -4,60 +4,63 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// announced is how many files a sender announces ahead of their contents.
+// announced is the number of files that a sender announces ahead of their contents, at
+// most.
 const announced = 1024
 
-// smallFile is the size up to which a file is read, hashed and written whole,
+// smallFile is the size of the largest file that is read, hashed and written as a whole,
 // in bytes.
 const smallFile = 64 << 10
 
-// sender is one send under way.
+// sender is one call of sendTree.
 type sender struct {
 	// Immutable.
 	c   conn
 	src *source
 	o   Options
-	out *recordWriter
-	in  *recordReader
+	out *wire.Writer
+	in  *wire.Reader
 
-	// walked takes what the walker finds; with room for 64, so that small
-	// entries fill frames. heard takes what the receiver says; with room for an
-	// answer to everything announced, so that the receiver never waits for a
-	// sender that waits for it. Who sends stops when quit is closed.
+	// announce sends to walked; its capacity of 64 lets small entries fill frames.
+	// listen sends to heard; its capacity is one more than announced, for an answer to
+	// every file, so that the receiver never waits for a sender that waits for it. Both
+	// stop when quit is closed. Nobody closes walked and heard.
 	walked chan event
 	heard  chan event
-	deaf   chan struct{} // closed when nothing more is sent to heard
-	quit   chan struct{}
-	slots  chan struct{} // capacity announced; one is taken for each file under way
+	deaf   chan struct{} // closed when listen has ended
+	quit   chan struct{} // closed when send has ended
+	slots  chan struct{} // capacity announced; announce sends for each file, answer receives
 
 	// Owned by send.
-	waiting []*entry // announced files without an answer, oldest first
+	waiting []*wire.Entry // announced files without an answer, oldest first
 	opener  opener
-	sum     *checksum // nil until a file needs it
+	sum     *checksum.Hasher // nil until a file needs it
 	small   []byte
 	sent    int64
-	direct  bool // data of the file under way go straight into the target
-	torn    bool // some have been sent
+	direct  bool // data of the present file go straight into the target
+	torn    bool // some of these have been sent
 	done    Progress
 }
 
-// event is one of: an entry of the walker, its end, what the receiver needs,
-// its result, an error.
+// event is one of: an entry that the walker has found, the end of its walk, a verdict or
+// the result of the receiver, an error.
 type event struct {
-	entry   *entry
-	ending  *ending
-	verdict *verdict
+	entry   *wire.Entry
+	ending  *wire.Ending
+	verdict *wire.Verdict
 	result  []byte // not decoded yet
 	err     error
 }
 
-// send copies src to the receiver at the other end of c. It returns when the
-// receiver has told the result, or at the first error on either side, with
-// which the connection has then been reset.
-func send(c conn, src *source, o Options) (Result, error) {
+// sendTree sends a file or a tree to the receiver at the other end of c. It returns when
+// the receiver has sent the result, or at the first error on either side. The connection
+// has been reset with that error.
+func sendTree(c conn, src *source, o Options) (Result, error) {
 	b, s, err := converse(c, src, o)
 	var res Result
 	if err == nil {
@@ -70,10 +73,10 @@ func send(c conn, src *source, o Options) (Result, error) {
 	return res, nil
 }
 
-// converse returns what the other side says at the end.
+// converse sends src and returns the result of the other side, which is not decoded.
 func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	s := &sender{
-		c: c, src: src, o: o.withDefaults(), out: newRecordWriter(c), in: newRecordReader(c),
+		c: c, src: src, o: o.withDefaults(), out: wire.NewWriter(c), in: wire.NewReader(c),
 		walked: make(chan event, 64), heard: make(chan event, announced+1),
 		deaf: make(chan struct{}), quit: make(chan struct{}), slots: make(chan struct{}, announced),
 		opener: opener{src: src},
@@ -81,7 +84,7 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	ended := make(chan struct{}, 2)
 	go func() { s.announce(); ended <- struct{}{} }()
 	go func() { s.listen(); close(s.deaf); ended <- struct{}{} }()
-	res, err := s.run()
+	res, err := s.send()
 	if errors.Is(err, core.ErrClosed) {
 		err = s.lastWords(err)
 	}
@@ -94,13 +97,13 @@ func converse(c conn, src *source, o Options) ([]byte, *sender, error) {
 	<-ended
 	s.opener.close()
 	if s.sum != nil {
-		s.sum.close()
+		s.sum.Close()
 	}
 	return res, s, err
 }
 
-// lastWords returns why the receiver has closed, in place of err, which says
-// that it has: who writes may learn that first.
+// lastWords returns the reason for which the receiver has closed the connection, in place
+// of err, which only says that it has: a write may fail before the reason is read.
 func (s *sender) lastWords(err error) error {
 	<-s.deaf
 	for {
@@ -115,8 +118,8 @@ func (s *sender) lastWords(err error) error {
 	}
 }
 
-// doubt adds to an error what it may mean for a target that was written in
-// place, where it is not the receiver's: that knows.
+// doubt adds to an error that a target may be incomplete, if it was written in place. An
+// error of the receiver stays as it is: the receiver knows.
 func (s *sender) doubt(err error) error {
 	if _, told := errors.AsType[*core.RemoteError](err); told || !s.torn {
 		return err
@@ -124,7 +127,7 @@ func (s *sender) doubt(err error) error {
 	return fmt.Errorf("%w; perhaps %w", err, ErrIncomplete)
 }
 
-// post passes an event on. It reports false when nobody wants it any more.
+// post passes an event on. It reports whether send still wants it.
 func (s *sender) post(to chan event, ev event) bool {
 	select {
 	case to <- ev:
@@ -136,7 +139,7 @@ func (s *sender) post(to chan event, ev event) bool {
 
 // announce walks the source.
 func (s *sender) announce() {
-	end := &ending{Source: s.src.path}
+	end := &wire.Ending{Source: s.src.path}
 	w := walker{src: s.src, o: s.o, emit: s.emit}
 	ok := s.emit(s.src.top())
 	if ok && s.src.root != nil {
@@ -149,8 +152,8 @@ func (s *sender) announce() {
 	s.post(s.walked, event{ending: end})
 }
 
-func (s *sender) emit(e *entry) bool {
-	if e.Kind == kindFile {
+func (s *sender) emit(e *wire.Entry) bool {
+	if e.Kind == wire.KindFile {
 		select {
 		case s.slots <- struct{}{}:
 		case <-s.quit:
@@ -160,7 +163,7 @@ func (s *sender) emit(e *entry) bool {
 	return s.post(s.walked, event{entry: e})
 }
 
-// listen reads what the receiver says until its result.
+// listen reads records of the receiver up to its result.
 func (s *sender) listen() {
 	for {
 		ev := s.hear()
@@ -171,17 +174,17 @@ func (s *sender) listen() {
 }
 
 func (s *sender) hear() (ev event) {
-	kind, size, err := s.in.next()
+	kind, size, err := s.in.Next()
 	switch {
 	case err != nil:
 		ev.err = err
-	case kind == recVerdict:
-		ev.verdict = new(verdict)
-		ev.err = s.in.value(size, ev.verdict)
-	case kind == recResult:
-		ev.result, ev.err = s.in.body(size)
+	case kind == wire.RecVerdict:
+		ev.verdict = new(wire.Verdict)
+		ev.err = s.in.Value(size, ev.verdict)
+	case kind == wire.RecResult:
+		ev.result, ev.err = s.in.Body(size)
 	default:
-		ev.err = protocolError("a record that a receiver does not send")
+		ev.err = wire.ProtocolError("a record that a receiver does not send")
 	}
 	if ev.err != nil {
 		ev.verdict, ev.result = nil, nil
@@ -198,8 +201,8 @@ func (s *sender) next() (ev event) {
 		return ev
 	default:
 	}
-	// Nothing to say for a moment: what was said has to arrive.
-	if err := s.out.flush(); err != nil {
+	// There is nothing to send for a moment: the receiver must get all records that are buffered.
+	if err := s.out.Flush(); err != nil {
 		return event{err: err}
 	}
 	select {
@@ -209,9 +212,9 @@ func (s *sender) next() (ev event) {
 	return ev
 }
 
-// run is the one that writes.
-func (s *sender) run() ([]byte, error) {
-	var end *ending
+// send writes all records, as events come.
+func (s *sender) send() ([]byte, error) {
+	var end *wire.Ending
 	for {
 		ev := s.next()
 		err := ev.err
@@ -224,12 +227,12 @@ func (s *sender) run() ([]byte, error) {
 		case ev.verdict != nil:
 			err = s.answer(ev.verdict)
 		case end == nil || len(s.waiting) > 0:
-			err = protocolError("a result before the end")
+			err = wire.ProtocolError("a result before the end")
 		default:
 			return ev.result, nil
 		}
 		if err == nil && ev.result == nil && end != nil && len(s.waiting) == 0 {
-			err = s.out.value(recEnd, end)
+			err = s.out.Value(wire.RecEnd, end)
 		}
 		if err != nil {
 			return nil, err
@@ -237,10 +240,10 @@ func (s *sender) run() ([]byte, error) {
 	}
 }
 
-func (s *sender) entry(e *entry) error {
-	if e.Kind == kindFile {
+func (s *sender) entry(e *wire.Entry) error {
+	if e.Kind == wire.KindFile {
 		s.waiting = append(s.waiting, e)
 		s.done.Total += max(e.Size, 0)
 	}
-	return s.out.value(recEntry, e)
+	return s.out.Value(wire.RecEntry, e)
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"io"
 	"os"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// answer sends what the receiver needs of the oldest file that waits.
-func (s *sender) answer(v *verdict) error {
+// answer sends the oldest file that waits, as far as the receiver needs it.
+func (s *sender) answer(v *wire.Verdict) error {
 	if len(s.waiting) == 0 {
-		return protocolError("an answer about no file")
+		return wire.ProtocolError("an answer about no file")
 	}
 	e := s.waiting[0]
 	s.waiting = s.waiting[1:]
@@ -27,10 +30,10 @@ func (s *sender) progress(n int64) {
 	}
 }
 
-func (s *sender) file(e *entry, v *verdict) error {
-	if v.Kind == needNothing {
+func (s *sender) file(e *wire.Entry, v *wire.Verdict) error {
+	if v.Kind == wire.NeedNothing {
 		s.progress(e.Size)
-		return s.out.write(recSame, nil)
+		return s.out.Record(wire.RecSame, nil)
 	}
 	s.direct = v.Direct
 	r := s.src.reader
@@ -52,77 +55,77 @@ func (s *sender) file(e *entry, v *verdict) error {
 	return s.contents(e, v, f)
 }
 
-func (s *sender) smallFile(e *entry, v *verdict, f *os.File) error {
+func (s *sender) smallFile(e *wire.Entry, v *wire.Verdict, f *os.File) error {
 	if s.small == nil {
 		s.small = make([]byte, smallFile)
 	}
 	b := s.small[:e.Size]
 	if _, err := io.ReadFull(f, b); err != nil {
-		return s.src.failure(e.Path, unexpected(err))
+		return s.src.failure(e.Path, wire.Unexpected(err))
 	}
 	// A tree has no SHA-256 to report.
-	sum := smallSum(b, e.Path != "" && v.Kind == needAll)
-	if v.Kind == needUnlessSame && bytes.Equal(sum, v.Sum) {
+	sum := checksum.Small(b, e.Path != "" && v.Kind == wire.NeedAll)
+	if v.Kind == wire.NeedUnlessSame && bytes.Equal(sum, v.Sum) {
 		s.progress(e.Size)
-		return s.out.write(recSame, nil)
+		return s.out.Record(wire.RecSame, nil)
 	}
 	if len(b) > 0 {
 		if err := s.data(b, 0); err != nil {
 			return s.broken(e, err)
 		}
 	}
-	return s.out.write(recFinish, sum)
+	return s.out.Record(wire.RecFinish, sum)
 }
 
-// contents sends a file that is not small, or whose size is not known.
-func (s *sender) contents(e *entry, v *verdict, r io.Reader) error {
+// contents sends a file that is not small, or one of unknown size.
+func (s *sender) contents(e *wire.Entry, v *wire.Verdict, r io.Reader) error {
 	if s.sum == nil {
-		s.sum = newChecksum()
+		s.sum = checksum.New()
 	}
-	s.sum.reset(e.Sparse)
+	s.sum.Reset(e.Sparse)
 	if f, ok := r.(*os.File); ok && e.Size > 0 {
 		same, err := s.known(e, v, f)
 		if same || err != nil {
 			return err
 		}
-		if err := s.sum.file(f, e.Size, s.data); err != nil {
+		if err := s.sum.File(f, e.Size, s.data); err != nil {
 			return s.broken(e, err)
 		}
-	} else if err := s.sum.reader(r, e.Size, s.data); err != nil {
+	} else if err := s.sum.Reader(r, e.Size, s.data); err != nil {
 		return s.broken(e, err)
 	}
-	return s.out.write(recFinish, s.sum.sum())
+	return s.out.Record(wire.RecFinish, s.sum.Sum())
 }
 
-// known finds out what of the receiver's is the same. Where it is all, that is
-// said; where it is the beginning, the checksum stands behind it.
-func (s *sender) known(e *entry, v *verdict, f *os.File) (same bool, err error) {
+// known compares the file of the receiver. It reports whether that is the same, and then
+// says so. If its beginning is the same, the checksum has been computed up to its end.
+func (s *sender) known(e *wire.Entry, v *wire.Verdict, f *os.File) (same bool, err error) {
 	var end int64
 	switch v.Kind {
-	case needUnlessSame:
+	case wire.NeedUnlessSame:
 		end = e.Size
-	case needRest:
+	case wire.NeedRest:
 		if end = v.Offset; end < 0 || end > e.Size || e.Sparse {
-			return false, protocolError("an offset that is not in the file")
+			return false, wire.ProtocolError("an offset that is not in the file")
 		}
 	default:
 		return false, nil
 	}
-	if err := s.sum.file(f, end, nil); err != nil {
+	if err := s.sum.File(f, end, nil); err != nil {
 		return false, s.src.failure(e.Path, err)
 	}
-	matches := bytes.Equal(s.sum.sum(), v.Sum)
-	if matches && v.Kind == needUnlessSame {
+	matches := bytes.Equal(s.sum.Sum(), v.Sum)
+	if matches && v.Kind == wire.NeedUnlessSame {
 		s.progress(e.Size)
-		return true, s.out.write(recSame, nil)
+		return true, s.out.Record(wire.RecSame, nil)
 	}
 	if !matches {
 		end = 0
-		s.sum.reset(e.Sparse)
+		s.sum.Reset(e.Sparse)
 	}
-	if v.Kind == needRest {
+	if v.Kind == wire.NeedRest {
 		s.progress(end)
-		return false, s.out.number(recOffset, end)
+		return false, s.out.Number(wire.RecOffset, end)
 	}
 	return false, nil
 }
@@ -132,11 +135,11 @@ func (s *sender) data(b []byte, n int64) error {
 	s.torn = s.torn || s.direct
 	var err error
 	if b == nil {
-		err = s.out.number(recHole, n)
+		err = s.out.Number(wire.RecHole, n)
 	} else {
 		n = int64(len(b))
 		s.sent += n
-		err = s.out.write(recData, b)
+		err = s.out.Record(wire.RecData, b)
 	}
 	if err != nil {
 		return &sendError{err}
@@ -145,12 +148,13 @@ func (s *sender) data(b []byte, n int64) error {
 	return nil
 }
 
-// sendError tells what the connection failed with from what a file did.
+// sendError is an error of the connection, not of the file.
 type sendError struct{ err error }
 
 func (e *sendError) Error() string { return e.err.Error() }
 
-func (s *sender) broken(e *entry, err error) error {
+// broken returns the error of sending a file: that of the connection or of the file.
+func (s *sender) broken(e *wire.Entry, err error) error {
 	if c, ok := err.(*sendError); ok {
 		return c.err
 	}

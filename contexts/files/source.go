@@ -8,14 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
-// source is what a sender reads: a file, a tree, or any reader. Close it
-// after send.
+// source is a file, a tree, or any reader that a sender reads. The caller closes it
+// after sendTree.
 type source struct {
 	// Immutable.
 	path   string      // absolute; "" for a reader
-	info   fs.FileInfo // nil for a reader that does not say
+	info   fs.FileInfo // nil for a reader that is no fs.File
 	reader io.Reader   // of a single file
 	root   *os.Root    // of a tree
 	sum    []byte      // of a single file, where it is known
@@ -35,7 +39,7 @@ func openSource(path string) (*source, error) {
 	s := &source{path: path, info: info}
 	if info.IsDir() {
 		if s.root, err = os.OpenRoot(path); err != nil {
-			return nil, pathError("open", path, reason(err))
+			return nil, pathError("open", path, disk.Reason(err))
 		}
 		return s, nil
 	}
@@ -44,7 +48,7 @@ func openSource(path string) (*source, error) {
 		return nil, err
 	}
 	s.reader = f
-	// What counts is the file that was opened.
+	// The file may have been replaced before it was opened.
 	if s.info, err = f.Stat(); err == nil && s.info.IsDir() {
 		err = pathError("open", path, syscall.EISDIR)
 	}
@@ -55,8 +59,8 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
-// sourceOf makes a source of a reader, which is read to its end, or of a
-// fs.File, whose permissions and time count, too.
+// sourceOf makes a source of a reader, which is read to its end. A reader that is an
+// fs.File has permissions and a time, too.
 func sourceOf(r io.Reader) (*source, error) {
 	s := &source{reader: r}
 	if f, ok := r.(fs.File); ok {
@@ -71,8 +75,8 @@ func sourceOf(r io.Reader) (*source, error) {
 	return s, nil
 }
 
-// hash computes the checksum of a source beforehand, so that receivers can tell
-// by themselves whether what they have is the same. It must be a regular file.
+// hash computes the checksum of a source beforehand, so that each receiver can tell by
+// itself whether it has the same file. The source must be a regular file.
 func (s *source) hash() error {
 	f, ok := s.reader.(*os.File)
 	switch {
@@ -81,18 +85,18 @@ func (s *source) hash() error {
 	case !ok || !s.info.Mode().IsRegular():
 		return s.failure("", errNotRegular)
 	}
-	c := newChecksum()
-	defer c.close()
-	c.reset(isSparse(f, s.info.Size()))
-	if err := c.file(f, s.info.Size(), nil); err != nil {
+	c := checksum.New()
+	defer c.Close()
+	c.Reset(checksum.IsSparse(f, s.info.Size()))
+	if err := c.File(f, s.info.Size(), nil); err != nil {
 		return s.failure("", err)
 	}
-	s.sum = c.sum()
+	s.sum = c.Sum()
 	_, err := f.Seek(0, io.SeekStart)
 	return err
 }
 
-// close closes what openSource opened.
+// close closes the file or directory that openSource has opened.
 func (s *source) close() error {
 	if s.root != nil {
 		return s.root.Close()
@@ -104,39 +108,38 @@ func (s *source) close() error {
 }
 
 // top is the entry of the source itself.
-func (s *source) top() *entry {
-	e := &entry{Mode: 0o600, MTime: noTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
+func (s *source) top() *wire.Entry {
+	e := &wire.Entry{Mode: 0o600, MTime: wire.NoTime, Size: -1, UID: -1, GID: -1, Sum: s.sum}
 	if s.info == nil {
 		return e
 	}
 	describe(e, s.info)
 	if s.info.IsDir() {
-		e.Kind = kindDir
+		e.Kind = wire.KindDir
 		return e
 	}
-	// A fs.File may not keep what it says about its size; and files of /proc
-	// have none.
+	// The size that another fs.File reports may be wrong, and files of /proc have none.
 	f, ok := s.reader.(*os.File)
 	if !ok || !s.info.Mode().IsRegular() || s.info.Size() == 0 {
 		e.Size = -1
 		return e
 	}
 	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
-		e.Size = -1 // the caller has read some of it: the rest is meant
+		e.Size = -1 // the caller has read a part of it, and means the rest
 		return e
 	}
-	e.Sparse = isSparse(f, e.Size)
+	e.Sparse = checksum.IsSparse(f, e.Size)
 	_, _ = f.Seek(0, io.SeekStart)
 	return e
 }
 
-// describe fills in what a file says about itself.
-func describe(e *entry, info fs.FileInfo) {
-	e.Mode, e.MTime = wireMode(info.Mode()), info.ModTime().UnixNano()
+// describe fills in the mode, times, owner and size of an entry.
+func describe(e *wire.Entry, info fs.FileInfo) {
+	e.Mode, e.MTime = wire.ModeBits(info.Mode()), info.ModTime().UnixNano()
 	if info.ModTime().IsZero() {
-		e.MTime = noTime
+		e.MTime = wire.NoTime
 	}
-	e.UID, e.GID = ownerOf(info)
+	e.UID, e.GID = disk.OwnerOf(info)
 	e.Size = info.Size()
 }
 
@@ -148,7 +151,7 @@ type opener struct {
 }
 
 func (o *opener) in(path string) (*os.Root, string, error) {
-	dir, base := split(path)
+	dir, base := wire.Split(path)
 	if dir != o.path {
 		o.close()
 		if dir != "" {
@@ -173,12 +176,12 @@ func (o *opener) close() {
 }
 
 // open opens a file that was announced.
-func (o *opener) open(e *entry) (*os.File, error) {
+func (o *opener) open(e *wire.Entry) (*os.File, error) {
 	root, base, err := o.in(e.Path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := root.OpenFile(base, os.O_RDONLY|openCalmly, 0)
+	f, err := root.OpenFile(base, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +192,7 @@ func (o *opener) open(e *entry) (*os.File, error) {
 	return f, nil
 }
 
-// failure names the file of the source that something went wrong with.
+// failure adds the name of a file of the source to an error.
 func (s *source) failure(path string, err error) error {
 	name := s.path
 	switch {
@@ -200,26 +203,9 @@ func (s *source) failure(path string, err error) error {
 	case name == "":
 		name = "reader"
 	}
-	err = reason(err)
+	err = disk.Reason(err)
 	if err == io.ErrUnexpectedEOF {
 		err = fmt.Errorf("%w: the file has become shorter", err)
 	}
 	return pathError("read", name, err)
-}
-
-// reason takes off what the system said of where it went wrong: names
-// relative to a directory that was opened before mean nothing to a caller.
-func reason(err error) error {
-	for {
-		switch e := err.(type) {
-		case *fs.PathError:
-			err = e.Err
-		case *os.LinkError:
-			err = e.Err
-		case *os.SyscallError:
-			err = e.Err
-		default:
-			return err
-		}
-	}
 }

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 )
 
 // specialTargets makes a target of every kind that is not a regular file, each
@@ -54,7 +57,7 @@ func specialTargets(t *testing.T, dir string) {
 // are written into where that is wanted, anything else is an error, and all of
 // them are there afterwards.
 func TestWhatIsNotRegularIsNeverReplaced(t *testing.T) {
-	for _, size := range []int{0, 10, smallFile + 1, 3*blockSize + 5} {
+	for _, size := range []int{0, 10, smallFile + 1, 3*wire.BlockSize + 5} {
 		for _, o := range []Options{{}, {NoSpecial: true}, {Overwrite: Replace}, {Overwrite: InPlace, Resume: true}, {Mode: 0o640, Times: true, Sync: true}} {
 			dir, from := t.TempDir(), filepath.Join(t.TempDir(), "from")
 			write(t, from, noise(size))
@@ -92,13 +95,13 @@ func TestWhatIsNotRegularIsNeverReplaced(t *testing.T) {
 					t.Errorf("%s: %v; %v; not %v", what, err, getErr, wantErr)
 				}
 				if wantErr == nil && (res.SHA256 != sha256.Sum256(noise(size)) || res.Size != int64(size)) {
-					t.Errorf("%s: %+v", what, res)
+					t.Errorf("%s: got %+v, want the checksum of %d bytes", what, res, size)
 				}
 				if err := <-reader; err != nil || wantErr == nil && strings.Contains(name, "pipe") && !bytes.Equal(got.Bytes(), noise(size)) {
-					t.Errorf("%s: %d bytes came, %v", what, got.Len(), err)
+					t.Errorf("%s: %d bytes came, %v; want the %d of the source", what, got.Len(), err, size)
 				}
 				if after, err := os.Lstat(to); err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
-					t.Errorf("%s: it is %v now, and was %v; %v", what, after, before, err)
+					t.Errorf("%s: it is %v now, want %v as before; %v", what, after, before, err)
 				}
 			}
 		}
@@ -130,12 +133,12 @@ func TestATreeReplacesNothingSpecial(t *testing.T) {
 			after, statErr := os.Lstat(filepath.Join(dir, name))
 			if isLink := before.Mode()&fs.ModeSymlink != 0; isLink && link {
 				if err != nil {
-					t.Errorf("%q: a link is not replaced by a link: %v", name, err)
+					t.Errorf("%q: replacing a symbolic link by another: %v", name, err)
 				}
 				continue
 			}
 			if !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, syscall.EISDIR) || statErr != nil || !os.SameFile(before, after) {
-				t.Errorf("%q, link %v: %v; it is %v now, %v", name, link, err, after, statErr)
+				t.Errorf("%q, link %v: got %v, and it is %v now, %v; want ErrInvalid or EISDIR, and the same file", name, link, err, after, statErr)
 			}
 		}
 	}
@@ -163,7 +166,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			write(t, from, noise(size))
 			a, b := newPipe(-1)
 			src := open(t, from)
-			go func() { _, _ = send(a, src, Options{}) }()
+			go func() { _, _ = sendTree(a, src, Options{}) }()
 			ended := make(chan error)
 			go func() {
 				_, err := receive(b, to, Options{}, false)
@@ -171,20 +174,20 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			}()
 			select {
 			case err := <-ended:
-				t.Fatalf("it did not wait: %v", err)
-			case <-time.After(10 * pipePoll):
+				t.Fatalf("it ended with %v, want that it waits for a reader", err)
+			case <-time.After(10 * disk.PipePoll):
 			}
 			a.Reset(errCut)
 			select {
 			case err := <-ended:
 				if !errors.Is(err, errCut) {
-					t.Errorf("opened %v, %d bytes: %v", opened, size, err)
+					t.Errorf("opened %v, %d bytes: got %v, want the error of the connection", opened, size, err)
 				}
 				if opened && !errors.Is(err, ErrIncomplete) {
-					t.Errorf("%d bytes: %v does not say that they are not all", size, err)
+					t.Errorf("%d bytes: got %v, want ErrIncomplete, as not all have arrived", size, err)
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatalf("opened %v, %d bytes: it waits on", opened, size)
+				t.Fatalf("opened %v, %d bytes: it still waits 20 s after the end of the connection", opened, size)
 			}
 		}
 	}
@@ -193,7 +196,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 // Names of descriptors are those of the process that was told them by a person.
 func TestDescriptorsAsTargets(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from")
-	for _, size := range []int{0, 10, 3*blockSize + 1} {
+	for _, size := range []int{0, 10, 3*wire.BlockSize + 1} {
 		write(t, from, noise(size))
 		file, err := os.CreateTemp(t.TempDir(), "")
 		if err != nil {
@@ -212,8 +215,8 @@ func TestDescriptorsAsTargets(t *testing.T) {
 				_, err := receive(b, to, Options{}, false)
 				done <- err
 			}()
-			if _, err := send(a, open(t, from), Options{}); err == nil {
-				t.Errorf("%s of a process that nobody can see", to)
+			if _, err := sendTree(a, open(t, from), Options{}); err == nil {
+				t.Errorf("%s of a process that no user has started: got no error, want one", to)
 			}
 			if err := <-done; !errors.Is(err, fs.ErrInvalid) {
 				t.Error(err)
@@ -238,12 +241,12 @@ func TestDescriptorsAsTargets(t *testing.T) {
 	}()
 	mustCopy(t, from, fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), w.Fd()), Options{})
 	w.Close()
-	if b := <-got; !bytes.Equal(b, noise(3*blockSize+1)) {
-		t.Errorf("%d bytes came out of the pipe", len(b))
+	if b := <-got; !bytes.Equal(b, noise(3*wire.BlockSize+1)) {
+		t.Errorf("%d bytes came out of the pipe, want %d", len(b), 3*wire.BlockSize+1)
 	}
 	for path, want := range map[string]int{"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/17": 17, "/dev/fd/x": -1, "/dev/fd/-1": -1, "/proc/1/fd/1": -1, "/dev/null": -1} {
-		if n, ok := descriptorOf(path); ok != (want >= 0) || ok && n != want {
-			t.Errorf("%s: %d, %v", path, n, ok)
+		if n, ok := disk.DescriptorOf(path); ok != (want >= 0) || ok && n != want {
+			t.Errorf("%s: got descriptor %d, %v; want %d (-1: none)", path, n, ok, want)
 		}
 	}
 }
@@ -254,7 +257,7 @@ func TestFilesOfOthersInATemporaryDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of others")
 	}
-	for _, size := range []int{10, blockSize + 1} {
+	for _, size := range []int{10, wire.BlockSize + 1} {
 		dir := filepath.Join(t.TempDir(), "tmp")
 		from := filepath.Join(t.TempDir(), "from")
 		write(t, from, noise(size))
@@ -265,21 +268,21 @@ func TestFilesOfOthersInATemporaryDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, _, err, _ := copyOver(t, open(t, from), pipe, Options{}, -1); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("into another's pipe: %v", err)
+			t.Errorf("into another user's pipe: got %v, want fs.ErrPermission", err)
 		}
 		if _, _, err, _ := copyOver(t, open(t, from), to, Options{Overwrite: InPlace}, -1); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("into another's file: %v", err)
+			t.Errorf("into another user's file: got %v, want fs.ErrPermission", err)
 		}
 		if b, err := os.ReadFile(to); err != nil || string(b) != "trap" {
-			t.Errorf("%d bytes, %v", len(b), err)
+			t.Errorf("the other user's file has %d bytes, %v; want that it stays", len(b), err)
 		}
 		mustCopy(t, from, to, Options{})
 		info, err := os.Stat(to)
 		if err != nil || info.Mode() != 0o640 {
-			t.Errorf("%v, %v", info.Mode(), err)
+			t.Errorf("got mode %v, %v; want 0640, that of the source", info.Mode(), err)
 		}
-		if uid, gid := ownerOf(info); uid != 0 || gid != 0 {
-			t.Errorf("it belongs to %d:%d", uid, gid)
+		if uid, gid := disk.OwnerOf(info); uid != 0 || gid != 0 {
+			t.Errorf("the new file belongs to %d:%d, want us", uid, gid)
 		}
 	}
 }

@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
 // oddNames are what file systems of Unix take, too.
-var oddNames = []string{"new\nline", "not UTF-8: \xff\xfe", " ", "-rf", "a\\b:c*?", "...", "\x01", strings.Repeat("n", maxName)}
+var oddNames = []string{"new\nline", "not UTF-8: \xff\xfe", " ", "-rf", "a\\b:c*?", "...", "\x01", strings.Repeat("n", wire.MaxName)}
 
 // makeTree makes a tree with a bit of everything.
 func makeTree(t testing.TB, root string) {
@@ -24,7 +25,7 @@ func makeTree(t testing.TB, root string) {
 	for i, name := range oddNames {
 		write(t, filepath.Join(root, "odd", name, name), noise(i))
 	}
-	write(t, filepath.Join(root, "large"), noise(3*blockSize+5))
+	write(t, filepath.Join(root, "large"), noise(3*wire.BlockSize+5))
 	write(t, filepath.Join(root, "empty"), nil)
 	for i := range 300 {
 		write(t, filepath.Join(root, fmt.Sprintf("d%d/e%d", i%7, i%5), fmt.Sprint(i)), noise(i*37))
@@ -91,7 +92,7 @@ func TestATreeArrives(t *testing.T) {
 	makeFifo(t, filepath.Join(from, "fifo"))
 	res := mustCopy(t, from, to, Options{Times: true})
 	if len(res.Skipped) != 1 || res.Skipped[0] != "fifo" {
-		t.Errorf("skipped: %q", res.Skipped)
+		t.Errorf("skipped: got %q, want the named pipe", res.Skipped)
 	}
 	if err := os.Remove(filepath.Join(from, "fifo")); err != nil {
 		t.Fatal(err)
@@ -105,24 +106,24 @@ func TestATreeArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a, b := listing(t, from), listing(t, to); a != b {
-		t.Errorf("it is not the same:\n%.2000s\n\n%.2000s", a, b)
+		t.Errorf("the source is\n%.2000s\n\nand the copy\n%.2000s\nwant the same", a, b)
 	}
 	if res.Files != 310 || res.Links != 4 || res.Size != res.Sent || res.SHA256 != [32]byte{} {
-		t.Errorf("%+v", res)
+		t.Errorf("got %+v, want 310 files and 4 symbolic links, all sent, and no checksum", res)
 	}
 	// Again: nothing is sent, and what is only there stays.
 	write(t, filepath.Join(to, "mine"), []byte("mine"))
 	again := mustCopy(t, from, to, Options{Times: true})
 	if again.Sent != 0 || again.Files != res.Files || again.Size != res.Size {
-		t.Errorf("%+v", again)
+		t.Errorf("copied again: got %+v, want that nothing is sent", again)
 	}
 	if b, err := os.ReadFile(filepath.Join(to, "mine")); err != nil || string(b) != "mine" {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("a file that is only at the target has %q, %v; want that it stays", b, err)
 	}
 	// A change is all that is sent.
 	write(t, filepath.Join(from, "d1/e1/1"), []byte("another"))
 	if again := mustCopy(t, from, to, Options{}); again.Sent != int64(len("another")) {
-		t.Errorf("%+v", again)
+		t.Errorf("after a change: got %+v, want that only the changed file is sent", again)
 	}
 }
 
@@ -137,7 +138,7 @@ func TestManyAreSkipped(t *testing.T) {
 	}
 	res := mustCopy(t, filepath.Join(dir, "from"), filepath.Join(dir, "to"), Options{})
 	if n := len(res.Skipped); n < 100 || n >= many {
-		t.Errorf("%d are told of", n)
+		t.Errorf("%d skipped entries are listed, want some of %d", n, many)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestATreeInTheWayOfAnother(t *testing.T) {
 			}
 			_, _, err, getErr := copyOver(t, open(t, from), to, Options{}, -1)
 			if !errors.Is(err, c.want) || !errors.Is(getErr, c.want) || !strings.Contains(err.Error(), to) {
-				t.Errorf("%v; %v", err, getErr)
+				t.Errorf("got %v and %v, want %v with the name of the target", err, getErr, c.want)
 			}
 		})
 	}
@@ -171,7 +172,7 @@ func TestATreeInTheWayOfAnother(t *testing.T) {
 	write(t, filepath.Join(from, "f"), []byte("x"))
 	write(t, to, []byte("a file"))
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); !errors.Is(err, syscall.ENOTDIR) {
-		t.Errorf("a file where the tree goes: %v", err)
+		t.Errorf("a file where the tree goes: got %v, want ENOTDIR", err)
 	}
 }
 
@@ -189,15 +190,15 @@ func TestLimits(t *testing.T) {
 			done <- err
 		}()
 		// The sender does not know of the limits.
-		_, err := send(a, open(t, from), Options{})
+		_, err := sendTree(a, open(t, from), Options{})
 		if getErr := <-done; err == nil || !errors.Is(getErr, core.ErrTooLarge) && !errors.Is(getErr, core.ErrProtocol) {
-			t.Errorf("%s: %v; %v", what, err, getErr)
+			t.Errorf("%s: got %v and %v, want that it is too large or against the protocol", what, err, getErr)
 		}
 	}
 }
 
 // hostile plays a sender by hand.
-func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
+func hostile(t *testing.T, target string, say func(w *wire.Writer)) error {
 	t.Helper()
 	a, b := newPipe(-1)
 	done := make(chan error)
@@ -210,10 +211,10 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 		var sink bytes.Buffer
 		_, _ = sink.ReadFrom(a)
 	}()
-	w := newRecordWriter(a)
+	w := wire.NewWriter(a)
 	say(w)
-	_ = w.value(recEnd, &ending{})
-	_ = w.flush()
+	_ = w.Value(wire.RecEnd, &wire.Ending{})
+	_ = w.Flush()
 	select {
 	case err := <-done:
 		return err
@@ -225,78 +226,81 @@ func hostile(t *testing.T, target string, say func(w *recordWriter)) error {
 
 // TestAHostileSender sends what leads out of the target, or is too much.
 func TestAHostileSender(t *testing.T) {
-	content := func(w *recordWriter) {
-		_ = w.write(recData, []byte("evil"))
-		_ = w.write(recFinish, noise(32))
+	content := func(w *wire.Writer) {
+		_ = w.Record(wire.RecData, []byte("evil"))
+		_ = w.Record(wire.RecFinish, noise(32))
 	}
-	root := entry{Kind: kindDir, Mode: 0o755}
-	file := func(path string) func(*recordWriter) {
-		return func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
-			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+	root := wire.Entry{Kind: wire.KindDir, Mode: 0o755}
+	file := func(path string) func(*wire.Writer) {
+		return func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
+			_ = w.Value(wire.RecEntry, &wire.Entry{Path: path, Size: 4, Mode: 0o644})
 			content(w)
 		}
 	}
-	through := func(link, path string) func(*recordWriter) {
-		return func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
-			_ = w.value(recEntry, &entry{Kind: kindLink, Path: "link", Link: link})
-			_ = w.value(recEntry, &entry{Path: path, Size: 4, Mode: 0o644})
+	through := func(link, path string) func(*wire.Writer) {
+		return func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
+			_ = w.Value(wire.RecEntry, &wire.Entry{Kind: wire.KindSymlink, Path: "link", Symlink: link})
+			_ = w.Value(wire.RecEntry, &wire.Entry{Path: path, Size: 4, Mode: 0o644})
 			content(w)
 		}
 	}
-	first := func(e entry) func(*recordWriter) {
-		return func(w *recordWriter) { _ = w.value(recEntry, &e); content(w) }
+	first := func(e wire.Entry) func(*wire.Writer) {
+		return func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &e); content(w) }
 	}
 	dir := t.TempDir()
 	outside := filepath.Join(dir, "outside")
 	write(t, filepath.Join(outside, "x"), []byte("mine"))
-	for what, say := range map[string]func(*recordWriter){
+	for what, say := range map[string]func(*wire.Writer){
 		"parent":             file("../outside/x"),
 		"parent within":      file("a/../../outside/x"),
 		"absolute":           file(outside + "/x"),
 		"dot":                file("./x"),
 		"empty name":         file("a//x"),
 		"NUL":                file("x\x00y"),
-		"long name":          file(strings.Repeat("x", maxName+1)),
+		"long name":          file(strings.Repeat("x", wire.MaxName+1)),
 		"long path":          file(strings.Repeat("x/", 3000) + "x"),
 		"through a link":     through(outside, "link/x"),
 		"through a relative": through("../outside", "link/x"),
 		"empty link":         through("", "y"),
-		"no such kind":       first(entry{Kind: 9}),
-		"a link at the top":  first(entry{Kind: kindLink, Link: outside}),
-		"negative size":      first(entry{Size: -2}),
-		"too little":         first(entry{Size: 5}),
-		"too much":           first(entry{Size: 3}),
-		"wrong checksum":     first(entry{Size: 4}),
-		"nothing at all":     func(*recordWriter) {},
+		"no such kind":       first(wire.Entry{Kind: 9}),
+		"a link at the top":  first(wire.Entry{Kind: wire.KindSymlink, Symlink: outside}),
+		"negative size":      first(wire.Entry{Size: -2}),
+		"too little":         first(wire.Entry{Size: 5}),
+		"too much":           first(wire.Entry{Size: 3}),
+		"wrong checksum":     first(wire.Entry{Size: 4}),
+		"nothing at all":     func(*wire.Writer) {},
 		"contents first":     content,
-		"no record":          func(w *recordWriter) { _ = w.write('?', nil) },
-		"a record too long":  func(w *recordWriter) { _ = w.write(recEntry, make([]byte, maxRecord+1)) },
-		"not an entry":       func(w *recordWriter) { _ = w.write(recEntry, []byte("nonsense")) },
-		"same unasked":       func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}); _ = w.write(recSame, nil) },
-		"resumed unasked": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 21})
-			_ = w.number(recOffset, 1<<20)
+		"no record":          func(w *wire.Writer) { _ = w.Record('?', nil) },
+		"a record too long":  func(w *wire.Writer) { _ = w.Record(wire.RecEntry, make([]byte, wire.MaxRecord+1)) },
+		"not an entry":       func(w *wire.Writer) { _ = w.Record(wire.RecEntry, []byte("nonsense")) },
+		"same unasked": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4})
+			_ = w.Record(wire.RecSame, nil)
 		},
-		"a hole beyond": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 21})
-			_ = w.number(recHole, 1<<22)
+		"resumed unasked": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 21})
+			_ = w.Number(wire.RecOffset, 1<<20)
 		},
-		"holes to be hashed": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 1 << 50})
-			_ = w.number(recHole, 1<<49)
+		"a hole beyond": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 21})
+			_ = w.Number(wire.RecHole, 1<<22)
 		},
-		"the end too early": func(w *recordWriter) { _ = w.value(recEntry, &entry{Size: 4}) },
-		"two tops":          func(w *recordWriter) { _ = w.value(recEntry, &root); _ = w.value(recEntry, &root) },
-		"below a file": func(w *recordWriter) {
-			_ = w.value(recEntry, &entry{Size: 4})
-			_ = w.value(recEntry, &entry{Size: 4, Path: "x"})
+		"holes to be hashed": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 1 << 50})
+			_ = w.Number(wire.RecHole, 1<<49)
 		},
-		"too many announced": func(w *recordWriter) {
-			_ = w.value(recEntry, &root)
+		"the end too early": func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &wire.Entry{Size: 4}) },
+		"two tops":          func(w *wire.Writer) { _ = w.Value(wire.RecEntry, &root); _ = w.Value(wire.RecEntry, &root) },
+		"below a file": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4})
+			_ = w.Value(wire.RecEntry, &wire.Entry{Size: 4, Path: "x"})
+		},
+		"too many announced": func(w *wire.Writer) {
+			_ = w.Value(wire.RecEntry, &root)
 			for i := range announced + 1 {
-				_ = w.value(recEntry, &entry{Path: fmt.Sprint(i), Size: 4})
+				_ = w.Value(wire.RecEntry, &wire.Entry{Path: fmt.Sprint(i), Size: 4})
 			}
 		},
 	} {
@@ -307,14 +311,14 @@ func TestAHostileSender(t *testing.T) {
 			}
 			defer os.RemoveAll(place)
 			if err := hostile(t, filepath.Join(place, "target"), say); err == nil {
-				t.Error("it was taken")
+				t.Error("the receiver took it, want an error")
 			}
 			if b, err := os.ReadFile(filepath.Join(outside, "x")); err != nil || string(b) != "mine" || len(names(t, outside)) != 1 || len(names(t, dir)) != 2 {
-				t.Errorf("something outside was touched: %q, %v", b, err)
+				t.Errorf("outside of the target there is %q, %v; want that nothing has changed", b, err)
 			}
 			for _, name := range names(t, place) {
 				if info, err := os.Lstat(filepath.Join(place, name)); err != nil || !info.IsDir() {
-					t.Errorf("%q is left", name)
+					t.Errorf("%q is left, want directories only", name)
 				}
 			}
 		})
@@ -333,10 +337,10 @@ func TestLinksInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err, _ := copyOver(t, open(t, from), to, Options{}, -1); err == nil {
-		t.Error("a directory was replaced by a link, and nobody noticed")
+		t.Error("a directory was replaced by a symbolic link meanwhile: got no error, want one")
 	}
 	if left := names(t, outside); len(left) != 0 {
-		t.Errorf("%q was written outside", left)
+		t.Errorf("%q was written outside of the target, want nothing", left)
 	}
 	// A link in the place of a file is replaced, and what it points to is not.
 	write(t, filepath.Join(outside, "f"), []byte("mine"))
@@ -346,6 +350,6 @@ func TestLinksInTheWay(t *testing.T) {
 	}
 	mustCopy(t, filepath.Join(from, "a/f"), target, Options{})
 	if b, err := os.ReadFile(filepath.Join(outside, "f")); err != nil || string(b) != "mine" {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("the file outside has %q, %v; want that it stays", b, err)
 	}
 }

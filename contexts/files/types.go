@@ -1,14 +1,9 @@
 package files
 
-import (
-	"io/fs"
-	"time"
+import "io/fs"
 
-	"github.com/mitosis-go/mitosis/core"
-)
-
-// conn is the connection between sender and receiver. Reset must end blocked
-// reads and writes on both sides, and make the other side return err.
+// conn is the connection between sender and receiver. Reset must end reads and writes
+// that wait, on both sides, and the other side must return err from them.
 type conn interface {
 	Read(b []byte) (int, error)
 	Write(b []byte) (int, error)
@@ -17,50 +12,49 @@ type conn interface {
 	Done() <-chan struct{}
 }
 
-// Options say how to copy. The zero value copies contents, and gives files that
-// are new the permissions of the source.
+// Options say how to copy. The zero value copies contents, and gives new files the
+// permissions of the source.
 type Options struct {
-	// Mode is the permissions of a single file. 0 stands for those of the
-	// target where it exists, else for those of the source, or 0600 where that
-	// has none (an io.Reader). It is not subject to a umask.
+	// Mode is the permissions of a single file, whatever the umask. 0 stands for
+	// those of the target if it exists, else for those of the source, or 0600 if
+	// that has none (an io.Reader).
 	Mode fs.FileMode
-	// Perm gives files that exist the permissions of the source as well.
+	// Perm gives files that exist the permissions of the source, too.
 	Perm bool
-	// Times gives the target the source's time of modification.
+	// Times gives the target the time of modification of the source.
 	Times bool
-	// Owner gives the target the source's numeric owner and group, which in
-	// general takes root, and its permissions with set-user-ID, set-group-ID and
-	// sticky bits.
+	// Owner gives the target the numeric owner and group of the source, and its
+	// permissions with set-user-ID, set-group-ID and sticky bits. In general only
+	// root can do that.
 	Owner bool
 	// Overwrite says how a file that exists gets its new contents.
 	Overwrite Overwrite
-	// NoSpecial makes a target that is a device or a named pipe an error:
-	// fs.ErrInvalid. Else a single file is written into it. Below the target of
-	// a tree it is an error in any case.
+	// NoSpecial makes a target that is a device or a named pipe an error,
+	// fs.ErrInvalid. Without it a single file is written into the target. Below the
+	// target of a tree such a file is always an error.
 	NoSpecial bool
-	// NoReplace makes a target file that exists an error: fs.ErrExist.
+	// NoReplace makes a target file that exists an error, fs.ErrExist.
 	NoReplace bool
-	// Sync waits until the target is on the disk.
+	// Sync waits until the target is written to the disk.
 	Sync bool
-	// Resume keeps what came of a file of 1 MiB or more when its copy is
-	// interrupted, in .mitosis-partial-NAME beside the target, mode 0600. The
-	// next copy to the same target that has the option as well continues or
-	// replaces it, and removes it when it succeeds. One that is older than a
-	// day is not continued. Nothing else removes it.
+	// Resume keeps the received part of a file of 1 MiB or more when its copy is
+	// interrupted, in .mitosis-partial-NAME beside the target, with mode 0600. The
+	// next copy to the same target with this option continues the part, unless it is
+	// older than a day, and removes it in the end. Nothing else removes it.
 	Resume bool
 
-	// The limits of a receiver. Zero fields have defaults.
-	MaxEntries int   // files, directories and links: 1,000,000
-	MaxBytes   int64 // contents, holes included: no bound, as disks differ
-	MaxDepth   int   // of directories below the target: 128
+	// The limits of a receiver. Zero stands for the default.
+	MaxEntries int   // files, directories and symbolic links; default: 1,000,000
+	MaxBytes   int64 // of contents, holes included; default: no limit, as disks differ
+	MaxDepth   int   // of directories below the target; default: 128
 
-	// Progress is called at the side that started the copy, from one goroutine
-	// at a time, after each block of at most 256 KiB and after each file. It
-	// holds up the copy as long as it runs.
+	// Progress is called at the side that started the copy, by one goroutine at a
+	// time, after each block of at most 256 KiB and after each file. The copy waits
+	// while it runs.
 	Progress func(Progress) `cbor:"-"`
 }
 
-// Overwrite is a way in which a file that exists gets new contents.
+// Overwrite says how a file that exists gets new contents.
 type Overwrite uint8
 
 const (
@@ -70,9 +64,9 @@ const (
 	ReplaceOrInPlace Overwrite = iota
 	// Replace puts a new file in the place of the old one, or fails.
 	Replace
-	// InPlace writes into the file that is there, which keeps its inode and so
-	// its other names. Its readers see it change, and a failure may leave it
-	// incomplete: the error then is [ErrIncomplete].
+	// InPlace writes into the existing file, which keeps its inode and so its other
+	// names. Its readers see it change, and a failure may leave it incomplete: then the
+	// error matches [ErrIncomplete].
 	InPlace
 )
 
@@ -91,106 +85,42 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Progress tells how far a copy has come.
+// Progress says how far a copy has come.
 type Progress struct {
-	Name  string // of the file under way, relative to the source; "" for a single one
-	Files int    // that are complete
-	Bytes int64  // of contents, those included that were there already
-	Total int64  // of all files announced so far; of a tree it grows at first. Less than Bytes where sizes are not known
+	Name  string // of the present file, relative to the source; "" for a single file
+	Files int    // complete ones
+	Bytes int64  // of contents, with those that were at the target already
+	Total int64  // bytes of all files found so far. It grows while a tree is read, and is less than Bytes where sizes are not known
 }
 
-// Result tells what a copy did.
+// Result says what a copy has done.
 type Result struct {
 	Source string // absolute path at the sender; "" for an io.Reader
 	Target string // absolute path at the receiver
 
-	Files, Dirs, Links int
+	Files, Dirs, Links int   // Links are symbolic
 	Size               int64 // of the contents of all files, in bytes
-	Sent               int64 // the part of Size that crossed the link
+	Sent               int64 // bytes of Size that were sent
 
-	// SHA256 is the checksum of a single file. It is zero for a tree, and for a
-	// file with holes of more than 256 MiB in all: computing it would take
-	// longer than the copy. (Such a copy is checked by its data and the places
-	// of its holes.)
+	// SHA256 is the checksum of a single file. It is zero for a tree, and for a file
+	// with more than 256 MiB of holes, for which computing it would take longer than
+	// the copy. Such a copy is checked by its data and the places of its holes.
 	SHA256 [32]byte
 
-	// Skipped names the entries of a tree that are no file, directory or symbolic
-	// link; at most 1000 of them.
+	// Skipped names the entries of a tree that are neither file nor directory nor
+	// symbolic link; at most 1000 of them.
 	Skipped []string
 
-	// Notes tell of targets that were not made in the usual way; of at most 100.
+	// Notes tell of targets that were not made in the usual way; at most 100.
 	Notes []Note
 }
 
-// The bounds of what is told of skipped files, which travels in one record.
+// The bounds of Skipped, which travels in one record.
 const (
 	maxSkipped     = 1000
 	maxSkippedSize = 128 << 10 // bytes
 )
 
-// entry announces one file, directory or symbolic link.
-type entry struct {
-	_     struct{} `cbor:",toarray"`
-	Kind  kind
-	Path  string // relative to the target, with slashes; "" for the target itself
-	Mode  uint32 // permission bits, with 04000, 02000 and 01000 as in chmod(2)
-	MTime int64  // nanoseconds since 1970; noTime: not known
-	Size  int64  // of a file; -1: not known
-	UID   int    // -1: not known
-	GID   int
-	Link  string // what a symbolic link says
-	// Sparse tells that the checksum is not that of the contents; see checksum.
-	Sparse bool
-	// Sum is the checksum, where the sender knows it beforehand.
-	Sum []byte
-}
-
-type kind uint8
-
-const (
-	kindFile kind = iota
-	kindDir
-	kindLink
-)
-
-const noTime = -1 << 63
-
-func (e *entry) modTime() time.Time { return time.Unix(0, e.MTime) }
-
-// verdict is what the receiver needs of a file.
-type verdict struct {
-	_      struct{} `cbor:",toarray"`
-	Kind   need
-	Offset int64  // needRest: from where on
-	Sum    []byte // needUnlessSame: of what is there; needRest: of what lies before Offset
-	Direct bool   // contents go into the target as they come: a failure leaves it incomplete
-}
-
-type need uint8
-
-const (
-	needAll need = iota
-	needNothing
-	needUnlessSame
-	needRest
-)
-
-// ending is the sender's last word.
-type ending struct {
-	_       struct{} `cbor:",toarray"`
-	Source  string
-	Skipped []string
-}
-
 func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
-
-// protocolError is about a peer that breaks the rules.
-func protocolError(what string) error {
-	return &core.Error{Op: "copy files", Kind: core.KindProtocol, Err: errText(what)}
-}
-
-type errText string
-
-func (e errText) Error() string { return string(e) }

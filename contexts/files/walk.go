@@ -7,21 +7,24 @@ import (
 	"os"
 	"slices"
 
+	"github.com/mitosis-go/mitosis/contexts/files/internal/checksum"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/disk"
+	"github.com/mitosis-go/mitosis/contexts/files/internal/wire"
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// walker announces what a tree holds, directories before what is in them and
-// names in order.
+// walker announces the entries of a tree: each directory before the entries in it, and
+// those in the order of their names.
 type walker struct {
 	src     *source
 	o       Options
-	emit    func(*entry) bool // false: enough
+	emit    func(*wire.Entry) bool // it returns false to end the walk
 	skipped []string
 	size    int // of skipped, in bytes
 	entries int
 }
 
-// walk walks one directory, which is open, and what is below it.
+// walk walks one directory, which is open, and everything below it.
 func (w *walker) walk(dir *os.Root, path string, depth int) error {
 	if depth > w.o.MaxDepth {
 		return w.src.failure(path, fmt.Errorf("%w: directories are nested more than %d deep", core.ErrTooLarge, w.o.MaxDepth))
@@ -58,16 +61,16 @@ func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
 	if err != nil {
 		return w.src.failure(path, err)
 	}
-	e := &entry{Path: path}
+	e := &wire.Entry{Path: path}
 	describe(e, info)
 	switch info.Mode().Type() {
 	case 0:
 		e.Sparse = w.sparse(dir, name, e.Size)
 	case fs.ModeDir:
-		e.Kind, e.Size = kindDir, 0
+		e.Kind, e.Size = wire.KindDir, 0
 	case fs.ModeSymlink:
-		e.Kind, e.Size = kindLink, 0
-		if e.Link, err = dir.Readlink(name); err != nil {
+		e.Kind, e.Size = wire.KindSymlink, 0
+		if e.Symlink, err = dir.Readlink(name); err != nil {
 			return w.src.failure(path, err)
 		}
 	default:
@@ -83,7 +86,7 @@ func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
 	if !w.emit(e) {
 		return io.ErrClosedPipe
 	}
-	if e.Kind != kindDir {
+	if e.Kind != wire.KindDir {
 		return nil
 	}
 	sub, err := dir.OpenRoot(name)
@@ -94,15 +97,15 @@ func (w *walker) visit(dir *os.Root, name, path string, depth int) error {
 	return w.walk(sub, path, depth+1)
 }
 
-// sparse looks at the holes of a large file.
+// sparse reports whether a file has large holes.
 func (w *walker) sparse(dir *os.Root, name string, size int64) bool {
-	if size <= maxHashedHoles {
+	if size <= checksum.MaxHoles {
 		return false
 	}
-	f, err := dir.OpenFile(name, os.O_RDONLY|openCalmly, 0)
+	f, err := dir.OpenFile(name, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
-		return false // whoever sends it will find out
+		return false // sending it will fail with the same error
 	}
 	defer f.Close()
-	return isSparse(f, size)
+	return checksum.IsSparse(f, size)
 }

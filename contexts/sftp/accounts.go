@@ -6,16 +6,17 @@ import (
 	"strconv"
 )
 
-// accountsKept is how many names are remembered of each kind. The files of one
-// host have fewer owners, and a client may ask for any number.
+// accountsKept is how many names of each kind are kept. The files of one host have fewer
+// owners, but a client may ask for any number.
 const accountsKept = 4096
 
-// accounts are the names of users and groups that were looked up; "" is none.
+// accounts are the names of users and groups that were looked up; "" is a number without a
+// name.
 type accounts struct {
 	users, groups map[uint32]string
 }
 
-// user returns the name of a user, or the number where there is none.
+// user returns the name of a user, or the number if that has no name.
 func (a *accounts) user(uid uint32) string {
 	return orNumber(lookUp(&a.users, uid, userName), uid)
 }
@@ -47,7 +48,7 @@ func groupName(id string) string {
 	return ""
 }
 
-// lookUp returns the name of an account, as kept or as found.
+// lookUp returns the name of an account, and keeps it.
 func lookUp(kept *map[uint32]string, id uint32, find func(string) string) string {
 	if name, ok := (*kept)[id]; ok {
 		return name
@@ -60,8 +61,7 @@ func lookUp(kept *map[uint32]string, id uint32, find func(string) string) string
 	return name
 }
 
-// usersGroups answers with the names of users and groups, as many as were asked
-// for.
+// usersGroups answers with the names of all users and groups of the request.
 func (s *server) usersGroups(q *request) error {
 	if len(q.uids)%4 != 0 || len(q.gids)%4 != 0 {
 		return statusBadMessage
@@ -85,8 +85,7 @@ func (s *server) usersGroups(q *request) error {
 	return nil
 }
 
-// homeDirectory answers with the home directory of a user, or of the user whom
-// the server runs as.
+// homeDirectory answers with the home directory of a user, or of the server's own user.
 func (s *server) homeDirectory(q *request) error {
 	u, err := user.Current()
 	if q.path != "" {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Which attributes there are.
+// The flags say which attributes are present.
 const (
 	attrSize     = 1
 	attrOwners   = 2
@@ -15,7 +15,7 @@ const (
 	attrExtended = 1 << 31
 )
 
-// attributes are those of a file.
+// attributes are the attributes of a file in packets and listings.
 type attributes struct {
 	flags        uint32
 	size         uint64
@@ -24,11 +24,11 @@ type attributes struct {
 	atime, mtime uint32 // seconds since 1970
 
 	// For listings, not in packets.
-	links    uint64 // how many names it has
-	modified int64  // mtime in full
+	links    uint64 // the number of names of the file
+	modified int64  // mtime, which does not end in 2106
 }
 
-// Bits of a mode, of stat(2).
+// The bits of a mode (stat(2)).
 const (
 	modeType    = 0o170000
 	modeFIFO    = 0o010000
@@ -87,8 +87,7 @@ func (a *attributes) append(b []byte) []byte {
 	return b
 }
 
-// fileMode returns the permissions, with the bits beside them, as package os has
-// them.
+// fileMode returns the permissions and the bits beside them in the form of package os.
 func (a *attributes) fileMode() os.FileMode {
 	mode := os.FileMode(a.mode & 0o777)
 	if a.mode&modeSetuid != 0 {
@@ -103,8 +102,8 @@ func (a *attributes) fileMode() os.FileMode {
 	return mode
 }
 
-// newMode is the mode of something that is made: what was asked for, or
-// everything that the umask leaves.
+// newMode returns the mode for a new file: the one of the request, or else other, which the
+// umask bounds.
 func (a *attributes) newMode(other os.FileMode) os.FileMode {
 	if a.flags&attrMode == 0 {
 		return other
@@ -112,7 +111,7 @@ func (a *attributes) newMode(other os.FileMode) os.FileMode {
 	return a.fileMode()
 }
 
-// changer changes attributes of one file, which is given by its path or is open.
+// changer changes the attributes of one file, by its path or by a descriptor.
 type changer struct {
 	truncate func(size int64) error
 	chmod    func(os.FileMode) error
@@ -120,8 +119,8 @@ type changer struct {
 	chown    func(uid, gid int) error
 }
 
-// apply changes all that is asked for, in the order of OpenSSH. What fails keeps
-// nothing else from being changed. The last error is returned.
+// apply changes all attributes of the request, in the order of OpenSSH. It goes on after a
+// failure, and returns the last error.
 func (a *attributes) apply(c changer) error {
 	var last error
 	try := func(err error) {

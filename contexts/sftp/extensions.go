@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// statvfs tells about the file system that a path is in.
+// statvfs answers with figures of the file system of a path.
 func (s *server) statvfs(q *request) error {
 	v, err := volumeOf(s.local(q.path))
 	return s.answerVolume(q, v, err)
@@ -20,8 +20,8 @@ func (s *server) fstatvfs(q *request) error {
 	return s.answerVolume(q, v, err)
 }
 
-// volume is what statvfs(3) tells about a file system. The fields are those that
-// POSIX calls f_bsize, f_frsize and so on.
+// volume has the figures of a file system that statvfs(3) returns. POSIX calls the fields
+// f_bsize, f_frsize and so on.
 type volume struct {
 	blockSize, unit             uint64 // bytes
 	blocks, free, available     uint64 // in units
@@ -51,7 +51,7 @@ func (s *server) answerVolume(q *request, v volume, err error) error {
 	return nil
 }
 
-// limits tells what the server accepts.
+// limits answers with the bounds of requests.
 func (s *server) limits(q *request) error {
 	s.begin(answerExtended, q.id)
 	for _, n := range []int{maxPacket, maxData, maxData, s.handles.limit} {
@@ -60,8 +60,8 @@ func (s *server) limits(q *request) error {
 	return nil
 }
 
-// expandPath answers with the path that a shell would make of "~" and "~user".
-// For "~" alone that is where relative paths start.
+// expandPath answers with the path that a shell would make of "~" and "~user". For "~" that
+// is the directory in which relative paths start.
 func (s *server) expandPath(q *request) error {
 	rest, tilde := strings.CutPrefix(q.path, "~")
 	if !tilde {

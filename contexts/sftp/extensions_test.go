@@ -26,7 +26,7 @@ func TestTimesOfAccess(t *testing.T) {
 	times := func(what string, a answer) {
 		t.Helper()
 		if flags := a.uint32(); flags != hasSize|hasOwners|hasMode|hasTimes {
-			t.Fatalf("%s: flags %x", what, flags)
+			t.Fatalf("%s: got flags %x, want size, owners, mode and times", what, flags)
 		}
 		a.uint64()
 		a.uint64()
@@ -57,10 +57,10 @@ func TestTimesOfAccess(t *testing.T) {
 		t.Fatal(st)
 	}
 	if s, err := os.Stat(filepath.Join(dir, "g")); err != nil || s.ModTime().Unix() != 2 || s.Mode() != 0o640 {
-		t.Errorf("the open file: %v, %v", s, err)
+		t.Errorf("the open file: got %v, %v; want mode 0640 and a time of 2 s", s, err)
 	}
 	if s, err := os.Stat(filepath.Join(dir, "f")); err != nil || time.Since(s.ModTime()) > time.Hour || s.Mode() != 0o600 {
-		t.Errorf("the one that has its name: %v, %v", s, err)
+		t.Errorf("the file that has its name: got %v, %v; want mode 0600 and a recent time", s, err)
 	}
 }
 
@@ -76,25 +76,25 @@ func TestCopyData(t *testing.T) {
 		return c.status(fxExtended, "copy-data", from, offset, length, to, at)
 	}
 	if st := copyData(from, 5, 0, to, 3); st != stOK {
-		t.Errorf("to the end: %d", st)
+		t.Errorf("to the end: got status %d, want OK", st)
 	}
 	if st := copyData(from, 0, 3, to, 0); st != stOK {
-		t.Errorf("three bytes: %d", st)
+		t.Errorf("three bytes: got status %d, want OK", st)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "g")); err != nil || string(got[:3]) != "012" || !bytes.Equal(got[3:], content[5:]) {
-		t.Errorf("it was not copied: %d bytes, %v", len(got), err)
+		t.Errorf("the copy has %d bytes, %v; want the first three of the source and then those from 5", len(got), err)
 	}
 	if st := copyData(from, uint64(len(content))-1, 2, to, 0); st != stEOF {
-		t.Errorf("more than there is: %d", st)
+		t.Errorf("more than the file has: got status %d, want EOF", st)
 	}
 	if err := os.Link(filepath.Join(dir, "f"), filepath.Join(dir, "h")); err != nil {
 		t.Fatal(err)
 	}
 	if st := copyData(from, 0, 0, c.open("h", wantWrite), 5); st != stFailure {
-		t.Errorf("to itself by another name: %d", st)
+		t.Errorf("to itself by another name: got status %d, want failure", st)
 	}
 	if st := copyData(to, 0, 0, to, 5); st != stFailure {
-		t.Errorf("to itself: %d", st)
+		t.Errorf("to itself: got status %d, want failure", st)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestACopyEndsWithItsClient(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(20 * time.Second):
-		t.Error("it went on")
+		t.Error("after 20 s the copy still goes on, want that it ends with the connection")
 	}
 }
 
@@ -135,17 +135,17 @@ func TestPathsThatAreExpanded(t *testing.T) {
 		"": dir, "~": dir, "~/": dir, "~/l/x": dir + "/x", "l/l": dir, "/..": "/", "~" + u.Username: u.HomeDir, "~" + u.Username + "/..": filepath.Dir(u.HomeDir),
 	} {
 		if a := c.ask(fxExtended, "expand-path@openssh.com", path); a.kind != fxName || a.uint32() != 1 {
-			t.Errorf("%q: no name", path)
+			t.Errorf("%q: want an answer with one name", path)
 		} else if got := a.string(); got != want {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}
 	}
 	if st := c.status(fxExtended, "expand-path@openssh.com", "~no-such-user"); st != stNoSuchFile {
-		t.Errorf("a user who is not there: %d", st)
+		t.Errorf("a user who does not exist: got status %d, want no such file", st)
 	}
 	for name, want := range map[string]string{"": u.HomeDir, u.Username: u.HomeDir} {
 		if a := c.ask(fxExtended, "home-directory", name); a.uint32() != 1 || a.string() != want {
-			t.Errorf("the home directory of %q is another", name)
+			t.Errorf("the home directory of %q: want %s", name, want)
 		}
 	}
 	uid, err := strconv.Atoi(u.Uid)
@@ -153,7 +153,7 @@ func TestPathsThatAreExpanded(t *testing.T) {
 		t.Skip("no number: ", err)
 	}
 	if a := c.ask(fxExtended, "users-groups-by-id@openssh.com", string(encode(uid, 123456789, uid)), ""); a.string() != string(encode(u.Username, "", u.Username)) || a.string() != "" {
-		t.Error("the names are others")
+		t.Error("want the name of the user twice, and none for a number without one")
 	}
 }
 
@@ -184,10 +184,10 @@ func TestLargeDirectories(t *testing.T) {
 			name, long := a.string(), a.string()
 			a.body = a.body[4+8+8+4+8:]
 			if !want[name] {
-				t.Errorf("%q was told once more", name)
+				t.Errorf("%q was listed, want each name once", name)
 			}
 			if !strings.HasSuffix(long, " "+name) {
-				t.Errorf("%q is told as %q", name, long)
+				t.Errorf("the long name of %q is %q, want the name at its end", name, long)
 			}
 			delete(want, name)
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What a client wants to do with a file that it opens.
+// The flags with which a client opens a file.
 const (
 	openRead     = 1
 	openWrite    = 2
@@ -19,8 +19,8 @@ const (
 	openNew      = 32
 )
 
-// openFlags returns those of package os. A client that wants neither to read nor
-// to write reads, as with OpenSSH.
+// openFlags returns the flags of package os. A client that asks neither for reading nor for
+// writing can read, as with OpenSSH.
 func openFlags(wanted uint32) int {
 	flags := os.O_RDONLY
 	switch wanted & (openRead | openWrite) {
@@ -58,8 +58,7 @@ func (s *server) open(q *request) error {
 
 func (s *server) close(q *request) error { return s.handles.close(q.handle) }
 
-// position returns a place in a file, of which the system has half as many as
-// the protocol.
+// position returns an offset for the system, which has half as many as the protocol.
 func position(offset uint64) (int64, error) {
 	if offset > math.MaxInt64 {
 		return 0, syscall.EINVAL
@@ -153,12 +152,11 @@ func (s *server) fsync(q *request) error {
 	return o.file.Sync()
 }
 
-// copyPiece is how much is copied before it is seen whether the client is
-// still there, in bytes.
+// copyPiece is how many bytes are copied between two looks at whether the client is still
+// connected.
 const copyPiece = 8 << 20
 
-// copyData copies from one open file to another, to the end where no length is
-// given.
+// copyData copies from one open file to another, up to the end if no length is given.
 func (s *server) copyData(q *request) error {
 	from, err := s.handles.file(q.handle)
 	if err != nil {

@@ -13,7 +13,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
 		_, q, err := parse(kind, &packet{rest: b})
 		if total := len(q.path) + len(q.newPath) + len(q.data) + len(q.uids) + len(q.gids); total > len(b) {
-			t.Errorf("%d bytes of a packet of %d", total, len(b))
+			t.Errorf("%d bytes were read, want at most the %d of the packet", total, len(b))
 		}
 		if err != nil && err != statusBadMessage && err != statusUnsupported {
 			t.Error(err)

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// maxHandles is how many files and directories one connection may have open, at
-// the most. The context needs descriptors too.
+// maxHandles is how many files and directories one connection may have open, at most. The
+// context itself needs descriptors, too.
 const maxHandles = 4096
 
 // opened is a file or a directory that is open.
@@ -15,12 +15,12 @@ type opened struct {
 	file   *os.File
 	flags  int
 	path   string // local
-	dir    bool   // came of a request for a directory
-	listed bool   // of a directory: its own name and its parent's were told
+	dir    bool   // it was opened as a directory
+	listed bool   // of a directory: "." and ".." have been listed
 }
 
-// handles are the files that a client has open. A number is never used twice, so
-// that one which the client goes on using by mistake means no other file.
+// handles are the files that a client has open. A number is never used twice, so that a
+// client which goes on using one by mistake does not reach another file.
 type handles struct {
 	limit int
 	last  uint64
@@ -31,7 +31,7 @@ func newHandles() handles {
 	return handles{limit: min(maxHandles, descriptorLimit()/2), open: make(map[uint64]*opened)}
 }
 
-// full reports, as the error, whether no more files can be opened.
+// full returns an error if no more files can be opened.
 func (h *handles) full() error {
 	if len(h.open) >= h.limit {
 		return syscall.EMFILE
@@ -45,7 +45,7 @@ func (h *handles) add(o *opened) uint64 {
 	return h.last
 }
 
-// file returns an open file that is no directory.
+// file returns an open file that was not opened as a directory.
 func (h *handles) file(n uint64) (*opened, error) {
 	o := h.open[n]
 	if o == nil || o.dir {
@@ -69,7 +69,7 @@ func (h *handles) closeAll() {
 	}
 }
 
-// handle returns a handle's number, or 0.
+// handle reads the number of a handle, which is 0 if it can't be one of ours.
 func (p *packet) handle() uint64 {
 	if b := p.bytes(); len(b) == 8 {
 		return binary.BigEndian.Uint64(b)
@@ -77,7 +77,7 @@ func (p *packet) handle() uint64 {
 	return 0
 }
 
-// answerHandle answers with the handle of what was opened.
+// answerHandle answers with the handle of an opened file.
 func (s *server) answerHandle(q *request, o *opened) {
 	n := s.handles.add(o)
 	s.begin(answerHandle, q.id)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// namesAtOnce is how many names one answer has, at the most: with names as long as
-// they get, they fit a packet.
+// namesAtOnce is how many names one answer has, at most. The longest names fit into a
+// packet.
 const namesAtOnce = 100
 
 func (s *server) opendir(q *request) error {
@@ -27,7 +27,7 @@ func (s *server) opendir(q *request) error {
 	return nil
 }
 
-// readdir tells the next names. What has gone meanwhile is left out.
+// readdir answers with the next names. Files that have vanished meanwhile are left out.
 func (s *server) readdir(q *request) error {
 	o := s.handles.open[q.handle]
 	if o == nil || !o.dir {
@@ -54,9 +54,8 @@ func (s *server) readdir(q *request) error {
 	return nil
 }
 
-// next returns the next names in a directory, of which the first are its own
-// and that of its parent. The error is io.EOF behind the last, and where the
-// directory has been removed.
+// next returns the next names in a directory, of which the first are "." and "..". The
+// error is io.EOF behind the last one, and if the directory has been removed.
 func (o *opened) next() ([]string, error) {
 	names, err := o.file.Readdirnames(namesAtOnce - 2)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +68,7 @@ func (o *opened) next() ([]string, error) {
 	return names, err
 }
 
-// longName is a line as of "ls -l", which clients show and some of them parse.
+// longName returns a line as of "ls -l". Clients show it, and some parse it.
 func (s *server) longName(name string, a *attributes) string {
 	t := time.Unix(a.modified, 0)
 	date := t.Format("Jan _2 15:04")
@@ -80,7 +79,7 @@ func (s *server) longName(name string, a *attributes) string {
 		modeText(a.mode), a.links, s.accounts.user(a.uid), s.accounts.group(a.gid), a.size, date, name)
 }
 
-// modeText is a mode as ls writes it.
+// modeText returns a mode as ls writes it.
 func modeText(mode uint32) string {
 	text := []byte("?rwxrwxrwx")
 	switch mode & modeType {

@@ -27,10 +27,10 @@ func (s *server) setstat(q *request) error {
 	})
 }
 
-// lsetstat changes a link itself.
+// lsetstat changes the attributes of a symbolic link itself.
 func (s *server) lsetstat(q *request) error {
 	if q.attrs.flags&attrSize != 0 {
-		return statusBadMessage // a link has none that could be set
+		return statusBadMessage // the size of a symbolic link can't be set
 	}
 	name := s.local(q.path)
 	return q.attrs.apply(changer{
@@ -48,9 +48,9 @@ func (s *server) mkdir(q *request) error {
 	return os.Mkdir(s.local(q.path), q.attrs.newMode(0o777))
 }
 
-// rename replaces nothing. A second name that is given to the file first is the
-// way in which that holds whatever others do meanwhile; where there is none, it
-// is looked whether the new name is taken.
+// rename never replaces a file. It gives a regular file the second name first, which fails
+// if another process has made a file of that name at any time. For other files, and on
+// file systems without hard links, it looks whether the name is taken.
 func (s *server) rename(q *request) error {
 	from, to := s.local(q.path), s.local(q.newPath)
 	info, err := os.Lstat(from)
@@ -75,7 +75,7 @@ func (s *server) rename(q *request) error {
 	return rename(from, to)
 }
 
-// posixRename replaces what has the new name.
+// posixRename replaces a file that has the new name.
 func (s *server) posixRename(q *request) error {
 	return rename(s.local(q.path), s.local(q.newPath))
 }
@@ -84,8 +84,8 @@ func (s *server) hardlink(q *request) error {
 	return os.Link(s.local(q.path), s.local(q.newPath))
 }
 
-// symlink makes a link that holds what it was told to, whatever relative paths
-// start from.
+// symlink makes a symbolic link with the text of the request, whatever directory relative
+// paths start in.
 func (s *server) symlink(q *request) error {
 	return os.Symlink(q.path, s.local(q.newPath))
 }

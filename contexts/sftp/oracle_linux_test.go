@@ -146,7 +146,7 @@ func execute(t *testing.T, program string, uid int, dir string) io.ReadWriter {
 	t.Cleanup(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server of OpenSSH: %v", err)
+			t.Errorf("the server of OpenSSH ends with %v, want no error", err)
 		}
 	})
 	return duplex{out, in}
@@ -195,7 +195,7 @@ func compare(t *testing.T, program string, uid int, seed uint64) {
 				g.open = append(g.open, s.slot)
 			}
 			if answersA[i].id != id+uint32(i) {
-				t.Fatalf("%v: answered as request %d", s, answersA[i].id-id)
+				t.Fatalf("%v: answered as request %d of the burst, want %d", s, answersA[i].id-id, i)
 			}
 		}
 		id += uint32(len(steps))

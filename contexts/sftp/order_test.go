@@ -50,37 +50,37 @@ func TestRequestsTakeEffectInTheirOrder(t *testing.T) {
 		all := c.answers(packets...)
 		for i, a := range all {
 			if a.id != uint32(i) {
-				t.Fatalf("round %d: answer %d is to request %d", round, i, a.id)
+				t.Fatalf("round %d: answer %d is to request %d, want the same order", round, i, a.id)
 			}
 		}
 		want := string(bytes.Repeat([]byte{last}, 100)) + "end"
 		if all[21].uint32(); all[21].uint64() != 100 {
-			t.Fatalf("round %d: the size is not that which was set just before", round)
+			t.Fatalf("round %d: want the size that was set by the request before, 100", round)
 		}
 		if got := all[23].string(); got != want {
-			t.Fatalf("round %d: %d bytes were read, beginning with %.10q and not with what was written last", round, len(got), got)
+			t.Fatalf("round %d: %d bytes were read that begin with %.10q; want the last that were written", round, len(got), got)
 		}
 		if all[25].uint32(); all[25].uint64() != uint64(len(want)) {
-			t.Fatalf("round %d: the size by name is not that of what was written", round)
+			t.Fatalf("round %d: the size by name: want that of the bytes that were written", round)
 		}
 		if all[27].kind != fxHandle {
-			t.Fatalf("round %d: the new name is not there behind the renaming", round)
+			t.Fatalf("round %d: got an answer of type %d, want a handle of the new name after renaming", round, all[27].kind)
 		}
 		if st := all[29].uint32(); st != stNoSuchFile {
-			t.Fatalf("round %d: status %d of what was removed just before", round, st)
+			t.Fatalf("round %d: a file that was removed by the request before: got status %d, want no such file", round, st)
 		}
 		// What has no name any more is still open.
 		h = all[27].string()
 		read := c.ask(fxRead, h, uint64(0), 1000)
 		if got := read.string(); got != want {
-			t.Fatalf("round %d: %q was read after the file was removed", round, got)
+			t.Fatalf("round %d: read after the file was removed: got %q, want its contents", round, got)
 		}
 		if st := c.status(fxClose, h); st != stOK {
-			t.Fatalf("round %d: closing: %d", round, st)
+			t.Fatalf("round %d: closing: got status %d, want OK", round, st)
 		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("%v, %v", left, err)
+		t.Errorf("in the end the directory has %v, %v; want nothing", left, err)
 	}
 }
 

@@ -101,7 +101,7 @@ func readAnswer(r io.Reader) (answer, error) {
 		return answer{}, err
 	}
 	if len(b) < 5 {
-		return answer{}, fmt.Errorf("an answer of %d bytes", len(b))
+		return answer{}, fmt.Errorf("an answer of %d bytes, want at least 5", len(b))
 	}
 	return answer{b[0], binary.BigEndian.Uint32(b[1:]), b[5:]}, nil
 }
@@ -118,7 +118,7 @@ func newRaw(t testing.TB, conn io.ReadWriter) *raw {
 	t.Helper()
 	c := &raw{t: t, conn: conn}
 	if a := c.answers(request(fxInit, 3)); a[0].kind != fxVersion || a[0].id != 3 {
-		t.Fatalf("the version is not 3: %+v", a[0])
+		t.Fatalf("got %+v, want version 3", a[0])
 	}
 	return c
 }
@@ -146,7 +146,7 @@ func serveUntil(t testing.TB, o sftp.Options) (net.Conn, <-chan struct{}) {
 		err := sftp.Serve(theirs, o)
 		theirs.Close()
 		if err != nil && err != io.ErrClosedPipe {
-			t.Errorf("the server: %v", err)
+			t.Errorf("the server returns %v, want nil or io.ErrClosedPipe", err)
 		}
 	}()
 	t.Cleanup(func() {
@@ -184,7 +184,7 @@ func (c *raw) ask(kind byte, parts ...any) answer {
 	c.id++
 	a := c.answers(request(kind, c.id, parts...))[0]
 	if a.id != c.id {
-		c.t.Fatalf("request %d was answered as %d", c.id, a.id)
+		c.t.Fatalf("got the answer to request %d, want that to %d", a.id, c.id)
 	}
 	return a
 }
@@ -194,7 +194,7 @@ func (c *raw) status(kind byte, parts ...any) uint32 {
 	c.t.Helper()
 	a := c.ask(kind, parts...)
 	if a.kind != fxStatus {
-		c.t.Fatalf("a request of type %d was answered with one of %d, not a status", kind, a.kind)
+		c.t.Fatalf("a request of type %d: got an answer of type %d, want a status", kind, a.kind)
 	}
 	return a.uint32()
 }
@@ -207,7 +207,7 @@ func (c *raw) open(name string, flags int, attrs ...any) string {
 	}
 	a := c.ask(fxOpen, append([]any{name, flags}, attrs...)...)
 	if a.kind != fxHandle {
-		c.t.Fatalf("%s was not opened: %d", name, a.uint32())
+		c.t.Fatalf("opening %s: got status %d, want a handle", name, a.uint32())
 	}
 	return a.string()
 }

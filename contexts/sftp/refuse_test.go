@@ -53,21 +53,21 @@ func TestReadOnly(t *testing.T) {
 		}
 	}
 	if read := c.ask(fxRead, h, uint64(0), 100); read.string() != "content" {
-		t.Error("it could not be read")
+		t.Error("reading it: want its content")
 	}
 	if got := c.ask(fxRealpath, "."); got.uint32() != 1 || got.string() != dir {
-		t.Error("relative paths start elsewhere")
+		t.Errorf("relative paths: want that they start in %s", dir)
 	}
 	after, err := os.Stat(file)
 	if err != nil || after.Size() != before.Size() || after.Mode() != before.Mode() {
-		t.Errorf("%v, %v", after, err)
+		t.Errorf("the file is %v, %v; want that it stays", after, err)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("the directory has %v, %v; want one file", list, err)
 	}
 	announced := (&raw{t: t, conn: serve(t, sftp.Options{ReadOnly: true})}).answers(request(fxInit, 3))[0]
 	if bytes.Contains(announced.body, []byte("rename")) || !bytes.Contains(announced.body, []byte("limits@openssh.com")) {
-		t.Errorf("announced are %q", announced.body)
+		t.Errorf("announced are %q; want limits@openssh.com, and nothing that renames", announced.body)
 	}
 }
 
@@ -109,19 +109,19 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 		}
 	}
 	if st := c.status(fxWrite, h, uint64(0), "data", []byte("and more than belongs there")); st != stOK {
-		t.Errorf("%d", st)
+		t.Errorf("a write with more behind it: got status %d, want OK", st)
 	}
 	if read := c.ask(fxRead, h, uint64(0), uint32(1<<32-1)); read.string() != "data" {
-		t.Error("the file was not as it should be")
+		t.Error("reading the file: want what was written")
 	}
 	if st := c.status(fxClose, h); st != stOK {
-		t.Errorf("%d", st)
+		t.Errorf("closing: got status %d, want OK", st)
 	}
 	if st := c.status(fxClose, h); st != stNoSuchFile {
-		t.Errorf("a file was closed twice: %d", st)
+		t.Errorf("closing a second time: got status %d, want no such file", st)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("the directory has %v, %v; want one file", list, err)
 	}
 }
 
@@ -150,10 +150,10 @@ func TestWhatIsNoPacket(t *testing.T) {
 		}
 		err := sftp.Serve(conn, sftp.Options{Dir: dir})
 		if (err == nil) != c.ok || err == io.EOF {
-			t.Errorf("%s: %v", c.about, err)
+			t.Errorf("%s: the server returns %v, want success: %v", c.about, err, c.ok)
 		}
 		if list, _ := os.ReadDir(dir); len(list) != 0 {
-			t.Errorf("%s: something was done", c.about)
+			t.Errorf("%s: the directory has %v, want that nothing was done", c.about, list)
 		}
 	}
 }
@@ -175,25 +175,25 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	limits.body = limits.body[24:]
 	limit := int(limits.uint64())
 	if limit < 16 || limit > 4096 {
-		t.Fatalf("%d files may be open", limit)
+		t.Fatalf("the limit of open files is %d, want 16 to 4096", limit)
 	}
 	var last string
 	for range limit {
 		h := c.ask(fxOpendir, ".")
 		if h.kind != fxHandle {
-			t.Fatalf("fewer than %d could be opened: %d", limit, h.uint32())
+			t.Fatalf("got status %d before the limit of %d open files, want a handle", h.uint32(), limit)
 		}
 		last = h.string()
 	}
 	for _, kind := range []byte{fxOpen, fxOpendir} {
 		if st := c.status(kind, ".", wantRead, 0); st != stFailure {
-			t.Errorf("one more was opened: %d", st)
+			t.Errorf("one file more: got status %d, want failure", st)
 		}
 	}
 	if st := c.status(fxClose, last); st != stOK {
-		t.Errorf("%d", st)
+		t.Errorf("closing one: got status %d, want OK", st)
 	}
 	if h := c.ask(fxOpendir, "."); h.kind != fxHandle || h.string() == last {
-		t.Error("closing one did not make room, or its handle was given again")
+		t.Error("opening after closing one: want a handle that was not used before")
 	}
 }

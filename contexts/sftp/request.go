@@ -1,10 +1,10 @@
 package sftp
 
-// request is one that was read. Each operation uses some of the fields.
+// request is a request that was read. Each operation uses some of the fields.
 type request struct {
 	id            uint32
 	path, newPath string
-	handle, to    uint64 // 0: none that there can be
+	handle, to    uint64 // 0: not a possible handle
 	offset        uint64
 	toOffset      uint64
 	length        uint64
@@ -14,7 +14,7 @@ type request struct {
 	uids, gids    []byte // in the packet
 }
 
-// A field reads a part of a packet.
+// field reads a part of a packet into a request.
 type field func(*packet, *request)
 
 func takePath(p *packet, q *request)     { q.path = string(p.bytes()) }
@@ -31,18 +31,18 @@ func takeData(p *packet, q *request)     { q.data = p.bytes() }
 func takeUIDs(p *packet, q *request)     { q.uids = p.bytes() }
 func takeGIDs(p *packet, q *request)     { q.gids = p.bytes() }
 
-// An operation does what one kind of request asks for.
+// operation executes one kind of request.
 type operation struct {
 	fields []field
-	// do appends an answer, or returns how the request ended.
+	// do appends an answer, or returns the error or status of the request.
 	do func(*server, *request) error
-	// changes says that the operation is refused where nothing may be changed.
+	// changes says that a server with ReadOnly refuses the operation.
 	changes bool
 }
 
-// operations are those that have a type of their own.
+// operations are the operations whose requests have a type of their own.
 var operations = map[byte]operation{
-	requestOpen:     {[]field{takePath, takeFlags, takeAttrs}, (*server).open, false}, // which refuses for itself
+	requestOpen:     {[]field{takePath, takeFlags, takeAttrs}, (*server).open, false}, // which heeds ReadOnly itself
 	requestClose:    {[]field{takeHandle}, (*server).close, false},
 	requestRead:     {[]field{takeHandle, takeOffset, takeCount}, (*server).read, false},
 	requestWrite:    {[]field{takeHandle, takeOffset, takeData}, (*server).write, true},
@@ -59,18 +59,18 @@ var operations = map[byte]operation{
 	requestStat:     {[]field{takePath}, (*server).stat, false},
 	requestRename:   {[]field{takePath, takeNewPath}, (*server).rename, true},
 	requestReadlink: {[]field{takePath}, (*server).readlink, false},
-	// What the link is to hold comes first, with OpenSSH and so with everybody. The
-	// draft has it the other way round.
+	// The text of the link comes first, as with OpenSSH and so with all clients. In the
+	// draft its name comes first.
 	requestSymlink: {[]field{takePath, takeNewPath}, (*server).symlink, true},
 }
 
-// An extension is an operation that goes by a name.
+// extension is an operation whose requests have a name.
 type extension struct {
 	name, version string
 	operation
 }
 
-// extensions are those of OpenSSH 9.2, in the order in which it announces them.
+// extensions are the extensions of OpenSSH 9.2, in the order in which it announces them.
 // Its file PROTOCOL describes them.
 var extensions = []extension{
 	{"posix-rename@openssh.com", "1", operation{[]field{takePath, takeNewPath}, (*server).posixRename, true}},
@@ -86,8 +86,8 @@ var extensions = []extension{
 	{"users-groups-by-id@openssh.com", "1", operation{[]field{takeUIDs, takeGIDs}, (*server).usersGroups, false}},
 }
 
-// parse reads what follows the type of a packet. The error is how the request
-// ended without having been tried.
+// parse reads a request behind the type of its packet. The error is a status for a request
+// that can't be executed.
 func parse(kind byte, p *packet) (operation, *request, error) {
 	q := &request{id: p.uint32()}
 	op, ok := operations[kind]

@@ -12,27 +12,27 @@ import (
 	"strings"
 )
 
-// server serves one connection. Requests take effect one after the other, in the
-// order in which they were sent, and are answered in that order: clients such as
-// sshfs send what belongs together without waiting for answers. All of it belongs to the
-// goroutine that is in serve, except for r while somebody watches.
+// server serves one connection. Requests take effect and are answered one after the
+// other, in the order in which they were sent: clients such as sshfs send requests that
+// depend on each other without waiting for answers. All of it belongs to the goroutine of
+// serve, except for r while watch's goroutine reads.
 type server struct {
 	// Immutable.
 	conn     io.ReadWriteCloser
-	dir      string // where relative paths start; absolute
+	dir      string // in which relative paths start; absolute
 	readOnly bool
 
 	r        *bufio.Reader // holds a packet of any size
-	watching chan struct{} // closed when r is free again; nil: it is
-	ready    bool          // the client has said which version it speaks
+	watching chan struct{} // closed when watch's goroutine has ended; nil: there is none
+	ready    bool          // the client has sent the version that it speaks
 	handles  handles
 	accounts accounts
 	out      []byte // the answer
 }
 
-// Serve serves SFTP on a connection until its other side closes it. It is for
-// programs that get the connection elsewhere, such as an ssh server's
-// subsystem. Closing the connection is left to the caller.
+// Serve serves SFTP on a connection until its other side closes it. It is for programs
+// that get the connection elsewhere, as the subsystem of an ssh server does. The caller
+// closes the connection.
 func Serve(conn io.ReadWriteCloser, o Options) error {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -66,8 +66,8 @@ func (s *server) serve() error {
 	}
 }
 
-// next returns the next packet without its length, which is valid until more is
-// read. The error is io.EOF where there is none.
+// next returns the next packet without its length. It is valid until the next read. The
+// error is io.EOF if the client has closed the connection.
 func (s *server) next() ([]byte, error) {
 	s.unwatch()
 	head, err := s.r.Peek(4)
@@ -79,7 +79,7 @@ func (s *server) next() ([]byte, error) {
 	}
 	size := binary.BigEndian.Uint32(head)
 	if size == 0 || size > maxPacket {
-		return nil, fmt.Errorf("sftp: a packet of %d bytes, where 1 to %d are allowed", size, maxPacket)
+		return nil, fmt.Errorf("sftp: the client sent a packet of %d bytes; 1 to %d are allowed", size, maxPacket)
 	}
 	whole, err := s.r.Peek(4 + int(size))
 	if err == io.EOF {
@@ -92,7 +92,7 @@ func (s *server) next() ([]byte, error) {
 	return whole[4:], nil
 }
 
-// handle does what a packet asks for and sends the answer.
+// handle executes the request in a packet and sends the answer.
 func (s *server) handle(b []byte) error {
 	p := &packet{rest: b}
 	kind := p.byte()
@@ -102,10 +102,10 @@ func (s *server) handle(b []byte) error {
 		return s.send()
 	}
 	if !s.ready {
-		return fmt.Errorf("sftp: a request of type %d came before that for the version", kind)
+		return fmt.Errorf("sftp: the client sent a request of type %d before the version that it speaks", kind)
 	}
 	if len(p.rest) < 4 {
-		return errors.New("sftp: a request without a number")
+		return errors.New("sftp: the client sent a request without a number")
 	}
 	op, q, err := parse(kind, p)
 	if err == nil && op.changes && s.readOnly {
@@ -125,7 +125,7 @@ func (s *server) handle(b []byte) error {
 	return s.send()
 }
 
-// announce answers with the version and what there is beyond it.
+// announce answers with the version and the extensions.
 func (s *server) announce() {
 	s.begin(answerVersion, version)
 	for i := range extensions {
@@ -138,7 +138,7 @@ func (s *server) announce() {
 	}
 }
 
-// begin begins an answer, and throws away one that was begun.
+// begin begins an answer. It discards an answer that was begun before.
 func (s *server) begin(kind byte, id uint32) {
 	s.out = append(s.out[:0], 0, 0, 0, 0, kind)
 	s.uint32(id)
@@ -156,14 +156,14 @@ func (s *server) room(n int) []byte {
 	return s.out[at:]
 }
 
-// send sends the answer. One at a time: what comes next may take long.
+// send sends the answer at once, as the next request may take long.
 func (s *server) send() error {
 	binary.BigEndian.PutUint32(s.out, uint32(len(s.out)-4))
 	_, err := s.conn.Write(s.out)
 	return err
 }
 
-// answerName answers with one name, of which nothing else is told.
+// answerName answers with one name, without attributes.
 func (s *server) answerName(q *request, name string) {
 	s.begin(answerName, q.id)
 	s.uint32(1)
@@ -172,13 +172,13 @@ func (s *server) answerName(q *request, name string) {
 	s.attrs(attributes{})
 }
 
-// watch has somebody wait for the next packet while an operation is under way
-// that may take for ever. The channel is closed if the connection ends before
-// one comes.
+// watch waits for the next packet, in a goroutine, while an operation is under way that
+// may take for ever. It closes the channel if the connection ends first. unwatch waits
+// for the goroutine.
 func (s *server) watch() <-chan struct{} {
 	ended := make(chan struct{})
 	if s.r.Buffered() > 0 {
-		return ended // it lives
+		return ended // there is a packet already
 	}
 	s.watching = make(chan struct{})
 	go func() {
@@ -190,7 +190,7 @@ func (s *server) watch() <-chan struct{} {
 	return ended
 }
 
-// unwatch waits until r is free again.
+// unwatch waits until the goroutine of watch has ended.
 func (s *server) unwatch() {
 	if s.watching != nil {
 		<-s.watching
@@ -198,9 +198,9 @@ func (s *server) unwatch() {
 	}
 }
 
-// local returns the path of a file for the system. An empty name is none: it
-// stays empty, so that the system says so. Nothing else is changed, because
-// what ".." and a slash at the end mean is for the system to say.
+// local returns the path of a file for the system. An empty name stays empty, so that the
+// system refuses it. Nothing else is changed, because the system decides about the
+// meaning of ".." and of a slash at the end.
 func (s *server) local(name string) string {
 	if name == "" {
 		return ""

@@ -21,8 +21,8 @@ func setTimes(f *os.File, atime, mtime time.Time) error {
 	})
 }
 
-// chmodLink changes the mode of what is no link. Links have none. Kernels before
-// 6.6 cannot be told not to follow one, but by way of a descriptor.
+// chmodLink changes the mode of a file that is no symbolic link, as those have no mode.
+// Kernels before 6.6 follow symbolic links unless they get a descriptor.
 func chmodLink(name string, a *attributes) error {
 	fd := -1
 	err := again(func() (err error) {

@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openAlways keeps a terminal that is opened from becoming that of the process.
+// openAlways has the flag with which a terminal that is opened does not become the one of
+// this process.
 const openAlways = unix.O_NOCTTY
 
 func openDir(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
-// descriptorLimit is how many files the process may have open.
+// descriptorLimit returns how many files the process may have open.
 func descriptorLimit() int {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
@@ -29,7 +30,7 @@ func descriptorLimit() int {
 	return int(min(uint64(l.Cur), math.MaxInt32))
 }
 
-// Paths in packets are those of the system.
+// fromWire and toWire change nothing: paths in packets are those of the system.
 
 func fromWire(name string) string { return name }
 
@@ -37,7 +38,7 @@ func toWire(name string) string { return name }
 
 func isAbsolute(name string) bool { return name[0] == '/' }
 
-// again repeats a system call that a signal has interrupted.
+// again repeats a system call until no signal interrupts it.
 func again(call func() error) error {
 	for {
 		if err := call(); err != syscall.EINTR {
@@ -50,7 +51,7 @@ func attributesOf(name string) (attributes, error) {
 	return attributesBy(func(st *unix.Stat_t) error { return unix.Stat(name, st) })
 }
 
-// attributesOfLink does not follow a link.
+// attributesOfLink does not follow a symbolic link.
 func attributesOfLink(name string) (attributes, error) {
 	return attributesBy(func(st *unix.Stat_t) error { return unix.Lstat(name, st) })
 }
@@ -79,17 +80,16 @@ func setLinkTimes(name string, atime, mtime time.Time) error {
 	return again(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, name, times, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
-// removeFile removes no directory, and removeDir nothing else, which
-// os.Remove would.
+// removeFile removes no directories, and removeDir only those. os.Remove removes both.
 func removeFile(name string) error { return again(func() error { return unix.Unlink(name) }) }
 
 func removeDir(name string) error { return again(func() error { return unix.Rmdir(name) }) }
 
-// rename replaces an empty directory too, which os.Rename refuses.
+// rename also replaces an empty directory, which os.Rename refuses.
 func rename(from, to string) error { return again(func() error { return unix.Rename(from, to) }) }
 
-// realPath returns a path without links, "." and "..", of which the last part
-// need not exist. It begins with an absolute one.
+// realPath returns an absolute path without symbolic links, "." and "..". Its last part
+// need not exist. The name must be absolute.
 func realPath(name string) (string, error) {
 	const maxLinks = 32
 	resolved, links := "/", 0

@@ -29,8 +29,8 @@ func openDir(name string) (*os.File, error) {
 
 func descriptorLimit() int { return 2 * maxHandles }
 
-// fromWire returns the path of a file, which in packets has slashes and one more
-// before a drive: /C:/Windows.
+// fromWire returns the path of a file. In packets it has slashes, one of them before a
+// drive: /C:/Windows.
 func fromWire(name string) string {
 	name = filepath.FromSlash(name)
 	drive := strings.TrimLeft(name, `\`)
@@ -52,12 +52,12 @@ func toWire(name string) string {
 	return name
 }
 
-// isAbsolute takes a path without a drive for one too.
+// isAbsolute reports whether a path is absolute, be it without a drive.
 func isAbsolute(name string) bool { return filepath.IsAbs(name) || name[0] == '\\' }
 
 func attributesOf(name string) (attributes, error) { return attributesFrom(os.Stat(name)) }
 
-// attributesOfLink does not follow a link.
+// attributesOfLink does not follow a symbolic link.
 func attributesOfLink(name string) (attributes, error) { return attributesFrom(os.Lstat(name)) }
 
 func attributesOfOpen(f *os.File) (attributes, error) { return attributesFrom(f.Stat()) }
@@ -100,14 +100,13 @@ func setTimes(f *os.File, atime, mtime time.Time) error {
 	return syscall.SetFileTime(syscall.Handle(f.Fd()), nil, &a, &m)
 }
 
-// Links have no times and no modes of their own that could be set.
+// setLinkTimes and chmodLink fail: symbolic links have no times and modes of their own.
 
 func setLinkTimes(string, time.Time, time.Time) error { return statusUnsupported }
 
 func chmodLink(string, *attributes) error { return statusUnsupported }
 
-// removeFile removes no directory, and removeDir nothing else, which
-// os.Remove would.
+// removeFile removes no directories, and removeDir only those. os.Remove removes both.
 func removeFile(name string) error {
 	if info, err := os.Lstat(name); err == nil && info.IsDir() {
 		return syscall.EISDIR

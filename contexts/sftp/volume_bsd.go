@@ -9,11 +9,12 @@ const (
 	mountNoSetuid = unix.MNT_NOSUID
 )
 
-// longestName is that of the file systems of these systems, in bytes.
+// longestName is the length of the longest name in the file systems of these systems, in
+// bytes.
 const longestName = 255
 
 func volumeFrom(st *unix.Statfs_t) volume {
-	// Some of the numbers may be negative: what is reserved is in use.
+	// These are negative when blocks or files that are reserved for root are in use.
 	available, filesFree := uint64(max(int64(st.Bavail), 0)), uint64(max(int64(st.Ffree), 0))
 	return volume{
 		blockSize: uint64(st.Iosize), unit: uint64(st.Bsize),

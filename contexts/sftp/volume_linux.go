@@ -15,7 +15,7 @@ func volumeFrom(st *unix.Statfs_t) volume {
 		longestName: uint64(st.Namelen),
 	}
 	if v.unit == 0 {
-		v.unit = v.blockSize // of kernels that do not tell
+		v.unit = v.blockSize // some file systems do not report one
 	}
 	return v
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Types of packets, of draft-ietf-secsh-filexfer-02.
+// The types of packets (draft-ietf-secsh-filexfer-02).
 const (
 	requestInit     = 1
 	requestOpen     = 3
@@ -40,20 +40,20 @@ const (
 	answerExtended = 201
 )
 
-// version is that of the protocol.
+// version is the version of the protocol.
 const version = 3
 
-// Bounds of what crosses the connection, in bytes. They are those of OpenSSH,
-// which clients are used to, and which the request for limits tells.
+// The bounds of packets, in bytes, are those of OpenSSH, which clients are used to. The
+// answer to limits@openssh.com tells them.
 const (
-	// maxPacket is how long a packet may be, without its length.
+	// maxPacket is the size of the largest packet, without its length.
 	maxPacket = 256 << 10
-	// maxData is how much of a file one packet may carry.
+	// maxData is how many bytes of a file one packet may carry.
 	maxData = maxPacket - 1<<10
 )
 
-// packet is what is still to be read of one. Once something was missing, all
-// that is read is zero.
+// packet is the rest of a packet that is being read. After a field that was too short,
+// all fields are zero and bad is set.
 type packet struct {
 	rest []byte
 	bad  bool
@@ -101,7 +101,7 @@ func appendString[S string | []byte](b []byte, s S) []byte {
 	return append(b, s...)
 }
 
-// status is how a request ended, as the protocol numbers it.
+// status is the result of a request, with the numbers of the protocol.
 type status uint32
 
 const (
@@ -136,8 +136,8 @@ func (s status) Error() string {
 	}
 }
 
-// statusOf says an error in the few words of the protocol, and those of the
-// system. Which number stands for which error is as with OpenSSH.
+// statusOf returns the status for an error, and a text. Errors have the same status as
+// with OpenSSH.
 func statusOf(err error) (status, string) {
 	if err == nil {
 		return statusOK, statusOK.Error()

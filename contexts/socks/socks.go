@@ -1,15 +1,15 @@
-// Package socks serves SOCKS 5 (RFC 1928), 4 and 4a, so that what speaks one of them
-// reaches whatever a context can dial. Names are left to the host that dials.
+// Package socks serves SOCKS 5 (RFC 1928), 4 and 4a, so that programs that speak one of
+// them reach every address that a context can dial. The host that dials resolves names.
 //
 //	conn, err := ln.Accept()
 //	...
 //	go socks.Serve(ctx, conn, node.DialContext)
 //
-// Clients need no password: whoever can reach the listener may use it. Of the
-// commands there is CONNECT only.
+// Clients need no password: every process that can reach the listener may use it. The only
+// command is CONNECT.
 //
-// It is a package of its own because it makes the image larger: a program that
-// does not import it does not carry it.
+// It is a package of its own because it makes the image larger: a program that does not
+// import it does not carry it.
 package socks
 
 import (
@@ -27,16 +27,16 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// DialFunc is that of a context, [contexts.Node.DialContext], or of this host.
+// DialFunc dials from a context, as [contexts.Node.DialContext] does, or from this host.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// handshake is how long a client may take to say what it wants.
+// handshake is the time that a client has for its request.
 const handshake = 30 * time.Second
 
-// Serve serves one connection of a client and closes it. It returns when both
-// sides have ended, with an error if the client did not speak the protocol, or the
-// target could not be dialled; the client has been told, then. What goes wrong
-// later the two sides learn, and nobody else. ctx bounds the dialling.
+// Serve serves one connection of a client and closes it. It returns when both sides have
+// ended. The error says that the client did not speak the protocol, or that the target
+// could not be dialled; then the client has got an answer, too. Failures of the
+// connection later reach the two sides, and are not returned. ctx bounds the dialling.
 func Serve(ctx context.Context, near net.Conn, dial DialFunc) error {
 	_ = near.SetDeadline(time.Now().Add(handshake))
 	r := bufio.NewReader(near)
@@ -45,7 +45,7 @@ func Serve(ctx context.Context, near net.Conn, dial DialFunc) error {
 	case err != nil:
 		_ = near.Close()
 		if errors.Is(err, io.EOF) {
-			return nil // it wanted nothing
+			return nil // the client has asked for nothing
 		}
 		return err
 	case version[0] == version4:
@@ -74,8 +74,7 @@ func serve5(ctx context.Context, near net.Conn, dial DialFunc) error {
 	return failed
 }
 
-// connect dials what the client asks for, and returns when both sides have
-// ended.
+// connect dials the target of a client, and returns when both sides have ended.
 func connect(ctx context.Context, near net.Conn, q *socks5.Request, dial DialFunc) error {
 	far, err := dial(ctx, "tcp", q.DestAddr.String())
 	if err != nil {
@@ -90,7 +89,7 @@ func connect(ctx context.Context, near net.Conn, q *socks5.Request, dial DialFun
 	return nil
 }
 
-// reply is what a client is told of why a connection could not be made.
+// reply returns the code of SOCKS 5 for the reason why a connection could not be made.
 func reply(err error) uint8 {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return statute.RepHostUnreachable
@@ -106,7 +105,7 @@ func reply(err error) uint8 {
 	return statute.RepServerFailure
 }
 
-// notHere leaves names to the host that dials.
+// notHere resolves no names, which is left to the host that dials.
 type notHere struct{}
 
 // Resolve implements socks5.NameResolver.
@@ -123,7 +122,7 @@ type readAhead struct {
 // Read implements io.Reader.
 func (c readAhead) Read(b []byte) (int, error) { return c.r.Read(b) }
 
-// CloseWrite is that of the connection.
+// CloseWrite ends the sending direction, if the connection can do that.
 func (c readAhead) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -131,7 +130,7 @@ func (c readAhead) CloseWrite() error {
 	return nil
 }
 
-// SetLinger is that of the connection.
+// SetLinger calls SetLinger of the connection, if it has that.
 func (c readAhead) SetLinger(sec int) error {
 	if l, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
 		return l.SetLinger(sec)

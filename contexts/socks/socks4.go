@@ -23,8 +23,8 @@ const (
 	rejected4 = 91
 )
 
-// maxText4 is how long the user and the name may be that a client of SOCKS 4 sends,
-// in bytes; a host's name has at most 255.
+// maxText4 is the length of the longest user and host name that a client of SOCKS 4 may
+// send, in bytes. The name of a host has at most 255.
 const maxText4 = 255
 
 // serve4 serves a client of SOCKS 4 or 4a; r is at its first byte.
@@ -49,8 +49,8 @@ func serve4(ctx context.Context, near net.Conn, r *bufio.Reader, dial DialFunc) 
 	return nil
 }
 
-// request4 reads what the client wants: version, command, port, address, a user, which
-// means nothing here, and in 4a a name.
+// request4 reads the request of a client: version, command, port, address, a user, who
+// does not matter, and in 4a a name.
 func request4(r *bufio.Reader) (addr string, err error) {
 	var head [8]byte
 	for i := range head {
@@ -59,7 +59,7 @@ func request4(r *bufio.Reader) (addr string, err error) {
 		}
 	}
 	if head[1] != connect4 {
-		return "", fmt.Errorf("socks 4: there is no command %d", head[1])
+		return "", fmt.Errorf("socks 4: the client asks for command %d; only CONNECT is served", head[1])
 	}
 	if _, err := text4(r); err != nil {
 		return "", err
@@ -71,7 +71,7 @@ func request4(r *bufio.Reader) (addr string, err error) {
 			return "", err
 		}
 		if host == "" {
-			return "", errors.New("socks 4a: the name is empty")
+			return "", errors.New("socks 4a: the client sent an empty name")
 		}
 	}
 	port := binary.BigEndian.Uint16(head[2:])
@@ -91,10 +91,10 @@ func text4(r *bufio.Reader) (string, error) {
 		}
 		b = append(b, c)
 	}
-	return "", fmt.Errorf("socks 4: a text of more than %d bytes", maxText4)
+	return "", fmt.Errorf("socks 4: the client sent a name of more than %d bytes", maxText4)
 }
 
-// reply4 tells the client; the address in it means nothing for connections.
+// reply4 sends the answer to a request. Clients that connect ignore the address in it.
 func reply4(near net.Conn, code byte) error {
 	_, err := near.Write([]byte{0, code, 0, 0, 0, 0, 0, 0})
 	return err

@@ -47,10 +47,10 @@ func TestConnectBySOCKS4(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(client); err != nil || string(got) != "\x00\x5a\x00\x00\x00\x00\x00\x00hello" {
-			t.Errorf("%q: %q, %v", request, got, err)
+			t.Errorf("%q: got %q, %v; want that it is granted, and the echo", request, got, err)
 		}
 		if err := <-served; err != nil {
-			t.Errorf("%q: %v", request, err)
+			t.Errorf("%q: Serve returns %v, want nil", request, err)
 		}
 		if got := <-asked; got != "tcp "+want {
 			t.Errorf("%q: asked for %s, not %s", request, got, want)
@@ -71,7 +71,7 @@ func TestRefusalsBySOCKS4(t *testing.T) {
 	} {
 		client, served := newClient(t, func(context.Context, string, string) (net.Conn, error) {
 			if dial == nil {
-				t.Errorf("%q: there is nothing to be dialled", request)
+				t.Errorf("%q: it was dialled, want a refusal before", request)
 			}
 			return nil, dial
 		})
@@ -81,10 +81,10 @@ func TestRefusalsBySOCKS4(t *testing.T) {
 		_ = client.CloseWrite()
 		// What was not read makes a reset of the end.
 		if got, err := io.ReadAll(client); string(got) != rejected && !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%q: %q, %v, not a refusal", request, got, err)
+			t.Errorf("%q: got %q, %v; want a refusal", request, got, err)
 		}
 		if err := <-served; err == nil || dial != nil && !errors.Is(err, dial) {
-			t.Errorf("%q: %v", request, err)
+			t.Errorf("%q: Serve returns %v, want an error (%v)", request, err, dial)
 		}
 	}
 }

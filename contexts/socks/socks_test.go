@@ -72,7 +72,7 @@ func TestConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := <-asked; got != "tcp only-known-there.invalid:80" {
-		t.Errorf("asked for %s", got)
+		t.Errorf("dialled %s, want the name as it is", got)
 	}
 	if _, err := client.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(client); err != nil || string(got) != "hello, <nil>" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("got %q, %v; want what the client sent, and the half-close", got, err)
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		client, served := newClient(t, func(context.Context, string, string) (net.Conn, error) {
 			if c.dial == nil {
-				t.Errorf("%q: there is nothing to be dialled", c.request)
+				t.Errorf("%q: it was dialled, want a refusal before", c.request)
 			}
 			return nil, c.dial
 		})
@@ -117,10 +117,10 @@ func TestRefusals(t *testing.T) {
 		}
 		got, _ := io.ReadAll(client)
 		if len(got) != 12 || got[0] != 5 || got[1] != 0 || got[2] != 5 || got[3] != c.reply {
-			t.Errorf("%q: reply % x, not %d", c.request, got, c.reply)
+			t.Errorf("%q: got reply % x, want code %d", c.request, got, c.reply)
 		}
 		if err := <-served; c.dial != nil && !errors.Is(err, c.dial) {
-			t.Errorf("%q: %v, not %v", c.request, err, c.dial)
+			t.Errorf("%q: Serve returns %v, want %v", c.request, err, c.dial)
 		}
 	}
 	for _, hello := range []string{"\x03\x01\x00\x50\x7f\x00\x00\x01\x00", "\x05\x01\x02", "GET / HTTP/1.0\r\n\r\n"} {
@@ -130,7 +130,7 @@ func TestRefusals(t *testing.T) {
 		}
 		_ = client.CloseWrite()
 		if err := <-served; err == nil {
-			t.Errorf("%q is taken for SOCKS without a password", hello)
+			t.Errorf("%q: Serve returns nil, want an error", hello)
 		}
 	}
 }

@@ -1,5 +1,0 @@
-//go:build !windows
-
-package files
-
-const foreignSeparators = "\x00"

@@ -1,4 +1,0 @@
-package files
-
-// What separates parts of a path, drives and streams on Windows.
-const foreignSeparators = "\x00\\:"
