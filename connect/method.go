@@ -57,9 +57,9 @@ type Traits struct {
 
 // OpenRequest is what a Method finds when it is opened.
 type OpenRequest struct {
-	// Line is the first stage as one command line of at most 1 KiB that
+	// CommandLine is the first stage as one command line of at most 1 KiB that
 	// every common login shell passes on unharmed.
-	Line string
+	CommandLine string
 	// Argv is the same for tools that take an argument vector: /bin/sh, -c
 	// and a script, which stands in Line between the only two single quotes.
 	Argv []string

@@ -168,7 +168,7 @@ func (l *local) open(ctx context.Context, m connect.Method, path string, probe b
 	options.Progress = p.note
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.OpenRequest{
-		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
+		CommandLine: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
 		Prompt: p.asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
 		Phase: func(phase string) { p.note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}

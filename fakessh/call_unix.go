@@ -40,7 +40,7 @@ type call struct {
 	// release closes fds.
 	release func()
 
-	line   *Line // set by run
+	line   *CommandLine // set by run
 	node   *contexts.Node
 	ctx    context.Context // ends with the shim, or with the process that took its place
 	cancel context.CancelCauseFunc
@@ -77,8 +77,8 @@ func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g shim.Greeting, fds
 	return c
 }
 
-// run does what the shim was called for.
-func (c *call) run() {
+// serve does what the shim was called for.
+func (c *call) serve() {
 	defer c.cancel(nil)
 	wake, release, err := wakeAfter(c.ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (c *call) do() (int, error) {
 	for _, a := range c.hello.Args {
 		args = append(args, string(a))
 	}
-	l, err := ParseLine(args)
+	l, err := ParseCommandLine(args)
 	if err != nil {
 		return 0, err
 	}

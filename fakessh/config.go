@@ -7,7 +7,7 @@ import (
 )
 
 // config is what -G prints: what was understood, in the words of ssh -G.
-func (l *Line) config(me, controlPath string) string {
+func (l *CommandLine) config(me, controlPath string) string {
 	var b strings.Builder
 	say := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }
 	yes := func(v bool) string {

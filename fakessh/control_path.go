@@ -39,7 +39,7 @@ func tokensOf(lookup func(name string) (string, bool)) pathTokens {
 
 // controlPath returns the path of the control socket as ssh makes it of what is
 // written: a leading ~ first, then ${NAME} and tokens. "" is none.
-func (l *Line) controlPath(t pathTokens) (string, error) {
+func (l *CommandLine) controlPath(t pathTokens) (string, error) {
 	s := l.ControlPath
 	if s == "" || strings.EqualFold(s, "none") {
 		return "", nil
@@ -87,7 +87,7 @@ func (l *Line) controlPath(t pathTokens) (string, error) {
 }
 
 // token returns what a token stands for.
-func (l *Line) token(key byte, t pathTokens) (string, bool) {
+func (l *CommandLine) token(key byte, t pathTokens) (string, bool) {
 	host, port, remote := strings.ToLower(l.Host), strconv.Itoa(cmp.Or(l.Port, 22)), cmp.Or(l.User, t.me)
 	switch key {
 	case '%':

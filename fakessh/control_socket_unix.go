@@ -60,7 +60,7 @@ func (s *controlSocket) serve(p *Proxy) {
 		if fds := r.received(); err == nil && len(fds) == 1 {
 			if conn, err := shim.ConnOf(os.NewFile(uintptr(fds[0]), "connection")); err == nil {
 				r.forget()
-				p.take(conn)
+				p.handle(conn)
 			}
 		}
 		r.close()

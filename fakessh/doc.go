@@ -12,7 +12,7 @@
 //		out, err := cmd.CombinedOutput()
 //
 // [Command] is for one command, [Open] for several: what it returns makes
-// environments. [Hosts] says which context a host's name means. [ParseLine] reads
+// environments. [Hosts] says which context a host's name means. [ParseCommandLine] reads
 // command lines as OpenSSH does; docs/fakessh.md has the table of options.
 //
 // # How

@@ -111,12 +111,12 @@ func (p *Proxy) accept() {
 			}
 			return
 		}
-		p.take(conn)
+		p.handle(conn)
 	}
 }
 
-// take serves a shim, in a goroutine that belongs to calls.
-func (p *Proxy) take(conn *net.UnixConn) {
+// handle serves a shim, in a goroutine that belongs to calls.
+func (p *Proxy) handle(conn *net.UnixConn) {
 	p.active.add(1)
 	p.calls.Go(func() {
 		defer p.active.add(-1)
@@ -151,7 +151,7 @@ func (p *Proxy) serve(conn *net.UnixConn) {
 	if len(fds) != descriptors || conn.SetReadDeadline(time.Time{}) != nil {
 		return
 	}
-	newCall(p, conn, r, g, [descriptors]int(fds), first.close).run()
+	newCall(p, conn, r, g, [descriptors]int(fds), first.close).serve()
 }
 
 // isOurs reports whether a connection is from this user or from root, who may do

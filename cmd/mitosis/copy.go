@@ -31,7 +31,7 @@ type copyFunc func(ctx context.Context, node contexts.Target, from, to string, o
 // copyTask is what "put" and "get" are to do.
 type copyTask struct {
 	do      copyFunc
-	plan    func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
+	pairs   func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
 	options files.Options
 	json    bool
 }
@@ -76,13 +76,13 @@ func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
 	}
 	from, to := list[1:len(list)-1], list[len(list)-1]
 	if name == "put" {
-		t.do, t.plan = files.Put, planPut(from, to)
+		t.do, t.pairs = files.Put, putPairs(from, to)
 	} else {
-		t.do, t.plan = fetchInto, planGet(from, to)
+		t.do, t.pairs = fetchInto, getPairs(from, to)
 	}
 	// What can be seen without the other host is said before any hop is made.
 	if name == "get" && !slices.ContainsFunc(from, hasPattern) || name == "put" && !hasPattern(to) {
-		_, err = t.plan(context.Background(), nil)
+		_, err = t.pairs(context.Background(), nil)
 	}
 	return t, list[0], err
 }
@@ -116,15 +116,15 @@ func (t *copyTask) job(hop string) (job, error) {
 	}
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
-			return caughtOr(ctx, t.run(ctx, node, out, errOut))
+			return caughtOr(ctx, t.copyAll(ctx, node, out, errOut))
 		})
 	}, nil
 }
 
-// run makes the copies one after the other. One that fails is no reason to leave
+// copyAll makes the copies one after the other. One that fails is no reason to leave
 // out the next, unless the hop is lost.
-func (t *copyTask) run(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
-	jobs, err := t.plan(ctx, node)
+func (t *copyTask) copyAll(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
+	jobs, err := t.pairs(ctx, node)
 	if err != nil {
 		return complain(errOut, err, failure(err))
 	}

@@ -78,13 +78,13 @@ func (t *forwardTask) job(path []string) (job, error) {
 	}
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
-			return t.run(ctx, node, out, errOut)
+			return t.forward(ctx, node, out, errOut)
 		})
 	}, nil
 }
 
-// run forwards until a signal comes or the node is lost.
-func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut io.Writer) int {
+// forward forwards until a signal comes or the node is lost.
+func (t *forwardTask) forward(ctx context.Context, node *contexts.Node, out, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var relays []*relay
 	defer func() {

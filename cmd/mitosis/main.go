@@ -110,14 +110,14 @@ const (
 
 func main() {
 	contexts.Init()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // job is what a command line asks for. It returns the exit status.
 type job func(out, errOut io.Writer) int
 
-// run does what the arguments say and returns the exit status.
-func run(args []string, out, errOut io.Writer) int {
+// execute does what the arguments say and returns the exit status.
+func execute(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(errOut, overview())
 		return exitUsage

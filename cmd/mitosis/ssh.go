@@ -26,7 +26,7 @@ func parseSSH(args []string) (job, error) {
 	do := func(_, errOut io.Writer) int {
 		return runLedTo(map[string][]connect.Method{"": hops}, *keep, argv, errOut)
 	}
-	if line, err := fakessh.ParseLine(args); err == nil && line.Fork && line.Action == fakessh.Connect {
+	if line, err := fakessh.ParseCommandLine(args); err == nil && line.Fork && line.Action == fakessh.Connect {
 		return inBackground(do), nil
 	}
 	return do, nil

@@ -132,7 +132,7 @@ func toolFor(c bootstrap.Codec, goarch string) tool {
 // encode packs an image, which is the file at path. Errors match [exec.ErrNotFound] where
 // there is nothing to pack it with.
 func (b *builder) encode(ctx context.Context, image *bootstrap.Image, c bootstrap.Codec, path string) ([]byte, error) {
-	data, err := toolFor(c, image.GOARCH).run(ctx, path)
+	data, err := toolFor(c, image.GOARCH).encode(ctx, path)
 	if !errors.Is(err, exec.ErrNotFound) || c == bootstrap.Xz {
 		return data, err
 	}
@@ -142,7 +142,7 @@ func (b *builder) encode(ctx context.Context, image *bootstrap.Image, c bootstra
 	return image.Encoded(c, nil)
 }
 
-func (t tool) run(ctx context.Context, path string) ([]byte, error) {
+func (t tool) encode(ctx context.Context, path string) ([]byte, error) {
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -111,12 +111,12 @@ func TestParsePath(t *testing.T) {
 }
 
 func init() {
-	connect.RegisterSyntax("path-test", func(arg string) (connect.Method, error) { return local.Command{Name: arg}, nil })
+	connect.RegisterSyntax("path-test", func(arg string) (connect.Method, error) { return local.Exec{Name: arg}, nil })
 }
 
 func TestRegisterSyntax(t *testing.T) {
 	got, err := connect.ParsePath("ssh:web1/path-test:a:b@c")
-	if err != nil || len(got) != 2 || !reflect.DeepEqual(got[1], local.Command{Name: "a:b@c"}) {
+	if err != nil || len(got) != 2 || !reflect.DeepEqual(got[1], local.Exec{Name: "a:b@c"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, name := range []string{"", "path-test", "a/b", "a,b", "a:b", "a@b", "a b"} {

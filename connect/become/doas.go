@@ -41,20 +41,20 @@ func (d Doas) user() string { return cmp.Or(d.User, "root") }
 
 // Open implements Method.
 func (d Doas) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, d, d.plan)
+	return tool.Open(ctx, e, d, d.command)
 }
 
 // DryRun implements DryRunner.
-func (d Doas) DryRun() ([]string, error) { return tool.DryRun(d, d.plan) }
+func (d Doas) DryRun() ([]string, error) { return tool.DryRun(d, d.command) }
 
-func (d Doas) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (d Doas) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := check.User(d.user()); err != nil {
 		return nil, err
 	}
 	return &tool.Tool{
 		Program: tool.ProgramOr(d.Path, "doas"), Name: "doas",
 		Args:    append([]string{"-u", d.user(), "--"}, e.Argv...),
-		Script:  tool.Script{Recognise: doasPrompt, Password: d.Password, Repeats: tool.RepeatsNever},
+		Answers: tool.Answers{Recognise: doasPrompt, Password: d.Password, Repeats: tool.RepeatsNever},
 		Tells:   true,
 		Explain: explainDoas,
 	}, nil

@@ -52,13 +52,13 @@ func (s Su) user() string { return cmp.Or(s.User, "root") }
 
 // Open implements Method.
 func (s Su) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, s, s.plan)
+	return tool.Open(ctx, e, s, s.command)
 }
 
 // DryRun implements DryRunner.
-func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.command) }
 
-func (s Su) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := check.User(s.user()); err != nil {
 		return nil, err
 	}
@@ -75,16 +75,16 @@ func (s Su) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		}
 		args = append(args, "-s", s.Shell)
 	}
-	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).Line
+	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).CommandLine
 	if onSocket {
-		line = tool.WithBeginning(e, tool.TakeSocket).Line
+		line = tool.WithBeginning(e, tool.TakeSocket).CommandLine
 	}
 	return &tool.Tool{
 		Program: tool.ProgramOr(s.Path, "su"), Name: "su", Terminal: connect.TerminalStdio, OnSocket: onSocket,
 		// Behind the user -c is su's own in some, and handed to the shell by
 		// others, among them those in which it means a login class in front.
 		Args:    append(args, s.user(), "-c", line),
-		Script:  tool.Script{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},
+		Answers: tool.Answers{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},
 		Tells:   true,
 		Explain: explainSu,
 	}, nil

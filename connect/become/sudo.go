@@ -67,20 +67,20 @@ func (s Sudo) user() string {
 
 // Open implements Method.
 func (s Sudo) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, s, s.plan)
+	return tool.Open(ctx, e, s, s.command)
 }
 
 // DryRun implements DryRunner.
-func (s Sudo) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+func (s Sudo) DryRun() ([]string, error) { return tool.DryRun(s, s.command) }
 
-func (s Sudo) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+func (s Sudo) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	return &tool.Tool{
-		Program: tool.ProgramOr(s.Path, "sudo"), Name: "sudo", Args: append(s.flags(), s.command(tool.WithBeginning(e, dropPrompt))...),
+		Program: tool.ProgramOr(s.Path, "sudo"), Name: "sudo", Args: append(s.flags(), s.stage(tool.WithBeginning(e, dropPrompt))...),
 		Environ: []string{"SUDO_PROMPT=" + sudoAsks(token)},
-		Script:  tool.Script{Recognise: sudoPrompt(token), Password: s.Password, Repeats: tool.RepeatsWithWord},
+		Answers: tool.Answers{Recognise: sudoPrompt(token), Password: s.Password, Repeats: tool.RepeatsWithWord},
 		Tells:   true,
 		Explain: s.explain,
 		Token:   token, Instead: "sudo",
@@ -144,11 +144,11 @@ func (s Sudo) flags() []string {
 	return append(flags, "--")
 }
 
-// command is what sudo runs. With -i it joins the arguments by spaces for the
+// stage returns the first stage as sudo runs it. With -i it joins the arguments by spaces for the
 // login shell and puts a backslash before every character of them that is no
 // letter, digit, underscore, dash or dollar sign (sudo(8)). The dollar signs
 // would be expanded by that shell, so that the script must not have any.
-func (s Sudo) command(e *connect.OpenRequest) []string {
+func (s Sudo) stage(e *connect.OpenRequest) []string {
 	if !s.Login || len(e.Argv) == 0 {
 		return e.Argv
 	}

@@ -155,7 +155,7 @@ func TestSudoArguments(t *testing.T) {
 		if err := c.m.check(); err != nil {
 			t.Error(err)
 		}
-		args := append(c.m.flags(), c.m.command(tool.WithBeginning(e, dropPrompt))...)
+		args := append(c.m.flags(), c.m.stage(tool.WithBeginning(e, dropPrompt))...)
 		if got := strings.Join(args, " "); got != c.want {
 			t.Errorf("%+v: %s", c.m, got)
 		}
@@ -191,7 +191,7 @@ func TestSudoLoginShells(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := (Sudo{Login: true}).command(connecttest.Far(script).OpenRequest)
+			args := (Sudo{Login: true}).stage(connecttest.Far(script).OpenRequest)
 			got, err := exec.Command(path, "-c", sudoJoins(args)).CombinedOutput()
 			if err != nil || string(got) != string(want) {
 				t.Errorf("%s: %q in place of %q, %v", shell, got, want, err)

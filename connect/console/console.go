@@ -154,17 +154,17 @@ func (c Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 	if err != nil {
 		return nil, &connect.Error{Hop: hop, Phase: "opening the line", Err: err, Hint: deviceHint(err)}
 	}
-	l := newLogin(c, e, newLine(hop, conn))
-	if err := l.run(ctx); err != nil {
+	l := newLogin(c, e, newPort(hop, conn))
+	if err := l.logIn(ctx); err != nil {
 		l.abandon()
 		return nil, &connect.Error{Hop: hop, Phase: l.phase, Err: err, Output: l.shown.String(), Hint: l.hint(err)}
 	}
-	l.line.start(e)
-	return l.line, nil
+	l.port.start(e)
+	return l.port, nil
 }
 
 // lineConn is a port or a socket.
-type lineConn interface {
+type portConn interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
 	SetWriteDeadline(time.Time) error
@@ -175,7 +175,7 @@ type lineConn interface {
 // overtaken, and a line takes long for it.
 const socketBuffer = 8 << 10
 
-func (c Login) dial(ctx context.Context, e *connect.OpenRequest) (lineConn, error) {
+func (c Login) dial(ctx context.Context, e *connect.OpenRequest) (portConn, error) {
 	network, address := "tcp", c.Address
 	if address == "" {
 		network, address = "unix", c.Device

@@ -18,7 +18,7 @@ const (
 	// lineSettle is how long the line must show nothing new before anything is
 	// typed: login(1) drops what was typed before it has switched echo off, which
 	// some do behind the prompt.
-	lineSettle = 300 * time.Millisecond
+	settleTime = 300 * time.Millisecond
 	// killLine is what takes back a half-typed line: Control-U.
 	killLine = "\x15"
 	// judging is how long login may take to make up its mind about a password.
@@ -30,10 +30,10 @@ const (
 	startSilence = 20 * time.Second
 )
 
-// linePauses are the pauses between what is typed at something that is not known,
+// pauses are the pauses between what is typed at something that is not known,
 // shorter ones first. The last is longer than what is left of an earlier hop takes to
-// give up (lineIdle).
-var linePauses = []time.Duration{0, 0, 2 * time.Second, 4 * time.Second, 12 * time.Second}
+// give up (idleTenths).
+var pauses = []time.Duration{0, 0, 2 * time.Second, 4 * time.Second, 12 * time.Second}
 
 // lineAsks is what the last line of a console wants.
 type lineAsks uint8
@@ -75,7 +75,7 @@ type login struct {
 	// Immutable.
 	c    Login
 	e    *connect.OpenRequest
-	line *line
+	port *port
 	word string // printed by the far shell
 
 	phase string
@@ -85,7 +85,7 @@ type login struct {
 	last  tool.PromptLine
 
 	heard, typed time.Time // the last byte, and the last unknown thing that was typed at
-	tries        int       // of linePauses
+	tries        int       // of pauses
 	active       bool      // the host is up: a prompt was known
 
 	names    int    // typed
@@ -96,18 +96,18 @@ type login struct {
 	attempts int    // at a password
 }
 
-func newLogin(c Login, e *connect.OpenRequest, line *line) *login {
-	g := &login{c: c, e: e, line: line, word: strings.ToLower(rand.Text()[:16]), active: !c.Boot}
+func newLogin(c Login, e *connect.OpenRequest, port *port) *login {
+	g := &login{c: c, e: e, port: port, word: strings.ToLower(rand.Text()[:16]), active: !c.Boot}
 	g.shown = tool.NewWords(e.Log, tool.OnTerminal, &g.hide)
 	return g
 }
 
-// run returns when the first stage is about to start.
-func (g *login) run(ctx context.Context) error {
+// logIn returns when the first stage is about to start.
+func (g *login) logIn(ctx context.Context) error {
 	g.phase = "looking for a login prompt"
 	g.heard = time.Now()
 	for {
-		_, found, err := g.await(ctx, lineSettle, g.word+saysShell)
+		_, found, err := g.await(ctx, settleTime, g.word+saysShell)
 		if err != nil {
 			return err
 		}
@@ -133,9 +133,9 @@ func (g *login) await(ctx context.Context, d time.Duration, texts ...string) (te
 			}
 		}
 		select {
-		case b, ok := <-g.line.in:
+		case b, ok := <-g.port.in:
 			if !ok {
-				return "", false, failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.line.readErr))
+				return "", false, failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.port.readErr))
 			}
 			g.hear(b)
 			timer.Reset(d)
@@ -163,7 +163,7 @@ func (g *login) enter(text string) error {
 	g.seen, g.named, g.answered = nil, false, false
 	g.last.Answered()
 	g.typed = time.Now()
-	if err := g.line.enter(text); err != nil {
+	if err := g.port.enter(text); err != nil {
 		return failure.Classify(connect.ErrTimeout, fmt.Errorf("the line takes nothing: %w", err))
 	}
 	return nil
@@ -193,8 +193,8 @@ func (g *login) act(ctx context.Context) error {
 // unknown types Enter or a command at something that may be a shell.
 func (g *login) unknown(text string) error {
 	silence := cmp.Or(g.c.Silence, defaultSilence)
-	tried := g.tries == len(linePauses)
-	pause := linePauses[min(g.tries, len(linePauses)-1)]
+	tried := g.tries == len(pauses)
+	pause := pauses[min(g.tries, len(pauses)-1)]
 	if g.answered && text == "" {
 		pause = judging // what is typed meanwhile would be taken for the next name
 	}
@@ -274,7 +274,7 @@ func (g *login) password(ctx context.Context, asks lineAsks, text string) error 
 			return fmt.Errorf("%w: the line asks %q", connect.ErrPasswordRequired, text)
 		}
 		g.attempts++
-		p := connect.Prompt{Kind: kind, Path: g.line.hop, Text: text, Attempt: g.attempts}
+		p := connect.Prompt{Kind: kind, Path: g.port.hop, Text: text, Attempt: g.attempts}
 		reply, err := g.ask(ctx, p)
 		if err != nil || g.last.Text() != text {
 			return err // login has given up meanwhile: an answer would be taken for a name
@@ -310,11 +310,11 @@ func (g *login) ask(ctx context.Context, p connect.Prompt) (reply string, err er
 		select {
 		case <-answered:
 			return reply, err
-		case b, ok := <-g.line.in:
+		case b, ok := <-g.port.in:
 			if !ok {
 				cancel()
 				<-answered
-				return "", failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.line.readErr))
+				return "", failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.port.readErr))
 			}
 			g.hear(b)
 		}
@@ -324,7 +324,7 @@ func (g *login) ask(ctx context.Context, p connect.Prompt) (reply string, err er
 // begin has the shell that was found start the first stage.
 func (g *login) begin(ctx context.Context) error {
 	g.phase = "starting the far side"
-	if _, _, err := g.await(ctx, lineSettle); err != nil { // its prompt
+	if _, _, err := g.await(ctx, settleTime); err != nil { // its prompt
 		return err
 	}
 	if err := g.enter(startLine(g.word, g.own)); err != nil {
@@ -342,17 +342,17 @@ func (g *login) begin(ctx context.Context) error {
 	if n := len(g.e.Argv); n > 0 {
 		script = g.e.Argv[n-1]
 	}
-	g.line.left = g.seen
-	return g.enter(stageLine(script, g.line.end, !g.c.KernelMessages))
+	g.port.left = g.seen
+	return g.enter(stageLine(script, g.port.end, !g.c.KernelMessages))
 }
 
 // abandon leaves a line on which it did not work. A shell that we have logged in to is ended; one
 // that has become a pipe ends by itself.
 func (g *login) abandon() {
 	if g.own && g.asked != "" && g.phase != "starting the far side" {
-		_ = g.line.enter(killLine + "exit\n")
+		_ = g.port.enter(killLine + "exit\n")
 	}
-	_ = g.line.Close()
+	_ = g.port.Close()
 }
 
 // hint says what can be done.

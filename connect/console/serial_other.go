@@ -11,6 +11,6 @@ import (
 )
 
 // openSerial knows no ports here; sockets work.
-func openSerial(path string, _ int, _ bool) (lineConn, error) {
+func openSerial(path string, _ int, _ bool) (portConn, error) {
 	return nil, failure.Classify(connect.ErrStart, fmt.Errorf("serial port %s: %w", path, errors.ErrUnsupported))
 }

@@ -24,7 +24,7 @@ type serial struct {
 // openSerial opens a port as a pipe of bytes. Two programs that share one would
 // each get a part of what comes, so it is locked in both ways that others know: by flock,
 // and by TIOCEXCL, which does not keep root out.
-func openSerial(path string, baud int, flow bool) (lineConn, error) {
+func openSerial(path string, baud int, flow bool) (portConn, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.EBUSY):

@@ -10,10 +10,10 @@ import "strings"
 // In the echo of all of this the words that are waited for stand in two
 // pieces.
 
-// lineIdle is after how many tenths of a second of silence the far side gives up
+// idleTenths is after how many tenths of a second of silence the far side gives up
 // that waits for a plan or an image: VTIME of termios(3), with VMIN 0. A child
 // reads without waiting and is not concerned.
-const lineIdle = "100"
+const idleTenths = "100"
 
 // What the far shell prints behind the word.
 const (
@@ -35,7 +35,7 @@ func probeLine(word string) string { return " echo " + split(word, saysShell) + 
 // write its history; shells that have no such command say so and go on. The
 // hang-up of the line must not keep the rest of the second line from being executed.
 func startLine(word string, own bool) string {
-	line := `/bin/sh -c 's=$(stty -g)&&stty raw -echo min 0 time ` + lineIdle + `||{ echo ` + split(word, saysNoTTY) +
+	line := `/bin/sh -c 's=$(stty -g)&&stty raw -echo min 0 time ` + idleTenths + `||{ echo ` + split(word, saysNoTTY) +
 		`;exit;};trap : 1 2 15;echo ` + split(word, saysReady) + `;read -r x;eval "$x"'` + "\n"
 	if own {
 		return " unset HISTFILE;exec " + line

@@ -36,13 +36,13 @@ func (Buildah) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (b Buildah) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, b, b.plan)
+	return tool.Open(ctx, e, b, b.command)
 }
 
 // DryRun implements DryRunner.
-func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.plan) }
+func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.command) }
 
-func (b Buildah) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (b Buildah) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Word("container", b.Container, ""), check.Optional("user", b.User), check.Args(b.Args)); err != nil {
 		return nil, err
 	}

@@ -36,13 +36,13 @@ func (c Chroot) Traits() connect.Traits { return connect.Traits{Local: true, Use
 
 // Open implements Method.
 func (c Chroot) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, c, c.plan)
+	return tool.Open(ctx, e, c, c.command)
 }
 
 // DryRun implements DryRunner.
-func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.plan) }
+func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.command) }
 
-func (c Chroot) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (c Chroot) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Dir("tree", c.Dir), check.Optional("user", c.User)); err != nil {
 		return nil, err
 	}

@@ -45,11 +45,11 @@ func (Docker) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (d Docker) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, d, d.plan)
+	return tool.Open(ctx, e, d, d.command)
 }
 
 // DryRun implements DryRunner.
-func (d Docker) DryRun() ([]string, error) { return tool.DryRun(d, d.plan) }
+func (d Docker) DryRun() ([]string, error) { return tool.DryRun(d, d.command) }
 
 func (d Docker) engine() engine {
 	return engine{
@@ -58,9 +58,9 @@ func (d Docker) engine() engine {
 	}
 }
 
-func (d Docker) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+func (d Docker) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := check.Args([]string{d.Host}); err != nil {
 		return nil, err
 	}
-	return d.engine().plan(e, token)
+	return d.engine().command(e, token)
 }

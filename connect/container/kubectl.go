@@ -48,13 +48,13 @@ func (Kubectl) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (k Kubectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, k, k.plan)
+	return tool.Open(ctx, e, k, k.command)
 }
 
 // DryRun implements DryRunner.
-func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.plan) }
+func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.command) }
 
-func (k Kubectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (k Kubectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	err := cmp.Or(
 		check.Word("pod", k.Pod, "/"), check.Optional("container", k.Container), check.Optional("namespace", k.Namespace),
 		check.Args([]string{k.Context, k.Kubeconfig}), check.Args(k.Args),

@@ -36,13 +36,13 @@ func (LXC) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (l LXC) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, l, l.plan)
+	return tool.Open(ctx, e, l, l.command)
 }
 
 // DryRun implements DryRunner.
-func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.command) }
 
-func (l LXC) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (l LXC) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	dir := cmp.Or(l.Dir, "/") // which passes the check
 	if err := cmp.Or(check.Word("container", l.Container, ""), check.Dir("directory", dir), check.Args(l.Args)); err != nil {
 		return nil, err

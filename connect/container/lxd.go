@@ -35,13 +35,13 @@ func (LXD) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (l LXD) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, l, l.plan)
+	return tool.Open(ctx, e, l, l.command)
 }
 
 // DryRun implements DryRunner.
-func (l LXD) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+func (l LXD) DryRun() ([]string, error) { return tool.DryRun(l, l.command) }
 
-func (l LXD) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (l LXD) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	return execInstance(tool.ProgramOr(l.Path, "lxc"), l, e)
 }
 

@@ -39,13 +39,13 @@ func (Machinectl) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (m Machinectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, m, m.plan)
+	return tool.Open(ctx, e, m, m.command)
 }
 
 // DryRun implements DryRunner.
-func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.command) }
 
-func (m Machinectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (m Machinectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Word("machine", m.Machine, ""), check.Optional("user", m.User)); err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (Nsenter) Traits() connect.Traits { return connect.Traits{} }
 // Open implements Method. ctx bounds the question for the container's first
 // process.
 func (n Nsenter) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	t, err := n.plan(e, "")
+	t, err := n.command(e, "")
 	if err != nil {
 		return nil, &connect.Error{Hop: n.Label(), Err: err}
 	}
@@ -89,9 +89,9 @@ func (n Nsenter) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Ca
 }
 
 // DryRun implements DryRunner.
-func (n Nsenter) DryRun() ([]string, error) { return tool.DryRun(n, n.plan) }
+func (n Nsenter) DryRun() ([]string, error) { return tool.DryRun(n, n.command) }
 
-func (n Nsenter) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (n Nsenter) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}

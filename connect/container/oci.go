@@ -49,7 +49,7 @@ func (g engine) label(name string) string {
 // is bounded by its input: when the client is gone, in whatever way, the runtime
 // closes that, and the far side ends. An image's own entry point is replaced, and
 // nothing is logged, since the log would get the link's bytes.
-func (g engine) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+func (g engine) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}

@@ -43,11 +43,11 @@ func (Podman) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (p Podman) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, p, p.plan)
+	return tool.Open(ctx, e, p, p.command)
 }
 
 // DryRun implements DryRunner.
-func (p Podman) DryRun() ([]string, error) { return tool.DryRun(p, p.plan) }
+func (p Podman) DryRun() ([]string, error) { return tool.DryRun(p, p.command) }
 
 func (p Podman) engine() engine {
 	return engine{
@@ -55,6 +55,6 @@ func (p Podman) engine() engine {
 	}
 }
 
-func (p Podman) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
-	return p.engine().plan(e, token)
+func (p Podman) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	return p.engine().command(e, token)
 }

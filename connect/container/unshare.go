@@ -34,13 +34,13 @@ func (Unshare) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (u Unshare) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, u, u.plan)
+	return tool.Open(ctx, e, u, u.command)
 }
 
 // DryRun implements DryRunner.
-func (u Unshare) DryRun() ([]string, error) { return tool.DryRun(u, u.plan) }
+func (u Unshare) DryRun() ([]string, error) { return tool.DryRun(u, u.command) }
 
-func (u Unshare) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (u Unshare) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	args := u.Namespaces.flags("-r")
 	if slices.Contains(args, "-p") {
 		// unshare itself stays outside of a new PID namespace.

@@ -1,5 +1,5 @@
 // Package local starts a child on the machine that connects ([Child]), or by any command
-// that relays ([Command]).
+// that relays ([Exec]).
 package local
 
 import (
@@ -28,13 +28,13 @@ func (Child) Traits() connect.Traits { return connect.Traits{Local: true} }
 
 // Open implements Method.
 func (m Child) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, m, m.plan)
+	return tool.Open(ctx, e, m, m.command)
 }
 
 // DryRun implements DryRunner.
-func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.command) }
 
-func (Child) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (Child) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	t := &tool.Tool{Program: e.Exec, Terminal: connect.TerminalNone, IsFarSide: true, Environ: bootstrap.ExecEnviron()}
 	if len(e.ExecArgv) > 0 {
 		t.Name, t.Args = e.ExecArgv[0], e.ExecArgv[1:]

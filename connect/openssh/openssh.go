@@ -96,7 +96,7 @@ func (Login) Traits() connect.Traits { return connect.Traits{Remote: true} }
 // under way already.
 func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	hop := o.Label()
-	t, err := o.plan(e, "")
+	t, err := o.command(e, "")
 	if err != nil {
 		return nil, &connect.Error{Hop: hop, Err: err}
 	}
@@ -109,11 +109,11 @@ func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 }
 
 // DryRun implements DryRunner.
-func (o Login) DryRun() ([]string, error) { return tool.DryRun(o, o.plan) }
+func (o Login) DryRun() ([]string, error) { return tool.DryRun(o, o.command) }
 
 func (o Login) program() string { return tool.ProgramOr(o.Path, "ssh") }
 
-func (o Login) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (o Login) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -121,10 +121,10 @@ func (o Login) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	return &tool.Tool{
 		Program: o.program(), Name: "ssh",
 		// A terminal would change the bytes of an image. -T wins as the last.
-		Args: append(options, "-T", "--", o.Host, e.Line),
+		Args: append(options, "-T", "--", o.Host, e.CommandLine),
 		// A window to ask in would be on the screen of whoever runs us.
 		Environ: []string{"SSH_ASKPASS_REQUIRE=never"},
-		Script: tool.Script{
+		Answers: tool.Answers{
 			Recognise: prompt, Password: o.Password, Passphrase: o.Passphrase, SkipPassphrase: true,
 			Confirm: confirm(o, options),
 		},

@@ -23,7 +23,7 @@ const (
 // prepare sends what has to come before the command: the variables, which a
 // server is free to ignore, and the wish to forward the agent, which it is not
 // silent about.
-func (c *sshCarrier) prepare(set *sshSettings) error {
+func (c *carrier) prepare(set *settings) error {
 	for _, entry := range set.environ {
 		name, value, _ := strings.Cut(entry, "=")
 		request := ssh.Marshal(&struct{ Name, Value string }{name, value})
@@ -48,7 +48,7 @@ func (c *sshCarrier) prepare(set *sshSettings) error {
 // acceptAgent joins a channel that the server opened with the agent. It reports
 // false where the channel has to be refused. The two goroutines of a channel end with
 // it, and with the connection.
-func (c *sshClient) acceptAgent(offered ssh.NewChannel) bool {
+func (c *client) acceptAgent(offered ssh.NewChannel) bool {
 	if !c.agentAsked.Load() {
 		return false
 	}

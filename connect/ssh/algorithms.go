@@ -125,7 +125,7 @@ func certificateName(algorithm string) string {
 }
 
 // checkRSASize is RequiredRSASize, for the server's key and for ours.
-func (p *sshPolicy) checkRSASize(key ssh.PublicKey) error {
+func (p *policy) checkRSASize(key ssh.PublicKey) error {
 	crypto, ok := key.(ssh.CryptoPublicKey)
 	if !ok {
 		return nil
@@ -141,7 +141,7 @@ func (p *sshPolicy) checkRSASize(key ssh.PublicKey) error {
 }
 
 // offers are the algorithms to ask a server for its key by.
-func (p *sshPolicy) offers(rec hostRecord, bare []knownKey) []string {
+func (p *policy) offers(rec hostRecord, bare []knownKey) []string {
 	switch {
 	case p.hostKeyAlgorithms == nil:
 		return rec.hostKeyAlgorithms(bare, hostKeyNames.defaults())

@@ -33,14 +33,14 @@ type authenticator struct {
 	env    *connect.OpenRequest
 	label  string
 	method *Login
-	set    *sshSettings
+	set    *settings
 	keys   *keyring
 
 	// One connection.
-	wire      *sshWire
+	wire      *wire
 	queue     []identity
 	collected bool
-	current   attempt
+	current   authAttempt
 	partials  int // methods that were accepted with more being wanted
 	offers    int
 	agent     net.Conn
@@ -70,8 +70,8 @@ type authenticator struct {
 	final        error           // what next ended with
 }
 
-// An attempt is what the server is about to judge.
-type attempt struct {
+// An authAttempt is what the server is about to judge.
+type authAttempt struct {
 	method string
 	name   string
 	key    string
@@ -96,10 +96,10 @@ func (a *authenticator) note(format string, args ...any) {
 }
 
 // begin starts over on a new connection.
-func (a *authenticator) begin(w *sshWire) {
+func (a *authenticator) begin(w *wire) {
 	a.wire = w
 	a.queue, a.collected = nil, false
-	a.current, a.partials, a.offers = attempt{}, 0, 0
+	a.current, a.partials, a.offers = authAttempt{}, 0, 0
 	if a.refused == nil {
 		a.refused = map[string]bool{}
 	}
@@ -125,7 +125,7 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if len(c.PartialSuccessMethods) > a.partials {
 		a.partials = len(c.PartialSuccessMethods)
 		a.note("%s (accepted, but not enough)", a.current.name)
-		a.current = attempt{}
+		a.current = authAttempt{}
 		a.attempts, a.asked, a.hasTried, a.silent = 0, nil, false, false
 	} else {
 		a.settle()
@@ -156,7 +156,7 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 // settle books the current attempt as refused.
 func (a *authenticator) settle() {
 	current := a.current
-	a.current = attempt{}
+	a.current = authAttempt{}
 	switch current.method {
 	case "":
 		return
@@ -209,7 +209,7 @@ func (a *authenticator) publicKey() ssh.AuthMethod {
 			continue
 		}
 		a.offers++
-		a.current = attempt{method: "publickey", name: id.name, key: key}
+		a.current = authAttempt{method: "publickey", name: id.name, key: key}
 		return ssh.PublicKeys(signer)
 	}
 	return nil
@@ -226,7 +226,7 @@ func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.pas
 
 // begins starts an attempt at something that may want answers.
 func (a *authenticator) begins(name string) {
-	a.current = attempt{method: name, name: name}
+	a.current = authAttempt{method: name, name: name}
 	a.answered, a.asking, a.lacking = false, false, false
 }
 
@@ -346,7 +346,7 @@ func (a *authenticator) wanted(question string) {
 
 // explain finds the reason for a handshake that ended during authentication,
 // and whether another connection could do better.
-func (a *authenticator) explain(d *sshDial, err error) (again, error) {
+func (a *authenticator) explain(d *dial, err error) (again, error) {
 	lost := a.wire.failure()
 	if a.final != nil && a.final != lost {
 		return againNever, d.fail(phaseAuth, a.final)

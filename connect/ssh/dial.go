@@ -39,22 +39,22 @@ const (
 	lastPause  = 2 * time.Second
 )
 
-// sshDial is one Open.
-type sshDial struct {
+// dial is one Open.
+type dial struct {
 	env    *connect.OpenRequest
 	label  string
 	places sshconfig.Places
 }
 
-// sshClient is one authenticated connection, and the one that it runs through.
-type sshClient struct {
+// client is one authenticated connection, and the one that it runs through.
+type client struct {
 	// Immutable.
 	conn ssh.Conn
-	wire *sshWire
-	via  *sshClient // the jump host, or nil
-	name string     // user@host:port for messages
-	path string     // the hop path by which a context would get to the host
-	set  *sshSettings
+	wire *wire
+	via  *client // the jump host, or nil
+	name string  // user@host:port for messages
+	path string  // the hop path by which a context would get to the host
+	set  *settings
 
 	served sync.WaitGroup // the goroutines that turn away what the server asks of us
 	once   sync.Once
@@ -63,12 +63,12 @@ type sshClient struct {
 	agentUsers atomic.Int32 // channels to it that are open
 }
 
-// open connects to one host, through via if that is not nil. It closes via when
+// connect connects to one host, through via if that is not nil. It closes via when
 // it fails, and takes it over when it succeeds.
 //
 // The deadline of ctx and its cancellation close the transport, whatever the handshake
 // waits for at the moment; the error names the phase.
-func (d *sshDial) open(ctx context.Context, s Login, via *sshClient, depth int) (client *sshClient, err error) {
+func (d *dial) connect(ctx context.Context, s Login, via *client, depth int) (client *client, err error) {
 	defer func() {
 		if err != nil && via != nil {
 			via.close()
@@ -136,8 +136,8 @@ func (d *sshDial) open(ctx context.Context, s Login, via *sshClient, depth int) 
 }
 
 // jumps opens the chain of jump hosts and returns the last one.
-func (d *sshDial) jumps(ctx context.Context, s *Login, set *sshSettings, depth int) (*sshClient, error) {
-	var via *sshClient
+func (d *dial) jumps(ctx context.Context, s *Login, set *settings, depth int) (*client, error) {
+	var via *client
 	for i := range set.jumps {
 		jump := set.jumps[i]
 		if jump.ConfigFile == "" && !jump.NoConfig {
@@ -157,8 +157,8 @@ func (d *sshDial) jumps(ctx context.Context, s *Login, set *sshSettings, depth i
 			jump.ProxyJump, jump.ProxyCommand, jump.Through = nil, "none", nil
 		}
 		var err error
-		inner := &sshDial{env: d.env, label: d.label + jumpWord + jump.destination(), places: d.places}
-		if via, err = inner.open(ctx, jump, via, depth+1); err != nil {
+		inner := &dial{env: d.env, label: d.label + jumpWord + jump.destination(), places: d.places}
+		if via, err = inner.connect(ctx, jump, via, depth+1); err != nil {
 			return nil, err
 		}
 	}
@@ -176,7 +176,7 @@ const (
 )
 
 // attempt makes one connection and authenticates.
-func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *sshClient, auth *authenticator) (*sshClient, again, error) {
+func (d *dial) attempt(ctx context.Context, s *Login, set *settings, via *client, auth *authenticator) (*client, again, error) {
 	verifier, err := newHostVerifier(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
@@ -204,7 +204,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 		}
 		return nil, againNever, d.fail(phaseDial, err)
 	}
-	wire := newSSHWire(transport, d.tell)
+	wire := newWire(transport, d.tell)
 	unwatch := context.AfterFunc(early, func() {
 		// The bottom first: closing a channel of a jump host that has died
 		// waits for an answer that never comes.
@@ -227,7 +227,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 		again, err := d.explain(early, wire, verifier, auth, err)
 		return nil, again, err
 	}
-	client := &sshClient{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + check.HostPort(set.host, set.port),
+	client := &client{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + check.HostPort(set.host, set.port),
 		path: "ssh:" + s.destination()}
 	if via != nil {
 		client.path = via.path + "/" + client.path
@@ -242,7 +242,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 	return client, againNever, nil
 }
 
-func (d *sshDial) clientConfig(s *Login, set *sshSettings, verifier *hostVerifier, auth *authenticator) *ssh.ClientConfig {
+func (d *dial) clientConfig(s *Login, set *settings, verifier *hostVerifier, auth *authenticator) *ssh.ClientConfig {
 	pick := func(lists ...[]string) []string {
 		for _, list := range lists {
 			if len(list) > 0 {
@@ -270,7 +270,7 @@ func (d *sshDial) clientConfig(s *Login, set *sshSettings, verifier *hostVerifie
 }
 
 // warn says which settings have no effect, and what has.
-func (d *sshDial) warn(set *sshSettings) {
+func (d *dial) warn(set *settings) {
 	if d.env.Log == nil {
 		return
 	}
@@ -280,7 +280,7 @@ func (d *sshDial) warn(set *sshSettings) {
 }
 
 // explain finds the reason for a failed handshake, the most telling first.
-func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVerifier, auth *authenticator, err error) (again, error) {
+func (d *dial) explain(ctx context.Context, wire *wire, verifier *hostVerifier, auth *authenticator, err error) (again, error) {
 	phase := wire.at()
 	if ctx.Err() != nil {
 		return againNever, d.fail(phase, contextError(ctx))
@@ -334,7 +334,7 @@ func contextError(ctx context.Context) error {
 
 // serve refuses what a server might want of us: channels other than to an agent that
 // is forwarded, and global requests. Both goroutines end with the connection.
-func (c *sshClient) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.served.Go(func() {
 		for channel := range channels {
 			if channel.ChannelType() == agentChannel && c.acceptAgent(channel) {
@@ -348,7 +348,7 @@ func (c *sshClient) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.R
 
 // sever closes the transport at the bottom of the chain, which makes all that
 // waits for any part of it return.
-func (c *sshClient) sever() {
+func (c *client) sever() {
 	for ; c != nil; c = c.via {
 		if c.via == nil {
 			c.wire.Close()
@@ -358,7 +358,7 @@ func (c *sshClient) sever() {
 
 // close ends the connection and those below it, and waits for their goroutines.
 // There is no farewell: it could block on a dead peer.
-func (c *sshClient) close() {
+func (c *client) close() {
 	c.once.Do(func() {
 		c.sever()
 		c.wire.Close()

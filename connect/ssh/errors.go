@@ -10,7 +10,7 @@ import (
 )
 
 // fail says where an error happened: the hop, and how far the connection had come.
-func (d *sshDial) fail(phase sshPhase, err error) error {
+func (d *dial) fail(phase phase, err error) error {
 	return &connect.Error{Hop: d.label, Phase: phase.String(), Err: err}
 }
 
@@ -20,7 +20,7 @@ func badDestination(text string) error {
 
 // wait returns when it is our turn to start a handshake with a server, which
 // is when fewer than it tolerates are under way from this process.
-func (d *sshDial) wait(ctx context.Context, set *sshSettings) (release func(), err error) {
+func (d *dial) wait(ctx context.Context, set *settings) (release func(), err error) {
 	release, err = pacing.Handshakes.Wait(ctx, check.HostPort(set.host, set.port))
 	if err != nil {
 		return nil, fmt.Errorf("%w: waiting for %d other handshakes with %s", contextError(ctx), pacing.MaxHandshakes, check.HostPort(set.host, set.port))

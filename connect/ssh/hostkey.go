@@ -24,7 +24,7 @@ import (
 type hostVerifier struct {
 	// Immutable after newHostVerifier.
 	ctx    context.Context
-	set    *sshSettings
+	set    *settings
 	policy connect.HostKeyPolicy
 	host   string // the name in known_hosts: HostKeyAlias or the host that is dialled
 	port   int
@@ -49,7 +49,7 @@ type hostVerifier struct {
 	err error
 }
 
-func newHostVerifier(ctx context.Context, set *sshSettings) (*hostVerifier, error) {
+func newHostVerifier(ctx context.Context, set *settings) (*hostVerifier, error) {
 	v := &hostVerifier{ctx: ctx, set: set, policy: set.hostKeys, host: set.host, port: set.port, hashed: set.hashKnownHosts}
 	if set.hostKeyAlias != "" {
 		// An alias stands for host and port (ssh_config(5), HostKeyAlias).

@@ -27,7 +27,7 @@ const (
 // commandedHosts runs the KnownHostsCommand, which prints lines of a known_hosts file.
 // reason is ORDER before the key is known, HOSTNAME with it. One that fails is an error:
 // its lines may be the ones that revoke the key.
-func (set *sshSettings) commandedHosts(ctx context.Context, reason, name string, key ssh.PublicKey) (knownHosts, error) {
+func (set *settings) commandedHosts(ctx context.Context, reason, name string, key ssh.PublicKey) (knownHosts, error) {
 	if set.knownHostsCommand == "" {
 		return nil, nil
 	}

@@ -163,12 +163,12 @@ func (s Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 
 // openFrom is Open with the machine's files taken from elsewhere.
 func (s Login) openFrom(ctx context.Context, e *connect.OpenRequest, places sshconfig.Places) (bootstrap.Carrier, error) {
-	d := &sshDial{env: e, label: s.Label(), places: places}
-	client, err := d.open(ctx, s, nil, 0)
+	d := &dial{env: e, label: s.Label(), places: places}
+	client, err := d.connect(ctx, s, nil, 0)
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := d.start(ctx, client, e.Line)
+	carrier, err := d.start(ctx, client, e.CommandLine)
 	if err != nil {
 		client.close()
 		return nil, err

@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// sshCarrier is the first stage running in a session of the server, as a
+// carrier is the first stage running in a session of the server, as a
 // bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh
 // for what comes and by the server for what goes, OpenSSH's being the same: over
 // 100 ms of round trip that is 20 MB/s.
@@ -24,10 +24,10 @@ import (
 // Goroutines, all of which end with the client: requests gathers the exit status,
 // stderr what is said on the side, keepalive notices a dead peer; that of execEarly
 // waits for the answer to the command.
-type sshCarrier struct {
+type carrier struct {
 	// Immutable.
-	dial    *sshDial
-	client  *sshClient
+	dial    *dial
+	client  *client
 	channel ssh.Channel
 	words   *tool.LastWords
 	closing chan struct{} // closed by Close
@@ -49,7 +49,7 @@ type sshCarrier struct {
 }
 
 // start runs a command line on an authenticated connection.
-func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*sshCarrier, error) {
+func (d *dial) start(ctx context.Context, client *client, line string) (*carrier, error) {
 	unwatch := context.AfterFunc(ctx, client.sever)
 	c, err := d.exec(client, line)
 	if !unwatch() {
@@ -67,12 +67,12 @@ func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*s
 	return c, nil
 }
 
-func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
+func (d *dial) exec(client *client, line string) (*carrier, error) {
 	channel, requests, err := client.conn.OpenChannel("session", nil)
 	if err != nil {
 		return nil, sessionError(client, "a session", err)
 	}
-	c := &sshCarrier{dial: d, client: client, channel: channel,
+	c := &carrier{dial: d, client: client, channel: channel,
 		words:   &tool.LastWords{Log: d.env.Log, On: tool.OnStderr},
 		closing: make(chan struct{}), ended: make(chan struct{}), heard: make(chan struct{})}
 	client.served.Go(func() { c.requests(requests) })
@@ -95,7 +95,7 @@ func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
 	return c, nil
 }
 
-func refusal(client *sshClient) error {
+func refusal(client *client) error {
 	return fmt.Errorf("%w: %s refused to run a command", connect.ErrPermission, client.name)
 }
 
@@ -103,7 +103,7 @@ func refusal(client *sshClient) error {
 // behind it. A refusal severs the connection. There is no saying when
 // x/crypto/ssh has written a request that it waits for the answer to, but by what
 // passes on the wire, on which nothing else of that size goes out meanwhile.
-func (c *sshCarrier) execEarly(command []byte) error {
+func (c *carrier) execEarly(command []byte) error {
 	wire := c.client.wire
 	until := wire.sent.Load() + int64(len(command))
 	answered := make(chan error, 1)
@@ -131,7 +131,7 @@ func (c *sshCarrier) execEarly(command []byte) error {
 	return nil
 }
 
-func sessionError(client *sshClient, what string, err error) error {
+func sessionError(client *client, what string, err error) error {
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%w: %s refused %s: %s", connect.ErrPermission, client.name, what, printable.Text(refused.Message))
@@ -139,7 +139,7 @@ func sessionError(client *sshClient, what string, err error) error {
 	return failure.Classify(connect.ErrEOF, fmt.Errorf("the connection ended: %w", err))
 }
 
-func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
+func (c *carrier) requests(requests <-chan *ssh.Request) {
 	defer close(c.ended)
 	for request := range requests {
 		c.mu.Lock()
@@ -168,17 +168,17 @@ func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
 }
 
 // Read reads the command's standard output.
-func (c *sshCarrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
+func (c *carrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
 
 // Write writes to the command's standard input.
-func (c *sshCarrier) Write(p []byte) (int, error) {
+func (c *carrier) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	return c.channel.Write(p)
 }
 
 // endInput says that no more is written. It waits for a Write under way.
-func (c *sshCarrier) endInput() {
+func (c *carrier) endInput() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	_ = c.channel.CloseWrite()
@@ -191,7 +191,7 @@ const linger = 300 * time.Millisecond
 // Close ends the command's input, and then the connection and those to the jump
 // hosts. The server is given a moment for the first, and is not asked about the
 // second: one that is stuck could not answer.
-func (c *sshCarrier) Close() error {
+func (c *carrier) Close() error {
 	c.once.Do(func() {
 		c.work.Go(c.endInput) // may block; the end of the client unblocks it
 		limit := time.NewTimer(linger)
@@ -209,7 +209,7 @@ func (c *sshCarrier) Close() error {
 
 // Cause explains the end: a dead peer, the command's exit status with its last
 // words, or the loss of the connection.
-func (c *sshCarrier) Cause(ctx context.Context) error {
+func (c *carrier) Cause(ctx context.Context) error {
 	for _, ready := range []chan struct{}{c.ended, c.heard} {
 		select {
 		case <-ready:
@@ -254,7 +254,7 @@ func (c *sshCarrier) Cause(ctx context.Context) error {
 // keepalive asks for a sign of life whenever nothing has come for an interval,
 // and severs the connection after count intervals without any. One request at
 // most is under way: a peer that is slow is not sent more of them.
-func (c *sshCarrier) keepalive(interval time.Duration, count int) {
+func (c *carrier) keepalive(interval time.Duration, count int) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	seen, silent := c.client.wire.received.Load(), 0
@@ -296,10 +296,10 @@ func (c *sshCarrier) keepalive(interval time.Duration, count int) {
 
 // Releasable tells that the far side can outlive the carrier: a server closes the
 // command's pipes when the connection ends, and does not kill it.
-func (c *sshCarrier) Releasable() bool { return true }
+func (c *carrier) Releasable() bool { return true }
 
 // Release does nothing, since Close ends nothing but the connection.
-func (c *sshCarrier) Release() {}
+func (c *carrier) Release() {}
 
 // signalName is the name of a signal by which a far command was killed. OpenSSH has
 // names for those of RFC 4254, section 6.10, only.

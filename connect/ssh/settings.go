@@ -29,8 +29,8 @@ const (
 	defaultKeepaliveCount = 3
 )
 
-// sshSettings is a login with the configuration's answers filled in.
-type sshSettings struct {
+// settings is a login with the configuration's answers filled in.
+type settings struct {
 	alias string // the host as it was given
 	host  string // the host that is dialled
 	port  int
@@ -53,7 +53,7 @@ type sshSettings struct {
 	keepalive      time.Duration // 0 for none
 	keepaliveCount int
 
-	sshPolicy
+	policy
 	tokens sshconfig.Tokens
 }
 
@@ -72,7 +72,7 @@ var defaultIdentities = []string{"id_rsa", "id_ecdsa", "id_ed25519"}
 var otherIdentities = []string{"id_dsa", "id_xmss", "id_ecdsa_sk", "id_ed25519_sk", "id_mldsa44_ed25519"}
 
 // resolve fills in what s leaves open.
-func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*sshSettings, error) {
+func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*settings, error) {
 	if err := check.HostAndUser(s.Host, s.User); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map
 
 // settings applies the order of precedence: the method's fields, the
 // configuration, the defaults.
-func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*sshSettings, error) {
+func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*settings, error) {
 	get := func(keyword string) string {
 		if v := values[keyword]; len(v) > 0 {
 			return v[0]
@@ -108,7 +108,7 @@ func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*
 		v := strings.ToLower(get(keyword))
 		return v == "yes" || v == "true"
 	}
-	set := &sshSettings{
+	set := &settings{
 		alias:          s.Host,
 		host:           cmp.Or(get("hostname"), s.Host),
 		user:           cmp.Or(s.User, expandUser(get("user"), s, places), places.User),
@@ -134,7 +134,7 @@ func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*
 		return nil, err
 	}
 	var err error
-	if set.sshPolicy, err = s.policy(values, &tokens); err != nil {
+	if set.policy, err = s.policy(values, &tokens); err != nil {
 		return nil, err
 	}
 	if err := s.identities(set, values, &tokens, places); err != nil {
@@ -160,7 +160,7 @@ func expandUser(user string, s *Login, places sshconfig.Places) string {
 	return user
 }
 
-func (s *Login) proxies(set *sshSettings, jump, command string, tokens *sshconfig.Tokens) error {
+func (s *Login) proxies(set *settings, jump, command string, tokens *sshconfig.Tokens) error {
 	none := func(v string) bool { return v == "" || strings.EqualFold(v, "none") }
 	if s.ProxyCommand != "" && !none(s.ProxyCommand) && (len(s.ProxyJump) > 0 || s.Through != nil) {
 		return failure.Classify(connect.ErrStart, errors.New("ProxyCommand excludes ProxyJump and Through"))
@@ -189,7 +189,7 @@ func (s *Login) proxies(set *sshSettings, jump, command string, tokens *sshconfi
 	return nil
 }
 
-func (s *Login) identities(set *sshSettings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
+func (s *Login) identities(set *settings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
 	inHome := func(path string) string {
 		if expanded, err := sshconfig.ExpandHome(path, places.Home); err == nil {
 			return expanded
@@ -243,7 +243,7 @@ func (s *Login) identities(set *sshSettings, values map[string][]string, tokens 
 	return nil
 }
 
-func (s *Login) agent(set *sshSettings, configured string, tokens *sshconfig.Tokens) error {
+func (s *Login) agent(set *settings, configured string, tokens *sshconfig.Tokens) error {
 	switch {
 	case s.NoAgent:
 	case s.AgentSocket != "":
@@ -263,7 +263,7 @@ func (s *Login) agent(set *sshSettings, configured string, tokens *sshconfig.Tok
 	return nil
 }
 
-func (s *Login) knownHosts(set *sshSettings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
+func (s *Login) knownHosts(set *settings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
 	set.hostKeys = s.HostKeys
 	if s.HostKeys == connect.HostKeysStrict && len(values["stricthostkeychecking"]) > 0 {
 		switch strings.ToLower(values["stricthostkeychecking"][0]) {
@@ -311,13 +311,13 @@ func (s *Login) knownHosts(set *sshSettings, values map[string][]string, tokens 
 	return nil
 }
 
-func (s *Login) times(set *sshSettings, get func(string) string) error {
+func (s *Login) times(set *settings, get func(string) string) error {
 	seconds := func(keyword string) (time.Duration, error) {
 		v := get(keyword)
 		if v == "" || strings.EqualFold(v, "none") {
 			return 0, nil
 		}
-		d, err := parseSSHTime(v)
+		d, err := parseTime(v)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", keyword, err)
 		}
@@ -354,8 +354,8 @@ func (s *Login) times(set *sshSettings, get func(string) string) error {
 	return nil
 }
 
-// parseSSHTime reads the TIME FORMATS of sshd_config(5): "90", "1m30s".
-func parseSSHTime(text string) (time.Duration, error) {
+// parseTime reads the TIME FORMATS of sshd_config(5): "90", "1m30s".
+func parseTime(text string) (time.Duration, error) {
 	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	var sum time.Duration
 	for rest := strings.ToLower(text); rest != ""; {

@@ -20,7 +20,7 @@ import (
 
 // transport opens the byte stream to the server: through the jump host, by the
 // proxy command, or by a dialer.
-func (d *sshDial) transport(ctx context.Context, s *Login, set *sshSettings, via *sshClient) (net.Conn, error) {
+func (d *dial) transport(ctx context.Context, s *Login, set *settings, via *client) (net.Conn, error) {
 	switch {
 	case via != nil:
 		conn, err := via.dial(ctx, set.host, set.port)
@@ -47,7 +47,7 @@ func (d *sshDial) transport(ctx context.Context, s *Login, set *sshSettings, via
 // Opening a channel can't be cancelled by itself, and the jump host may take
 // minutes to find that it can't connect: so ctx ends the whole connection
 // to the jump host, which serves nobody else.
-func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, error) {
+func (c *client) dial(ctx context.Context, host string, port int) (net.Conn, error) {
 	defer context.AfterFunc(ctx, c.sever)()
 	request := ssh.Marshal(&struct {
 		Host       string

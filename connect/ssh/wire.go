@@ -12,20 +12,20 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// sshPhase is how far a connection has come, for error messages and for telling
+// phase is how far a connection has come, for error messages and for telling
 // a busy server from one that doesn't want us.
-type sshPhase int32
+type phase int32
 
 const (
-	phaseDial     sshPhase = iota // until the transport stands
-	phaseBanner                   // until the server's version line
-	phaseKeys                     // until the host key was accepted
-	phaseAuth                     // until the server let us in
-	phaseSession                  // until the command runs
-	phaseExchange                 // from then on
+	phaseDial     phase = iota // until the transport stands
+	phaseBanner                // until the server's version line
+	phaseKeys                  // until the host key was accepted
+	phaseAuth                  // until the server let us in
+	phaseSession               // until the command runs
+	phaseExchange              // from then on
 )
 
-func (p sshPhase) String() string {
+func (p phase) String() string {
 	switch p {
 	case phaseDial:
 		return connect.PhaseDial
@@ -43,7 +43,7 @@ func (p sshPhase) String() string {
 }
 
 // tell tells of a phase, and of which server where it is a jump host's.
-func (d *sshDial) tell(phase sshPhase) {
+func (d *dial) tell(phase phase) {
 	if d.env.Phase == nil {
 		return
 	}
@@ -65,12 +65,12 @@ const (
 	maxGreeting = 1 << 10
 )
 
-// sshWire is the transport below a client: it watches what passes without
+// wire is the transport below a client: it watches what passes without
 // understanding more than the first line.
-type sshWire struct {
+type wire struct {
 	// Immutable.
 	net.Conn
-	tell func(sshPhase) // of each phase, when it begins
+	tell func(phase) // of each phase, when it begins
 
 	// Owned by the reader.
 	in *bufio.Reader
@@ -92,17 +92,17 @@ type sshWire struct {
 	err      error // the first error of Read
 }
 
-func newSSHWire(conn net.Conn, tell func(sshPhase)) *sshWire {
-	w := &sshWire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
+func newWire(conn net.Conn, tell func(phase)) *wire {
+	w := &wire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
 	w.advance(phaseBanner)
 	return w
 }
 
-func (w *sshWire) Read(p []byte) (int, error) {
+func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.in.Read(p)
 	if n > 0 {
 		w.received.Add(int64(n))
-		if sshPhase(w.phase.Load()) == phaseBanner {
+		if phase(w.phase.Load()) == phaseBanner {
 			w.greet(p[:n])
 		}
 	}
@@ -116,7 +116,7 @@ func (w *sshWire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *sshWire) Write(p []byte) (int, error) {
+func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.sent.Add(int64(n))
 	select {
@@ -128,7 +128,7 @@ func (w *sshWire) Write(p []byte) (int, error) {
 
 // greet looks for the version line (RFC 4253, section 4.2): the first that
 // begins with "SSH-"; others may come before it.
-func (w *sshWire) greet(p []byte) {
+func (w *wire) greet(p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range p {
@@ -148,7 +148,7 @@ func (w *sshWire) greet(p []byte) {
 }
 
 // said is the printable part of the greeting.
-func (w *sshWire) said() string {
+func (w *wire) said() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text := printable.Text(string(w.greeting))
@@ -158,13 +158,13 @@ func (w *sshWire) said() string {
 	return text
 }
 
-func (w *sshWire) failure() error {
+func (w *wire) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-func (w *sshWire) advance(to sshPhase) {
+func (w *wire) advance(to phase) {
 	for {
 		now := w.phase.Load()
 		if now >= int32(to) {
@@ -177,4 +177,4 @@ func (w *sshWire) advance(to sshPhase) {
 	}
 }
 
-func (w *sshWire) at() sshPhase { return sshPhase(w.phase.Load()) }
+func (w *wire) at() phase { return phase(w.phase.Load()) }

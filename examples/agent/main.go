@@ -50,7 +50,7 @@ func run(ctx context.Context, host, user string) error {
 	}
 	defer self.Close()
 
-	var hop connect.Method = local.Command{Name: "shell", Argv: []string{"env"}}
+	var hop connect.Method = local.Exec{Name: "shell", Argv: []string{"env"}}
 	if host != "" {
 		hop = ssh.Login{Host: host, User: user}
 	}

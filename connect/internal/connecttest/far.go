@@ -34,7 +34,7 @@ type Place struct {
 func Far(script string) *Place {
 	p := &Place{Ready: make(chan struct{})}
 	p.OpenRequest = &connect.OpenRequest{
-		Line: "exec /bin/sh -c '" + script + "'", Argv: []string{"/bin/sh", "-c", script},
+		CommandLine: "exec /bin/sh -c '" + script + "'", Argv: []string{"/bin/sh", "-c", script},
 		Exec: "/bin/sh", ExecArgv: []string{"sh", "-c", script},
 		Ready: p.Ready, Log: slog.New(slog.NewTextHandler(p, nil)),
 	}

@@ -90,7 +90,7 @@ func (q question) ask(ctx context.Context) (map[string][]string, error) {
 		answers.mu.Unlock()
 
 		if !asked {
-			answer.values, answer.err = q.run(ctx)
+			answer.values, answer.err = q.exec(ctx)
 			if answer.err != nil {
 				// Errors are not kept: the next one may be luckier, and our
 				// own cancellation is nobody else's.
@@ -115,7 +115,7 @@ func (q question) ask(ctx context.Context) (map[string][]string, error) {
 	}
 }
 
-func (q question) run(ctx context.Context) (map[string][]string, error) {
+func (q question) exec(ctx context.Context) (map[string][]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	args := []string{"-G"}

@@ -38,8 +38,8 @@ const (
 	pollFirst, pollLast = time.Millisecond, 50 * time.Millisecond
 )
 
-// Script says how to talk with a tool. The zero value recognises nothing.
-type Script struct {
+// Answers says how to talk with a tool. The zero value recognises nothing.
+type Answers struct {
 	// Recognise finds out what the last line of the terminal asks. It is pure.
 	Recognise func(line string) Question
 	// Confirm may find that a question is not what it seems, before a secret
@@ -84,7 +84,7 @@ type screen interface {
 type dialogue struct {
 	// Immutable.
 	hop     string
-	script  Script
+	answers Answers
 	ask     func(context.Context, connect.Prompt) (string, error) // nil where nobody can be asked
 	notify  func(context.Context, connect.Notice)                 // nil: log
 	log     *slog.Logger                                          // may be nil
@@ -137,9 +137,9 @@ type tally struct {
 	Other     string // the last other question that was answered
 }
 
-func newDialogue(e *connect.OpenRequest, hop string, s Script, screen screen, secrets *Secrets, fail func(error)) *dialogue {
+func newDialogue(e *connect.OpenRequest, hop string, s Answers, screen screen, secrets *Secrets, fail func(error)) *dialogue {
 	return &dialogue{
-		hop: hop, script: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
+		hop: hop, answers: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
 		secrets: secrets, fail: fail, changed: make(chan struct{}, 1), typed: make(map[string]int),
 		round: make(map[string]bool), rounds: make(map[string]int),
 	}
@@ -150,7 +150,7 @@ func (d *dialogue) feed(b []byte) {
 	d.mu.Lock()
 	d.line.Feed(b)
 	d.since = time.Now()
-	if lines := d.line.take(); !d.quiet {
+	if lines := d.line.drain(); !d.quiet {
 		d.notices.add(d.since, lines...)
 	}
 	d.mu.Unlock()
@@ -173,8 +173,8 @@ func (d *dialogue) count() tally {
 // errWithdrawn is a question that the tool does not wait for any more.
 var errWithdrawn = errors.New("the tool goes on without an answer")
 
-// run answers until ctx is done or the far side has spoken.
-func (d *dialogue) run(ctx context.Context) {
+// loop answers until ctx is done or the far side has spoken.
+func (d *dialogue) loop(ctx context.Context) {
 	timer := time.NewTimer(pollLast)
 	defer timer.Stop()
 	poll := pollFirst
@@ -243,7 +243,7 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 		}
 		return q, age >= patience && d.screen.inLines()
 	}
-	q := d.script.Recognise(line)
+	q := d.answers.Recognise(line)
 	switch q.Asks {
 	case AsksHostKey:
 		return q, true
@@ -317,7 +317,7 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 			return err
 		}
 		secret = connect.Secret(answer)
-	case q.Asks == AsksPassphrase && d.script.SkipPassphrase && n == 0:
+	case q.Asks == AsksPassphrase && d.answers.SkipPassphrase && n == 0:
 		d.mu.Lock()
 		d.tally.Skipped = true
 		d.mu.Unlock()
@@ -332,7 +332,7 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 // isRepeated reports whether a question that was answered before means that the
 // answer was wrong.
 func (d *dialogue) isRepeated(q Question) bool {
-	if d.script.Repeats == RepeatsQuestion || q.Asks == AsksPassphrase {
+	if d.answers.Repeats == RepeatsQuestion || q.Asks == AsksPassphrase {
 		return true
 	}
 	d.mu.Lock()
@@ -347,16 +347,16 @@ func (d *dialogue) secretFor(ctx context.Context, q *Question) connect.Secret {
 	var secret connect.Secret
 	switch {
 	case q.Asks == AsksPassphrase && !q.Other:
-		secret = d.script.Passphrase
+		secret = d.answers.Passphrase
 	case q.Asks == AsksPassword && !q.Other:
-		secret = d.script.Password
+		secret = d.answers.Password
 		others := d.count().Passwords - d.typed[q.Key]
-		if d.script.Repeats != RepeatsQuestion && others > 0 || d.script.Repeats == RepeatsNever && d.typed[q.Key] > 0 {
+		if d.answers.Repeats != RepeatsQuestion && others > 0 || d.answers.Repeats == RepeatsNever && d.typed[q.Key] > 0 {
 			secret = ""
 		}
 	}
-	if secret != "" && d.script.Confirm != nil {
-		if *q = d.script.Confirm(ctx, *q); q.Asks == AsksOther {
+	if secret != "" && d.answers.Confirm != nil {
+		if *q = d.answers.Confirm(ctx, *q); q.Asks == AsksOther {
 			secret = ""
 		}
 	}

@@ -43,7 +43,7 @@ func (n *notices) due(now time.Time) time.Duration {
 	return max(0, noticeSettle-now.Sub(n.since))
 }
 
-func (n *notices) take() []string {
+func (n *notices) drain() []string {
 	lines := n.lines
 	n.lines = nil
 	return lines
@@ -61,7 +61,7 @@ func (d *dialogue) note(line string) {
 // tell tells a person what the tool has said since the last time.
 func (d *dialogue) tell(ctx context.Context) {
 	d.mu.Lock()
-	lines := d.notices.take()
+	lines := d.notices.drain()
 	d.mu.Unlock()
 	for _, line := range lines {
 		TellPerson(ctx, d.notify, d.log, connect.Notice{Path: d.hop, Text: d.secrets.hide(line)})

@@ -133,7 +133,7 @@ func (p *process) start(ctx context.Context, e *connect.OpenRequest) error {
 		p.hangUp()
 		return failure.Classify(connect.ErrStart, err)
 	}
-	p.run(ctx)
+	p.startLoops(ctx)
 	return nil
 }
 
@@ -196,10 +196,10 @@ func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 	if p.term == nil {
 		return
 	}
-	if p.tool.Script.Recognise == nil {
-		p.tool.Script.Recognise = AnyPrompt
+	if p.tool.Answers.Recognise == nil {
+		p.tool.Answers.Recognise = AnyPrompt
 	}
-	p.dialogue = newDialogue(e, p.tool.Hop, p.tool.Script, p.term, hidden, p.fail)
+	p.dialogue = newDialogue(e, p.tool.Hop, p.tool.Answers, p.term, hidden, p.fail)
 	p.dialogue.busy = func() bool { return isBusy(p.cmd.Process.Pid) }
 	p.dialogue.waits = func() waiting { return waitsFor(p.cmd.Process.Pid) }
 	p.dialogue.quiet = p.tool.Terminal == connect.TerminalOnly
@@ -208,8 +208,8 @@ func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 	}
 }
 
-// run starts the goroutines.
-func (p *process) run(ctx context.Context) {
+// startLoops starts the goroutines.
+func (p *process) startLoops(ctx context.Context) {
 	// The opening may end long before the asking does; what ends the
 	// asking is Close, or the end of the tool.
 	asking, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -218,7 +218,7 @@ func (p *process) run(ctx context.Context) {
 	if p.term == nil {
 		close(listening)
 	} else {
-		p.tasks.Go(func() { p.dialogue.run(asking) })
+		p.tasks.Go(func() { p.dialogue.loop(asking) })
 		if p.tool.Terminal == connect.TerminalOnly {
 			close(listening)
 		} else {

@@ -28,11 +28,11 @@ import (
 func everyWay() map[string]connect.Method {
 	return map[string]connect.Method{
 		"local":    local.Child{},
-		"command":  local.Command{Argv: []string{"env"}},
-		"no tty":   local.Command{Argv: []string{"env"}, Terminal: connect.TerminalNone},
-		"only tty": local.Command{Argv: []string{"env"}, Terminal: connect.TerminalOnly},
-		"stdio":    local.Command{Argv: []string{"env"}, Terminal: connect.TerminalStdio},
-		"shell":    local.Command{Argv: []string{"sh", "-c"}, Shell: true},
+		"command":  local.Exec{Argv: []string{"env"}},
+		"no tty":   local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalNone},
+		"only tty": local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalOnly},
+		"stdio":    local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalStdio},
+		"shell":    local.Exec{Argv: []string{"sh", "-c"}, Shell: true},
 	}
 }
 
@@ -105,7 +105,7 @@ func TestCloseEndsWhateverTheToolDoes(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/ready=%v/%v", name, ready, terminal), func(t *testing.T) {
 					t.Parallel()
 					p := connecttest.Far(script)
-					c, err := local.Command{Argv: []string{"env"}, Terminal: terminal}.Open(connecttest.TestContext(t), p.OpenRequest)
+					c, err := local.Exec{Argv: []string{"env"}, Terminal: terminal}.Open(connecttest.TestContext(t), p.OpenRequest)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -176,7 +176,7 @@ func TestWhatTheToolSaidIsInTheError(t *testing.T) {
 
 func TestStandardErrorGoesToTheLog(t *testing.T) {
 	p := connecttest.Far(`echo started >&2; echo go; read x; echo later >&2`)
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, p)
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, p)
 	c.Read(make([]byte, 100))
 	close(p.Ready)
 	c.Write([]byte("\n"))
@@ -203,7 +203,7 @@ func TestAnEndAfterTheStartIsNotExplainedByTheTool(t *testing.T) {
 func TestNobodyWaitsForAToolThatLeftSomethingBehind(t *testing.T) {
 	connecttest.CheckLeaks(t)
 	p := connecttest.Far(`setsid sleep 4 & sleep 0.1; exit 1`) // holds all three open, and is in no group of ours
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, p)
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, p)
 	start := time.Now()
 	connecttest.ReadAll(t, c)
 	if err := connecttest.Cause(t, c); !errors.Is(err, connect.ErrEOF) {
@@ -219,9 +219,9 @@ func TestToolsThatCannotBeStarted(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "text"), []byte("hello"), 0o755)
 	os.WriteFile(filepath.Join(dir, "plain"), []byte("#!/bin/sh\n"), 0o644)
 	for _, m := range []connect.Method{
-		local.Command{}, local.Command{Argv: []string{""}}, local.Command{Argv: []string{"no-such-program-x"}},
-		local.Command{Argv: []string{filepath.Join(dir, "text")}}, local.Command{Argv: []string{filepath.Join(dir, "plain")}},
-		local.Command{Argv: []string{dir}}, become.Sudo{Path: "/no/such/sudo"},
+		local.Exec{}, local.Exec{Argv: []string{""}}, local.Exec{Argv: []string{"no-such-program-x"}},
+		local.Exec{Argv: []string{filepath.Join(dir, "text")}}, local.Exec{Argv: []string{filepath.Join(dir, "plain")}},
+		local.Exec{Argv: []string{dir}}, become.Sudo{Path: "/no/such/sudo"},
 	} {
 		connecttest.CheckLeaks(t)
 		c, err := m.Open(connecttest.TestContext(t), connecttest.Far(`true`).OpenRequest)
@@ -229,13 +229,13 @@ func TestToolsThatCannotBeStarted(t *testing.T) {
 			t.Errorf("%#v: %v, %v", m, c, err)
 		}
 	}
-	if _, err := (local.Command{Argv: []string{"no-such-program-x"}}).Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, exec.ErrNotFound) {
+	if _, err := (local.Exec{Argv: []string{"no-such-program-x"}}).Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("not found: %v", err)
 	}
 }
 
 func TestPlacesForTheFirstStage(t *testing.T) {
-	for name, m := range map[string]local.Command{
+	for name, m := range map[string]local.Exec{
 		"appended":    {Argv: []string{"env", "A=1"}},
 		"argv":        {Argv: []string{"sh", "-c", `"$@"`, "x", local.PlaceArgv}},
 		"line":        {Argv: []string{"sh", "-c", "A=1 && " + local.PlaceLine}},
@@ -251,7 +251,7 @@ func TestPlacesForTheFirstStage(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	for _, bad := range []local.Command{
+	for _, bad := range []local.Exec{
 		{Argv: []string{"env", "a\x00b"}}, {Argv: []string{"env"}, Env: []string{"x"}}, {Argv: []string{"env"}, Env: []string{"=x"}},
 	} {
 		if _, err := bad.Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, connect.ErrBadName) {
@@ -263,7 +263,7 @@ func TestPlacesForTheFirstStage(t *testing.T) {
 // What a tool has open, and whose session it is in.
 func TestWhatAToolFinds(t *testing.T) {
 	const look = `ps -o sid= -p $$ | tr -d " "; echo $$; readlink /proc/$$/fd/0 | cut -d: -f1; tty </dev/tty; head -c0 /dev/stdin && echo reopened`
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, connecttest.Far(look))
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, connecttest.Far(look))
 	got := strings.Fields(connecttest.ReadAll(t, c))
 	if len(got) != 5 || got[0] != got[1] || got[2] != "pipe" || !strings.HasPrefix(got[3], "/dev/") || got[4] != "reopened" {
 		t.Errorf("with a terminal: %q, %v", got, connecttest.Cause(t, c))
@@ -296,7 +296,7 @@ func TestManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 60 {
 		wg.Go(func() {
-			c, err := local.Command{Argv: []string{"env"}}.Open(t.Context(), connecttest.Far(`echo $((6*7))`).OpenRequest)
+			c, err := local.Exec{Argv: []string{"env"}}.Open(t.Context(), connecttest.Far(`echo $((6*7))`).OpenRequest)
 			if err != nil {
 				t.Error(err)
 				return

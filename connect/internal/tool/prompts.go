@@ -102,9 +102,9 @@ func (l *PromptLine) endLine() {
 	}
 }
 
-// take returns the complete lines that came since the last time, for a person to
+// drain returns the complete lines that came since the last time, for a person to
 // read as they come.
-func (l *PromptLine) take() []string {
+func (l *PromptLine) drain() []string {
 	lines := l.ended
 	l.ended = nil
 	return lines

@@ -32,7 +32,7 @@ type Tool struct {
 	// OnSocket moves the payload of TerminalStdio to a socket at descriptor 1, for
 	// what hands on nothing above 2; see TakeSocket.
 	OnSocket bool
-	Script   Script
+	Answers  Answers
 	// Tells: its standard error is for a person to read as well as its terminal.
 	Tells bool
 
@@ -79,17 +79,17 @@ func WithBeginning(e *connect.OpenRequest, commands string) *connect.OpenRequest
 	if last := len(e.Argv) - 1; last >= 0 {
 		moved.Argv = append(e.Argv[:last:last], commands+e.Argv[last])
 	}
-	moved.Line = strings.Replace(e.Line, "'", "'"+commands, 1)
+	moved.CommandLine = strings.Replace(e.CommandLine, "'", "'"+commands, 1)
 	return &moved
 }
 
-// A planner checks the options of a method and says what to run, all but the hop's
+// A commandFunc checks the options of a method and says what to run, all but the hop's
 // name. token is a word that nothing else in the world prints.
-type planner func(e *connect.OpenRequest, token string) (*Tool, error)
+type commandFunc func(e *connect.OpenRequest, token string) (*Tool, error)
 
 // Open is the Open of methods that run one program.
-func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, plan planner) (bootstrap.Carrier, error) {
-	t, err := plan(e, "mitosis-"+rand.Text()[:16])
+func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, command commandFunc) (bootstrap.Carrier, error) {
+	t, err := command(e, "mitosis-"+rand.Text()[:16])
 	if err != nil {
 		return nil, &connect.Error{Hop: m.Label(), Err: err}
 	}
@@ -136,9 +136,9 @@ func IsClosed(c <-chan struct{}) bool {
 }
 
 // DryRun is the DryRun of methods that run one program.
-func DryRun(m connect.Method, plan planner) ([]string, error) {
-	t, err := plan(&connect.OpenRequest{
-		Line: "exec /bin/sh -c '" + connect.Elided + "'", Argv: []string{"/bin/sh", "-c", connect.Elided},
+func DryRun(m connect.Method, command commandFunc) ([]string, error) {
+	t, err := command(&connect.OpenRequest{
+		CommandLine: "exec /bin/sh -c '" + connect.Elided + "'", Argv: []string{"/bin/sh", "-c", connect.Elided},
 		Exec: "/proc/self/exe", ExecArgv: []string{"/proc/self/exe"},
 	}, connect.Elided)
 	if err != nil {

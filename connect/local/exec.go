@@ -13,14 +13,14 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// The places in Command.Argv where the first stage goes. [PlaceArgv] has to be
+// The places in Exec.Argv where the first stage goes. [PlaceArgv] has to be
 // an element of its own; [PlaceLine] may be part of one.
 const (
 	PlaceArgv = "{argv}" // "/bin/sh", "-c" and a script, as three arguments
 	PlaceLine = "{line}" // all of it as one, for tools that hand a line to a shell
 )
 
-// Command makes a hop of any command that runs another one with its standard
+// Exec makes a hop of any command that runs another one with its standard
 // input and output relayed: docker exec -i, nsenter, chroot, runuser, vagrant
 // ssh -c. It is also what most methods of one's own are made of.
 //
@@ -32,7 +32,7 @@ const (
 // Errors: [connect.ErrStart] where there is no such command, [connect.ErrPassword] and
 // [connect.ErrPasswordRequired] for one that asks, [connect.ErrEOF] with the exit status and the
 // last lines for one that ends.
-type Command struct {
+type Exec struct {
 	Name string // what the hop is called in paths; "" is the name of the program
 	// Argv is the command, looked up in PATH. The first stage is appended as
 	// arguments, or takes the place of PlaceArgv or PlaceLine.
@@ -51,10 +51,10 @@ type Command struct {
 	PromptToken string
 }
 
-func init() { connect.Register[Command]("command") }
+func init() { connect.Register[Exec]("command") }
 
 // Label implements Method.
-func (c Command) Label() string {
+func (c Exec) Label() string {
 	switch {
 	case c.Name != "":
 		return "command:" + c.Name
@@ -65,17 +65,17 @@ func (c Command) Label() string {
 }
 
 // Traits implements Method.
-func (Command) Traits() connect.Traits { return connect.Traits{} }
+func (Exec) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
-func (c Command) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, c, c.plan)
+func (c Exec) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	return tool.Open(ctx, e, c, c.command)
 }
 
 // DryRun implements DryRunner.
-func (c Command) DryRun() ([]string, error) { return tool.DryRun(c, c.plan) }
+func (c Exec) DryRun() ([]string, error) { return tool.DryRun(c, c.command) }
 
-func (c Command) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (c Exec) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -84,15 +84,15 @@ func (c Command) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	}
 	t := &tool.Tool{
 		Program: c.Argv[0], Args: c.arguments(e), Environ: c.Env, Terminal: c.Terminal,
-		Script: tool.Script{Recognise: tool.AnyPrompt, Password: c.Password},
+		Answers: tool.Answers{Recognise: tool.AnyPrompt, Password: c.Password},
 	}
 	if c.PromptToken != "" {
-		t.Script.Recognise = tool.TokenPrompt(c.PromptToken)
+		t.Answers.Recognise = tool.TokenPrompt(c.PromptToken)
 	}
 	return t, nil
 }
 
-func (c Command) check() error {
+func (c Exec) check() error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return fmt.Errorf("%w: no command is given", connect.ErrStart)
 	}
@@ -110,7 +110,7 @@ func (c Command) check() error {
 	return nil
 }
 
-func (c Command) arguments(e *connect.OpenRequest) []string {
+func (c Exec) arguments(e *connect.OpenRequest) []string {
 	var args []string
 	placed := false
 	for _, arg := range c.Argv[1:] {
@@ -119,7 +119,7 @@ func (c Command) arguments(e *connect.OpenRequest) []string {
 			args = append(args, e.Argv...)
 			placed = true
 		case strings.Contains(arg, PlaceLine):
-			args = append(args, strings.ReplaceAll(arg, PlaceLine, e.Line))
+			args = append(args, strings.ReplaceAll(arg, PlaceLine, e.CommandLine))
 			placed = true
 		default:
 			args = append(args, arg)
@@ -129,7 +129,7 @@ func (c Command) arguments(e *connect.OpenRequest) []string {
 	case placed:
 		return args
 	case c.Shell:
-		return append(args, e.Line)
+		return append(args, e.CommandLine)
 	}
 	return slices.Concat(args, e.Argv)
 }

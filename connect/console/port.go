@@ -20,24 +20,24 @@ import (
 // closed. One that does not know yet gets a line that begins no frame, and a first stage
 // understands. If a frame was cut, that has to be filled first.
 const (
-	longestFrame  = 64 << 10 // bytes
-	farewellTime  = 700 * time.Millisecond
-	lineCloseTime = 2500 * time.Millisecond
+	longestFrame = 64 << 10 // bytes
+	farewellTime = 700 * time.Millisecond
+	closeTime    = 2500 * time.Millisecond
 	// keepAlive is how often a far side that waits for a plan is told that
-	// somebody is there. It gives up after lineIdle of silence.
+	// somebody is there. It gives up after idleTenths of silence.
 	keepAlive = 3 * time.Second
 	// typeTime bounds the typing of one line.
 	typeTime = 10 * time.Second
 )
 
-// line is a serial line, and the carrier that it becomes.
+// port is a serial line, or a socket that leads to one, and the carrier that it becomes.
 //
 // Goroutines, both ended when Close returns: listen reads the line; beat keeps
 // the far side waiting until there is something to write.
-type line struct {
+type port struct {
 	// Immutable.
 	hop  string
-	conn lineConn
+	conn portConn
 	// end is printed by the far side when the child has ended; behind it come
 	// the exit status, what was said on standard error, and the same again. It
 	// begins like a frame, so that a reader of frames waits for the rest of it.
@@ -69,98 +69,98 @@ type line struct {
 	closeErr  error
 }
 
-func newLine(hop string, conn lineConn) *line {
-	l := &line{
+func newPort(hop string, conn portConn) *port {
+	p := &port{
 		hop: hop, conn: conn, end: []byte("\x87\x1b" + rand.Text()[:8]),
 		in: make(chan []byte, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
-	l.tasks.Go(l.listen)
-	return l
+	p.tasks.Go(p.listen)
+	return p
 }
 
 // listen reads the line until the far side or the line ends.
-func (l *line) listen() {
-	defer close(l.ended)
+func (p *port) listen() {
+	defer close(p.ended)
 	var tail []byte // the end of what was passed on, in which end may have begun
 	for {
 		b := make([]byte, 4096)
-		n, err := l.conn.Read(b)
+		n, err := p.conn.Read(b)
 		b = b[:n]
 		seen := len(tail)
 		tail = append(tail, b...)
-		if at := bytes.Index(tail, l.end); at >= 0 {
-			l.over, l.readErr = true, io.EOF
-			l.pass(b[:max(at-seen, 0)])
-			close(l.in)
-			l.hear(tail[at+len(l.end):])
+		if at := bytes.Index(tail, p.end); at >= 0 {
+			p.over, p.readErr = true, io.EOF
+			p.pass(b[:max(at-seen, 0)])
+			close(p.in)
+			p.hear(tail[at+len(p.end):])
 			return
 		}
-		l.pass(b)
+		p.pass(b)
 		if err != nil {
-			if l.readErr = err; tool.IsClosed(l.closing) {
-				l.readErr = io.ErrClosedPipe
+			if p.readErr = err; tool.IsClosed(p.closing) {
+				p.readErr = io.ErrClosedPipe
 			}
-			close(l.in)
+			close(p.in)
 			return
 		}
-		tail = append(tail[:0], tail[max(0, len(tail)-len(l.end)+1):]...)
+		tail = append(tail[:0], tail[max(0, len(tail)-len(p.end)+1):]...)
 	}
 }
 
 // pass hands bytes to the reader, if there will be one.
-func (l *line) pass(b []byte) {
+func (p *port) pass(b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	select {
-	case l.in <- b:
-	case <-l.closing:
+	case p.in <- b:
+	case <-p.closing:
 	}
 }
 
 // hear reads the last words of the far side.
-func (l *line) hear(b []byte) {
+func (p *port) hear(b []byte) {
 	for err := error(nil); ; {
-		l.mu.Lock()
-		l.words = append(l.words, b...)
-		at := bytes.Index(l.words, l.end)
+		p.mu.Lock()
+		p.words = append(p.words, b...)
+		at := bytes.Index(p.words, p.end)
 		if at >= 0 {
-			l.words = l.words[:at]
+			p.words = p.words[:at]
 		}
-		full := len(l.words) > 4*tool.MaxLastWords
-		l.mu.Unlock()
+		full := len(p.words) > 4*tool.MaxLastWords
+		p.mu.Unlock()
 		if at >= 0 || full || err != nil {
 			return
 		}
 		b = make([]byte, 4096)
 		var n int
-		n, err = l.conn.Read(b)
+		n, err = p.conn.Read(b)
 		b = b[:n]
 	}
 }
 
 // enter types something during the login.
-func (l *line) enter(text string) error {
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
-	_ = l.conn.SetWriteDeadline(time.Now().Add(typeTime))
-	defer func() { _ = l.conn.SetWriteDeadline(time.Time{}) }()
-	_, err := io.WriteString(l.conn, text)
+func (p *port) enter(text string) error {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	_ = p.conn.SetWriteDeadline(time.Now().Add(typeTime))
+	defer func() { _ = p.conn.SetWriteDeadline(time.Time{}) }()
+	_, err := io.WriteString(p.conn, text)
 	return err
 }
 
 // start makes a carrier of a line behind which the first stage runs.
-func (l *line) start(e *connect.OpenRequest) {
-	l.started = true
-	l.tasks.Go(func() { l.beat(e.Ready) })
+func (p *port) start(e *connect.OpenRequest) {
+	p.started = true
+	p.tasks.Go(func() { p.beat(e.Ready) })
 }
 
-func (l *line) beat(ready <-chan struct{}) {
+func (p *port) beat(ready <-chan struct{}) {
 	select {
 	case <-ready:
-	case <-l.ended:
+	case <-p.ended:
 		return
-	case <-l.closing:
+	case <-p.closing:
 		return
 	}
 	tick := time.NewTicker(keepAlive)
@@ -168,17 +168,17 @@ func (l *line) beat(ready <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-		case <-l.ended:
+		case <-p.ended:
 			return
-		case <-l.closing:
+		case <-p.closing:
 			return
 		}
-		l.wmu.Lock()
-		begun := l.begun
+		p.wmu.Lock()
+		begun := p.begun
 		if !begun {
-			_, _ = io.WriteString(l.conn, "\n")
+			_, _ = io.WriteString(p.conn, "\n")
 		}
-		l.wmu.Unlock()
+		p.wmu.Unlock()
 		if begun {
 			return
 		}
@@ -186,73 +186,73 @@ func (l *line) beat(ready <-chan struct{}) {
 }
 
 // Read implements bootstrap.Carrier.
-func (l *line) Read(b []byte) (int, error) {
-	if len(l.left) == 0 {
-		chunk, ok := <-l.in
+func (p *port) Read(b []byte) (int, error) {
+	if len(p.left) == 0 {
+		chunk, ok := <-p.in
 		if !ok {
-			return 0, l.readErr
+			return 0, p.readErr
 		}
-		l.left = chunk
+		p.left = chunk
 	}
-	n := copy(b, l.left)
-	l.left = l.left[n:]
+	n := copy(b, p.left)
+	p.left = p.left[n:]
 	return n, nil
 }
 
 // Write implements bootstrap.Carrier. Nothing is written to a far side that has ended: a getty
 // would take it for a name.
-func (l *line) Write(b []byte) (int, error) {
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
-	if tool.IsClosed(l.ended) || tool.IsClosed(l.closing) {
+func (p *port) Write(b []byte) (int, error) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	if tool.IsClosed(p.ended) || tool.IsClosed(p.closing) {
 		return 0, io.ErrClosedPipe
 	}
-	if !l.begun && strings.Trim(string(b), "\n") == "" {
+	if !p.begun && strings.Trim(string(b), "\n") == "" {
 		return len(b), nil // meant to wake a profile, which we have behind us
 	}
-	l.begun = true
-	n, err := l.conn.Write(b)
-	l.cut = l.cut || err != nil
+	p.begun = true
+	n, err := p.conn.Write(b)
+	p.cut = p.cut || err != nil
 	return n, err
 }
 
 // Close implements bootstrap.Carrier. It takes 3 s at most.
-func (l *line) Close() error {
-	l.closeOnce.Do(func() {
-		close(l.closing)
-		if l.started {
-			l.dismiss()
+func (p *port) Close() error {
+	p.closeOnce.Do(func() {
+		close(p.closing)
+		if p.started {
+			p.dismiss()
 		}
-		l.closeErr = l.conn.Close()
-		l.tasks.Wait()
+		p.closeErr = p.conn.Close()
+		p.tasks.Wait()
 	})
-	return l.closeErr
+	return p.closeErr
 }
 
 // dismiss ends the far side, or sees it end.
-func (l *line) dismiss() {
-	limit := time.Now().Add(lineCloseTime)
-	_ = l.conn.SetWriteDeadline(time.Now()) // for a write that waits
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
+func (p *port) dismiss() {
+	limit := time.Now().Add(closeTime)
+	_ = p.conn.SetWriteDeadline(time.Now()) // for a write that waits
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
 	say := func(b []byte) {
-		_ = l.conn.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = l.conn.Write(b)
+		_ = p.conn.SetWriteDeadline(time.Now().Add(farewellTime))
+		_, _ = p.conn.Write(b)
 	}
-	if !tool.IsClosed(l.ended) {
-		say([]byte("\n" + string(l.end[2:]) + "\n"))
+	if !tool.IsClosed(p.ended) {
+		say([]byte("\n" + string(p.end[2:]) + "\n"))
 	}
-	if l.cut && !l.endsWithin(farewellTime) {
+	if p.cut && !p.endsWithin(farewellTime) {
 		say(make([]byte, longestFrame))
 	}
-	l.endsWithin(time.Until(limit))
+	p.endsWithin(time.Until(limit))
 }
 
-func (l *line) endsWithin(d time.Duration) bool {
+func (p *port) endsWithin(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-l.ended:
+	case <-p.ended:
 		return true
 	case <-timer.C:
 		return false
@@ -260,20 +260,20 @@ func (l *line) endsWithin(d time.Duration) bool {
 }
 
 // Cause implements bootstrap.Carrier.
-func (l *line) Cause(ctx context.Context) error {
+func (p *port) Cause(ctx context.Context) error {
 	select {
-	case <-l.ended:
+	case <-p.ended:
 	case <-ctx.Done():
 		return nil
 	}
-	e := &connect.Error{Hop: l.hop, Phase: "on the line"}
-	if !l.over {
-		e.Err = failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", l.readErr))
+	e := &connect.Error{Hop: p.hop, Phase: "on the line"}
+	if !p.over {
+		e.Err = failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", p.readErr))
 		return e
 	}
-	l.mu.Lock()
-	status, said, _ := strings.Cut(string(l.words), " ")
-	l.mu.Unlock()
+	p.mu.Lock()
+	status, said, _ := strings.Cut(string(p.words), " ")
+	p.mu.Unlock()
 	e.Err = failure.Classify(connect.ErrEOF, fmt.Errorf("the far side ended: exit status %s", printable.Text(status)))
 	last := &tool.LastWords{}
 	_, _ = io.WriteString(last, said)

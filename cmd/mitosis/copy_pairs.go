@@ -19,9 +19,9 @@ func hasPattern(name string) bool {
 	return strings.HasPrefix(name, "~") || strings.ContainsAny(name, `*?[\`)
 }
 
-// planPut finds the targets of sources at this host.
-func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
-	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+// putPairs finds the targets of sources at this host.
+func putPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		into := len(from) > 1 || isInto(to) || isHome(to)
 		target := to
 		if node != nil && hasPattern(to) {
@@ -30,7 +30,7 @@ func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]
 			}
 		}
 		for _, f := range from {
-			job := fromTo{from: f, to: target}
+			pair := fromTo{from: f, to: target}
 			if into {
 				abs, err := filepath.Abs(f) // . has a name, too
 				if err != nil {
@@ -40,17 +40,17 @@ func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]
 				if name == string(filepath.Separator) {
 					return nil, noName(f)
 				}
-				job.to = strings.TrimSuffix(target, "/") + "/" + name
+				pair.to = strings.TrimSuffix(target, "/") + "/" + name
 			}
-			jobs = append(jobs, job)
+			pairs = append(pairs, pair)
 		}
-		return distinct(jobs), nil
+		return distinct(pairs), nil
 	}
 }
 
-// planGet finds the targets of sources at the other host.
-func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
-	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+// getPairs finds the targets of sources at the other host.
+func getPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		if to == "" {
 			return nil, errors.New("the target has no name")
 		}
@@ -59,7 +59,7 @@ func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]
 			names := []string{pattern}
 			if node != nil && hasPattern(pattern) {
 				if names, err = files.Glob(ctx, node, pattern); err != nil {
-					jobs = append(jobs, fromTo{from: pattern, err: err})
+					pairs = append(pairs, fromTo{from: pattern, err: err})
 				}
 			}
 			if len(names) > 1 && !into {
@@ -69,33 +69,33 @@ func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]
 				into = true
 			}
 			for _, name := range names {
-				job := fromTo{from: name, to: to}
+				pair := fromTo{from: name, to: to}
 				if into {
 					base := path.Base(name)
 					if base == "." || base == ".." || base == "/" {
 						return nil, noName(name)
 					}
-					job.to = filepath.Join(to, base)
+					pair.to = filepath.Join(to, base)
 				}
-				jobs = append(jobs, job)
+				pairs = append(pairs, pair)
 			}
 		}
-		return distinct(jobs), nil
+		return distinct(pairs), nil
 	}
 }
 
 // distinct makes errors of copies that would take the place of others of the same
 // command.
-func distinct(jobs []fromTo) []fromTo {
+func distinct(pairs []fromTo) []fromTo {
 	first := make(map[string]string)
-	for i, j := range jobs {
-		if other, taken := first[j.to]; taken && j.err == nil {
-			jobs[i].err = fmt.Errorf("%s and %s would both be %s", printable(other), printable(j.from), printable(j.to))
-		} else if j.err == nil {
-			first[j.to] = j.from
+	for i, p := range pairs {
+		if other, taken := first[p.to]; taken && p.err == nil {
+			pairs[i].err = fmt.Errorf("%s and %s would both be %s", printable(other), printable(p.from), printable(p.to))
+		} else if p.err == nil {
+			first[p.to] = p.from
 		}
 	}
-	return jobs
+	return pairs
 }
 
 func noName(source string) error {

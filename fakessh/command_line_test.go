@@ -59,7 +59,7 @@ func TestLineIsReadAsBySSH(t *testing.T) {
 	for _, args := range all {
 		// -F none keeps this machine's configuration out of it.
 		out, err := exec.Command("ssh", append([]string{"-G", "-F", "none"}, args...)...).Output()
-		line, lineErr := ParseLine(append([]string{"-G"}, args...))
+		line, lineErr := ParseCommandLine(append([]string{"-G"}, args...))
 		path := ""
 		if lineErr == nil {
 			path, lineErr = line.controlPath(tokensOf(os.LookupEnv))
@@ -125,7 +125,7 @@ func TestCommandAndDestination(t *testing.T) {
 		{"ssh://a%20b@[::1]:7 x", "a b", "::1", "x", 7},
 		{"-oUser=x y@h", "x", "h", "", 0},
 	} {
-		l, err := ParseLine(strings.Fields(c.args))
+		l, err := ParseCommandLine(strings.Fields(c.args))
 		if err != nil {
 			t.Errorf("%s: %v", c.args, err)
 			continue
@@ -134,13 +134,13 @@ func TestCommandAndDestination(t *testing.T) {
 			t.Errorf("%s: user %q, host %q, port %d, command %q", c.args, l.User, l.Host, l.Port, l.Command)
 		}
 	}
-	if _, err := ParseLine([]string{"-oRemoteCommand=a", "h", "b"}); err == nil {
+	if _, err := ParseCommandLine([]string{"-oRemoteCommand=a", "h", "b"}); err == nil {
 		t.Error("two commands were taken")
 	}
 }
 
 func TestStdio(t *testing.T) {
-	l, err := ParseLine([]string{"-W", "[::1]:22", "h"})
+	l, err := ParseCommandLine([]string{"-W", "[::1]:22", "h"})
 	if err != nil || l.Stdio == nil || l.Stdio.TargetHost != "::1" || l.Stdio.TargetPort != 22 || l.Session != SessionNone {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -150,7 +150,7 @@ func TestImmediateActions(t *testing.T) {
 	for args, want := range map[string]Action{
 		"-V": Version, "-vV -z": Version, "-Q cipher": Query, "-O check h": Control, "-G h": Configure,
 	} {
-		if l, err := ParseLine(strings.Fields(args)); err != nil || l.Action != want {
+		if l, err := ParseCommandLine(strings.Fields(args)); err != nil || l.Action != want {
 			t.Errorf("%s: %+v, %v", args, l, err)
 		}
 	}
@@ -186,7 +186,7 @@ func FuzzParseLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, joined string) {
 		args := strings.Split(joined, "\x00")
-		l, err := ParseLine(args)
+		l, err := ParseCommandLine(args)
 		if err != nil {
 			if _, ok := errors.AsType[*UsageError](err); !ok || err.Error() == "" {
 				t.Fatalf("%#v", err)

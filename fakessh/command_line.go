@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Line is what a command line of ssh says. Its zero values are those of an
+// CommandLine is what a command line of ssh says. Its zero values are those of an
 // option that was not given.
-type Line struct {
+type CommandLine struct {
 	Host string // as written, without user and port
 	User string // "" if none is given
 	Port int    // 0 if none is given
@@ -66,7 +66,7 @@ const (
 )
 
 // bindMaskOrDefault returns what the permissions of sockets lack.
-func (l *Line) bindMaskOrDefault() int {
+func (l *CommandLine) bindMaskOrDefault() int {
 	if l.BindMask < 0 {
 		return 0o177
 	}
@@ -204,15 +204,15 @@ const usageText = `usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b
            [-R address] [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]
            destination [command [argument ...]]`
 
-// ParseLine reads the arguments of ssh, without its name. It does so as
+// ParseCommandLine reads the arguments of ssh, without its name. It does so as
 // OpenSSH's ssh does: options may be bundled, have their value behind them or as
 // the next argument, and stand before the destination or right behind it; what
 // follows is the command. docs/fakessh.md has the table of what is made of each.
 //
-// The error is an *[UsageError]. ParseLine knows nothing but its argument: no
+// The error is an *[UsageError]. ParseCommandLine knows nothing but its argument: no
 // file, no environment, no configuration.
-func ParseLine(args []string) (*Line, error) {
-	l := &Line{set: make(map[string]bool), BindMask: -1}
+func ParseCommandLine(args []string) (*CommandLine, error) {
+	l := &CommandLine{set: make(map[string]bool), BindMask: -1}
 	rest, ended, err := l.options(args)
 	if err != nil || l.immediate() {
 		return l, err
@@ -238,11 +238,11 @@ func ParseLine(args []string) (*Line, error) {
 }
 
 // immediate tells that what follows does not count.
-func (l *Line) immediate() bool { return l.Action == Version || l.Action == Query }
+func (l *CommandLine) immediate() bool { return l.Action == Version || l.Action == Query }
 
 // options reads options up to the first argument that is none, and tells whether
 // that is behind a "--".
-func (l *Line) options(args []string) (rest []string, ended bool, err error) {
+func (l *CommandLine) options(args []string) (rest []string, ended bool, err error) {
 	i := 0
 	for i < len(args) && len(args[i]) > 1 && args[i][0] == '-' {
 		word := args[i]
@@ -282,7 +282,7 @@ func (l *Line) options(args []string) (rest []string, ended bool, err error) {
 }
 
 // finish checks what can only be seen in the end.
-func (l *Line) finish() error {
+func (l *CommandLine) finish() error {
 	if l.Session == SessionSubsystem && l.Command == "" {
 		return refuse("You must specify a subsystem to invoke.\n%s", usageText)
 	}
@@ -297,7 +297,7 @@ func (l *Line) finish() error {
 
 // destination reads [user@]host or an ssh:// URI. What was given before it
 // counts.
-func (l *Line) destination(s string) error {
+func (l *CommandLine) destination(s string) error {
 	user, host, port, ok := parseURI(s)
 	if !ok {
 		return refuse("%s", usageText)
