@@ -25,9 +25,9 @@ import (
 
 // call is one call of ssh, at the program's side.
 //
-// Goroutines: run does what is wanted; listen takes the orders of the shim until
-// that ends, and another one hands them on to the far side, for as long as that
-// takes to answer. Those of the command are its own.
+// Goroutines: serve does what is wanted; listen takes the orders of the shim until
+// that ends; deliver hands them on to the far side, which answers each or loses the
+// command. serve waits for both. Those of the command are its own.
 type call struct {
 	// Immutable.
 	p      *Proxy
@@ -45,10 +45,14 @@ type call struct {
 	ctx    context.Context // ends with the shim, or with the process that took its place
 	cancel context.CancelCauseFunc
 
-	commands  chan *contexts.Command // capacity 1; sent by runCommand, received by listen
-	over      atomic.Bool            // the session is; from then on every signal ends the call
-	signalled atomic.Bool            // there was a signal before; set by listen ahead of reading over
-	successor chan int               // capacity 1; the PID of a process that takes the shim's place; sent by listen, received by succession
+	commands chan *contexts.Command // capacity 1; sent by runCommand, received by listen
+	// deliveries are orders for the far side, each of which waits for an answer: a link that
+	// is stuck brings none. Capacity maxDeliveries; sent by listen, which drops what has
+	// no room; received by deliver; closed when listen has returned.
+	deliveries chan func()
+	over       atomic.Bool // the session is; from then on every signal ends the call
+	signalled  atomic.Bool // there was a signal before; set by listen ahead of reading over
+	successor  chan int    // capacity 1; the PID of a process that takes the shim's place; sent by listen, received by succession
 
 	// The process that stands for the call.
 	shim struct {
@@ -71,7 +75,8 @@ func (s caughtError) Error() string { return "killed by signal " + fmt.Sprint(in
 var errShimGone = errors.New("ssh has ended")
 
 func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g shim.Greeting, fds [3]int, release func()) *call {
-	c := &call{p: p, conn: conn, orders: r, news: &shim.Sender{W: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1), successor: make(chan int, 1)}
+	c := &call{p: p, conn: conn, orders: r, news: &shim.Sender{W: conn}, hello: g, fds: fds, release: release,
+		commands: make(chan *contexts.Command, 1), deliveries: make(chan func(), maxDeliveries), successor: make(chan int, 1)}
 	c.shim.pid = g.PID
 	c.ctx, c.cancel = context.WithCancelCause(p.ctx)
 	return c
@@ -89,12 +94,13 @@ func (c *call) serve() {
 	c.wake = wake
 	shimGone, leave := context.WithCancel(context.Background())
 	defer context.AfterFunc(shimGone, func() { c.cancel(errShimGone) })()
-	listened := make(chan struct{}) // closed when listen has returned
-	go func() {
-		defer close(listened)
-		defer leave()
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		defer close(c.deliveries)
+		defer leave() // which ends a command that answers no delivery
 		c.listen()
-	}()
+	})
+	tasks.Go(c.deliver)
 	status, err := c.do()
 	if err != nil {
 		c.fail(err)
@@ -102,7 +108,7 @@ func (c *call) serve() {
 		c.exit(status, "")
 	}
 	c.conn.Close()
-	<-listened
+	tasks.Wait() // the command is over, and so is every delivery to it
 }
 
 // wakeAfter returns a descriptor that is readable from the end of ctx on.
@@ -326,20 +332,18 @@ func (c *call) linger(f *forwards, m *master) error {
 func (c *call) listen() {
 	var cmd *contexts.Command
 	var passedOn patience.Signals
-	// Each waits for an answer, which a link that is stuck does not bring.
-	deliveries := make(chan func(), maxDeliveries)
-	defer close(deliveries)
-	go func() {
-		for deliver := range deliveries {
-			deliver()
-		}
-	}()
 	deliver := func(f func()) {
 		select {
-		case deliveries <- f:
+		case c.deliveries <- f:
 		default:
 		}
 	}
+	var lastChance []*time.Timer // each only ends ctx
+	defer func() {
+		for _, t := range lastChance {
+			t.Stop()
+		}
+	}()
 	for {
 		var o shim.Order
 		if err := shim.Receive(c.orders, shim.MaxMessage, &o); err != nil {
@@ -379,9 +383,16 @@ func (c *call) listen() {
 			if enough {
 				c.cancel(caughtError(sig))
 			} else if first && (sig == syscall.SIGTERM || sig == syscall.SIGHUP) {
-				time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) })
+				lastChance = append(lastChance, time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) }))
 			}
 		}
+	}
+}
+
+// deliver hands orders on to the far side until listen has returned.
+func (c *call) deliver() {
+	for d := range c.deliveries {
+		d()
 	}
 }
 

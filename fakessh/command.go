@@ -20,8 +20,8 @@ type Cmd struct {
 	// ssh may go on in the background: ssh -f.
 	Ended func() error
 	proxy *Proxy
-	err   error         // of Open
-	ended chan struct{} // closed by Wait
+	err   error  // of Open
+	untie func() // set by Start, called by Wait
 }
 
 // Command returns a local command that finds the hosts by ssh, and by whatever
@@ -44,7 +44,7 @@ func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd 
 	cmd := exec.CommandContext(ctx, path, arg...)
 	cmd.Args[0] = path
 	cmd.Env = proxy.Environ(cmd.Environ())
-	return &Cmd{Cmd: cmd, proxy: proxy, ended: make(chan struct{})}
+	return &Cmd{Cmd: cmd, proxy: proxy}
 }
 
 // Start is exec.Cmd.Start.
@@ -52,18 +52,22 @@ func (c *Cmd) Start() error {
 	if c.err != nil {
 		return c.err
 	}
-	err := startTied(c.Cmd, c.ended)
+	untie, err := startTied(c.Cmd)
 	if err != nil {
-		err = errors.Join(err, c.proxy.Close())
+		return errors.Join(err, c.proxy.Close())
 	}
-	return err
+	c.untie = untie
+	return nil
 }
 
 // Wait is exec.Cmd.Wait. Calls of ssh by processes that the command left running
 // are ended.
 func (c *Cmd) Wait() error {
 	err := c.Cmd.Wait()
-	close(c.ended)
+	if c.untie != nil {
+		c.untie()
+		c.untie = nil
+	}
 	if c.Ended != nil && c.ProcessState != nil {
 		if endedErr := c.Ended(); err == nil {
 			err = endedErr

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // controlSocket is a socket in the file system that says that a master is there, and
@@ -103,16 +104,10 @@ func (c *call) handOver(path string) error {
 // sendDescriptor sends a datagram with a descriptor, which package net does on sockets
 // only that are not connected.
 func sendDescriptor(to *net.UnixConn, fd int) error {
-	raw, err := to.SyscallConn()
-	if err != nil {
-		return err
-	}
 	_ = to.SetWriteDeadline(time.Now().Add(helloTime))
-	writeErr := raw.Write(func(socket uintptr) bool {
-		err = unix.Sendmsg(int(socket), []byte{0}, unix.UnixRights(fd), nil, 0)
-		return !errors.Is(err, unix.EAGAIN)
+	return descriptor.WriteWhenReady(to, func(socket int) error {
+		return unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0)
 	})
-	return errors.Join(writeErr, err)
 }
 
 // close removes the socket, unless another one has taken its place.

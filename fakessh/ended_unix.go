@@ -178,17 +178,15 @@ func isPlain(path string) bool {
 	})
 }
 
-// What a tool has started ends a moment after the tool: so long is its end waited for,
-// looking so often.
-const (
-	tailTime = 200 * time.Millisecond
-	tailLook = 10 * time.Millisecond
-)
+// tailTime bounds the wait for processes that a tool has started and that end right after
+// it. A daemon among them does not end at all.
+const tailTime = 200 * time.Millisecond
 
 // retire removes the directory of a program that ends. Where it is known to some
 // process, which may call what is in it by its path, that says what the scripts say.
 func retire(dir, ended string) error {
-	if !areKnown([]string{dir})[dir] {
+	know := whoKnow([]string{dir})[dir]
+	if len(know) == 0 {
 		return removeDir(dir)
 	}
 	var err error
@@ -198,10 +196,13 @@ func retire(dir, ended string) error {
 	if removeErr := os.Remove(filepath.Join(dir, shim.SocketName)); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
-	for range tailTime / tailLook {
-		time.Sleep(tailLook)
-		if !areKnown([]string{dir})[dir] {
+	// Those that have ended may have started others.
+	for deadline := time.Now().Add(tailTime); awaitEnd(know, deadline); {
+		if know = whoKnow([]string{dir})[dir]; len(know) == 0 {
 			return removeDir(dir)
+		}
+		if time.Now().After(deadline) {
+			break
 		}
 	}
 	return err
@@ -219,9 +220,9 @@ func sweep(dirs []string) {
 	if len(over) == 0 {
 		return
 	}
-	known := areKnown(over)
+	known := whoKnow(over)
 	for _, dir := range over {
-		if !known[dir] {
+		if len(known[dir]) == 0 {
 			_ = removeDir(dir)
 		}
 	}

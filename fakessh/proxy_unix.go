@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
@@ -148,28 +149,25 @@ func (p *Proxy) serve(conn *net.UnixConn) {
 		return
 	}
 	fds := first.received()
-	if len(fds) != descriptors || conn.SetReadDeadline(time.Time{}) != nil {
+	if len(fds) != greetingFiles || conn.SetReadDeadline(time.Time{}) != nil {
 		return
 	}
-	newCall(p, conn, r, g, [descriptors]int(fds), first.close).serve()
+	newCall(p, conn, r, g, [greetingFiles]int(fds), first.close).serve()
 }
 
 // isOurs reports whether a connection is from this user or from root, who may do
 // all that this user may.
 func isOurs(conn *net.UnixConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
 	uid := -1
-	if err := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) }); err != nil {
-		return false
-	}
+	err := descriptor.Control(conn, func(fd int) (err error) {
+		uid, err = peerUID(fd)
+		return err
+	})
 	return err == nil && (uid == os.Getuid() || uid == 0)
 }
 
-// descriptors is how many come with a greeting: the standard ones.
-const descriptors = 3
+// greetingFiles is how many come with a greeting: the standard ones.
+const greetingFiles = 3
 
 // rightsReader reads from a socket and keeps the descriptors that come along.
 type rightsReader struct {
@@ -181,7 +179,7 @@ type rightsReader struct {
 
 // Read implements io.Reader.
 func (r *rightsReader) Read(b []byte) (int, error) {
-	oob := make([]byte, unix.CmsgSpace(4*(descriptors+1)))
+	oob := make([]byte, unix.CmsgSpace(4*(greetingFiles+1)))
 	n, oobn, flags, _, err := r.conn.ReadMsgUnix(b, oob)
 	n = max(n, 0)
 	if flags&unix.MSG_CTRUNC != 0 {
@@ -213,7 +211,7 @@ func (r *rightsReader) keep(oob []byte) error {
 		}
 		r.fds = append(r.fds, fds...)
 	}
-	if len(r.fds) > descriptors {
+	if len(r.fds) > greetingFiles {
 		err = errTooMany
 	}
 	return err

@@ -123,7 +123,7 @@ func (c *call) join(conn net.Conn) error {
 	}
 	defer release()
 	c.takeInput(false)
-	in, out := &descriptor{fd: c.fds[0], own: -1, wake: wake}, newOutput(c.fds[1], c.wake)
+	in, out := &shimFile{fd: c.fds[0], own: -1, wake: wake}, newOutput(c.fds[1], c.wake)
 	defer out.release()
 	ended := make(chan struct{}) // closed when nothing is read any more
 	go func() {

@@ -3,6 +3,7 @@
 package descriptor
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -33,6 +34,21 @@ func ReadNow(f *os.File, b []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// WriteWhenReady runs f with the descriptor of a connection, and again whenever there is
+// room to write after f has failed with EAGAIN. The write deadline of c bounds that.
+func WriteWhenReady(c syscall.Conn, f func(fd int) error) error {
+	conn, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Write(func(fd uintptr) bool {
+		inner = f(int(fd))
+		return !errors.Is(inner, unix.EAGAIN)
+	})
+	return cmp.Or(err, inner)
 }
 
 // IsTerminalEnd reports whether an error of reading means that no process has

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptor reads or writes a standard descriptor of a shim. Others have it,
+// shimFile reads or writes a standard shimFile of a shim. Others have it,
 // too, so its flags must stay as they are, O_NONBLOCK above all; and yet nothing
 // may wait in the kernel when the shim has gone.
-type descriptor struct {
+type shimFile struct {
 	fd    int
 	own   int // to be closed; -1: nothing
 	wake  int // readable when nobody wants anything any more
@@ -22,9 +22,9 @@ type descriptor struct {
 	send  func(fd int, b []byte) (int, error)
 }
 
-// newOutput makes a descriptor that can also be written to. It must be released.
-func newOutput(fd, wake int) *descriptor {
-	d := &descriptor{fd: fd, own: -1, wake: wake, send: unix.Write}
+// newOutput makes one that can also be written to. It must be released.
+func newOutput(fd, wake int) *shimFile {
+	d := &shimFile{fd: fd, own: -1, wake: wake, send: unix.Write}
 	var s unix.Stat_t
 	if unix.Fstat(fd, &s) != nil {
 		return d
@@ -47,14 +47,14 @@ func newOutput(fd, wake int) *descriptor {
 	return d
 }
 
-func (d *descriptor) release() {
+func (d *shimFile) release() {
 	if d.own >= 0 {
 		unix.Close(d.own)
 	}
 }
 
 // wait waits until the descriptor is ready.
-func (d *descriptor) wait(events int16) error {
+func (d *shimFile) wait(events int16) error {
 	fds := []unix.PollFd{{Fd: int32(d.fd), Events: events}, {Fd: int32(d.wake), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
@@ -70,7 +70,7 @@ func (d *descriptor) wait(events int16) error {
 }
 
 // Read implements io.Reader.
-func (d *descriptor) Read(b []byte) (int, error) {
+func (d *shimFile) Read(b []byte) (int, error) {
 	for {
 		if err := d.wait(unix.POLLIN); err != nil {
 			return 0, err
@@ -89,7 +89,7 @@ func (d *descriptor) Read(b []byte) (int, error) {
 }
 
 // Write implements io.Writer.
-func (d *descriptor) Write(b []byte) (int, error) {
+func (d *shimFile) Write(b []byte) (int, error) {
 	written := 0
 	ready := d.own >= 0 // it says so itself if it is not
 	for written < len(b) {
