@@ -355,7 +355,8 @@ func parseURI(s string) (user, host string, port int, ok bool) {
 		host, digits, hasPort = strings.Cut(rest, ":")
 	}
 	if hasPort && digits != "" {
-		if port = parsePort(digits); port <= 0 {
+		var err error
+		if port, err = parsePort(digits); err != nil || port == 0 {
 			return "", "", 0, false
 		}
 	}

@@ -115,8 +115,8 @@ func init() {
 			return nil
 		}),
 		"port": one(func(l *CommandLine, v string) error {
-			port := parsePort(v)
-			if port <= 0 {
+			port, err := parsePort(v)
+			if err != nil || port == 0 {
 				return refuse("command-line line 0: Bad number '%s'.", v)
 			}
 			if l.Port == 0 {

@@ -81,9 +81,11 @@ func init() {
 			if l.Port != 0 {
 				return nil
 			}
-			if l.Port = parsePort(v); l.Port <= 0 {
+			port, err := parsePort(v)
+			if err != nil || port == 0 {
 				return refuse("Bad port '%s'", v)
 			}
+			l.Port = port
 			return nil
 		}},
 		'Q': {valued: true, do: func(l *CommandLine, v string) error { l.Action, l.Query = Query, v; return nil }},
