@@ -45,7 +45,7 @@ func (g engine) label(name string) string {
 	return name + ":" + g.user + g.container
 }
 
-// plan is an exec into the container, or a run of the image. What runs in the end
+// command is an exec into the container, or a run of the image. What runs in the end
 // is bounded by its input: when the client is gone, in whatever way, the runtime
 // closes that, and the far side ends. An image's own entry point is replaced, and
 // nothing is logged, since the log would get the link's bytes.

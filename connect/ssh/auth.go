@@ -51,9 +51,12 @@ type authenticator struct {
 	asking   bool // a person was asked
 	lacking  bool // there was no answer to a question
 
+	// The current round: what one challenge of the server asks together.
+	round map[string]bool // the questions that were put to a person
+
 	// Until the server accepts a method and wants more.
 	attempts int            // in which a person was asked
-	asked    map[string]int // how often a person was asked what
+	asked    map[string]int // in how many rounds a person was asked a question
 	hasTried bool           // keyboard-interactive
 	silent   bool           // keyboard-interactive failed without anything that we answered
 
@@ -244,6 +247,7 @@ func (a *authenticator) keyboard() ssh.AuthMethod {
 	a.hasTried = true
 	a.begins("keyboard-interactive")
 	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
+		a.round = map[string]bool{}
 		a.tell(name + "\n" + instruction)
 		answers := make([]string, len(questions))
 		for i, question := range questions {
@@ -290,8 +294,9 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 	return a.ask(kind, key, strings.Join(lines, "\n"), echo)
 }
 
-// ask asks a person. The key tells whether it is the same question again, which means
-// that the answer before was wrong.
+// ask asks a person. The key tells whether it is the same question again. In another round
+// that means that the answer before was wrong; in the same one it is a question in the same
+// words.
 func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool) (string, error) {
 	if !a.asking {
 		a.asking = true
@@ -300,7 +305,10 @@ func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool
 	if a.asked == nil {
 		a.asked = map[string]int{}
 	}
-	a.asked[key]++
+	if !a.round[key] {
+		a.round[key] = true
+		a.asked[key]++
+	}
 	if a.questions++; a.questions > tool.MaxQuestions {
 		a.fatal = fmt.Errorf("%w: the server asks %q, after %d other questions", connect.ErrPermission, text, tool.MaxQuestions)
 		return "", a.fatal
@@ -333,6 +341,7 @@ func (a *authenticator) password() ssh.AuthMethod {
 			a.passwordSent = true
 			return tool.Reveal(a.method.Password), nil
 		}
+		a.round = map[string]bool{}
 		return a.ask(connect.PromptPassword, "password", a.set.user+"@"+a.set.host+"'s password: ", false)
 	})
 }

@@ -78,7 +78,7 @@ type screen interface {
 }
 
 // dialogue answers the prompts of one tool. Whoever reads the terminal hands
-// the bytes to feed; run, on a goroutine of its own, types the answers and tells
+// the bytes to feed; loop, on a goroutine of its own, types the answers and tells
 // what else the tool shows. Both have nothing to do any more once the far side
 // has spoken.
 type dialogue struct {
@@ -91,7 +91,9 @@ type dialogue struct {
 	screen  screen
 	ready   <-chan struct{} // closed when the far side has spoken
 	secrets *Secrets
-	fail    func(error) // ends the tool; must not wait for run
+	fail    func(error) // ends the tool; must not wait for loop
+	// echoes is told of an answer before the terminal shows it; nil: nobody wants to know.
+	echoes func(answer string)
 	// quiet: the terminal carries the payload as well, so that nothing on it is told.
 	quiet bool
 	// busy reports whether the tool is seen not to wait for anything; nil where
@@ -100,8 +102,8 @@ type dialogue struct {
 	// waits tells for what the tool waits; nil where that is no terminal of its own.
 	waits func() waiting
 
-	// changed wakes run. Capacity 1; sender feed, which never blocks;
-	// receiver run; never closed.
+	// changed wakes loop. Capacity 1; sender feed, which never blocks;
+	// receiver loop; never closed.
 	changed chan struct{}
 
 	// Guarded by mu.
@@ -112,7 +114,7 @@ type dialogue struct {
 	notices notices
 	said    bool // something on standard error since the last answer
 
-	// Owned by run.
+	// Owned by loop.
 	typed map[string]int // how often a question was answered, by its key
 	asked int            // questions to a person
 	// A round of authentication ends when a question is asked again because an answer
@@ -433,8 +435,10 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	if strings.ContainsAny(text, "\n\r\x00") {
 		return fmt.Errorf("%w: what was given for %q holds a character that ends it", connect.ErrPassword, q.Text)
 	}
-	if hidden || len(text) >= minSecret {
+	if hidden {
 		d.secrets.Add(text)
+	} else if d.echoes != nil {
+		d.echoes(text)
 	}
 	d.typed[q.Key]++
 	if !d.round[q.Key] {
@@ -459,11 +463,6 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	}
 	return nil
 }
-
-// minSecret is how long an answer that the terminal shows must be, in bytes, to be
-// kept out of the log. Without "1", the choice from a menu, nothing there could be
-// read any more.
-const minSecret = 4
 
 // question is how the person at the master is asked for an answer.
 func (d *dialogue) question(q Question, n int, hidden bool) connect.Prompt {

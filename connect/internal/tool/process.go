@@ -133,6 +133,7 @@ func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 	p.dialogue = newDialogue(e, p.tool.Hop, p.tool.Answers, p.term, hidden, p.fail)
 	p.dialogue.busy = func() bool { return isBusy(p.cmd.Process.Pid) }
 	p.dialogue.waits = func() waiting { return waitsFor(p.cmd.Process.Pid) }
+	p.dialogue.echoes = p.shown.answered
 	p.dialogue.quiet = p.tool.Terminal == connect.TerminalOnly
 	if p.tool.Tells {
 		p.stderr.tell = p.dialogue.note

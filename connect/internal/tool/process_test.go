@@ -174,6 +174,29 @@ func TestWhatTheToolSaidIsInTheError(t *testing.T) {
 	}
 }
 
+// The error has all that the tool said, and of what a person typed nothing.
+func TestAnswersInTheErrorOfATool(t *testing.T) {
+	for name, c := range map[string]struct{ script, answer, want, not string }{
+		"hidden":               {`stty -echo; printf "PIN: "; read x; stty echo; echo; echo "1 of 10 tries is over: $x"`, "1", "1 of 10 tries is over: 1", "***"},
+		"hidden and said back": {`stty -echo; printf "PIN: "; read x; stty echo; echo; echo $x; echo "$x is wrong"`, "4711", "*** / *** is wrong", "4711"},
+		"shown":                {`printf "Option: "; read x; echo "no such option"`, "2", "Option: / no such option", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connecttest.CheckLeaks(t)
+			p := connecttest.Far(`exit 3`)
+			p.Prompt = (&connecttest.Person{Answers: []string{c.answer}}).Answer
+			tool := local.Exec{Argv: []string{"sh", "-c", "exec 3>&1 <>/dev/tty >&0 2>&0; " + c.script + "; exit 3"}}
+			ch := connecttest.Open(t, tool, p)
+			connecttest.ReadAll(t, ch)
+			var e *connect.Error
+			if err := connecttest.Cause(t, ch); !errors.As(err, &e) || !strings.Contains(e.Output, c.want) || strings.Contains(e.Output, c.not) {
+				t.Errorf("the cause is %v, want %q and not %q in what the tool said", err, c.want, c.not)
+			}
+		})
+	}
+}
+
 func TestStandardErrorGoesToTheLog(t *testing.T) {
 	p := connecttest.Far(`echo started >&2; echo go; read x; echo later >&2`)
 	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, p)

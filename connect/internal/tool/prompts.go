@@ -2,7 +2,6 @@ package tool
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
@@ -52,7 +51,7 @@ type PromptLine struct {
 
 	last  string   // the last complete line since the last answer
 	held  string   // a line behind a carriage return, which the next byte may paint over
-	ended []string // complete lines that were not taken; see take
+	ended []string // complete lines that were not drained yet
 }
 
 // Feed takes bytes of the terminal.
@@ -190,7 +189,6 @@ func AccountPrompt(line string) Question {
 // user may be called chopin.
 func HasWord(s string, words []string) bool {
 	s = strings.ToLower(s)
-	isPart := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 	for _, word := range words {
 		for rest := s; ; {
 			before, after, found := strings.Cut(rest, word)
@@ -199,7 +197,7 @@ func HasWord(s string, words []string) bool {
 			}
 			left, _ := utf8.DecodeLastRuneInString(before)
 			right, _ := utf8.DecodeRuneInString(after)
-			if !isPart(left) && !isPart(right) {
+			if !isWordPart(left) && !isWordPart(right) {
 				return true
 			}
 			rest = after

@@ -16,8 +16,10 @@ type Words struct {
 	last    *LastWords
 	tell    func(line string) // gets complete lines; nil if nobody wants them; must not block
 
+	// Guarded by mu.
 	mu   sync.Mutex
-	line []byte // guarded by mu; not yet ended, and so not yet looked through for secrets
+	line []byte // not yet ended, and so not yet looked through for secrets
+	echo string // an answer that the terminal is about to show at the end of line; "" if there is none
 }
 
 // NewWords makes words that are logged as said on a stream of that name.
@@ -35,7 +37,7 @@ func (w *Words) Write(p []byte) (int, error) {
 		end = len(w.line)
 	}
 	if end > 0 {
-		said := w.secrets.hide(string(w.line[:end]))
+		said := w.secrets.hide(w.withoutEchoLocked(string(w.line[:end])))
 		_, _ = w.last.Write([]byte(said))
 		if w.tell != nil {
 			for line := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == '\n' || r == '\r' }) {
@@ -47,6 +49,23 @@ func (w *Words) Write(p []byte) (int, error) {
 		w.line = append(w.line[:0], w.line[end:]...)
 	}
 	return len(p), nil
+}
+
+// answered has the echo of an answer left out, which is not the tool's.
+func (w *Words) answered(answer string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.echo = answer
+}
+
+func (w *Words) withoutEchoLocked(said string) string {
+	echo := w.echo
+	w.echo = ""
+	line, after, _ := strings.Cut(said, "\n")
+	if asked, isEcho := strings.CutSuffix(strings.TrimRight(line, "\r"), echo); isEcho && echo != "" {
+		return asked + "\n" + after
+	}
+	return said
 }
 
 // String is the end of what was said, with " / " between lines.
