@@ -117,14 +117,6 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	return n, nil
 }
 
-// withCause adds why ctx ended, where the error does not say it.
-func withCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
-}
-
 // nameless takes the name of a hop off its error: the path that is put in front
 // ends with it.
 func nameless(err error, m connect.Method) {

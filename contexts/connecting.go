@@ -140,7 +140,7 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 				err = e.Err
 			}
 			if ctx.Err() != nil {
-				err = fmt.Errorf("%v: %w", p.at(), err)
+				err = withCause(ctx, fmt.Errorf("%v: %w", p.at(), err))
 			}
 			return fail(err)
 		}
