@@ -1,5 +1,5 @@
-// Package local starts a child on the machine that connects ([Child]), or by any command
-// that relays ([Exec]).
+// Package local starts a child on the same host ([Child]), or by any command that relays
+// ([Exec]).
 package local
 
 import (
@@ -11,8 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Child starts a child on this host, as the same user, from our own
-// executable.
+// Child starts a child on the same host, as the same user, from the same executable.
 type Child struct{}
 
 func init() {

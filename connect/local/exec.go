@@ -13,39 +13,38 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// The places in Exec.Argv where the first stage goes. [PlaceArgv] has to be
-// an element of its own; [PlaceLine] may be part of one.
+// The places in Exec.Argv where the first stage goes. [PlaceArgv] has to be a whole
+// argument; [PlaceLine] may be part of one.
 const (
-	PlaceArgv = "{argv}" // "/bin/sh", "-c" and a script, as three arguments
-	PlaceLine = "{line}" // all of it as one, for tools that hand a line to a shell
+	PlaceArgv = "{argv}" // three arguments: "/bin/sh", "-c" and a script
+	PlaceLine = "{line}" // one command line, for tools that hand it to a shell
 )
 
-// Exec makes a hop of any command that runs another one with its standard
-// input and output relayed: docker exec -i, nsenter, chroot, runuser, vagrant
-// ssh -c. It is also what most methods of one's own are made of.
+// Exec makes a hop of any command that runs another one and relays its standard input and
+// output: docker exec -i, nsenter, chroot, runuser, vagrant ssh -c. Most methods of your
+// own are made of it.
 //
-// The command must write nothing of its own to standard output once the far
-// side has begun (what comes before is passed over, and shown if the hop
-// fails), and must take nothing from standard input. Its standard error goes
-// to the log. It must stay until the far side ends.
+// The command must not read standard input itself. It must not write to standard output
+// once the far side has begun; earlier output is ignored, and shown if the hop fails. Its
+// standard error goes to the log. It must run until the far side ends.
 //
-// Errors: [connect.ErrStart] where there is no such command, [connect.ErrPassword] and
-// [connect.ErrPasswordRequired] for one that asks, [connect.ErrEOF] with the exit status and the
-// last lines for one that ends.
+// Errors: [connect.ErrStart] if there is no such command; [connect.ErrPassword] and
+// [connect.ErrPasswordRequired] if it asks; [connect.ErrEOF] if it ends, with its exit
+// status and last lines.
 type Exec struct {
-	Name string // what the hop is called in paths; "" is the name of the program
+	Name string // the name of the hop in paths; "" is that of the program
 	// Argv is the command, looked up in PATH. The first stage is appended as
 	// arguments, or takes the place of PlaceArgv or PlaceLine.
 	Argv  []string
-	Shell bool     // append the first stage as one line instead
+	Shell bool     // append the first stage as one command line instead
 	Env   []string // "KEY=value", added to the environment
 
-	// Terminal is what the command has to ask on. Password is typed at the
-	// first prompt for a password; what else it asks, and a password that is
-	// not given, is asked through OpenRequest.Prompt. Such a prompt is an unfinished line that
-	// ends with a colon, on a terminal without echo, with the word "password" in one of
-	// some seventy languages; where the tool's prompt can be chosen, put a word that nothing
-	// else prints into it, and into PromptToken; the prompt has to end with a colon.
+	// Terminal is where the command may ask. Password is typed at the first prompt for a
+	// password; all other questions, and that for a password that is not given, go to
+	// OpenRequest.Prompt. A prompt for a password is an unfinished line that ends with a
+	// colon and has the word "password" in one of some seventy languages, while echo is
+	// off. If the prompt can be chosen, let it end with a colon and hold a word that
+	// nothing else prints, and set PromptToken to that word.
 	Terminal    connect.Terminal
 	Password    connect.Secret
 	PromptToken string
@@ -94,7 +93,7 @@ func (c Exec) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 
 func (c Exec) check() error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return fmt.Errorf("%w: no command is given", connect.ErrStart)
+		return fmt.Errorf("%w: Exec.Argv has no command", connect.ErrStart)
 	}
 	if c.Terminal > connect.TerminalStdio {
 		return fmt.Errorf("%w: no such kind of terminal: %d", connect.ErrStart, c.Terminal)
