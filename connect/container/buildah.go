@@ -10,14 +10,14 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Buildah continues in a container that buildah made, to look around in what will
-// be an image, or to change it.
+// Buildah continues in a working container of buildah, to look at the future image or to
+// change it.
 //
 // Errors: those of [Docker].
 type Buildah struct {
 	Container string   // name or ID
 	User      string   // "user", "uid", "user:group"; "" is the container's own
-	Args      []string // further options of buildah run, as they are
+	Args      []string // further options of buildah run, unchecked
 	Path      string   // of buildah; "" looks for it in PATH
 }
 

@@ -16,7 +16,7 @@ type Incus struct {
 	Instance string   // "NAME" or "REMOTE:NAME"
 	Project  string   // "" is the current one
 	UID      string   // number of the user; "" is root
-	Args     []string // further options of incus exec, as they are
+	Args     []string // further options of incus exec, unchecked
 	Path     string   // of incus; "" looks for it in PATH
 }
 

@@ -14,16 +14,17 @@ import (
 // Kubectl continues in a container of a pod, by the kubectl program and its
 // configuration.
 //
-// Errors: [connect.ErrNoContainer] where there is no kubectl, context, namespace, pod or
-// container; [connect.ErrPermission] where the cluster does not let us in; [connect.ErrRefused] and [connect.ErrStart]
-// where the cluster can't be reached; [connect.ErrBadName].
+// Errors: [connect.ErrNoContainer] if there is no kubectl, context, namespace, pod or
+// container; [connect.ErrPermission] if the cluster's rules forbid it; [connect.ErrRefused],
+// [connect.ErrUnreachable], [connect.ErrNoHost], [connect.ErrTimeout] and [connect.ErrStart]
+// if the cluster can't be reached; [connect.ErrBadName].
 type Kubectl struct {
-	Pod        string   // name of the pod, or "deployment/NAME" and the like for one of those
+	Pod        string   // name of the pod, or "deployment/NAME" and the like for one of its pods
 	Container  string   // of the pod; "" is its default container
-	Namespace  string   // "" is that of the context
-	Context    string   // of the configuration; "" is its current one
+	Namespace  string   // "" is that of the kubectl context
+	Context    string   // the kubectl context; "" is the current one
 	Kubeconfig string   // file; "" is kubectl's choice
-	Args       []string // further options of kubectl exec, as they are
+	Args       []string // further options of kubectl exec, unchecked
 	Path       string   // of kubectl; "" looks for it in PATH
 }
 

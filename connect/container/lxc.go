@@ -10,16 +10,16 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// LXC continues in a container of the classic LXC tools, by lxc-attach. The
-// environment is the container's, not ours.
+// LXC continues in a container of the classic LXC tools, by lxc-attach. The child has the
+// environment of the container.
 //
-// Errors: [connect.ErrNoContainer] where there is no lxc-attach or container, or the container
-// does not run; [connect.ErrPermission]; [connect.ErrStart] where there is no shell in it;
+// Errors: [connect.ErrNoContainer] if there is no lxc-attach or container, or the container
+// does not run; [connect.ErrPermission]; [connect.ErrStart] if it has no shell;
 // [connect.ErrBadName].
 type LXC struct {
 	Container string
-	Dir       string   // where the containers are, an absolute path; "" is lxc's choice
-	Args      []string // further options of lxc-attach, as they are
+	Dir       string   // the directory of the containers, an absolute path; "" is lxc's choice
+	Args      []string // further options of lxc-attach, unchecked
 	Path      string   // of lxc-attach; "" looks for it in PATH
 }
 

@@ -10,12 +10,12 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Unshare continues on this host in new namespaces, which end with the child. In
-// a new PID namespace the child is number 1 and has a /proc of its own. New network
-// namespaces have nothing but a loopback that is down.
+// Unshare continues on this host in new namespaces, which end with the child. In a new PID
+// namespace the child is process 1 and has a /proc of its own. A new network namespace has
+// only a loopback interface, which is down.
 //
-// Errors: [connect.ErrPermission] where the user may not make them, [connect.ErrStart] where there is
-// no unshare or the kernel has no such namespaces.
+// Errors: [connect.ErrPermission] if the user may not make them; [connect.ErrStart] if there
+// is no unshare or the kernel has no such namespaces.
 type Unshare struct {
 	Namespaces Namespaces
 	Path       string // of unshare; "" looks for it in PATH
