@@ -17,36 +17,35 @@ import (
 )
 
 const (
-	// stderrTime is how long standard error is read on once the tool itself
-	// has ended: what it left behind in the background may hold it open.
+	// stderrTime bounds the reading of standard error once the tool has ended: processes
+	// that it left in the background may hold it open.
 	stderrTime = 500 * time.Millisecond
-	// orphanTime is how long the far side may still speak once the tool has
-	// ended.
+	// orphanTime is how long the far side may take to speak once the tool has ended.
 	orphanTime = time.Second
 )
 
-// process is a tool that runs, and the carrier that it makes.
+// process is a running tool, and the carrier that it makes.
 //
-// Goroutines, all ended when Close returns: watch waits for the tool's end and
-// for the far side's first word; talk runs the dialogue; listen reads the
+// Goroutines, which have all ended when Close returns: watch waits for the end of the tool and
+// for the first word of the far side; dialogue.loop answers questions; listen reads the
 // terminal, unless that is the pipe; one of os/exec copies standard error.
 type process struct {
 	// Immutable once start has returned.
 	tool     *Tool
 	cmd      *exec.Cmd
-	in, out  *os.File        // our ends of the tool's standard output and input; nil where term is the pipe
-	pipe     *bootstrap.Pipe // of the two
-	term     *terminal       // nil without
+	in, out  *os.File        // our ends of the tool's standard output and input; nil if term is the pipe
+	pipe     *bootstrap.Pipe // of in and out
+	term     *terminal       // nil if the tool has none
 	dialogue *dialogue       // nil without a terminal
-	// noTerminal is why there is none, where the tool could have used one.
+	// noTerminal says why there is no terminal, if the tool could have used one.
 	noTerminal error
 	ready      <-chan struct{}
-	stop       context.CancelFunc // ends talk
+	stop       context.CancelFunc // ends dialogue.loop
 	stderr     *Words
-	shown      *Words // what the terminal showed
+	shown      *Words // the output of the terminal
 
-	exited  chan struct{} // closed by watch
-	heard   chan struct{} // closed by watch: all that the tool said is in stderr and shown
+	exited  chan struct{} // closed by watch when the tool has ended
+	heard   chan struct{} // closed by watch when stderr and shown are complete
 	closing chan struct{} // closed by Close
 	tasks   sync.WaitGroup
 
@@ -56,11 +55,11 @@ type process struct {
 	orphans  bool // processes of its group outlived it
 
 	isRaw atomic.Bool // the payload has begun on a terminal
-	// early is what came on the pipe before the far side had spoken: some tools
-	// say there why they fail, docker exec among them.
+	// early has the output on the pipe from before the far side spoke: some tools, such as
+	// docker exec, print their errors there.
 	early    *Words
 	released atomic.Bool // see Release
-	hasBegun atomic.Bool // the far side has spoken; nothing goes to early any more
+	hasBegun atomic.Bool // the far side has spoken: early gets nothing any more
 
 	mu     sync.Mutex
 	reason error // guarded by mu; why the dialogue failed
@@ -70,8 +69,7 @@ type process struct {
 	closeErr              error
 }
 
-// Start starts a tool. ctx lends its values, not its end, to the asking of
-// questions.
+// Start starts a tool. Questions have the values of ctx, but do not end with it.
 func Start(ctx context.Context, e *connect.OpenRequest, t *Tool) (bootstrap.Carrier, error) {
 	settled := t.Settled
 	if settled == nil {
@@ -122,7 +120,7 @@ func (p *process) start(ctx context.Context, e *connect.OpenRequest) error {
 	return nil
 }
 
-// prepareDialogue makes what answers questions, if there is a terminal for them.
+// prepareDialogue makes the dialogue, if there is a terminal for it.
 func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 	if p.term == nil {
 		return
@@ -142,8 +140,7 @@ func (p *process) prepareDialogue(e *connect.OpenRequest, hidden *Secrets) {
 
 // startLoops starts the goroutines.
 func (p *process) startLoops(ctx context.Context) {
-	// The opening may end long before the asking does; what ends the
-	// asking is Close, or the end of the tool.
+	// Questions may come long after Open has returned. They end with Close or the tool.
 	asking, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
 	listening := make(chan struct{})
@@ -163,8 +160,8 @@ func (p *process) startLoops(ctx context.Context) {
 	p.tasks.Go(func() { p.watch(listening) })
 }
 
-// listen reads the terminal beside the pipe to its end; a tool that wrote to
-// one that nobody reads would come to a stop.
+// listen reads the terminal beside the pipe to its end. If nobody did, a tool that writes to
+// it would stop.
 func (p *process) listen() {
 	b := make([]byte, 4096)
 	for {
@@ -194,8 +191,7 @@ func (p *process) watch(listening <-chan struct{}) {
 		p.tool.Settled()
 		<-ended
 	}
-	// As long as one of its members lives, the number of a group is not
-	// given to another.
+	// The kernel does not reuse the ID of a process group while a member lives.
 	p.orphans = syscall.Kill(-p.cmd.Process.Pid, 0) != syscall.ESRCH
 	p.stop()
 	close(p.exited)
@@ -204,15 +200,15 @@ func (p *process) watch(listening <-chan struct{}) {
 		timer := time.NewTimer(stderrTime)
 		select {
 		case <-listening:
-		case <-timer.C: // something in the background has it open
+		case <-timer.C: // a process in the background has it open
 		}
 		timer.Stop()
 	}
 	p.tool.Settled()
 	close(p.heard)
 	if !p.answered {
-		// What the tool left behind may hold the pipe open; nobody should
-		// wait for a far side that can't come any more.
+		// Processes in the background may hold the pipe open. The reader must not wait
+		// for a far side that can't start any more.
 		timer := time.NewTimer(orphanTime)
 		defer timer.Stop()
 		select {

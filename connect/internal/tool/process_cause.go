@@ -36,13 +36,13 @@ func (p *process) Cause(ctx context.Context) error {
 		v := p.explain()
 		e.Err, e.Hint = v.Class, v.Hint
 		if e.Hint == "" && p.noTerminal != nil {
-			e.Hint = "it may have had something to ask, for which no terminal could be opened: " + p.noTerminal.Error()
+			e.Hint = "it may have wanted to ask, but no terminal could be opened: " + p.noTerminal.Error()
 		}
 	}
 	return e
 }
 
-// explain judges an end before the far side had spoken.
+// explain finds the class of an end before the far side had spoken.
 func (p *process) explain() failure.Verdict {
 	var exit *exec.ExitError
 	if p.waitErr != nil && !errors.As(p.waitErr, &exit) && !errors.Is(p.waitErr, exec.ErrWaitDelay) {
@@ -68,10 +68,10 @@ func (p *process) explain() failure.Verdict {
 
 func (p *process) status() string { return p.cmd.ProcessState.String() }
 
-// Said is what the tool has said so far, for an error that its end has no part in.
+// Said returns the output of the tool so far, for an error that is not about its end.
 func (p *process) Said() string { return p.output() }
 
-// output is what the tool said, on its terminal and on its standard error.
+// output returns the last words of the tool on its terminal and its standard error.
 func (p *process) output() string {
 	var parts []string
 	for _, w := range []*Words{p.shown, p.stderr} {

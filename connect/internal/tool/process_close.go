@@ -12,22 +12,21 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// How a tool that works is ended: its pipe is closed, which ends the far side
-// and then the tool; after orderlyTime its terminal is hung up and its process
-// group gets SIGHUP and SIGTERM; after closeGrace more it is killed; after
-// killTime more we stop waiting, for a process that can't be killed: one stuck
-// in the kernel, or another user's that heeds no hang-up.
+// Close ends a tool in steps. It closes the pipe, which ends the far side and then the tool.
+// After orderlyTime it hangs up the terminal, and sends SIGHUP and SIGTERM to the process
+// group. After closeGrace more it kills the group. After killTime more it gives up on a
+// process that can't be killed: one that is stuck in the kernel, or another user's that
+// ignores the hang-up.
 const (
 	orderlyTime = 500 * time.Millisecond
 	closeGrace  = 2 * time.Second
 	killTime    = 2 * time.Second
-	// undoTime bounds, beyond all of that, what takes away a container that has
-	// survived its tool.
+	// undoTime bounds the removal of a container that has survived its tool, after all that.
 	undoTime = 10 * time.Second
 )
 
-// fail ends the tool because of its dialogue. The reader of the carrier sees
-// the end of the pipe and asks for the cause.
+// fail ends the tool, because the dialogue has failed. The reader of the carrier sees the end
+// of the pipe and asks for the cause.
 func (p *process) fail(err error) {
 	p.mu.Lock()
 	if p.reason == nil {
@@ -50,8 +49,8 @@ func (p *process) sever() {
 	})
 }
 
-// hangUp asks the tool to end. sudo runs as root, so that an ordinary user's
-// signals don't reach it; the hang-up of its terminal does.
+// hangUp asks the tool to end, by the terminal and by signals. An ordinary user may not send
+// signals to sudo, which runs as root, but the hang-up of its terminal reaches it.
 func (p *process) hangUp() {
 	p.hangUpOnce.Do(func() {
 		if p.term != nil {
@@ -61,7 +60,7 @@ func (p *process) hangUp() {
 	})
 }
 
-// signal reaches all processes that the tool has in its group.
+// signal sends signals to all processes in the tool's group.
 func (p *process) signal(signals ...syscall.Signal) {
 	if p.cmd == nil || p.cmd.Process == nil || IsClosed(p.exited) && !p.orphans {
 		return
@@ -85,7 +84,7 @@ func (p *process) close() error {
 		return nil
 	}
 	if !IsClosed(p.ready) || p.tool.Terminal == connect.TerminalOnly {
-		p.hangUp() // there is no far side yet, or no other way to tell it
+		p.hangUp() // there is no far side yet, or it learns of the end in no other way
 	}
 	orderly := p.endsWithin(orderlyTime)
 	p.hangUp()
@@ -106,8 +105,8 @@ func (p *process) close() error {
 	return nil
 }
 
-// undo takes away what the tool has made, if it still can be found. The tool
-// may have ended before it had made anything.
+// undo removes the container that the tool has made. There may be none: the tool may have
+// ended before.
 func (p *process) undo() error {
 	ctx, cancel := context.WithTimeout(context.Background(), undoTime)
 	defer cancel()
@@ -130,14 +129,13 @@ func (p *process) endsWithin(d time.Duration) bool {
 	}
 }
 
-// A carrier may be closed so that the far side, which has made up its mind to go
-// on without it, is not ended. That takes a tool which is no more than a client of
-// another machine's server, or the far side itself. Tools like sudo and docker are
-// neither: they wait for what they have started, and end it when they are ended.
+// A detached context goes on when its carrier is closed. That works if the tool is the far
+// side itself, or only a client of a server on another host. It does not work with tools
+// such as sudo and docker: they end the far side when they are ended.
 
-// Releasable tells whether the far side can outlive the carrier.
+// Releasable reports whether the far side can outlive the carrier.
 func (p *process) Releasable() bool { return p.tool.IsFarSide || p.tool.IsClient }
 
-// Release has Close spare the far side, where that is a process of ours: it is
-// waited for in the background.
+// Release makes Close leave the far side alone if it is a child process of ours. Goroutines
+// then wait for its end after Close has returned.
 func (p *process) Release() { p.released.Store(true) }

@@ -38,7 +38,7 @@ func (p *process) Write(b []byte) (int, error) {
 	}
 	if !p.isRaw.Load() {
 		if strings.Trim(string(b), "\n") == "" {
-			return len(b), nil // meant to wake a profile; here it would answer a prompt
+			return len(b), nil // meant for a login profile that reads; here it would answer a prompt
 		}
 		if err := p.term.raw(); err != nil {
 			return 0, err
@@ -48,8 +48,8 @@ func (p *process) Write(b []byte) (int, error) {
 	return p.term.Write(b)
 }
 
-// TryWrite writes what the pipe has room for, without waiting: see
-// [bootstrap.Pipe]. A terminal is slower than what would be gained.
+// TryWrite writes as much as the pipe has room for, without waiting: see [bootstrap.Pipe]. For
+// a terminal this would gain nothing.
 func (p *process) TryWrite(b []byte) int {
 	if p.pipe == nil {
 		return 0

@@ -20,8 +20,7 @@ func (p *process) connect() (theirs []*os.File, err error) {
 		if err != nil && p.tool.Terminal == connect.TerminalOnly {
 			return nil, fmt.Errorf("opening a terminal: %w", err)
 		}
-		// Without one the tool may still have nothing to ask, and says so
-		// otherwise.
+		// The tool may have nothing to ask. If it has, it says that it needs one.
 		p.noTerminal = err
 	}
 	if p.term != nil {
@@ -67,9 +66,9 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// connectSocket is connect where nothing above 2 reaches the far side: one socket, the
-// tool's standard output, carries the payload both ways. The terminal is its standard
-// input and error, where it asks.
+// connectSocket is connect for a far side that inherits no descriptor above 2. One socket, the
+// tool's standard output, carries the payload both ways. The tool asks on its standard input
+// and error, which are the terminal.
 func (p *process) connectSocket() (theirs []*os.File, err error) {
 	syscall.ForkLock.RLock()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -84,7 +83,7 @@ func (p *process) connectSocket() (theirs []*os.File, err error) {
 	socket := os.NewFile(uintptr(pair[1]), "payload")
 	ours := os.NewFile(uintptr(pair[0]), "payload")
 	defer ours.Close()
-	// Two files of the same socket: each of them unblocks its own goroutine.
+	// Two files of the same socket, so that closing each unblocks its own goroutine.
 	if p.out, err = nonblocking(ours); err == nil {
 		p.in, err = nonblocking(ours)
 	}

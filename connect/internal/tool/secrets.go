@@ -10,11 +10,11 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// Secrets are what was typed for a tool. Whatever the tool says afterwards is
-// shown without them.
+// Secrets are the hidden answers that were typed for a tool. Its output is shown without
+// them.
 type Secrets struct {
 	// Immutable.
-	token, instead string // a word that means nothing to a reader, and one that does
+	token, instead string // a word that means nothing to a reader, and the one to show instead
 
 	mu  sync.Mutex
 	all []string // guarded by mu
@@ -79,6 +79,5 @@ func isLine(left, right string) bool {
 	return strings.TrimSpace(left[strings.LastIndexByte(left, '\n')+1:]+right) == ""
 }
 
-// Reveal returns a secret itself. Its callers are the places where secrets
-// are typed or signed with.
+// Reveal returns a secret as text. It is called where secrets are typed or used.
 func Reveal(s connect.Secret) string { return string(s) }

@@ -9,12 +9,12 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// Words takes what a tool says on its standard error or its terminal: whole
-// lines go to the log, the last ones are kept for an error.
+// Words gets the standard error of a tool, or the output of its terminal, and takes the
+// secrets out. Whole lines go to the log, and the last ones are kept for an error.
 type Words struct {
 	secrets *Secrets
 	last    *LastWords
-	tell    func(line string) // gets complete lines; nil if nobody wants them; must not block
+	tell    func(line string) // gets complete lines; must not block; may be nil
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -22,7 +22,7 @@ type Words struct {
 	echo string // an answer that the terminal is about to show at the end of line; "" if there is none
 }
 
-// NewWords makes words that are logged as said on a stream of that name.
+// NewWords makes words that are logged with the name of their stream.
 func NewWords(log *slog.Logger, on string, s *Secrets) *Words {
 	return &Words{secrets: s, last: &LastWords{Log: log, On: on}}
 }
@@ -51,7 +51,7 @@ func (w *Words) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// answered has the echo of an answer left out, which is not the tool's.
+// answered announces the echo of an answer, which is left out: the tool has not said it.
 func (w *Words) answered(answer string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +68,7 @@ func (w *Words) withoutEchoLocked(said string) string {
 	return said
 }
 
-// String is the end of what was said, with " / " between lines.
+// String returns the last words, with " / " between lines.
 func (w *Words) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
