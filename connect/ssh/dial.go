@@ -27,26 +27,26 @@ const (
 	// maxDrops bounds the attempts at a server that closes the connection
 	// before it has shown its key, as sshd does beyond MaxStartups.
 	maxDrops = 10
-	// maxStrangeDrops is the same for one that said something that was not
-	// SSH: it is busy, or no SSH server at all.
+	// maxStrangeDrops is the bound if it said something that was not SSH: it is busy, or
+	// no SSH server.
 	maxStrangeDrops = 3
 	// maxReconnects bounds the connections that are made because the server
 	// cut one off after too many keys.
 	maxReconnects = 4
-	// The pause after a drop is random between nothing and twice as long each
-	// time, so that those who were turned away together don't return together.
+	// The pause after a drop is random, up to a bound that doubles each time. So clients
+	// that were dropped together don't return together.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
-// dial is one Open.
+// dial is the work of one Open.
 type dial struct {
 	env    *connect.OpenRequest
 	label  string
 	places sshconfig.Places
 }
 
-// client is one authenticated connection, and the one that it runs through.
+// client is an authenticated connection. It owns the one to its jump host.
 type client struct {
 	// Immutable.
 	conn ssh.Conn
@@ -56,18 +56,18 @@ type client struct {
 	path string  // the hop path by which a context would get to the host
 	set  *settings
 
-	served sync.WaitGroup // the goroutines that turn away what the server asks of us
+	served sync.WaitGroup // the goroutines that answer requests of the server
 	once   sync.Once
 
 	agentAsked atomic.Bool  // the server may open channels to the agent
-	agentUsers atomic.Int32 // channels to it that are open
+	agentUsers atomic.Int32 // open channels to the agent
 }
 
-// connect connects to one host, through via if that is not nil. It closes via when
-// it fails, and takes it over when it succeeds.
+// connect connects to one host, through via if that is not nil. The client owns via from then
+// on; if connect fails, it has closed via.
 //
-// The deadline of ctx and its cancellation close the transport, whatever the handshake
-// waits for at the moment; the error names the phase.
+// The end of ctx closes the transport, which ends every wait of the handshake. The error names
+// the phase.
 func (d *dial) connect(ctx context.Context, s Login, via *client, depth int) (client *client, err error) {
 	defer func() {
 		if err != nil && via != nil {
@@ -153,7 +153,7 @@ func (d *dial) jumps(ctx context.Context, s *Login, set *settings, depth int) (*
 			jump.Through = s.Through
 		}
 		if i > 0 {
-			// Where it is reached from is settled by the chain.
+			// The jump host before it leads to it.
 			jump.ProxyJump, jump.ProxyCommand, jump.Through = nil, "none", nil
 		}
 		var err error
@@ -165,14 +165,14 @@ func (d *dial) jumps(ctx context.Context, s *Login, set *settings, depth int) (*
 	return via, nil
 }
 
-// again says whether a failed attempt is worth another one.
+// again says whether to try again after a failed attempt.
 type again int
 
 const (
 	againNever   again = iota
-	againNow           // the server cut us off, with keys left to try
+	againNow           // the server cut the connection, and there are keys left to try
 	againLater         // the server closed without a word: it is busy
-	againStrange       // the same after words that were not SSH
+	againStrange       // the server said something that was not SSH, and closed
 )
 
 // attempt makes one connection and authenticates.
@@ -269,7 +269,7 @@ func (d *dial) clientConfig(s *Login, set *settings, verifier *hostVerifier, aut
 	}
 }
 
-// warn says which settings have no effect, and what has.
+// warn logs the settings that have no effect, and what to use instead.
 func (d *dial) warn(set *settings) {
 	if d.env.Log == nil {
 		return
@@ -279,7 +279,7 @@ func (d *dial) warn(set *settings) {
 	}
 }
 
-// explain finds the reason for a failed handshake, the most telling first.
+// explain finds the most precise reason for a failed handshake.
 func (d *dial) explain(ctx context.Context, wire *wire, verifier *hostVerifier, auth *authenticator, err error) (again, error) {
 	phase := wire.at()
 	if ctx.Err() != nil {
@@ -317,14 +317,14 @@ func (d *dial) explain(ctx context.Context, wire *wire, verifier *hostVerifier, 
 
 var errConnectTimeout = errors.New("no answer within the connect timeout")
 
-// contextError is why ctx ended: our timeouts and the caller's are the same
-// class, a cancellation stays one.
+// contextError returns why ctx ended. The class is ErrTimeout for our own time limit and for
+// that of the caller. A cancellation stays context.Canceled.
 func contextError(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, errConnectTimeout):
 		return fmt.Errorf("%w: %w", connect.ErrTimeout, cause)
-	case errors.Is(cause, connect.ErrTimeout): // of whoever has us connect
+	case errors.Is(cause, connect.ErrTimeout): // a limit of the caller
 		return cause
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", connect.ErrTimeout, ctx.Err())
@@ -332,8 +332,8 @@ func contextError(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// serve refuses what a server might want of us: channels other than to an agent that
-// is forwarded, and global requests. Both goroutines end with the connection.
+// serve answers the server's requests: it accepts channels to a forwarded agent, and refuses
+// other channels and global requests. Its two goroutines end with the connection.
 func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.served.Go(func() {
 		for channel := range channels {
@@ -346,8 +346,8 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 	c.served.Go(func() { ssh.DiscardRequests(requests) })
 }
 
-// sever closes the transport at the bottom of the chain, which makes all that
-// waits for any part of it return.
+// sever closes the transport at the bottom of the chain. Every wait on a connection of the
+// chain then returns.
 func (c *client) sever() {
 	for ; c != nil; c = c.via {
 		if c.via == nil {
@@ -356,8 +356,8 @@ func (c *client) sever() {
 	}
 }
 
-// close ends the connection and those below it, and waits for their goroutines.
-// There is no farewell: it could block on a dead peer.
+// close ends the connection and those to the jump hosts, and waits for their goroutines. It
+// sends no disconnect message, which could block on a dead peer.
 func (c *client) close() {
 	c.once.Do(func() {
 		c.sever()

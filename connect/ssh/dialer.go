@@ -34,8 +34,8 @@ func (d *dial) dialServer(ctx context.Context, s *Login, set *settings) (net.Con
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer is what the first connection is opened by. A connection that leaves from
-// another host is that host's to resolve and to bind.
+// dialer returns the function that opens the first connection. If Through opens it, on another
+// host, the name is resolved there, and BindAddress does not count.
 func (d *dial) dialer(s *Login, set *settings) dialFunc {
 	if s.Through != nil {
 		return s.Through.DialContext

@@ -24,9 +24,9 @@ const (
 	maxKnownCommand = 4 << 20
 )
 
-// commandedHosts runs the KnownHostsCommand, which prints lines of a known_hosts file.
-// reason is ORDER before the key is known, HOSTNAME with it. One that fails is an error:
-// its lines may be the ones that revoke the key.
+// commandedHosts runs the KnownHostsCommand, which prints lines of a known_hosts file. reason is
+// ORDER before the key is known, and HOSTNAME afterwards. If the command fails, that is an
+// error: it may have wanted to revoke the key.
 func (set *settings) commandedHosts(ctx context.Context, reason, name string, key ssh.PublicKey) (knownHosts, error) {
 	if set.knownHostsCommand == "" {
 		return nil, nil

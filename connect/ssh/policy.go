@@ -18,8 +18,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
 )
 
-// policy is the part of the configuration that forbids something, or narrows down
-// what the client would do by itself. Its zero value is what ssh does by default.
+// policy is the part of the configuration that forbids or restricts something. Its zero value
+// is the default of ssh.
 type policy struct {
 	// The server's key.
 	revoked           []string // files of revoked keys; one that can't be read refuses every host
@@ -63,7 +63,7 @@ const minRSABits = 1024
 // authMethods are those that this client has, in ssh's order of preference.
 var authMethods = []string{"publickey", "keyboard-interactive", "password"}
 
-// policyReader fills in an policy, and keeps the first error.
+// policyReader fills in a policy, and keeps the first error.
 type policyReader struct {
 	values map[string][]string
 	tokens *sshconfig.Tokens
@@ -105,13 +105,13 @@ func (r *policyReader) number(keyword string) int {
 	return int(n)
 }
 
-// has reports whether a setting has another value than none.
+// has reports whether a setting has a value other than "none".
 func (r *policyReader) has(keyword string) bool {
 	value := r.get(keyword)
 	return value != "" && !strings.EqualFold(value, "none")
 }
 
-// policy reads the settings that policy is made of.
+// policy reads the settings of a policy.
 func (s *Login) policy(values map[string][]string, tokens *sshconfig.Tokens) (policy, error) {
 	r := &policyReader{values: values, tokens: tokens}
 	if refusal := r.get("refuseconnection"); refusal != "" {
@@ -304,7 +304,7 @@ func (r *policyReader) session(s *Login, p *policy) {
 	}
 }
 
-// hints lists the settings that a person expects something of which does not happen.
+// hints lists the settings that have no effect, with the remedy for each.
 func (r *policyReader) hints(p *policy) {
 	say := func(keyword, way string) { p.without = append(p.without, keyword+": "+way) }
 	for _, keyword := range []string{"LocalForward", "RemoteForward", "DynamicForward"} {
@@ -352,7 +352,7 @@ func parseSize(text string) (uint64, error) {
 	return n * unit, nil
 }
 
-// restrict makes a key of ours sign by nothing but what the policy allows.
+// restrict returns a signer that only uses the algorithms that the policy allows.
 func (p *policy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 	key := signer.PublicKey()
 	if parsed, err := ssh.ParsePublicKey(key.Marshal()); err == nil {
@@ -418,7 +418,7 @@ func (p *policy) notTaken(allowed []string) string {
 	return text
 }
 
-// dnsHint is what becomes of VerifyHostKeyDNS.
+// dnsHint returns the remedy for VerifyHostKeyDNS, which has no effect.
 func (p *policy) dnsHint() string {
 	if !p.dns {
 		return ""

@@ -19,12 +19,11 @@ import (
 )
 
 const (
-	// defaultConnectTimeout bounds dialling and key exchange where neither
-	// the method nor the configuration says otherwise. ssh itself waits for
-	// the kernel to give up, which takes two minutes for a host that is off,
-	// and for ever for one that accepts and says nothing.
+	// defaultConnectTimeout bounds dialling and key exchange if neither the method nor
+	// the configuration does. ssh has no such bound: it waits two minutes for a host that
+	// is off, and for ever for one that accepts and says nothing.
 	defaultConnectTimeout = 30 * time.Second
-	// Three times fifteen seconds, as everywhere in this project.
+	// A peer is lost after three times fifteen seconds, as everywhere in this project.
 	defaultKeepalive      = 15 * time.Second
 	defaultKeepaliveCount = 3
 )
@@ -61,14 +60,14 @@ type settings struct {
 // agent has.
 type identityFile struct {
 	path     string
-	explicit bool // named by somebody, and so worth a word if it is missing
+	explicit bool // named in the method or the configuration, so that it is noted if it is missing
 }
 
-// defaultIdentities are what ssh tries when nothing is configured, without the
-// kinds that golang.org/x/crypto/ssh can't use.
+// defaultIdentities are the key files that ssh tries if none is configured, without the kinds
+// that golang.org/x/crypto/ssh can't use.
 var defaultIdentities = []string{"id_rsa", "id_ecdsa", "id_ed25519"}
 
-// otherIdentities are defaults of ssh as well, listed by `ssh -G`.
+// otherIdentities are the other defaults of ssh, which `ssh -G` lists as well.
 var otherIdentities = []string{"id_dsa", "id_xmss", "id_ecdsa_sk", "id_ed25519_sk", "id_mldsa44_ed25519"}
 
 // resolve fills in what s leaves open.
@@ -86,8 +85,8 @@ func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*settings
 	return s.settings(values, places)
 }
 
-// configuration returns the settings of the configuration files for this host,
-// nil where there is nothing that concerns us.
+// configuration returns the settings of the configuration files for this host, nil if none is
+// relevant.
 func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map[string][]string, error) {
 	if s.NoConfig || strings.EqualFold(s.ConfigFile, "none") {
 		return nil, nil
@@ -194,7 +193,7 @@ func (s *Login) identities(set *settings, values map[string][]string, tokens *ss
 		if expanded, err := sshconfig.ExpandHome(path, places.Home); err == nil {
 			return expanded
 		}
-		return path // whoever opens it says so
+		return path // opening it will fail with an error
 	}
 	for _, path := range s.IdentityFiles {
 		set.identityFiles = append(set.identityFiles, identityFile{inHome(path), true})
@@ -212,8 +211,8 @@ func (s *Login) identities(set *settings, values map[string][]string, tokens *ss
 		}
 		set.certificateFiles = append(set.certificateFiles, path)
 	}
-	// With keys of its own the method does not want the configured ones:
-	// every key that is refused counts against the server's limit.
+	// A method with keys of its own does not use the configured ones, since every refused
+	// key counts against the server's limit.
 	if len(s.IdentityFiles)+len(s.Keys) > 0 {
 		return nil
 	}
@@ -268,8 +267,8 @@ func (s *Login) knownHosts(set *settings, values map[string][]string, tokens *ss
 	if s.HostKeys == connect.HostKeysStrict && len(values["stricthostkeychecking"]) > 0 {
 		switch strings.ToLower(values["stricthostkeychecking"][0]) {
 		case "accept-new", "no", "off", "false":
-			// "no" would go on even where the key has changed. Whoever wants
-			// that has to say InsecureIgnoreHostKeys in the program.
+			// In ssh, "no" goes on even if the key has changed. Here that takes
+			// InsecureIgnoreHostKeys in the program.
 			set.hostKeys = connect.HostKeysAcceptNew
 		}
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// phase is how far a connection has come, for error messages and for telling
-// a busy server from one that doesn't want us.
+// phase is how far a connection has come. Errors name it, and it tells a busy server from one
+// that refuses the user.
 type phase int32
 
 const (
-	phaseDial     phase = iota // until the transport stands
+	phaseDial     phase = iota // until the transport is open
 	phaseBanner                // until the server's version line
 	phaseKeys                  // until the host key was accepted
 	phaseAuth                  // until the server let us in
@@ -42,7 +42,7 @@ func (p phase) String() string {
 	}
 }
 
-// tell tells of a phase, and of which server where it is a jump host's.
+// tell reports a phase, with the name of the server if it is a jump host.
 func (d *dial) tell(phase phase) {
 	if d.env.Phase == nil {
 		return
@@ -61,12 +61,12 @@ const (
 	// wireBuffer holds the packets of one read from the network: x/crypto/ssh
 	// reads 4 KiB at a time, and the version line byte by byte.
 	wireBuffer = 32 << 10
-	// maxGreeting bounds what is kept of a server that is no SSH server.
+	// maxGreeting bounds the part of a greeting that is kept for the error, in bytes.
 	maxGreeting = 1 << 10
 )
 
-// wire is the transport below a client: it watches what passes without
-// understanding more than the first line.
+// wire is the transport below a client. It counts the bytes, and reads no more than the version
+// line.
 type wire struct {
 	// Immutable.
 	net.Conn
@@ -75,8 +75,8 @@ type wire struct {
 	// Owned by the reader.
 	in *bufio.Reader
 
-	// Advisory: written by whoever brings the connection forward, read for
-	// messages and decisions about them.
+	// Advisory: any goroutine of the connection may write them; they are read for messages
+	// and for the choice of an error.
 	phase    atomic.Int32
 	received atomic.Int64 // bytes, for the keepalive
 	sent     atomic.Int64 // bytes
@@ -87,7 +87,7 @@ type wire struct {
 
 	// Guarded by mu.
 	mu       sync.Mutex
-	greeting []byte // what came before the version line was complete
+	greeting []byte // the bytes up to the version line
 	greeted  bool
 	err      error // the first error of Read
 }
@@ -147,7 +147,7 @@ func (w *wire) greet(p []byte) {
 	}
 }
 
-// said is the printable part of the greeting.
+// said returns the printable part of the greeting.
 func (w *wire) said() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
