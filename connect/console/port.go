@@ -16,15 +16,15 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// How the far side is ended: a child does that by itself in most cases, before the line is
-// closed. One that does not know yet gets a line that begins no frame, and a first stage
-// understands. If a frame was cut, that has to be filled first.
+// Close ends the far side. A child has mostly ended by itself before. Otherwise the far side
+// gets a line of text that is no frame and that the first stage understands. If a frame was
+// cut, it is filled up before.
 const (
 	longestFrame = 64 << 10 // bytes
 	farewellTime = 700 * time.Millisecond
 	closeTime    = 2500 * time.Millisecond
-	// keepAlive is how often a far side that waits for a plan is told that
-	// somebody is there. It gives up after idleTenths of silence.
+	// keepAlive is how often a far side that waits for a plan gets a line feed. It gives
+	// up after idleTenths of silence.
 	keepAlive = 3 * time.Second
 	// typeTime bounds the typing of one line.
 	typeTime = 10 * time.Second
@@ -32,22 +32,22 @@ const (
 
 // port is a serial line, or a socket that leads to one, and the carrier that it becomes.
 //
-// Goroutines, both ended when Close returns: listen reads the line; beat keeps
-// the far side waiting until there is something to write.
+// Goroutines, which have both ended when Close returns: listen reads the line; beat keeps the
+// far side waiting until the payload begins.
 type port struct {
 	// Immutable.
 	hop  string
 	conn portConn
-	// end is printed by the far side when the child has ended; behind it come
-	// the exit status, what was said on standard error, and the same again. It
-	// begins like a frame, so that a reader of frames waits for the rest of it.
+	// end is what the far side prints when the child has ended. Behind it come the exit
+	// status, the standard error, and end again. It begins like a frame, so that a reader
+	// of frames waits for the rest of it.
 	end []byte
 
-	// in has what was read. Capacity 1; sender listen, which waits for room;
+	// in has the bytes that were read. Capacity 1; sender listen, which waits for room;
 	// receiver the login, then Read; closed by listen.
 	in      chan []byte
 	closing chan struct{} // closed by Close
-	ended   chan struct{} // closed by listen: nothing is left at the far side, or the line is lost
+	ended   chan struct{} // closed by listen when the far side has ended or the line is lost
 	tasks   sync.WaitGroup
 
 	left []byte // owned by the one reader
@@ -62,7 +62,7 @@ type port struct {
 
 	// Guarded by mu.
 	mu    sync.Mutex
-	words []byte // what came behind the end
+	words []byte // the output behind end
 
 	started   bool // the far shell is ours; owned by Open, then immutable
 	closeOnce sync.Once
@@ -81,7 +81,7 @@ func newPort(hop string, conn portConn) *port {
 // listen reads the line until the far side or the line ends.
 func (p *port) listen() {
 	defer close(p.ended)
-	var tail []byte // the end of what was passed on, in which end may have begun
+	var tail []byte // the last bytes that were passed on: end may begin in them
 	for {
 		b := make([]byte, 4096)
 		n, err := p.conn.Read(b)
@@ -149,7 +149,7 @@ func (p *port) enter(text string) error {
 	return err
 }
 
-// start makes a carrier of a line behind which the first stage runs.
+// start makes the port a carrier, once the first stage runs behind it.
 func (p *port) start(e *connect.OpenRequest) {
 	p.started = true
 	p.tasks.Go(func() { p.beat(e.Ready) })
@@ -199,8 +199,8 @@ func (p *port) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write implements bootstrap.Carrier. Nothing is written to a far side that has ended: a getty
-// would take it for a name.
+// Write implements bootstrap.Carrier. It fails if the far side has ended: a getty would take
+// the bytes for a name.
 func (p *port) Write(b []byte) (int, error) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
@@ -208,7 +208,7 @@ func (p *port) Write(b []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	if !p.begun && strings.Trim(string(b), "\n") == "" {
-		return len(b), nil // meant to wake a profile, which we have behind us
+		return len(b), nil // meant for a login profile that reads; the shell is past it
 	}
 	p.begun = true
 	n, err := p.conn.Write(b)
@@ -229,7 +229,7 @@ func (p *port) Close() error {
 	return p.closeErr
 }
 
-// dismiss ends the far side, or sees it end.
+// dismiss ends the far side, if it has not ended by itself.
 func (p *port) dismiss() {
 	limit := time.Now().Add(closeTime)
 	_ = p.conn.SetWriteDeadline(time.Now()) // for a write that waits
