@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// config is what -G prints: what was understood, in the words of ssh -G.
+// config returns the output of -G: the settings of the command line, as ssh -G prints them.
 func (l *CommandLine) config(me, controlPath string) string {
 	var b strings.Builder
 	say := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ignoredKeywords are those of ssh_config(5) that say how a connection is made
-// and kept, what happens at this side, or nothing any more.
+// ignoredKeywords are the keywords of ssh_config(5) that are about how a connection is made and
+// kept, about this side, or obsolete.
 var ignoredKeywords = strings.Fields(`
 	addkeystoagent afstokenpassing batchmode bindaddress bindinterface canonicaldomains
 	canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames
@@ -31,7 +31,7 @@ var ignoredKeywords = strings.Fields(`
 	updatehostkeys useblacklistedkeys userknownhostsfile userknownhostsfile2 useprivilegedport useroaming usersh
 	verifyhostkeydns visualhostkey xauthlocation`)
 
-// keyword does what -o says: a keyword and, behind blanks or an equals sign, its
+// keyword stores the setting of an -o: a keyword and, behind blanks or an equals sign, its
 // value.
 func (l *CommandLine) keyword(text string) error {
 	name, value := splitKeyword(text)
@@ -55,7 +55,7 @@ func (l *CommandLine) keyword(text string) error {
 	return do(l, name, words)
 }
 
-// splitKeyword returns the keyword in lower case and what is behind it.
+// splitKeyword returns the keyword, in lower case, and its value.
 func splitKeyword(text string) (name, value string) {
 	const blank = " \t\r\n\f"
 	text = strings.Trim(text, blank)
@@ -103,7 +103,7 @@ func splitWords(s string) (words []string, ok bool) {
 	return words, quote == 0
 }
 
-// keywords are those that are acted upon.
+// keywords are the keywords that have an effect.
 var keywords map[string]func(l *CommandLine, name string, words []string) error
 
 func init() {
@@ -303,7 +303,7 @@ func choice[T any](values map[string]T, field func(*CommandLine) *T) func(*Comma
 	}
 }
 
-// flag is for yes and no. What an option has switched on stays so.
+// flag is for yes and no. It does not switch off what an option has switched on.
 func flag(field func(*CommandLine) *bool) func(*CommandLine, string, []string) error {
 	return choice(map[string]bool{"yes": true, "true": true, "no": false, "false": false}, field)
 }

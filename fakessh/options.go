@@ -5,13 +5,13 @@ import "slices"
 // option is one of the letters of ssh.
 type option struct {
 	valued bool
-	// do notes what the option says; nil ignores it, because it is about how a
-	// connection is made, and there is one.
+	// do stores the option. It is nil for options that are ignored: those about how a
+	// connection is made, since there is one.
 	do func(l *CommandLine, value string) error
 }
 
-// options has all the letters of OpenSSH 9.2. It must be in step with the table
-// in docs/fakessh.md, which a test compares.
+// options has all letters of OpenSSH 9.2. A test compares it with the table in
+// docs/fakessh.md.
 var options map[byte]option
 
 func init() {
@@ -124,7 +124,7 @@ func init() {
 	}
 }
 
-// first tells whether something is set for the first time, which is what counts.
+// first reports whether a setting is given for the first time. Later values don't count.
 func (l *CommandLine) first(what string) bool {
 	if l.set[what] {
 		return false
@@ -186,7 +186,7 @@ func (l *CommandLine) stdio(spec string) error {
 	l.Session, l.TTY = SessionNone, TTYNo
 	l.first("sessiontype")
 	l.first("requesttty")
-	// Only if nothing was said about them.
+	// Only if they were not set before.
 	if l.first("clearallforwardings") {
 		l.clear = true
 	}

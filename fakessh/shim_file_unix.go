@@ -22,7 +22,7 @@ type shimFile struct {
 	send  func(fd int, b []byte) (int, error)
 }
 
-// newOutput makes one that can also be written to. It must be released.
+// newOutput makes a file that can be written to. It has to be released.
 func newOutput(fd, wake int) *shimFile {
 	d := &shimFile{fd: fd, own: -1, wake: wake, send: unix.Write}
 	var s unix.Stat_t
@@ -35,8 +35,8 @@ func newOutput(fd, wake int) *shimFile {
 			return unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
 	case unix.S_IFIFO, unix.S_IFCHR:
-		// Opened again it has flags of its own. Where that does not go, so
-		// much fits into a pipe that can be written to.
+		// Opened again it has flags of its own. If that fails, writes are limited to the
+		// room that a writable pipe has.
 		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", d.fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			d.fd, d.own = fd, fd
