@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shimFile reads or writes a standard shimFile of a shim. Others have it,
-// too, so its flags must stay as they are, O_NONBLOCK above all; and yet nothing
-// may wait in the kernel when the shim has gone.
+// shimFile reads or writes a standard descriptor of a shim. Other processes have the same open
+// file, so its flags must not change, above all O_NONBLOCK. Yet no goroutine may be stuck in
+// the kernel when the shim has gone.
 type shimFile struct {
 	fd    int
 	own   int // to be closed; -1: nothing

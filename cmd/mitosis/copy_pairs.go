@@ -13,13 +13,13 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
-// hasPattern reports whether a name at the other host is one that only that can
-// resolve.
+// hasPattern reports whether only the other host can resolve a name there: it has a pattern or
+// begins with a home directory.
 func hasPattern(name string) bool {
 	return strings.HasPrefix(name, "~") || strings.ContainsAny(name, `*?[\`)
 }
 
-// putPairs finds the targets of sources at this host.
+// putPairs returns a function that finds the targets for sources at this host.
 func putPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
 	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		into := len(from) > 1 || isInto(to) || isHome(to)
@@ -48,7 +48,7 @@ func putPairs(from []string, to string) func(context.Context, *contexts.Node) ([
 	}
 }
 
-// getPairs finds the targets of sources at the other host.
+// getPairs returns a function that finds the targets for sources at the other host.
 func getPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
 	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		if to == "" {
@@ -84,8 +84,7 @@ func getPairs(from []string, to string) func(context.Context, *contexts.Node) ([
 	}
 }
 
-// distinct makes errors of copies that would take the place of others of the same
-// command.
+// distinct turns copies into errors that would overwrite another copy of the same command.
 func distinct(pairs []fromTo) []fromTo {
 	first := make(map[string]string)
 	for i, p := range pairs {
@@ -99,10 +98,10 @@ func distinct(pairs []fromTo) []fromTo {
 }
 
 func noName(source string) error {
-	return fmt.Errorf("%q has no name that a copy could get in a directory", source)
+	return fmt.Errorf("%q ends without a file name, so name the target in full", source)
 }
 
-// isInto reports whether a target is a directory in which the copy is to be.
+// isInto reports whether a target is written as a directory, which gets the copy.
 func isInto(to string) bool {
 	base := to[strings.LastIndexByte(to, '/')+1:]
 	return base == "" && to != "" || base == "." || base == ".."
@@ -120,8 +119,8 @@ func isOutput(name string) bool {
 	return false
 }
 
-// fetchInto is files.Get to a place whose directories are made. If the copy
-// fails they are removed.
+// fetchInto is files.Get that makes the directories of the target. If the copy fails, it
+// removes them.
 func fetchInto(ctx context.Context, on contexts.Target, from, to string, o *files.Options) (files.Result, error) {
 	made, err := makeParents(to)
 	res := files.Result{}
@@ -130,19 +129,19 @@ func fetchInto(ctx context.Context, on contexts.Target, from, to string, o *file
 	}
 	if err != nil {
 		for _, dir := range made {
-			_ = os.Remove(dir) // unless something is in it
+			_ = os.Remove(dir) // fails if it is not empty
 		}
 	}
 	return res, err
 }
 
-// makeParents makes the directories that a target is in, and returns those that
-// were not there, the innermost first.
+// makeParents makes the missing directories above a target, and returns them, the innermost
+// first.
 func makeParents(target string) (made []string, err error) {
 	var missing []string
 	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
-			break // it is there, or the copy says why not
+			break // it exists, or the copy will fail with a reason
 		}
 		missing = append(missing, dir)
 	}

@@ -12,11 +12,11 @@ import (
 // endpoint is where connections come in or go to. The zero endpoint is none.
 type endpoint struct{ network, addr string }
 
-// forwarding is one that is wanted, as ssh writes it.
+// forwarding is an option -L, -R or -D.
 type forwarding struct {
 	option byte // L, R or D
 	listen endpoint
-	target endpoint // none: the client names it, by SOCKS
+	target endpoint // none: clients name it, by SOCKS
 }
 
 func (f *forwarding) String() string {
@@ -36,7 +36,7 @@ func parseForwarding(option byte, s string) (forwarding, error) {
 	hasTarget := target != tunnel.End{}
 	switch {
 	case !hasTarget && option == 'L':
-		return f, errors.New("where to? [BIND:]PORT:HOST:PORT is wanted")
+		return f, errors.New("where to? Give [BIND:]PORT:HOST:PORT")
 	case hasTarget && option == 'D':
 		return f, errors.New("the client says where to: [BIND:]PORT is all that is wanted")
 	case hasTarget:

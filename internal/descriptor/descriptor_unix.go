@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadNow reads what there is: 0 bytes and no error if that is nothing.
+// ReadNow reads without waiting: it returns 0 and no error if there are no bytes yet.
 func ReadNow(f *os.File, b []byte) (n int, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -51,6 +51,6 @@ func WriteWhenReady(c syscall.Conn, f func(fd int) error) error {
 	return cmp.Or(err, inner)
 }
 
-// IsTerminalEnd reports whether an error of reading means that no process has
-// the terminal open any more.
+// IsTerminalEnd reports whether a read error means that no process has the terminal open any
+// more.
 func IsTerminalEnd(err error) bool { return errors.Is(err, syscall.EIO) }
