@@ -98,7 +98,7 @@ func distinct(pairs []fromTo) []fromTo {
 }
 
 func noName(source string) error {
-	return fmt.Errorf("%q ends without a file name, so name the target in full", source)
+	return fmt.Errorf("%q has no name for its copy: give the name of the target in full", source)
 }
 
 // isInto reports whether a target is written as a directory, which gets the copy.

@@ -1,6 +1,6 @@
-// Agent sends a small program in place of itself: the functions of package work without
-// what only the master needs. The files of that program are made before this one is
-// built, and embedded:
+// Agent sends a small program in place of itself: the functions of package work, without the
+// parts that only the master needs. The images of that program are made before this one is
+// built, and are embedded:
 //
 //	go generate ./examples/agent
 //	go run ./examples/agent -host web1 -user deploy
