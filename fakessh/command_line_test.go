@@ -127,7 +127,7 @@ func TestCommandAndDestination(t *testing.T) {
 	} {
 		l, err := ParseCommandLine(strings.Fields(c.args))
 		if err != nil {
-			t.Errorf("%s: %v", c.args, err)
+			t.Errorf("%s: %v, want no error", c.args, err)
 			continue
 		}
 		if l.User != c.user || l.Host != c.host || l.Command != c.command || l.Port != c.port {
@@ -142,7 +142,7 @@ func TestCommandAndDestination(t *testing.T) {
 func TestStdio(t *testing.T) {
 	l, err := ParseCommandLine([]string{"-W", "[::1]:22", "h"})
 	if err != nil || l.Stdio == nil || l.Stdio.TargetHost != "::1" || l.Stdio.TargetPort != 22 || l.Session != SessionNone {
-		t.Errorf("%+v, %v", l, err)
+		t.Errorf("-W is read as %+v (error: %v), want ::1 and 22 and no session", l, err)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestImmediateActions(t *testing.T) {
 		"-V": Version, "-vV -z": Version, "-Q cipher": Query, "-O check h": Control, "-G h": Configure,
 	} {
 		if l, err := ParseCommandLine(strings.Fields(args)); err != nil || l.Action != want {
-			t.Errorf("%s: %+v, %v", args, l, err)
+			t.Errorf("%s is read as %+v (error: %v), want the action %v", args, l, err, want)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func FuzzParseLine(f *testing.F) {
 		l, err := ParseCommandLine(args)
 		if err != nil {
 			if _, ok := errors.AsType[*UsageError](err); !ok || err.Error() == "" {
-				t.Fatalf("%#v", err)
+				t.Fatalf("error %#v, want a UsageError with a text", err)
 			}
 			return
 		}
@@ -197,11 +197,11 @@ func FuzzParseLine(f *testing.F) {
 			return
 		}
 		if l.Host == "" || l.Port < 0 || l.Port > 65535 {
-			t.Fatalf("%+v", l)
+			t.Fatalf("read as %+v, want a host and a port of 16 bits", l)
 		}
 		for _, fw := range slices.Concat(l.Local, l.Remote, l.Dynamic) {
 			if fw.ListenPort < 0 || fw.TargetPort < 0 || cmp.Or(fw.ListenPort, fw.TargetPort) > 65535 {
-				t.Fatalf("%+v", fw)
+				t.Fatalf("a forwarding is read as %+v, want ports of 16 bits", fw)
 			}
 		}
 		path, _ := l.controlPath(pathTokens{lookup: os.LookupEnv, homeOf: func(string) (string, error) { return "", os.ErrNotExist }})

@@ -248,7 +248,7 @@ func TestStuckOutput(t *testing.T) {
 		}
 		b := make([]byte, 2)
 		if _, err := syscall.Read(fds[0], b); err != nil || string(b) != "y\n" {
-			t.Errorf("%s: %q, %v", kind, b, err)
+			t.Errorf("%s: the command prints %q (error: %v), want y", kind, b, err)
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -286,11 +286,11 @@ func TestPassOn(t *testing.T) {
 	hosts := fakessh.Hosts{PassOn: true, Names: map[string]contexts.Target{"web": child(t)}}
 	got := do(t, hosts, `PATH="${PATH%%:*}:$1:$1/real:$PATH"; ssh -p 3 db x; ssh -O check db; ssh web echo ours`, dir)
 	if got.out != "real -p 3 db x\nreal -O check db\nours\n" || got.status != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("%+v, want the real ssh for db and ours for web", got)
 	}
 	got = do(t, hosts, `PATH="${PATH%%:*}:$1"; ssh db x`, dir)
 	if got.status != 255 || !strings.Contains(got.err, "there is no ssh in PATH but the one that leads here") {
-		t.Errorf("%+v", got)
+		t.Errorf("%+v, want status 255, since there is no other ssh", got)
 	}
 }
 
@@ -306,6 +306,6 @@ func TestTheNameAloneMeansNothing(t *testing.T) {
 	}
 	out, err := exec.Command(path, "-test.list=^TestScripts$").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "TestScripts") {
-		t.Errorf("%s %v", out, err)
+		t.Errorf("under another name it prints %s (error: %v), want the list of tests", out, err)
 	}
 }

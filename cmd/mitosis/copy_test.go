@@ -101,7 +101,7 @@ func TestOptionsOfCopies(t *testing.T) {
 	o := task.options
 	jobs, planErr := task.pairs(t.Context(), nil)
 	if err != nil || planErr != nil || !o.Perm || !o.NoSpecial || o.Overwrite != files.InPlace || o.Mode != 0o640 || !o.Times || !o.Owner || !o.Sync || !o.Resume || !o.NoReplace || !task.json || len(jobs) != 1 {
-		t.Errorf("%+v, %v, %v", task, err, planErr)
+		t.Errorf("the options are read as %+v (errors: %v, %v), want all of them set", task, err, planErr)
 	}
 	if task, _, err := parseCopy("put", strings.Fields("-replace local a b")); err != nil || task.options.Overwrite != files.Replace {
 		t.Errorf("-replace: %+v, %v", task, err)

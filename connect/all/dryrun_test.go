@@ -89,7 +89,7 @@ func TestDryRun(t *testing.T) {
 	for _, c := range dryRuns {
 		argv, err := connect.DryRun(c.m)
 		if err != nil {
-			t.Errorf("%#v: %v", c.m, err)
+			t.Errorf("%#v: %v, want no error", c.m, err)
 			continue
 		}
 		if got := showArgv(argv); got != c.want {
@@ -127,7 +127,7 @@ var badNames = []connect.Method{
 func TestNamesAreRefusedByEachMethod(t *testing.T) {
 	for _, m := range badNames {
 		if argv, err := connect.DryRun(m); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%#v: %q, %v", m, argv, err)
+			t.Errorf("%#v would run %q, error %v; want %q", m, argv, err, connect.ErrBadName)
 		}
 		c, err := m.Open(t.Context(), connecttest.Far(`exit`).OpenRequest)
 		if !errors.Is(err, connect.ErrBadName) {

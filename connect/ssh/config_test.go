@@ -175,7 +175,7 @@ func TestIncludeOfAnothersHome(t *testing.T) {
 	}
 	// Since OpenSSH 9.9 it may have tokens.
 	if set, err := resolveWith(t, Login{Host: "web"}, "Include "+dir+"/%h.conf\n", ""); err != nil || set.port != 4711 {
-		t.Errorf("%+v, %v", set, err)
+		t.Errorf("the port of an Include with a token is that of %+v, want 4711 (error: %v)", set, err)
 	}
 	if _, err := resolveWith(t, Login{Host: "web"}, "Include ~nosuchuser/x\n", ""); err == nil {
 		t.Error("a home that does not exist was passed over")
@@ -205,12 +205,12 @@ func TestSSHConfigurationErrors(t *testing.T) {
 		_, err := resolveWith(t, Login{Host: "web"}, c.config, c.program)
 		if c.want == "" {
 			if err != nil {
-				t.Errorf("%q: %v", c.config, err)
+				t.Errorf("%q: %v, want no error", c.config, err)
 			}
 			continue
 		}
 		if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) {
-			t.Errorf("%q: %v", c.config, err)
+			t.Errorf("%q: error %v, want one with %q", c.config, err, c.want)
 		}
 	}
 }
@@ -274,12 +274,12 @@ func TestSSHDestination(t *testing.T) {
 	} {
 		got, err := parseDestination(text)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v", text, got, err)
+			t.Errorf("%s is read as %+v (error: %v), want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "@web", "web:", "web:0", "web:70000", "web:x", "[::1", "[::1]x", "[::1]:", "me@"} {
 		if got, err := parseDestination(text); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%q: %+v, %v", text, got, err)
+			t.Errorf("%q is read as %+v, error %v; want %q", text, got, err, connect.ErrBadName)
 		}
 	}
 }
@@ -295,7 +295,7 @@ func TestSSHTravels(t *testing.T) {
 	}
 	got, err := connect.Decode(b)
 	if err != nil || !reflect.DeepEqual(got, s) {
-		t.Fatalf("%#v, %v", got, err)
+		t.Fatalf("decoded: %#v (error: %v), want %#v", got, err, s)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestSSHBadNames(t *testing.T) {
 	for _, s := range []Login{{Host: ""}, {Host: "-oProxyCommand=x"}, {Host: "u@-v"}, {Host: "a\x00b"}, {Host: "a b"},
 		{Host: "web", User: "-x"}, {Host: "web", User: "a\nb"}, {Host: "web", Port: -1}, {Host: "web", Port: 70000}} {
 		if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%+v: %v", s, err)
+			t.Errorf("%+v: error %v, want %q", s, err, connect.ErrBadName)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func TestSSHTells(t *testing.T) {
 	var seen []string
 	e.Notify = func(_ context.Context, n connect.Notice) {
 		if !strings.HasPrefix(n.Path, "ssh:") {
-			t.Errorf("%+v", n)
+			t.Errorf("a notice of %+v, want one of an ssh hop", n)
 		}
 		seen = append(seen, n.Text)
 	}

@@ -295,7 +295,7 @@ func TestRevokedHostCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := v.check("", nil, cert); !errors.Is(err, ErrHostKeyRevoked) {
-			t.Errorf("%s: %v", filepath.Base(file), err)
+			t.Errorf("%s: error %v, want %q", filepath.Base(file), err, ErrHostKeyRevoked)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func TestAPersonMayTryThreeTimes(t *testing.T) {
 		k := startTalk(t, Answers{Recognise: AnyPrompt}, func(_ context.Context, p connect.Prompt) (string, error) {
 			attempts++
 			if p.Attempt != attempts || p.Kind != connect.PromptPassword || p.Path != "hop" || p.Text != "Password: " {
-				t.Errorf("%+v", p)
+				t.Errorf("asked %+v, want attempt %d at the password of hop", p, attempts)
 			}
 			return fmt.Sprint("try", attempts), nil
 		})
@@ -222,7 +222,7 @@ func TestAPersonSeesWhatIsAskedBesideThePassword(t *testing.T) {
 		k.shows("\r\n(a@b) Password: ", true, time.Minute)
 		k.typed("1174\nsecret\n")
 		if len(asked) != 1 || !asked[0].Echo || asked[0].Kind != connect.PromptOther || !strings.Contains(asked[0].Text, "4711") {
-			t.Errorf("%+v", asked)
+			t.Errorf("asked %+v, want the challenge 4711 with echo, and nothing else", asked)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestPassphrases(t *testing.T) {
 		k.shows("\nme@web1's password: ", true, time.Second)
 		k.typed("\nsecret\n")
 		if !k.count().Skipped || k.count().Passwords != 1 {
-			t.Errorf("%+v", k.count())
+			t.Errorf("the tally is %+v, want a skipped passphrase and one password", k.count())
 		}
 	})
 }

@@ -45,7 +45,7 @@ func TestPayloadIsBinaryClean(t *testing.T) {
 			c := connecttest.Open(t, m, p)
 			head := make([]byte, 3)
 			if _, err := io.ReadFull(c, head); err != nil || string(head) != "go\n" {
-				t.Fatalf("%q, %v", head, err)
+				t.Fatalf("the far side prints %q (error: %v), want go", head, err)
 			}
 			if _, err := c.Write([]byte("\n")); err != nil && name != "only tty" {
 				t.Fatal(err)
@@ -249,7 +249,7 @@ func TestToolsThatCannotBeStarted(t *testing.T) {
 		connecttest.CheckLeaks(t)
 		c, err := m.Open(connecttest.TestContext(t), connecttest.Far(`true`).OpenRequest)
 		if !errors.Is(err, connect.ErrStart) {
-			t.Errorf("%#v: %v, %v", m, c, err)
+			t.Errorf("%#v: opened as %v, error %v; want %q", m, c, err, connect.ErrStart)
 		}
 	}
 	if _, err := (local.Exec{Argv: []string{"no-such-program-x"}}).Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, exec.ErrNotFound) {
@@ -271,14 +271,14 @@ func TestPlacesForTheFirstStage(t *testing.T) {
 			want = "done 2\n"
 		}
 		if got := connecttest.ReadAll(t, c); got != want {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: the far side prints %q, want %q", name, got, want)
 		}
 	}
 	for _, bad := range []local.Exec{
 		{Argv: []string{"env", "a\x00b"}}, {Argv: []string{"env"}, Env: []string{"x"}}, {Argv: []string{"env"}, Env: []string{"=x"}},
 	} {
 		if _, err := bad.Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%q: %v", bad.Argv, err)
+			t.Errorf("%q: error %v, want %q", bad.Argv, err, connect.ErrBadName)
 		}
 	}
 }
@@ -325,7 +325,7 @@ func TestManyAtOnce(t *testing.T) {
 				return
 			}
 			if b, _ := io.ReadAll(c); string(b) != "42\n" {
-				t.Errorf("%q", b)
+				t.Errorf("the far side prints %q, want 42", b)
 			}
 			c.Close()
 		})

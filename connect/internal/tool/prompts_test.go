@@ -151,6 +151,6 @@ func FuzzPrompts(f *testing.F) {
 
 func TestTokens(t *testing.T) {
 	if q := TokenPrompt("PW-77:")("PW-77: "); q.Asks != AsksPassword || q.Text != "password:" {
-		t.Errorf("%+v", q)
+		t.Errorf("the prompt with the token is taken for %+v, want a password with the text password:", q)
 	}
 }
