@@ -144,7 +144,7 @@ func mayExecute(path string) error {
 	return nil
 }
 
-// makeLink makes a symbolic link, in place of what is there.
+// makeLink makes a symbolic link, and replaces a file that is there.
 func makeLink(target, path string) error {
 	if have, err := os.Readlink(path); err == nil && have == target {
 		return nil

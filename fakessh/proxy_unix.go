@@ -214,7 +214,7 @@ func (r *rightsReader) keep(oob []byte) error {
 	return err
 }
 
-// received returns what has come so far.
+// received returns the descriptors that have come.
 func (r *rightsReader) received() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 const (
 	// knownCommandTime bounds one run of a KnownHostsCommand.
 	knownCommandTime = 20 * time.Second
-	// maxKnownCommand bounds what it prints, in bytes.
+	// maxKnownCommand bounds its output, in bytes.
 	maxKnownCommand = 4 << 20
 )
 
@@ -65,7 +65,7 @@ func (set *settings) commandedHosts(ctx context.Context, reason, name string, ke
 	return parseKnownHosts(&out.Buffer, "KnownHostsCommand "+words[0])
 }
 
-// A boundedBuffer keeps the beginning of what is written to it.
+// A boundedBuffer keeps the first bytes that are written to it.
 type boundedBuffer struct {
 	bytes.Buffer
 	limit int

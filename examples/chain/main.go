@@ -132,7 +132,7 @@ func run(ctx context.Context, ssh ssh.Login, sudo become.Sudo, file string) erro
 	return self.Close()
 }
 
-// input has what was typed ahead, where it is not a terminal.
+// input keeps lines that were read ahead, if standard input is no terminal.
 var input = bufio.NewReader(os.Stdin)
 
 // tell shows a notice of a hop.

@@ -21,7 +21,7 @@ func User(user string) error {
 }
 
 // Name refuses an empty name, one that is too long or looks like an option, and one with
-// characters of forbidden or of a shell. what is the kind of name, for the error.
+// characters of forbidden or of a shell. The error has what as the kind of name.
 func Name(what, name, forbidden string) error {
 	switch {
 	case name == "":
