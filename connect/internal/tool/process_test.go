@@ -182,7 +182,6 @@ func TestAnswersInTheErrorOfATool(t *testing.T) {
 		"shown":                {`printf "Option: "; read x; echo "no such option"`, "2", "Option: / no such option", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			connecttest.CheckLeaks(t)
 			p := connecttest.Far(`exit 3`)
 			p.Prompt = (&connecttest.Person{Answers: []string{c.answer}}).Answer
