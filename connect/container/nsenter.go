@@ -137,7 +137,7 @@ func parseNsenter(arg string) (connect.Method, error) {
 	}
 	pid, err := strconv.Atoi(arg)
 	if err != nil || pid < 1 {
-		return nil, fmt.Errorf("%w: %q is no process ID", connect.ErrBadName, printable.Name(arg))
+		return nil, fmt.Errorf("%w: %q is no process number", connect.ErrBadName, printable.Name(arg))
 	}
 	return Nsenter{PID: pid}, nil
 }
