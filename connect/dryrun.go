@@ -5,12 +5,11 @@ import (
 	"fmt"
 )
 
-// Elided stands, in what [DryRun] returns, for what is made up or found out when
-// a hop is opened: the script of the first stage, tokens, names of containers
-// that will be made, process numbers.
+// Elided stands in a result of [DryRun] for parts that are only known when the hop is
+// opened: the script of the first stage, tokens, names of new containers, process IDs.
 const Elided = "..."
 
-// A DryRunner is a method that can tell what it would run.
+// A DryRunner is a method that can tell the command line that it would run.
 type DryRunner interface {
 	Method
 
@@ -18,13 +17,13 @@ type DryRunner interface {
 	DryRun() ([]string, error)
 }
 
-// DryRun returns the command line that a method would run, program first, so that
-// a person can look at it before. It checks the options and runs, looks up and
-// opens nothing. The command line has no secrets, since none is ever put into an
-// argument. It is that of a hop for which nobody can be asked.
+// DryRun returns the command line that a method would run, program first, so that a person
+// can look at it before. It only checks the options: it runs, looks up and opens nothing.
+// The command line has no secrets, since no method puts one into an argument. It is the one
+// that is used if nobody can be asked.
 //
-// Errors: those of the checks, mostly [ErrBadName], and errors.ErrUnsupported for
-// methods that run no program, those of packages ssh and console.
+// Errors: those of the checks, mostly [ErrBadName]; errors.ErrUnsupported for methods that
+// run no program, such as those of packages ssh and console.
 func DryRun(m Method) ([]string, error) {
 	if d, ok := m.(DryRunner); ok {
 		return d.DryRun()

@@ -8,49 +8,48 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// The classes of failures that a program can act on. They are recognised by
-// errors.Is also for a hop that was made several contexts away. [Temporary] tells
-// whether trying again makes sense.
+// The classes of failures on which a program can act. errors.Is recognises them also if the
+// hop was made several contexts away. [Temporary] reports whether trying again makes sense.
 var (
-	// ErrStart: there is no such tool, or it does not take what it was told.
+	// ErrStart: there is no such tool, or it rejects its arguments.
 	ErrStart = errors.New("the tool could not be started")
-	// ErrEOF: the pipe ended, and nothing better is known.
+	// ErrEOF: the pipe ended, and nothing more precise is known.
 	ErrEOF = errors.New("the connection ended before the far side was ready")
-	// ErrTimeout: a bound of the tool or of the protocol passed. That of a
-	// context shows as context.DeadlineExceeded as well.
+	// ErrTimeout: a time limit passed, of the tool, the protocol or the ctx. If it was that
+	// of the ctx, the error matches context.DeadlineExceeded, too.
 	ErrTimeout = errors.New("timed out")
 	// ErrRefused: nobody listens there.
 	ErrRefused = errors.New("connection refused")
-	// ErrUnreachable: there is no way to the host, or none at the moment.
+	// ErrUnreachable: the network has no route to the host, or none at the moment.
 	ErrUnreachable = errors.New("the host is unreachable")
-	// ErrNoHost: the name of the host can't be resolved. The next is a kind of it.
+	// ErrNoHost: the name of the host can't be resolved. ErrResolver is a kind of it.
 	ErrNoHost = errors.New("no such host")
-	// ErrResolver: nobody could be asked what the name stands for, so that there
-	// may be such a host.
+	// ErrResolver: no name server answered, so that the host may exist.
 	ErrResolver = KindOf(ErrNoHost, "the name can't be resolved at the moment")
 	// ErrPassword: a password or passphrase was wrong.
 	ErrPassword = errors.New("incorrect password")
-	// ErrPasswordRequired: one is asked for, or something else such as a code, none
-	// was given, and nobody could be asked, or would answer. A password that went out
-	// before was not called wrong.
+	// ErrPasswordRequired: the tool asks for a password, a passphrase or a code. None was
+	// given, and nobody could be asked or nobody answered. A password that was sent
+	// before has not been refused.
 	ErrPasswordRequired = errors.New("a password is required and none is at hand")
-	// ErrPermission: we are known, and not let in.
+	// ErrPermission: the user is known, but may not do this.
 	ErrPermission = errors.New("permission denied")
-	// ErrHostKey: the host could not show that it is the one that was meant.
-	// The next two are kinds of it.
+	// ErrHostKey: the host could not prove its identity. ErrHostKeyUnknown and
+	// ErrHostKeyChanged are kinds of it.
 	ErrHostKey = errors.New("host key verification failed")
-	// ErrHostKeyUnknown: nothing is known of the host.
+	// ErrHostKeyUnknown: known_hosts has no key for the host.
 	ErrHostKeyUnknown = KindOf(ErrHostKey, "host key is not known")
-	// ErrHostKeyChanged: another key is known of the host. Somebody may be in between.
+	// ErrHostKeyChanged: known_hosts has another key for the host. Somebody may be in
+	// between.
 	ErrHostKeyChanged = KindOf(ErrHostKey, "host key has changed")
-	// ErrNoContainer: for methods that enter containers, roots and namespaces: there is
-	// none of that name, it does not run, or what runs it is missing.
+	// ErrNoContainer: the container, root or namespace does not exist or does not run, or
+	// its runtime is missing.
 	ErrNoContainer = errors.New("the container runtime or its container is not there")
-	// ErrBadName: a name of a host, user or the like that no such thing has, or that a
-	// tool would take for an option.
+	// ErrBadName: no host or user can have this name, or a tool would take it for an
+	// option; also a user that does not exist.
 	ErrBadName = errors.New("not a valid name")
-	// ErrNoMethod: the program does not have the method, here or where the hop is made.
-	// The error says which package to import, where that is known.
+	// ErrNoMethod: the program that makes the hop does not have the method. The error says
+	// which package to import, if that is known.
 	ErrNoMethod = errors.New("no method")
 )
 
@@ -60,7 +59,7 @@ type subclass struct {
 	text string
 }
 
-// KindOf makes a class that is a kind of another: errors.Is finds both.
+// KindOf makes a class that is a kind of another: its errors match both.
 func KindOf(class error, text string) error { return &subclass{class, text} }
 
 func (c *subclass) Error() string        { return c.text }
@@ -79,16 +78,16 @@ func init() {
 	}
 }
 
-// Error is a hop that a tool could not make.
+// Error is the failure of a hop.
 type Error struct {
 	Hop    string // the label of the method; "" where the context's path says it
-	Phase  string // what was going on, for example "waiting for the password prompt"
-	Err    error  // the class, or what wraps it
-	Output string // the last lines that the tool printed, made safe to show
-	Hint   string // what can be done about it; "" where that is not known
+	Phase  string // the step that failed, for example "answering its questions"
+	Err    error  // the class, or an error that wraps it
+	Output string // the last lines that the tool printed, safe to show, without secrets
+	Hint   string // what a person can do about it; "" if that is not known
 }
 
-// Error names the hop, what it was about, the reason, and what the tool said.
+// Error returns the hop, the phase, the reason, the last lines of the tool, and the hint.
 func (e *Error) Error() string {
 	var parts []string
 	if e.Hop != "" {

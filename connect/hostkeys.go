@@ -1,6 +1,6 @@
 package connect
 
-// HostKeyPolicy says what to do with a server whose key is not known.
+// HostKeyPolicy says how a hop treats a server whose key is not known.
 type HostKeyPolicy uint8
 
 // The policies. The numbers travel; append only.
@@ -12,6 +12,6 @@ const (
 	// known_hosts file, and refuses one whose key has changed.
 	HostKeysAcceptNew
 	// InsecureIgnoreHostKeys accepts every key but those of RevokedHostKeys, and
-	// remembers none. Whoever sits in between can then read and change all that passes.
+	// remembers none. Anybody on the network between can then read and change everything.
 	InsecureIgnoreHostKeys
 )

@@ -2,8 +2,8 @@ package connect
 
 import "fmt"
 
-// packageOf is the package of the house that a method comes with, "" for another one.
-// A program has only the methods of packages that it imports, and so have its copies.
+// packageOf returns the package below connect that has a method, "" if none has it. A
+// program, and so each of its copies, has only the methods of packages that it imports.
 func packageOf(name string) string {
 	switch name {
 	case "ssh", "openssh", "console":
@@ -18,8 +18,8 @@ func packageOf(name string) string {
 	return ""
 }
 
-// notImported is the error for a method of the house that this program does not have;
-// nil for one that it has, and for a name that is none of theirs.
+// notImported returns the error for a method whose package this program does not import. It
+// returns nil for one that the program has, and for names that no package below connect has.
 func notImported(name string) error {
 	registry.mu.RLock()
 	_, known := registry.byName[name]

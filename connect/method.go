@@ -9,99 +9,94 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// A Method is one way to start a child: plain data that can be sent to the
-// context that is to connect (see [Register]) and is executed there.
+// A Method describes one hop, which starts a child. It is plain data: it is sent to the
+// context that makes the hop (see [Register]), and opened there.
 //
-// To write one, run e.Argv (or hand e.Line to something that gives it to a
-// shell) at the far side with standard input and output relayed, and return
-// the pipe. Everything after that, from the first stage to the hello, is done
-// by the caller.
+// To write one, run e.Argv at the far side, or hand e.CommandLine to a tool that gives it
+// to a shell. Relay standard input and output, and return the pipe. The caller does
+// everything else, from the first stage to the hello.
 type Method interface {
 	// Label is the element that the hop adds to a path, for example
 	// "ssh:deploy@web1:2222" or "sudo:root". It holds no secret.
 	Label() string
 
-	// Traits are what the caller has to know before Open.
+	// Traits returns the facts that the caller needs before Open.
 	Traits() Traits
 
-	// Open starts the tool and returns the pipe as soon as bytes may flow,
-	// which can be before the tool has asked its questions: prompts are
-	// answered behind the caller's back, and a dialogue that failed shows as
-	// the end of the pipe with the reason in Cause.
+	// Open starts the tool, and returns the pipe as soon as bytes may be written to it.
+	// That can be before the tool has asked its questions. Prompts are then answered in
+	// the background; if that fails, the pipe ends, and its Cause has the reason.
 	//
-	// ctx bounds the opening only. What Open started lives until Close.
+	// ctx bounds Open only. The tool and its goroutines live until Close.
 	Open(ctx context.Context, e *OpenRequest) (bootstrap.Carrier, error)
 }
 
-// Traits are facts about a method that decide how an image is sent through its
-// pipe. The zero value is right for any method, if not the fastest.
+// Traits are facts about a method. They decide how an image is sent through its pipe. The
+// zero value works for every method, but may be slower.
 type Traits struct {
-	// Local: the child runs on the machine that connects, as User; "" is our own.
-	// Where that user may read our executable in /proc, the child is started from it
-	// and no image has to be sent; otherwise it is sent as it is, not packed.
+	// Local: the child runs on the machine that makes the hop, as User; "" is the user of
+	// this process. If User may read our executable in /proc, the child is started from
+	// that and no image is sent. Otherwise the image is sent without being packed.
 	Local bool
 	User  string
 
-	// Remote: the hop goes through the server of another host, such as sshd. Its
-	// pipe can be written to as soon as Open has returned, with megabytes: the bytes
-	// wait, whole and in order, until the far side reads them, whatever the tool has
-	// to ask before. With Early its Open returns without waiting for an answer to the
-	// command, which saves a round trip. And an image is sent no faster than a far
-	// side unpacks it, because servers take longer for it otherwise.
+	// Remote: the hop goes through a server on another host, such as sshd. Megabytes can
+	// be written to its pipe as soon as Open has returned: they wait, whole and in order,
+	// until the far side reads them. With OpenRequest.Early its Open does not wait for
+	// an answer to the command, which saves a round trip. An image is sent no faster than
+	// the far side unpacks it, because servers take longer for it otherwise.
 	Remote bool
 
-	// ImageTime is how long an image takes at most, for a line on which that is
-	// minutes; 0 for any other. Where a connect has no deadline, it gets that much more.
+	// ImageTime is the longest time that an image takes, if the pipe is so slow that this
+	// is minutes, and otherwise 0. A connect without a deadline gets that much more time.
 	ImageTime time.Duration
 }
 
-// OpenRequest is what a Method finds when it is opened.
+// OpenRequest is given to [Method].Open: the first stage, and the means to ask and to report.
 type OpenRequest struct {
-	// Line is the first stage as one command line of at most 1 KiB that
+	// CommandLine is the first stage as one command line of at most 1 KiB that
 	// every common login shell passes on unharmed.
-	Line string
-	// Argv is the same for tools that take an argument vector: /bin/sh, -c
-	// and a script, which stands in Line between the only two single quotes.
+	CommandLine string
+	// Argv is the first stage for tools that take an argument vector: /bin/sh, -c and a
+	// script. CommandLine has the same script between its only two single quotes.
 	Argv []string
-	// Exec and ExecArgv start our own executable without a shell; for
-	// children that run as ourselves on this host. ExecArgv[0] is the name.
+	// Exec and ExecArgv start our own executable without a shell, for children that run
+	// on this host as the same user. ExecArgv[0] is the name.
 	Exec     string
 	ExecArgv []string
 
-	// Prompt asks the person at the master. It is nil where nobody can be
-	// asked.
+	// Prompt asks the person at the master. It is nil if nobody can be asked.
 	Prompt func(context.Context, Prompt) (string, error)
-	// Notify shows the person at the master what is told and not asked: "touch
-	// your key". It returns soon. Where it is nil such texts go to Log.
+	// Notify shows the person at the master a text that needs no answer, such as "touch
+	// your key". It returns soon. If it is nil, such texts go to Log.
 	Notify func(context.Context, Notice)
-	// Dial opens network connections of a hop that has no Dialer of its own;
-	// never nil when a method is opened by package contexts.
+	// Dial opens network connections, for hops that have no Dialer of their own. Package
+	// contexts always sets it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Where is the path of the context that makes the hop, for messages about its
-	// files; "" at the master.
+	// Where is the path of the context that makes the hop, "" for the master. Messages
+	// about files name it, since those are the files of that context's host.
 	Where string
-	// Ready is closed once the far side has answered, that is, after
-	// authentication: no prompt is expected from then on, and a slot that
-	// paces handshakes may be given back. It is closed on failure too.
+	// Ready is closed when the far side has answered, and also when the hop has failed.
+	// Authentication is over then: no prompt is answered any more, and another
+	// handshake may take the place of this one.
 	Ready <-chan struct{}
 	// Early says that bytes will be written to the pipe before the far side has
 	// spoken; see [Traits].
 	Early bool
-	// Phase is told how far the opening has come, in a few words. It does not
-	// block. nil: nobody wants to know.
+	// Phase is called with a few words on how far the opening has come. It does not
+	// block. It may be nil.
 	Phase func(string)
-	// Log receives what the tool says on the side. Never nil when a method
-	// is opened by package contexts.
+	// Log gets the texts of the tool that are no prompts. Package contexts always sets it.
 	Log *slog.Logger
 }
 
-// PromptKind tells what is asked for, so that a program can choose between a
-// vault, a dialogue box and a refusal without reading the text.
+// PromptKind tells what a prompt asks for. A program can so choose between a vault, a
+// dialogue box and a refusal without reading the text.
 type PromptKind uint8
 
 // The kinds of prompts. The numbers travel; append only.
 const (
-	PromptOther      PromptKind = iota // text that the far side made up, as keyboard-interactive does
+	PromptOther      PromptKind = iota // any other question, in the words of the tool or the server
 	PromptPassword                     // a password for an account
 	PromptPassphrase                   // the passphrase of a private key
 )
@@ -111,11 +106,11 @@ type Prompt struct {
 	Kind    PromptKind
 	Path    string // the hop that asks
 	Text    string // the question as the tool put it
-	Attempt int    // 1 for the first time, 2 when the question comes again in another round: an answer of the first was wrong
+	Attempt int    // from 1; 2 means that the question comes again, because an answer in the first round was wrong
 	Echo    bool   // whether the answer may be shown while it is typed
 }
 
-// Notice is something that a tool or a server tells the person at the master.
+// Notice is a text of a tool or a server for the person at the master. It needs no answer.
 type Notice struct {
 	Path string // the hop that tells it
 	Text string // one line, without control characters
@@ -125,25 +120,25 @@ type Notice struct {
 // travels only inside the body of a message.
 type Secret string
 
-// A ThroughMethod is a hop whose network connections can be opened somewhere
-// else, by a context that lies on the way.
+// A ThroughMethod is a hop whose network connections another context can open.
 type ThroughMethod interface {
 	Method
 
-	// ThroughDialer returns what opens them; nil for the context itself.
+	// ThroughDialer returns the dialer of the connections; nil stands for the context that
+	// makes the hop.
 	ThroughDialer() Dialer
-	// WithThrough returns the same hop with them opened by d. A dialer does not
-	// travel: the context that is to make the hop gets it anew.
+	// WithThrough returns the same hop with d as dialer. A dialer does not travel with the
+	// method: the context that makes the hop gets it anew.
 	WithThrough(d Dialer) Method
 }
 
-// A Dialer opens connections on behalf of a hop. A net.Dialer is one, and so is
-// a node of the tree: then the connection leaves from that node's host,
-// while keys, passwords and plain text stay here.
+// A Dialer opens connections for a hop. A net.Dialer is one. A node of the tree is another:
+// the connection then leaves from the host of that node, while keys, passwords and plain
+// text stay at the context that makes the hop.
 type Dialer interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// PhaseDial is what OpenRequest.Phase is told while a network connection is opened: until then
-// nobody has answered.
+// PhaseDial is the phase in which a network connection is opened and no host has answered
+// yet; see OpenRequest.Phase.
 const PhaseDial = "dial"

@@ -11,17 +11,16 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// syntaxes knows the methods by the names that elements of hop paths begin
-// with.
+// syntaxes has the parsers of hop path elements, by the names that elements begin with.
 var syntaxes struct {
 	mu     sync.RWMutex
 	byName map[string]func(arg string) (Method, error)
 }
 
-// RegisterSyntax gives a method a name in hop paths. parse makes the method of
-// what is behind the colon, "" if there is nothing; it holds neither slash nor
-// comma. Call it from an init function. It panics where the name is taken or
-// cannot be one.
+// RegisterSyntax gives a method a name in hop paths. parse gets the text behind the colon,
+// "" if there is none, and returns the method. The text has no comma, and a slash only in
+// the path of a device. Call RegisterSyntax from an init function. It panics if the name is
+// taken or has a character that separates elements.
 func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 	if name == "" || strings.ContainsAny(name, "/,:@ ") {
 		panic(fmt.Sprintf("connect: no method can be called %q in a hop path", name))
@@ -37,12 +36,12 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 	syntaxes.byName[name] = parse
 }
 
-// ParsePath reads a way to a context as people write it, and as errors and logs
-// show it: the hops from here to there, with slashes between them.
+// ParsePath reads a hop path, as people write it and as errors and logs show it: the hops
+// from here to a context, with slashes between them.
 //
 //	ssh:deploy@web1:2222/sudo:root/local
 //
-// Each is the name of a method and, behind a colon, what that makes of the rest:
+// Each hop is the name of a method and, for most, a colon and its argument:
 //
 //	ssh:[JUMP,...][USER@]HOST[:PORT]   and so openssh
 //	sudo[:USER]              su[:USER]   doas[:USER]
@@ -57,27 +56,26 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // A DEVICE is ttyS0, /dev/ttyS0, or any other path in brackets, within which slashes
 // and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock].
 //
-// and what [RegisterSyntax] added. Where there is no such name it is an ssh hop. A
-// program knows the methods of the packages that it imports; package connect/all
-// imports them all.
+// [RegisterSyntax] adds names. A hop that begins with no known name is an ssh hop. A program
+// knows the methods of the packages that it imports; package connect/all imports them all.
 //
-// A slash and a comma between hosts are not the same. In
+// A slash between hosts means something else than a comma. In
 //
 //	ssh:bastion/ssh:web1
 //
-// the program runs on bastion and connects from there: with the keys, the agent and
-// the known_hosts of the user there. In
+// the program runs on bastion and connects from there, with the keys, the agent and the
+// known_hosts of the user on bastion. In
 //
 //	ssh:bastion,web1     openssh:bastion,web1     bastion,web1
 //
-// bastion only passes the connection on, as with `ssh -J bastion web1`: keys, agent and
-// known_hosts are those of where the hop starts, and bastion sees ciphertext. There may
-// be several jump hosts, each as [USER@]HOST[:PORT].
+// bastion only passes the connection on, as with `ssh -J bastion web1`. Keys, agent and
+// known_hosts are those of the host where the hop starts, and bastion sees ciphertext. There
+// may be several jump hosts, each as [USER@]HOST[:PORT].
 //
-// A number sign and a number at the end of a hop, as in the second of two paths
-// local and local#2 of one parent, are passed over: they only tell contexts apart.
+// ParsePath ignores a number sign and a number at the end of a hop. They tell two children
+// of one parent apart that were made by the same hop: local and local#2.
 //
-// The error matches [ErrBadName], or [ErrNoMethod] where a package is to be imported.
+// Errors: [ErrBadName], and [ErrNoMethod] for a method whose package is not imported.
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
 	for _, element := range splitPath(path) {
@@ -90,8 +88,8 @@ func ParsePath(path string) ([]Method, error) {
 	return hops, nil
 }
 
-// splitPath finds the elements. A slash in a path in brackets is none between hops, nor are
-// those of a device directly behind a colon or an at sign.
+// splitPath returns the elements of a path. Slashes within brackets separate nothing, and
+// neither do those of /dev/ directly behind a colon or an at sign.
 func splitPath(path string) (elements []string) {
 	start, bracket := 0, false
 	for i := 0; i < len(path); i++ {
@@ -116,8 +114,7 @@ func splitPath(path string) (elements []string) {
 // devices is the directory that serial ports are in.
 const devices = "/dev/"
 
-// ordinal is what the path of a context has where its parent has another child by the
-// same hop.
+// ordinal is the end of a context's path if its parent had a child by the same hop before.
 var ordinal = regexp.MustCompile(`#[0-9]+$`)
 
 func parseElement(element string) (Method, error) {

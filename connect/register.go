@@ -8,17 +8,16 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// registry knows the types of methods by the names under which they travel.
+// registry has the types of methods, by the names under which they travel.
 var registry struct {
 	mu     sync.RWMutex
 	byName map[string]func(b []byte) (Method, error)
 	byType map[reflect.Type]string
 }
 
-// Register makes methods of type T able to travel to the context that is to
-// connect. Call it from an init function, in every copy of the program. It
-// panics where the name or the type is registered already. Methods are
-// registered and passed as values, not as pointers.
+// Register lets methods of type T travel to the context that makes the hop. Call it from
+// an init function, so that every copy of the program does. It panics if the name or the
+// type is registered already. Methods are registered and passed as values, not as pointers.
 func Register[T Method](name string) { register(name, reflect.TypeFor[T]()) }
 
 // register is Register without a copy of its code for each type, which every
@@ -53,7 +52,7 @@ type wireMethod struct {
 	Value []byte
 }
 
-// Encode makes a method fit to travel. The type must have been registered.
+// Encode returns a method as bytes that [Decode] reads. Its type must be registered.
 func Encode(m Method) ([]byte, error) {
 	registry.mu.RLock()
 	name, ok := registry.byType[reflect.TypeOf(m)]

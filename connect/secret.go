@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// redacted is what a secret prints as.
+// redacted is printed in place of a secret.
 const redacted = "***"
 
 // String returns asterisks.

@@ -10,11 +10,10 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// Temporary reports whether a hop that failed may work a little later although
-// nobody does anything about it: the host is not up, or out of reach for the moment,
-// or it broke off. It holds for errors of any depth. It is false for what stays:
-// passwords, keys and rights, names that don't exist, tools that are missing; and
-// for what is not known.
+// Temporary reports whether a hop that failed may work a little later without anybody's
+// help: the host was down or out of reach, or the connection broke. It understands the errors
+// of hops that other contexts made. It returns false for lasting causes, such as passwords,
+// keys, rights, names that don't exist and missing tools, and for unknown ones.
 func Temporary(err error) bool {
 	for _, lasts := range [...]error{ErrPassword, ErrPasswordRequired, ErrPermission, ErrHostKey, ErrBadName} {
 		if errors.Is(err, lasts) {

@@ -109,14 +109,6 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 	return n, nil
 }
 
-// withCause adds the cause for which ctx ended, if the error does not have it.
-func withCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
-}
-
 // dropHopName takes the name of a hop off its error. The path that is put in front of the
 // error ends with it.
 func dropHopName(err error, m connect.Method) {
@@ -175,7 +167,7 @@ func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, 
 	options.Progress = p.Note
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.OpenRequest{
-		Line: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
+		CommandLine: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
 		Prompt: p.Asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
 		Phase: func(phase string) { p.Note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}

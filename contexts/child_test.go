@@ -14,7 +14,7 @@ import (
 // what its carrier can do, which a wrapper hides easily.
 func TestLocalLinksAreWrittenInline(t *testing.T) {
 	carrier, err := localhop.Child{}.Open(context.Background(), &connect.OpenRequest{
-		Line: "exec /bin/cat", Argv: []string{"/bin/cat"}, Exec: "/bin/cat", ExecArgv: []string{"cat"},
+		CommandLine: "exec /bin/cat", Argv: []string{"/bin/cat"}, Exec: "/bin/cat", ExecArgv: []string{"cat"},
 		Ready: make(chan struct{}), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -139,7 +139,7 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 				err = e.Err
 			}
 			if ctx.Err() != nil {
-				err = fmt.Errorf("%v: %w", p.At(), err)
+				err = withCause(ctx, fmt.Errorf("%v: %w", p.At(), err))
 			}
 			return fail(err)
 		}

@@ -28,7 +28,7 @@ func machine(t *testing.T, name string) connect.Method {
 	if err := os.WriteFile(filepath.Join(dir, "uname"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return local.Command{Name: name, Argv: []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin"}}
+	return local.Exec{Name: name, Argv: []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin"}}
 }
 
 // executes386 reports whether this kernel executes programs of 32 bits.

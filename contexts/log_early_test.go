@@ -21,7 +21,7 @@ func TestRecordsOfTheFirstMoment(t *testing.T) {
 	var mu sync.Mutex
 	var shown strings.Builder
 	self := start(t, &contexts.Config{Cache: true, PackedDir: os.DevNull, Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &shown}, nil))})
-	hop := local.Command{Argv: []string{"env", "-u", "XDG_CACHE_HOME", "HOME=/nonexistent"}}
+	hop := local.Exec{Argv: []string{"env", "-u", "XDG_CACHE_HOME", "HOME=/nonexistent"}}
 	const children = 10
 	for range children {
 		n, err := self.Connect(t.Context(), hop)

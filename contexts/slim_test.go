@@ -21,7 +21,7 @@ var hasLines = contexts.NewFunc("test.haslines", func(context.Context, struct{})
 // same, however deep it happened.
 func TestPanicWhereThereAreNoLines(t *testing.T) {
 	self := start(t, nil)
-	far, err := self.Connect(t.Context(), local.Command{Argv: []string{"env"}})
+	far, err := self.Connect(t.Context(), local.Exec{Argv: []string{"env"}})
 	if err != nil {
 		t.Fatal(err)
 	}

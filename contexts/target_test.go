@@ -144,7 +144,7 @@ func TestConnectPath(t *testing.T) {
 	}
 	// The second hop can't be made, the first is there by then.
 	connect.RegisterSyntax("nowhere", func(string) (connect.Method, error) {
-		return local.Command{Argv: []string{"/no/such/tool"}}, nil
+		return local.Exec{Argv: []string{"/no/such/tool"}}, nil
 	})
 	if _, err := self.ConnectPath(t.Context(), "local/nowhere"); !errors.Is(err, connect.ErrStart) {
 		t.Errorf("a tool that is not there: %v, want one that matches ErrStart", err)

@@ -57,7 +57,7 @@ func TestTheAgentIsForwarded(t *testing.T) {
 		got := do(t, hosts, "ssh "+options+show)
 		lines := strings.Split(got.out, "\n")
 		if got.status != 0 || strings.Count(got.out, comment) != 2 || lines[1] != "700" {
-			t.Errorf("%s: %+v", options, got)
+			t.Errorf("%s: %+v, want the key of the agent twice, and a directory of mode 700", options, got)
 		}
 		if _, err := os.Stat(lines[0]); lines[0] == socket || err == nil {
 			t.Errorf("%s: the socket %s is the agent's own, or is still there", options, lines[0])
@@ -65,7 +65,7 @@ func TestTheAgentIsForwarded(t *testing.T) {
 	}
 	for _, options := range []string{"", "-a", "-A -a", "-oForwardAgent=no", "-oForwardAgent=no -oForwardAgent=yes"} {
 		if got := do(t, hosts, "ssh "+options+` web 'echo "$SSH_AUTH_SOCK"'`); got.out != "\n" {
-			t.Errorf("%q: %+v", options, got)
+			t.Errorf("%q: %+v, want no SSH_AUTH_SOCK", options, got)
 		}
 	}
 	if got := do(t, hosts, `SSH_AUTH_SOCK= ssh -A web 'echo ok'`); got.out != "ok\n" || got.status != 0 {

@@ -16,8 +16,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// agentPlace makes a private directory at the far side and tells its name. It is there
-// until the connection ends, for whatever reason.
+// agentPlace makes a private directory at the far side and sends its name. It removes the
+// directory when the connection ends, for whatever reason.
 var agentPlace = contexts.NewConnFunc("mitosis.fakessh.agent", func(_ context.Context, conn net.Conn, _ struct{}) error {
 	dir, err := os.MkdirTemp("", "mitosis-agent-") // of mode 0700
 	if err != nil {
@@ -31,7 +31,7 @@ var agentPlace = contexts.NewConnFunc("mitosis.fakessh.agent", func(_ context.Co
 	return err
 })
 
-// agentSocket is the socket of the agent that is to be forwarded, "" for none.
+// agentSocket returns the socket of the agent to forward, "" for none.
 func (c *call) agentSocket() string {
 	wanted := c.line.ForwardAgent
 	if name, ok := strings.CutPrefix(wanted, "$"); ok {
@@ -46,11 +46,10 @@ func (c *call) agentSocket() string {
 	return wanted
 }
 
-// forwardAgent opens a socket at the far side that leads to the agent here, and
-// returns the variable that names it. A command whose agent can't be forwarded runs
-// without, as with ssh.
+// forwardAgent opens a socket at the far side that leads to the agent here, and returns the
+// variable that names it. If that fails, the command runs without an agent, as with ssh.
 //
-// Goroutines: one accepts, one serves each connection; end waits for all.
+// Goroutines: one accepts, and one serves each connection; end ends them and waits for all.
 func (c *call) forwardAgent() (env []string, end func()) {
 	agent := c.agentSocket()
 	if agent == "" {
@@ -91,7 +90,7 @@ func (c *call) forwardAgent() (env []string, end func()) {
 	}
 }
 
-// leave waits until the far side has removed its directory, unless that takes long.
+// leave waits until the far side has removed its directory, for grace at most.
 func leave(place net.Conn) {
 	defer place.Close()
 	_ = place.SetReadDeadline(time.Now().Add(grace))
@@ -100,7 +99,7 @@ func leave(place net.Conn) {
 	}
 }
 
-// agentDir asks the far side for a directory, which is there as long as the connection.
+// agentDir asks the far side for a directory, which exists as long as the connection.
 func (c *call) agentDir() (net.Conn, string, error) {
 	place, err := agentPlace.Dial(c.ctx, c.node, struct{}{})
 	if err != nil {
@@ -114,8 +113,8 @@ func (c *call) agentDir() (net.Conn, string, error) {
 	return place, strings.TrimSuffix(dir, "\n"), nil
 }
 
-// joinAgent joins a connection from the far side with the agent, until ctx or one of
-// the two ends.
+// joinAgent connects a connection from the far side with the agent, until ctx or one of the two
+// ends.
 func joinAgent(ctx context.Context, conn net.Conn, agent string) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()

@@ -8,12 +8,12 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
-// What ssh does by fork: the shim that the tool waits for ends, and another process
-// has its connection to the program from then on. It stands for the call as the first one
-// did: it can be seen, sent signals and killed.
+// ssh goes into the background by fork. Here the shim ends, for which the tool waits, and
+// another process, the successor, takes over its connection to the program. People can see it,
+// send it signals and kill it, as the background process of ssh.
 
-// background lets the shim go with a status when another process has taken its
-// place, which tells no one anything unless it is to tell a lot.
+// background ends the shim with a status when a successor has taken its place. The successor
+// keeps standard error only at debug levels.
 func (c *call) background(status int) error {
 	kind := shim.NewsFork
 	if c.line.Level >= LevelDebug1 {
@@ -23,8 +23,8 @@ func (c *call) background(status int) error {
 		return err
 	}
 	if c.line.Session == SessionNone || c.over.Load() {
-		// Nothing is to be read or written any more: who waits for the end of the output
-		// must not wait for a forwarding.
+		// The descriptors have no use any more. A reader of the output must see its end
+		// while the forwardings go on.
 		c.release()
 	}
 	for _, path := range c.owned() {
@@ -33,8 +33,8 @@ func (c *call) background(status int) error {
 	return nil
 }
 
-// succession has a process take the shim's place. Whoever asks for the PID meanwhile
-// is told that of the new one, and nothing is sent that the old one might read.
+// succession replaces the shim by a successor. It holds back messages, which the old process
+// could read, and calls of pid, until the successor has come.
 func (c *call) succession(n shim.News) error {
 	c.shim.Lock()
 	defer c.shim.Unlock()
@@ -55,7 +55,7 @@ func (c *call) pid() int {
 	return c.shim.pid
 }
 
-// owns notes a socket that is to be removed with the program, even if that is killed.
+// owns tells the shim to remove a socket if this program is killed.
 func (c *call) owns(path string) {
 	if len(path) > maxName {
 		return

@@ -23,11 +23,10 @@ import (
 	"github.com/mitosis-go/mitosis/internal/patience"
 )
 
-// call is one call of ssh, at the program's side.
+// call is one call of ssh, in the program.
 //
-// Goroutines: run does what is wanted; listen takes the orders of the shim until
-// that ends, and another one hands them on to the far side, for as long as that
-// takes to answer. Those of the command are its own.
+// Goroutines: serve runs the call; listen takes the orders of the shim until that ends; deliver
+// passes them on to the far side. serve waits for both. The command has its own goroutines.
 type call struct {
 	// Immutable.
 	p      *Proxy
@@ -40,29 +39,34 @@ type call struct {
 	// release closes fds.
 	release func()
 
-	line   *Line // set by run
+	line   *CommandLine // set by run
 	node   *contexts.Node
 	ctx    context.Context // ends with the shim, or with the process that took its place
 	cancel context.CancelCauseFunc
 
-	commands  chan *contexts.Command // capacity 1; sent by runCommand, received by listen
-	over      atomic.Bool            // the session is; from then on every signal ends the call
-	signalled atomic.Bool            // there was a signal before; set by listen ahead of reading over
-	successor chan int               // capacity 1; the PID of a process that takes the shim's place; sent by listen, received by succession
+	commands chan *contexts.Command // capacity 1; sent by runCommand, received by listen
+	// deliveries are orders for the far side. Each waits for an answer, which does not come
+	// if the link is stuck, until the command is over. Capacity maxDeliveries; sent by
+	// listen, which drops them if there is no room; received by deliver; closed when
+	// listen has returned.
+	deliveries chan func()
+	over       atomic.Bool // the session is; from then on every signal ends the call
+	signalled  atomic.Bool // there was a signal before; set by listen ahead of reading over
+	successor  chan int    // capacity 1; the PID of a process that takes the shim's place; sent by listen, received by succession
 
-	// The process that stands for the call.
+	// The shim, or the process that has taken its place.
 	shim struct {
 		sync.Mutex
 		pid int
 	}
-	// The sockets that are to be removed even if this program is killed.
+	// The sockets that the shim removes if this program is killed.
 	sockets struct {
 		sync.Mutex
 		paths []string
 	}
 }
 
-// caughtError is the cause of an end by a signal to the shim.
+// caughtError is a signal to the shim, as the cause of the call's end.
 type caughtError syscall.Signal
 
 // Error implements error.
@@ -71,14 +75,15 @@ func (s caughtError) Error() string { return "killed by signal " + fmt.Sprint(in
 var errShimGone = errors.New("ssh has ended")
 
 func newCall(p *Proxy, conn *net.UnixConn, r *bufio.Reader, g shim.Greeting, fds [3]int, release func()) *call {
-	c := &call{p: p, conn: conn, orders: r, news: &shim.Sender{W: conn}, hello: g, fds: fds, release: release, commands: make(chan *contexts.Command, 1), successor: make(chan int, 1)}
+	c := &call{p: p, conn: conn, orders: r, news: &shim.Sender{W: conn}, hello: g, fds: fds, release: release,
+		commands: make(chan *contexts.Command, 1), deliveries: make(chan func(), maxDeliveries), successor: make(chan int, 1)}
 	c.shim.pid = g.PID
 	c.ctx, c.cancel = context.WithCancelCause(p.ctx)
 	return c
 }
 
-// run does what the shim was called for.
-func (c *call) run() {
+// serve runs the call to its end, and tells the shim the result.
+func (c *call) serve() {
 	defer c.cancel(nil)
 	wake, release, err := wakeAfter(c.ctx)
 	if err != nil {
@@ -89,12 +94,13 @@ func (c *call) run() {
 	c.wake = wake
 	shimGone, leave := context.WithCancel(context.Background())
 	defer context.AfterFunc(shimGone, func() { c.cancel(errShimGone) })()
-	listened := make(chan struct{}) // closed when listen has returned
-	go func() {
-		defer close(listened)
-		defer leave()
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		defer close(c.deliveries)
+		defer leave() // which ends a command that answers no delivery
 		c.listen()
-	}()
+	})
+	tasks.Go(c.deliver)
 	status, err := c.do()
 	if err != nil {
 		c.fail(err)
@@ -102,7 +108,7 @@ func (c *call) run() {
 		c.exit(status, "")
 	}
 	c.conn.Close()
-	<-listened
+	tasks.Wait() // the command is over, and so is every delivery to it
 }
 
 // wakeAfter returns a descriptor that is readable from the end of ctx on.
@@ -123,14 +129,14 @@ func (c *call) exit(status int, text string) {
 	c.tell(shim.News{Kind: shim.NewsExit, Status: status, Text: []byte(text)})
 }
 
-// maxText is how much is told at once, in bytes, since parts of a command line
-// may be in it; of a file's name it is what systems have as PATH_MAX at most.
+// maxText bounds the text of one message, in bytes: it may have parts of a command line. maxName
+// bounds the path of a file: no system has a longer PATH_MAX.
 const (
 	maxText = 16 << 10
 	maxName = 4 << 10
 )
 
-// tell sends news that may have a text.
+// tell sends news, with the log file of the command line.
 func (c *call) tell(n shim.News) {
 	if len(n.Text) > maxText {
 		n.Text = append(n.Text[:maxText:maxText], "...\r\n"...)
@@ -141,7 +147,7 @@ func (c *call) tell(n shim.News) {
 	_ = c.news.Send(n)
 }
 
-// fail ends the shim as ssh ends where it is at fault.
+// fail ends the shim as ssh ends if it fails itself.
 func (c *call) fail(err error) {
 	cause := context.Cause(c.ctx)
 	if err == errTold || cause == errToldToExit || cause == errMasterGone {
@@ -155,7 +161,7 @@ func (c *call) fail(err error) {
 	c.exit(shim.ExitFailed, text+"\r\n")
 }
 
-// say shows a message of a level.
+// say shows a message, if the command line's log level has it.
 func (c *call) say(level Level, format string, args ...any) {
 	wanted := c.line.Level
 	if wanted == LevelUnset {
@@ -166,13 +172,13 @@ func (c *call) say(level Level, format string, args ...any) {
 	}
 }
 
-// do returns the exit status.
+// do runs the call, and returns its exit status.
 func (c *call) do() (int, error) {
 	var args []string
 	for _, a := range c.hello.Args {
 		args = append(args, string(a))
 	}
-	l, err := ParseLine(args)
+	l, err := ParseCommandLine(args)
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +206,7 @@ func (c *call) do() (int, error) {
 	}
 	if m != nil {
 		c.node = m.f.c.node
-		c.say(LevelDebug1, "debug1: %s is %v, by the master at %s", l.Host, c.node, m.path)
+		c.say(LevelDebug1, "debug1: %s is %v, by the ssh master at %s", l.Host, c.node, m.path)
 		return c.share(m)
 	}
 	c.node, err = c.p.hosts.find(c.ctx, Destination{Host: l.Host, User: l.User, Port: l.Port})
@@ -214,14 +220,14 @@ func (c *call) do() (int, error) {
 	return c.connect()
 }
 
-// passOn has the shim be the real ssh.
+// passOn makes the shim become the real ssh.
 func (c *call) passOn() (int, error) {
 	_ = c.news.Send(shim.News{Kind: shim.NewsPassOn})
-	<-c.ctx.Done() // it ends, or becomes somebody else
+	<-c.ctx.Done() // it ends, or closes the connection when it becomes the real ssh
 	return 0, context.Cause(c.ctx)
 }
 
-// connect does what is left: sessions and forwardings.
+// connect runs the session and the forwardings of a call.
 func (c *call) connect() (status int, err error) {
 	l := c.line
 	if l.Stdio != nil {
@@ -255,7 +261,7 @@ func (c *call) connect() (status int, err error) {
 		}
 	}
 	if l.Session != SessionNone && !persists && c.signalled.Load() {
-		return status, nil // somebody wanted an end, of which the command may have heard nothing any more
+		return status, nil // a signal asked for the end; it may have come too late for the command
 	}
 	if persists && !forks {
 		if err := c.background(status); err != nil {
@@ -265,7 +271,7 @@ func (c *call) connect() (status int, err error) {
 	return status, c.linger(f, m)
 }
 
-// session runs what there is besides forwardings.
+// session runs the command or subsystem.
 func (c *call) session() (status int, err error) {
 	if c.line.Session == SessionSubsystem {
 		status, err = c.subsystem()
@@ -276,9 +282,8 @@ func (c *call) session() (status int, err error) {
 	return status, err
 }
 
-// linger waits for what the call is still there for when its session is over, or
-// when there is none: the connections through its forwardings, as long as there
-// are any, and those who share it. New ones may come meanwhile.
+// linger waits, when the session is over or there is none, for the connections through the
+// forwardings and for the calls that share this one. New ones may come meanwhile.
 func (c *call) linger(f *forwards, m *master) error {
 	idle := time.Duration(0)
 	if c.line.Session == SessionNone {
@@ -311,7 +316,7 @@ func (c *call) linger(f *forwards, m *master) error {
 		err := f.use.wait(ctx, idle, hurry)
 		switch {
 		case err == caughtError(syscall.SIGTERM) && c.line.Session == SessionNone:
-			return nil // it is how a tunnel ends in order
+			return nil // tunnels are ended like this
 		case err != nil:
 			return err
 		case m == nil || c.p.shared.stopIfUnused(m):
@@ -320,26 +325,23 @@ func (c *call) linger(f *forwards, m *master) error {
 	}
 }
 
-// listen takes the orders. Signals that people send from the keyboard go to the
-// far side, which may have a use for them; with the third of a kind, and with
-// those by which ssh is told to end, so does the command.
+// listen takes the orders of the shim. Signals go to the command at the far side, which may
+// handle them. The third of a kind ends the call, and so does SIGTERM or SIGHUP after grace.
 func (c *call) listen() {
 	var cmd *contexts.Command
 	var passedOn patience.Signals
-	// Each waits for an answer, which a link that is stuck does not bring.
-	deliveries := make(chan func(), maxDeliveries)
-	defer close(deliveries)
-	go func() {
-		for deliver := range deliveries {
-			deliver()
-		}
-	}()
 	deliver := func(f func()) {
 		select {
-		case deliveries <- f:
+		case c.deliveries <- f:
 		default:
 		}
 	}
+	var lastChance []*time.Timer // each only ends ctx
+	defer func() {
+		for _, t := range lastChance {
+			t.Stop()
+		}
+	}()
 	for {
 		var o shim.Order
 		if err := shim.Receive(c.orders, shim.MaxMessage, &o); err != nil {
@@ -379,18 +381,23 @@ func (c *call) listen() {
 			if enough {
 				c.cancel(caughtError(sig))
 			} else if first && (sig == syscall.SIGTERM || sig == syscall.SIGHUP) {
-				time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) })
+				lastChance = append(lastChance, time.AfterFunc(grace, func() { c.cancel(caughtError(sig)) }))
 			}
 		}
 	}
 }
 
-// maxDeliveries is how many orders may wait for the far side. Further ones are
-// lost.
+// deliver passes orders on to the far side until listen has returned.
+func (c *call) deliver() {
+	for d := range c.deliveries {
+		d()
+	}
+}
+
+// maxDeliveries bounds the orders that wait for the far side. Further ones are dropped.
 const maxDeliveries = 16
 
-// grace is how long a command may go on after a signal by which ssh itself would end
-// at once.
+// grace is how long a command may go on after a signal that would end ssh at once.
 const grace = time.Second
 
 // env returns a variable of the shim's environment.
@@ -399,7 +406,7 @@ func (c *call) env(name string) string {
 	return v
 }
 
-// lookupEnv returns one, and whether it is there.
+// lookupEnv returns a variable of the shim's environment, and whether it is set.
 func (c *call) lookupEnv(name string) (string, bool) {
 	for _, e := range c.hello.Env {
 		if v, ok := strings.CutPrefix(string(e), name+"="); ok {
@@ -409,7 +416,7 @@ func (c *call) lookupEnv(name string) (string, bool) {
 	return "", false
 }
 
-// sent is the environment that the command line wants to have at the far side.
+// sent returns the variables that SetEnv and SendEnv send to the far side.
 func (c *call) sent() []string {
 	var env []string
 	for _, e := range c.hello.Env {

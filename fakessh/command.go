@@ -11,24 +11,22 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
-// Cmd is a local command whose calls of ssh reach contexts. It is used as an
-// exec.Cmd is; fields are to be set before Start, and where Env is, [Proxy.Environ]
-// has to be applied to it.
+// Cmd is a local command whose calls of ssh reach contexts. It is used as an exec.Cmd. Fields
+// are set before Start; if you set Env, apply [Proxy.Environ] to it.
 type Cmd struct {
 	*exec.Cmd
-	// Ended, if not nil, is called by Wait when the command has ended and its calls of
-	// ssh may go on in the background: ssh -f.
+	// Ended, if not nil, is called by Wait when the command has ended. Calls of ssh may go
+	// on in the background then, as with ssh -f.
 	Ended func() error
 	proxy *Proxy
-	err   error         // of Open
-	ended chan struct{} // closed by Wait
+	err   error  // of Open
+	untie func() // set by Start, called by Wait
 }
 
-// Command returns a local command that finds the hosts by ssh, and by whatever
-// runs that. When ctx ends it is killed, and with it what runs for it at the far
-// side. When this program dies it gets a SIGTERM, on Linux and FreeBSD; what it has
-// started itself does not, and finds that its calls of ssh fail. The shim is there
-// until Wait; commands are to be waited for.
+// Command returns a local command for which ssh, and every tool that runs ssh, reaches the
+// hosts. When ctx ends, the command is killed, and so are its commands at the far side. When
+// this program dies, it gets SIGTERM, on Linux and FreeBSD; its own child processes do not,
+// but their calls of ssh fail. Call Wait, which removes the shim.
 //
 //	cmd := fakessh.Command(ctx, fakessh.Hosts{Default: root}, "rsync", "-a", "site/", "web:/srv/www/")
 //	out, err := cmd.CombinedOutput()
@@ -44,7 +42,7 @@ func Command(ctx context.Context, hosts Hosts, name string, arg ...string) *Cmd 
 	cmd := exec.CommandContext(ctx, path, arg...)
 	cmd.Args[0] = path
 	cmd.Env = proxy.Environ(cmd.Environ())
-	return &Cmd{Cmd: cmd, proxy: proxy, ended: make(chan struct{})}
+	return &Cmd{Cmd: cmd, proxy: proxy}
 }
 
 // Start is exec.Cmd.Start.
@@ -52,18 +50,21 @@ func (c *Cmd) Start() error {
 	if c.err != nil {
 		return c.err
 	}
-	err := startTied(c.Cmd, c.ended)
+	untie, err := startTied(c.Cmd)
 	if err != nil {
-		err = errors.Join(err, c.proxy.Close())
+		return errors.Join(err, c.proxy.Close())
 	}
-	return err
+	c.untie = untie
+	return nil
 }
 
-// Wait is exec.Cmd.Wait. Calls of ssh by processes that the command left running
-// are ended.
+// Wait is exec.Cmd.Wait. It ends calls of ssh by processes that the command left running.
 func (c *Cmd) Wait() error {
 	err := c.Cmd.Wait()
-	close(c.ended)
+	if c.untie != nil {
+		c.untie()
+		c.untie = nil
+	}
 	if c.Ended != nil && c.ProcessState != nil {
 		if endedErr := c.Ended(); err == nil {
 			err = endedErr
@@ -75,7 +76,7 @@ func (c *Cmd) Wait() error {
 	return err
 }
 
-// WaitBackground waits until no call of ssh is under way any more. It is for Ended.
+// WaitBackground waits until no call of ssh is running any more. It is for Ended.
 func (c *Cmd) WaitBackground(ctx context.Context) error { return c.proxy.idle(ctx) }
 
 // Run is exec.Cmd.Run.
@@ -86,7 +87,7 @@ func (c *Cmd) Run() error {
 	return c.Wait()
 }
 
-// Output is exec.Cmd.Output; standard error is in the error if it is not set.
+// Output is exec.Cmd.Output. If Stderr is not set, the error has the standard error.
 func (c *Cmd) Output() ([]byte, error) {
 	var out, errOut bytes.Buffer
 	c.Stdout = &out

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// config is what -G prints: what was understood, in the words of ssh -G.
-func (l *Line) config(me, controlPath string) string {
+// config returns the output of -G: the settings of the command line, as ssh -G prints them.
+func (l *CommandLine) config(me, controlPath string) string {
 	var b strings.Builder
 	say := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }
 	yes := func(v bool) string {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// pathTokens says what the tokens of a ControlPath stand for.
+// pathTokens has the values of the tokens of a ControlPath.
 type pathTokens struct {
 	me, home string
 	uid      int
@@ -20,7 +20,7 @@ type pathTokens struct {
 	homeOf   func(user string) (string, error) // of ~user
 }
 
-// tokensOf returns those of this host, for a user with an environment.
+// tokensOf returns the tokens for this host and an environment.
 func tokensOf(lookup func(name string) (string, bool)) pathTokens {
 	t := pathTokens{uid: os.Getuid(), lookup: lookup}
 	t.hostname, _ = os.Hostname()
@@ -37,9 +37,9 @@ func tokensOf(lookup func(name string) (string, bool)) pathTokens {
 	return t
 }
 
-// controlPath returns the path of the control socket as ssh makes it of what is
-// written: a leading ~ first, then ${NAME} and tokens. "" is none.
-func (l *Line) controlPath(t pathTokens) (string, error) {
+// controlPath expands the path of the control socket as ssh does: first a leading ~, then
+// ${NAME} and tokens. "" is none.
+func (l *CommandLine) controlPath(t pathTokens) (string, error) {
 	s := l.ControlPath
 	if s == "" || strings.EqualFold(s, "none") {
 		return "", nil
@@ -86,8 +86,8 @@ func (l *Line) controlPath(t pathTokens) (string, error) {
 	return b.String(), nil
 }
 
-// token returns what a token stands for.
-func (l *Line) token(key byte, t pathTokens) (string, bool) {
+// token returns the value of a token.
+func (l *CommandLine) token(key byte, t pathTokens) (string, bool) {
 	host, port, remote := strings.ToLower(l.Host), strconv.Itoa(cmp.Or(l.Port, 22)), cmp.Or(l.User, t.me)
 	switch key {
 	case '%':
@@ -120,7 +120,7 @@ func (l *Line) token(key byte, t pathTokens) (string, bool) {
 	return "", false
 }
 
-// absolute returns a path of the shim's, whose working directory is not that of this
+// absolute makes a path of the shim absolute, whose working directory is not that of this
 // process.
 func absolute(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {

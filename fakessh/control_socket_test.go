@@ -89,7 +89,7 @@ func TestHostileDatagrams(t *testing.T) {
 		}
 		_ = conn.(*net.UnixConn).CloseWrite()
 		if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%q: %q, %v", text, b, err)
+			t.Errorf("to %q the socket answers %q (error: %v), want the end of the connection", text, b, err)
 		}
 		conn.Close()
 	}

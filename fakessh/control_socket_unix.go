@@ -15,13 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// controlSocket is a socket in the file system that says that a master is there, and
-// at which other programs hand over what their shims want of it. It is one for datagrams,
-// each of which has the end of a connection along: a real ssh can't connect, says so,
-// and with -O ends with status 255. When a master hangs up or speaks another protocol ssh goes on
-// and connects to the host by itself.
+// controlSocket is the socket of an ssh master in the file system. By it other programs pass
+// the requests of their shims to the ssh master. It takes datagrams, each with one end of a
+// connection as descriptor. So a real ssh fails to connect to the socket, says so, and with -O
+// ends with status 255. If it could connect and then met another protocol, it would go on and
+// connect to the host by itself.
 type controlSocket struct {
 	// Immutable.
 	path     string
@@ -30,8 +31,8 @@ type controlSocket struct {
 	done     chan struct{} // closed by close
 }
 
-// newControlSocket makes one with mode 0600. Who sends before it has that is another user,
-// and not served.
+// newControlSocket makes a socket of mode 0600. Another user may send before it has that mode,
+// but is not served.
 func newControlSocket(path string) (*controlSocket, error) {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
@@ -60,15 +61,15 @@ func (s *controlSocket) serve(p *Proxy) {
 		if fds := r.received(); err == nil && len(fds) == 1 {
 			if conn, err := shim.ConnOf(os.NewFile(uintptr(fds[0]), "connection")); err == nil {
 				r.forget()
-				p.take(conn)
+				p.handle(conn)
 			}
 		}
 		r.close()
 	}
 }
 
-// handOver has the program behind the control socket of a path do what the shim wants, and
-// returns when that has been told or nobody tells.
+// handOver passes the call to the program behind a control socket. It returns when that program
+// has told the shim the result, or hangs up.
 func (c *call) handOver(path string) error {
 	to, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
@@ -97,22 +98,16 @@ func (c *call) handOver(path string) error {
 		return err
 	}
 	_, _ = io.Copy(c.conn, conn)
-	return errNoMaster // or the shim has ended, and hears nothing of this
+	return errNoMaster // if the result was told, the shim has ended and does not get this
 }
 
-// sendDescriptor sends a datagram with a descriptor, which package net does on sockets
-// only that are not connected.
+// sendDescriptor sends a datagram with a descriptor. Package net can only do that on sockets
+// that are not connected.
 func sendDescriptor(to *net.UnixConn, fd int) error {
-	raw, err := to.SyscallConn()
-	if err != nil {
-		return err
-	}
 	_ = to.SetWriteDeadline(time.Now().Add(helloTime))
-	writeErr := raw.Write(func(socket uintptr) bool {
-		err = unix.Sendmsg(int(socket), []byte{0}, unix.UnixRights(fd), nil, 0)
-		return !errors.Is(err, unix.EAGAIN)
+	return descriptor.WriteWhenReady(to, func(socket int) error {
+		return unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0)
 	})
-	return errors.Join(writeErr, err)
 }
 
 // close removes the socket, unless another one has taken its place.
@@ -124,11 +119,11 @@ func (s *controlSocket) close() {
 	s.conn.Close()
 }
 
-// helloTime is how long a master of ssh may take to say that it is one.
+// helloTime is how long a real ssh master may take to send its hello.
 const helloTime = 5 * time.Second
 
-// askMaster returns nil if a real ssh listens on a socket, which says first what it
-// is: a hello of its protocol (PROTOCOL.mux).
+// askMaster returns nil if a real ssh master listens on a socket. That sends the hello of its
+// protocol first (PROTOCOL.mux).
 func askMaster(path string) error {
 	conn, err := net.Dial("unix", path)
 	if err != nil {

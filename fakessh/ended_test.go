@@ -261,14 +261,14 @@ func TestPlaceOfWhatIsFoundAfterTheEnd(t *testing.T) {
 		}
 		out, err := exec.Command(script, "h").CombinedOutput()
 		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 255 || string(out) != "ssh: "+hasEnded {
-			t.Errorf("%q, %v", out, err)
+			t.Errorf("the script prints %q and ends with %v, want its message and status 255", out, err)
 		}
 		if s, err := os.Lstat(script); err != nil || s.Mode() != 0o755 {
-			t.Errorf("%v, %v", s.Mode(), err)
+			t.Errorf("the script has the mode %v (error: %v), want -rwxr-xr-x", s.Mode(), err)
 		}
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 4 {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("the directory has %v (error: %v), want four scripts", list, err)
 	}
 }
 
@@ -302,7 +302,7 @@ func TestPlacesThatAreNotUsed(t *testing.T) {
 				t.Error(err)
 			}
 			if list, err := os.ReadDir(data); err == nil && len(list) > 0 || err != nil && errors.Is(err, fs.ErrPermission) {
-				t.Errorf("%v, %v", list, err)
+				t.Errorf("the place that is not used has %v (error: %v), want nothing in it", list, err)
 			}
 		})
 	}

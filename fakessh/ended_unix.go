@@ -19,15 +19,14 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
-// PATH is searched anew at each call, also by processes that outlive the program
-// whose shim they have in it: a script in the background, a daemon, a server of
-// tmux. They must not find the real ssh, which would go to whatever host has the
-// name, with the keys of the user. Nothing tells when the last of them has ended,
-// since daemons close what they have inherited. So behind the private directory
-// there is one in PATH that stays for good, where ssh is a script which says that
-// its program has ended. It is the same for all programs of the user.
+// A process can outlive the program whose shim is in its PATH: a script in the background, a
+// daemon, a server of tmux. If it calls ssh then, it must not find the real one, which would go
+// to whatever host has the name, with the keys of the user. Nobody can tell when the last such
+// process has ended, since daemons close what they have inherited. So PATH has another
+// directory behind the private one, which is never removed. Its ssh is a script that says that
+// the program has ended. It is the same for all programs of the user.
 
-// endedScript is that ssh.
+// endedScript is that script.
 const endedScript = `#!/bin/sh
 # Programs that use github.com/mitosis-go/mitosis/fakessh have this in the PATH of
 # their tools, behind their own ssh. Without it, a tool that outlives its program
@@ -36,15 +35,15 @@ printf '%s: ` + shim.EndedText + `\r\n' "${0##*/}" >&2
 exit 255
 `
 
-// endedDir returns the directory with those scripts, and makes it where it is not
-// there or not as it should be. Where scripts can't be executed, links to self are
-// as good for as long as that has its name.
+// endedDir returns the directory with the scripts. It makes or repairs the directory if needed.
+// If scripts can't be executed anywhere, it makes links to self, which do the same as long as
+// self exists.
 func endedDir(self string) (string, error) {
 	places := []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()}
 	if home := os.Getenv("HOME"); home != "" {
 		places = append([]string{filepath.Join(home, ".local/share")}, places...)
 	}
-	// Only what is in a home is there after the user has logged out.
+	// Only directories in a home outlive the user's login.
 	if data := os.Getenv("XDG_DATA_HOME"); data != "" {
 		places = append([]string{data}, places...)
 	}
@@ -80,9 +79,8 @@ func endedDir(self string) (string, error) {
 	return dir, nil
 }
 
-// makeOwnDir makes a directory which nobody else can write to. It does not make
-// one below what is somebody else's: root, with the HOME of another user, leaves
-// that as it is.
+// makeOwnDir makes a directory to which nobody else can write. It makes none in a directory of
+// somebody else: root may have the HOME of another user.
 func makeOwnDir(dir string) error {
 	refused := func(path string) error {
 		return &os.PathError{Op: "use", Path: path, Err: errors.New("others can write there")}
@@ -112,8 +110,7 @@ func isThisUsers(s os.FileInfo) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
-// makeEndedScript makes one of the scripts. An error says that it can't be, or that it
-// can't be executed there.
+// makeEndedScript makes one of the scripts. It fails if the script can't be executed there.
 func makeEndedScript(path string) error {
 	s, err := os.Lstat(path)
 	if err == nil && s.Mode().IsRegular() && isThisUsers(s) && s.Mode().Perm() == 0o755 {
@@ -137,8 +134,7 @@ func makeEndedScript(path string) error {
 	})
 }
 
-// mayExecute fails for a script that is on a file system without execution, and
-// where there is no shell.
+// mayExecute fails if the file system of a script allows no execution, or there is no shell.
 func mayExecute(path string) error {
 	for _, p := range []string{path, "/bin/sh"} {
 		if err := unix.Access(p, unix.X_OK); err != nil {
@@ -148,7 +144,7 @@ func mayExecute(path string) error {
 	return nil
 }
 
-// makeLink makes a symbolic link, in place of what is there.
+// makeLink makes a symbolic link, and replaces a file that is there.
 func makeLink(target, path string) error {
 	if have, err := os.Readlink(path); err == nil && have == target {
 		return nil
@@ -156,7 +152,7 @@ func makeLink(target, path string) error {
 	return replace(path, func(draft string) error { return os.Symlink(target, draft) })
 }
 
-// replace puts into the place of path what makeDraft makes under another name.
+// replace makes a file by makeDraft under another name, and renames it to path.
 func replace(path string, makeDraft func(draft string) error) error {
 	draft := fmt.Sprintf("%s.%d", path, os.Getpid())
 	_ = os.Remove(draft) // of a process that had our number
@@ -170,25 +166,23 @@ func replace(path string, makeDraft func(draft string) error) error {
 	return err
 }
 
-// isPlain reports whether a path can be part of PATH and of commands that a shell
-// reads.
+// isPlain reports whether a path can be part of PATH and of shell commands without quotes.
 func isPlain(path string) bool {
 	return filepath.IsAbs(path) && !strings.ContainsFunc(path, func(r rune) bool {
 		return !strings.ContainsRune("/-._+@", r) && (r < '0' || r > '9') && (r|32 < 'a' || r|32 > 'z')
 	})
 }
 
-// What a tool has started ends a moment after the tool: so long is its end waited for,
-// looking so often.
-const (
-	tailTime = 200 * time.Millisecond
-	tailLook = 10 * time.Millisecond
-)
+// tailTime bounds the wait for processes that a tool has started and that end right after
+// it. A daemon among them does not end at all.
+const tailTime = 200 * time.Millisecond
 
-// retire removes the directory of a program that ends. Where it is known to some
-// process, which may call what is in it by its path, that says what the scripts say.
+// retire removes the private directory of a program that ends. If a process still has it in its
+// environment, and so may call ssh by its path, the directory stays and its links lead to the
+// scripts.
 func retire(dir, ended string) error {
-	if !areKnown([]string{dir})[dir] {
+	know := whoKnow([]string{dir})[dir]
+	if len(know) == 0 {
 		return removeDir(dir)
 	}
 	var err error
@@ -198,17 +192,20 @@ func retire(dir, ended string) error {
 	if removeErr := os.Remove(filepath.Join(dir, shim.SocketName)); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
-	for range tailTime / tailLook {
-		time.Sleep(tailLook)
-		if !areKnown([]string{dir})[dir] {
+	// Those that have ended may have started others.
+	for deadline := time.Now().Add(tailTime); awaitEnd(know, deadline); {
+		if know = whoKnow([]string{dir})[dir]; len(know) == 0 {
 			return removeDir(dir)
+		}
+		if time.Now().After(deadline) {
+			break
 		}
 	}
 	return err
 }
 
-// sweep removes those directories whose programs have ended, unless some process
-// knows them.
+// sweep removes the directories whose programs have ended, unless a process has them in its
+// environment.
 func sweep(dirs []string) {
 	var over []string
 	for _, dir := range dirs {
@@ -219,16 +216,16 @@ func sweep(dirs []string) {
 	if len(over) == 0 {
 		return
 	}
-	known := areKnown(over)
+	known := whoKnow(over)
 	for _, dir := range over {
-		if !known[dir] {
+		if len(known[dir]) == 0 {
 			_ = removeDir(dir)
 		}
 	}
 }
 
-// isOver reports whether a directory belongs to a program that has ended. One that
-// is being made has no socket, or one that nobody has refused yet.
+// isOver reports whether a directory belongs to a program that has ended. One that is being made
+// has no socket yet, so that the connection is not refused.
 func isOver(dir string) bool {
 	s, err := os.Lstat(dir)
 	if err != nil || !s.IsDir() || !isThisUsers(s) {

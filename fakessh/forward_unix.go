@@ -21,7 +21,7 @@ import (
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
-// target is where a forwarding leads to.
+// target returns the address to which a forwarding leads.
 func (f Forward) target() (network, addr string) {
 	if f.TargetPath != "" {
 		return "unix", f.TargetPath
@@ -29,8 +29,8 @@ func (f Forward) target() (network, addr string) {
 	return "tcp", net.JoinHostPort(cmp.Or(f.TargetHost, "localhost"), strconv.Itoa(f.TargetPort))
 }
 
-// listen is where a forwarding takes connections: at this host unless something
-// else is said, or everywhere.
+// listen returns the address at which a forwarding takes connections. Without a host it is
+// localhost, or with everywhere all addresses.
 func (f Forward) listen(everywhere bool, family Family) (network, addr string) {
 	host := f.ListenHost
 	switch {
@@ -44,7 +44,7 @@ func (f Forward) listen(everywhere bool, family Family) (network, addr string) {
 	return family.network(), net.JoinHostPort(host, strconv.Itoa(f.ListenPort))
 }
 
-// place is what ssh calls the place that could not be listened on.
+// place names the address of a forwarding as ssh does in its messages.
 func (f Forward) place() string {
 	if f.ListenPath != "" {
 		return "path " + f.ListenPath
@@ -52,7 +52,7 @@ func (f Forward) place() string {
 	return "port " + strconv.Itoa(f.ListenPort)
 }
 
-// whyNot tells why a place at this side could not be listened on, in the words of ssh.
+// whyNot returns the message of ssh for an address of this host on which it can't listen.
 func (f Forward) whyNot(err error) string {
 	if f.ListenPath != "" {
 		return fmt.Sprintf("unix_listener: cannot bind to path %s: %s", f.ListenPath, asSaid(err))
@@ -60,7 +60,7 @@ func (f Forward) whyNot(err error) string {
 	return fmt.Sprintf("%s\r\nchannel_setup_fwd_listener_tcpip: cannot listen to port: %d", bindFailure(err), f.ListenPort)
 }
 
-// bindFailure tells that an address could not be listened on.
+// bindFailure returns ssh's message for a bind that failed.
 func bindFailure(err error) string {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Addr != nil {
 		if host, port, splitErr := net.SplitHostPort(e.Addr.String()); splitErr == nil {
@@ -70,7 +70,7 @@ func bindFailure(err error) string {
 	return "ssh: " + err.Error()
 }
 
-// led is the target as ssh tells it along with a port that was allocated.
+// led names the target as ssh does in its message about an allocated port.
 func (f Forward) led() string {
 	switch {
 	case f.TargetPath != "":
@@ -81,14 +81,13 @@ func (f Forward) led() string {
 	return fmt.Sprintf("%s:%d", f.TargetHost, f.TargetPort)
 }
 
-// request is a forwarding that is wanted, of -R or of the others.
+// request is a forwarding to open.
 type request struct {
 	Forward
 	remote bool
 }
 
-// requests are the forwardings of a command line. Paths at this side are made
-// absolute.
+// requests returns the forwardings of a command line. It makes paths of this host absolute.
 func (c *call) requests() []request {
 	dir := string(c.hello.Dir)
 	var list []request
@@ -103,7 +102,7 @@ func (c *call) requests() []request {
 	return list
 }
 
-// connectStdio is -W.
+// connectStdio runs -W.
 func (c *call) connectStdio() (int, error) {
 	network, addr := c.line.Stdio.target()
 	conn, err := c.node.DialContext(c.ctx, network, addr)
@@ -141,8 +140,8 @@ func newForwards(c *call) *forwards {
 	return f
 }
 
-// openAll opens all that the command line wants, and tells what could not be opened,
-// which is an error if ExitOnForwardFailure says so.
+// openAll opens the forwardings of a command line, and prints a message for each that fails.
+// With ExitOnForwardFailure that is an error.
 func (f *forwards) openAll(list []request) error {
 	l := f.c.line
 	failed := false
@@ -168,7 +167,7 @@ func (f *forwards) openAll(list []request) error {
 	return nil
 }
 
-// errTold is a failure of which everything has been said.
+// errTold is a failure whose message has been printed.
 var errTold = errors.New("forwarding failed")
 
 // add opens a forwarding, unless it is open already.
@@ -186,7 +185,7 @@ func (f *forwards) add(r request) (*forwarding, error) {
 		SocketMode: fs.ModeSocket | 0o777&^fs.FileMode(l.bindMaskOrDefault()),
 		Unlink:     l.BindUnlink,
 		Skipped: func(addr string, err error) {
-			if errors.Is(err, syscall.EADDRINUSE) { // who connects there reaches somebody else
+			if errors.Is(err, syscall.EADDRINUSE) { // connections there reach another program
 				f.c.say(LevelError, "%s", bindFailure(err))
 			} else {
 				f.c.say(LevelDebug1, "debug1: %s is not listened on: %v", addr, reason(err))
@@ -217,8 +216,8 @@ func (f *forwards) add(r request) (*forwarding, error) {
 	return fw, nil
 }
 
-// find returns the index of a forwarding that is open, or -1. A port that was
-// allocated stands for itself.
+// find returns the index of an open forwarding, or -1. One with an allocated port is found by
+// that port, too.
 func (f *forwards) find(r request) int {
 	return slices.IndexFunc(f.open, func(fw *forwarding) bool {
 		same := fw.request
@@ -229,8 +228,7 @@ func (f *forwards) find(r request) int {
 	})
 }
 
-// remove closes a forwarding and leaves its connections alone. It reports whether
-// it was open.
+// remove closes a forwarding, but not its connections. It reports whether it was open.
 func (f *forwards) remove(r request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -243,7 +241,7 @@ func (f *forwards) remove(r request) bool {
 	return true
 }
 
-// relay passes on the connections of a forwarding.
+// relay serves the connections of a forwarding.
 func (f *forwards) relay(fw *forwarding, dial socks.DialFunc) {
 	tell := func(err error) { f.c.say(LevelDebug1, "debug1: forwarding of %s: %v", fw, err) }
 	r := tunnel.Relay{

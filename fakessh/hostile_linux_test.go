@@ -29,7 +29,7 @@ func TestAnotherUser(t *testing.T) {
 		return err
 	}
 	if err := connect(); err != unix.EACCES {
-		t.Errorf("%v", err)
+		t.Errorf("another user connects with error %v, want %v", err, unix.EACCES)
 	}
 	for path, mode := range map[string]os.FileMode{filepath.Dir(p.dir): 0o755, p.dir: 0o755, filepath.Join(p.dir, shim.SocketName): 0o777} {
 		if err := os.Chmod(path, mode); err != nil {

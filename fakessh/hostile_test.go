@@ -83,7 +83,7 @@ func (s stranger) send(b []byte, descriptors int) {
 func (s stranger) ended(t *testing.T) {
 	t.Helper()
 	if b, err := io.ReadAll(s); len(b) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("the stranger gets %q (error: %v), want the end of the connection", b, err)
 	}
 }
 
@@ -206,7 +206,7 @@ func expectExit(t *testing.T, s stranger, text string) {
 	t.Helper()
 	var n shim.News
 	if err := shim.Receive(bufio.NewReader(s), shim.MaxMessage, &n); err != nil || n.Kind != shim.NewsExit || n.Status != shim.ExitFailed || !strings.Contains(string(n.Text), text) {
-		t.Errorf("%+v, %q, %v", n, n.Text, err)
+		t.Errorf("the news is %+v with the text %q (error: %v), want the end with %q", n, n.Text, err, text)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestAShimThatReadsNothing(t *testing.T) {
 	s.send(message(t, call1(append(words, "known")...)), 3)
 	var told shim.News
 	if err := shim.Receive(bufio.NewReaderSize(s, 16), shim.MaxMessage, &told); err != nil || told.Kind != shim.NewsNotice {
-		t.Errorf("%+v, %v", told, err)
+		t.Errorf("the news is %+v (error: %v), want a notice", told, err)
 	}
 	other := connectTo(t, p)
 	other.send(message(t, call1("h")), 3)

@@ -12,32 +12,31 @@ import (
 
 // Hosts maps the host names that a tool uses to contexts.
 type Hosts struct {
-	// Default is where names lead that neither Names nor Lookup knows. If it is nil,
+	// Default is the context for names that neither Names nor Lookup knows. If it is nil,
 	// such names are refused.
 	Default contexts.Target
 	// Names are tried first: as "user@host", then as "host".
 	Names map[string]contexts.Target
-	// Lookup, if not nil, is asked next. It returns nil and no error for what
-	// it does not know. It may connect; ctx ends with the call of ssh. It is
-	// called from several goroutines.
+	// Lookup, if not nil, is called next. It returns nil and no error for a host that it
+	// does not know. It may connect; ctx ends with the call of ssh. Several goroutines
+	// call it.
 	Lookup func(ctx context.Context, d Destination) (contexts.Target, error)
-	// PassOn runs the real ssh for hosts that are not known, if there is no
-	// Default.
+	// PassOn runs the real ssh for unknown hosts, if there is no Default.
 	PassOn bool
-	// KeepJobs spares the processes that a command leaves running when it ends by
-	// itself, as sshd does, also when the program ends: see [contexts.Command].
-	// Without it they end with the context.
+	// KeepJobs keeps processes that a command leaves running when it ends by itself, as
+	// sshd does, even if the program ends: see [contexts.Command]. Without it they end
+	// with the context.
 	KeepJobs bool
 }
 
-// Destination is what a tool wants to reach.
+// Destination is the host that a tool wants to reach.
 type Destination struct {
 	Host string // as it is on the command line
 	User string // "" if none is given
 	Port int    // 0 if none is given
 }
 
-// find returns the node, or nil where the real ssh is to be asked.
+// find returns the node for a destination, or nil if the real ssh is to run.
 func (h *Hosts) find(ctx context.Context, d Destination) (*contexts.Node, error) {
 	lookup := h.Lookup
 	if lookup == nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ignoredKeywords are those of ssh_config(5) that say how a connection is made
-// and kept, what happens at this side, or nothing any more.
+// ignoredKeywords are the keywords of ssh_config(5) that are about how a connection is made and
+// kept, about this side, or obsolete.
 var ignoredKeywords = strings.Fields(`
 	addkeystoagent afstokenpassing batchmode bindaddress bindinterface canonicaldomains
 	canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames
@@ -31,9 +31,9 @@ var ignoredKeywords = strings.Fields(`
 	updatehostkeys useblacklistedkeys userknownhostsfile userknownhostsfile2 useprivilegedport useroaming usersh
 	verifyhostkeydns visualhostkey xauthlocation`)
 
-// keyword does what -o says: a keyword and, behind blanks or an equals sign, its
+// keyword stores the setting of an -o: a keyword and, behind blanks or an equals sign, its
 // value.
-func (l *Line) keyword(text string) error {
+func (l *CommandLine) keyword(text string) error {
 	name, value := splitKeyword(text)
 	if name == "" || name[0] == '#' {
 		return nil
@@ -55,7 +55,7 @@ func (l *Line) keyword(text string) error {
 	return do(l, name, words)
 }
 
-// splitKeyword returns the keyword in lower case and what is behind it.
+// splitKeyword returns the keyword, in lower case, and its value.
 func splitKeyword(text string) (name, value string) {
 	const blank = " \t\r\n\f"
 	text = strings.Trim(text, blank)
@@ -103,20 +103,20 @@ func splitWords(s string) (words []string, ok bool) {
 	return words, quote == 0
 }
 
-// keywords are those that are acted upon.
-var keywords map[string]func(l *Line, name string, words []string) error
+// keywords are the keywords that have an effect.
+var keywords map[string]func(l *CommandLine, name string, words []string) error
 
 func init() {
-	keywords = map[string]func(l *Line, name string, words []string) error{
-		"user": one(func(l *Line, v string) error {
+	keywords = map[string]func(l *CommandLine, name string, words []string) error{
+		"user": one(func(l *CommandLine, v string) error {
 			if l.User == "" {
 				l.User = v
 			}
 			return nil
 		}),
-		"port": one(func(l *Line, v string) error {
-			port := parsePort(v)
-			if port <= 0 {
+		"port": one(func(l *CommandLine, v string) error {
+			port, err := parsePort(v)
+			if err != nil || port == 0 {
 				return refuse("command-line line 0: Bad number '%s'.", v)
 			}
 			if l.Port == 0 {
@@ -125,10 +125,10 @@ func init() {
 			return nil
 		}),
 		"requesttty": choice(map[string]TTY{"yes": TTYYes, "true": TTYYes, "no": TTYNo, "false": TTYNo, "force": TTYForce, "auto": TTYAuto},
-			func(l *Line) *TTY { return &l.TTY }),
+			func(l *CommandLine) *TTY { return &l.TTY }),
 		"sessiontype": choice(map[string]Session{"none": SessionNone, "subsystem": SessionSubsystem, "default": SessionDefault},
-			func(l *Line) *Session { return &l.Session }),
-		"loglevel": one(func(l *Line, v string) error {
+			func(l *CommandLine) *Session { return &l.Session }),
+		"loglevel": one(func(l *CommandLine, v string) error {
 			level, ok := logLevels[strings.ToUpper(v)]
 			if !ok {
 				return refuse("command-line line 0: unsupported log level '%s'", v)
@@ -139,50 +139,50 @@ func init() {
 			return nil
 		}),
 		"addressfamily": choice(map[string]Family{"inet": FamilyIPv4, "inet6": FamilyIPv6, "any": FamilyAny},
-			func(l *Line) *Family { return &l.Family }),
+			func(l *CommandLine) *Family { return &l.Family }),
 		"controlmaster": choice(map[string]Master{"yes": MasterYes, "true": MasterYes, "no": MasterNo, "false": MasterNo,
 			"ask": MasterAsk, "auto": MasterAuto, "autoask": MasterAutoAsk},
-			func(l *Line) *Master { return &l.Master }),
-		"controlpath": func(l *Line, name string, w []string) error {
-			return one(func(l *Line, v string) error {
+			func(l *CommandLine) *Master { return &l.Master }),
+		"controlpath": func(l *CommandLine, name string, w []string) error {
+			return one(func(l *CommandLine, v string) error {
 				if l.first(name) {
 					l.ControlPath = v
 				}
 				return nil
 			})(l, name, w)
 		},
-		"controlpersist": func(l *Line, name string, w []string) error {
-			return one(func(l *Line, v string) error { return l.persist(name, v) })(l, name, w)
+		"controlpersist": func(l *CommandLine, name string, w []string) error {
+			return one(func(l *CommandLine, v string) error { return l.persist(name, v) })(l, name, w)
 		},
-		"streamlocalbindmask":     one((*Line).bindMask),
-		"streamlocalbindunlink":   flag(func(l *Line) *bool { return &l.BindUnlink }),
-		"stdinnull":               flag(func(l *Line) *bool { return &l.StdinNull }),
-		"forkafterauthentication": flag(func(l *Line) *bool { return &l.Fork }),
-		"exitonforwardfailure":    flag(func(l *Line) *bool { return &l.ExitOnForwardFailure }),
-		"gatewayports":            flag(func(l *Line) *bool { return &l.GatewayPorts }),
-		"clearallforwardings":     flag(func(l *Line) *bool { return &l.clear }),
-		"localforward": func(l *Line, _ string, w []string) error {
+		"streamlocalbindmask":     one((*CommandLine).bindMask),
+		"streamlocalbindunlink":   flag(func(l *CommandLine) *bool { return &l.BindUnlink }),
+		"stdinnull":               flag(func(l *CommandLine) *bool { return &l.StdinNull }),
+		"forkafterauthentication": flag(func(l *CommandLine) *bool { return &l.Fork }),
+		"exitonforwardfailure":    flag(func(l *CommandLine) *bool { return &l.ExitOnForwardFailure }),
+		"gatewayports":            flag(func(l *CommandLine) *bool { return &l.GatewayPorts }),
+		"clearallforwardings":     flag(func(l *CommandLine) *bool { return &l.clear }),
+		"localforward": func(l *CommandLine, _ string, w []string) error {
 			if len(w) != 2 {
 				return refuse("command-line line 0: Bad forwarding specification.")
 			}
 			return addForward(&l.Local, strings.Join(w, ":"), false, false, "forwarding specification")
 		},
-		"remoteforward": func(l *Line, _ string, w []string) error {
+		"remoteforward": func(l *CommandLine, _ string, w []string) error {
 			if len(w) > 2 {
 				return refuse("command-line line 0: Bad forwarding specification.")
 			}
 			return addForward(&l.Remote, strings.Join(w, ":"), len(w) == 1, true, "forwarding specification")
 		},
-		"dynamicforward": one(func(l *Line, v string) error {
+		"dynamicforward": one(func(l *CommandLine, v string) error {
 			return addForward(&l.Dynamic, v, true, false, "forwarding specification")
 		}),
-		"remotecommand": func(l *Line, name string, w []string) error {
+		"remotecommand": func(l *CommandLine, name string, w []string) error {
 			if l.first(name) && !strings.EqualFold(w[0], "none") {
 				l.remoteCommand = w[0]
 			}
 			return nil
 		},
-		"forwardagent": one(func(l *Line, v string) error {
+		"forwardagent": one(func(l *CommandLine, v string) error {
 			switch {
 			case !l.first("forwardagent"), strings.EqualFold(v, "no"), strings.EqualFold(v, "false"):
 			case strings.EqualFold(v, "true"):
@@ -192,7 +192,7 @@ func init() {
 			}
 			return nil
 		}),
-		"setenv": func(l *Line, name string, w []string) error {
+		"setenv": func(l *CommandLine, name string, w []string) error {
 			if !l.first(name) {
 				return nil
 			}
@@ -204,7 +204,7 @@ func init() {
 			}
 			return nil
 		},
-		"sendenv": func(l *Line, _ string, w []string) error {
+		"sendenv": func(l *CommandLine, _ string, w []string) error {
 			for _, p := range w {
 				if strings.Contains(p, "=") {
 					return refuse("command-line line 0: Invalid environment name.")
@@ -217,7 +217,7 @@ func init() {
 }
 
 // persist reads the value of ControlPersist.
-func (l *Line) persist(name, v string) error {
+func (l *CommandLine) persist(name, v string) error {
 	yes, idle := v == "yes" || v == "true", time.Duration(0)
 	if !yes && v != "no" && v != "false" {
 		var ok bool
@@ -262,7 +262,7 @@ func parseTime(s string) (time.Duration, bool) {
 
 // bindMask reads the value of StreamLocalBindMask as strtol does. The last one counts, in
 // ssh as well.
-func (l *Line) bindMask(v string) error {
+func (l *CommandLine) bindMask(v string) error {
 	digits := len(v) - len(strings.TrimLeft(v, "01234567"))
 	mask, err := strconv.ParseUint(v[:digits], 8, 32)
 	if err != nil || mask > 0o777 {
@@ -278,8 +278,8 @@ var logLevels = map[string]Level{
 }
 
 // one is for keywords that take one word.
-func one(do func(l *Line, v string) error) func(*Line, string, []string) error {
-	return func(l *Line, name string, words []string) error {
+func one(do func(l *CommandLine, v string) error) func(*CommandLine, string, []string) error {
+	return func(l *CommandLine, name string, words []string) error {
 		if len(words) > 1 {
 			return refuse("command-line line 0: keyword %s extra arguments at end of line", name)
 		}
@@ -288,9 +288,9 @@ func one(do func(l *Line, v string) error) func(*Line, string, []string) error {
 }
 
 // choice is for keywords that take one of a few words, of which the first counts.
-func choice[T any](values map[string]T, field func(*Line) *T) func(*Line, string, []string) error {
-	return func(l *Line, name string, words []string) error {
-		return one(func(l *Line, v string) error {
+func choice[T any](values map[string]T, field func(*CommandLine) *T) func(*CommandLine, string, []string) error {
+	return func(l *CommandLine, name string, words []string) error {
+		return one(func(l *CommandLine, v string) error {
 			value, ok := values[strings.ToLower(v)]
 			if !ok {
 				return refuse("command-line line 0: unsupported option \"%s\".", v)
@@ -303,7 +303,7 @@ func choice[T any](values map[string]T, field func(*Line) *T) func(*Line, string
 	}
 }
 
-// flag is for yes and no. What an option has switched on stays so.
-func flag(field func(*Line) *bool) func(*Line, string, []string) error {
+// flag is for yes and no. It does not switch off what an option has switched on.
+func flag(field func(*CommandLine) *bool) func(*CommandLine, string, []string) error {
 	return choice(map[string]bool{"yes": true, "true": true, "no": false, "false": false}, field)
 }

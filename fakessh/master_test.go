@@ -114,7 +114,7 @@ func TestTunnelsEndWithTheProgram(t *testing.T) {
 	out, err := cmd.Output()
 	pid, numErr := strconv.Atoi(strings.TrimSpace(string(out)))
 	if err != nil || numErr != nil {
-		t.Fatalf("%q, %v", out, err)
+		t.Fatalf("the script prints %q (error: %v), want the PID of the ssh master", out, err)
 	}
 	conn, err := net.Dial("tcp", "127.0.0.1:"+free)
 	if err != nil {
@@ -125,7 +125,7 @@ func TestTunnelsEndWithTheProgram(t *testing.T) {
 		t.Error(err)
 	}
 	if b, err := io.ReadAll(conn); len(b) > 0 {
-		t.Errorf("%q, %v", b, err)
+		t.Errorf("the tunnel still brings %q (error: %v), want its end", b, err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
@@ -177,7 +177,7 @@ func linger(t *testing.T, p *fakessh.Proxy, option string) *lingering {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	pid, numErr := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil || numErr != nil {
-		t.Fatalf("%q, %v", line, err)
+		t.Fatalf("the command prints %q (error: %v), want its PID", line, err)
 	}
 	l := &lingering{Cmd: cmd, port: port}
 	l.conn = l.dial(t)
@@ -210,7 +210,7 @@ func echoes(t *testing.T, conn net.Conn) {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(conn, b); err != nil || string(b) != "hello" {
-		t.Fatalf("%q, %v", b, err)
+		t.Fatalf("the echo is %q (error: %v), want hello", b, err)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestConnectionsOutliveTheCommand(t *testing.T) {
 				t.Errorf("%s, %v: status %d", option, sig, got)
 			}
 			if b, _ := io.ReadAll(l.conn); len(b) > 0 {
-				t.Errorf("%s, %v: %q", option, sig, b)
+				t.Errorf("%s, %v: the connection still brings %q, want its end", option, sig, b)
 			}
 		}
 	}

@@ -15,13 +15,12 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
-// maxSocketPath is how long the path of a socket may be, in bytes, on the
-// strictest system.
+// maxSocketPath bounds the path of a socket, in bytes, as the strictest system does.
 const maxSocketPath = 103
 
-// master is a call that other calls with its ControlPath share: its context, its
-// forwardings and its life. Calls of this program find it by the path, those of others by the
-// socket.
+// master is an ssh master: a call whose context and forwardings other calls with the same
+// ControlPath share. It lives until they have ended. Calls of this program find it by the path,
+// those of other programs by the socket.
 //
 // Goroutines: one serves the socket, until stop.
 type master struct {
@@ -35,7 +34,7 @@ type master struct {
 	stopped chan struct{} // closed by stop
 }
 
-// masters are those of a proxy, by the absolute path of their sockets.
+// masters are the ssh masters of a proxy, by the absolute paths of their sockets.
 type masters struct {
 	mu  sync.Mutex
 	all map[string]*master
@@ -47,7 +46,7 @@ func (t *masters) find(path string) *master {
 	return t.all[path]
 }
 
-// use is find for one who says when he has done, by usage.add(-1).
+// use is find for a caller that keeps the ssh master until it calls usage.add(-1).
 func (t *masters) use(path string) *master {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -58,12 +57,12 @@ func (t *masters) use(path string) *master {
 	return m
 }
 
-// errMasterTaken is a ControlPath at which there is a socket.
+// errMasterTaken: the ControlPath has a socket already.
 var errMasterTaken = errors.New("already exists")
 
-// add makes a call the master of a path.
+// add makes a call the ssh master of a path.
 func (t *masters) add(path string, f *forwards) (*master, error) {
-	// It is found from the moment on when its socket is there.
+	// Others find it as soon as its socket exists.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.all[path] != nil {
@@ -88,20 +87,19 @@ func (t *masters) add(path string, f *forwards) (*master, error) {
 		t.all = make(map[string]*master)
 	}
 	t.all[path] = m
-	// It is in calls because this is, and ends with the socket.
+	// This call is in calls, so calls.Wait has not returned. It ends with the socket.
 	f.c.p.calls.Go(func() { socket.serve(f.c.p) })
 	return m, nil
 }
 
-// stop takes no more requests, and removes the socket.
+// stop ends the taking of requests, and removes the socket.
 func (t *masters) stop(m *master) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopLocked(m)
 }
 
-// stopIfUnused is stop unless somebody uses the master. It reports whether it has
-// stopped.
+// stopIfUnused is stop for an ssh master that nobody uses. It reports whether it has stopped.
 func (t *masters) stopIfUnused(m *master) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +118,7 @@ func (t *masters) stopLocked(m *master) {
 	}
 }
 
-// asSaid is an error of the system in the words of strerror.
+// asSaid returns an error of the system in the words of strerror.
 func asSaid(err error) string {
 	text := err.Error()
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
@@ -129,8 +127,8 @@ func asSaid(err error) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// path returns where the control socket is to be, by the one name that its directory
-// has; "" is nowhere.
+// path returns the path of the control socket, with symbolic links resolved, so that it is the
+// same for all calls. "" is none.
 func (c *call) path() (string, error) {
 	path, err := c.line.controlPath(tokensOf(c.lookupEnv))
 	path = absolute(string(c.hello.Dir), path)
@@ -143,7 +141,7 @@ func (c *call) path() (string, error) {
 	return path, nil
 }
 
-// findMaster returns the master that this call is to share and now uses, or nil.
+// findMaster returns the ssh master that this call shares, and uses it; nil if there is none.
 func (c *call) findMaster() (*master, error) {
 	path, err := c.path()
 	if err != nil || path == "" || !c.line.Master.shares() {
@@ -152,7 +150,8 @@ func (c *call) findMaster() (*master, error) {
 	return c.p.shared.use(path), nil
 }
 
-// becomeMaster has others share this call, if they are to. It returns nil if not.
+// becomeMaster makes this call an ssh master, if its command line says so, and returns nil
+// otherwise.
 func (c *call) becomeMaster(f *forwards) (*master, error) {
 	path, err := c.path()
 	if err != nil || path == "" || c.line.Master == MasterNo {
@@ -160,7 +159,7 @@ func (c *call) becomeMaster(f *forwards) (*master, error) {
 	}
 	m, err := c.p.shared.add(path, f)
 	if errors.Is(err, errMasterTaken) {
-		// By auto it is a program's that is not for us to use.
+		// With auto, it belongs to a program that does not serve us.
 		level := LevelError
 		if c.line.Master.shares() {
 			level = LevelDebug1
@@ -174,8 +173,8 @@ func (c *call) becomeMaster(f *forwards) (*master, error) {
 	return m, err
 }
 
-// share does what is left for a call that has a master: its forwardings are the
-// master's, and the master waits for it.
+// share runs a call that shares an ssh master. Its forwardings become those of the ssh master,
+// which waits for the call.
 func (c *call) share(m *master) (int, error) {
 	defer m.f.use.add(-1)
 	defer context.AfterFunc(m.over, func() { c.cancel(errMasterGone) })()
@@ -201,10 +200,10 @@ func (c *call) share(m *master) (int, error) {
 	return c.session()
 }
 
-// errMasterGone is the end of a call with its master, of which ssh says nothing.
+// errMasterGone ends a call with its ssh master. ssh prints nothing then.
 var errMasterGone = errors.New("the master has ended")
 
-// requestOf has a master open a forwarding.
+// requestOf opens a forwarding of an ssh master.
 func (c *call) requestOf(m *master, r request) (*forwarding, error) {
 	fw, err := m.f.add(r)
 	switch {
@@ -217,7 +216,7 @@ func (c *call) requestOf(m *master, r request) (*forwarding, error) {
 	return nil, fmt.Errorf("Port forwarding failed: %w", err)
 }
 
-// control is -O.
+// control runs -O.
 func (c *call) control() (int, error) {
 	path, err := c.path()
 	if err != nil {
@@ -247,7 +246,7 @@ func (c *call) control() (int, error) {
 		m.f.c.cancel(errToldToExit)
 		c.p.shared.stop(m)
 		c.say(LevelFatal, "Exit request sent.")
-		// What it had open can be had again.
+		// Its forwardings can be opened again.
 		select {
 		case <-m.over.Done():
 		case <-c.ctx.Done():
@@ -273,10 +272,10 @@ func (c *call) control() (int, error) {
 	return 0, nil
 }
 
-// errToldToExit is the cause of an end by -O exit, of which ssh says nothing.
+// errToldToExit ends a call after -O exit. ssh prints nothing then.
 var errToldToExit = errors.New("told to exit")
 
-// forwardBy is -O forward: it prints the ports that were allocated.
+// forwardBy runs -O forward, which prints allocated ports.
 func (c *call) forwardBy(m *master) (int, error) {
 	out := newOutput(c.fds[1], c.wake)
 	defer out.release()

@@ -2,7 +2,7 @@ package fakessh
 
 import "golang.org/x/sys/unix"
 
-// peerUID returns whose process is at the other side of a Unix socket.
+// peerUID returns the user of the process at the other end of a Unix socket.
 func peerUID(fd int) (int, error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {

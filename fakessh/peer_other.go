@@ -4,5 +4,5 @@ package fakessh
 
 import "os"
 
-// peerUID: what keeps others off is the directory alone.
+// peerUID returns this user: only the permissions of the directory keep others out here.
 func peerUID(int) (int, error) { return os.Getuid(), nil }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -27,6 +28,13 @@ func TestMain(m *testing.M) {
 	contexts.Init()
 	if script := os.Getenv(scriptVariable); script != "" {
 		os.Exit(runProgram(script))
+	}
+	// A shell ignores SIGINT and SIGQUIT for what it starts in the background. Shims would
+	// inherit that from the tests, and leave these signals ignored as ssh does.
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	// What stays for good is not to stay with whoever runs the tests.
 	data, err := os.MkdirTemp("", "data")
@@ -135,6 +143,8 @@ func TestScripts(t *testing.T) {
 		{"only PATH", `env -i PATH="$PATH" ssh web echo hi`, outcome{"hi\n", "", 0}},
 		{"another name", `slogin web echo hi; test "$(command -v slogin)" = "${PATH%%:*}/slogin"`, outcome{"hi\n", "", 0}},
 		{"in the background", `ssh -f web "sleep .1; echo late >$1/bg"; echo $?; while ! test -s $1/bg; do :; done; cat $1/bg`, outcome{"0\nlate\n", "", 0}},
+		{"a signal that is ignored", `cd "$1"; mkfifo held; trap "" INT; ssh web "echo >$1/ready; read x; echo \$x" <held & exec 9>held; until test -s ready; do sleep .01; done
+			kill -INT $!; echo on >&9; wait $!`, outcome{"on\n", "", 0}},
 		{"what the command leaves running", `ssh web 'sleep 0.2 && echo later &' `, outcome{"later\n", "", 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -238,7 +248,7 @@ func TestStuckOutput(t *testing.T) {
 		}
 		b := make([]byte, 2)
 		if _, err := syscall.Read(fds[0], b); err != nil || string(b) != "y\n" {
-			t.Errorf("%s: %q, %v", kind, b, err)
+			t.Errorf("%s: the command prints %q (error: %v), want y", kind, b, err)
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -276,11 +286,11 @@ func TestPassOn(t *testing.T) {
 	hosts := fakessh.Hosts{PassOn: true, Names: map[string]contexts.Target{"web": child(t)}}
 	got := do(t, hosts, `PATH="${PATH%%:*}:$1:$1/real:$PATH"; ssh -p 3 db x; ssh -O check db; ssh web echo ours`, dir)
 	if got.out != "real -p 3 db x\nreal -O check db\nours\n" || got.status != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("%+v, want the real ssh for db and ours for web", got)
 	}
 	got = do(t, hosts, `PATH="${PATH%%:*}:$1"; ssh db x`, dir)
 	if got.status != 255 || !strings.Contains(got.err, "there is no ssh in PATH but the one that leads here") {
-		t.Errorf("%+v", got)
+		t.Errorf("%+v, want status 255, since there is no other ssh", got)
 	}
 }
 
@@ -296,6 +306,6 @@ func TestTheNameAloneMeansNothing(t *testing.T) {
 	}
 	out, err := exec.Command(path, "-test.list=^TestScripts$").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "TestScripts") {
-		t.Errorf("%s %v", out, err)
+		t.Errorf("under another name it prints %s (error: %v), want the list of tests", out, err)
 	}
 }

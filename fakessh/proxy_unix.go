@@ -18,12 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
-// Proxy is the half that lives in the program. It listens on a socket in a
-// directory that only this user can enter, in memory where there is such a
-// place, along with links to this program that are called ssh, scp and the like.
+// Proxy serves the shims of a program. It listens on a socket in a directory that only this
+// user can enter, in memory if possible. The directory also has links to this program that are
+// called ssh, scp and the like.
 type Proxy struct {
 	// Immutable.
 	dir    string
@@ -39,8 +40,8 @@ type Proxy struct {
 	err    error // of Close
 }
 
-// Open makes a proxy, for tools that are started with its [Proxy.Environ]. The
-// commands that run for them end with ctx or Close.
+// Open makes a proxy for tools that are started with its [Proxy.Environ]. Their commands in
+// contexts end with ctx or Close.
 func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 	self := shim.SelfPath()
 	ended, err := endedDir(self)
@@ -68,9 +69,9 @@ func Open(ctx context.Context, hosts Hosts) (*Proxy, error) {
 	return p, nil
 }
 
-// Close ends all commands that run for shims, which end with status 255, and
-// removes the directory. From then on an ssh that is started with the environment
-// does no more than say so, with status 255 as well.
+// Close ends all commands that run for shims, which end with status 255, and removes the
+// directory. An ssh that is started later with the environment only prints that its program
+// has ended, and ends with status 255.
 func (p *Proxy) Close() error {
 	p.once.Do(func() {
 		p.cancel()
@@ -81,12 +82,11 @@ func (p *Proxy) Close() error {
 	return p.err
 }
 
-// Path returns the path of the shim, for tools that want it as an option.
+// Path returns the path of the shim, for tools that take it as an option.
 func (p *Proxy) Path() string { return filepath.Join(p.dir, shim.Names[0]) }
 
-// Environ returns the variables with which tools find the shim, added to an
-// environment: PATH, so that whoever runs ssh, scp or sftp gets it, and those of
-// tools that can be told what to run.
+// Environ returns an environment with the variables by which tools find the shim: PATH, for
+// tools that run ssh, scp or sftp, and the variables in which some tools take the program.
 func (p *Proxy) Environ(env []string) []string {
 	path := os.Getenv("PATH")
 	for _, e := range env {
@@ -111,17 +111,17 @@ func (p *Proxy) accept() {
 			}
 			return
 		}
-		p.take(conn)
+		p.handle(conn)
 	}
 }
 
-// take serves a shim, in a goroutine that belongs to calls.
-func (p *Proxy) take(conn *net.UnixConn) {
+// handle serves a shim, in a goroutine that belongs to calls.
+func (p *Proxy) handle(conn *net.UnixConn) {
 	p.active.add(1)
 	p.calls.Go(func() {
 		defer p.active.add(-1)
 		defer conn.Close()
-		// What waits for the shim ends with the proxy.
+		// Every wait for the shim ends with the proxy.
 		defer context.AfterFunc(p.ctx, func() { conn.Close() })()
 		p.serve(conn)
 	})
@@ -130,12 +130,11 @@ func (p *Proxy) take(conn *net.UnixConn) {
 // idle waits until there is no shim.
 func (p *Proxy) idle(ctx context.Context) error { return p.active.wait(ctx, 0, nil) }
 
-// greetingTime is how long a shim may take to say what it was called for.
+// greetingTime is how long a shim may take to send its greeting.
 const greetingTime = 30 * time.Second
 
-// serve receives the greeting of a shim. Who does not speak like one is left
-// without an answer, and so is another user, if he should get here: commands run
-// with the rights that the program has.
+// serve receives the greeting of a shim and runs its call. Other clients get no answer, nor do
+// other users, if one should get here: commands run with the rights of the program.
 func (p *Proxy) serve(conn *net.UnixConn) {
 	if !isOurs(conn) || conn.SetReadDeadline(time.Now().Add(greetingTime)) != nil {
 		return
@@ -148,30 +147,26 @@ func (p *Proxy) serve(conn *net.UnixConn) {
 		return
 	}
 	fds := first.received()
-	if len(fds) != descriptors || conn.SetReadDeadline(time.Time{}) != nil {
+	if len(fds) != greetingFiles || conn.SetReadDeadline(time.Time{}) != nil {
 		return
 	}
-	newCall(p, conn, r, g, [descriptors]int(fds), first.close).run()
+	newCall(p, conn, r, g, [greetingFiles]int(fds), first.close).serve()
 }
 
-// isOurs reports whether a connection is from this user or from root, who may do
-// all that this user may.
+// isOurs reports whether a connection is from this user, or from root, who may do the same.
 func isOurs(conn *net.UnixConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
 	uid := -1
-	if err := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) }); err != nil {
-		return false
-	}
+	err := descriptor.Control(conn, func(fd int) (err error) {
+		uid, err = peerUID(fd)
+		return err
+	})
 	return err == nil && (uid == os.Getuid() || uid == 0)
 }
 
-// descriptors is how many come with a greeting: the standard ones.
-const descriptors = 3
+// greetingFiles is how many come with a greeting: the standard ones.
+const greetingFiles = 3
 
-// rightsReader reads from a socket and keeps the descriptors that come along.
+// rightsReader reads from a socket, and owns the descriptors that come with the bytes.
 type rightsReader struct {
 	conn *net.UnixConn
 
@@ -181,7 +176,7 @@ type rightsReader struct {
 
 // Read implements io.Reader.
 func (r *rightsReader) Read(b []byte) (int, error) {
-	oob := make([]byte, unix.CmsgSpace(4*(descriptors+1)))
+	oob := make([]byte, unix.CmsgSpace(4*(greetingFiles+1)))
 	n, oobn, flags, _, err := r.conn.ReadMsgUnix(b, oob)
 	n = max(n, 0)
 	if flags&unix.MSG_CTRUNC != 0 {
@@ -213,27 +208,27 @@ func (r *rightsReader) keep(oob []byte) error {
 		}
 		r.fds = append(r.fds, fds...)
 	}
-	if len(r.fds) > descriptors {
+	if len(r.fds) > greetingFiles {
 		err = errTooMany
 	}
 	return err
 }
 
-// received returns what has come so far.
+// received returns the descriptors that have come.
 func (r *rightsReader) received() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fds
 }
 
-// forget leaves what has come to somebody else.
+// forget gives up the descriptors that have come: another owner closes them.
 func (r *rightsReader) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fds = nil
 }
 
-// close closes what has come.
+// close closes the descriptors that have come.
 func (r *rightsReader) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,8 +238,8 @@ func (r *rightsReader) close() {
 	r.fds = nil
 }
 
-// makeDir makes the private directory, in memory if possible, and removes what
-// programs that were killed have left there.
+// makeDir makes the private directory, in memory if possible, and removes the directories of
+// programs that were killed.
 func makeDir() (string, error) {
 	var errs []error
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()} {
@@ -262,7 +257,7 @@ func makeDir() (string, error) {
 	return "", errors.Join(errs...)
 }
 
-// removeDir removes what Open made, and nothing else.
+// removeDir removes the files that Open has made, and the directory.
 func removeDir(dir string) error {
 	var errs []error
 	for _, name := range append(shim.Names[:], shim.SocketName) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Proxy is what leads tools to the contexts of a tree.
+// Proxy leads tools to the contexts of a tree.
 type Proxy struct{}
 
 // Open fails: descriptors can't be handed to another process here.

@@ -17,8 +17,8 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh/internal/shim"
 )
 
-// runCommand runs the command line as sshd does: by the user's shell, or a login
-// shell where there is none.
+// runCommand runs the command as sshd does: by the user's shell. Without a command it runs a
+// login shell.
 func (c *call) runCommand() (int, error) {
 	l := c.line
 	cmd := c.node.LoginShell(c.ctx)
@@ -42,7 +42,7 @@ func (c *call) runCommand() (int, error) {
 		cmd.Stdin = in
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	// Like sshd, it waits for all that have the output.
+	// Like sshd, it waits for all processes that have the output open.
 	cmd.WaitDelay = -1
 	if c.wantsTerminal() {
 		cmd.Pty = &contexts.Pty{Rows: int(c.hello.Rows), Cols: int(c.hello.Cols), Term: c.env("TERM")}
@@ -78,7 +78,7 @@ func (c *call) wantsTerminal() bool {
 	return false
 }
 
-// takeInput has the shim hand on what is typed, if its input is a terminal.
+// takeInput tells the shim to pass its input on, if that is a terminal.
 func (c *call) takeInput(raw bool) {
 	if !c.isTerminal(0) || c.line.StdinNull {
 		return
@@ -90,7 +90,7 @@ func (c *call) takeInput(raw bool) {
 	_ = c.news.Send(shim.News{Kind: kind})
 }
 
-// reason takes off what is said of a command of ours, which is not the user's.
+// reason removes the operation from an error: the user has not called it.
 func reason(err error) error {
 	if e, ok := err.(*contexts.Error); ok && e.Err != nil {
 		return fmt.Errorf("%s: %w", e.Path, e.Err)
@@ -98,7 +98,7 @@ func reason(err error) error {
 	return err
 }
 
-// subsystem serves the only one there is.
+// subsystem serves sftp, the only subsystem.
 func (c *call) subsystem() (int, error) {
 	if c.line.Command != "sftp" {
 		return 0, &UsageError{"subsystem request failed on channel 0"}
@@ -110,8 +110,7 @@ func (c *call) subsystem() (int, error) {
 	return 0, c.join(conn)
 }
 
-// join connects standard input and output to a connection, until that is at its
-// end.
+// join connects standard input and output with a connection, until that ends.
 func (c *call) join(conn net.Conn) error {
 	defer conn.Close()
 	defer context.AfterFunc(c.ctx, func() { conn.Close() })()
@@ -123,7 +122,7 @@ func (c *call) join(conn net.Conn) error {
 	}
 	defer release()
 	c.takeInput(false)
-	in, out := &descriptor{fd: c.fds[0], own: -1, wake: wake}, newOutput(c.fds[1], c.wake)
+	in, out := &shimFile{fd: c.fds[0], own: -1, wake: wake}, newOutput(c.fds[1], c.wake)
 	defer out.release()
 	ended := make(chan struct{}) // closed when nothing is read any more
 	go func() {

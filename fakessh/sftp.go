@@ -12,7 +12,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/sftp"
 )
 
-// serveSFTP serves the subsystem, from the home directory on, as sshd does.
+// serveSFTP serves the subsystem. Like that of sshd, it starts in the home directory.
 var serveSFTP = contexts.NewConnFunc("mitosis.fakessh.sftp", func(_ context.Context, conn net.Conn, _ struct{}) error {
 	home := os.Getenv("HOME")
 	if u, err := user.Current(); err == nil {

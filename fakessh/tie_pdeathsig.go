@@ -5,17 +5,17 @@ package fakessh
 import (
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 )
 
 // startTied starts a command that the kernel asks to end when this program dies
 // in whatever way. It could kill it as well, but tools that notice in time that
-// their ssh has gone clean up behind them, and should be able to. until is closed
-// when the command has ended.
+// their ssh has gone clean up behind them, and should be able to.
 //
-// Linux does so when the thread dies that started the process. So there is one
-// that waits for the end.
-func startTied(cmd *exec.Cmd, until <-chan struct{}) error {
+// Linux does so when the thread dies that started the process. So a goroutine keeps that
+// thread until untie is called, which is done when the command has ended, and waits for it.
+func startTied(cmd *exec.Cmd) (untie func(), err error) {
 	attr := new(syscall.SysProcAttr)
 	if cmd.SysProcAttr != nil {
 		*attr = *cmd.SysProcAttr
@@ -24,15 +24,21 @@ func startTied(cmd *exec.Cmd, until <-chan struct{}) error {
 		attr.Pdeathsig = syscall.SIGTERM
 	}
 	cmd.SysProcAttr = attr
-	started := make(chan error)
-	go func() {
+	started, ended := make(chan error), make(chan struct{})
+	var thread sync.WaitGroup
+	thread.Go(func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			<-until
-		}
-	}()
-	return <-started
+		started <- cmd.Start()
+		<-ended
+	})
+	untie = func() {
+		close(ended)
+		thread.Wait()
+	}
+	if err := <-started; err != nil {
+		untie()
+		return nil, err
+	}
+	return untie, nil
 }

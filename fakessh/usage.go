@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// usage counts the users of something that ends when nobody uses it any more.
+// usage counts the users of an object that ends when nobody uses it any more.
 type usage struct {
 	mu sync.Mutex
 	n  int // guarded by mu
 
-	// Capacity 1: the count has become 0, or is 0 no longer. Sent by add, received by
-	// the one who waits.
+	// changed tells that the count has become 0, or is 0 no longer. Capacity 1; sender
+	// add, which never blocks; receiver wait, of which one may run at a time.
 	changed chan struct{}
 }
 
 func newUsage() *usage { return &usage{changed: make(chan struct{}, 1)} }
 
-// add adds to the count, or takes from it.
+// add adds n to the count, which may be negative.
 func (u *usage) add(n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -38,8 +38,8 @@ func (u *usage) count() int {
 	return u.n
 }
 
-// wait waits until nobody has been a user for so long; a negative time is for good.
-// From when hurry is closed it only waits for the users.
+// wait returns when there has been no user for so long; with a negative time it waits until ctx
+// ends. Once hurry is closed, it returns as soon as there is no user.
 func (u *usage) wait(ctx context.Context, idle time.Duration, hurry <-chan struct{}) error {
 	for ctx.Err() == nil {
 		var over <-chan time.Time

@@ -23,7 +23,7 @@ func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 	lab.Require(t)
 	keepBusy(t)
 	// Nothing is taken from the pipe for a second.
-	slow := local.Command{Argv: []string{"/bin/sh", "-c", `{ sleep 1; exec cat; } | "$@"`, "relay", local.PlaceArgv}}
+	slow := local.Exec{Argv: []string{"/bin/sh", "-c", `{ sleep 1; exec cat; } | "$@"`, "relay", local.PlaceArgv}}
 	dir := filepath.Join(t.TempDir(), "packed")
 	self := master(t, &contexts.Config{PackedDir: dir})
 	connected := func() time.Duration {

@@ -192,7 +192,7 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			_, err := self.Connect(ctx, local.Command{Argv: test.argv})
+			_, err := self.Connect(ctx, local.Exec{Argv: test.argv})
 			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > stretched(soon) {
 				t.Fatalf("%v after %v", err, took)
 			}
@@ -208,14 +208,14 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 func TestProgramsThatAreNoHop(t *testing.T) {
 	self := master(t, nil)
 	bystander := child(t, self, local.Child{})
-	sh := func(script string) local.Command { return local.Command{Argv: []string{"/bin/sh", "-c", script}} }
+	sh := func(script string) local.Exec { return local.Exec{Argv: []string{"/bin/sh", "-c", script}} }
 	for name, test := range map[string]struct {
-		hop   local.Command
+		hop   local.Exec
 		class error
 		words []string
 	}{
-		"is not there": {local.Command{Argv: []string{"/no/such/program"}}, connect.ErrStart, []string{"/no/such/program"}},
-		"no program":   {local.Command{}, connect.ErrStart, nil},
+		"is not there": {local.Exec{Argv: []string{"/no/such/program"}}, connect.ErrStart, []string{"/no/such/program"}},
+		"no program":   {local.Exec{}, connect.ErrStart, nil},
 		"ends at once": {sh("echo going now; exit 42"), connect.ErrEOF, []string{"42", "going now"}},
 		"is killed":    {sh("kill -KILL $$"), connect.ErrEOF, []string{"kill"}},
 		"binary":       {sh("head -c 16000000 /dev/urandom; echo the end; exit 3"), nil, nil},
@@ -291,7 +291,7 @@ func (flipping) Label() string          { return "flipping" }
 func (flipping) Traits() connect.Traits { return connect.Traits{} }
 
 func (flipping) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	c, err := local.Command{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)
+	c, err := local.Exec{Argv: []string{"/usr/bin/env"}}.Open(ctx, e)
 	if err != nil {
 		return nil, err
 	}

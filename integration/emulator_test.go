@@ -41,7 +41,7 @@ mount --rbind /dev /srv/foreign/dev
 `
 
 // foreignContainer enters a new container of the foreign tree.
-var foreignContainer = local.Command{Name: "container", Argv: []string{
+var foreignContainer = local.Exec{Name: "container", Argv: []string{
 	"unshare", "-m", "-p", "-f", "--mount-proc=/srv/foreign/proc", "chroot", "/srv/foreign",
 }}
 
@@ -131,7 +131,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	start := time.Now()
 	same := child(t, c, local.Child{})
 	t.Logf("a child of its own executable after %v", time.Since(start))
-	byImage := child(t, c, local.Command{Name: "image", Argv: []string{"/bin/env"}})
+	byImage := child(t, c, local.Exec{Name: "image", Argv: []string{"/bin/env"}})
 	byName := child(t, c, container.Chroot{Dir: "/"}) // through /proc
 	for _, n := range []*contexts.Node{same, byImage, byName} {
 		is(n)

@@ -1,6 +1,6 @@
-// Agent is what the command line sends to other hosts: it has all functions of
-// cmd/mitosis, and nothing of what talks to a person. Command pack makes the files
-// of it that cmd/mitosis embeds: see the Makefile's target "agents".
+// Agent is the program that the command line sends to other hosts. It has all functions of
+// cmd/mitosis, but no command line. Command pack makes the files that cmd/mitosis embeds: see
+// the Makefile's target "agents".
 package main
 
 import (

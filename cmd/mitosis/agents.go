@@ -7,14 +7,14 @@ import (
 	_ "github.com/mitosis-go/mitosis/cmd/internal/functions"
 )
 
-// agentFiles are what command pack has made of cmd/agent, if that was done before this
-// program was built.
+// agentFiles are the images of cmd/agent, if command pack has made them before this program was
+// built.
 //
 //go:embed agents
 var agentFiles embed.FS
 
-// agents are the images that hosts get in place of this program. A system that is not
-// among them gets what this program is, or has built.
+// agents are the images that hosts get in place of this program. Hosts of other systems get
+// this program, or one that is built for them.
 func agents() fs.FS {
 	dir, err := fs.Sub(agentFiles, "agents")
 	if err != nil {

@@ -22,8 +22,8 @@ func newFlags() *flag.FlagSet {
 	return flags
 }
 
-// parseArguments takes the options out of the arguments, wherever they stand.
-// behind is what follows "--", nil if there is none.
+// parseArguments separates options from operands, in any order. behind has the arguments after
+// "--", and is nil if there is none.
 func parseArguments(flags *flag.FlagSet, args []string) (operands, behind []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]
@@ -51,10 +51,10 @@ func isBool(f *flag.Flag) bool {
 	return ok && b.IsBoolFlag()
 }
 
-// noLimit is a number of operands that has none.
+// noLimit allows any number of operands.
 const noLimit = 1 << 30
 
-// operands is parseArguments where "--" only says that no more options follow.
+// operands is parseArguments for commands in which "--" only ends the options.
 func operands(flags *flag.FlagSet, args []string, least, most int) ([]string, error) {
 	list, behind, err := parseArguments(flags, args)
 	if err != nil {
@@ -67,7 +67,7 @@ func operands(flags *flag.FlagSet, args []string, least, most int) ([]string, er
 	case len(list) < least:
 		return nil, errors.New("an operand is missing")
 	case len(list) > most:
-		return nil, fmt.Errorf("what is %q for?", list[most])
+		return nil, fmt.Errorf("there is an operand too many: %q", list[most])
 	}
 	return list, nil
 }

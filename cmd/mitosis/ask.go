@@ -19,21 +19,20 @@ import (
 
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// tell shows what a hop says on the way, at once, where ssh shows it too.
+// tell shows a notice of a hop at once, on standard error as ssh does.
 func tell(_ context.Context, n connect.Notice) {
 	fmt.Fprintf(os.Stderr, "[%s] %s\n", n.Path, n.Text)
 }
 
-// ask asks at the terminal. What is typed is shown where the question allows it, and
-// otherwise hidden before the question stands there. When ctx ends meanwhile the
-// terminal is as it was before.
+// ask asks at the terminal. Unless the question allows echo, that is off before the question
+// is shown. If ctx ends, the terminal is restored.
 func ask(ctx context.Context, p connect.Prompt) (string, error) {
 	tty, err := openTTY()
 	if err != nil {
 		return "", fmt.Errorf("nobody can be asked: %w", err)
 	}
 	defer tty.Close()
-	// A reader that stayed would take the answer to the next question.
+	// A reader that is left behind would take the answer to the next question.
 	defer context.AfterFunc(ctx, func() { _ = tty.SetReadDeadline(time.Unix(1, 0)) })()
 	if attempts.isNew(p) {
 		fmt.Fprintln(tty, "that was wrong")
@@ -48,14 +47,14 @@ func ask(ctx context.Context, p connect.Prompt) (string, error) {
 		answer, err = askHidden(ctx, tty, text)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		fmt.Fprintln(tty) // what comes next does not stand behind the question
+		fmt.Fprintln(tty) // the next text begins on its own line
 		err = context.Cause(ctx)
 	}
 	return answer, err
 }
 
-// rounds remember the attempt of each hop's last question. A round of several questions
-// tells only once that the round before was wrong.
+// rounds has the attempt of each hop's last question. So a round of several questions says only
+// once that the answer before was wrong.
 type rounds struct {
 	mu   sync.Mutex
 	last map[string]int // guarded by mu; by the hop's path
@@ -63,7 +62,7 @@ type rounds struct {
 
 var attempts rounds
 
-// isNew reports whether a question is the first of another attempt than the first.
+// isNew reports whether a question is the first one of a repeated round.
 func (r *rounds) isNew(p connect.Prompt) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +74,7 @@ func (r *rounds) isNew(p connect.Prompt) bool {
 	return p.Attempt > 1 && p.Attempt != before
 }
 
-// askHidden asks without showing what is typed.
+// askHidden asks without echo.
 func askHidden(ctx context.Context, tty *os.File, text string) (string, error) {
 	before, err := makeRaw(tty)
 	if err != nil {
@@ -104,8 +103,8 @@ func makeRaw(tty *os.File) (before *term.State, err error) {
 	return before, err
 }
 
-// interrupted does what Ctrl-C does elsewhere; at a hidden question the terminal
-// hands it over as a key.
+// interrupted sends SIGINT to this process. At a hidden question the terminal passes Ctrl-C on
+// as a key and sends no signal.
 func interrupted(ctx context.Context) error {
 	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(os.Interrupt) == nil {
 		select {
@@ -116,5 +115,5 @@ func interrupted(ctx context.Context) error {
 	return errInterrupted
 }
 
-// errInterrupted is a question that somebody did not want to answer.
+// errInterrupted: a person has refused to answer, by Ctrl-C.
 var errInterrupted = errors.New("interrupted at the terminal")

@@ -17,16 +17,16 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh"
 )
 
-// "mitosis ssh HOPS -f" goes to the background when ssh does: the tree has to be there for
-// as long as what ssh left there. Another process of the same arguments does the work. It stays in the
-// foreground while it connects, so that it can ask for passwords, and this process ends when that one
-// says which status ssh had.
+// "mitosis ssh HOPS -f" goes to the background when ssh does. The tree has to live as long as
+// the background part of ssh, so another process with the same arguments does the work. It is
+// in the foreground while it connects, so that it can ask for passwords. This process ends when
+// that one sends the exit status of ssh.
 
-// readyVariable has the descriptor at which the other process says so.
+// readyVariable has the descriptor to which the other process sends it.
 const readyVariable = "MITOSIS_SSH_READY"
 
-// inBackground has a process of the same arguments do a job, and waits until that goes
-// to the background or ends.
+// inBackground starts a process with the same arguments, and waits until that goes to the
+// background or ends.
 func inBackground(do job) job {
 	return func(out, errOut io.Writer) int {
 		if fd, err := strconv.Atoi(os.Getenv(readyVariable)); err == nil {
@@ -51,7 +51,7 @@ func startInBackground() (status int, err error) {
 		return 0, err
 	}
 	defer ready.Close()
-	// What a terminal sends the other one gets as well, and decides.
+	// The other process gets the terminal's signals, too. It decides what they mean.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, endingSignals...)
 	cmd := &exec.Cmd{
@@ -80,8 +80,8 @@ func startInBackground() (status int, err error) {
 	return statusOfProcess(cmd.ProcessState), nil
 }
 
-// stayInBackground waits for what a local program that has ended left in the background, if
-// this process was started to do so.
+// stayInBackground waits for the calls of ssh that a local program left in the background, if
+// this process was started by inBackground.
 func stayInBackground(ctx context.Context, cmd *fakessh.Cmd) error {
 	fd, err := strconv.Atoi(os.Getenv(readyVariable))
 	if err != nil {
@@ -94,7 +94,7 @@ func stayInBackground(ctx context.Context, cmd *fakessh.Cmd) error {
 	defer null.Close()
 	_, _ = unix.Setsid() // a child leads no group
 	for i := range 3 {
-		// Who waits for the end of our output must not wait for a tunnel.
+		// A reader of the output must see its end while the tunnel goes on.
 		if err := unix.Dup2(int(null.Fd()), i); err != nil {
 			return err
 		}

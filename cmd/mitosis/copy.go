@@ -28,15 +28,15 @@ import (
 // copyFunc copies from one of the two hosts to the other.
 type copyFunc func(ctx context.Context, node contexts.Target, from, to string, o *files.Options) (files.Result, error)
 
-// copyTask is what "put" and "get" are to do.
+// copyTask is the work of "put" and "get".
 type copyTask struct {
 	do      copyFunc
-	plan    func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
+	pairs   func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
 	options files.Options
 	json    bool
 }
 
-// fromTo are the source and the target of a copy, or why it can't be.
+// fromTo has the source and the target of a copy, or why there can't be one.
 type fromTo struct {
 	from, to string
 	err      error
@@ -76,13 +76,13 @@ func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
 	}
 	from, to := list[1:len(list)-1], list[len(list)-1]
 	if name == "put" {
-		t.do, t.plan = files.Put, planPut(from, to)
+		t.do, t.pairs = files.Put, putPairs(from, to)
 	} else {
-		t.do, t.plan = fetchInto, planGet(from, to)
+		t.do, t.pairs = fetchInto, getPairs(from, to)
 	}
-	// What can be seen without the other host is said before any hop is made.
+	// Errors that don't depend on the other host are found before any hop is made.
 	if name == "get" && !slices.ContainsFunc(from, hasPattern) || name == "put" && !hasPattern(to) {
-		_, err = t.plan(context.Background(), nil)
+		_, err = t.pairs(context.Background(), nil)
 	}
 	return t, list[0], err
 }
@@ -116,22 +116,22 @@ func (t *copyTask) job(hop string) (job, error) {
 	}
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
-			return caughtOr(ctx, t.run(ctx, node, out, errOut))
+			return caughtOr(ctx, t.copyAll(ctx, node, out, errOut))
 		})
 	}, nil
 }
 
-// run makes the copies one after the other. One that fails is no reason to leave
-// out the next, unless the hop is lost.
-func (t *copyTask) run(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
-	jobs, err := t.plan(ctx, node)
+// copyAll makes the copies one after the other. After a failure it goes on with the next one,
+// unless the hop is lost.
+func (t *copyTask) copyAll(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
+	jobs, err := t.pairs(ctx, node)
 	if err != nil {
 		return complain(errOut, err, failure(err))
 	}
 	for _, j := range jobs {
 		o, end, out := t.options, func() {}, out
 		if isOutput(j.to) {
-			out = errOut // the contents are what is asked for there
+			out = errOut // standard output gets the contents
 		} else if f, ok := errOut.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			bar := newProgressBar(f, j.from)
 			o.Progress, end = bar.show, bar.clear
@@ -157,12 +157,12 @@ func (t *copyTask) run(ctx context.Context, node *contexts.Node, out, errOut io.
 	return status
 }
 
-// copyEnd is how long a copy may take to end once it has been told to. Longer
-// takes only one that reads a pipe in which nothing comes.
+// copyEnd is how long a copy may take to end once its ctx has ended. Only one takes longer that
+// reads a silent pipe.
 const copyEnd = 2 * time.Second
 
-// copy makes one of the copies. It does not wait for a source that is stuck when
-// there is no use in that any more.
+// copy makes one copy. When ctx ends or the node is lost, it waits for copyEnd at most, since
+// the read of a source may be stuck.
 func (t *copyTask) copy(ctx context.Context, node *contexts.Node, j fromTo, o *files.Options) (res files.Result, err error) {
 	type result struct {
 		res files.Result
@@ -193,7 +193,7 @@ func (t *copyTask) copy(ctx context.Context, node *contexts.Node, j fromTo, o *f
 	}
 }
 
-// report tells of a copy.
+// report prints the result of a copy.
 func (t *copyTask) report(out io.Writer, res *files.Result) error {
 	sum := ""
 	if res.SHA256 != [len(res.SHA256)]byte{} {
@@ -230,7 +230,7 @@ type noted struct {
 	Note string `json:"note"`
 }
 
-// printable quotes a name that would not stay on its line.
+// printable quotes a name with characters that would break the line.
 func printable(name string) string {
 	if utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return name

@@ -77,7 +77,7 @@ func TestTargetsOfCopies(t *testing.T) {
 		}
 		if err == nil {
 			var jobs []fromTo
-			jobs, err = task.plan(t.Context(), nil)
+			jobs, err = task.pairs(t.Context(), nil)
 			for _, j := range jobs {
 				got = append(got, j.from+">"+j.to)
 				err = errors.Join(err, j.err)
@@ -99,9 +99,9 @@ func TestTargetsOfCopies(t *testing.T) {
 func TestOptionsOfCopies(t *testing.T) {
 	task, _, err := parseCopy("put", strings.Fields("-mode 0640 local -times a -owner b -sync -resume -noreplace -json -perm -nospecial -inplace"))
 	o := task.options
-	jobs, planErr := task.plan(t.Context(), nil)
+	jobs, planErr := task.pairs(t.Context(), nil)
 	if err != nil || planErr != nil || !o.Perm || !o.NoSpecial || o.Overwrite != files.InPlace || o.Mode != 0o640 || !o.Times || !o.Owner || !o.Sync || !o.Resume || !o.NoReplace || !task.json || len(jobs) != 1 {
-		t.Errorf("%+v, %v, %v", task, err, planErr)
+		t.Errorf("the options are read as %+v (errors: %v, %v), want all of them set", task, err, planErr)
 	}
 	if task, _, err := parseCopy("put", strings.Fields("-replace local a b")); err != nil || task.options.Overwrite != files.Replace {
 		t.Errorf("-replace: %+v, %v", task, err)
@@ -124,7 +124,7 @@ func TestStatusOfSeveralCopies(t *testing.T) {
 		exitError: {missing, nil},
 		exitHop:   {missing, fmt.Errorf("far: %w", contexts.ErrGone)},
 	} {
-		task := copyTask{plan: func(context.Context, *contexts.Node) ([]fromTo, error) {
+		task := copyTask{pairs: func(context.Context, *contexts.Node) ([]fromTo, error) {
 			return []fromTo{{from: "a", to: "x"}, {from: "b", to: "y"}, {from: "c", to: "z"}}, nil
 		}}
 		calls := 0
@@ -136,7 +136,7 @@ func TestStatusOfSeveralCopies(t *testing.T) {
 			return files.Result{Target: to}, errs[calls-1]
 		}
 		var out, errOut strings.Builder
-		if got := task.run(t.Context(), self, &out, &errOut); got != want || want == exitHop && calls != 2 || want != exitHop && calls != 3 {
+		if got := task.copyAll(t.Context(), self, &out, &errOut); got != want || want == exitHop && calls != 2 || want != exitHop && calls != 3 {
 			t.Errorf("%v: status %d after %d copies", errs, got, calls)
 		}
 		lost := 0

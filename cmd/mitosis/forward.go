@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/internal/tunnel"
 )
 
-// forwardTask is what "forward" and "socks" are to do.
+// forwardTask is the work of "forward" and "socks".
 type forwardTask struct {
 	wanted []forwarding
 	listen contexts.ListenConfig
@@ -37,7 +37,7 @@ func parseForward(args []string) (job, error) {
 	flags.Func("mode", "", func(s string) error {
 		mode, err := strconv.ParseUint(s, 8, 32)
 		if err != nil || mode > 0o777 {
-			return fmt.Errorf("%q is no mode: permissions in octal are wanted", s)
+			return fmt.Errorf("%q is no mode: give permissions in octal, such as 600", s)
 		}
 		t.listen.SocketMode = fs.ModeSocket | fs.FileMode(mode)
 		return nil
@@ -48,7 +48,7 @@ func parseForward(args []string) (job, error) {
 		return nil, err
 	}
 	if len(t.wanted) == 0 {
-		return nil, errors.New("nothing is to be forwarded: -L, -R or -D is wanted")
+		return nil, errors.New("nothing to forward: give -L, -R or -D")
 	}
 	return t.job(path)
 }
@@ -78,13 +78,13 @@ func (t *forwardTask) job(path []string) (job, error) {
 	}
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
-			return t.run(ctx, node, out, errOut)
+			return t.forward(ctx, node, out, errOut)
 		})
 	}, nil
 }
 
-// run forwards until a signal comes or the node is lost.
-func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut io.Writer) int {
+// forward forwards until a signal comes or the node is lost.
+func (t *forwardTask) forward(ctx context.Context, node *contexts.Node, out, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var relays []*relay
 	defer func() {
@@ -102,7 +102,7 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 		listen := t.listen
 		listen.Skipped = func(addr string, err error) {
 			level := slog.LevelDebug
-			if errors.Is(err, syscall.EADDRINUSE) { // who connects there reaches somebody else
+			if errors.Is(err, syscall.EADDRINUSE) { // connections there reach another program
 				level = slog.LevelWarn
 			}
 			log.Log(ctx, level, "an address is not listened on", "forwarding", f.String(), "address", addr, "err", err)
@@ -136,7 +136,7 @@ func (t *forwardTask) run(ctx context.Context, node *contexts.Node, out, errOut 
 	return complain(messages, cause, failure(cause))
 }
 
-// relay is a forwarding that is under way.
+// relay is an open forwarding.
 //
 // Goroutines: serve, and those of the tunnel. close waits for them.
 type relay struct {
@@ -148,7 +148,7 @@ type relay struct {
 	accepting sync.WaitGroup // serve
 }
 
-// openRelay listens.
+// openRelay opens the listener of a forwarding.
 func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *contexts.ListenConfig, messages io.Writer) (*relay, error) {
 	r := &relay{forwarding: f, messages: messages}
 	r.tunnel = tunnel.Relay{
@@ -168,7 +168,7 @@ func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *c
 	return r, nil
 }
 
-// String tells what leads where.
+// String returns the option, the listener's address and the target.
 func (r *relay) String() string {
 	s := fmt.Sprintf("-%c %v", r.option, r.tunnel.Listener.Addr())
 	if (r.target != endpoint{}) {
@@ -179,8 +179,8 @@ func (r *relay) String() string {
 
 func (r *relay) complain(err error) { _ = complain(r.messages, fmt.Errorf("%v: %w", r, err), 0) }
 
-// serve accepts connections until ctx ends. When it cannot any more, it ends
-// what ctx came from.
+// serve accepts connections until ctx ends. If that fails before, it cancels ctx with the
+// reason.
 func (r *relay) serve(ctx context.Context, cancel context.CancelCauseFunc) {
 	if err := r.tunnel.Serve(ctx); ctx.Err() == nil {
 		cancel(fmt.Errorf("%v: %w", r, err))
@@ -194,8 +194,8 @@ func (r *relay) close() {
 	r.tunnel.Wait()
 }
 
-// reset closes a connection so that its peer does not take it for an end in
-// order.
+// reset closes a connection with an error for the peer, which must not take it for an orderly
+// end.
 func reset(c net.Conn) {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = l.SetLinger(0)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// command is a word that the program knows, with what it says of it.
+// command is a command of the program, with its help.
 type command struct {
 	name     string
 	operands string
@@ -16,8 +16,8 @@ type command struct {
 	parse    func(args []string) (job, error)
 }
 
-// commands is in the order of the overview. It is a function because help is one
-// of them.
+// commands returns the commands in the order of the overview. It is a function and no variable,
+// because help is one of them and refers to it.
 func commands() []command {
 	return []command{
 		{"run", "[OPTION]... HOP... -- PROGRAM [ARGUMENT]...", "run a program there", taskOptions + runOptions, parseRun},
@@ -109,7 +109,7 @@ Names are resolved there. BIND is localhost unless given, PORT 1080.
 `
 )
 
-// overview is what the program says of itself.
+// overview returns the help of the program.
 func overview() string {
 	var b strings.Builder
 	b.WriteString("usage:\n")
@@ -121,7 +121,7 @@ func overview() string {
 	return b.String()
 }
 
-// text is the help of a command.
+// text returns the help of a command.
 func (c *command) text() string {
 	s := fmt.Sprintf("usage: mitosis %s\n\n%s\n", strings.TrimSpace(c.name+" "+c.operands), c.summary)
 	if c.options != "" {
@@ -133,7 +133,7 @@ func (c *command) text() string {
 	return s
 }
 
-// findCommand returns nil where there is none of that name.
+// findCommand returns nil if there is no command of that name.
 func findCommand(name string) *command {
 	all := commands()
 	if i := slices.IndexFunc(all, func(c command) bool { return c.name == name }); i >= 0 {

@@ -1,6 +1,5 @@
-// Mitosis is the command line of the framework of that name. It goes over any
-// number of hops to a host, where nothing has to be installed, and does something
-// there:
+// Mitosis is the command line of the framework of that name. It goes over any number of hops to
+// a host, on which nothing has to be installed, and works there:
 //
 //	mitosis run ssh:deploy@web1:2222/sudo -- systemctl restart nginx
 //	mitosis run ssh:web1 -- tar -C /etc -c . | tar -t
@@ -14,76 +13,67 @@
 //	mitosis with ssh:web1/sudo -- rsync -a site/ web:/srv/www/
 //	mitosis version
 //
-// A hop path lists the hops from here to there, with slashes between them, or,
-// where nothing else follows, as several arguments: see connect.ParsePath. A comma
-// between two hosts passes through the first one as ssh -J does.
-// Options may come before and after the operands; what is behind "--" is none.
-// "mitosis help COMMAND" tells what a command has.
+// A hop path lists the hops from here to the host, with slashes between them: see
+// connect.ParsePath. Where no other operand follows, each hop may be an argument. With a comma
+// between two hosts, the first one only passes the connection on, as with ssh -J. Options may
+// come before and after the operands, but not behind "--". "mitosis help COMMAND" lists the
+// options of a command.
 //
 // # Run and shell
 //
-// "run" runs a program with its arguments as they are; there is no shell in
-// between. Standard input, output and error are the program's, byte for byte.
-// "shell" is the login shell of the user at the end of the path, on a terminal
-// if standard input is one.
+// "run" runs a program with exactly the given arguments, without a shell. It has the standard
+// input, output and error of this process, byte for byte. "shell" runs the login shell of the
+// user at the end of the path, on a terminal if standard input is one.
 //
-// The signals INT, TERM, HUP and QUIT go to the process group at the far side;
-// the third of a kind kills it. When this program ends, however it does, all
-// that it started there is killed, and a warning tells of what a program had left
-// running; with --keep-jobs that lives on.
+// The signals INT, TERM, HUP and QUIT go to the process group at the far side; the third of a
+// kind kills it. When this process ends, in whatever way, the program and its child processes
+// are killed. A warning tells of processes that the program had left running; with --keep-jobs
+// they are spared.
 //
 // # Ssh and with
 //
-// Both have a local program, which for "ssh" is ssh, find the far side by its calls of
-// ssh: see package fakessh. As with ssh, what a command leaves running there when it
-// ends by itself lives on, unless --keep-jobs=false is given ahead of the hops.
+// Both run a local program whose calls of ssh lead to the far side: see package fakessh. For
+// "ssh" that program is ssh. As with ssh, processes are spared that a command leaves running
+// when it ends by itself, unless --keep-jobs=false is given in front of the hops.
 //
 // # Put and get
 //
-// Both copy files and directory trees. A file is at the target when it is
-// complete and checked, and a file that was there before stays as it was until
-// then. Standard output has a line for each operand that was copied: its SHA-256
-// ("-" for a tree), its size in bytes and the absolute path of the target, with
-// spaces between them.
+// Both copy files and directory trees. A new file appears at the target when it is complete and
+// checked; until then an old one stays. Standard output has a line for each copied operand: its
+// SHA-256 ("-" for a tree), its size in bytes and the absolute path of the target, with spaces
+// between them.
 //
 // # Forward and socks
 //
-// Connections are forwarded in both directions, with the options of ssh. Nothing
-// is logged of them but those that could not be made. Standard output has a line
-// for each listener once all of them are open: the option, the address that is
-// listened on, and where that leads to. INT and TERM end both commands, in
-// order and with status 0.
+// Both forward connections, with the options of ssh. They log only connections that failed. When
+// all listeners are open, standard output has a line for each: the option, the address and the
+// target. INT and TERM end both commands, with status 0.
 //
 // # Questions
 //
-// Passwords, codes and passphrases are asked for at the terminal, in the words of
-// whoever wants them. What a server or a module of PAM tells on the way is shown on
-// standard error, behind the path of the hop. Without a terminal nobody is asked, and
-// the error lists what was tried.
+// Passwords, codes and passphrases are asked for at the terminal, in the words of the tool or
+// server. Notices of servers and of PAM modules are shown on standard error, behind the path of
+// the hop. Without a terminal nobody is asked, and the error lists the attempts.
 //
 // # Exit status
 //
-// That of the program at the far side, or 128 and the number of the signal that
-// it died by; 127 if there is no such program and 126 if it cannot be executed.
-// 255 is a hop that could not be made or was lost, 1 another error, 2 a
-// command line that makes no sense, and 128 and its number a signal during
-// connecting and copying. Standard output has nothing on it but results.
+// It is that of the program at the far side, or 128 and the number of the signal that killed it;
+// 127 if there is no such program, and 126 if it cannot be executed. 255 means that a hop failed
+// or was lost, 2 that the command line is wrong, and 1 another error. A signal while it connects
+// or copies gives 128 and the number of the signal. Standard output has only results.
 //
 // # Agents
 //
-// A program that was built by "make release", or after "make agents", sends a smaller one
-// in its place, which has the same functions. One that was installed by "go install"
-// sends itself.
+// A program that was built by "make release", or after "make agents", sends a smaller program in
+// its place, which has the same functions. One that was installed by "go install" sends itself.
 //
 // # Environment
 //
-// MITOSIS_LOG is the least level of what is logged to standard error, "warn"
-// unless it is set. With "info" it has what tools say on the way, with "debug"
-// also how a copy comes to the far side.
+// MITOSIS_LOG is the lowest level that is logged to standard error, by default "warn". The level
+// "info" includes the output of tools, and "debug" also how a copy starts at the far side.
 //
-// With MITOSIS_CACHE set to anything, hosts keep the program in their users' cache
-// directories, checked on each use, and the next time it does not have to be
-// sent: see contexts.Config.Cache.
+// If MITOSIS_CACHE is set to anything, hosts keep the program in the cache directory of the
+// user, and it is not sent the next time. It is checked at each use: see contexts.Config.Cache.
 package main
 
 import (
@@ -110,14 +100,14 @@ const (
 
 func main() {
 	contexts.Init()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// job is what a command line asks for. It returns the exit status.
+// job does the work of a command line, and returns the exit status.
 type job func(out, errOut io.Writer) int
 
-// run does what the arguments say and returns the exit status.
-func run(args []string, out, errOut io.Writer) int {
+// execute runs a command line and returns the exit status.
+func execute(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(errOut, overview())
 		return exitUsage
@@ -141,7 +131,7 @@ func run(args []string, out, errOut io.Writer) int {
 	return do(out, errOut)
 }
 
-// complain tells of an error and returns the status.
+// complain prints an error and returns the status.
 func complain(errOut io.Writer, err error, status int) int {
 	fmt.Fprintf(errOut, "mitosis: %v\n", err)
 	return status
@@ -157,8 +147,8 @@ func parseVersion(args []string) (job, error) {
 	}, nil
 }
 
-// version is that of the module, and behind it the one that the go command knows of
-// this build, if that is another one: it names the commit.
+// version returns the version of the module. Behind it is the one that the go command has
+// recorded for this build, if that is another one: it names the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" || info.Main.Version == mitosis.Version {
@@ -167,9 +157,8 @@ func version() string {
 	return mitosis.Version + " (" + info.Main.Version + ")"
 }
 
-// session goes over the hops and has something done there, which returns the
-// exit status. Signals end ctx, with caughtError as the cause, until do takes
-// them for something else.
+// session makes the hops, and calls do with the last node, which returns the exit status.
+// Signals end ctx, with caughtError as the cause, until do makes a command their receiver.
 func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *contexts.Node, *forwarder) int) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -186,7 +175,7 @@ func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *
 	return do(ctx, node, signals)
 }
 
-// failure is the status of an error of a node.
+// failure returns the exit status for an error of a node.
 func failure(err error) int {
 	if errors.Is(err, contexts.ErrGone) {
 		return exitHop
@@ -194,20 +183,19 @@ func failure(err error) int {
 	return exitError
 }
 
-// dial makes the hops of a path. The tree, and with it the node, ends with
-// self.
+// dial starts a tree and makes the hops of a path. Closing self ends the tree.
 func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
 	if self, err = startTree(ctx); err != nil {
 		return nil, nil, err
 	}
 	if node, err = reach(ctx, self, hops); err != nil {
-		_ = self.Close() // why there is no node says more
+		_ = self.Close() // the error of the hop is the one to report
 		return nil, nil, err
 	}
 	return self, node, nil
 }
 
-// reach makes the hops of a path, from a node on.
+// reach makes the hops of a path, starting at a node.
 func reach(ctx context.Context, node *contexts.Node, hops []connect.Method) (_ *contexts.Node, err error) {
 	for _, hop := range hops {
 		if node, err = node.Connect(ctx, hop); err != nil {

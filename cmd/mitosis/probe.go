@@ -37,7 +37,7 @@ func parseProbe(args []string) (job, error) {
 	}, nil
 }
 
-// probe connects all hops but the last, and prints what is found behind that.
+// probe connects all hops but the last, and prints the facts about the host behind that one.
 func probe(hops []connect.Method, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -53,8 +53,8 @@ func probe(hops []connect.Method, out io.Writer) error {
 	return printOffer(out, &offer)
 }
 
-// printOffer prints the facts, and a table of the start methods: how each stands, where it
-// would do, and what it lacks.
+// printOffer prints the facts, and a table of the start methods: whether each would work, where,
+// and what it lacks.
 func printOffer(out io.Writer, offer *contexts.ProbeResult) error {
 	facts := &offer.Facts
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -14,8 +14,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
-// progressBar shows on a terminal how far a copy has come, on one line that is
-// gone afterwards.
+// progressBar shows the progress of a copy on one line of a terminal, and removes it at the end.
 type progressBar struct {
 	// Immutable.
 	f     *os.File
@@ -27,15 +26,15 @@ type progressBar struct {
 	cleared bool      // guarded by mu
 }
 
-// refresh is how often it is drawn at the most: more is not seen, and the copy
-// waits for it.
+// refresh is the least time between two drawings. People see no more, and the copy waits for
+// each.
 const refresh = 100 * time.Millisecond
 
 func newProgressBar(f *os.File, source string) *progressBar {
 	return &progressBar{f: f, name: filepath.Base(source), began: time.Now()}
 }
 
-// show is Options.Progress of a copy.
+// show is the Progress of the Options of a copy.
 func (b *progressBar) show(p files.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,11 +47,11 @@ func (b *progressBar) show(p files.Progress) {
 	if err != nil || width <= 0 {
 		width = 80
 	}
-	// What the cursor stands on at the right edge differs between terminals.
+	// The last column is left free: terminals differ in where the cursor goes behind it.
 	fmt.Fprintf(b.f, "\r%s\x1b[K", progressLine(b.name, p, now.Sub(b.began), width-1))
 }
 
-// clear takes the line away. It does not come back.
+// clear removes the line for good.
 func (b *progressBar) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,8 +61,8 @@ func (b *progressBar) clear() {
 	}
 }
 
-// progressLine is a line of at most width characters: as much of the name as
-// there is room for, a bar where there is more, and the figures.
+// progressLine returns a line of at most width characters: the name, cut if needed, a bar if
+// there is room, and the figures.
 func progressLine(name string, p files.Progress, since time.Duration, width int) string {
 	if p.Name != "" {
 		name += "/" + p.Name
@@ -92,7 +91,7 @@ func progressLine(name string, p files.Progress, since time.Duration, width int)
 	return string(shown) + strings.Repeat(" ", room-len(shown)) + "  " + tail
 }
 
-// size shows a number of bytes in three or four digits.
+// size returns a number of bytes with three or four digits and a unit.
 func size(n float64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	for n >= 1000 && len(units) > 1 {

@@ -23,7 +23,7 @@ const (
 	exitNotFound      = 127
 )
 
-// task is what "run" and "shell" are to do.
+// task is the work of "run" and "shell".
 type task struct {
 	argv     []string // empty: the login shell
 	dir      string
@@ -45,7 +45,7 @@ func parseRun(args []string) (job, error) {
 		return nil, err
 	}
 	if len(path) == 0 || len(argv) == 0 {
-		return nil, errors.New("what is wanted is HOP... -- PROGRAM and its arguments")
+		return nil, errors.New("give HOP... -- PROGRAM and its arguments")
 	}
 	t.argv = argv
 	return t.job(path)
@@ -110,7 +110,7 @@ func (t *task) do(ctx context.Context, node *contexts.Node, signals *forwarder, 
 	return caughtOr(ctx, statusOfEnd(cmd.ProcessState, err))
 }
 
-// caughtOr is the status of an end by a signal, if it was one.
+// caughtOr returns the status for the signal that has ended ctx, or the given one if none has.
 func caughtOr(ctx context.Context, status int) int {
 	if s, ok := context.Cause(ctx).(caughtError); ok {
 		return 128 + int(s)
@@ -130,13 +130,13 @@ func statusOfStart(err error) int {
 	return exitHop
 }
 
-// statusOfEnd is what the command itself says, wherever that is known.
+// statusOfEnd returns the status of the command, if it has ended, and else one for the error.
 func statusOfEnd(state *contexts.ProcessState, err error) int {
 	switch {
 	case state == nil:
 		return exitHop
 	case state.Success() && err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return exitError // what it printed could not be written here
+		return exitError // its output could not be written here
 	}
 	return state.ShellStatus()
 }
@@ -152,7 +152,7 @@ func (t *task) command(ctx context.Context, node *contexts.Node) *contexts.Comma
 	cmd.Dir, cmd.Env, cmd.SourceEnv, cmd.LoginEnv = t.dir, t.env, t.source, t.login
 	cmd.KeepJobs = *t.keepJobs
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// A shell has a terminal where its user has one.
+	// A shell gets a terminal if this process has one.
 	if t.terminal || len(t.argv) == 0 && term.IsTerminal(int(os.Stdin.Fd())) {
 		cmd.Stderr, cmd.Pty = nil, new(contexts.Pty)
 		if cols, rows, err := term.GetSize(int(os.Stdin.Fd())); err == nil {
@@ -162,8 +162,8 @@ func (t *task) command(ctx context.Context, node *contexts.Node) *contexts.Comma
 	return cmd
 }
 
-// raw hands the terminal over to a program at the far side, keys and all. What
-// is no terminal is left alone.
+// raw makes the terminal pass all keys on to a program at the far side. It does nothing if
+// standard input is no terminal.
 func raw(f *os.File) (restore func(), err error) {
 	if !term.IsTerminal(int(f.Fd())) {
 		return func() {}, nil

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 func TestHelp(t *testing.T) {
 	for _, c := range commands() {
 		var out, errOut strings.Builder
-		if got := run([]string{"help", c.name}, &out, &errOut); got != 0 || errOut.Len() > 0 || !strings.HasPrefix(out.String(), "usage: mitosis "+c.name) {
+		if got := execute([]string{"help", c.name}, &out, &errOut); got != 0 || errOut.Len() > 0 || !strings.HasPrefix(out.String(), "usage: mitosis "+c.name) {
 			t.Errorf("help %s: status %d, %q, %q", c.name, got, &out, &errOut)
 		}
 		if !strings.Contains(overview(), "  mitosis "+c.name+" ") {
@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"walk"}, {"help", "walk"}, {"put", "local"}} {
 		var out, errOut strings.Builder
-		if got := run(args, &out, &errOut); got != exitUsage || out.Len() > 0 || errOut.Len() == 0 {
+		if got := execute(args, &out, &errOut); got != exitUsage || out.Len() > 0 || errOut.Len() == 0 {
 			t.Errorf("%q: status %d, %q, %q", args, got, &out, &errOut)
 		}
 	}
@@ -101,7 +101,7 @@ func TestExitStatus(t *testing.T) {
 		for _, a := range strings.Fields(line) {
 			args = append(args, strings.ReplaceAll(a, "|", " "))
 		}
-		if got := run(args, io.Discard, io.Discard); got != want {
+		if got := execute(args, io.Discard, io.Discard); got != want {
 			t.Errorf("%q: status %d, not %d", line, got, want)
 		}
 	}

@@ -19,9 +19,9 @@ type caughtError syscall.Signal
 // Error implements error.
 func (s caughtError) Error() string { return "signal: " + syscall.Signal(s).String() }
 
-// forwarder takes the signals of this process. Until there is a command they end
-// what is going on; then they are the command's. It goes on until the process
-// ends, which a late signal must not do in place of the status.
+// forwarder takes the signals of this process. They end the session until there is a command,
+// which gets them from then on. The forwarder is never stopped: a late signal must not end the
+// process before it returns its status.
 type forwarder struct {
 	// Immutable.
 	cancel context.CancelCauseFunc
@@ -42,7 +42,7 @@ func newForwarder(cancel context.CancelCauseFunc) *forwarder {
 	return f
 }
 
-// forward makes the command the receiver of what comes.
+// forward makes the command the receiver of signals.
 func (f *forwarder) forward(cmd *contexts.Command) {
 	f.mu.Lock()
 	f.command = cmd
@@ -67,12 +67,12 @@ func (f *forwarder) listen() {
 			f.cancel(caughtError(s.(syscall.Signal)))
 			continue
 		}
-		// It waits for an answer, which a link that is stuck does not bring.
+		// It waits for an answer, which does not come if the link is stuck.
 		go func() { _ = cmd.SignalGroup(s) }()
 	}
 }
 
-// resize gives the command's terminal the size of ours, if we have one.
+// resize gives the command's terminal the size of this process's, if it has one.
 func (f *forwarder) resize(cmd *contexts.Command) {
 	cols, rows, err := term.GetSize(int(os.Stdin.Fd()))
 	if err == nil && cols > 0 && rows > 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// endingSignals are those by which people and systems end programs.
+	// endingSignals are the signals by which people and systems end programs.
 	endingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 	resizeSignals = []os.Signal{syscall.SIGWINCH}
 )

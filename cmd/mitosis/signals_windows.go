@@ -3,7 +3,7 @@ package main
 import "os"
 
 var (
-	// endingSignals has all that there is.
+	// endingSignals has the only one of this system.
 	endingSignals = []os.Signal{os.Interrupt}
 	resizeSignals []os.Signal
 )

@@ -10,15 +10,15 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// The variables of the environment: the least level that is logged, as slog spells
-// it; and, if it is set, that far sides keep the program for the next time.
+// logVariable has the lowest level that is logged, as slog spells it. If cacheVariable is set,
+// far sides keep the program for the next time.
 const (
 	logVariable   = "MITOSIS_LOG"
 	cacheVariable = "MITOSIS_CACHE"
 )
 
-// startTree makes this process a master. Errors say what tools said, so by
-// default the log has only what has no error to go with.
+// startTree makes this process a master. By default only warnings are logged: errors have the
+// last words of tools.
 func startTree(ctx context.Context) (*contexts.Node, error) {
 	log, level, err := newLog(os.Stderr)
 	if err != nil {
@@ -30,12 +30,12 @@ func startTree(ctx context.Context) (*contexts.Node, error) {
 	}
 	if tty, err := openTTY(); err == nil {
 		_ = tty.Close()
-		cfg.Prompt = ask // else hops know that nobody can be asked, and tell what they have tried
+		cfg.Prompt = ask // without it, hops know that nobody can be asked
 	}
 	return contexts.Start(ctx, cfg)
 }
 
-// newLog returns a log of the level that the environment says.
+// newLog returns a log of the level in the environment.
 func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 	level := slog.LevelWarn
 	if text := os.Getenv(logVariable); text != "" {

@@ -14,7 +14,7 @@ import (
 // Who reports a fault is asked for this line.
 func TestVersionIsThatOfTheModule(t *testing.T) {
 	var out bytes.Buffer
-	if status := run([]string{"version"}, &out, io.Discard); status != 0 {
+	if status := execute([]string{"version"}, &out, io.Discard); status != 0 {
 		t.Fatalf("status %d, want 0", status)
 	}
 	words := strings.Fields(out.String())

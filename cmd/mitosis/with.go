@@ -16,7 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/fakessh"
 )
 
-// parseWith reads what runs a local program whose calls of ssh end up behind hops:
+// parseWith reads the hops and the local program whose calls of ssh lead to their ends:
 //
 //	with HOP... -- rsync -a site/ any:/srv
 //	with web=ssh:web1/sudo db=ssh:db1 -- scp -3 web:/a db:/b
@@ -27,7 +27,7 @@ func parseWith(args []string) (job, error) {
 		return nil, err
 	}
 	if len(operands) == 0 || len(argv) == 0 {
-		return nil, errors.New("what is wanted is HOP... -- PROGRAM and its arguments")
+		return nil, errors.New("give HOP... -- PROGRAM and its arguments")
 	}
 	var unnamed []string
 	paths := make(map[string]string)
@@ -52,20 +52,20 @@ func parseWith(args []string) (job, error) {
 	return func(_, errOut io.Writer) int { return runLedTo(ways, *keep, argv, errOut) }, nil
 }
 
-// jobFlags are those of the commands that can let live what commands leave running,
-// and whether they do.
+// jobFlags returns the flags of commands that can spare processes which a command leaves
+// running, and the variable that says whether they do.
 func jobFlags(byDefault bool) (*flag.FlagSet, *bool) {
 	flags := newFlags()
 	return flags, flags.Bool("keep-jobs", byDefault, "")
 }
 
-// runLedTo runs a program whose calls of ssh lead to the ends of paths, by name;
-// "" is meant by names that are not there.
+// runLedTo runs a program whose calls of ssh lead to the ends of paths, by name. The path of ""
+// is for all other names.
 func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	// What a terminal sends, all get; a signal to this process alone is handed
-	// on, and the status is that of the program.
+	// A terminal's signals reach the program, too. A signal to this process alone is passed
+	// on. The exit status is that of the program.
 	signals := make(chan os.Signal, 16)
 	for _, s := range endingSignals {
 		if !signal.Ignored(s) {
@@ -121,7 +121,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 	return statusOfProcess(cmd.ProcessState)
 }
 
-// statusOfProcess is how a shell tells the end of a local program.
+// statusOfProcess returns the status that a shell has for the end of a local program.
 func statusOfProcess(state *os.ProcessState) int {
 	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())

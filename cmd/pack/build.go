@@ -41,10 +41,10 @@ func (b *builder) build(ctx context.Context, s system, path string) error {
 	return nil
 }
 
-// fingerprint is that of the package's functions. It is the same on all systems, so the
-// package is built for this one, and asked.
+// fingerprint returns the fingerprint of the package's functions. It is the same for all
+// systems, so the package is built for this one, and run to tell it.
 func (b *builder) fingerprint(ctx context.Context) (sum [32]byte, err error) {
-	path := filepath.Join(b.temp, "here.exe") // which Windows wants
+	path := filepath.Join(b.temp, "here.exe") // Windows needs the suffix
 	if err := b.build(ctx, system{runtime.GOOS, runtime.GOARCH}, path); err != nil {
 		return sum, err
 	}
@@ -59,7 +59,8 @@ func (b *builder) fingerprint(ctx context.Context) (sum [32]byte, err error) {
 	return [32]byte(digits), nil
 }
 
-// pack makes the files for a system. That which names the others comes last.
+// pack makes the files for a system. The file with the sums, without which the others don't
+// count, comes last.
 func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) error {
 	path := filepath.Join(b.temp, s.file())
 	if err := b.build(ctx, s, path); err != nil {
@@ -84,7 +85,7 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 	}
 	base := filepath.Join(b.dir, s.file())
 	for _, c := range []image.Codec{image.Gzip, image.Zstd, image.Xz} {
-		_ = os.Remove(base + c.Suffix()) // it may be of another time
+		_ = os.Remove(base + c.Suffix()) // an old one
 	}
 	for _, c := range b.codecs {
 		data, err := b.encode(ctx, img, c, path)
@@ -107,7 +108,7 @@ func (b *builder) pack(ctx context.Context, s system, fingerprint [32]byte) erro
 // command line.
 type tool struct{ pack, unpack []string }
 
-// toolFor is the one that packs smaller than what is built in.
+// toolFor returns the tool for a codec. It packs smaller than the packer of package bootstrap.
 func toolFor(c image.Codec, goarch string) tool {
 	switch c {
 	case image.Gzip:
@@ -129,10 +130,10 @@ func toolFor(c image.Codec, goarch string) tool {
 	return tool{xz, []string{"xz", "-dc"}}
 }
 
-// encode packs an image, which is the file at path. Errors match [exec.ErrNotFound] where
-// there is nothing to pack it with.
+// encode packs an image, which is the file at path. The error matches [exec.ErrNotFound] if
+// nothing is installed that packs it.
 func (b *builder) encode(ctx context.Context, img *image.Image, c image.Codec, path string) ([]byte, error) {
-	data, err := toolFor(c, img.GOARCH).run(ctx, path)
+	data, err := toolFor(c, img.GOARCH).encode(ctx, path)
 	if !errors.Is(err, exec.ErrNotFound) || c == image.Xz {
 		return data, err
 	}
@@ -142,7 +143,7 @@ func (b *builder) encode(ctx context.Context, img *image.Image, c image.Codec, p
 	return img.Encoded(ctx, c, nil)
 }
 
-func (t tool) run(ctx context.Context, path string) ([]byte, error) {
+func (t tool) encode(ctx context.Context, path string) ([]byte, error) {
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

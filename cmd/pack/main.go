@@ -12,14 +12,14 @@
 //	images, _ := fs.Sub(files, "images")
 //	self, err := contexts.Start(ctx, &contexts.Config{Images: images})
 //
-// The agent is a main package that calls contexts.Init and registers the same functions
-// as the program: both import the package that has them. Where that is not so any more,
-// the files are passed over with a warning.
+// The agent is a main package that calls contexts.Init and registers the same functions as the
+// program: both import the package that has them. If the functions differ, the program ignores
+// the files with a warning.
 //
-// Executables are static, without symbols, and without what only debuggers need. They are
-// packed with gzip, zstd and xz: by the tools zopfli, zstd and xz where they are installed,
-// which do best, or by what the framework packs with itself, which has no xz. Standard output has
-// a line for each file: its name and its bytes.
+// The executables are static, without symbols and debugging data. They are packed with gzip, zstd
+// and xz, by the tools zopfli, zstd and xz if these are installed, since they pack best. Without
+// them the framework packs gzip and zstd itself, and there is no xz. Standard output has a line
+// for each file: its name and its size in bytes.
 package main
 
 import (
@@ -39,7 +39,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := packAll(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "pack:", err)
 		}
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are those of the command line.
 type options struct {
 	dir     string
 	systems []system
@@ -57,10 +57,10 @@ type options struct {
 	pkg     string
 }
 
-// A system is what an image is for, by its Go names.
+// A system is an operating system and an architecture, by their Go names.
 type system struct{ goos, goarch string }
 
-// file is the beginning of the names of its files.
+// file returns the beginning of the names of the system's files.
 func (s system) file() string { return s.goos + "_" + s.goarch }
 
 func parse(args []string, errOut io.Writer) (*options, error) {
@@ -103,7 +103,7 @@ func parse(args []string, errOut io.Writer) (*options, error) {
 	return &o, nil
 }
 
-func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+func packAll(ctx context.Context, args []string, out, errOut io.Writer) error {
 	o, err := parse(args, errOut)
 	if err != nil {
 		return err

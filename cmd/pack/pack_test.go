@@ -42,7 +42,7 @@ func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	var out, errOut bytes.Buffer
 	args := []string{"-o", dir, "-systems", "linux/amd64", "../../examples/agent/agent"}
-	if err := run(t.Context(), args, &out, &errOut); err != nil {
+	if err := packAll(t.Context(), args, &out, &errOut); err != nil {
 		t.Fatalf("%v\n%s", err, errOut.String())
 	}
 	t.Log(out.String())
@@ -82,7 +82,7 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	args = []string{"-o", dir, "-systems", "linux/amd64", "-codecs", "gzip", "../../examples/agent/agent"}
-	if err := run(t.Context(), args, &out, &errOut); err != nil {
+	if err := packAll(t.Context(), args, &out, &errOut); err != nil {
 		t.Fatalf("%v\n%s", err, errOut.String())
 	}
 	has("linux_amd64.gz", "linux_amd64.sum")
@@ -97,7 +97,7 @@ func TestPackagesThatDoNotDivide(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		var out, errOut bytes.Buffer
-		err := run(t.Context(), []string{"-o", dir, pkg}, &out, &errOut)
+		err := packAll(t.Context(), []string{"-o", dir, pkg}, &out, &errOut)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error with %q", pkg, err, want)
 		}

@@ -35,9 +35,9 @@ var dryRuns = []struct {
 	want string
 }{
 	{local.Child{}, "/proc/self/exe"},
-	{local.Command{Argv: []string{"vagrant", "ssh", "-c", "{line}"}}, "vagrant ssh -c [exec /bin/sh -c '...']"},
-	{local.Command{Argv: []string{"runuser", "-u", "app", "--"}}, "runuser -u app -- /bin/sh -c ..."},
-	{local.Command{Argv: []string{"login"}, Terminal: connect.TerminalStdio}, "login /bin/sh -c [exec <&3 >&4 3<&- 4>&-;...]"},
+	{local.Exec{Argv: []string{"vagrant", "ssh", "-c", "{line}"}}, "vagrant ssh -c [exec /bin/sh -c '...']"},
+	{local.Exec{Argv: []string{"runuser", "-u", "app", "--"}}, "runuser -u app -- /bin/sh -c ..."},
+	{local.Exec{Argv: []string{"login"}, Terminal: connect.TerminalStdio}, "login /bin/sh -c [exec <&3 >&4 3<&- 4>&-;...]"},
 	{become.Sudo{Password: "hidden"}, "sudo -u root -- /bin/sh -c [unset SUDO_PROMPT;...]"},
 	{openssh.Login{Host: "web1", Keepalive: -1, Password: "hidden"}, "ssh -o LogLevel=INFO -o NumberOfPasswordPrompts=1 -T -- web1 [exec /bin/sh -c '...']"},
 	{openssh.Login{Host: "web1", Keepalive: -1, Args: []string{"-tt"}}, "ssh -tt -o LogLevel=INFO -o NumberOfPasswordPrompts=1 -T -- web1 [exec /bin/sh -c '...']"},
@@ -89,7 +89,7 @@ func TestDryRun(t *testing.T) {
 	for _, c := range dryRuns {
 		argv, err := connect.DryRun(c.m)
 		if err != nil {
-			t.Errorf("%#v: %v", c.m, err)
+			t.Errorf("%#v: %v, want no error", c.m, err)
 			continue
 		}
 		if got := showArgv(argv); got != c.want {
@@ -127,7 +127,7 @@ var badNames = []connect.Method{
 func TestNamesAreRefusedByEachMethod(t *testing.T) {
 	for _, m := range badNames {
 		if argv, err := connect.DryRun(m); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%#v: %q, %v", m, argv, err)
+			t.Errorf("%#v would run %q, error %v; want %q", m, argv, err, connect.ErrBadName)
 		}
 		c, err := m.Open(t.Context(), connecttest.Far(`exit`).OpenRequest)
 		if !errors.Is(err, connect.ErrBadName) {

@@ -51,7 +51,7 @@ func TestParsePath(t *testing.T) {
 	} {
 		got, err := connect.ParsePath(path)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v", path, got, err)
+			t.Errorf("%s is read as %+v (error: %v), want %+v", path, got, err, want)
 		}
 	}
 	for path, says := range map[string]string{
@@ -111,13 +111,13 @@ func TestParsePath(t *testing.T) {
 }
 
 func init() {
-	connect.RegisterSyntax("path-test", func(arg string) (connect.Method, error) { return local.Command{Name: arg}, nil })
+	connect.RegisterSyntax("path-test", func(arg string) (connect.Method, error) { return local.Exec{Name: arg}, nil })
 }
 
 func TestRegisterSyntax(t *testing.T) {
 	got, err := connect.ParsePath("ssh:web1/path-test:a:b@c")
-	if err != nil || len(got) != 2 || !reflect.DeepEqual(got[1], local.Command{Name: "a:b@c"}) {
-		t.Errorf("%+v, %v", got, err)
+	if err != nil || len(got) != 2 || !reflect.DeepEqual(got[1], local.Exec{Name: "a:b@c"}) {
+		t.Errorf("the path is read as %+v (error: %v), want a second hop by the registered syntax", got, err)
 	}
 	for _, name := range []string{"", "path-test", "a/b", "a,b", "a:b", "a@b", "a b"} {
 		func() {
@@ -142,7 +142,7 @@ func FuzzParsePath(f *testing.F) {
 		hops, err := connect.ParsePath(path)
 		if err != nil {
 			if !errors.Is(err, connect.ErrBadName) {
-				t.Fatalf("%q: %v", path, err)
+				t.Fatalf("%q: error %v, want %q", path, err, connect.ErrBadName)
 			}
 			return
 		}

@@ -22,7 +22,7 @@ import (
 func TestMethodsTravel(t *testing.T) {
 	methods := []connect.Method{
 		become.Sudo{User: "app", Password: "pw", Login: true},
-		local.Command{Argv: []string{"nsenter", "-t", "1"}, Shell: true},
+		local.Exec{Argv: []string{"nsenter", "-t", "1"}, Shell: true},
 		console.Login{Device: "/dev/ttyS0", Baud: 9600, RTSCTS: true, User: "app", Password: "pw", Boot: true, Silence: 1},
 		openssh.Login{Host: "web1", IdentityFiles: []string{"k"}, Options: []string{"Port=2"}},
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Doas continues as another user of the same host, by the rules of doas.conf.
-// doas asks on /dev/tty, which is a terminal of its own; the link runs over a pipe
-// beside it. What PAM only tells is lost, but for errors: doas has it in a buffer of
-// its standard output when it gives its place to the far side.
+// Doas continues as another user of the same host, by the rules of doas.conf. doas asks on
+// /dev/tty, which is a terminal of its own; the link runs over a pipe beside it. Texts of
+// PAM that are no questions are lost, except errors: they are in a buffer of doas when that
+// becomes the far side.
 //
-// Errors: [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission] where no rule
-// allows it, [connect.ErrBadName] for a user that does not exist, [connect.ErrStart] where there is
-// no doas or no configuration.
+// Errors: [connect.ErrPassword]; [connect.ErrPasswordRequired]; [connect.ErrPermission] if no
+// rule allows it; [connect.ErrBadName] if there is no such user; [connect.ErrStart] if there
+// is no doas or it has no configuration.
 type Doas struct {
 	User     string         // "" is root
 	Password connect.Secret // "" is asked for through OpenRequest.Prompt, if doas wants one
@@ -41,27 +41,27 @@ func (d Doas) user() string { return cmp.Or(d.User, "root") }
 
 // Open implements Method.
 func (d Doas) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, d, d.plan)
+	return tool.Open(ctx, e, d, d.command)
 }
 
 // DryRun implements DryRunner.
-func (d Doas) DryRun() ([]string, error) { return tool.DryRun(d, d.plan) }
+func (d Doas) DryRun() ([]string, error) { return tool.DryRun(d, d.command) }
 
-func (d Doas) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (d Doas) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := check.User(d.user()); err != nil {
 		return nil, err
 	}
 	return &tool.Tool{
 		Program: tool.ProgramOr(d.Path, "doas"), Name: "doas",
 		Args:    append([]string{"-u", d.user(), "--"}, e.Argv...),
-		Script:  tool.Script{Recognise: doasPrompt, Password: d.Password, Repeats: tool.RepeatsNever},
+		Answers: tool.Answers{Recognise: doasPrompt, Password: d.Password, Repeats: tool.RepeatsNever},
 		Tells:   true,
 		Explain: explainDoas,
 	}, nil
 }
 
-// doasPrompt recognises "doas (user@host) password:", which is not translated, and
-// which doas puts in place of PAM's "Password:" only (doas.c).
+// doasPrompt recognises "doas (user@host) password:". It is not translated, and doas prints
+// it in place of PAM's "Password:" only (doas.c).
 func doasPrompt(line string) tool.Question {
 	q := tool.AccountPrompt(line)
 	q.Key = line
@@ -71,8 +71,8 @@ func doasPrompt(line string) tool.Question {
 	return q
 }
 
-// explainDoas finds the class of a failure. doas ends with 1 where it fails
-// itself, and speaks English only.
+// explainDoas finds the class of a failure. doas ends with status 1 if it fails itself, and
+// prints English only.
 func explainDoas(how tool.Ending) failure.Verdict {
 	return failure.Meaning(how.Said, doasSays)
 }

@@ -12,28 +12,26 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Su continues as another user of the same host, by that user's password. su
-// asks on its standard input, or through PAM on whatever the modules choose, so
-// its standard input, output and error are a terminal of its own; the link runs
-// over a pipe beside it, whose descriptors su leaves open, or over a socket as standard
-// output where the user's shell is csh or tcsh, which close them. It works with the su
-// of util-linux, shadow, busybox and the BSDs.
+// Su continues as another user of the same host, by that user's password. It works with the
+// su of util-linux, shadow, busybox and the BSDs. The user's login shell runs the command.
 //
-// The command is run by the user's login shell. su asks for the password once,
-// in whatever language, and anything else that it asks (a code, a new password in
-// place of an expired one) is asked through OpenRequest.Prompt; what it tells is shown through
-// OpenRequest.Notify. It takes 2 to 3 s to
-// tell that a password is wrong.
+// su may ask on any of its standard descriptors, so all three are a terminal of its own. The
+// link runs over a pipe beside it, or over a socket as standard output if the user's shell
+// is csh or tcsh, which close other descriptors.
 //
-// Errors: [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission] where PAM does
-// not allow it or the account may not log in, [connect.ErrBadName] for a user that does not
-// exist, [connect.ErrStart] where there is no su.
+// su asks for the password once, in any language. Its other questions, such as for a code or
+// a new password in place of an expired one, go to OpenRequest.Prompt, and texts that need
+// no answer to OpenRequest.Notify. su takes 2 to 3 s to refuse a wrong password.
+//
+// Errors: [connect.ErrPassword]; [connect.ErrPasswordRequired]; [connect.ErrPermission] if
+// PAM does not allow it or the account may not log in; [connect.ErrBadName] if there is no
+// such user; [connect.ErrStart] if there is no su.
 type Su struct {
 	User        string         // "" is root
 	Password    connect.Secret // "" is asked for through OpenRequest.Prompt, if su wants one
 	Login       bool           // -l: with the user's own environment and home directory
-	PreserveEnv bool           // -m: with ours, HOME and SHELL included
-	Shell       string         // -s: in place of the login shell; "" is that one
+	PreserveEnv bool           // -m: with the environment of this process, HOME and SHELL included
+	Shell       string         // -s: the shell to run; "" is the login shell
 	Path        string         // of su; "" looks for it in PATH
 }
 
@@ -52,13 +50,13 @@ func (s Su) user() string { return cmp.Or(s.User, "root") }
 
 // Open implements Method.
 func (s Su) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, s, s.plan)
+	return tool.Open(ctx, e, s, s.command)
 }
 
 // DryRun implements DryRunner.
-func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.command) }
 
-func (s Su) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := check.User(s.user()); err != nil {
 		return nil, err
 	}
@@ -75,24 +73,23 @@ func (s Su) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		}
 		args = append(args, "-s", s.Shell)
 	}
-	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).Line
+	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).CommandLine
 	if onSocket {
-		line = tool.WithBeginning(e, tool.TakeSocket).Line
+		line = tool.WithBeginning(e, tool.TakeSocket).CommandLine
 	}
 	return &tool.Tool{
 		Program: tool.ProgramOr(s.Path, "su"), Name: "su", Terminal: connect.TerminalStdio, OnSocket: onSocket,
-		// Behind the user -c is su's own in some, and handed to the shell by
-		// others, among them those in which it means a login class in front.
+		// -c goes behind the user: in front, some versions take it for a login class.
 		Args:    append(args, s.user(), "-c", line),
-		Script:  tool.Script{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},
+		Answers: tool.Answers{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},
 		Tells:   true,
 		Explain: explainSu,
 	}, nil
 }
 
-// explainSu finds the class of a failure. su ends with 1 where it fails itself,
-// in a language that PAM chooses; in English its text comes in two parts, "su: "
-// and, some seconds later, the rest.
+// explainSu finds the class of a failure. su ends with status 1 if it fails itself, and says
+// why in a language that PAM chooses. In English it prints "su: " and, seconds later, the
+// rest.
 func explainSu(how tool.Ending) failure.Verdict {
 	v := failure.Meaning(how.Said, suSays)
 	asked := how.Tally.Passwords > 0 || how.Tally.Other != ""
@@ -115,7 +112,7 @@ func lastOf(lines []string) string {
 const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
 
 var suSays = []failure.Saying{
-	failure.Says("bad file descriptor", connect.ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another in Shell, or use Command with TerminalOnly"),
+	failure.Says("bad file descriptor", connect.ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another in Shell, or use local.Exec with TerminalOnly"),
 	failure.Says("does not exist", connect.ErrBadName, ""),
 	failure.Says("unknown user", connect.ErrBadName, ""), // busybox
 	failure.Says("unknown login", connect.ErrBadName, ""),

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// su has the payload beside its terminal, at descriptors 3 and 4, and starts a shell
-// that has to hand them on to the first stage. Those of the C shell's family close
-// what they inherit above 2 (tcsh sockets excepted). For them the payload is a socket at
-// descriptor 1: su asks on its standard input and error.
+// The payload of su is at descriptors 3 and 4, and the shell that su starts has to pass them
+// on to the first stage. Shells of the csh family close inherited descriptors above 2 (tcsh
+// keeps sockets). For them the payload is a socket at descriptor 1, and su asks on its
+// standard input and error.
 var closingShells = []string{"csh", "tcsh", "bsd-csh"}
 
-// shellCloses reports whether the shell which su starts is one of them.
+// shellCloses reports whether su starts one of the closingShells.
 func (s Su) shellCloses() bool {
 	shell := s.Shell
 	if shell == "" && s.PreserveEnv {
@@ -34,8 +34,8 @@ func (s Su) shellCloses() bool {
 	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(closingShells, name) })
 }
 
-// loginShell is the shell of a user, "" where it is not known in time. The system is
-// asked, since its users may be anywhere.
+// loginShell returns the login shell of a user, "" if that is not known in time. It asks the
+// system for users that are not in /etc/passwd.
 func loginShell(user string) string {
 	entry := ""
 	if passwd, err := os.ReadFile("/etc/passwd"); err == nil {

@@ -16,24 +16,23 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Sudo continues as another user of the same host. sudo gets a controlling
-// terminal of its own, on which it asks for the password, while the link runs
-// over a pipe beside it: requiretty, use_pty and interactive passwords work,
-// and the link is not slowed by a terminal.
+// Sudo continues as another user of the same host. sudo gets a controlling terminal of its
+// own, on which it asks for the password, while the link runs over a pipe beside it. So
+// requiretty, use_pty and interactive passwords work, and no terminal slows the link.
 //
-// Its prompt is recognised by a token that we give sudo to print, in whatever
-// language it speaks, and answered once it has switched the echo off; the
-// user's own locale stays as it is, since the far side inherits it. What PAM
-// asks beside the password (a code, a new password in place of an expired
-// one) is asked through OpenRequest.Prompt, in PAM's words, and what it tells is shown through
-// OpenRequest.Notify. A password that is asked for again after a word of regret was wrong.
-// Where sudoers has passprompt_override, sudo puts its own prompt in place of PAM's:
-// then a second question can't be told from the first by its text, but by there having
-// been no such word.
+// The prompt for the password is recognised in any language, by a token that sudo is told to
+// print, and answered once echo is off. The far side inherits the user's locale unchanged.
+// Other questions of PAM, such as for a code or a new password in place of an expired one,
+// go to OpenRequest.Prompt in PAM's words, and texts that need no answer to
+// OpenRequest.Notify.
 //
-// Errors: [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission] where the
-// rules do not allow it or the account is locked, [connect.ErrTimeout] where sudo gave
-// up waiting for the password, [connect.ErrStart] where there is no sudo, [connect.ErrBadName].
+// A password was wrong if sudo says so and asks again. With passprompt_override in sudoers
+// all questions have the same words: if sudo has said nothing in between, the second one is
+// another question.
+//
+// Errors: [connect.ErrPassword]; [connect.ErrPasswordRequired]; [connect.ErrPermission] if the
+// rules do not allow it or the account is locked; [connect.ErrTimeout] if sudo gave up
+// waiting for the password; [connect.ErrStart] if there is no sudo; [connect.ErrBadName].
 type Sudo struct {
 	User        string         // name or "#uid"; "" is root
 	Group       string         // -g, name or "#gid"
@@ -67,20 +66,20 @@ func (s Sudo) user() string {
 
 // Open implements Method.
 func (s Sudo) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, s, s.plan)
+	return tool.Open(ctx, e, s, s.command)
 }
 
 // DryRun implements DryRunner.
-func (s Sudo) DryRun() ([]string, error) { return tool.DryRun(s, s.plan) }
+func (s Sudo) DryRun() ([]string, error) { return tool.DryRun(s, s.command) }
 
-func (s Sudo) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+func (s Sudo) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	return &tool.Tool{
-		Program: tool.ProgramOr(s.Path, "sudo"), Name: "sudo", Args: append(s.flags(), s.command(tool.WithBeginning(e, dropPrompt))...),
+		Program: tool.ProgramOr(s.Path, "sudo"), Name: "sudo", Args: append(s.flags(), s.stage(tool.WithBeginning(e, dropPrompt))...),
 		Environ: []string{"SUDO_PROMPT=" + sudoAsks(token)},
-		Script:  tool.Script{Recognise: sudoPrompt(token), Password: s.Password, Repeats: tool.RepeatsWithWord},
+		Answers: tool.Answers{Recognise: sudoPrompt(token), Password: s.Password, Repeats: tool.RepeatsWithWord},
 		Tells:   true,
 		Explain: s.explain,
 		Token:   token, Instead: "sudo",
@@ -111,13 +110,12 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// sudoAsks is the prompt that we want. %p is the user whose password is wanted,
-// which with targetpw, rootpw and runaspw is not the one who calls.
+// sudoAsks is the prompt that sudo is told to print. %p is the user whose password is asked
+// for, who with targetpw, rootpw and runaspw is not the caller.
 //
-// It is in the environment because -p would have it in place of every prompt of PAM,
-// that for a second factor included; like this it stands for PAM's own "Password:" in
-// the language of the user, and other questions come in PAM's words (sudoers(5),
-// passprompt_override). The far side does without it.
+// It is in the environment, because with -p it would replace every prompt of PAM, also that
+// for a second factor. SUDO_PROMPT replaces PAM's own "Password:" only, in the language of the
+// user (sudoers(5), passprompt_override). dropPrompt removes it at the far side.
 func sudoAsks(token string) string { return "[" + token + "] password for %p: " }
 
 const dropPrompt = "unset SUDO_PROMPT;"
@@ -144,19 +142,19 @@ func (s Sudo) flags() []string {
 	return append(flags, "--")
 }
 
-// command is what sudo runs. With -i it joins the arguments by spaces for the
-// login shell and puts a backslash before every character of them that is no
-// letter, digit, underscore, dash or dollar sign (sudo(8)). The dollar signs
-// would be expanded by that shell, so that the script must not have any.
-func (s Sudo) command(e *connect.OpenRequest) []string {
+// stage returns the first stage as arguments of sudo. With -i, sudo joins them by spaces for
+// the login shell and puts a backslash before every character but letters, digits,
+// underscores, dashes and dollar signs (sudo(8)). The shell would expand dollar signs, so the
+// script must not have any.
+func (s Sudo) stage(e *connect.OpenRequest) []string {
 	if !s.Login || len(e.Argv) == 0 {
 		return e.Argv
 	}
 	return tool.ArgvWithoutDollars(e)
 }
 
-// sudoPrompt recognises our own prompt; that of a sudo-rs, which puts its own in
-// front of PAM's; and by its words one that PAM makes up for the password.
+// sudoPrompt recognises the prompt with our token, that of sudo-rs, which prints its own name
+// in front of PAM's prompt, and by their words those of PAM for the password.
 func sudoPrompt(token string) func(line string) tool.Question {
 	ours := tool.TokenPrompt(token)
 	return func(line string) tool.Question {
@@ -178,8 +176,8 @@ func sudoPrompt(token string) func(line string) tool.Question {
 	}
 }
 
-// explain finds the class of a failure, and in a language that is not known tells a
-// user who does not exist from one whom no rule covers.
+// explain finds the class of a failure. It tells a user who does not exist from one whom no
+// rule covers also if sudo speaks an unknown language.
 func (s Sudo) explain(how tool.Ending) failure.Verdict {
 	v := explainSudo(how)
 	if v.Class == connect.ErrPermission && how.Tally.Passwords == 0 && noSuchUser(s.user()) {
@@ -188,8 +186,8 @@ func (s Sudo) explain(how tool.Ending) failure.Verdict {
 	return v
 }
 
-// noSuchUser asks the system, whose users may be anywhere. Where it does not answer
-// in time there may be one.
+// noSuchUser reports whether the system says that there is no such user. It returns false
+// if the system does not answer in time.
 func noSuchUser(name string) bool {
 	if strings.HasPrefix(name, "#") {
 		return false // sudo takes any number
@@ -202,9 +200,9 @@ func noSuchUser(name string) bool {
 	return failed && ctx.Err() == nil
 }
 
-// explainSudo finds the class of a failure. sudo's own exit status is 1 for
-// all of them (sudo(8)), so what happened decides, and what sudo said where it
-// speaks English: the language can be forced by PAM and by sudoers.
+// explainSudo finds the class of a failure. The exit status is 1 for all of them (sudo(8)). So
+// the number of passwords that were asked for decides, or the words of sudo if they are
+// English: PAM and sudoers can choose another language.
 func explainSudo(how tool.Ending) failure.Verdict {
 	if how.Status.ExitCode() != 1 {
 		return failure.Verdict{} // of the far side, or a signal

@@ -25,7 +25,7 @@ func TestSudoPrompts(t *testing.T) {
 			q = tool.Question{} // not for certain
 		}
 		if (q.Asks == tool.AsksPassword) != (want != "") || q.Text != want {
-			t.Errorf("%q: %+v", line, q)
+			t.Errorf("%q is taken for %+v, want %q as a question for a password", line, q, want)
 		}
 	}
 }

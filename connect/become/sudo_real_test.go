@@ -118,7 +118,7 @@ func TestInsideAsAnOrdinaryUser(t *testing.T) {
 			ch := connecttest.Open(t, c.m, p)
 			head := make([]byte, len(c.want))
 			if _, err := io.ReadFull(ch, head); err != nil || string(head) != c.want {
-				t.Fatalf("%q, %v, %v", head, err, connecttest.Cause(t, ch))
+				t.Fatalf("the far side prints %q, want %q (error: %v, cause: %v)", head, c.want, err, connecttest.Cause(t, ch))
 			}
 			if c.want != "" {
 				close(p.Ready)
@@ -227,7 +227,7 @@ func TestInsideRealSudo(t *testing.T) {
 			}
 			head := make([]byte, len(want))
 			if _, err := io.ReadFull(ch, head); err != nil || string(head) != want {
-				t.Fatalf("%q, %v, %v", head, err, connecttest.Cause(t, ch))
+				t.Fatalf("the far side prints %q, want %q (error: %v, cause: %v)", head, want, err, connecttest.Cause(t, ch))
 			}
 			t.Logf("ready after %v; %+v", time.Since(started), someone.Asked)
 			close(p.Ready)

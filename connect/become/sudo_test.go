@@ -74,7 +74,7 @@ func TestSudoDialogue(t *testing.T) {
 			_, err := io.ReadFull(ch, head)
 			if c.want == nil {
 				if err != nil {
-					t.Fatalf("%q, %v: %v", head, err, connecttest.Cause(t, ch))
+					t.Fatalf("the far side prints %q (error: %v, cause: %v), want no error", head, err, connecttest.Cause(t, ch))
 				}
 				close(p.Ready)
 				if _, err := ch.Write([]byte("\x00\x03\x04\xff")); err != nil {
@@ -155,9 +155,9 @@ func TestSudoArguments(t *testing.T) {
 		if err := c.m.check(); err != nil {
 			t.Error(err)
 		}
-		args := append(c.m.flags(), c.m.command(tool.WithBeginning(e, dropPrompt))...)
+		args := append(c.m.flags(), c.m.stage(tool.WithBeginning(e, dropPrompt))...)
 		if got := strings.Join(args, " "); got != c.want {
-			t.Errorf("%+v: %s", c.m, got)
+			t.Errorf("%+v runs sudo %s, want %s", c.m, got, c.want)
 		}
 	}
 	for _, bad := range []Sudo{{User: "-s"}, {User: "a b"}, {User: "#x"}, {User: "a\x00"}, {Group: "-x"}, {Role: "-r"}, {Type: "a;b"}, {KeepEnv: []string{"A=1"}},
@@ -191,7 +191,7 @@ func TestSudoLoginShells(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := (Sudo{Login: true}).command(connecttest.Far(script).OpenRequest)
+			args := (Sudo{Login: true}).stage(connecttest.Far(script).OpenRequest)
 			got, err := exec.Command(path, "-c", sudoJoins(args)).CombinedOutput()
 			if err != nil || string(got) != string(want) {
 				t.Errorf("%s: %q in place of %q, %v", shell, got, want, err)

@@ -1,5 +1,4 @@
-// Package console logs in on a serial line, for hosts that have no network any more:
-// see [Login].
+// Package console logs in on a serial line, for hosts without a working network: see [Login].
 package console
 
 import (
@@ -21,48 +20,46 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// Login logs in on a serial line and continues over it: the way to a host that
-// has no network any more. What it finds may be a getty, a shell that somebody
-// left, the shell or the password prompt of a rescue system, or nothing at all
-// until Enter is pressed. The line has to pass 8 bits.
+// Login logs in on a serial line and continues over it, to reach a host without a working
+// network. It copes with a getty, a shell that somebody left, the shell or the password
+// prompt of a rescue system, and a line that is silent until Enter is pressed. The line has to
+// pass 8 bits.
 //
-// The login name is typed at a prompt that ends with "login:", and the password at
-// the password prompt that follows, or at that of a rescue shell. Since the echo of the far
-// terminal can't be seen from here, nothing else is ever answered with it. A shell
-// is told by its doing, not by its prompt: it prints a word that it has to
-// put together first.
+// The login name is typed at a prompt that ends with "login:". The password is typed at the
+// prompt that follows, or at that of a rescue shell, and nowhere else, since the echo of the
+// far terminal can't be seen from here. A shell is recognised by executing a command: it
+// prints a word that the command has in two parts.
 //
 // # What happens to the far side
 //
-// A shell that the hop has logged in to is replaced, and the line is back at the getty
-// at the end; a shell that was found, that of a rescue system included, waits and
-// gets its terminal back with the settings that it had. The level of kernel messages
-// on the console is lowered to emergencies meanwhile, if the user may do that
-// (KernelMessages leaves it): each message would end up in the midst of the
-// link. So does what others write to that terminal, such as wall(1).
+// A shell to which the hop has logged in is replaced, so that the getty is back in the end. A
+// shell that was found, such as that of a rescue system, waits, and gets its terminal back
+// with the same settings. Meanwhile the kernel prints only emergencies on the console, if the
+// user may set that; with KernelMessages the level stays. Each message would break the link,
+// and so does text that others write to that terminal, such as that of wall(1).
 //
-// A line has no end that the far side would notice when we die, unless it has
-// modem control signals and uses them. A child then ends by the heartbeat (45 s), a bootstrap
-// after 10 s of silence. Whoever connects meanwhile ends it at once.
+// If this process dies, a line without modem control signals does not tell the far side. A
+// child then ends by the heartbeat (45 s), and a bootstrap after 10 s of silence. The next
+// login on the line ends it at once.
 //
 // # Speed and errors of the line
 //
-// An image of 2.4 MB takes 210 s at 115,200 baud, 42 minutes at 9,600; where ctx
-// has no deadline, the time that an image takes is added to
-// Config.ConnectTimeout. Neither the line nor the link repeats what was
-// lost. The image is checked before it is executed; a byte that is lost later ends the link.
-// Linux keeps up to 68 KiB for a reader that is late, so that without RTSCTS bytes get
-// lost only in a port whose buffer overflows before an interrupt is served.
+// An image of 2.4 MB takes 210 s at 115,200 baud, and 42 minutes at 9,600. If ctx has no
+// deadline, this time is added to Config.ConnectTimeout. Lost bytes are not sent again: the
+// image is checked before it is executed, and a byte that is lost later ends the link. Linux
+// keeps up to 68 KiB for a late reader. Without RTSCTS, bytes are only lost if the buffer of
+// the port overflows before an interrupt is served.
 //
-// Errors: [connect.ErrStart] for a line that can't be opened or is used by another program,
-// [connect.ErrRefused], [connect.ErrTimeout] for one that is silent, with what it showed,
-// [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission], [connect.ErrEOF].
+// Errors: [connect.ErrStart] if the line can't be opened or another program uses it;
+// [connect.ErrRefused]; [connect.ErrTimeout] if no login works in time, with the output of the
+// line; [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission],
+// [connect.ErrEOF].
 type Login struct {
-	// Device is a serial port ("/dev/ttyS0") or a socket of the same host, as qemu
-	// makes it by -serial unix:PATH. Of a port the settings are put back in the end.
+	// Device is a serial port ("/dev/ttyS0"), or a Unix socket such as that of qemu's
+	// -serial unix:PATH. Close restores the settings of a port.
 	Device string
-	// Address is the host and port of a terminal server in place of a device: one that passes
-	// bytes as they are, without the telnet protocol.
+	// Address is the HOST:PORT of a terminal server, in place of Device. The server has to
+	// pass bytes on unchanged, without the telnet protocol.
 	Address string
 
 	Baud   int  // of the line, 0 is 115200; 8 bits, no parity, 1 stop bit
@@ -71,15 +68,14 @@ type Login struct {
 	User     string         // "" is root
 	Password connect.Secret // "" is asked for through OpenRequest.Prompt, if login wants one
 
-	// Boot is for a host that is starting: nothing is typed before a prompt is
-	// known, so that no boot loader takes it for an answer, and silence is
-	// bounded by ctx only.
+	// Boot is for a host that is starting. Nothing is typed before a prompt is recognised,
+	// so that no boot loader takes it for an answer, and only ctx bounds the silence.
 	Boot bool
 	// Silence is how long the line may show nothing while a shell is looked for.
 	// 0 is 30 s.
 	Silence time.Duration
 
-	KernelMessages bool // leave their level as it is
+	KernelMessages bool // leave the level of kernel messages on the console alone
 }
 
 const (
@@ -129,7 +125,7 @@ func (c Login) DryRun() ([]string, error) {
 
 func (c Login) check() error {
 	if (c.Device == "") == (c.Address == "") {
-		return fmt.Errorf("%w: either Device or Address has to be given", connect.ErrBadName)
+		return fmt.Errorf("%w: set either Device or Address", connect.ErrBadName)
 	}
 	if c.Baud < 0 || c.Silence < 0 {
 		return fmt.Errorf("%w: neither Baud nor Silence can be negative", connect.ErrBadName)
@@ -144,7 +140,7 @@ func (c Login) check() error {
 	return cmp.Or(check.Dir("device", c.Device), check.Optional("user", c.User))
 }
 
-// Open implements Method. It returns when a shell has begun to execute the first stage.
+// Open implements Method. It returns when a shell has started the first stage.
 func (c Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	hop := c.Label()
 	if err := c.check(); err != nil {
@@ -154,28 +150,28 @@ func (c Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 	if err != nil {
 		return nil, &connect.Error{Hop: hop, Phase: "opening the line", Err: err, Hint: deviceHint(err)}
 	}
-	l := newLogin(c, e, newLine(hop, conn))
-	if err := l.run(ctx); err != nil {
+	l := newLogin(c, e, newPort(hop, conn))
+	if err := l.logIn(ctx); err != nil {
 		l.abandon()
 		return nil, &connect.Error{Hop: hop, Phase: l.phase, Err: err, Output: l.shown.String(), Hint: l.hint(err)}
 	}
-	l.line.start(e)
-	return l.line, nil
+	l.port.start(e)
+	return l.port, nil
 }
 
 // lineConn is a port or a socket.
-type lineConn interface {
+type portConn interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
 	SetWriteDeadline(time.Time) error
 	Close() error
 }
 
-// socketBuffer is how much may be on its way in a socket, in bytes. What is in it can't be
-// overtaken, and a line takes long for it.
+// socketBuffer bounds the bytes that wait in a socket. A slow line takes long for them, and
+// nothing can overtake them.
 const socketBuffer = 8 << 10
 
-func (c Login) dial(ctx context.Context, e *connect.OpenRequest) (lineConn, error) {
+func (c Login) dial(ctx context.Context, e *connect.OpenRequest) (portConn, error) {
 	network, address := "tcp", c.Address
 	if address == "" {
 		network, address = "unix", c.Device
@@ -208,13 +204,13 @@ func deviceHint(err error) string {
 	return ""
 }
 
-// deviceDir is the directory of devices, which a path need not name.
+// deviceDir is the directory of devices, which hop paths may leave out.
 const deviceDir = "/dev/"
 
-// notInDevice is what sets a device apart from what else is in an element of a path.
+// notInDevice are the characters that separate a device from the rest of a hop in a path.
 const notInDevice = ":@[],"
 
-// parseConsole reads what is behind the colon in a hop path: [USER@]DEVICE[:BAUD] or
+// parseConsole reads the argument of a hop in a path: [USER@]DEVICE[:BAUD] or
 // [USER@]tcp:HOST:PORT; see [connect.ParsePath]. The error matches [connect.ErrBadName].
 func parseConsole(arg string) (connect.Method, error) {
 	var c Login

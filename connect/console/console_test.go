@@ -59,7 +59,7 @@ func TestConsoleUsesAShellAndLeavesIt(t *testing.T) {
 				}
 				err := connecttest.Cause(t, c)
 				if e, ok := errors.AsType[*connect.Error](err); !ok || !errors.Is(err, connect.ErrEOF) || e.Output != "oops" || !strings.Contains(err.Error(), "status 3") {
-					t.Errorf("%v", err)
+					t.Errorf("the cause is %v, want %q with status 3 and the output oops", err, connect.ErrEOF)
 				}
 				if _, err := c.Write([]byte("for nobody")); err == nil {
 					t.Error("something was typed at the shell")
@@ -74,7 +74,7 @@ func TestConsoleUsesAShellAndLeavesIt(t *testing.T) {
 			}
 			out, err := exec.Command("stty", "-F", f.tty, "-a").Output()
 			if !slices.Contains(strings.Fields(string(out)), "opost") { // off in a pipe, on in any line editor
-				t.Errorf("%s, %v", out, err)
+				t.Errorf("stty: %s (error: %v), want the settings of before, with opost", out, err)
 			}
 		})
 	}
@@ -229,7 +229,7 @@ func TestConsoleErrors(t *testing.T) {
 			defer cancel()
 			_, err := c.console.Open(ctx, connecttest.Far("").OpenRequest)
 			if e, ok := errors.AsType[*connect.Error](err); !ok || !errors.Is(err, c.class) || e.Phase != c.phase || !strings.Contains(e.Hint, c.hint) {
-				t.Errorf("%v", err)
+				t.Errorf("error %v, want %q while %s, with the hint %q", err, c.class, c.phase, c.hint)
 			}
 			if err != nil && strings.Contains(err.Error(), "guess") {
 				t.Errorf("the password shows: %v", err)
@@ -269,7 +269,7 @@ func TestConsoleHasThePortForItself(t *testing.T) {
 		t.Error("the port was not set")
 	}
 	if _, err := f.console.Open(connecttest.TestContext(t), connecttest.Far("").OpenRequest); !errors.Is(err, connect.ErrStart) || !strings.Contains(err.Error(), "another program") {
-		t.Errorf("%v", err)
+		t.Errorf("opened twice: error %v, want %q because of another program", err, connect.ErrStart)
 	}
 	connecttest.CloseInTime(t, c)
 	if after := settings(); after != before {

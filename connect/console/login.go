@@ -18,10 +18,10 @@ const (
 	// lineSettle is how long the line must show nothing new before anything is
 	// typed: login(1) drops what was typed before it has switched echo off, which
 	// some do behind the prompt.
-	lineSettle = 300 * time.Millisecond
-	// killLine is what takes back a half-typed line: Control-U.
+	settleTime = 300 * time.Millisecond
+	// killLine is Control-U, which deletes a half-typed line.
 	killLine = "\x15"
-	// judging is how long login may take to make up its mind about a password.
+	// judging is how long login may take to check a password.
 	judging = 6 * time.Second
 	// maxNames bounds how often a login name is typed.
 	maxNames = 3
@@ -30,19 +30,18 @@ const (
 	startSilence = 20 * time.Second
 )
 
-// linePauses are the pauses between what is typed at something that is not known,
-// shorter ones first. The last is longer than what is left of an earlier hop takes to
-// give up (lineIdle).
-var linePauses = []time.Duration{0, 0, 2 * time.Second, 4 * time.Second, 12 * time.Second}
+// pauses are those between attempts at a line that shows no known prompt. The last one is
+// longer than an earlier hop takes to give up (idleTenths).
+var pauses = []time.Duration{0, 0, 2 * time.Second, 4 * time.Second, 12 * time.Second}
 
-// lineAsks is what the last line of a console wants.
+// lineAsks is what the last line of a console asks for.
 type lineAsks uint8
 
 const (
-	lineUnknown  lineAsks = iota // nothing that is known; a shell perhaps
+	lineUnknown  lineAsks = iota // nothing known; it may be a shell
 	lineName                     // a login name
-	linePassword                 // of the name that was typed
-	lineRescue                   // of root, without a name
+	linePassword                 // the password of the name that was typed
+	lineRescue                   // the password of root, without a name
 	lineEnter                    // Enter
 )
 
@@ -75,39 +74,39 @@ type login struct {
 	// Immutable.
 	c    Login
 	e    *connect.OpenRequest
-	line *line
-	word string // printed by the far shell
+	port *port
+	word string // random; the far shell prints it
 
 	phase string
-	shown *tool.Words  // all that the line showed
+	shown *tool.Words  // the output of the line
 	hide  tool.Secrets // in shown
-	seen  []byte       // since something was typed, in which word is looked for
+	seen  []byte       // the output since the last input, in which word is looked for
 	last  tool.PromptLine
 
-	heard, typed time.Time // the last byte, and the last unknown thing that was typed at
-	tries        int       // of linePauses
-	active       bool      // the host is up: a prompt was known
+	heard, typed time.Time // when the last byte came, and when the last input was typed
+	tries        int       // how many of pauses were used
+	active       bool      // a prompt was recognised: the host is up
 
-	names    int    // typed
-	named    bool   // a name was the last thing typed
-	answered bool   // that, or a password
-	own      bool   // the shell is one that we have logged in to
+	names    int    // how many were typed
+	named    bool   // the last input was a name
+	answered bool   // the last input was a name or a password
+	own      bool   // we have logged in to the shell
 	asked    string // the prompt at which the password was typed
-	attempts int    // at a password
+	attempts int    // passwords that a person was asked for
 }
 
-func newLogin(c Login, e *connect.OpenRequest, line *line) *login {
-	g := &login{c: c, e: e, line: line, word: strings.ToLower(rand.Text()[:16]), active: !c.Boot}
+func newLogin(c Login, e *connect.OpenRequest, port *port) *login {
+	g := &login{c: c, e: e, port: port, word: strings.ToLower(rand.Text()[:16]), active: !c.Boot}
 	g.shown = tool.NewWords(e.Log, tool.OnTerminal, &g.hide)
 	return g
 }
 
-// run returns when the first stage is about to start.
-func (g *login) run(ctx context.Context) error {
+// logIn returns when the first stage is about to start.
+func (g *login) logIn(ctx context.Context) error {
 	g.phase = "looking for a login prompt"
 	g.heard = time.Now()
 	for {
-		_, found, err := g.await(ctx, lineSettle, g.word+saysShell)
+		_, found, err := g.await(ctx, settleTime, g.word+saysShell)
 		if err != nil {
 			return err
 		}
@@ -120,8 +119,8 @@ func (g *login) run(ctx context.Context) error {
 	}
 }
 
-// await reads until the line has been silent for d, or has shown one of the texts, which is
-// returned with a found of true.
+// await reads until the line has been silent for d, or has shown one of the texts. It returns
+// that text and true.
 func (g *login) await(ctx context.Context, d time.Duration, texts ...string) (text string, found bool, err error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -133,9 +132,9 @@ func (g *login) await(ctx context.Context, d time.Duration, texts ...string) (te
 			}
 		}
 		select {
-		case b, ok := <-g.line.in:
+		case b, ok := <-g.port.in:
 			if !ok {
-				return "", false, failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.line.readErr))
+				return "", false, failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.port.readErr))
 			}
 			g.hear(b)
 			timer.Reset(d)
@@ -154,27 +153,27 @@ func (g *login) hear(b []byte) {
 	g.seen = g.seen[max(0, len(g.seen)-tool.MaxPrompt):]
 	g.heard = time.Now()
 	if g.heard.Sub(g.typed) > 2*time.Second {
-		g.tries = 0 // no echo: something has happened there
+		g.tries = 0 // it is not the echo: the host does something
 	}
 }
 
-// enter types something, after which nothing that was shown before counts.
+// enter types a text. Output from before does not count any more.
 func (g *login) enter(text string) error {
 	g.seen, g.named, g.answered = nil, false, false
 	g.last.Answered()
 	g.typed = time.Now()
-	if err := g.line.enter(text); err != nil {
-		return failure.Classify(connect.ErrTimeout, fmt.Errorf("the line takes nothing: %w", err))
+	if err := g.port.enter(text); err != nil {
+		return failure.Classify(connect.ErrTimeout, fmt.Errorf("the line takes no input: %w", err))
 	}
 	return nil
 }
 
-// act does what the silent line wants.
+// act answers the line, which is silent.
 func (g *login) act(ctx context.Context) error {
 	text := g.last.Text()
 	asks := consolePrompt(text, g.last.Context())
 	if asks == linePassword && !g.named && g.asked == "" {
-		asks = lineUnknown // somebody else's
+		asks = lineUnknown // for the name of somebody else
 	}
 	if asks != lineUnknown {
 		g.active, g.tries = true, 0
@@ -190,13 +189,13 @@ func (g *login) act(ctx context.Context) error {
 	return g.unknown(text)
 }
 
-// unknown types Enter or a command at something that may be a shell.
+// unknown types Enter or a command at a line that may be a shell.
 func (g *login) unknown(text string) error {
 	silence := cmp.Or(g.c.Silence, defaultSilence)
-	tried := g.tries == len(linePauses)
-	pause := linePauses[min(g.tries, len(linePauses)-1)]
+	tried := g.tries == len(pauses)
+	pause := pauses[min(g.tries, len(pauses)-1)]
 	if g.answered && text == "" {
-		pause = judging // what is typed meanwhile would be taken for the next name
+		pause = judging // login would take earlier input for the next name
 	}
 	switch {
 	case !g.active:
@@ -209,7 +208,7 @@ func (g *login) unknown(text string) error {
 		case g.tries <= 2:
 			return g.enter(killLine + probeLine(g.word))
 		}
-		return g.enter("\n" + probeLine(g.word)) // for one that left a raw terminal
+		return g.enter("\n" + probeLine(g.word)) // for a terminal that was left raw
 	case time.Since(g.heard) >= silence && time.Since(g.typed) >= min(silence, time.Second):
 		if g.shown.String() == "" {
 			return fmt.Errorf("%w: nothing was heard for %v", connect.ErrTimeout, silence)
@@ -236,8 +235,7 @@ func (g *login) name() error {
 	return err
 }
 
-// wrong is what it means that a password has led to nothing; nil where a
-// person may try again.
+// wrong returns the error for a password that was not accepted, nil if a person may try again.
 func (g *login) wrong() error {
 	v := failure.Meaning(strings.Split(g.shown.String(), " / "), consoleSays)
 	if v.Class == nil && (g.c.Password != "" || g.attempts >= tool.MaxAttempts) {
@@ -247,7 +245,7 @@ func (g *login) wrong() error {
 	return v.Class
 }
 
-// consoleSays are what login says where the password is not to blame.
+// consoleSays are messages of login if something else than the password is wrong.
 var consoleSays = []failure.Saying{
 	failure.Says("not available", connect.ErrPermission, ""),
 	failure.Says("expired", connect.ErrPermission, ""),
@@ -255,7 +253,7 @@ var consoleSays = []failure.Saying{
 	failure.Says("timed out", connect.ErrTimeout, ""),
 }
 
-// password answers a prompt for one.
+// password answers a prompt for a password.
 func (g *login) password(ctx context.Context, asks lineAsks, text string) error {
 	g.phase = "logging in"
 	kind := connect.PromptPassword
@@ -274,16 +272,16 @@ func (g *login) password(ctx context.Context, asks lineAsks, text string) error 
 			return fmt.Errorf("%w: the line asks %q", connect.ErrPasswordRequired, text)
 		}
 		g.attempts++
-		p := connect.Prompt{Kind: kind, Path: g.line.hop, Text: text, Attempt: g.attempts}
+		p := connect.Prompt{Kind: kind, Path: g.port.hop, Text: text, Attempt: g.attempts}
 		reply, err := g.ask(ctx, p)
 		if err != nil || g.last.Text() != text {
-			return err // login has given up meanwhile: an answer would be taken for a name
+			return err // login has given up meanwhile, and would take the answer for a name
 		}
 		answer = connect.Secret(reply)
 	}
 	secret := tool.Reveal(answer)
 	if strings.ContainsAny(secret, "\n\r\x00") {
-		return fmt.Errorf("%w: what was given for %q holds a character that ends it", connect.ErrPassword, text)
+		return fmt.Errorf("%w: the answer given for %q has a line feed, a carriage return or a zero byte in it", connect.ErrPassword, text)
 	}
 	g.hide.Add(secret)
 	if asks == lineRescue {
@@ -310,21 +308,21 @@ func (g *login) ask(ctx context.Context, p connect.Prompt) (reply string, err er
 		select {
 		case <-answered:
 			return reply, err
-		case b, ok := <-g.line.in:
+		case b, ok := <-g.port.in:
 			if !ok {
 				cancel()
 				<-answered
-				return "", failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.line.readErr))
+				return "", failure.Classify(connect.ErrEOF, fmt.Errorf("the line was lost: %w", g.port.readErr))
 			}
 			g.hear(b)
 		}
 	}
 }
 
-// begin has the shell that was found start the first stage.
+// begin makes the shell start the first stage.
 func (g *login) begin(ctx context.Context) error {
 	g.phase = "starting the far side"
-	if _, _, err := g.await(ctx, lineSettle); err != nil { // its prompt
+	if _, _, err := g.await(ctx, settleTime); err != nil { // its prompt
 		return err
 	}
 	if err := g.enter(startLine(g.word, g.own)); err != nil {
@@ -342,27 +340,27 @@ func (g *login) begin(ctx context.Context) error {
 	if n := len(g.e.Argv); n > 0 {
 		script = g.e.Argv[n-1]
 	}
-	g.line.left = g.seen
-	return g.enter(stageLine(script, g.line.end, !g.c.KernelMessages))
+	g.port.left = g.seen
+	return g.enter(stageLine(script, g.port.end, !g.c.KernelMessages))
 }
 
-// abandon leaves a line on which it did not work. A shell that we have logged in to is ended; one
-// that has become a pipe ends by itself.
+// abandon closes the line after a failure. It ends a shell to which we have logged in; one
+// whose terminal has become a pipe ends by itself.
 func (g *login) abandon() {
 	if g.own && g.asked != "" && g.phase != "starting the far side" {
-		_ = g.line.enter(killLine + "exit\n")
+		_ = g.port.enter(killLine + "exit\n")
 	}
-	_ = g.line.Close()
+	_ = g.port.Close()
 }
 
-// hint says what can be done.
+// hint returns what a person can do about a failure.
 func (g *login) hint(err error) string {
 	switch said := g.shown.String(); {
 	case !errors.Is(err, connect.ErrTimeout) || g.names > 0:
 	case said == "":
-		return "look after the cable, the speed, and a getty at the far side"
+		return "check the cable, the speed, and whether a getty runs at the far side"
 	case strings.Count(said, "�")*4 > len(said):
-		return "it does not look like text: the speed may be another one"
+		return "the output does not look like text: try another speed"
 	}
 	return ""
 }

@@ -18,5 +18,5 @@ func setSpeed(m *unix.Termios, baud int) {
 // setNumber sets a field whose type is not the same everywhere.
 func setNumber[T ~int32 | ~uint32 | ~uint64](field *T, n int) { *field = T(n) }
 
-// dropOutput forgets what was written and is not sent: closing would wait for it.
+// dropOutput drops bytes that were written and not sent: closing would wait for them.
 func dropOutput(fd int) error { return unix.IoctlSetPointerInt(fd, unix.TIOCFLUSH, syscall.TCOFLUSH) }

@@ -12,5 +12,5 @@ func setSpeed(m *unix.Termios, baud int) {
 	m.Ispeed, m.Ospeed = uint32(baud), uint32(baud)
 }
 
-// dropOutput forgets what was written and is not sent: closing would wait for it.
+// dropOutput drops bytes that were written and not sent: closing would wait for them.
 func dropOutput(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) }

@@ -10,7 +10,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
 
-// openSerial knows no ports here; sockets work.
-func openSerial(path string, _ int, _ bool) (lineConn, error) {
+// openSerial fails: on this system only sockets and terminal servers work.
+func openSerial(path string, _ int, _ bool) (portConn, error) {
 	return nil, failure.Classify(connect.ErrStart, fmt.Errorf("serial port %s: %w", path, errors.ErrUnsupported))
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// serial is a port that is ours alone.
+// serial is a port that is locked for this process.
 type serial struct {
 	*os.File
 	before *unix.Termios
 }
 
-// openSerial opens a port as a pipe of bytes. Two programs that share one would
-// each get a part of what comes, so it is locked in both ways that others know: by flock,
-// and by TIOCEXCL, which does not keep root out.
-func openSerial(path string, baud int, flow bool) (lineConn, error) {
+// openSerial opens a port as a pipe of bytes. Two programs at one port would each get a part of
+// the input. So it is locked in the two ways that programs heed: by flock, and by TIOCEXCL,
+// which does not stop root.
+func openSerial(path string, baud int, flow bool) (portConn, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.EBUSY):
@@ -69,7 +69,7 @@ func (s *serial) prepare(fd, baud int, flow bool) error {
 	return nil
 }
 
-// Close puts the settings back.
+// Close restores the settings.
 func (s *serial) Close() error {
 	_ = descriptor.Control(s.File, func(fd int) error {
 		_ = dropOutput(fd)

@@ -2,40 +2,38 @@ package console
 
 import "strings"
 
-// What is typed into the far shell, in two steps. The first line goes through
-// whatever shell is there, within single quotes as the first stage does, and is short.
-// It makes the terminal a pipe and has sh read a second line, which passes
-// through no line editor, is echoed by nobody, and has no limit of length.
+// The first stage is typed into the far shell in two lines. The first line is short and has
+// single quotes only, so that any shell understands it. It makes the terminal a pipe and lets
+// sh read the second line, which no line editor changes, nobody echoes, and no limit cuts.
 //
-// In the echo of all of this the words that are waited for stand in two
-// pieces.
+// The words for which we wait are in two parts in both lines, so that an echo does not count.
 
-// lineIdle is after how many tenths of a second of silence the far side gives up
-// that waits for a plan or an image: VTIME of termios(3), with VMIN 0. A child
-// reads without waiting and is not concerned.
-const lineIdle = "100"
+// idleTenths is the silence, in tenths of a second, after which a far side gives up that
+// waits for a plan or an image: VTIME of termios(3), with VMIN 0. A child reads without
+// waiting, so it does not hold for that.
+const idleTenths = "100"
 
-// What the far shell prints behind the word.
+// The far shell prints these behind the word.
 const (
 	saysShell = ".shell" // a shell is there
 	saysReady = ".ready" // the second line may come
 	saysNoTTY = ".nostty"
 )
 
-// split is a word for a command line in which it can't be found.
+// split returns a word in a form for command lines, in which a search does not find it.
 func split(word, says string) string {
 	return word[:len(word)/2] + `""` + word[len(word)/2:] + says
 }
 
-// probeLine finds out whether there is a shell. The space keeps it out of the
-// history of most.
+// probeLine makes a shell print the word. The space in front keeps it out of the history of
+// most shells.
 func probeLine(word string) string { return " echo " + split(word, saysShell) + "\n" }
 
-// startLine is the first line. A shell that is ours is replaced, and does not
-// write its history; shells that have no such command say so and go on. The
-// hang-up of the line must not keep the rest of the second line from being executed.
+// startLine is the first line. A shell to which we have logged in is replaced and writes no
+// history; shells without these commands complain and go on. A hang-up of the line must not
+// keep sh from executing the rest of the second line.
 func startLine(word string, own bool) string {
-	line := `/bin/sh -c 's=$(stty -g)&&stty raw -echo min 0 time ` + lineIdle + `||{ echo ` + split(word, saysNoTTY) +
+	line := `/bin/sh -c 's=$(stty -g)&&stty raw -echo min 0 time ` + idleTenths + `||{ echo ` + split(word, saysNoTTY) +
 		`;exit;};trap : 1 2 15;echo ` + split(word, saysReady) + `;read -r x;eval "$x"'` + "\n"
 	if own {
 		return " unset HISTFILE;exec " + line
@@ -43,14 +41,12 @@ func startLine(word string, own bool) string {
 	return " " + line
 }
 
-// stageLine is the second line: it lowers the level of kernel messages, runs the
-// first stage, and puts everything back. The settings of the terminal are not
-// for the first stage to change, and a line with nothing but the word ends its wait for
-// a plan. What is said on standard error
-// is held back, since it would be taken for a part of the link; it comes
-// behind the end.
+// stageLine is the second line. It lowers the level of kernel messages, runs the first stage,
+// and restores everything. It keeps the first stage from changing the terminal, and ends its
+// wait for a plan if a line has only the word. Standard error is printed behind the end, since
+// it would break the link before.
 //
-// What is still on its way to the child when that has ended is read away, until
+// When the child has ended, bytes that are still on their way to it are read and dropped, until
 // the line has been silent for three tenths of a second.
 func stageLine(script string, end []byte, quiet bool) string {
 	word := string(end[2:])

@@ -10,14 +10,14 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Buildah continues in a container that buildah made, to look around in what will
-// be an image, or to change it.
+// Buildah continues in a working container of buildah, to look at the future image or to
+// change it.
 //
 // Errors: those of [Docker].
 type Buildah struct {
 	Container string   // name or ID
 	User      string   // "user", "uid", "user:group"; "" is the container's own
-	Args      []string // further options of buildah run, as they are
+	Args      []string // further options of buildah run, unchecked
 	Path      string   // of buildah; "" looks for it in PATH
 }
 
@@ -36,13 +36,13 @@ func (Buildah) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (b Buildah) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, b, b.plan)
+	return tool.Open(ctx, e, b, b.command)
 }
 
 // DryRun implements DryRunner.
-func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.plan) }
+func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.command) }
 
-func (b Buildah) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (b Buildah) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Word("container", b.Container, ""), check.Optional("user", b.User), check.Args(b.Args)); err != nil {
 		return nil, err
 	}

@@ -11,18 +11,18 @@ import (
 )
 
 // Chroot continues inside a directory tree, such as the mounted root of a
-// damaged system. It needs the right to change the root, which is root's.
+// damaged system. It has to be called by root.
 //
-// The tree needs /bin/sh, /dev/null and a directory /proc. Where the /proc of the parent
-// is mounted there, the child is started from the parent's own executable. Where none is,
-// and the tree is a mount point, root's child has one in a mount namespace of its own:
-// what it mounts is not seen outside, and a warning says so.
+// The tree needs /bin/sh, /dev/null and a directory /proc. If the /proc of the parent is
+// mounted there, the child starts from the parent's own executable. If none is, and the tree
+// is a mount point, the child mounts one in a mount namespace of its own. A warning then
+// says that mounts of the child are not visible outside.
 //
-// Errors: [connect.ErrBadName] for a relative path, [connect.ErrPermission], [connect.ErrNoContainer] where
-// there is no such tree, [connect.ErrStart] where there is no shell in it.
+// Errors: [connect.ErrBadName] for a relative path; [connect.ErrPermission];
+// [connect.ErrNoContainer] if there is no such tree; [connect.ErrStart] if it has no shell.
 type Chroot struct {
 	Dir  string // the tree, an absolute path
-	User string // "user" or "user:group", of the tree; "" stays the same; not with busybox's chroot
+	User string // "user" or "user:group", by the tree's passwd; "" is the same user; busybox's chroot has no such option
 	Path string // of chroot; "" looks for it in PATH
 }
 
@@ -36,13 +36,13 @@ func (c Chroot) Traits() connect.Traits { return connect.Traits{Local: true, Use
 
 // Open implements Method.
 func (c Chroot) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, c, c.plan)
+	return tool.Open(ctx, e, c, c.command)
 }
 
 // DryRun implements DryRunner.
-func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.plan) }
+func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.command) }
 
-func (c Chroot) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (c Chroot) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Dir("tree", c.Dir), check.Optional("user", c.User)); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,5 @@
-// Package container continues in whatever separates one part of a host from another:
-// containers and pods ([Docker], [Podman], [Kubectl] ...), roots ([Chroot]) and namespaces
-// ([Nsenter], [Unshare]).
+// Package container continues in a separate part of a host: in containers and pods ([Docker],
+// [Podman], [Kubectl] ...), directory trees ([Chroot]) and namespaces ([Nsenter], [Unshare]).
 package container
 
 import (
@@ -11,11 +10,11 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// missingShell is what to do about the one thing that every far side needs.
+// missingShell is the hint if the far side has no shell, without which no hop works.
 const missingShell = "the first stage needs /bin/sh in there"
 
-// containerSays is what the tools say that enter containers, roots and
-// namespaces, the most telling first. All speak English only, but for libc's part.
+// containerSays are the messages of the tools of this package, the most precise first. They
+// are English, except for the texts of libc.
 var containerSays = []failure.Saying{
 	failure.Says("permission denied while trying to connect", connect.ErrPermission, "become root first, or join the group that owns the runtime's socket"),
 	failure.Says("(forbidden)", connect.ErrPermission, "the cluster's rules do not let this user run commands in the pod"),
@@ -76,8 +75,8 @@ func explainContainer(how tool.Ending) failure.Verdict {
 	return failure.Meaning(how.Said, containerSays)
 }
 
-// enter is the plan of a tool that continues in a container; the last arguments are
-// what to run there.
+// enter returns a tool that continues in a container; the last arguments are the command
+// to run there.
 func enter(program string, args ...[]string) *tool.Tool {
 	return &tool.Tool{
 		Program: program, Args: slices.Concat(args...),
@@ -85,11 +84,11 @@ func enter(program string, args ...[]string) *tool.Tool {
 	}
 }
 
-// flag is an option that is given where its value is not empty.
+// flag is an option that is only passed if its value is not empty.
 type flag struct{ name, value string }
 
-// flags are options as one argument each, "--name=value", so that a value can't
-// be taken for another option.
+// flags returns each option as one argument, "--name=value", so that no value can be taken
+// for another option.
 func flags(options ...flag) []string {
 	var args []string
 	for _, o := range options {

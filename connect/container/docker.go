@@ -9,24 +9,22 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Docker continues in a container: in one that runs, or in a new one of an image,
-// which is gone after Close. It runs the docker program, whose daemon may be far
-// away.
+// Docker continues in a container: in a running one, or in a new one of an image, which
+// Close removes. It runs the docker program, whose daemon may be on another host.
 //
-// A new container has the image's settings, but for its entry point, and no log.
-// Docker pulls an image that it does not have, which is bounded by the context of
-// the connect.
+// A new container has the image's settings except its entry point, and no log. Docker pulls
+// a missing image; the ctx of the connect bounds that.
 //
-// Errors: [connect.ErrNoContainer] where there is no docker, daemon, image or container, or
-// the container does not run; [connect.ErrPermission] where the daemon does not let us in;
-// [connect.ErrStart] where there is no shell in the container; [connect.ErrBadName].
+// Errors: [connect.ErrNoContainer] if there is no docker, daemon, image or container, or the
+// container does not run; [connect.ErrPermission] if the user may not use the daemon;
+// [connect.ErrStart] if the container has no shell; [connect.ErrBadName].
 type Docker struct {
-	Container string // name or ID of one that runs; or
-	Image     string // what to make a new one of
+	Container string // name or ID of a running one; or
+	Image     string // image of a new one
 
 	User string   // "user", "uid", "user:group"; "" is the container's own
 	Host string   // of the daemon: "unix://PATH", "tcp://HOST:PORT", "ssh://HOST"; "" is docker's choice
-	Args []string // further options of docker exec, or docker run, as they are
+	Args []string // further options of docker exec or docker run, unchecked
 	Path string   // of docker; "" looks for it in PATH
 }
 
@@ -45,11 +43,11 @@ func (Docker) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (d Docker) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, d, d.plan)
+	return tool.Open(ctx, e, d, d.command)
 }
 
 // DryRun implements DryRunner.
-func (d Docker) DryRun() ([]string, error) { return tool.DryRun(d, d.plan) }
+func (d Docker) DryRun() ([]string, error) { return tool.DryRun(d, d.command) }
 
 func (d Docker) engine() engine {
 	return engine{
@@ -58,9 +56,9 @@ func (d Docker) engine() engine {
 	}
 }
 
-func (d Docker) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+func (d Docker) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := check.Args([]string{d.Host}); err != nil {
 		return nil, err
 	}
-	return d.engine().plan(e, token)
+	return d.engine().command(e, token)
 }

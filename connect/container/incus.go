@@ -16,7 +16,7 @@ type Incus struct {
 	Instance string   // "NAME" or "REMOTE:NAME"
 	Project  string   // "" is the current one
 	UID      string   // number of the user; "" is root
-	Args     []string // further options of incus exec, as they are
+	Args     []string // further options of incus exec, unchecked
 	Path     string   // of incus; "" looks for it in PATH
 }
 
@@ -33,12 +33,12 @@ func (Incus) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (i Incus) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, i, i.plan)
+	return tool.Open(ctx, e, i, i.command)
 }
 
 // DryRun implements DryRunner.
-func (i Incus) DryRun() ([]string, error) { return tool.DryRun(i, i.plan) }
+func (i Incus) DryRun() ([]string, error) { return tool.DryRun(i, i.command) }
 
-func (i Incus) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (i Incus) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	return execInstance(tool.ProgramOr(i.Path, "incus"), LXD(i), e)
 }

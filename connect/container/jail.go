@@ -32,13 +32,13 @@ func (Jail) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (j Jail) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, j, j.plan)
+	return tool.Open(ctx, e, j, j.command)
 }
 
 // DryRun implements DryRunner.
-func (j Jail) DryRun() ([]string, error) { return tool.DryRun(j, j.plan) }
+func (j Jail) DryRun() ([]string, error) { return tool.DryRun(j, j.command) }
 
-func (j Jail) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (j Jail) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Word("jail", j.Jail, ""), check.Optional("user", j.User)); err != nil {
 		return nil, err
 	}

@@ -14,16 +14,17 @@ import (
 // Kubectl continues in a container of a pod, by the kubectl program and its
 // configuration.
 //
-// Errors: [connect.ErrNoContainer] where there is no kubectl, context, namespace, pod or
-// container; [connect.ErrPermission] where the cluster does not let us in; [connect.ErrRefused] and [connect.ErrStart]
-// where the cluster can't be reached; [connect.ErrBadName].
+// Errors: [connect.ErrNoContainer] if there is no kubectl, context, namespace, pod or
+// container; [connect.ErrPermission] if the cluster's rules forbid it; [connect.ErrRefused],
+// [connect.ErrUnreachable], [connect.ErrNoHost], [connect.ErrTimeout] and [connect.ErrStart]
+// if the cluster can't be reached; [connect.ErrBadName].
 type Kubectl struct {
-	Pod        string   // name of the pod, or "deployment/NAME" and the like for one of those
+	Pod        string   // name of the pod, or "deployment/NAME" and the like for one of its pods
 	Container  string   // of the pod; "" is its default container
-	Namespace  string   // "" is that of the context
-	Context    string   // of the configuration; "" is its current one
+	Namespace  string   // "" is that of the kubectl context
+	Context    string   // the kubectl context; "" is the current one
 	Kubeconfig string   // file; "" is kubectl's choice
-	Args       []string // further options of kubectl exec, as they are
+	Args       []string // further options of kubectl exec, unchecked
 	Path       string   // of kubectl; "" looks for it in PATH
 }
 
@@ -48,13 +49,13 @@ func (Kubectl) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (k Kubectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, k, k.plan)
+	return tool.Open(ctx, e, k, k.command)
 }
 
 // DryRun implements DryRunner.
-func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.plan) }
+func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.command) }
 
-func (k Kubectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (k Kubectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	err := cmp.Or(
 		check.Word("pod", k.Pod, "/"), check.Optional("container", k.Container), check.Optional("namespace", k.Namespace),
 		check.Args([]string{k.Context, k.Kubeconfig}), check.Args(k.Args),

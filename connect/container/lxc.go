@@ -10,16 +10,16 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// LXC continues in a container of the classic LXC tools, by lxc-attach. The
-// environment is the container's, not ours.
+// LXC continues in a container of the classic LXC tools, by lxc-attach. The child has the
+// environment of the container.
 //
-// Errors: [connect.ErrNoContainer] where there is no lxc-attach or container, or the container
-// does not run; [connect.ErrPermission]; [connect.ErrStart] where there is no shell in it;
+// Errors: [connect.ErrNoContainer] if there is no lxc-attach or container, or the container
+// does not run; [connect.ErrPermission]; [connect.ErrStart] if it has no shell;
 // [connect.ErrBadName].
 type LXC struct {
 	Container string
-	Dir       string   // where the containers are, an absolute path; "" is lxc's choice
-	Args      []string // further options of lxc-attach, as they are
+	Dir       string   // the directory of the containers, an absolute path; "" is lxc's choice
+	Args      []string // further options of lxc-attach, unchecked
 	Path      string   // of lxc-attach; "" looks for it in PATH
 }
 
@@ -36,13 +36,13 @@ func (LXC) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (l LXC) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, l, l.plan)
+	return tool.Open(ctx, e, l, l.command)
 }
 
 // DryRun implements DryRunner.
-func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.command) }
 
-func (l LXC) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (l LXC) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	dir := cmp.Or(l.Dir, "/") // which passes the check
 	if err := cmp.Or(check.Word("container", l.Container, ""), check.Dir("directory", dir), check.Args(l.Args)); err != nil {
 		return nil, err

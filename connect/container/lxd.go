@@ -18,7 +18,7 @@ type LXD struct {
 	Instance string   // "NAME" or "REMOTE:NAME"
 	Project  string   // "" is the current one
 	UID      string   // number of the user; "" is root
-	Args     []string // further options of lxc exec, as they are
+	Args     []string // further options of lxc exec, unchecked
 	Path     string   // of lxc; "" looks for it in PATH
 }
 
@@ -35,18 +35,18 @@ func (LXD) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (l LXD) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, l, l.plan)
+	return tool.Open(ctx, e, l, l.command)
 }
 
 // DryRun implements DryRunner.
-func (l LXD) DryRun() ([]string, error) { return tool.DryRun(l, l.plan) }
+func (l LXD) DryRun() ([]string, error) { return tool.DryRun(l, l.command) }
 
-func (l LXD) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (l LXD) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	return execInstance(tool.ProgramOr(l.Path, "lxc"), l, e)
 }
 
-// execInstance is the plan of the programs of LXD and its descendant Incus, which
-// have the same options.
+// execInstance returns the command line of lxc, the client of LXD, or of incus, which has the
+// same options.
 func execInstance(program string, l LXD, e *connect.OpenRequest) (*tool.Tool, error) {
 	err := cmp.Or(
 		check.Word("instance", l.Instance, ":"), check.Optional("project", l.Project), check.Optional("user", l.UID), check.Args(l.Args),
@@ -54,8 +54,7 @@ func execInstance(program string, l LXD, e *connect.OpenRequest) (*tool.Tool, er
 	if err != nil {
 		return nil, err
 	}
-	// Without the mode it would be a terminal that the bytes go through,
-	// where we have one.
+	// If this process has a terminal, the default mode would send the bytes through one.
 	exec := []string{"exec", "--mode=non-interactive"}
 	own := flags(flag{"project", l.Project}, flag{"user", l.UID})
 	return enter(program, exec, own, l.Args, []string{l.Instance, "--"}, e.Argv), nil

@@ -11,11 +11,10 @@ import (
 )
 
 // Machinectl continues in a machine that systemd-machined knows, such as one of
-// systemd-nspawn, which runs systemd itself; others can be entered by [Nsenter].
+// systemd-nspawn. The machine has to run systemd itself; [Nsenter] enters others.
 //
-// It does so by systemd-run, not by machinectl shell: that would put a terminal in
-// between, which ends the session when the bytes of an image hold three Control-] in
-// a row.
+// It runs systemd-run and not machinectl shell, which would put a terminal in between. That
+// ends the session if an image has three Control-] in a row.
 //
 // Errors: those of [LXC].
 type Machinectl struct {
@@ -39,18 +38,18 @@ func (Machinectl) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (m Machinectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, m, m.plan)
+	return tool.Open(ctx, e, m, m.command)
 }
 
 // DryRun implements DryRunner.
-func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.command) }
 
-func (m Machinectl) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (m Machinectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := cmp.Or(check.Word("machine", m.Machine, ""), check.Optional("user", m.User)); err != nil {
 		return nil, err
 	}
 	own := flags(flag{"machine", m.Machine}, flag{"uid", m.User})
 	rest := []string{"--pipe", "--wait", "--collect", "--quiet", "--"}
-	// systemd expands variables in command lines.
+	// systemd would expand variables in the command line.
 	return enter(tool.ProgramOr(m.Path, "systemd-run"), own, rest, tool.ArgvWithoutDollars(e)), nil
 }

@@ -1,19 +1,19 @@
 package container
 
-// Namespaces are those that [Unshare] makes and [Nsenter] joins. The zero value
+// Namespaces are the namespaces that [Unshare] makes and [Nsenter] joins. The zero value
 // stands for mount, UTS, IPC, network and PID together.
 type Namespaces struct {
 	Mount, UTS, IPC, Net, PID, Cgroup bool
-	// User joins the user namespace. Of a new one, the calling user is root,
-	// so that nobody needs to be root to make the others.
+	// User is the user namespace. In a new one the calling user is root, and so may make
+	// the others.
 	User bool
 }
 
-// usual are those that the zero value stands for.
+// usual are the namespaces for which the zero value stands.
 var usual = Namespaces{Mount: true, UTS: true, IPC: true, Net: true, PID: true}
 
-// flags are the options of unshare and nsenter that util-linux and busybox have in
-// common. user is that for the user namespace.
+// flags returns options that unshare and nsenter have in both util-linux and busybox. user
+// is the option for the user namespace.
 func (n Namespaces) flags(user string) []string {
 	if n == (Namespaces{}) {
 		n = usual

@@ -14,27 +14,25 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Nsenter continues in the namespaces of a process: of one that is given by its
-// number, or of the first one of a container. It needs no help of the container's
-// runtime and so works where that hangs. The rights are those of root outside, not
-// of the container.
+// Nsenter continues in the namespaces of a process, which is given by its ID or is the first
+// process of a container. With a PID it does not need the container's runtime, and so works
+// if that hangs. The child has the rights of root outside, not those of the container.
 //
-// Errors: [connect.ErrNoContainer] where there is no such container or process, or it does
-// not run; [connect.ErrPermission]; [connect.ErrStart] where there is no shell in it;
-// [connect.ErrBadName].
+// Errors: [connect.ErrNoContainer] if there is no such container or process, or it does not
+// run; [connect.ErrPermission]; [connect.ErrStart] if it has no shell; [connect.ErrBadName].
 type Nsenter struct {
-	PID        int        // of a process as seen by the parent of the hop; or
-	Container  string     // the name of a container, whose first process is looked up
-	Runtime    Runtime    // whose container it is
+	PID        int        // of a process, as the parent of the hop sees it; or
+	Container  string     // name of a container, whose first process is asked for
+	Runtime    Runtime    // of the container
 	Namespaces Namespaces // to join
 	Path       string     // of nsenter; "" looks for it in PATH
 }
 
-// Runtime is what runs a container.
+// Runtime is a program that runs containers.
 type Runtime uint8
 
-// The runtimes that can be asked for the first process of a container. The
-// numbers travel; append only.
+// The runtimes that Nsenter can ask for the first process of a container. The numbers
+// travel; append only.
 const (
 	RuntimeDocker     Runtime = iota // asks docker inspect
 	RuntimePodman                    // asks podman inspect
@@ -42,7 +40,7 @@ const (
 	RuntimeMachinectl                // asks machinectl show
 )
 
-// leaderOf is the question for the first process of a container, whose name is
+// leaderOf has the command line that asks for the first process of a container; its name is
 // appended.
 var leaderOf = [...]struct {
 	runtime string
@@ -70,10 +68,9 @@ func (n Nsenter) Label() string {
 // Traits implements Method.
 func (Nsenter) Traits() connect.Traits { return connect.Traits{} }
 
-// Open implements Method. ctx bounds the question for the container's first
-// process.
+// Open implements Method. ctx bounds the question for the first process.
 func (n Nsenter) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	t, err := n.plan(e, "")
+	t, err := n.command(e, "")
 	if err != nil {
 		return nil, &connect.Error{Hop: n.Label(), Err: err}
 	}
@@ -89,9 +86,9 @@ func (n Nsenter) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Ca
 }
 
 // DryRun implements DryRunner.
-func (n Nsenter) DryRun() ([]string, error) { return tool.DryRun(n, n.plan) }
+func (n Nsenter) DryRun() ([]string, error) { return tool.DryRun(n, n.command) }
 
-func (n Nsenter) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (n Nsenter) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}
@@ -105,7 +102,7 @@ func (n Nsenter) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 func (n Nsenter) check() error {
 	switch {
 	case n.PID < 0 || n.PID == 0 && n.Container == "" || n.PID > 0 && n.Container != "":
-		return fmt.Errorf("%w: either PID or Container has to be given", connect.ErrBadName)
+		return fmt.Errorf("%w: set either PID or Container", connect.ErrBadName)
 	case int(n.Runtime) >= len(leaderOf):
 		return fmt.Errorf("%w: no such runtime: %d", connect.ErrBadName, n.Runtime)
 	case n.PID != 0:
@@ -114,7 +111,7 @@ func (n Nsenter) check() error {
 	return check.Word("container", n.Container, "")
 }
 
-// leader asks for the first process of the container.
+// leader returns the PID of the first process of the container.
 func (n Nsenter) leader(ctx context.Context) (int, error) {
 	argv := slices.Concat(leaderOf[n.Runtime].argv, []string{n.Container})
 	out, err := tool.Run(ctx, n.Label(), "asking for the container's first process", argv, explainContainer)
@@ -123,7 +120,7 @@ func (n Nsenter) leader(ctx context.Context) (int, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(out))
 	if err != nil || pid <= 0 {
-		return 0, &connect.Error{Hop: n.Label(), Err: fmt.Errorf("%w: it has no first process", connect.ErrNoContainer), Output: printable.Line(out), Hint: startFirst}
+		return 0, &connect.Error{Hop: n.Label(), Err: fmt.Errorf("%w: the runtime names no first process", connect.ErrNoContainer), Output: printable.Line(out), Hint: startFirst}
 	}
 	return pid, nil
 }

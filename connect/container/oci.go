@@ -10,7 +10,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// engine is what Docker and Podman have in common: their command lines.
+// engine makes the command lines of Docker and Podman, which have the same options.
 type engine struct {
 	program          string
 	global           []string // in front of the command
@@ -19,10 +19,10 @@ type engine struct {
 	args             []string
 }
 
-// check refuses what is no container, image or user.
+// check refuses strings that name no container, image or user.
 func (g engine) check() error {
 	if (g.container == "") == (g.image == "") {
-		return fmt.Errorf("%w: either Container or Image has to be given", connect.ErrBadName)
+		return fmt.Errorf("%w: set either Container or Image", connect.ErrBadName)
 	}
 	what, err := "container", error(nil)
 	if g.image != "" {
@@ -45,11 +45,10 @@ func (g engine) label(name string) string {
 	return name + ":" + g.user + g.container
 }
 
-// plan is an exec into the container, or a run of the image. What runs in the end
-// is bounded by its input: when the client is gone, in whatever way, the runtime
-// closes that, and the far side ends. An image's own entry point is replaced, and
-// nothing is logged, since the log would get the link's bytes.
-func (g engine) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+// command returns an exec into the container, or a run of the image. If the client dies, the
+// runtime closes the standard input of the far side, which then ends. A run replaces the
+// entry point of the image, and logs nothing, since the log would get the bytes of the link.
+func (g engine) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}

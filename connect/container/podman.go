@@ -9,22 +9,21 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Podman continues in a container: in one that runs, or in a new one of an image,
-// which is gone after Close. There is no daemon; podman itself needs what a
-// container needs, which for other users than root is a user namespace.
+// Podman continues in a container: in a running one, or in a new one of an image, which
+// Close removes. It has no daemon. Users other than root need the right to make user
+// namespaces.
 //
-// A new container has the image's settings, but for its entry point, and no log.
-// Where the parent of the hop is killed or loses its own parent, the container ends
-// all the same, but it may be that nobody is left to remove it: "podman ps -a" shows
-// its name then, which begins with "mitosis-".
+// A new container has the image's settings except its entry point, and no log. If the parent
+// of the hop is killed or loses its own parent, the container ends, too, but may stay in the
+// list of "podman ps -a", with a name that begins with "mitosis-".
 //
 // Errors: those of [Docker].
 type Podman struct {
-	Container string // name or ID of one that runs; or
-	Image     string // what to make a new one of
+	Container string // name or ID of a running one; or
+	Image     string // image of a new one
 
 	User string   // "user", "uid", "user:group"; "" is the container's own
-	Args []string // further options of podman exec, or podman run, as they are
+	Args []string // further options of podman exec or podman run, unchecked
 	Path string   // of podman; "" looks for it in PATH
 }
 
@@ -43,11 +42,11 @@ func (Podman) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (p Podman) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, p, p.plan)
+	return tool.Open(ctx, e, p, p.command)
 }
 
 // DryRun implements DryRunner.
-func (p Podman) DryRun() ([]string, error) { return tool.DryRun(p, p.plan) }
+func (p Podman) DryRun() ([]string, error) { return tool.DryRun(p, p.command) }
 
 func (p Podman) engine() engine {
 	return engine{
@@ -55,6 +54,6 @@ func (p Podman) engine() engine {
 	}
 }
 
-func (p Podman) plan(e *connect.OpenRequest, token string) (*tool.Tool, error) {
-	return p.engine().plan(e, token)
+func (p Podman) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
+	return p.engine().command(e, token)
 }

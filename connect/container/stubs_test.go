@@ -54,7 +54,7 @@ func TestStubbedToolsRunTheFarSide(t *testing.T) {
 			c := connecttest.Open(t, m, p)
 			head := make([]byte, len("it works\n"))
 			if _, err := io.ReadFull(c, head); err != nil || string(head) != "it works\n" {
-				t.Fatalf("%q, %v: %v", head, err, connecttest.Cause(t, c))
+				t.Fatalf("the far side prints %q (error: %v, cause: %v), want it works", head, err, connecttest.Cause(t, c))
 			}
 			close(p.Ready)
 			argv, err := connect.DryRun(m)

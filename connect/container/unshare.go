@@ -10,12 +10,12 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Unshare continues on this host in new namespaces, which end with the child. In
-// a new PID namespace the child is number 1 and has a /proc of its own. New network
-// namespaces have nothing but a loopback that is down.
+// Unshare continues on this host in new namespaces, which end with the child. In a new PID
+// namespace the child is process 1 and has a /proc of its own. A new network namespace has
+// only a loopback interface, which is down.
 //
-// Errors: [connect.ErrPermission] where the user may not make them, [connect.ErrStart] where there is
-// no unshare or the kernel has no such namespaces.
+// Errors: [connect.ErrPermission] if the user may not make them; [connect.ErrStart] if there
+// is no unshare or the kernel has no such namespaces.
 type Unshare struct {
 	Namespaces Namespaces
 	Path       string // of unshare; "" looks for it in PATH
@@ -34,13 +34,13 @@ func (Unshare) Traits() connect.Traits { return connect.Traits{} }
 
 // Open implements Method.
 func (u Unshare) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, u, u.plan)
+	return tool.Open(ctx, e, u, u.command)
 }
 
 // DryRun implements DryRunner.
-func (u Unshare) DryRun() ([]string, error) { return tool.DryRun(u, u.plan) }
+func (u Unshare) DryRun() ([]string, error) { return tool.DryRun(u, u.command) }
 
-func (u Unshare) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (u Unshare) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	args := u.Namespaces.flags("-r")
 	if slices.Contains(args, "-p") {
 		// unshare itself stays outside of a new PID namespace.

@@ -1,5 +1,5 @@
-// Package local starts a child on the machine that connects ([Child]), or by any command
-// that relays ([Command]).
+// Package local starts a child on the same host ([Child]), or by any command that relays
+// ([Exec]).
 package local
 
 import (
@@ -11,8 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Child starts a child on this host, as the same user, from our own
-// executable.
+// Child starts a child on the same host, as the same user, from the same executable.
 type Child struct{}
 
 func init() {
@@ -28,13 +27,13 @@ func (Child) Traits() connect.Traits { return connect.Traits{Local: true} }
 
 // Open implements Method.
 func (m Child) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
-	return tool.Open(ctx, e, m, m.plan)
+	return tool.Open(ctx, e, m, m.command)
 }
 
 // DryRun implements DryRunner.
-func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.plan) }
+func (m Child) DryRun() ([]string, error) { return tool.DryRun(m, m.command) }
 
-func (Child) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (Child) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	t := &tool.Tool{Program: e.Exec, Terminal: connect.TerminalNone, IsFarSide: true, Environ: bootstrap.ExecEnviron()}
 	if len(e.ExecArgv) > 0 {
 		t.Name, t.Args = e.ExecArgv[0], e.ExecArgv[1:]

@@ -16,54 +16,52 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// Login reaches a host by the user's own ssh program, with everything that
-// its configuration can do: Match, ControlMaster, hardware keys, jump hosts.
-// ssh gets a controlling terminal of its own, on which it asks, while the
-// link runs over a pipe beside it.
+// Login reaches a host by the user's own ssh program, with everything that its configuration
+// can do: Match, ControlMaster, hardware keys, jump hosts. ssh gets a controlling terminal of
+// its own, on which it asks, while the link runs over a pipe beside it.
 //
-// The password is typed only where ssh asks for that of the very user and host
-// that it was told to reach, not of a jump host on the way. A host key is never
-// accepted by answering a question.
+// The password is only typed if ssh asks for that of the user and host of this Login, and not
+// for that of a jump host. A host key is never accepted by answering a question.
 //
-// The host is one argument of ssh, the command to run there another; both
-// come behind a "--". Where the configuration has a RemoteCommand for the host,
-// set Options to "RemoteCommand=none".
+// The host is one argument of ssh and the command another, both behind a "--". If the
+// configuration has a RemoteCommand for the host, set Options to "RemoteCommand=none".
 //
-// Errors: [connect.ErrHostKeyUnknown], [connect.ErrHostKeyChanged], [connect.ErrPassword],
-// [connect.ErrPasswordRequired], [connect.ErrPermission], [connect.ErrRefused], [connect.ErrUnreachable], [connect.ErrNoHost],
-// [connect.ErrTimeout], [connect.ErrStart] for a configuration that ssh does not like, [connect.ErrEOF],
-// [connect.ErrBadName]; each with ssh's own words.
+// Errors, each with the words of ssh: [connect.ErrHostKeyUnknown], [connect.ErrHostKeyChanged],
+// [connect.ErrPassword], [connect.ErrPasswordRequired], [connect.ErrPermission],
+// [connect.ErrRefused], [connect.ErrUnreachable], [connect.ErrNoHost], [connect.ErrTimeout],
+// [connect.ErrStart] for a configuration that ssh rejects, [connect.ErrEOF],
+// [connect.ErrBadName].
 type Login struct {
 	Host string // also an alias of the configuration
 	User string
 	Port int
 
-	// What is not given is asked through OpenRequest.Prompt. Where nobody can be asked, a key
-	// that wants a passphrase or a PIN is passed over, and a question for a password
-	// ends the hop.
+	// A password or passphrase that is not given is asked through OpenRequest.Prompt. If
+	// nobody can be asked, ssh skips keys that need a passphrase or a PIN, and a question
+	// for a password ends the hop.
 	Password       connect.Secret
-	Passphrase     connect.Secret // of key files that are encrypted
+	Passphrase     connect.Secret // of encrypted key files
 	IdentityFiles  []string
 	IdentitiesOnly bool
 
-	// HostKeys other than the zero value comes before the configuration.
+	// HostKeys overrides the configuration, unless it is the zero value.
 	// KnownHostsFiles replaces the user's files.
 	HostKeys        connect.HostKeyPolicy
 	KnownHostsFiles []string
 
-	ProxyJump   string // as of ssh -J; "" leaves it to the configuration
+	ProxyJump   string // as ssh -J takes it; "" leaves it to the configuration
 	Compression bool
-	Verbose     int // so many -v, up to 3; the messages go to OpenRequest.Log
+	Verbose     int // the number of -v, up to 3; the messages go to OpenRequest.Log
 
-	// ssh asks a silent server for a sign of life every Keepalive, and gives
-	// up after KeepaliveCount unanswered ones. 0 means 15 s and 3; negative leaves it
-	// to the configuration.
+	// ssh sends a silent server a request every Keepalive, and gives up after
+	// KeepaliveCount requests without an answer. 0 means 15 s and 3; negative leaves it to
+	// the configuration.
 	Keepalive      time.Duration
 	KeepaliveCount int
 
 	ConfigFile string   // instead of the user's and the system's configuration
-	Options    []string // "Key=value" as of ssh_config(5); these come first
-	Args       []string // further arguments, as they are; for a terminal (-t) they ask in vain
+	Options    []string // "Key=value" of ssh_config(5); these override the configuration
+	Args       []string // further arguments, unchecked; -t has no effect
 	Path       string   // of ssh; "" looks for it in PATH
 }
 
@@ -88,15 +86,15 @@ func (o Login) Label() string {
 	return label + sshconfig.Destination{User: o.User, Host: o.Host, Port: o.Port}.String()
 }
 
-// Traits implements Method: ssh asks on its terminal, and reads the pipe when it has
-// a session.
+// Traits implements Method. ssh asks on its terminal, and reads the pipe once it has a
+// session.
 func (Login) Traits() connect.Traits { return connect.Traits{Remote: true} }
 
-// Open implements Method. It waits where too many handshakes with the host are
-// under way already.
+// Open implements Method. It waits if this process has too many handshakes with the host
+// under way.
 func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	hop := o.Label()
-	t, err := o.plan(e, "")
+	t, err := o.command(e, "")
 	if err != nil {
 		return nil, &connect.Error{Hop: hop, Err: err}
 	}
@@ -109,22 +107,22 @@ func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 }
 
 // DryRun implements DryRunner.
-func (o Login) DryRun() ([]string, error) { return tool.DryRun(o, o.plan) }
+func (o Login) DryRun() ([]string, error) { return tool.DryRun(o, o.command) }
 
 func (o Login) program() string { return tool.ProgramOr(o.Path, "ssh") }
 
-func (o Login) plan(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
+func (o Login) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	options := o.options(e.Prompt != nil)
 	return &tool.Tool{
 		Program: o.program(), Name: "ssh",
-		// A terminal would change the bytes of an image. -T wins as the last.
-		Args: append(options, "-T", "--", o.Host, e.Line),
-		// A window to ask in would be on the screen of whoever runs us.
+		// A terminal would change the bytes of an image. The last of -t and -T counts.
+		Args: append(options, "-T", "--", o.Host, e.CommandLine),
+		// SSH_ASKPASS would open a window on the screen of the user who runs this process.
 		Environ: []string{"SSH_ASKPASS_REQUIRE=never"},
-		Script: tool.Script{
+		Answers: tool.Answers{
 			Recognise: prompt, Password: o.Password, Passphrase: o.Passphrase, SkipPassphrase: true,
 			Confirm: confirm(o, options),
 		},
@@ -167,7 +165,7 @@ func (o Login) check() error {
 	return nil
 }
 
-// jumpChars are those that only a list of jump hosts may have.
+// jumpChars are the characters that a list of jump hosts may have in addition to names.
 func jumpChars(r rune) rune {
 	if r == '/' || r == ',' {
 		return '_'
@@ -175,8 +173,8 @@ func jumpChars(r rune) rune {
 	return r
 }
 
-// options are ssh's arguments in front of the host. ssh takes the first value
-// that it finds for each option.
+// options returns the arguments of ssh in front of the host. For each option ssh takes the
+// first value that it finds.
 func (o Login) options(person bool) []string {
 	var args []string
 	set := func(option string) { args = append(args, "-o", option) }
@@ -198,10 +196,10 @@ func (o Login) options(person bool) []string {
 	if o.Verbose > 0 {
 		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, 3)))
 	} else {
-		set("LogLevel=INFO") // quieter, and it would not say why it fails
+		set("LogLevel=INFO") // with a lower level it would not say why it fails
 	}
-	// BatchMode would leave out keyboard-interactive, which asks nothing where a
-	// second factor is waived.
+	// BatchMode would leave out keyboard-interactive. A server that waives its second factor
+	// may demand that method, and ask nothing.
 	prompts := 1
 	if o.Password == "" && person {
 		prompts = tool.MaxAttempts

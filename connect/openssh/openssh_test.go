@@ -243,7 +243,7 @@ func TestOpenSSHPrompts(t *testing.T) {
 		"(deploy@web1) Are you sure you want to continue connecting (yes/no/[fingerprint])? no": tool.AsksOther,
 	} {
 		if got := prompt(line); got.Asks != want {
-			t.Errorf("%q: %v", line, got)
+			t.Errorf("%q is taken for %+v, want Asks %v", line, got, want)
 		}
 	}
 }
@@ -281,7 +281,7 @@ func TestOpenSSHRefusesWhatWouldBeAnOption(t *testing.T) {
 		{Host: "web1", Args: []string{"--"}}, {Host: "web1", HostKeys: 9},
 	} {
 		if _, err := bad.Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%+v: %v", bad, err)
+			t.Errorf("%+v: error %v, want %q", bad, err, connect.ErrBadName)
 		}
 	}
 	if _, err := os.Stat(marker); err == nil {
@@ -334,6 +334,6 @@ func TestAMissingSSHKeepsNoTurn(t *testing.T) {
 // The passphrase of a key is not tried as the PIN of a token.
 func TestPINsAreOtherQuestions(t *testing.T) {
 	if q := prompt("Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: "); !q.Other {
-		t.Errorf("%+v", q)
+		t.Errorf("the question for a PIN is %+v, want Other", q)
 	}
 }

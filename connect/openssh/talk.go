@@ -13,10 +13,9 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// prompt recognises the questions of ssh(1), which it never translates; what
-// a server makes up for keyboard-interactive is shown behind "(user@host) "
-// since OpenSSH 8.4. The key of one for a password is the account that it is
-// for.
+// prompt recognises the questions of ssh(1), which are never translated. Since OpenSSH 8.4,
+// ssh shows questions of the server's keyboard-interactive behind "(user@host) ". The key of a
+// question for a password is the account.
 func prompt(line string) tool.Question {
 	bare := strings.TrimSuffix(line, " ")
 	switch {
@@ -64,9 +63,8 @@ func isAccount(s string) bool {
 // confirmTime bounds `ssh -G`, which may run commands and resolve names.
 const confirmTime = 20 * time.Second
 
-// confirm finds out, by asking ssh itself, whether a prompt is that of the
-// host that was meant: a jump host's looks the same, and has no business with
-// the password of another.
+// confirm asks ssh itself whether a prompt is about the host of this Login. The prompt of a
+// jump host looks the same, but must not get the password of the host.
 func confirm(o Login, options []string) func(context.Context, tool.Question) tool.Question {
 	return func(ctx context.Context, q tool.Question) tool.Question {
 		if q.Asks != tool.AsksPassword {
@@ -116,10 +114,10 @@ func shownAs(name, shown string, width int) bool {
 	return name == shown || len(name) > width && name[:width] == shown
 }
 
-// explain finds the class of a failure in what ssh said, in the last line
-// that says something: banners of the server come before. That the connection
-// ended says less than why, which a proxy or the ssh at a jump host has said
-// before. ssh's exit status is 255 for all of its own failures (ssh(1)).
+// explain finds the class of a failure in the output of ssh: in the last line that tells a
+// class, since banners of the server come before. A line that only says that the connection
+// ended counts least: a proxy or the ssh of a jump host has said why. ssh's exit status is
+// 255 for all of its own failures (ssh(1)).
 func explain(answers bool) func(tool.Ending) failure.Verdict {
 	return func(how tool.Ending) failure.Verdict {
 		if how.Status.ExitCode() != 255 {
@@ -139,7 +137,7 @@ func explain(answers bool) func(tool.Ending) failure.Verdict {
 	}
 }
 
-// sshClass refines a class by what happened before.
+// sshClass refines the class of a line by the lines and answers before it.
 func sshClass(class error, how tool.Ending, line string, answers bool) error {
 	switch class {
 	case connect.ErrHostKey:
@@ -155,9 +153,9 @@ func sshClass(class error, how tool.Ending, line string, answers bool) error {
 		}
 	case connect.ErrPermission:
 		if strings.HasPrefix(line, "channel ") {
-			return class // a jump host lets nobody go further
+			return class // a jump host does not forward
 		}
-		// A banner that does not end its last line stands before this.
+		// A banner without a line feed at its end may stand before this.
 		methods := line[strings.LastIndexByte(line, '(')+1:]
 		takesPassword := tool.ContainsAny(methods, "password", "keyboard-interactive")
 		switch {
@@ -172,7 +170,7 @@ func sshClass(class error, how tool.Ending, line string, answers bool) error {
 	return class
 }
 
-// sshHint is the way around a jump host that lets nobody go further.
+// sshHint names the way around a jump host that does not forward.
 func sshHint(class error, line string) string {
 	if class == connect.ErrPermission && strings.HasPrefix(line, "channel ") {
 		return "where a jump host forwards nothing (AllowTcpForwarding), a context on it can make the hop: openssh:JUMP/openssh:HOST"

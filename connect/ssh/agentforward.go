@@ -20,10 +20,9 @@ const (
 	agentDialTimeout = 10 * time.Second
 )
 
-// prepare sends what has to come before the command: the variables, which a
-// server is free to ignore, and the wish to forward the agent, which it is not
-// silent about.
-func (c *sshCarrier) prepare(set *sshSettings) error {
+// prepare sends the requests that come before the command: for variables, which a server may
+// ignore, and for the forwarding of the agent, which it has to answer.
+func (c *carrier) prepare(set *settings) error {
 	for _, entry := range set.environ {
 		name, value, _ := strings.Cut(entry, "=")
 		request := ssh.Marshal(&struct{ Name, Value string }{name, value})
@@ -45,10 +44,10 @@ func (c *sshCarrier) prepare(set *sshSettings) error {
 	return nil
 }
 
-// acceptAgent joins a channel that the server opened with the agent. It reports
-// false where the channel has to be refused. The two goroutines of a channel end with
-// it, and with the connection.
-func (c *sshClient) acceptAgent(offered ssh.NewChannel) bool {
+// acceptAgent connects a channel that the server opened with the agent. It returns false if
+// the channel has to be refused. The two goroutines of a channel end with the channel or the
+// connection.
+func (c *client) acceptAgent(offered ssh.NewChannel) bool {
 	if !c.agentAsked.Load() {
 		return false
 	}

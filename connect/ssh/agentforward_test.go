@@ -31,7 +31,7 @@ func TestAgentIsForwarded(t *testing.T) {
 	run := func(s Login, line string) (string, string) {
 		t.Helper()
 		var log strings.Builder
-		env := &connect.OpenRequest{Line: line, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		env := &connect.OpenRequest{CommandLine: line, Log: slog.New(slog.NewTextHandler(&log, nil))}
 		c, err := dialSSH(t, s, env)
 		if err != nil {
 			t.Fatal(err)

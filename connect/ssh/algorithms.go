@@ -19,12 +19,12 @@ const (
 
 // algorithmNames are the algorithms of one kind, as lists with commas in between.
 //
-// usual is offered where nobody says otherwise: what OpenSSH offers, in its order,
-// as far as x/crypto/ssh has it. The order differs where it would cost: AES-GCM
-// comes before ChaCha20, which Go has no vector code for on most processors.
+// usual is the default offer: the algorithms of OpenSSH's that x/crypto/ssh has, in the same
+// order. Only AES-GCM comes before ChaCha20, for which Go has no vector code on most
+// processors.
 //
-// onRequest is what OpenSSH has dropped from its defaults. A server that has nothing
-// better is refused, unless the configuration or the program names it.
+// onRequest are algorithms that OpenSSH has dropped from its defaults. They are only offered
+// if the configuration or the program names them.
 type algorithmNames struct{ usual, onRequest string }
 
 const (
@@ -66,12 +66,12 @@ var (
 	}
 )
 
-// defaults are the usual ones, in order.
+// defaults returns the usual algorithms, in order.
 func (a algorithmNames) defaults() []string { return strings.Split(a.usual, ",") }
 
-// choose reads a list of the configuration: names and wildcards in order, or, behind
-// a +, - or ^, what is added to the usual ones, taken from them, or put at their head.
-// Names that this client does not have are passed over.
+// choose reads a list of the configuration: names and wildcards in order. Behind a +, - or ^
+// they are added to the usual ones, removed from them, or put in front of them. It ignores
+// names that this client does not have.
 func (a algorithmNames) choose(list string) ([]string, error) {
 	patterns := strings.TrimLeft(list, "+-^")
 	var named []string
@@ -100,7 +100,7 @@ func (a algorithmNames) choose(list string) ([]string, error) {
 	return chosen, nil
 }
 
-// without are the names that are not among others.
+// without returns the names that are not among others.
 func without(names, others []string) (rest []string) {
 	for _, name := range names {
 		if !slices.Contains(others, name) {
@@ -110,7 +110,7 @@ func without(names, others []string) (rest []string) {
 	return rest
 }
 
-// signatureAlgorithms are the algorithms by which a key of a type can sign, the best first.
+// signatureAlgorithms returns the algorithms by which a key of a type can sign, the best first.
 func signatureAlgorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
@@ -118,14 +118,14 @@ func signatureAlgorithms(keyType string) []string {
 	return []string{keyType}
 }
 
-// certificateName is the name of an algorithm where the key is a certificate.
+// certificateName returns the name of an algorithm for certificates.
 func certificateName(algorithm string) string {
 	base, _ := strings.CutSuffix(algorithm, "@openssh.com")
 	return base + "-cert-v01@openssh.com"
 }
 
-// checkRSASize is RequiredRSASize, for the server's key and for ours.
-func (p *sshPolicy) checkRSASize(key ssh.PublicKey) error {
+// checkRSASize applies RequiredRSASize, to the server's key and to the user's.
+func (p *policy) checkRSASize(key ssh.PublicKey) error {
 	crypto, ok := key.(ssh.CryptoPublicKey)
 	if !ok {
 		return nil
@@ -140,8 +140,8 @@ func (p *sshPolicy) checkRSASize(key ssh.PublicKey) error {
 	return nil
 }
 
-// offers are the algorithms to ask a server for its key by.
-func (p *sshPolicy) offers(rec hostRecord, bare []knownKey) []string {
+// offers returns the host key algorithms that are offered to a server.
+func (p *policy) offers(rec hostRecord, bare []knownKey) []string {
 	switch {
 	case p.hostKeyAlgorithms == nil:
 		return rec.hostKeyAlgorithms(bare, hostKeyNames.defaults())

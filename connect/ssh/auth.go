@@ -21,10 +21,10 @@ import (
 // after MaxAuthTries (6 by default), x/crypto/ssh after 64 attempts.
 const maxOffers = 50
 
-// An authenticator chooses what to try next (RFC 4252): keys, then
-// keyboard-interactive, then the password, as the server's answers allow. It
-// serves one Open; when the server cuts the connection because too many keys
-// were offered, the next connection goes on where this one ended.
+// An authenticator chooses the next authentication method (RFC 4252): keys, then
+// keyboard-interactive, then the password, as the server allows. It serves one Open. If the
+// server cuts the connection after too many keys, it continues on the next connection with
+// the keys that are left.
 //
 // Its methods run on the goroutine of the handshake, one at a time.
 type authenticator struct {
@@ -33,52 +33,55 @@ type authenticator struct {
 	env    *connect.OpenRequest
 	label  string
 	method *Login
-	set    *sshSettings
+	set    *settings
 	keys   *keyring
 
 	// One connection.
-	wire      *sshWire
+	wire      *wire
 	queue     []identity
 	collected bool
-	current   attempt
-	partials  int // methods that were accepted with more being wanted
+	current   authAttempt
+	partials  int // methods that were accepted although more are required
 	offers    int
 	agent     net.Conn
 	agentStop func() bool
 
 	// The current attempt at keyboard-interactive or a password.
-	answered bool // something was answered
+	answered bool // a question was answered
 	asking   bool // a person was asked
-	lacking  bool // there was no answer to a question
+	lacking  bool // a question had no answer
 
-	// Until the server accepts a method and wants more.
+	// The current round: what one challenge of the server asks together.
+	round map[string]bool // the questions that were put to a person
+
+	// Until the server accepts a method and requires more.
 	attempts int            // in which a person was asked
-	asked    map[string]int // how often a person was asked what
+	asked    map[string]int // in how many rounds a person was asked a question
 	hasTried bool           // keyboard-interactive
-	silent   bool           // keyboard-interactive failed without anything that we answered
+	silent   bool           // keyboard-interactive failed without an answer of ours
 
 	// The whole Open.
 	tried        []string
 	refused      map[string]bool // keys, by their encoding
-	questions    int             // that were put to a person
+	questions    int             // to a person
 	told         int             // lines that were told to a person
-	passwordSent bool            // the given password went out
-	badPassword  bool            // one was refused
-	unanswered   string          // a question that nobody could be asked
-	troubles     int             // of keys.troubles, those that were noted
-	fatal        error           // a person said no
-	final        error           // what next ended with
+	passwordSent bool            // the given password was sent
+	badPassword  bool            // a password was refused
+	unanswered   string          // a question for which nobody could be asked
+	troubles     int             // how many of keys.troubles were noted
+	fatal        error           // a person refused to answer
+	final        error           // the last error of next
 }
 
-// An attempt is what the server is about to judge.
-type attempt struct {
+// An authAttempt is a key or method that the server is about to accept or refuse.
+type authAttempt struct {
 	method string
 	name   string
 	key    string
 }
 
-// note keeps what was tried and what came of it. The path of a file is in front of it
-// already.
+// note keeps one attempt and its result for the account. It takes the path off errors of
+// files, which the text has already.
 func (a *authenticator) note(format string, args ...any) {
 	for i := range args {
 		if e, ok := args[i].(*fs.PathError); ok {
@@ -95,11 +98,11 @@ func (a *authenticator) note(format string, args ...any) {
 	}
 }
 
-// begin starts over on a new connection.
-func (a *authenticator) begin(w *sshWire) {
+// begin prepares for a new connection.
+func (a *authenticator) begin(w *wire) {
 	a.wire = w
 	a.queue, a.collected = nil, false
-	a.current, a.partials, a.offers = attempt{}, 0, 0
+	a.current, a.partials, a.offers = authAttempt{}, 0, 0
 	if a.refused == nil {
 		a.refused = map[string]bool{}
 	}
@@ -125,7 +128,7 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if len(c.PartialSuccessMethods) > a.partials {
 		a.partials = len(c.PartialSuccessMethods)
 		a.note("%s (accepted, but not enough)", a.current.name)
-		a.current = attempt{}
+		a.current = authAttempt{}
 		a.attempts, a.asked, a.hasTried, a.silent = 0, nil, false, false
 	} else {
 		a.settle()
@@ -153,10 +156,10 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	return nil, a.denied(c.AllowedMethods)
 }
 
-// settle books the current attempt as refused.
+// settle notes that the current attempt was refused.
 func (a *authenticator) settle() {
 	current := a.current
-	a.current = attempt{}
+	a.current = authAttempt{}
 	switch current.method {
 	case "":
 		return
@@ -176,7 +179,7 @@ func (a *authenticator) settle() {
 	case "keyboard-interactive":
 		a.silent = a.silent || a.lacking || !a.answered
 		if a.lacking {
-			return // what was answered may be right; account tells of the question
+			return // the other answers may have been right; account tells of the question
 		}
 		a.badPassword = a.badPassword || a.answered
 	case "password":
@@ -209,30 +212,29 @@ func (a *authenticator) publicKey() ssh.AuthMethod {
 			continue
 		}
 		a.offers++
-		a.current = attempt{method: "publickey", name: id.name, key: key}
+		a.current = authAttempt{method: "publickey", name: id.name, key: key}
 		return ssh.PublicKeys(signer)
 	}
 	return nil
 }
 
-// person reports whether somebody may still be asked for a password. Whoever
-// gave one in the program and got it wrong is told so instead.
+// person reports whether a person may still be asked for a password. If the program gave a
+// wrong one, that is an error instead.
 func (a *authenticator) person() bool {
 	return a.env.Prompt != nil && a.attempts < a.set.maxPrompts() && (a.method.Password == "" || !a.badPassword)
 }
 
-// unsent reports whether the password that was given has not been used.
+// unsent reports whether there is a given password that was not sent.
 func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.passwordSent }
 
-// begins starts an attempt at something that may want answers.
+// begins starts an attempt at a method with questions.
 func (a *authenticator) begins(name string) {
-	a.current = attempt{method: name, name: name}
+	a.current = authAttempt{method: name, name: name}
 	a.answered, a.asking, a.lacking = false, false, false
 }
 
-// keyboard is tried once where nothing is at hand and nobody can be asked, too: a
-// server that has waived its second factor asks nothing, and one that asks lets us
-// say what.
+// keyboard is tried once even if there is no password and nobody can be asked. A server that
+// waives its second factor asks nothing; if another one asks, the error has its question.
 func (a *authenticator) keyboard() ssh.AuthMethod {
 	if a.silent {
 		return nil
@@ -244,6 +246,7 @@ func (a *authenticator) keyboard() ssh.AuthMethod {
 	a.hasTried = true
 	a.begins("keyboard-interactive")
 	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
+		a.round = map[string]bool{}
 		a.tell(name + "\n" + instruction)
 		answers := make([]string, len(questions))
 		for i, question := range questions {
@@ -258,10 +261,10 @@ func (a *authenticator) keyboard() ssh.AuthMethod {
 	})
 }
 
-// answer answers one question of keyboard-interactive. The password goes to a
-// question that hides what is typed: to the one that says so, else, where
-// nobody can be asked, to the only one, unless that says something else. What stands
-// above the last line of a question is told, and not asked.
+// answer answers one question of keyboard-interactive. The given password only goes to a
+// question whose answer is hidden: to one that has the word, or, if nobody can be asked, to
+// the only one, unless it names another factor. The lines above the last one of a question
+// are told as notices.
 func (a *authenticator) answer(question string, echo, only bool) (string, error) {
 	lines := textLines(question)
 	text := ""
@@ -290,8 +293,9 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 	return a.ask(kind, key, strings.Join(lines, "\n"), echo)
 }
 
-// ask asks a person. The key tells whether it is the same question again, which means
-// that the answer before was wrong.
+// ask asks a person. The key tells whether it is the same question again. In another round
+// that means that the answer before was wrong; in the same one it is a question in the same
+// words.
 func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool) (string, error) {
 	if !a.asking {
 		a.asking = true
@@ -300,7 +304,10 @@ func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool
 	if a.asked == nil {
 		a.asked = map[string]int{}
 	}
-	a.asked[key]++
+	if !a.round[key] {
+		a.round[key] = true
+		a.asked[key]++
+	}
 	if a.questions++; a.questions > tool.MaxQuestions {
 		a.fatal = fmt.Errorf("%w: the server asks %q, after %d other questions", connect.ErrPermission, text, tool.MaxQuestions)
 		return "", a.fatal
@@ -312,8 +319,8 @@ func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool
 	return answer, err
 }
 
-// tell shows a person what the server says. Beyond a bound it is passed over: nothing
-// else bounds a server.
+// tell shows a person the texts of the server, up to MaxNotices lines, since a server may send
+// any number.
 func (a *authenticator) tell(text string) {
 	for _, line := range textLines(text) {
 		if a.told++; a.told <= tool.MaxNotices {
@@ -333,11 +340,12 @@ func (a *authenticator) password() ssh.AuthMethod {
 			a.passwordSent = true
 			return tool.Reveal(a.method.Password), nil
 		}
+		a.round = map[string]bool{}
 		return a.ask(connect.PromptPassword, "password", a.set.user+"@"+a.set.host+"'s password: ", false)
 	})
 }
 
-// wanted remembers that a password would have been taken and there was none.
+// wanted notes that the server would have taken a password and there was none.
 func (a *authenticator) wanted(question string) {
 	if a.method.Password == "" && a.env.Prompt == nil && a.unanswered == "" {
 		a.unanswered = question
@@ -346,7 +354,7 @@ func (a *authenticator) wanted(question string) {
 
 // explain finds the reason for a handshake that ended during authentication,
 // and whether another connection could do better.
-func (a *authenticator) explain(d *sshDial, err error) (again, error) {
+func (a *authenticator) explain(d *dial, err error) (again, error) {
 	lost := a.wire.failure()
 	if a.final != nil && a.final != lost {
 		return againNever, d.fail(phaseAuth, a.final)
@@ -354,21 +362,21 @@ func (a *authenticator) explain(d *sshDial, err error) (again, error) {
 	if a.current.method == "" && len(a.tried) == 0 {
 		return againNever, d.fail(phaseAuth, failure.Classify(connect.ErrEOF, fmt.Errorf("the server closed the connection: %w", err)))
 	}
-	// A server that says why it goes has judged the key; one that just goes
-	// may have had enough, but one key alone is not what drove it away.
+	// A server that says why it disconnects has refused the key. One that says nothing may
+	// have seen too many keys, if there was more than one.
 	if (lost == nil || a.offers > 1) && a.canGoOn() {
 		return againNow, d.fail(phaseAuth, fmt.Errorf("%w: the server closed the connection: %w", connect.ErrPermission, err))
 	}
 	if lost != nil {
-		// Nobody has judged what was under way.
+		// The server has not answered the current attempt.
 		return againNever, d.fail(phaseAuth, failure.Classify(connect.ErrEOF, fmt.Errorf("the connection was lost: %w", err)))
 	}
 	a.settle()
 	return againNever, d.fail(phaseAuth, fmt.Errorf("%w; the server closed the connection: %v", a.denied(nil), err))
 }
 
-// canGoOn reports, after the server has cut the connection during
-// authentication, whether a new connection has anything new to offer.
+// canGoOn reports whether there is something left to try on a new connection, after the server
+// has cut one during authentication.
 func (a *authenticator) canGoOn() bool {
 	if a.current.method != "publickey" || a.fatal != nil {
 		return false
@@ -382,9 +390,8 @@ func (a *authenticator) canGoOn() bool {
 	return a.unsent() || a.person()
 }
 
-// denied is the error for when nothing is left to try. What somebody can act
-// upon comes first: a wrong password, a passphrase that was missing, a
-// password that nobody gave.
+// denied returns the error if nothing is left to try. Its class is the first of these on which
+// a person can act: a wrong password, a missing passphrase, a missing password.
 func (a *authenticator) denied(allowed []string) error {
 	class := connect.ErrPermission
 	explicit := len(a.method.Keys)+len(a.method.IdentityFiles)+len(a.method.Certificates) > 0
@@ -401,7 +408,7 @@ func (a *authenticator) denied(allowed []string) error {
 	return fmt.Errorf("%w: %s", class, a.account(allowed))
 }
 
-// account tells what was tried and what came of it.
+// account lists the attempts with their results.
 func (a *authenticator) account(allowed []string) string {
 	text := "user " + a.set.user + ": tried nothing"
 	if len(a.tried) > 0 {
@@ -423,19 +430,18 @@ func (a *authenticator) account(allowed []string) string {
 	return text
 }
 
-// isAccountPassword reports whether a question that hides what is typed wants the
-// password of the account.
+// isAccountPassword reports whether a question with a hidden answer asks for the password of
+// the account.
 func isAccountPassword(question string) bool {
 	return tool.HasPasswordWord(question) && !tool.HasWord(question, tool.OnceWords) && !tool.HasWord(question, tool.FreshWords)
 }
 
-// isOtherFactor reports whether a question says that it wants something else than a
-// password.
+// isOtherFactor reports whether a question names another factor than a password.
 func isOtherFactor(question string) bool {
 	return tool.ContainsAny(strings.ToLower(question), append([]string{"code", "pin", "código", "код", "challenge", "response", "factor"}, tool.OnceWords...)...)
 }
 
-// textLines are the lines of a text of the server's, safe to show.
+// textLines returns the lines of a text of the server, safe to show.
 func textLines(text string) []string {
 	var lines []string
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {

@@ -60,7 +60,7 @@ func TestSSHPassword(t *testing.T) {
 		}
 		mustRun(t, s, e)
 		if len(prompts) != 2 || prompts[0].Kind != connect.PromptPassword || prompts[0].Echo || prompts[1].Attempt != 2 {
-			t.Fatalf("%+v", prompts)
+			t.Fatalf("asked %+v, want the password twice, the second time as attempt 2", prompts)
 		}
 	})
 	t.Run("asked three times", func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
 )
 
-func resolveWith(t *testing.T, s Login, config, program string) (*sshSettings, error) {
+func resolveWith(t *testing.T, s Login, config, program string) (*settings, error) {
 	t.Helper()
 	places := testPlaces(t)
 	places.Program, places.Home = program, "/home/local"
@@ -39,44 +39,44 @@ func TestSSHConfiguration(t *testing.T) {
 		name   string
 		config string
 		method Login
-		check  func(*sshSettings) any
+		check  func(*settings) any
 		want   any
 	}{
-		{"nothing", "", Login{}, func(s *sshSettings) any { return s.host + s.user }, "weblocal"},
+		{"nothing", "", Login{}, func(s *settings) any { return s.host + s.user }, "weblocal"},
 		{"host name, user, port", "Host w*\nHostName %h.example\nUser deploy\nPort 2222\n", Login{},
-			func(s *sshSettings) any { return []any{s.host, s.user, s.port} }, []any{"web.example", "deploy", 2222}},
+			func(s *settings) any { return []any{s.host, s.user, s.port} }, []any{"web.example", "deploy", 2222}},
 		{"the method comes first", "Host web\nUser deploy\nPort 2222\n", Login{User: "me", Port: 23},
-			func(s *sshSettings) any { return []any{s.user, s.port} }, []any{"me", 23}},
-		{"first value wins", "Host web\nPort 1\nHost *\nPort 2\n", Login{}, func(s *sshSettings) any { return s.port }, 1},
-		{"negated host", "Host * !web\nPort 1\nHost *\nPort=2\n", Login{}, func(s *sshSettings) any { return s.port }, 2},
-		{"another host", "Host db\nHostName other\n", Login{}, func(s *sshSettings) any { return s.host }, "web"},
+			func(s *settings) any { return []any{s.user, s.port} }, []any{"me", 23}},
+		{"first value wins", "Host web\nPort 1\nHost *\nPort 2\n", Login{}, func(s *settings) any { return s.port }, 1},
+		{"negated host", "Host * !web\nPort 1\nHost *\nPort=2\n", Login{}, func(s *settings) any { return s.port }, 2},
+		{"another host", "Host db\nHostName other\n", Login{}, func(s *settings) any { return s.host }, "web"},
 		{"identity files add up", "IdentityFile ~/.ssh/a\nIdentityFile \"/b c/%h-%r\"\nIdentityFile ${KEYDIR}/k\nUser u\n", Login{},
-			func(s *sshSettings) any { return s.identityFiles },
+			func(s *settings) any { return s.identityFiles },
 			[]identityFile{{"/home/local/.ssh/a", true}, {"/b c/web-u", true}, {"/keys/k", true}}},
-		{"usual identities", "Port 23\n", Login{}, func(s *sshSettings) any { return s.identityFiles },
+		{"usual identities", "Port 23\n", Login{}, func(s *settings) any { return s.identityFiles },
 			[]identityFile{{"/home/local/.ssh/id_rsa", false}, {"/home/local/.ssh/id_ecdsa", false}, {"/home/local/.ssh/id_ed25519", false}}},
 		{"keys of the method replace them", "IdentityFile ~/.ssh/a\n", Login{IdentityFiles: []string{"~/mine"}},
-			func(s *sshSettings) any { return s.identityFiles }, []identityFile{{"/home/local/mine", true}}},
+			func(s *settings) any { return s.identityFiles }, []identityFile{{"/home/local/mine", true}}},
 		{"certificate", "CertificateFile ~/c-%h.pub\nIdentitiesOnly yes\n", Login{},
-			func(s *sshSettings) any { return []any{s.certificateFiles, s.identitiesOnly} }, []any{[]string{"/home/local/c-web.pub"}, true}},
-		{"no agent", "IdentityAgent none\n", Login{}, func(s *sshSettings) any { return s.agentSocket }, ""},
-		{"agent by variable", "IdentityAgent $KEYDIR\n", Login{}, func(s *sshSettings) any { return s.agentSocket }, "/keys"},
-		{"agent", "IdentityAgent /run/agent-%r\nUser u\n", Login{}, func(s *sshSettings) any { return s.agentSocket }, "/run/agent-u"},
+			func(s *settings) any { return []any{s.certificateFiles, s.identitiesOnly} }, []any{[]string{"/home/local/c-web.pub"}, true}},
+		{"no agent", "IdentityAgent none\n", Login{}, func(s *settings) any { return s.agentSocket }, ""},
+		{"agent by variable", "IdentityAgent $KEYDIR\n", Login{}, func(s *settings) any { return s.agentSocket }, "/keys"},
+		{"agent", "IdentityAgent /run/agent-%r\nUser u\n", Login{}, func(s *settings) any { return s.agentSocket }, "/run/agent-u"},
 		{"known hosts", "UserKnownHostsFile /k/%h /etc/known\nGlobalKnownHostsFile none\nHostKeyAlias al\nHashKnownHosts yes\n", Login{},
-			func(s *sshSettings) any {
+			func(s *settings) any {
 				return []any{s.userKnownHosts, s.globalKnownHosts, s.hostKeyAlias, s.hashKnownHosts}
 			}, []any{[]string{"/k/web", "/etc/known"}, []string(nil), "al", true}},
-		{"accept-new", "StrictHostKeyChecking accept-new\n", Login{}, func(s *sshSettings) any { return s.hostKeys }, connect.HostKeysAcceptNew},
-		{"no checking is accept-new", "StrictHostKeyChecking no\n", Login{}, func(s *sshSettings) any { return s.hostKeys }, connect.HostKeysAcceptNew},
-		{"strict", "StrictHostKeyChecking yes\n", Login{}, func(s *sshSettings) any { return s.hostKeys }, connect.HostKeysStrict},
+		{"accept-new", "StrictHostKeyChecking accept-new\n", Login{}, func(s *settings) any { return s.hostKeys }, connect.HostKeysAcceptNew},
+		{"no checking is accept-new", "StrictHostKeyChecking no\n", Login{}, func(s *settings) any { return s.hostKeys }, connect.HostKeysAcceptNew},
+		{"strict", "StrictHostKeyChecking yes\n", Login{}, func(s *settings) any { return s.hostKeys }, connect.HostKeysStrict},
 		{"timeout", "ConnectTimeout 7\nServerAliveInterval 5\nServerAliveCountMax 2\n", Login{},
-			func(s *sshSettings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
+			func(s *settings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
 			[]any{7 * time.Second, 5 * time.Second, 2}},
 		{"usual timeouts", "Port 23\n", Login{},
-			func(s *sshSettings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
+			func(s *settings) any { return []any{s.connectTimeout, s.keepalive, s.keepaliveCount} },
 			[]any{30 * time.Second, 15 * time.Second, 3}},
 		{"jumps", "ProxyJump u@a:23,[::1]:24,b\nProxyCommand nc %h %p\n", Login{},
-			func(s *sshSettings) any {
+			func(s *settings) any {
 				var out []string
 				for _, j := range s.jumps {
 					out = append(out, j.destination())
@@ -84,7 +84,7 @@ func TestSSHConfiguration(t *testing.T) {
 				return append(out, s.proxyCommand)
 			}, []string{"u@a:23", "[::1]:24", "b", ""}},
 		{"tokens of jumps", "ProxyJump %r@jump-%n,%h.inner:23\nUser u\nHostName %h.example\n", Login{},
-			func(s *sshSettings) any {
+			func(s *settings) any {
 				var out []string
 				for _, j := range s.jumps {
 					out = append(out, j.destination())
@@ -92,50 +92,50 @@ func TestSSHConfiguration(t *testing.T) {
 				return out
 			}, []string{"u@jump-web", "web.example.inner:23"}},
 		{"tokens of files", "UserKnownHostsFile /k/%k-%n-%h-%p-%r-%u-%i-%d-%%\nUser u\nHostKeyAlias al\n", Login{},
-			func(s *sshSettings) any { return s.userKnownHosts },
+			func(s *settings) any { return s.userKnownHosts },
 			[]string{fmt.Sprintf("/k/al-web-web-22-u-local-%d-/home/local-%%", os.Getuid())}},
 		{"tokens of host and local names", "UserKnownHostsFile /k/%l-%L-%C\nUser u\n", Login{},
-			func(s *sshSettings) any { return s.userKnownHosts }, []string{"/k/" + hostTokens()}},
+			func(s *settings) any { return s.userKnownHosts }, []string{"/k/" + hostTokens()}},
 		{"homes of others", "IdentityFile ~root/../keys/%r\nCertificateFile ~root/../cert\nUser u\n", Login{},
-			func(s *sshSettings) any { return []any{s.identityFiles, s.certificateFiles} },
+			func(s *settings) any { return []any{s.identityFiles, s.certificateFiles} },
 			[]any{[]identityFile{{"/keys/u", true}}, []string{"/cert"}}},
-		{"agent to forward", "ForwardAgent /run/agent-%r\nUser u\n", Login{}, func(s *sshSettings) any { return s.forwardAgent }, "/run/agent-u"},
-		{"agent to forward by variable", "ForwardAgent $KEYDIR\n", Login{}, func(s *sshSettings) any { return s.forwardAgent }, "/keys"},
-		{"agent that stays", "ForwardAgent no\n", Login{}, func(s *sshSettings) any { return s.forwardAgent }, ""},
+		{"agent to forward", "ForwardAgent /run/agent-%r\nUser u\n", Login{}, func(s *settings) any { return s.forwardAgent }, "/run/agent-u"},
+		{"agent to forward by variable", "ForwardAgent $KEYDIR\n", Login{}, func(s *settings) any { return s.forwardAgent }, "/keys"},
+		{"agent that stays", "ForwardAgent no\n", Login{}, func(s *settings) any { return s.forwardAgent }, ""},
 		{"key exchanges added", "KexAlgorithms +diffie-hellman-group14-sha1\nPort 23\n", Login{},
-			func(s *sshSettings) any { return s.kex }, append(kexNames.defaults(), "diffie-hellman-group14-sha1")},
+			func(s *settings) any { return s.kex }, append(kexNames.defaults(), "diffie-hellman-group14-sha1")},
 		{"key exchanges at the head", "KexAlgorithms ^ecdh-sha2-nistp521\nPort 23\n", Login{},
-			func(s *sshSettings) any { return []any{s.kex[0], len(s.kex)} }, []any{"ecdh-sha2-nistp521", len(kexNames.defaults())}},
+			func(s *settings) any { return []any{s.kex[0], len(s.kex)} }, []any{"ecdh-sha2-nistp521", len(kexNames.defaults())}},
 		{"ciphers taken away", "Ciphers -*gcm*,chacha*\nPort 23\n", Login{},
-			func(s *sshSettings) any { return s.ciphers }, []string{"aes128-ctr", "aes192-ctr", "aes256-ctr"}},
-		{"ciphers of another host", "Host other\nCiphers aes128-ctr\nHost *\nPort 23\n", Login{}, func(s *sshSettings) any { return len(s.ciphers) }, 0},
+			func(s *settings) any { return s.ciphers }, []string{"aes128-ctr", "aes192-ctr", "aes256-ctr"}},
+		{"ciphers of another host", "Host other\nCiphers aes128-ctr\nHost *\nPort 23\n", Login{}, func(s *settings) any { return len(s.ciphers) }, 0},
 		{"ciphers that are named", "Ciphers aes256-ctr,aes192-cbc,aes128-gcm@openssh.com\n", Login{},
-			func(s *sshSettings) any { return s.ciphers }, []string{"aes256-ctr", "aes128-gcm@openssh.com"}},
+			func(s *settings) any { return s.ciphers }, []string{"aes256-ctr", "aes128-gcm@openssh.com"}},
 		{"host keys are taken by kind", "HostKeyAlgorithms -ssh-rsa*,ecdsa*\nPort 23\n", Login{},
-			func(s *sshSettings) any {
+			func(s *settings) any {
 				return without([]string{"ecdsa-sha2-nistp256", "ssh-ed25519"}, s.offers(hostRecord{}, nil))
 			}, []string{"ecdsa-sha2-nistp256"}},
 		{"methods", "PreferredAuthentications hostbased,password,publickey\nPort 23\n", Login{},
-			func(s *sshSettings) any { return s.methods }, []string{"password", "publickey"}},
+			func(s *settings) any { return s.methods }, []string{"password", "publickey"}},
 		{"a method that is forbidden", "PasswordAuthentication no\nChallengeResponseAuthentication no\nPort 23\n", Login{},
-			func(s *sshSettings) any { return s.methods }, []string{"publickey"}},
+			func(s *settings) any { return s.methods }, []string{"publickey"}},
 		{"prompts", "NumberOfPasswordPrompts 1\nBatchMode yes\nPort 23\n", Login{},
-			func(s *sshSettings) any { return []any{s.maxPrompts(), s.batch} }, []any{1, true}},
+			func(s *settings) any { return []any{s.maxPrompts(), s.batch} }, []any{1, true}},
 		{"rekeying", "RekeyLimit 64M 1h\nPort 23\n", Login{},
-			func(s *sshSettings) any { return []any{s.rekeyBytes, len(s.without)} }, []any{uint64(64 << 20), 1}},
+			func(s *settings) any { return []any{s.rekeyBytes, len(s.without)} }, []any{uint64(64 << 20), 1}},
 		{"without effect", "LocalForward 1 h:2\nPermitLocalCommand yes\nLocalCommand echo a\nPKCS11Provider /p.so\nForwardX11 yes\nPort 23\n", Login{},
-			func(s *sshSettings) any { return len(s.without) }, 4},
+			func(s *settings) any { return len(s.without) }, 4},
 		{"the way there", "AddressFamily inet6\nBindAddress ::1\nConnectionAttempts 3\n", Login{},
-			func(s *sshSettings) any { return []any{s.network, s.bindAddress.String(), s.attempts} }, []any{"tcp6", "::1", 3}},
-		{"revoked", "RevokedHostKeys ~/revoked\n", Login{}, func(s *sshSettings) any { return s.revoked }, []string{"/home/local/revoked"}},
+			func(s *settings) any { return []any{s.network, s.bindAddress.String(), s.attempts} }, []any{"tcp6", "::1", 3}},
+		{"revoked", "RevokedHostKeys ~/revoked\n", Login{}, func(s *settings) any { return s.revoked }, []string{"/home/local/revoked"}},
 		{"revoked by the method", "RevokedHostKeys /etc/revoked\n", Login{RevokedHostKeys: []string{"/mine"}},
-			func(s *sshSettings) any { return s.revoked }, []string{"/mine"}},
+			func(s *settings) any { return s.revoked }, []string{"/mine"}},
 		{"proxy command", "ProxyCommand = nc -X \"5\" %h %p # x\nProxyJump a\n", Login{},
-			func(s *sshSettings) any { return []any{len(s.jumps), s.proxyCommand} }, []any{0, "nc -X \"5\" %h %p # x"}},
-		{"proxies switched off", "ProxyJump a\n", Login{ProxyCommand: "none"}, func(s *sshSettings) any { return len(s.jumps) }, 0},
-		{"comments and blanks", "  # x\n\tHost\tweb # y\n Port = 7 # z\n", Login{}, func(s *sshSettings) any { return s.port }, 7},
+			func(s *settings) any { return []any{len(s.jumps), s.proxyCommand} }, []any{0, "nc -X \"5\" %h %p # x"}},
+		{"proxies switched off", "ProxyJump a\n", Login{ProxyCommand: "none"}, func(s *settings) any { return len(s.jumps) }, 0},
+		{"comments and blanks", "  # x\n\tHost\tweb # y\n Port = 7 # z\n", Login{}, func(s *settings) any { return s.port }, 7},
 		{"match by names", "Match host web user me\nPort 5\nMatch originalhost x,w* !localuser local\nPort 6\nMatch all\nPort 7\n", Login{User: "me"},
-			func(s *sshSettings) any { return s.port }, 5},
+			func(s *settings) any { return s.port }, 5},
 	} {
 		for _, program := range programs {
 			t.Run(c.name+"/"+program, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestIncludeOfAnothersHome(t *testing.T) {
 	}
 	// Since OpenSSH 9.9 it may have tokens.
 	if set, err := resolveWith(t, Login{Host: "web"}, "Include "+dir+"/%h.conf\n", ""); err != nil || set.port != 4711 {
-		t.Errorf("%+v, %v", set, err)
+		t.Errorf("the port of an Include with a token is that of %+v, want 4711 (error: %v)", set, err)
 	}
 	if _, err := resolveWith(t, Login{Host: "web"}, "Include ~nosuchuser/x\n", ""); err == nil {
 		t.Error("a home that does not exist was passed over")
@@ -205,12 +205,12 @@ func TestSSHConfigurationErrors(t *testing.T) {
 		_, err := resolveWith(t, Login{Host: "web"}, c.config, c.program)
 		if c.want == "" {
 			if err != nil {
-				t.Errorf("%q: %v", c.config, err)
+				t.Errorf("%q: %v, want no error", c.config, err)
 			}
 			continue
 		}
 		if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) {
-			t.Errorf("%q: %v", c.config, err)
+			t.Errorf("%q: error %v, want one with %q", c.config, err, c.want)
 		}
 	}
 }
@@ -274,12 +274,12 @@ func TestSSHDestination(t *testing.T) {
 	} {
 		got, err := parseDestination(text)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v", text, got, err)
+			t.Errorf("%s is read as %+v (error: %v), want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "@web", "web:", "web:0", "web:70000", "web:x", "[::1", "[::1]x", "[::1]:", "me@"} {
 		if got, err := parseDestination(text); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%q: %+v, %v", text, got, err)
+			t.Errorf("%q is read as %+v, error %v; want %q", text, got, err, connect.ErrBadName)
 		}
 	}
 }
@@ -295,7 +295,7 @@ func TestSSHTravels(t *testing.T) {
 	}
 	got, err := connect.Decode(b)
 	if err != nil || !reflect.DeepEqual(got, s) {
-		t.Fatalf("%#v, %v", got, err)
+		t.Fatalf("decoded: %#v (error: %v), want %#v", got, err, s)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestSSHBadNames(t *testing.T) {
 	for _, s := range []Login{{Host: ""}, {Host: "-oProxyCommand=x"}, {Host: "u@-v"}, {Host: "a\x00b"}, {Host: "a b"},
 		{Host: "web", User: "-x"}, {Host: "web", User: "a\nb"}, {Host: "web", Port: -1}, {Host: "web", Port: 70000}} {
 		if _, err := dialSSH(t, s, testEnv("true")); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%+v: %v", s, err)
+			t.Errorf("%+v: error %v, want %q", s, err, connect.ErrBadName)
 		}
 	}
 }

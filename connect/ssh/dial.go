@@ -27,48 +27,48 @@ const (
 	// maxDrops bounds the attempts at a server that closes the connection
 	// before it has shown its key, as sshd does beyond MaxStartups.
 	maxDrops = 10
-	// maxStrangeDrops is the same for one that said something that was not
-	// SSH: it is busy, or no SSH server at all.
+	// maxStrangeDrops is the bound if it said something that was not SSH: it is busy, or
+	// no SSH server.
 	maxStrangeDrops = 3
 	// maxReconnects bounds the connections that are made because the server
 	// cut one off after too many keys.
 	maxReconnects = 4
-	// The pause after a drop is random between nothing and twice as long each
-	// time, so that those who were turned away together don't return together.
+	// The pause after a drop is random, up to a bound that doubles each time. So clients
+	// that were dropped together don't return together.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
-// sshDial is one Open.
-type sshDial struct {
+// dial is the work of one Open.
+type dial struct {
 	env    *connect.OpenRequest
 	label  string
 	places sshconfig.Places
 }
 
-// sshClient is one authenticated connection, and the one that it runs through.
-type sshClient struct {
+// client is an authenticated connection. It owns the one to its jump host.
+type client struct {
 	// Immutable.
 	conn ssh.Conn
-	wire *sshWire
-	via  *sshClient // the jump host, or nil
-	name string     // user@host:port for messages
-	path string     // the hop path by which a context would get to the host
-	set  *sshSettings
+	wire *wire
+	via  *client // the jump host, or nil
+	name string  // user@host:port for messages
+	path string  // the hop path by which a context would get to the host
+	set  *settings
 
-	served sync.WaitGroup // the goroutines that turn away what the server asks of us
+	served sync.WaitGroup // the goroutines that answer requests of the server
 	once   sync.Once
 
 	agentAsked atomic.Bool  // the server may open channels to the agent
-	agentUsers atomic.Int32 // channels to it that are open
+	agentUsers atomic.Int32 // open channels to the agent
 }
 
-// open connects to one host, through via if that is not nil. It closes via when
-// it fails, and takes it over when it succeeds.
+// connect connects to one host, through via if that is not nil. The client owns via from then
+// on; if connect fails, it has closed via.
 //
-// The deadline of ctx and its cancellation close the transport, whatever the handshake
-// waits for at the moment; the error names the phase.
-func (d *sshDial) open(ctx context.Context, s Login, via *sshClient, depth int) (client *sshClient, err error) {
+// The end of ctx closes the transport, which ends every wait of the handshake. The error names
+// the phase.
+func (d *dial) connect(ctx context.Context, s Login, via *client, depth int) (client *client, err error) {
 	defer func() {
 		if err != nil && via != nil {
 			via.close()
@@ -136,8 +136,8 @@ func (d *sshDial) open(ctx context.Context, s Login, via *sshClient, depth int) 
 }
 
 // jumps opens the chain of jump hosts and returns the last one.
-func (d *sshDial) jumps(ctx context.Context, s *Login, set *sshSettings, depth int) (*sshClient, error) {
-	var via *sshClient
+func (d *dial) jumps(ctx context.Context, s *Login, set *settings, depth int) (*client, error) {
+	var via *client
 	for i := range set.jumps {
 		jump := set.jumps[i]
 		if jump.ConfigFile == "" && !jump.NoConfig {
@@ -153,30 +153,30 @@ func (d *sshDial) jumps(ctx context.Context, s *Login, set *sshSettings, depth i
 			jump.Through = s.Through
 		}
 		if i > 0 {
-			// Where it is reached from is settled by the chain.
+			// The jump host before it leads to it.
 			jump.ProxyJump, jump.ProxyCommand, jump.Through = nil, "none", nil
 		}
 		var err error
-		inner := &sshDial{env: d.env, label: d.label + jumpWord + jump.destination(), places: d.places}
-		if via, err = inner.open(ctx, jump, via, depth+1); err != nil {
+		inner := &dial{env: d.env, label: d.label + jumpWord + jump.destination(), places: d.places}
+		if via, err = inner.connect(ctx, jump, via, depth+1); err != nil {
 			return nil, err
 		}
 	}
 	return via, nil
 }
 
-// again says whether a failed attempt is worth another one.
+// again says whether to try again after a failed attempt.
 type again int
 
 const (
 	againNever   again = iota
-	againNow           // the server cut us off, with keys left to try
+	againNow           // the server cut the connection, and there are keys left to try
 	againLater         // the server closed without a word: it is busy
-	againStrange       // the same after words that were not SSH
+	againStrange       // the server said something that was not SSH, and closed
 )
 
 // attempt makes one connection and authenticates.
-func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *sshClient, auth *authenticator) (*sshClient, again, error) {
+func (d *dial) attempt(ctx context.Context, s *Login, set *settings, via *client, auth *authenticator) (*client, again, error) {
 	verifier, err := newHostVerifier(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
@@ -204,7 +204,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 		}
 		return nil, againNever, d.fail(phaseDial, err)
 	}
-	wire := newSSHWire(transport, d.tell)
+	wire := newWire(transport, d.tell)
 	unwatch := context.AfterFunc(early, func() {
 		// The bottom first: closing a channel of a jump host that has died
 		// waits for an answer that never comes.
@@ -227,7 +227,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 		again, err := d.explain(early, wire, verifier, auth, err)
 		return nil, again, err
 	}
-	client := &sshClient{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + check.HostPort(set.host, set.port),
+	client := &client{conn: conn, via: via, wire: wire, set: set, name: set.user + "@" + check.HostPort(set.host, set.port),
 		path: "ssh:" + s.destination()}
 	if via != nil {
 		client.path = via.path + "/" + client.path
@@ -242,7 +242,7 @@ func (d *sshDial) attempt(ctx context.Context, s *Login, set *sshSettings, via *
 	return client, againNever, nil
 }
 
-func (d *sshDial) clientConfig(s *Login, set *sshSettings, verifier *hostVerifier, auth *authenticator) *ssh.ClientConfig {
+func (d *dial) clientConfig(s *Login, set *settings, verifier *hostVerifier, auth *authenticator) *ssh.ClientConfig {
 	pick := func(lists ...[]string) []string {
 		for _, list := range lists {
 			if len(list) > 0 {
@@ -269,8 +269,8 @@ func (d *sshDial) clientConfig(s *Login, set *sshSettings, verifier *hostVerifie
 	}
 }
 
-// warn says which settings have no effect, and what has.
-func (d *sshDial) warn(set *sshSettings) {
+// warn logs the settings that have no effect, and what to use instead.
+func (d *dial) warn(set *settings) {
 	if d.env.Log == nil {
 		return
 	}
@@ -279,8 +279,8 @@ func (d *sshDial) warn(set *sshSettings) {
 	}
 }
 
-// explain finds the reason for a failed handshake, the most telling first.
-func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVerifier, auth *authenticator, err error) (again, error) {
+// explain finds the most precise reason for a failed handshake.
+func (d *dial) explain(ctx context.Context, wire *wire, verifier *hostVerifier, auth *authenticator, err error) (again, error) {
 	phase := wire.at()
 	if ctx.Err() != nil {
 		return againNever, d.fail(phase, contextError(ctx))
@@ -317,14 +317,14 @@ func (d *sshDial) explain(ctx context.Context, wire *sshWire, verifier *hostVeri
 
 var errConnectTimeout = errors.New("no answer within the connect timeout")
 
-// contextError is why ctx ended: our timeouts and the caller's are the same
-// class, a cancellation stays one.
+// contextError returns why ctx ended. The class is ErrTimeout for our own time limit and for
+// that of the caller. A cancellation stays context.Canceled.
 func contextError(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, errConnectTimeout):
 		return fmt.Errorf("%w: %w", connect.ErrTimeout, cause)
-	case errors.Is(cause, connect.ErrTimeout): // of whoever has us connect
+	case errors.Is(cause, connect.ErrTimeout): // a limit of the caller
 		return cause
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", connect.ErrTimeout, ctx.Err())
@@ -332,9 +332,9 @@ func contextError(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// serve refuses what a server might want of us: channels other than to an agent that
-// is forwarded, and global requests. Both goroutines end with the connection.
-func (c *sshClient) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+// serve answers the server's requests: it accepts channels to a forwarded agent, and refuses
+// other channels and global requests. Its two goroutines end with the connection.
+func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	c.served.Go(func() {
 		for channel := range channels {
 			if channel.ChannelType() == agentChannel && c.acceptAgent(channel) {
@@ -346,9 +346,9 @@ func (c *sshClient) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.R
 	c.served.Go(func() { ssh.DiscardRequests(requests) })
 }
 
-// sever closes the transport at the bottom of the chain, which makes all that
-// waits for any part of it return.
-func (c *sshClient) sever() {
+// sever closes the transport at the bottom of the chain. Every wait on a connection of the
+// chain then returns.
+func (c *client) sever() {
 	for ; c != nil; c = c.via {
 		if c.via == nil {
 			c.wire.Close()
@@ -356,9 +356,9 @@ func (c *sshClient) sever() {
 	}
 }
 
-// close ends the connection and those below it, and waits for their goroutines.
-// There is no farewell: it could block on a dead peer.
-func (c *sshClient) close() {
+// close ends the connection and those to the jump hosts, and waits for their goroutines. It
+// sends no disconnect message, which could block on a dead peer.
+func (c *client) close() {
 	c.once.Do(func() {
 		c.sever()
 		c.wire.Close()

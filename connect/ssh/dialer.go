@@ -15,7 +15,7 @@ import (
 const attemptPause = time.Second
 
 // dialServer opens the TCP connection, as often as ConnectionAttempts says.
-func (d *sshDial) dialServer(ctx context.Context, s *Login, set *sshSettings) (net.Conn, error) {
+func (d *dial) dialServer(ctx context.Context, s *Login, set *settings) (net.Conn, error) {
 	dial := d.dialer(s, set)
 	for attempt := 1; ; attempt++ {
 		conn, err := dial(ctx, cmp.Or(set.network, "tcp"), check.HostPort(set.host, set.port))
@@ -34,9 +34,9 @@ func (d *sshDial) dialServer(ctx context.Context, s *Login, set *sshSettings) (n
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer is what the first connection is opened by. A connection that leaves from
-// another host is that host's to resolve and to bind.
-func (d *sshDial) dialer(s *Login, set *sshSettings) dialFunc {
+// dialer returns the function that opens the first connection. If Through opens it, on another
+// host, the name is resolved there, and BindAddress does not count.
+func (d *dial) dialer(s *Login, set *settings) dialFunc {
 	if s.Through != nil {
 		return s.Through.DialContext
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/pacing"
 )
 
-// fail says where an error happened: the hop, and how far the connection had come.
-func (d *sshDial) fail(phase sshPhase, err error) error {
+// fail adds the hop and the phase to an error.
+func (d *dial) fail(phase phase, err error) error {
 	return &connect.Error{Hop: d.label, Phase: phase.String(), Err: err}
 }
 
@@ -18,9 +18,9 @@ func badDestination(text string) error {
 	return fmt.Errorf("%w: %q is not [user@]host[:port]", connect.ErrBadName, text)
 }
 
-// wait returns when it is our turn to start a handshake with a server, which
-// is when fewer than it tolerates are under way from this process.
-func (d *sshDial) wait(ctx context.Context, set *sshSettings) (release func(), err error) {
+// wait waits for the turn to start a handshake. This process keeps fewer handshakes under way
+// with one server than that tolerates.
+func (d *dial) wait(ctx context.Context, set *settings) (release func(), err error) {
 	release, err = pacing.Handshakes.Wait(ctx, check.HostPort(set.host, set.port))
 	if err != nil {
 		return nil, fmt.Errorf("%w: waiting for %d other handshakes with %s", contextError(ctx), pacing.MaxHandshakes, check.HostPort(set.host, set.port))

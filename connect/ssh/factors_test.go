@@ -60,6 +60,7 @@ var (
 func TestSSHCountsAttempts(t *testing.T) {
 	connecttest.CheckLeaks(t)
 	both := round{asks: []string{"Password: ", "Verification code: "}, takes: []string{"tiger", "424242"}}
+	twice := round{asks: []string{"Code: ", "Code: "}, takes: []string{"1", "2"}}
 	for _, c := range []struct {
 		name    string
 		rounds  []round
@@ -69,6 +70,8 @@ func TestSSHCountsAttempts(t *testing.T) {
 	}{
 		{"one after the other", []round{passwordRound, codeRound}, []string{"tiger", "424242"}, "Password: 1,Verification code: 1", nil},
 		{"both at once", []round{both}, []string{"tiger", "424242"}, "Password: 1,Verification code: 1", nil},
+		{"the same words twice at once", []round{twice}, []string{"1", "2"}, "Code: 1,Code: 1", nil},
+		{"the same words twice at once, after a wrong code", []round{twice}, []string{"1", "x", "1", "2"}, "Code: 1,Code: 1,Code: 2,Code: 2", nil},
 		{"after a wrong password", []round{passwordRound, codeRound}, []string{"lion", "tiger", "424242"}, "Password: 1,Password: 2,Verification code: 1", nil},
 		{"after a wrong code", []round{passwordRound, codeRound}, []string{"tiger", "1", "tiger", "424242"},
 			"Password: 1,Verification code: 1,Password: 2,Verification code: 2", nil},
@@ -189,7 +192,7 @@ func TestSSHTells(t *testing.T) {
 	var seen []string
 	e.Notify = func(_ context.Context, n connect.Notice) {
 		if !strings.HasPrefix(n.Path, "ssh:") {
-			t.Errorf("%+v", n)
+			t.Errorf("a notice of %+v, want one of an ssh hop", n)
 		}
 		seen = append(seen, n.Text)
 	}

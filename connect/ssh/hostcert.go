@@ -14,10 +14,9 @@ import (
 
 // More kinds of [connect.ErrHostKey].
 var (
-	// ErrHostKeyRevoked: the key, or the authority that signed it, is known to be
-	// in wrong hands.
+	// ErrHostKeyRevoked: the key, or the authority that signed it, is revoked.
 	ErrHostKeyRevoked = connect.KindOf(connect.ErrHostKey, "host key is revoked")
-	// ErrHostCertificate: the host's certificate does not do, and its plain key is not
+	// ErrHostCertificate: the host's certificate is not valid, and its plain key is not
 	// known. The next two are kinds of it.
 	ErrHostCertificate        = connect.KindOf(connect.ErrHostKey, "host certificate is not valid")
 	ErrHostCertificateExpired = connect.KindOf(ErrHostCertificate, "host certificate has expired, or is not valid yet")

@@ -231,7 +231,7 @@ func TestSSHCause(t *testing.T) {
 		io.Copy(io.Discard, c)
 		err = c.Cause(connecttest.TestContext(t))
 		if want == "" && err != nil || want != "" && (!errors.Is(err, connect.ErrEOF) || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: %v", line, err)
+			t.Errorf("%s: the cause is %v, want one with %q", line, err, want)
 		}
 		c.Close()
 	}

@@ -24,7 +24,7 @@ import (
 type hostVerifier struct {
 	// Immutable after newHostVerifier.
 	ctx    context.Context
-	set    *sshSettings
+	set    *settings
 	policy connect.HostKeyPolicy
 	host   string // the name in known_hosts: HostKeyAlias or the host that is dialled
 	port   int
@@ -49,7 +49,7 @@ type hostVerifier struct {
 	err error
 }
 
-func newHostVerifier(ctx context.Context, set *sshSettings) (*hostVerifier, error) {
+func newHostVerifier(ctx context.Context, set *settings) (*hostVerifier, error) {
 	v := &hostVerifier{ctx: ctx, set: set, policy: set.hostKeys, host: set.host, port: set.port, hashed: set.hashKnownHosts}
 	if set.hostKeyAlias != "" {
 		// An alias stands for host and port (ssh_config(5), HostKeyAlias).
@@ -78,7 +78,7 @@ func newHostVerifier(ctx context.Context, set *sshSettings) (*hostVerifier, erro
 // name is the host's name in known_hosts.
 func (v *hostVerifier) name() string { return knownHostName(v.host, v.port) }
 
-// failure is why the key was refused, nil if it was not.
+// failure returns why the key was refused, nil if it was not.
 func (v *hostVerifier) failure() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -106,8 +106,8 @@ func (v *hostVerifier) check(_ string, remote net.Addr, key ssh.PublicKey) error
 	return nil
 }
 
-// judge asks in ssh's order: whether the key is revoked, which no policy
-// outweighs; whether a certificate does; whether the key itself is known.
+// judge checks in ssh's order: whether the key is revoked, which no policy overrides; whether
+// its certificate is valid; whether the plain key is known.
 func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
 	if err := v.checkRevoked(key); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
 	if err == nil || errors.Is(err, ErrHostKeyRevoked) {
 		return err
 	}
-	// A certificate that does not do is no worse than none.
+	// A certificate that is not valid is no worse than none.
 	plainErr := v.judgeKey(plain)
 	switch {
 	case plainErr == nil:
@@ -176,8 +176,8 @@ func (v *hostVerifier) judgeKey(key ssh.PublicKey) error {
 		describeKey(key), v.listFiles(), v.set.dnsHint())
 }
 
-// judgeAddress is CheckHostIP: the address must not be known with another key. As
-// with ssh, it does not count for loopback, behind which any host may be forwarded.
+// judgeAddress applies CheckHostIP: the address must not be known with another key. As in ssh,
+// loopback is exempt, since forwardings lead from it to any host.
 func (v *hostVerifier) judgeAddress(remote net.Addr, key ssh.PublicKey) error {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !v.set.checkHostIP || v.set.hostKeyAlias != "" || !v.direct || !ok || tcp.IP.IsLoopback() || tcp.IP.String() == v.host {
@@ -198,8 +198,8 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// changed is also the verdict on a key of another type than those that are known:
-// whoever impersonates a host can choose the type.
+// changed returns the error for another key than the known ones. A key of another type counts
+// as well: an impostor can choose the type.
 func (v *hostVerifier) changed(known []knownKey, key ssh.PublicKey) error {
 	var lines []string
 	for _, k := range known {
@@ -213,9 +213,9 @@ func (v *hostVerifier) refuse(class error, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s", class, v.name(), fmt.Sprintf(format, args...))
 }
 
-// remember adds the key to known_hosts. Other connections, of this process and
-// of others, may be adding the same host at the same moment: under the lock the
-// file is read again, and whoever comes second compares instead of adding.
+// remember adds the key to known_hosts. Other connections, of this and other processes, may add
+// the same host at the same moment. So it reads the file again under the lock, and if another
+// one was first, compares the keys instead.
 func (v *hostVerifier) remember(key ssh.PublicKey) error {
 	if v.add == "" {
 		return v.refuse(connect.ErrHostKeyUnknown, "its key %s is new and there is no known_hosts file to add it to", describeKey(key))
@@ -262,7 +262,7 @@ func describeKey(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 
-// where is the line that a key stands in.
+// where names the file and line of a known key.
 func (v *hostVerifier) where(keys []knownKey, key ssh.PublicKey) string {
 	for _, k := range keys {
 		if containsKey([]knownKey{k}, key) {
@@ -272,8 +272,8 @@ func (v *hostVerifier) where(keys []knownKey, key ssh.PublicKey) string {
 	return ""
 }
 
-// of says on whose host a file is: a hop that is made by another context goes by
-// the files there.
+// of names the context on whose host a file is: a hop that another context makes uses the files
+// there.
 func (v *hostVerifier) of(file string) string {
 	if v.whose == "" {
 		return file

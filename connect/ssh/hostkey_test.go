@@ -171,7 +171,7 @@ func TestAddressOfAHostIsChecked(t *testing.T) {
 		{"loopback", knownHostLine("127.0.0.1", other.PublicKey(), true), "127.0.0.1", false, nil},
 	} {
 		name := connecttest.WriteFile(t, filepath.Join(t.TempDir(), "known_hosts"), own+c.more, 0o600)
-		set := &sshSettings{host: "web", port: 22, userKnownHosts: []string{name}}
+		set := &settings{host: "web", port: 22, userKnownHosts: []string{name}}
 		set.checkHostIP = !c.off
 		v, err := newHostVerifier(t.Context(), set)
 		if err != nil {
@@ -192,7 +192,7 @@ func TestKnownHostsIsAppendedToByMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
-			v, err := newHostVerifier(t.Context(), &sshSettings{host: fmt.Sprintf("web%d", i%8), port: 22, hostKeys: connect.HostKeysAcceptNew, userKnownHosts: []string{name}})
+			v, err := newHostVerifier(t.Context(), &settings{host: fmt.Sprintf("web%d", i%8), port: 22, hostKeys: connect.HostKeysAcceptNew, userKnownHosts: []string{name}})
 			if err == nil {
 				err = v.check("", nil, signer.PublicKey())
 			}
@@ -269,7 +269,7 @@ func FuzzKnownHosts(f *testing.F) {
 		if err != nil {
 			return
 		}
-		verifier, err := newHostVerifier(t.Context(), &sshSettings{host: host, port: 22, userKnownHosts: []string{name}})
+		verifier, err := newHostVerifier(t.Context(), &settings{host: host, port: 22, userKnownHosts: []string{name}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,9 +21,8 @@ import (
 //  4. the agent's other keys, unless identities are restricted,
 //  5. the usual key files.
 //
-// It is ssh's order with one difference: ssh puts 3 behind 4, and with an agent
-// that holds many keys the server ends the connection before the named
-// key is reached.
+// This is ssh's order with one difference: ssh puts 3 behind 4. If the agent holds many keys,
+// the server then ends the connection before the named key is offered.
 func (a *authenticator) identities() []identity {
 	var files []identity
 	for i, text := range a.method.Keys {
@@ -93,7 +92,7 @@ func (a *authenticator) identities() []identity {
 	return ordered
 }
 
-// errOnlyPublic is a key of which only one half is at hand.
+// errOnlyPublic: only the public half of a key was found.
 var errOnlyPublic = errors.New("only its public half is here, and no agent has the other")
 
 // certificates pairs every certificate with its private key.
@@ -141,8 +140,8 @@ func (a *authenticator) certificates(files, inAgent []identity) []identity {
 	return found
 }
 
-// agentIdentities lists the agent's keys. An agent that can't be reached is
-// worth a word, not a failure.
+// agentIdentities lists the agent's keys. If the agent can't be reached, that is noted and is
+// no error.
 func (a *authenticator) agentIdentities() []identity {
 	if a.set.agentSocket == "" {
 		return nil

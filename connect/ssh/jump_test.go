@@ -153,7 +153,7 @@ Host *
 		out, _ := io.ReadAll(c)
 		c.Close()
 		if string(out) != "there\n" {
-			t.Fatalf("%q", out)
+			t.Fatalf("the command behind the jump hosts prints %q, want there", out)
 		}
 	}
 	if firstServer.Users() != "alice,alice" {

@@ -28,10 +28,9 @@ const (
 // An identity is one key to offer.
 type identity struct {
 	name   string        // for the list of what was tried
-	public ssh.PublicKey // nil if only the passphrase will tell
-	// signer is called when the turn comes; for a key whose public half is
-	// not known it asks for the passphrase. It is nil for a file that
-	// holds only the public half of a key of the agent.
+	public ssh.PublicKey // nil if it is not known without the passphrase
+	// signer is called when the key is to be offered. If public is nil, it asks for the
+	// passphrase. signer is nil for a file that only has the public half of an agent key.
 	signer   func() (ssh.Signer, error)
 	explicit bool  // named in the method or in the configuration
 	lacks    error // why there is no signer; nil if only the public half is known
@@ -48,8 +47,8 @@ type keyring struct {
 	label      string
 	passphrase connect.Secret
 
-	// trouble is the last key that could not be opened; it becomes the
-	// reason if nothing else lets us in. troubles counts them.
+	// trouble is why the last key could not be opened. It becomes the reason if nothing
+	// else is accepted. troubles counts such keys.
 	trouble  error
 	troubles int
 }
@@ -85,8 +84,8 @@ func (k *keyring) fromPEM(name string, text connect.Secret) (identity, error) {
 	return id, err
 }
 
-// load parses a private key. One that is encrypted is opened only when the
-// server has said that it would take it, so that nobody is asked for a passphrase in vain.
+// load parses a private key. An encrypted key is only opened when the server has accepted its
+// public half, so that nobody is asked for a passphrase in vain.
 func (k *keyring) load(id *identity, text []byte, beside func() ssh.PublicKey) error {
 	public, err := lookAtKey(text)
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 const (
 	// knownCommandTime bounds one run of a KnownHostsCommand.
 	knownCommandTime = 20 * time.Second
-	// maxKnownCommand bounds what it prints, in bytes.
+	// maxKnownCommand bounds its output, in bytes.
 	maxKnownCommand = 4 << 20
 )
 
-// commandedHosts runs the KnownHostsCommand, which prints lines of a known_hosts file.
-// reason is ORDER before the key is known, HOSTNAME with it. One that fails is an error:
-// its lines may be the ones that revoke the key.
-func (set *sshSettings) commandedHosts(ctx context.Context, reason, name string, key ssh.PublicKey) (knownHosts, error) {
+// commandedHosts runs the KnownHostsCommand, which prints lines of a known_hosts file. reason is
+// ORDER before the key is known, and HOSTNAME afterwards. If the command fails, that is an
+// error: it may have wanted to revoke the key.
+func (set *settings) commandedHosts(ctx context.Context, reason, name string, key ssh.PublicKey) (knownHosts, error) {
 	if set.knownHostsCommand == "" {
 		return nil, nil
 	}
@@ -65,7 +65,7 @@ func (set *sshSettings) commandedHosts(ctx context.Context, reason, name string,
 	return parseKnownHosts(&out.Buffer, "KnownHostsCommand "+words[0])
 }
 
-// A boundedBuffer keeps the beginning of what is written to it.
+// A boundedBuffer keeps the first bytes that are written to it.
 type boundedBuffer struct {
 	bytes.Buffer
 	limit int

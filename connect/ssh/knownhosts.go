@@ -46,7 +46,7 @@ type knownKey struct {
 
 func (k knownKey) where() string { return k.file + ":" + strconv.Itoa(k.line) }
 
-// hostRecord is all that the known_hosts files say about one host.
+// hostRecord has the lines of the known_hosts files about one host.
 type hostRecord struct {
 	keys        []knownKey
 	authorities []knownKey
@@ -78,12 +78,12 @@ func readKnownHosts(files []string) (knownHosts, error) {
 	return all, nil
 }
 
-// parseKnownHosts takes the lines of r that have the form of an entry.
+// parseKnownHosts returns the lines of r that have the form of an entry.
 func parseKnownHosts(r io.Reader, file string) (knownHosts, error) {
 	var lines knownHosts
 	scan := bufio.NewScanner(r)
-	// A line holds one key and a list of names; OpenSSH has no bound, we
-	// stop at what can only be something else.
+	// A line has one key and a list of names. OpenSSH has no bound for it; a longer line is
+	// certainly no entry.
 	scan.Buffer(nil, 1<<20)
 	for n := 1; scan.Scan(); n++ {
 		fields := strings.Fields(scan.Text())
@@ -106,13 +106,11 @@ func parseKnownHosts(r io.Reader, file string) (knownHosts, error) {
 	return lines, scan.Err()
 }
 
-// lookup gathers what is known about a host.
+// lookup returns the record of a host, and apart from it that of its bare name.
 //
-// The name in the files is "host", or "[host]:port" where the port is not 22.
-// A key listed for the bare host is good for its other ports as well, as in
-// OpenSSH; but a mismatch with it only makes the host unknown, since
-// another port may well be another machine. That is why keys of
-// the bare name come back apart.
+// The name in the files is "host", or "[host]:port" if the port is not 22. As in OpenSSH, a key
+// of the bare host is also valid for its other ports. But another key there only makes the host
+// unknown and not changed, since another port may lead to another machine.
 func (k knownHosts) lookup(host string, port int) (rec hostRecord, bare []knownKey) {
 	name := knownHostName(host, port)
 	rec = k.match(name)
@@ -154,7 +152,7 @@ func (k knownHosts) match(name string) (rec hostRecord) {
 	return rec
 }
 
-// knownHostName is the form in which a host is listed.
+// knownHostName returns a host in the form of the files.
 func knownHostName(host string, port int) string {
 	host = strings.ToLower(host)
 	if port == 22 || port == 0 {
@@ -183,14 +181,14 @@ func matchHostField(field, name string) bool {
 	return sshconfig.MatchList(field, name)
 }
 
-// hashHostName is the hash of HashKnownHosts: HMAC-SHA1, fixed by the format.
+// hashHostName returns the hash of HashKnownHosts: HMAC-SHA1, by the format of the files.
 func hashHostName(salt []byte, name string) []byte {
 	mac := hmac.New(sha1.New, salt)
 	io.WriteString(mac, name)
 	return mac.Sum(nil)
 }
 
-// knownHostLine is the line to add for a key.
+// knownHostLine returns the line to add for a key.
 func knownHostLine(name string, key ssh.PublicKey, hashed bool) string {
 	if hashed {
 		salt := make([]byte, sha1.Size)
@@ -207,11 +205,10 @@ func containsKey(keys []knownKey, key ssh.PublicKey) bool {
 	return slices.ContainsFunc(keys, func(k knownKey) bool { return bytes.Equal(k.Marshal(), blob) })
 }
 
-// hostKeyAlgorithms orders the algorithms that we ask a server for by what is known, as
-// order_hostkeyalgs of OpenSSH does, so that a server with several keys shows one that
-// can be checked. The order within the list stays: which of several known keys the
-// server shows, and whether that one is revoked, must not depend on the order of
-// their lines. A certificate whose authority is not known counts as its plain key.
+// hostKeyAlgorithms puts the algorithms of known keys first, as order_hostkeyalgs of OpenSSH does,
+// so that a server with several keys shows one that can be checked. Apart from that their order
+// stays: it must not depend on the order of lines which key the server shows, and whether that
+// one is revoked. A certificate whose authority is not known counts as its plain key.
 func (rec hostRecord) hostKeyAlgorithms(bare []knownKey, list []string) []string {
 	known := map[string]bool{}
 	for _, key := range slices.Concat(rec.keys, bare) {
@@ -219,7 +216,7 @@ func (rec hostRecord) hostKeyAlgorithms(bare []knownKey, list []string) []string
 			known[name], known[certificateName(name)] = true, true
 		}
 	}
-	// Where a key of the best kind is known, ssh takes the list as it is.
+	// If a key of the best kind is known, ssh leaves the list alone.
 	if len(list) == 0 || known[list[0]] {
 		return list
 	}

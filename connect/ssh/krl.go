@@ -11,11 +11,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A key revocation list is what `ssh-keygen -k` writes (PROTOCOL.krl of OpenSSH): a
-// header and sections, each a type and a string. One is read anew for each key, from
-// the bytes of the file, so that nothing is held in memory but those.
+// A key revocation list is a file of `ssh-keygen -k` (PROTOCOL.krl of OpenSSH). It has a header
+// and sections, each a type and a string. It is parsed for each key, so that memory only has the
+// bytes of the file.
 //
-// Whatever is not understood is an error: it may be the entry that matters.
+// An unknown entry is an error, since it may be the one that revokes the key.
 
 const krlMagic = "SSHKRL\n\x00"
 
@@ -40,8 +40,8 @@ const maxSerialBitmap = 0x4000000
 
 var errKRLShort = errors.New("the key revocation list is cut short")
 
-// krlReader takes values off the front of a list. Behind a value that is missing, all
-// others are zero and err is set.
+// krlReader reads values of a list in order. If one is missing, it and all later ones are zero,
+// and err is set.
 type krlReader struct {
 	rest []byte
 	err  error
@@ -71,7 +71,7 @@ func (r *krlReader) string() []byte { return r.take(r.number(4)) }
 // isKRL reports whether a file is a key revocation list.
 func isKRL(text []byte) bool { return bytes.HasPrefix(text, []byte(krlMagic)) }
 
-// krlRevokes tells by which kind of entry a key is revoked, "" if it is not.
+// krlRevokes returns the kind of entry that revokes a key, "" if none does.
 func krlRevokes(text []byte, key ssh.PublicKey) (string, error) {
 	cert, _ := key.(*ssh.Certificate)
 	plain := make([]krlKey, 0, 2)
@@ -144,7 +144,7 @@ func (r *krlReader) section(kind uint64, keys []krlKey, cert *ssh.Certificate) (
 	return found, r.err
 }
 
-// extension passes one over that is not critical.
+// extension skips an extension, which must not be critical.
 func (r *krlReader) extension() error {
 	name, critical := r.string(), r.number(1)
 	r.string()

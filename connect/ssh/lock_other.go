@@ -4,6 +4,6 @@ package ssh
 
 import "os"
 
-// lockFile does nothing: a single write of a line appended is all the order
-// that there is without flock.
+// lockFile does nothing: without flock, lines are only kept whole by being appended in one
+// write.
 func lockFile(*os.File) error { return nil }

@@ -10,9 +10,9 @@ import (
 )
 
 // lockFile takes the file's exclusive lock until f is closed. The lock belongs
-// to the open file, so it also orders the goroutines of one process. It
-// is held for microseconds; where it can't be had within five seconds the
-// holder is stuck, and waiting on would make us stuck too.
+// to the open file, so it also orders the goroutines of one process. It is held for
+// microseconds. If it can't be had within five seconds, its holder is stuck, and lockFile
+// fails.
 func lockFile(f *os.File) error {
 	for range 500 {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -25,8 +25,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The library opens OpenSSH's keys of two ciphers, and the old PEM. Here are the rest
-// of what `ssh-keygen -Z` makes, and PKCS #8 (`ssh-keygen -m PKCS8`).
+// x/crypto/ssh opens OpenSSH's keys of two ciphers, and the old PEM. This file opens those of the
+// other ciphers of `ssh-keygen -Z`, and PKCS #8 (`ssh-keygen -m PKCS8`).
 
 const (
 	openSSHKey = "OPENSSH PRIVATE KEY"
@@ -59,11 +59,11 @@ func parseOpenSSHFile(block *pem.Block) (*openSSHFile, error) {
 	return f, ssh.Unmarshal(data, f)
 }
 
-// errNoPrivateHalf is a file with all of a key but what signs.
+// errNoPrivateHalf: a key file has no private half.
 var errNoPrivateHalf = errors.New("a FIDO key, which needs an agent that has it, or a hop by openssh:HOST")
 
-// lookAtKey finds out, without a passphrase, why a private key can't be used; nil if
-// nothing stands against it. public is its other half, nil if that is not known.
+// lookAtKey returns, without a passphrase, why a private key can't be used; nil if it can. public
+// is its public half, nil if that is not known.
 func lookAtKey(text []byte) (public ssh.PublicKey, err error) {
 	block, _ := pem.Decode(text)
 	switch {
@@ -131,7 +131,7 @@ type openSSHCipher struct {
 	decrypt func(key, iv, data, tag []byte) ([]byte, error)
 }
 
-// openSSHCiphers are those of `ssh -Q cipher`, with which `ssh-keygen -Z` encrypts.
+// openSSHCiphers are the ciphers of `ssh -Q cipher`, with which `ssh-keygen -Z` encrypts.
 var openSSHCiphers = map[string]openSSHCipher{
 	"aes256-ctr":                    {},
 	"aes256-cbc":                    {},
@@ -208,8 +208,8 @@ func decryptChaCha(key, _, data, _ []byte) ([]byte, error) {
 	return data, nil
 }
 
-// unlock decrypts the private half and hands the library the same file as one that
-// is not encrypted.
+// unlock decrypts the private half, and gives x/crypto/ssh the file as one that is not
+// encrypted.
 func (f *openSSHFile) unlock(c openSSHCipher, passphrase []byte) (ssh.Signer, error) {
 	var options struct {
 		Salt   []byte
@@ -236,8 +236,8 @@ func (f *openSSHFile) unlock(c openSSHCipher, passphrase []byte) (ssh.Signer, er
 	return ssh.ParsePrivateKey(pem.EncodeToMemory(&pem.Block{Type: openSSHKey, Bytes: append([]byte(openSSHTag), ssh.Marshal(open)...)}))
 }
 
-// bcryptKey is bcrypt_pbkdf of OpenBSD: PBKDF2 with a hash that is made of bcrypt, and
-// with the bytes of its blocks interleaved. That of the library is not for others.
+// bcryptKey is bcrypt_pbkdf of OpenBSD: PBKDF2 with a hash that is made of bcrypt, and with the
+// bytes of its blocks interleaved. x/crypto/ssh has it in an internal package.
 func bcryptKey(passphrase, salt []byte, rounds, size int) []byte {
 	const blockSize = 32
 	blocks := (size + blockSize - 1) / blockSize
@@ -383,8 +383,8 @@ func unlockPKCS8(der, passphrase []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The padding says how long it is (RFC 8018, 6.1.1); with a wrong passphrase it
-	// is noise, and so is what stands before it.
+	// The padding has its own length in each byte (RFC 8018, 6.1.1). With a wrong passphrase
+	// all of the text is noise.
 	n := int(plain[len(plain)-1])
 	if n < 1 || n > block.BlockSize() || !bytes.Equal(plain[len(plain)-n:], bytes.Repeat([]byte{byte(n)}, n)) {
 		return nil, x509.IncorrectPasswordError

@@ -198,7 +198,7 @@ func TestEachKeyIsAccountedFor(t *testing.T) {
 		e.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		_, err := dialSSH(t, s, e)
 		if err == nil || !strings.Contains(log.String(), "a FIDO key") {
-			t.Errorf("%v: %s", err, log.String())
+			t.Errorf("error %v, log %s; want an error, and a FIDO key in the log", err, log.String())
 		}
 	})
 	t.Run("encrypted, and no passphrase", func(t *testing.T) {

@@ -1,8 +1,8 @@
-// Package ssh reaches hosts by a client of the SSH protocol inside the process: see
-// [Login]. Files of configuration, agents, keys and known_hosts are those of ssh(1).
+// Package ssh reaches hosts by a client of the SSH protocol inside the process: see [Login].
+// It uses the configuration, the agent, the keys and the known_hosts of ssh(1).
 //
-// The client is a sixth of an image. A program that imports this package carries it, and
-// so do all of its copies.
+// The client is a sixth of an image. A program that imports this package carries it, and so
+// does each of its copies.
 package ssh
 
 import (
@@ -17,93 +17,94 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
 )
 
-// Login reaches a host by a client of the SSH protocol inside this process: no
-// ssh program is needed, no process is started, and a key or password never
-// leaves the context that connects.
+// Login reaches a host by a client of the SSH protocol inside this process. It needs no ssh
+// program and starts no process, and keys and passwords never leave the context that makes
+// the hop.
 //
-// The zero value of everything but Host does what `ssh HOST` would: the user's
-// configuration is read (by asking `ssh -G` where it says anything that
-// counts), the agent and the usual key files are tried, the host must be in
-// known_hosts. What is set here comes before the configuration.
+// With only Host set it does what `ssh HOST` does: it reads the user's configuration, tries
+// the agent and the usual key files, and demands that the host is in known_hosts. If the
+// configuration needs an ssh program to be understood, it asks `ssh -G`. Fields that are set
+// override the configuration.
 //
-// docs/ssh_config.md lists every keyword of ssh_config(5): most are honoured, some
-// mean nothing for a hop, and the few others lead to an error or to a line in the
-// log. For those there is [openssh.Login].
+// docs/ssh_config.md lists every keyword of ssh_config(5): most are honoured, and some mean
+// nothing for a hop. The few others lead to an error or a warning in the log; for these use
+// [openssh.Login].
 //
 // Errors: [connect.ErrHostKeyUnknown], [connect.ErrHostKeyChanged], [ErrHostKeyRevoked],
-// [ErrHostCertificate] and its kinds, [connect.ErrPassword],
-// [connect.ErrPasswordRequired], [connect.ErrPermission] with the list of what was tried,
-// [connect.ErrRefused], [connect.ErrUnreachable], [connect.ErrNoHost], [connect.ErrTimeout] with the phase, [connect.ErrStart],
-// [connect.ErrEOF], [connect.ErrBadName].
+// [ErrHostCertificate] and its kinds, [connect.ErrPassword], [connect.ErrPasswordRequired],
+// [connect.ErrPermission] with a list of the keys and methods that were tried,
+// [connect.ErrRefused], [connect.ErrUnreachable], [connect.ErrNoHost], [connect.ErrTimeout]
+// with the phase, [connect.ErrStart], [connect.ErrEOF], [connect.ErrBadName].
 type Login struct {
-	// Where to. Host may be an alias of the configuration, or an IP address
-	// without brackets. User and Port default to the configuration's, then
-	// to our own name and 22.
+	// Host may be an alias of the configuration, or an IP address without brackets. User
+	// and Port default to those of the configuration, then to the local user and 22.
 	Host string
 	User string
 	Port int
 
-	// Who we are. Tried in this order: certificates, agent keys that are
-	// named here or in the configuration, keys named there that are in files, other
-	// agent keys, the usual files in ~/.ssh (left out where IdentityFiles or Keys is
-	// set); then keyboard-interactive, then the password.
+	// How the user authenticates. In this order are tried: certificates; agent keys that
+	// are named here or in the configuration; named keys in files; other agent keys; the
+	// usual files in ~/.ssh, unless IdentityFiles or Keys is set; keyboard-interactive;
+	// the password.
 	//
-	// A password that is not given is asked through OpenRequest.Prompt, and so
-	// is the passphrase of a key, once the server has agreed to the key, and whatever
-	// the server asks beside them.
+	// A password that is not given is asked through OpenRequest.Prompt. So are the
+	// passphrase of a key, once the server has accepted the key, and all other questions
+	// of the server.
 	Password       connect.Secret
-	Passphrase     connect.Secret   // of the key files and Keys that are encrypted
+	Passphrase     connect.Secret   // of encrypted key files and Keys
 	IdentityFiles  []string         // "~/" is the user's home
 	Keys           []connect.Secret // private keys in PEM form
 	Certificates   []string         // files, or lines of the form "ssh-...-cert-v01@openssh.com AAAA..."
-	IdentitiesOnly bool             // offer no agent key but those named here or in the configuration
+	IdentitiesOnly bool             // of the agent's keys, offer only those named here or in the configuration
 	AgentSocket    string           // instead of IdentityAgent and $SSH_AUTH_SOCK
 	NoAgent        bool
-	// ForwardAgent lets programs at the far side use our agent for as long as the
-	// hop lives. Whoever is root there can use it, too.
+	// ForwardAgent lets programs at the far side use the agent while the hop lives. Root
+	// there can use it, too.
 	ForwardAgent bool
 
-	// Who they are. KnownHostsFiles replaces the user's and the system's
-	// files; new hosts are added to the first. HostKeyAlias is the name
-	// to look up instead of the host's. RevokedHostKeys are files of public keys,
-	// or key revocation lists of ssh-keygen -k, whose keys are refused whatever the
-	// policy; so is every host where one can't be read.
+	// How the host is verified. KnownHostsFiles replaces the user's and the system's files;
+	// new hosts are added to the first. HostKeyAlias is looked up in place of the host's
+	// name. RevokedHostKeys are files of public keys, or key revocation lists of
+	// ssh-keygen -k: their keys are refused under every policy. If such a file can't be
+	// read, every host is refused.
 	HostKeys        connect.HostKeyPolicy
 	KnownHostsFiles []string
 	HostKeyAlias    string
 	RevokedHostKeys []string
 
-	// How to get there. Every entry of ProxyJump is reached through the one
-	// before it, with its own user, port, keys and known hosts; its
-	// encryption ends there, ours does not. ConfigFile, NoConfig, KnownHostsFiles and
-	// RevokedHostKeys are ours where it has none. ProxyCommand is a shell command
-	// whose standard input and output lead to the server; "none"
-	// switches off the configuration's ProxyJump and ProxyCommand.
-	// Through opens the first connection, and with it the configuration's
-	// proxies, meant for this host, don't count. Where another context makes
-	// the hop it has to be a node of the tree, which is handed on to that one.
+	// How the host is reached. Each entry of ProxyJump is reached through the one before
+	// it, with its own user, port, keys and known hosts. It sees only ciphertext of the
+	// connections behind it. If it has no ConfigFile, NoConfig, KnownHostsFiles or
+	// RevokedHostKeys, those of this Login hold.
+	//
+	// ProxyCommand is a shell command whose standard input and output lead to the server;
+	// "none" switches off ProxyJump and ProxyCommand of the configuration.
+	//
+	// Through opens the first connection. The proxies of the configuration are then not
+	// used: they are meant for this host. If another context makes the hop, Through has to
+	// be a node of the tree.
 	ProxyJump    []Login
 	ProxyCommand string
 	Through      connect.Dialer `cbor:"-"`
 
-	// ConnectTimeout bounds what comes before authentication (dialling, key
-	// exchange): 0 means the configuration's or 30 s, negative no bound but
-	// the context's. Waiting for our turn does not count.
+	// ConnectTimeout bounds dialling and key exchange, but not authentication, nor the
+	// wait for other handshakes. 0 means the configuration's or 30 s; negative means that
+	// only ctx bounds it.
 	ConnectTimeout time.Duration
 
-	// A server that has sent nothing for Keepalive is asked for a sign of
-	// life, and given up after KeepaliveCount unanswered intervals.
-	// 0 means the configuration's or 15 s and 3; negative switches it off.
+	// If the server sends nothing for Keepalive, it is sent a request. After KeepaliveCount
+	// such intervals without an answer the connection is lost. 0 means the configuration's
+	// or 15 s and 3; negative switches it off.
 	Keepalive      time.Duration
 	KeepaliveCount int
 
-	// ConfigFile replaces the user's and the system's configuration; "" is
-	// those, "none" (or NoConfig) reads none at all.
+	// ConfigFile replaces the user's and the system's configuration; "" is these, and
+	// "none" or NoConfig reads none.
 	ConfigFile string
 	NoConfig   bool
 
-	// Algorithms in order of preference, by their names in the protocol;
-	// empty means the configuration's or, of those that OpenSSH offers, all that
+	// Algorithms in order of preference, by their names in the protocol. Empty means those
+	// of the configuration, or else those that both OpenSSH offers and
 	// golang.org/x/crypto/ssh has. There is no compression.
 	KeyExchanges      []string
 	Ciphers           []string
@@ -125,12 +126,12 @@ func init() {
 
 func toMethod(d sshconfig.Destination) Login { return Login{Host: d.Host, User: d.User, Port: d.Port} }
 
-// Label is "ssh:user@host:port" without the parts that are not set, and with the jump
-// hosts of ProxyJump in front, a comma behind each.
+// Label returns "ssh:user@host:port" without the parts that are not set. The jump hosts of
+// ProxyJump come first, with a comma behind each.
 func (s Login) Label() string { return "ssh:" + destinations(append(s.allJumps(0), s)) }
 
-// allJumps are the jump hosts in the order in which they are passed. The first may
-// have some of its own.
+// allJumps returns the jump hosts in the order in which they are passed, including those of
+// the first one.
 func (s Login) allJumps(depth int) []Login {
 	if len(s.ProxyJump) == 0 || depth > maxJumpDepth {
 		return nil
@@ -138,7 +139,7 @@ func (s Login) allJumps(depth int) []Login {
 	return append(s.ProxyJump[0].allJumps(depth+1), s.ProxyJump...)
 }
 
-// destinations is a list as ssh takes it behind -J.
+// destinations returns a list as ssh takes it behind -J.
 func destinations(hosts []Login) string {
 	var names []string
 	for _, host := range hosts {
@@ -154,21 +155,21 @@ func (s Login) destination() string {
 // Traits implements Method.
 func (Login) Traits() connect.Traits { return connect.Traits{Remote: true} }
 
-// Open connects, authenticates and starts e.Line by the login shell. All of that
-// is bounded by ctx, and has been undone when Open returns an error. With e.Early
-// a server that refuses the command ends the pipe instead.
+// Open connects, authenticates, and has the login shell start e.CommandLine. ctx bounds all
+// of that, and an error leaves nothing behind. With e.Early, Open does not wait for the answer
+// of the server; a refused command then ends the pipe.
 func (s Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
 	return s.openFrom(ctx, e, sshconfig.DefaultPlaces())
 }
 
-// openFrom is Open with the machine's files taken from elsewhere.
+// openFrom is Open with files in other places.
 func (s Login) openFrom(ctx context.Context, e *connect.OpenRequest, places sshconfig.Places) (bootstrap.Carrier, error) {
-	d := &sshDial{env: e, label: s.Label(), places: places}
-	client, err := d.open(ctx, s, nil, 0)
+	d := &dial{env: e, label: s.Label(), places: places}
+	client, err := d.connect(ctx, s, nil, 0)
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := d.start(ctx, client, e.Line)
+	carrier, err := d.start(ctx, client, e.CommandLine)
 	if err != nil {
 		client.close()
 		return nil, err
@@ -176,9 +177,9 @@ func (s Login) openFrom(ctx context.Context, e *connect.OpenRequest, places sshc
 	return carrier, nil
 }
 
-// parseJumps reads the value of the configuration's ProxyJump:
-// [user@]host[:port] or ssh://[user@]host[:port], separated by commas. The tokens
-// in it stand for the host that is reached through them.
+// parseJumps reads the value of the configuration's ProxyJump: [user@]host[:port] or
+// ssh://[user@]host[:port], separated by commas. Its tokens are those of the host behind the
+// jump hosts.
 func parseJumps(list string, tokens *sshconfig.Tokens) ([]Login, error) {
 	if list == "" || strings.EqualFold(list, "none") {
 		return nil, nil
@@ -240,8 +241,8 @@ func parseDestination(text string) (Login, error) {
 	return s, nil
 }
 
-// ThroughDialer implements ThroughMethod: it is what the first connection is
-// opened by, be it that of the first jump host.
+// ThroughDialer implements ThroughMethod. The dialer opens the first connection, which may be
+// that of the first jump host.
 func (s Login) ThroughDialer() connect.Dialer {
 	if len(s.ProxyJump) > 0 {
 		if d := s.ProxyJump[0].ThroughDialer(); d != nil {

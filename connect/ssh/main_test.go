@@ -28,7 +28,7 @@ func testPlaces(t testing.TB) sshconfig.Places {
 }
 
 func testEnv(line string) *connect.OpenRequest {
-	return &connect.OpenRequest{Line: line, Log: slog.New(slog.DiscardHandler)}
+	return &connect.OpenRequest{CommandLine: line, Log: slog.New(slog.DiscardHandler)}
 }
 
 func dialSSH(t testing.TB, s Login, e *connect.OpenRequest) (bootstrap.Carrier, error) {
@@ -42,7 +42,7 @@ func mustRun(t testing.TB, s Login, e *connect.OpenRequest) {
 	if e == nil {
 		e = testEnv("")
 	}
-	e.Line = `read -r x; echo "got $x"`
+	e.CommandLine = `read -r x; echo "got $x"`
 	c, err := dialSSH(t, s, e)
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// mismatched adds the way out to the error of a server that has no algorithm in common
-// with what we offered.
+// mismatched adds a remedy to the error for a server that has none of the offered algorithms.
 func mismatched(err *ssh.AlgorithmNegotiationError) error {
 	var names algorithmNames
 	keyword := ""

@@ -18,9 +18,9 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/sshconfig"
 )
 
-// sshPolicy is the part of the configuration that forbids something, or narrows down
-// what the client would do by itself. Its zero value is what ssh does by default.
-type sshPolicy struct {
+// policy is the part of the configuration that forbids or restricts something. Its zero value
+// is the default of ssh.
+type policy struct {
 	// The server's key.
 	revoked           []string // files of revoked keys; one that can't be read refuses every host
 	knownHostsCommand string
@@ -63,7 +63,7 @@ const minRSABits = 1024
 // authMethods are those that this client has, in ssh's order of preference.
 var authMethods = []string{"publickey", "keyboard-interactive", "password"}
 
-// policyReader fills in an sshPolicy, and keeps the first error.
+// policyReader fills in a policy, and keeps the first error.
 type policyReader struct {
 	values map[string][]string
 	tokens *sshconfig.Tokens
@@ -105,22 +105,22 @@ func (r *policyReader) number(keyword string) int {
 	return int(n)
 }
 
-// has reports whether a setting has another value than none.
+// has reports whether a setting has a value other than "none".
 func (r *policyReader) has(keyword string) bool {
 	value := r.get(keyword)
 	return value != "" && !strings.EqualFold(value, "none")
 }
 
-// policy reads the settings that sshPolicy is made of.
-func (s *Login) policy(values map[string][]string, tokens *sshconfig.Tokens) (sshPolicy, error) {
+// policy reads the settings of a policy.
+func (s *Login) policy(values map[string][]string, tokens *sshconfig.Tokens) (policy, error) {
 	r := &policyReader{values: values, tokens: tokens}
 	if refusal := r.get("refuseconnection"); refusal != "" {
-		return sshPolicy{}, failure.Classify(connect.ErrPermission, fmt.Errorf("RefuseConnection: %s", printable.Text(refusal)))
+		return policy{}, failure.Classify(connect.ErrPermission, fmt.Errorf("RefuseConnection: %s", printable.Text(refusal)))
 	}
 	if r.flag("proxyusefdpass", false) && r.has("proxycommand") {
 		r.fail("ProxyUseFdpass", "this client talks to a proxy over its standard input and output only; use an openssh hop")
 	}
-	p := sshPolicy{
+	p := policy{
 		checkHostIP:   r.flag("checkhostip", false),
 		trustLoopback: r.flag("nohostauthenticationforlocalhost", false),
 		rsaBits:       r.number("requiredrsasize"),
@@ -146,7 +146,7 @@ func (s *Login) policy(values map[string][]string, tokens *sshconfig.Tokens) (ss
 	return p, r.err
 }
 
-func (r *policyReader) hostKeys(s *Login, p *sshPolicy) {
+func (r *policyReader) hostKeys(s *Login, p *policy) {
 	files := s.RevokedHostKeys
 	if files == nil {
 		files = r.values["revokedhostkeys"]
@@ -163,7 +163,7 @@ func (r *policyReader) hostKeys(s *Login, p *sshPolicy) {
 	}
 }
 
-func (r *policyReader) algorithms(p *sshPolicy) {
+func (r *policyReader) algorithms(p *policy) {
 	for _, list := range []struct {
 		keyword string
 		names   algorithmNames
@@ -193,7 +193,7 @@ func (r *policyReader) algorithms(p *sshPolicy) {
 
 	limits := strings.Fields(r.get("rekeylimit"))
 	if len(limits) > 0 {
-		bytes, err := parseSSHSize(limits[0])
+		bytes, err := parseSize(limits[0])
 		if err != nil {
 			r.fail("RekeyLimit", "%v", err)
 		}
@@ -205,7 +205,7 @@ func (r *policyReader) algorithms(p *sshPolicy) {
 }
 
 // authentication finds the methods that may be tried, in order.
-func (r *policyReader) authentication(p *sshPolicy) {
+func (r *policyReader) authentication(p *policy) {
 	enabled := map[string]bool{
 		"publickey":            r.flag("pubkeyauthentication", true),
 		"keyboard-interactive": r.flag("kbdinteractiveauthentication", true),
@@ -233,7 +233,7 @@ func (r *policyReader) authentication(p *sshPolicy) {
 	}
 }
 
-func (r *policyReader) network(p *sshPolicy) {
+func (r *policyReader) network(p *policy) {
 	switch family := strings.ToLower(r.get("addressfamily")); family {
 	case "", "any":
 	case "inet":
@@ -255,7 +255,7 @@ func (r *policyReader) network(p *sshPolicy) {
 }
 
 // session finds the variables for the server and the agent to forward.
-func (r *policyReader) session(s *Login, p *sshPolicy) {
+func (r *policyReader) session(s *Login, p *policy) {
 	given := map[string]bool{}
 	for _, entry := range r.values["setenv"] {
 		if expanded, err := r.tokens.ExpandValue(entry); err == nil {
@@ -304,8 +304,8 @@ func (r *policyReader) session(s *Login, p *sshPolicy) {
 	}
 }
 
-// hints lists the settings that a person expects something of which does not happen.
-func (r *policyReader) hints(p *sshPolicy) {
+// hints lists the settings that have no effect, with the remedy for each.
+func (r *policyReader) hints(p *policy) {
 	say := func(keyword, way string) { p.without = append(p.without, keyword+": "+way) }
 	for _, keyword := range []string{"LocalForward", "RemoteForward", "DynamicForward"} {
 		if r.has(strings.ToLower(keyword)) {
@@ -326,8 +326,8 @@ func (r *policyReader) hints(p *sshPolicy) {
 // maxRekey is the largest value that x/crypto/ssh takes.
 const maxRekey = math.MaxInt64
 
-// parseSSHSize reads a number of bytes with a suffix K, M or G; "default" and "none" are 0.
-func parseSSHSize(text string) (uint64, error) {
+// parseSize reads a number of bytes with a suffix K, M or G; "default" and "none" are 0.
+func parseSize(text string) (uint64, error) {
 	if strings.EqualFold(text, "default") || strings.EqualFold(text, "none") {
 		return 0, nil
 	}
@@ -352,8 +352,8 @@ func parseSSHSize(text string) (uint64, error) {
 	return n * unit, nil
 }
 
-// restrict makes a key of ours sign by nothing but what the policy allows.
-func (p *sshPolicy) restrict(signer ssh.Signer) (ssh.Signer, error) {
+// restrict returns a signer that only uses the algorithms that the policy allows.
+func (p *policy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 	key := signer.PublicKey()
 	if parsed, err := ssh.ParsePublicKey(key.Marshal()); err == nil {
 		key = parsed // that of an agent does not say what it is
@@ -394,7 +394,7 @@ func (p *sshPolicy) restrict(signer ssh.Signer) (ssh.Signer, error) {
 }
 
 // maxPrompts is NumberOfPasswordPrompts.
-func (p *sshPolicy) maxPrompts() int {
+func (p *policy) maxPrompts() int {
 	if p.prompts > 0 {
 		return p.prompts
 	}
@@ -403,7 +403,7 @@ func (p *sshPolicy) maxPrompts() int {
 
 // notTaken says, of the methods that a server takes, which the configuration
 // forbids and which only an ssh program has.
-func (p *sshPolicy) notTaken(allowed []string) string {
+func (p *policy) notTaken(allowed []string) string {
 	var text string
 	for _, name := range authMethods {
 		if slices.Contains(allowed, name) && !slices.Contains(p.methods, name) {
@@ -418,8 +418,8 @@ func (p *sshPolicy) notTaken(allowed []string) string {
 	return text
 }
 
-// dnsHint is what becomes of VerifyHostKeyDNS.
-func (p *sshPolicy) dnsHint() string {
+// dnsHint returns the remedy for VerifyHostKeyDNS, which has no effect.
+func (p *policy) dnsHint() string {
 	if !p.dns {
 		return ""
 	}

@@ -166,7 +166,7 @@ func TestConnectionAttempts(t *testing.T) {
 			{0, 0, 1, true, 0}, {0, 1, 1, false, 0}, {3, 2, 3, true, 2 * attemptPause}, {3, 9, 3, false, 2 * attemptPause},
 		} {
 			dialled := 0
-			d := &sshDial{env: &connect.OpenRequest{Dial: func(context.Context, string, string) (net.Conn, error) {
+			d := &dial{env: &connect.OpenRequest{Dial: func(context.Context, string, string) (net.Conn, error) {
 				if dialled++; dialled <= c.fail {
 					return nil, io.ErrUnexpectedEOF
 				}
@@ -175,7 +175,7 @@ func TestConnectionAttempts(t *testing.T) {
 				return here, nil
 			}}}
 			start := time.Now()
-			conn, err := d.dialServer(t.Context(), &Login{}, &sshSettings{host: "192.0.2.1", port: 22, sshPolicy: sshPolicy{attempts: c.attempts}})
+			conn, err := d.dialServer(t.Context(), &Login{}, &settings{host: "192.0.2.1", port: 22, policy: policy{attempts: c.attempts}})
 			if conn != nil {
 				conn.Close()
 			}

@@ -84,7 +84,7 @@ func (p *proxyConn) failure() error {
 	return failure.Classify(cmp.Or(failure.Network(said), connect.ErrStart), fmt.Errorf("proxy command %q: %w: %s", p.command, p.status, said))
 }
 
-// Close ends the command and what it started, and waits.
+// Close ends the command and its process group, and waits for the command.
 func (p *proxyConn) Close() error {
 	p.once.Do(func() {
 		p.err = p.Conn.Close()

@@ -15,8 +15,8 @@ import (
 // maxRevokedFile bounds a file of revoked keys, as OpenSSH does, in bytes.
 const maxRevokedFile = 128 << 20
 
-// checkRevoked is RevokedHostKeys: a key that one of the files revokes is refused,
-// and so is every key where a file can't be read or understood.
+// checkRevoked applies RevokedHostKeys. It refuses a key that one of the files revokes, and every
+// key if a file can't be read or parsed.
 func (v *hostVerifier) checkRevoked(key ssh.PublicKey) error {
 	for _, name := range v.set.revoked {
 		reason, err := revokedBy(name, key)
@@ -30,9 +30,9 @@ func (v *hostVerifier) checkRevoked(key ssh.PublicKey) error {
 	return nil
 }
 
-// revokedBy tells by which entry of a file a key is revoked, "" if it is not. The file
-// is a key revocation list, or has a public key in each line. A certificate is revoked
-// with its key, and with the authority that signed it.
+// revokedBy returns the entry of a file that revokes a key, "" if none does. The file is a key
+// revocation list, or has a public key in each line. A certificate is revoked with its key, and
+// with the authority that signed it.
 func revokedBy(name string, key ssh.PublicKey) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -65,7 +65,7 @@ func revokedBy(name string, key ssh.PublicKey) (string, error) {
 		}
 		public, err := listedKey(line)
 		if err != nil {
-			// It may be the line that matters.
+			// It may be the line that revokes the key.
 			if unclear == nil {
 				unclear = fmt.Errorf("%s:%d: %.20q begins a line that is no public key: %w", name, number+1, line, err)
 			}
@@ -82,8 +82,8 @@ func revokedBy(name string, key ssh.PublicKey) (string, error) {
 	return "", unclear
 }
 
-// keysOf are the plain keys behind a key: itself, or those of a certificate and of
-// its authority.
+// keysOf returns the plain keys in a key: itself, or that of a certificate and that of its
+// authority.
 func keysOf(key ssh.PublicKey) []ssh.PublicKey {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		return []ssh.PublicKey{cert.Key, cert.SignatureKey}

@@ -282,7 +282,7 @@ func TestRevokedHostCertificates(t *testing.T) {
 	for _, file := range []string{
 		connecttest.WriteFile(t, filepath.Join(dir, "key"), string(ssh.MarshalAuthorizedKey(cert.Key)), 0o600), caFile, krl,
 	} {
-		set := &sshSettings{host: "127.0.0.1", port: 22, userKnownHosts: []string{known}}
+		set := &settings{host: "127.0.0.1", port: 22, userKnownHosts: []string{known}}
 		v, err := newHostVerifier(t.Context(), set)
 		if err != nil {
 			t.Fatal(err)
@@ -295,7 +295,7 @@ func TestRevokedHostCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := v.check("", nil, cert); !errors.Is(err, ErrHostKeyRevoked) {
-			t.Errorf("%s: %v", filepath.Base(file), err)
+			t.Errorf("%s: error %v, want %q", filepath.Base(file), err, ErrHostKeyRevoked)
 		}
 	}
 }

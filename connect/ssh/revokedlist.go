@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// listedKey reads a line of a list of revoked keys: a kind, a key, and a comment. It is
-// as strict as ssh: what may stand in front of a key in other files, options or names of
-// hosts, is an error here, and so is a kind that is not the key's.
+// listedKey reads a line of a list of revoked keys: a type, a key, and a comment. It is as strict
+// as ssh: options or names of hosts in front of the key are an error, and so is another type
+// than that of the key.
 func listedKey(line []byte) (ssh.PublicKey, error) {
 	kind, rest := cutBlank(line)
 	encoded, _ := cutBlank(bytes.TrimLeft(rest, " \t"))

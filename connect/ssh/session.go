@@ -16,23 +16,22 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// sshCarrier is the first stage running in a session of the server, as a
-// bootstrap.Carrier. Data has a window of 2 MiB each way, fixed by x/crypto/ssh
-// for what comes and by the server for what goes, OpenSSH's being the same: over
-// 100 ms of round trip that is 20 MB/s.
+// carrier is a session of the server in which the first stage runs, as a bootstrap.Carrier. The
+// window is 2 MiB in each direction, which x/crypto/ssh and OpenSSH have fixed: with a round
+// trip of 100 ms that is 20 MB/s.
 //
-// Goroutines, all of which end with the client: requests gathers the exit status,
-// stderr what is said on the side, keepalive notices a dead peer; that of execEarly
-// waits for the answer to the command.
-type sshCarrier struct {
+// Goroutines, which all end with the client: requests gets the exit status; stderr reads
+// standard error; keepalive notices a dead peer; that of execEarly waits for the answer to
+// the command.
+type carrier struct {
 	// Immutable.
-	dial    *sshDial
-	client  *sshClient
+	dial    *dial
+	client  *client
 	channel ssh.Channel
 	words   *tool.LastWords
 	closing chan struct{} // closed by Close
 
-	ended chan struct{} // closed by the requests goroutine: no more is to come from the command
+	ended chan struct{} // closed by the requests goroutine: the command has ended
 	heard chan struct{} // closed by the stderr goroutine
 	work  sync.WaitGroup
 	once  sync.Once
@@ -45,16 +44,16 @@ type sshCarrier struct {
 	mu     sync.Mutex
 	status *uint32 // of "exit-status"
 	signal string  // of "exit-signal"
-	dead   error   // the keepalive's verdict, or the server's refusal
+	dead   error   // why keepalive or execEarly has severed the connection
 }
 
 // start runs a command line on an authenticated connection.
-func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*sshCarrier, error) {
+func (d *dial) start(ctx context.Context, client *client, line string) (*carrier, error) {
 	unwatch := context.AfterFunc(ctx, client.sever)
 	c, err := d.exec(client, line)
 	if !unwatch() {
-		// Cancelled, be it at the last moment. The caller closes the client,
-		// which ends the carrier's goroutines.
+		// ctx has ended. The caller closes the client, which ends the carrier's
+		// goroutines.
 		err = contextError(ctx)
 	}
 	if err != nil {
@@ -67,12 +66,12 @@ func (d *sshDial) start(ctx context.Context, client *sshClient, line string) (*s
 	return c, nil
 }
 
-func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
+func (d *dial) exec(client *client, line string) (*carrier, error) {
 	channel, requests, err := client.conn.OpenChannel("session", nil)
 	if err != nil {
 		return nil, sessionError(client, "a session", err)
 	}
-	c := &sshCarrier{dial: d, client: client, channel: channel,
+	c := &carrier{dial: d, client: client, channel: channel,
 		words:   &tool.LastWords{Log: d.env.Log, On: tool.OnStderr},
 		closing: make(chan struct{}), ended: make(chan struct{}), heard: make(chan struct{})}
 	client.served.Go(func() { c.requests(requests) })
@@ -95,15 +94,15 @@ func (d *sshDial) exec(client *sshClient, line string) (*sshCarrier, error) {
 	return c, nil
 }
 
-func refusal(client *sshClient) error {
+func refusal(client *client) error {
 	return fmt.Errorf("%w: %s refused to run a command", connect.ErrPermission, client.name)
 }
 
-// execEarly returns when the request is on its way, so that what is written next is
-// behind it. A refusal severs the connection. There is no saying when
-// x/crypto/ssh has written a request that it waits for the answer to, but by what
-// passes on the wire, on which nothing else of that size goes out meanwhile.
-func (c *sshCarrier) execEarly(command []byte) error {
+// execEarly returns when the request has been written, so that data can follow it. A refusal
+// severs the connection. x/crypto/ssh does not tell when it has written a request that
+// wants an answer. So execEarly counts the bytes on the wire, where nothing else of that size
+// is sent meanwhile.
+func (c *carrier) execEarly(command []byte) error {
 	wire := c.client.wire
 	until := wire.sent.Load() + int64(len(command))
 	answered := make(chan error, 1)
@@ -131,7 +130,7 @@ func (c *sshCarrier) execEarly(command []byte) error {
 	return nil
 }
 
-func sessionError(client *sshClient, what string, err error) error {
+func sessionError(client *client, what string, err error) error {
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%w: %s refused %s: %s", connect.ErrPermission, client.name, what, printable.Text(refused.Message))
@@ -139,7 +138,7 @@ func sessionError(client *sshClient, what string, err error) error {
 	return failure.Classify(connect.ErrEOF, fmt.Errorf("the connection ended: %w", err))
 }
 
-func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
+func (c *carrier) requests(requests <-chan *ssh.Request) {
 	defer close(c.ended)
 	for request := range requests {
 		c.mu.Lock()
@@ -168,30 +167,30 @@ func (c *sshCarrier) requests(requests <-chan *ssh.Request) {
 }
 
 // Read reads the command's standard output.
-func (c *sshCarrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
+func (c *carrier) Read(p []byte) (int, error) { return c.channel.Read(p) }
 
 // Write writes to the command's standard input.
-func (c *sshCarrier) Write(p []byte) (int, error) {
+func (c *carrier) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	return c.channel.Write(p)
 }
 
-// endInput says that no more is written. It waits for a Write under way.
-func (c *sshCarrier) endInput() {
+// endInput closes the command's standard input, after a Write that is under way.
+func (c *carrier) endInput() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	_ = c.channel.CloseWrite()
 }
 
-// linger is how long Close waits for the far command to end after its input
-// has, so that nothing runs there any more when Close returns.
+// linger is how long Close waits for the command to end after its input, so that nothing runs
+// there any more when Close returns.
 const linger = 300 * time.Millisecond
 
-// Close ends the command's input, and then the connection and those to the jump
-// hosts. The server is given a moment for the first, and is not asked about the
-// second: one that is stuck could not answer.
-func (c *sshCarrier) Close() error {
+// Close ends the command's input, and then the connection and those to the jump hosts. It waits
+// for linger at most in between. It sends no disconnect message, since a server that is stuck
+// could block it.
+func (c *carrier) Close() error {
 	c.once.Do(func() {
 		c.work.Go(c.endInput) // may block; the end of the client unblocks it
 		limit := time.NewTimer(linger)
@@ -207,9 +206,9 @@ func (c *sshCarrier) Close() error {
 	return nil
 }
 
-// Cause explains the end: a dead peer, the command's exit status with its last
-// words, or the loss of the connection.
-func (c *sshCarrier) Cause(ctx context.Context) error {
+// Cause returns why the pipe ended: a dead peer, the command's exit status with its last words,
+// or the loss of the connection.
+func (c *carrier) Cause(ctx context.Context) error {
 	for _, ready := range []chan struct{}{c.ended, c.heard} {
 		select {
 		case <-ready:
@@ -251,10 +250,10 @@ func (c *sshCarrier) Cause(ctx context.Context) error {
 	return c.dial.fail(phaseExchange, failure.Classify(connect.ErrEOF, fmt.Errorf("the server closed the connection%s", words)))
 }
 
-// keepalive asks for a sign of life whenever nothing has come for an interval,
-// and severs the connection after count intervals without any. One request at
-// most is under way: a peer that is slow is not sent more of them.
-func (c *sshCarrier) keepalive(interval time.Duration, count int) {
+// keepalive sends a request whenever nothing has come for an interval, and severs the
+// connection after count silent intervals. It does not send another request before the answer,
+// which spares slow peers.
+func (c *carrier) keepalive(interval time.Duration, count int) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	seen, silent := c.client.wire.received.Load(), 0
@@ -284,8 +283,7 @@ func (c *sshCarrier) keepalive(interval time.Duration, count int) {
 		}
 		if !asking {
 			asking = true
-			// The answer, or the refusal that is as good, ends it; so does
-			// the end of the connection.
+			// It ends with the answer, which may be a refusal, or with the connection.
 			c.work.Go(func() {
 				c.client.conn.SendRequest("keepalive@openssh.com", true, nil)
 				answered <- struct{}{}
@@ -294,15 +292,15 @@ func (c *sshCarrier) keepalive(interval time.Duration, count int) {
 	}
 }
 
-// Releasable tells that the far side can outlive the carrier: a server closes the
-// command's pipes when the connection ends, and does not kill it.
-func (c *sshCarrier) Releasable() bool { return true }
+// Releasable returns true, since the far side can outlive the carrier: when the connection
+// ends, a server closes the command's pipes and does not kill it.
+func (c *carrier) Releasable() bool { return true }
 
 // Release does nothing, since Close ends nothing but the connection.
-func (c *sshCarrier) Release() {}
+func (c *carrier) Release() {}
 
-// signalName is the name of a signal by which a far command was killed. OpenSSH has
-// names for those of RFC 4254, section 6.10, only.
+// signalName returns the name of a signal that has killed a command. OpenSSH only has names for
+// the signals of RFC 4254, section 6.10.
 func signalName(signal string) string {
 	if signal == "SIG@openssh.com" {
 		return "a signal that SSH has no name for, such as the SIGSYS of a seccomp filter"

@@ -19,18 +19,17 @@ import (
 )
 
 const (
-	// defaultConnectTimeout bounds dialling and key exchange where neither
-	// the method nor the configuration says otherwise. ssh itself waits for
-	// the kernel to give up, which takes two minutes for a host that is off,
-	// and for ever for one that accepts and says nothing.
+	// defaultConnectTimeout bounds dialling and key exchange if neither the method nor
+	// the configuration does. ssh has no such bound: it waits two minutes for a host that
+	// is off, and for ever for one that accepts and says nothing.
 	defaultConnectTimeout = 30 * time.Second
-	// Three times fifteen seconds, as everywhere in this project.
+	// A peer is lost after three times fifteen seconds, as everywhere in this project.
 	defaultKeepalive      = 15 * time.Second
 	defaultKeepaliveCount = 3
 )
 
-// sshSettings is a login with the configuration's answers filled in.
-type sshSettings struct {
+// settings is a login with the configuration's answers filled in.
+type settings struct {
 	alias string // the host as it was given
 	host  string // the host that is dialled
 	port  int
@@ -53,7 +52,7 @@ type sshSettings struct {
 	keepalive      time.Duration // 0 for none
 	keepaliveCount int
 
-	sshPolicy
+	policy
 	tokens sshconfig.Tokens
 }
 
@@ -61,18 +60,18 @@ type sshSettings struct {
 // agent has.
 type identityFile struct {
 	path     string
-	explicit bool // named by somebody, and so worth a word if it is missing
+	explicit bool // named in the method or the configuration, so that it is noted if it is missing
 }
 
-// defaultIdentities are what ssh tries when nothing is configured, without the
-// kinds that golang.org/x/crypto/ssh can't use.
+// defaultIdentities are the key files that ssh tries if none is configured, without the kinds
+// that golang.org/x/crypto/ssh can't use.
 var defaultIdentities = []string{"id_rsa", "id_ecdsa", "id_ed25519"}
 
-// otherIdentities are defaults of ssh as well, listed by `ssh -G`.
+// otherIdentities are the other defaults of ssh, which `ssh -G` lists as well.
 var otherIdentities = []string{"id_dsa", "id_xmss", "id_ecdsa_sk", "id_ed25519_sk", "id_mldsa44_ed25519"}
 
 // resolve fills in what s leaves open.
-func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*sshSettings, error) {
+func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*settings, error) {
 	if err := check.HostAndUser(s.Host, s.User); err != nil {
 		return nil, err
 	}
@@ -86,8 +85,8 @@ func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*sshSetti
 	return s.settings(values, places)
 }
 
-// configuration returns the settings of the configuration files for this host,
-// nil where there is nothing that concerns us.
+// configuration returns the settings of the configuration files for this host, nil if none is
+// relevant.
 func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map[string][]string, error) {
 	if s.NoConfig || strings.EqualFold(s.ConfigFile, "none") {
 		return nil, nil
@@ -97,7 +96,7 @@ func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map
 
 // settings applies the order of precedence: the method's fields, the
 // configuration, the defaults.
-func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*sshSettings, error) {
+func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*settings, error) {
 	get := func(keyword string) string {
 		if v := values[keyword]; len(v) > 0 {
 			return v[0]
@@ -108,7 +107,7 @@ func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*
 		v := strings.ToLower(get(keyword))
 		return v == "yes" || v == "true"
 	}
-	set := &sshSettings{
+	set := &settings{
 		alias:          s.Host,
 		host:           cmp.Or(get("hostname"), s.Host),
 		user:           cmp.Or(s.User, expandUser(get("user"), s, places), places.User),
@@ -134,7 +133,7 @@ func (s *Login) settings(values map[string][]string, places sshconfig.Places) (*
 		return nil, err
 	}
 	var err error
-	if set.sshPolicy, err = s.policy(values, &tokens); err != nil {
+	if set.policy, err = s.policy(values, &tokens); err != nil {
 		return nil, err
 	}
 	if err := s.identities(set, values, &tokens, places); err != nil {
@@ -160,7 +159,7 @@ func expandUser(user string, s *Login, places sshconfig.Places) string {
 	return user
 }
 
-func (s *Login) proxies(set *sshSettings, jump, command string, tokens *sshconfig.Tokens) error {
+func (s *Login) proxies(set *settings, jump, command string, tokens *sshconfig.Tokens) error {
 	none := func(v string) bool { return v == "" || strings.EqualFold(v, "none") }
 	if s.ProxyCommand != "" && !none(s.ProxyCommand) && (len(s.ProxyJump) > 0 || s.Through != nil) {
 		return failure.Classify(connect.ErrStart, errors.New("ProxyCommand excludes ProxyJump and Through"))
@@ -189,12 +188,12 @@ func (s *Login) proxies(set *sshSettings, jump, command string, tokens *sshconfi
 	return nil
 }
 
-func (s *Login) identities(set *sshSettings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
+func (s *Login) identities(set *settings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
 	inHome := func(path string) string {
 		if expanded, err := sshconfig.ExpandHome(path, places.Home); err == nil {
 			return expanded
 		}
-		return path // whoever opens it says so
+		return path // opening it will fail with an error
 	}
 	for _, path := range s.IdentityFiles {
 		set.identityFiles = append(set.identityFiles, identityFile{inHome(path), true})
@@ -212,8 +211,8 @@ func (s *Login) identities(set *sshSettings, values map[string][]string, tokens 
 		}
 		set.certificateFiles = append(set.certificateFiles, path)
 	}
-	// With keys of its own the method does not want the configured ones:
-	// every key that is refused counts against the server's limit.
+	// A method with keys of its own does not use the configured ones, since every refused
+	// key counts against the server's limit.
 	if len(s.IdentityFiles)+len(s.Keys) > 0 {
 		return nil
 	}
@@ -243,7 +242,7 @@ func (s *Login) identities(set *sshSettings, values map[string][]string, tokens 
 	return nil
 }
 
-func (s *Login) agent(set *sshSettings, configured string, tokens *sshconfig.Tokens) error {
+func (s *Login) agent(set *settings, configured string, tokens *sshconfig.Tokens) error {
 	switch {
 	case s.NoAgent:
 	case s.AgentSocket != "":
@@ -263,13 +262,13 @@ func (s *Login) agent(set *sshSettings, configured string, tokens *sshconfig.Tok
 	return nil
 }
 
-func (s *Login) knownHosts(set *sshSettings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
+func (s *Login) knownHosts(set *settings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
 	set.hostKeys = s.HostKeys
 	if s.HostKeys == connect.HostKeysStrict && len(values["stricthostkeychecking"]) > 0 {
 		switch strings.ToLower(values["stricthostkeychecking"][0]) {
 		case "accept-new", "no", "off", "false":
-			// "no" would go on even where the key has changed. Whoever wants
-			// that has to say InsecureIgnoreHostKeys in the program.
+			// In ssh, "no" goes on even if the key has changed. Here that takes
+			// InsecureIgnoreHostKeys in the program.
 			set.hostKeys = connect.HostKeysAcceptNew
 		}
 	}
@@ -311,13 +310,13 @@ func (s *Login) knownHosts(set *sshSettings, values map[string][]string, tokens 
 	return nil
 }
 
-func (s *Login) times(set *sshSettings, get func(string) string) error {
+func (s *Login) times(set *settings, get func(string) string) error {
 	seconds := func(keyword string) (time.Duration, error) {
 		v := get(keyword)
 		if v == "" || strings.EqualFold(v, "none") {
 			return 0, nil
 		}
-		d, err := parseSSHTime(v)
+		d, err := parseTime(v)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", keyword, err)
 		}
@@ -354,8 +353,8 @@ func (s *Login) times(set *sshSettings, get func(string) string) error {
 	return nil
 }
 
-// parseSSHTime reads the TIME FORMATS of sshd_config(5): "90", "1m30s".
-func parseSSHTime(text string) (time.Duration, error) {
+// parseTime reads the TIME FORMATS of sshd_config(5): "90", "1m30s".
+func parseTime(text string) (time.Duration, error) {
 	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	var sum time.Duration
 	for rest := strings.ToLower(text); rest != ""; {

@@ -139,7 +139,7 @@ func TestSSHManyAtOnce(t *testing.T) {
 			}
 			defer c.Close()
 			if out, _ := io.ReadAll(c); string(out) != "up\n" {
-				t.Errorf("%q", out)
+				t.Errorf("the command prints %q, want up", out)
 			}
 		})
 	}

@@ -20,7 +20,7 @@ import (
 
 // transport opens the byte stream to the server: through the jump host, by the
 // proxy command, or by a dialer.
-func (d *sshDial) transport(ctx context.Context, s *Login, set *sshSettings, via *sshClient) (net.Conn, error) {
+func (d *dial) transport(ctx context.Context, s *Login, set *settings, via *client) (net.Conn, error) {
 	switch {
 	case via != nil:
 		conn, err := via.dial(ctx, set.host, set.port)
@@ -43,11 +43,10 @@ func (d *sshDial) transport(ctx context.Context, s *Login, set *sshSettings, via
 	return conn, nil
 }
 
-// dial opens a connection from the host that c leads to (RFC 4254, section 7.2).
-// Opening a channel can't be cancelled by itself, and the jump host may take
-// minutes to find that it can't connect: so ctx ends the whole connection
-// to the jump host, which serves nobody else.
-func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, error) {
+// dial opens a connection from the host of c (RFC 4254, section 7.2). The opening of a channel
+// can't be cancelled, and the jump host may need minutes to find that it can't connect. So the
+// end of ctx closes the whole connection to the jump host, which has no other use.
+func (c *client) dial(ctx context.Context, host string, port int) (net.Conn, error) {
 	defer context.AfterFunc(ctx, c.sever)()
 	request := ssh.Marshal(&struct {
 		Host       string
@@ -70,9 +69,8 @@ func (c *sshClient) dial(ctx context.Context, host string, port int) (net.Conn, 
 	return &channelConn{Channel: channel, addr: channelAddr(check.HostPort(host, port))}, nil
 }
 
-// jumpClass finds the class of a connection that a jump host did not open. Of why it
-// could not the protocol has no more than the text, which servers take from their
-// system, in English.
+// jumpClass finds the class of the error if a jump host could not connect. The protocol has only
+// a text for the reason, which servers take from their system, in English.
 func jumpClass(refused *ssh.OpenChannelError) error {
 	if refused.Reason == ssh.Prohibited {
 		return connect.ErrPermission

@@ -12,20 +12,20 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// sshPhase is how far a connection has come, for error messages and for telling
-// a busy server from one that doesn't want us.
-type sshPhase int32
+// phase is how far a connection has come. Errors name it, and it tells a busy server from one
+// that refuses the user.
+type phase int32
 
 const (
-	phaseDial     sshPhase = iota // until the transport stands
-	phaseBanner                   // until the server's version line
-	phaseKeys                     // until the host key was accepted
-	phaseAuth                     // until the server let us in
-	phaseSession                  // until the command runs
-	phaseExchange                 // from then on
+	phaseDial     phase = iota // until the transport is open
+	phaseBanner                // until the server's version line
+	phaseKeys                  // until the host key was accepted
+	phaseAuth                  // until the server let us in
+	phaseSession               // until the command runs
+	phaseExchange              // from then on
 )
 
-func (p sshPhase) String() string {
+func (p phase) String() string {
 	switch p {
 	case phaseDial:
 		return connect.PhaseDial
@@ -42,8 +42,8 @@ func (p sshPhase) String() string {
 	}
 }
 
-// tell tells of a phase, and of which server where it is a jump host's.
-func (d *sshDial) tell(phase sshPhase) {
+// tell reports a phase, with the name of the server if it is a jump host.
+func (d *dial) tell(phase phase) {
 	if d.env.Phase == nil {
 		return
 	}
@@ -61,22 +61,22 @@ const (
 	// wireBuffer holds the packets of one read from the network: x/crypto/ssh
 	// reads 4 KiB at a time, and the version line byte by byte.
 	wireBuffer = 32 << 10
-	// maxGreeting bounds what is kept of a server that is no SSH server.
+	// maxGreeting bounds the part of a greeting that is kept for the error, in bytes.
 	maxGreeting = 1 << 10
 )
 
-// sshWire is the transport below a client: it watches what passes without
-// understanding more than the first line.
-type sshWire struct {
+// wire is the transport below a client. It counts the bytes, and reads no more than the version
+// line.
+type wire struct {
 	// Immutable.
 	net.Conn
-	tell func(sshPhase) // of each phase, when it begins
+	tell func(phase) // of each phase, when it begins
 
 	// Owned by the reader.
 	in *bufio.Reader
 
-	// Advisory: written by whoever brings the connection forward, read for
-	// messages and decisions about them.
+	// Advisory: any goroutine of the connection may write them; they are read for messages
+	// and for the choice of an error.
 	phase    atomic.Int32
 	received atomic.Int64 // bytes, for the keepalive
 	sent     atomic.Int64 // bytes
@@ -87,22 +87,22 @@ type sshWire struct {
 
 	// Guarded by mu.
 	mu       sync.Mutex
-	greeting []byte // what came before the version line was complete
+	greeting []byte // the bytes up to the version line
 	greeted  bool
 	err      error // the first error of Read
 }
 
-func newSSHWire(conn net.Conn, tell func(sshPhase)) *sshWire {
-	w := &sshWire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
+func newWire(conn net.Conn, tell func(phase)) *wire {
+	w := &wire{Conn: conn, tell: tell, in: bufio.NewReaderSize(conn, wireBuffer), wrote: make(chan struct{}, 1)}
 	w.advance(phaseBanner)
 	return w
 }
 
-func (w *sshWire) Read(p []byte) (int, error) {
+func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.in.Read(p)
 	if n > 0 {
 		w.received.Add(int64(n))
-		if sshPhase(w.phase.Load()) == phaseBanner {
+		if phase(w.phase.Load()) == phaseBanner {
 			w.greet(p[:n])
 		}
 	}
@@ -116,7 +116,7 @@ func (w *sshWire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *sshWire) Write(p []byte) (int, error) {
+func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.sent.Add(int64(n))
 	select {
@@ -128,7 +128,7 @@ func (w *sshWire) Write(p []byte) (int, error) {
 
 // greet looks for the version line (RFC 4253, section 4.2): the first that
 // begins with "SSH-"; others may come before it.
-func (w *sshWire) greet(p []byte) {
+func (w *wire) greet(p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range p {
@@ -147,8 +147,8 @@ func (w *sshWire) greet(p []byte) {
 	}
 }
 
-// said is the printable part of the greeting.
-func (w *sshWire) said() string {
+// said returns the printable part of the greeting.
+func (w *wire) said() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text := printable.Text(string(w.greeting))
@@ -158,13 +158,13 @@ func (w *sshWire) said() string {
 	return text
 }
 
-func (w *sshWire) failure() error {
+func (w *wire) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-func (w *sshWire) advance(to sshPhase) {
+func (w *wire) advance(to phase) {
 	for {
 		now := w.phase.Load()
 		if now >= int32(to) {
@@ -177,4 +177,4 @@ func (w *sshWire) advance(to sshPhase) {
 	}
 }
 
-func (w *sshWire) at() sshPhase { return sshPhase(w.phase.Load()) }
+func (w *wire) at() phase { return phase(w.phase.Load()) }

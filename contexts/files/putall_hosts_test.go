@@ -34,7 +34,7 @@ func managed(t *testing.T, of manager, m connect.Method) *contexts.ManagedHost {
 }
 
 // unreachable is a hop that always fails.
-var unreachable = local.Command{Argv: []string{"false", local.PlaceArgv}}
+var unreachable = local.Exec{Argv: []string{"false", local.PlaceArgv}}
 
 // workInNew gives a target a working directory of its own, which it returns.
 func workInNew(t *testing.T, on contexts.Target) string {

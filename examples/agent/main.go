@@ -1,6 +1,6 @@
-// Agent sends a small program in place of itself: the functions of package work without
-// what only the master needs. The files of that program are made before this one is
-// built, and embedded:
+// Agent sends a small program in place of itself: the functions of package work, without the
+// parts that only the master needs. The images of that program are made before this one is
+// built, and are embedded:
 //
 //	go generate ./examples/agent
 //	go run ./examples/agent -host web1 -user deploy
@@ -50,7 +50,7 @@ func run(ctx context.Context, host, user string) error {
 	}
 	defer self.Close()
 
-	var hop connect.Method = local.Command{Name: "shell", Argv: []string{"env"}}
+	var hop connect.Method = local.Exec{Name: "shell", Argv: []string{"env"}}
 	if host != "" {
 		hop = ssh.Login{Host: host, User: user}
 	}

@@ -1,5 +1,5 @@
-// Callback shows calls that go the other way: a child that does some work
-// tells the master how far it has come by calling a function there.
+// Callback shows a call in the other direction: a child reports its progress by calling a
+// function in the master.
 //
 //	go run ./examples/callback
 package main
@@ -15,20 +15,20 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Progress is what the child reports.
+// Progress is a report of the child.
 type Progress struct {
 	Done, Total int
 }
 
-// progress runs in the master. Descendants may call it, which is why it
-// treats what it is told as input from a stranger: it prints it and no more.
+// progress runs in the master. Any descendant may call it, so it trusts its argument no more
+// than input from a stranger: it only prints it.
 var progress = contexts.NewFunc("callback.progress",
 	func(ctx context.Context, p Progress) (struct{}, error) {
 		fmt.Printf("%v: %d of %d\n", contexts.Caller(ctx), p.Done, p.Total)
 		return struct{}{}, nil
 	}, contexts.AllowDescendants, contexts.Serial)
 
-// work runs in the child. Whom to tell is part of the argument.
+// work runs in the child. Its argument has the node that gets the reports.
 type work struct {
 	Rounds int
 	Tell   *contexts.Node

@@ -1,9 +1,8 @@
-// Chain goes from hop to hop: over ssh to a host, through sudo to another
-// account there, and into a child of that one. It asks all three who they are,
-// and reads a file as the last of them that the first may not read.
+// Chain makes three hops: over ssh to a host, through sudo to another account there, and to a
+// child of that. It prints the identity of all three contexts, and reads a file as the last one
+// that the first may not read.
 //
-// Whatever is asked on the way, a passphrase or the password for sudo, is asked
-// at this terminal, and typed where it is wanted.
+// If a hop asks for a passphrase or a password, the question comes at this terminal.
 //
 //	go run ./examples/chain -host web1 -user deploy -become root
 package main
@@ -31,7 +30,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Who is what a context says about itself.
+// Who is the identity of a context.
 type Who struct {
 	Path     string
 	Hostname string
@@ -61,8 +60,8 @@ func main() {
 		file      = flag.String("file", "/etc/shadow", "file whose lines to count as that user")
 	)
 	flag.Parse()
-	// The tree ends with the program in any case. With the signal turned into
-	// a cancellation it ends in order, and the error says where it was.
+	// The tree ends with the program in any case. As the signal cancels ctx, it ends in
+	// order, and the error names the hop that was being made.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -80,7 +79,7 @@ func main() {
 	screen, noTerminal := term.GetState(stdin)
 	err := run(ctx, hop, become.Sudo{User: *asUser}, *file)
 	if noTerminal == nil {
-		// Where Ctrl-C came during a question the terminal still shows no input.
+		// After Ctrl-C at a question, echo is still off.
 		_ = term.Restore(stdin, screen)
 	}
 	if err != nil {
@@ -101,7 +100,7 @@ func run(ctx context.Context, ssh ssh.Login, sudo become.Sudo, file string) erro
 	if err != nil {
 		return err
 	}
-	root, err := login.Connect(ctx, sudo) // asks for the password here, types it there
+	root, err := login.Connect(ctx, sudo) // asks for the password here, and types it there
 	if errors.Is(err, connect.ErrPassword) {
 		return fmt.Errorf("that was not the password: %w", err)
 	} else if err != nil {
@@ -133,16 +132,16 @@ func run(ctx context.Context, ssh ssh.Login, sudo become.Sudo, file string) erro
 	return self.Close()
 }
 
-// input has what was typed ahead, where it is not a terminal.
+// input keeps lines that were read ahead, if standard input is no terminal.
 var input = bufio.NewReader(os.Stdin)
 
-// tell shows what a hop says and does not ask.
+// tell shows a notice of a hop.
 func tell(_ context.Context, n connect.Notice) {
 	fmt.Fprintf(os.Stderr, "[%s] %s\n", n.Path, n.Text)
 }
 
-// ask asks the person at the terminal. It is called for one question at a time
-// here, because the hops are made one after the other.
+// ask asks the person at the terminal. The hops are made one after the other, so there is one
+// question at a time.
 func ask(_ context.Context, p connect.Prompt) (string, error) {
 	if p.Attempt > 1 {
 		fmt.Fprintln(os.Stderr, "that was wrong")

@@ -8,9 +8,8 @@ import (
 	"os"
 )
 
-// openFeed returns the reading end of a pipe that somebody writes the text
-// into, and where the writer reports. The pipe has no name where a file system
-// has no names for pipes.
+// openFeed returns the reading end of a pipe into which a goroutine writes the text, and the
+// channel of its result. The pipe has no name, since file systems have no named pipes here.
 func openFeed() (feed *os.File, written <-chan error, err error) {
 	feed, w, err := os.Pipe()
 	if err != nil {

@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// openFeed returns the reading end of a named pipe that somebody writes the
-// text into, and where the writer reports. Both ends being open, the name has
-// done its duty and goes.
+// openFeed returns the reading end of a named pipe into which a goroutine writes the text, and
+// the channel of its result. Once both ends are open, it removes the name.
 func openFeed() (feed *os.File, written <-chan error, err error) {
 	dir, err := os.MkdirTemp("", "object")
 	if err != nil {

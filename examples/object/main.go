@@ -1,7 +1,7 @@
-// Object sends a value with methods to work elsewhere, which is what people
-// used to do by piping a pickled object into "ssh host python agent.py". It
-// does the same job twice: once with the object as the argument of a call,
-// and once with data that comes through a named pipe into a stream.
+// Object sends a value with methods to another context and calls them there, as people do in
+// Python by piping a pickled object into "ssh host python agent.py". It does the same job
+// twice: with the object as the argument of a call, and with data that comes through a named
+// pipe into a stream.
 //
 //	go run ./examples/object
 package main
@@ -20,8 +20,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Tally counts words. Its exported fields are what travels; its methods are
-// there already, because the same program runs at both ends.
+// Tally counts words. Only its exported fields travel: its methods are there already, because
+// the same program runs at both ends.
 type Tally struct {
 	Least int // words that are seen less often are not shown
 	Seen  map[string]int
@@ -56,22 +56,20 @@ func (t *Tally) String() string {
 	return b.String()
 }
 
-// job is an object and what it is to work on.
+// job is an object with its data.
 type job struct {
 	Tally Tally
 	Text  string
 }
 
-// count calls a method of the value that was sent, where it was sent to, and
-// sends the value back.
+// count calls a method of the value that was sent, and sends the value back.
 var count = contexts.NewFunc("object.count", func(_ context.Context, j job) (Tally, error) {
 	j.Tally.Add(j.Text)
 	fmt.Printf("counted in process %d\n", os.Getpid()) // shown at the master
 	return j.Tally, nil
 })
 
-// countStream reads what to count from the stream, to its end, and answers on
-// the same stream.
+// countStream reads text from the stream, to its end, and sends the result on the same stream.
 var countStream = contexts.NewConnFunc("object.count.stream",
 	func(_ context.Context, conn net.Conn, t Tally) error {
 		text, err := io.ReadAll(conn)

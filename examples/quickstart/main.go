@@ -1,9 +1,9 @@
-// Quickstart divides over ssh, goes on through sudo where that can be used
-// without a password, and once more from there; makes calls both ways, shows
-// the logs of all contexts and the tree that they form, and ends clean.
+// Quickstart makes three hops: over ssh, through sudo if that needs no password, and to a child
+// of that. It makes calls in both directions, shows the logs of all contexts and their tree, and
+// ends it.
 //
-// It brings its own SSH server, with throw-away keys, on loopback, so that it
-// runs on any machine that has Go and a shell:
+// It starts an SSH server of its own on loopback, with throw-away keys. So it runs on any
+// machine with Go and a shell:
 //
 //	go run ./examples/quickstart
 package main
@@ -36,8 +36,8 @@ type Usage struct {
 	Total, Free uint64 // bytes
 }
 
-// diskFree can run in every context. The compiler checks its types at both
-// ends; what travels is its number and its argument.
+// diskFree can run in every context. The compiler checks its types at both ends; a call only
+// sends its number and its argument.
 var diskFree = contexts.NewFunc("quickstart.diskfree",
 	func(ctx context.Context, path string) (Usage, error) {
 		slog.Info("looking", "path", path) // arrives at the master's logger
@@ -48,7 +48,7 @@ var diskFree = contexts.NewFunc("quickstart.diskfree",
 		return use, nil
 	})
 
-// greet runs in the master: whoever is further down may call it.
+// greet runs in the master. Every descendant may call it.
 var greet = contexts.NewFunc("quickstart.greet",
 	func(ctx context.Context, from int) (string, error) {
 		return fmt.Sprintf("hello %v, process %d", contexts.Caller(ctx), from), nil
@@ -147,7 +147,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// secondHop is sudo where it asks for nothing, else a plain child.
+// secondHop returns sudo if that needs no password, and otherwise a plain child.
 func secondHop() connect.Method {
 	if exec.Command("sudo", "-n", "true").Run() == nil {
 		return become.Sudo{User: "root"}

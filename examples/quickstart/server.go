@@ -14,9 +14,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// server is a small SSH server on loopback. It lets in whoever has the
-// throw-away key that it made, runs commands with /bin/sh, and is there so
-// that this example needs no sshd.
+// server is a small SSH server on loopback, so that this example needs no sshd. It accepts the
+// throw-away key that it has made, and runs commands with /bin/sh.
 type server struct {
 	Port      int
 	ClientKey []byte // PEM, for the client

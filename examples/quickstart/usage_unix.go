@@ -4,8 +4,8 @@ package main
 
 import "syscall"
 
-// usage asks the file system that path is on. The types of the fields differ
-// between systems.
+// usage returns the size and the free space of the file system of path. The types of the fields
+// differ between systems.
 func usage(path string) (Usage, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {

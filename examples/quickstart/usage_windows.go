@@ -2,7 +2,7 @@ package main
 
 import "golang.org/x/sys/windows"
 
-// usage asks the volume that path is on.
+// usage returns the size and the free space of the volume of path.
 func usage(path string) (Usage, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Repair mends a host on which hardly anything works any more: the root file
-// system is read-only, /tmp is full, and there is neither python nor perl. It
-// attaches, looks around, remounts, mends one file and verifies that.
+// Repair mends a host on which hardly anything works any more: the root file system is
+// read-only, /tmp is full, and there is neither python nor perl. It connects, inspects the host,
+// remounts, edits one file and verifies it.
 //
 //	go run ./examples/repair -host web1 -user root -file /etc/app.conf -old broken -new mended
 package main
@@ -27,7 +27,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Findings is what inspect sees.
+// Findings is the result of inspect.
 type Findings struct {
 	ReadOnly []string // mount points that are read-only
 	Full     []string // directories without room
@@ -67,7 +67,7 @@ var inspect = contexts.NewFunc("repair.inspect", func(_ context.Context, dirs []
 	return f, err
 })
 
-// A Mount is a mount point as it is to be.
+// A Mount is a mount point with the options that it gets.
 type Mount struct {
 	Dir      string
 	ReadOnly bool
@@ -78,8 +78,8 @@ var remount = contexts.NewFunc("repair.remount", func(_ context.Context, m Mount
 	if err := syscall.Statfs(m.Dir, &s); err != nil {
 		return struct{}{}, &os.PathError{Op: "statfs", Path: m.Dir, Err: err}
 	}
-	// A remount replaces all options; these are to stay (statfs and mount number
-	// them alike).
+	// A remount replaces all options, so it has to repeat these. statfs and mount have
+	// the same numbers for them.
 	flags := uintptr(s.Flags)&(syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_NOATIME) | syscall.MS_REMOUNT
 	if m.ReadOnly {
 		flags |= syscall.MS_RDONLY
@@ -95,8 +95,8 @@ type Edit struct {
 	File, Old, New string
 }
 
-// apply makes the edit in a new file beside the old one, so that there is the
-// whole old or the whole new content at every moment, and /tmp is not needed.
+// apply writes the new contents to a file beside the old one and renames it. So the file is
+// complete at every moment, and /tmp is not needed.
 var apply = contexts.NewFunc("repair.apply", func(_ context.Context, e Edit) (places int, err error) {
 	content, err := os.ReadFile(e.File)
 	if err != nil {
@@ -126,7 +126,7 @@ var apply = contexts.NewFunc("repair.apply", func(_ context.Context, e Edit) (pl
 	return places, nil
 })
 
-// verify reads the file again and tells whether it is as it should be.
+// verify reads the file again and reports whether the edit is there.
 var verify = contexts.NewFunc("repair.verify", func(_ context.Context, e Edit) (bool, error) {
 	content, err := os.ReadFile(e.File)
 	return bytes.Contains(content, []byte(e.New)) && !bytes.Contains(content, []byte(e.Old)), err
@@ -186,8 +186,8 @@ func run(ctx context.Context, hop ssh.Login, e Edit) error {
 	return errors.Join(err, self.Close())
 }
 
-// writable calls do while a mount point is writable. It was read-only for a
-// reason, so it is left as it was found, whatever happens meanwhile.
+// writable calls do while a mount point is writable, and restores it in any case: it was
+// read-only for a reason.
 func writable(ctx context.Context, host *contexts.Node, dir string, do func() error) error {
 	if _, err := remount.Call(ctx, host, Mount{Dir: dir}); err != nil {
 		return err

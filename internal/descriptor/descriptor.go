@@ -1,5 +1,5 @@
-// Package descriptor does with the descriptor of a file what package os has no method
-// for, and leaves its readers able to heed deadlines.
+// Package descriptor works with the descriptors of files where package os has no method. It
+// does not make them blocking, so that deadlines still hold.
 package descriptor
 
 import (
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Control runs f with the descriptor of a file, which Fd would make blocking, or of a
-// connection.
+// Control runs f with the descriptor of a file or a connection. Fd would make that of a file
+// blocking.
 func Control(c syscall.Conn, f func(fd int) error) error {
 	conn, err := c.SyscallConn()
 	if err != nil {

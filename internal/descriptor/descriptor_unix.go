@@ -3,6 +3,7 @@
 package descriptor
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadNow reads what there is: 0 bytes and no error if that is nothing.
+// ReadNow reads without waiting: it returns 0 and no error if there are no bytes yet.
 func ReadNow(f *os.File, b []byte) (n int, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -35,6 +36,21 @@ func ReadNow(f *os.File, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// IsTerminalEnd reports whether an error of reading means that no process has
-// the terminal open any more.
+// WriteWhenReady runs f with the descriptor of a connection, and again whenever there is
+// room to write after f has failed with EAGAIN. The write deadline of c bounds that.
+func WriteWhenReady(c syscall.Conn, f func(fd int) error) error {
+	conn, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Write(func(fd uintptr) bool {
+		inner = f(int(fd))
+		return !errors.Is(inner, unix.EAGAIN)
+	})
+	return cmp.Or(err, inner)
+}
+
+// IsTerminalEnd reports whether a read error means that no process has the terminal open any
+// more.
 func IsTerminalEnd(err error) bool { return errors.Is(err, syscall.EIO) }

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// ReadNow: pipes have no deadlines here, so nobody asks.
+// ReadNow is not used here, since pipes have no deadlines.
 func ReadNow(*os.File, []byte) (int, error) { return 0, io.EOF }
 
-// IsTerminalEnd: there are no terminals here.
+// IsTerminalEnd returns false, since there are no terminals here.
 func IsTerminalEnd(error) bool { return false }

@@ -1,6 +1,6 @@
-// Package resolve finds the addresses of names that Go's resolver does not know. A
-// static program reads /etc/hosts and asks DNS, and does not know the other sources of
-// nsswitch.conf(5), such as mDNS, a directory or the machines of systemd; getent(1) does.
+// Package resolve finds the addresses of names that Go's resolver does not know. A static
+// program only reads /etc/hosts and asks DNS. getent(1) also knows the other sources of
+// nsswitch.conf(5), such as mDNS, LDAP or the machines of systemd.
 package resolve
 
 import (
@@ -26,12 +26,12 @@ const (
 	maxName = 255
 )
 
-// DialFunc is net.Dialer.DialContext, or works as it does.
+// DialFunc works as net.Dialer.DialContext.
 type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Dialer is dial, and asks the system where dial does not know a name: then it tries
-// the addresses in the system's order. The error for a name that nobody knows is that of
-// dial, a *net.DNSError in it, whose text says what the system was asked.
+// Dialer returns a dial function that asks the system for names that dial does not know, and
+// tries the addresses in the system's order. If the system does not know the name either, the
+// error is that of dial, with a *net.DNSError whose text also says why.
 func Dialer(dial DialFunc) DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -56,8 +56,8 @@ func Dialer(dial DialFunc) DialFunc {
 	}
 }
 
-// annotated adds to the text of an error about a name. The type stays, which is what
-// callers go by and what travels between contexts.
+// annotated adds to the text of an error about a name, and keeps its type: callers check it,
+// and it travels between contexts.
 func annotated(err error, unknown *net.DNSError, why error) error {
 	told := *unknown
 	told.Err += " (" + why.Error() + ")"
@@ -69,8 +69,7 @@ func annotated(err error, unknown *net.DNSError, why error) error {
 	return &told
 }
 
-// addressesOf asks getent, which goes by nsswitch.conf. Its error, where it has an
-// answer to give, is about the name.
+// addressesOf asks getent, which uses nsswitch.conf.
 func addressesOf(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if err := checkName(host); err != nil {
 		return nil, err
@@ -97,8 +96,8 @@ func addressesOf(ctx context.Context, network, host string) ([]netip.Addr, error
 	return nil, errors.New("getent does not know it either")
 }
 
-// checkName refuses what getent, a shell script on some systems, could take for
-// something else than a name. Names may come from whoever connects to a forwarding.
+// checkName refuses names that getent, a shell script on some systems, could take for something
+// else. Any client of a SOCKS forwarding can choose the name.
 func checkName(host string) error {
 	if strings.HasPrefix(host, "-") {
 		return fmt.Errorf("getent is not asked, %q looks like an option", host)
@@ -113,7 +112,7 @@ func checkName(host string) error {
 	return nil
 }
 
-// answer keeps the beginning of what the tool writes.
+// answer keeps the beginning of the output of getent.
 type answer struct{ bytes.Buffer }
 
 func (a *answer) Write(p []byte) (int, error) {
@@ -121,7 +120,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// parseAddresses takes the addresses at the beginning of the lines of getent, each once.
+// parseAddresses returns the addresses at the beginnings of getent's lines, each once.
 func parseAddresses(text, network string) (found []netip.Addr) {
 	seen := map[netip.Addr]bool{}
 	for _, line := range strings.Split(text, "\n") {

@@ -1,5 +1,5 @@
-// Package tunnel is what -L, -R and -D of ssh are made of, for the command line and
-// the shim alike: how they are written, and the relay that passes connections on.
+// Package tunnel has the parser and the relay of the forwardings -L, -R and -D of ssh. The
+// command line and the shim share it.
 package tunnel
 
 import (
@@ -14,31 +14,31 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/socks"
 )
 
-// A Relay passes on the connections of a listener.
+// A Relay connects the connections of a listener with their targets.
 //
-// Goroutines: Serve, which is its caller's, and one for each connection. They end when
-// the ctx of Serve does; Wait waits for those of the connections.
+// Goroutines: that of the caller runs Serve, and each connection has one. They end when the ctx
+// of Serve ends; Wait waits for those of the connections.
 type Relay struct {
 	// Immutable once Serve is called.
 	Listener net.Listener
 	Dial     socks.DialFunc
-	// Where connections lead to; without a network their clients say so, by SOCKS.
+	// Network and Addr are the target. If Network is "", clients name it, by SOCKS.
 	Network, Addr string
-	// Refuse ends a connection that can't be passed on, or no longer.
+	// Refuse closes a connection whose target can't be reached, or when ctx ends.
 	Refuse func(net.Conn)
-	// Count is told of a connection that begins (1) or has ended (-1).
+	// Count is called when a connection begins (1) and when it has ended (-1).
 	Count func(delta int)
-	// Waits is told why nothing is accepted for a while.
+	// Waits is called with the reason when nothing is accepted for a while.
 	Waits func(error)
-	// Failed is told why one connection was not passed on, Broken with what one ended
-	// that was. Its two ends know that anyway.
+	// Failed is called with the reason if a target can't be reached; Broken with the error
+	// that ended a connection, of which its two ends know.
 	Failed, Broken func(error)
 
 	connections sync.WaitGroup
 }
 
-// Serve accepts connections until ctx or the listener ends, and returns why. Where the
-// process has no room for connections it waits for some.
+// Serve accepts connections until ctx or the listener ends, and returns the reason. If the
+// process can't have more connections at the moment, it waits.
 func (r *Relay) Serve(ctx context.Context) error {
 	for {
 		near, err := r.Listener.Accept()
@@ -65,8 +65,7 @@ func (r *Relay) Serve(ctx context.Context) error {
 // Wait waits for the connections. Serve must have returned.
 func (r *Relay) Wait() { r.connections.Wait() }
 
-// pass connects an accepted connection with its target, and returns when both have
-// ended.
+// pass connects a connection with its target, and returns when both have ended.
 func (r *Relay) pass(ctx context.Context, near net.Conn) {
 	defer context.AfterFunc(ctx, func() { r.Refuse(near) })()
 	tell := func(told func(error), err error) {
@@ -92,12 +91,10 @@ func IsPassing(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// acceptPause is how long nothing is accepted where this process has no more
-// room for connections.
+// acceptPause is how long a listener waits if the process can't have more connections.
 const acceptPause = 100 * time.Millisecond
 
-// Pause waits until it is worth while to accept again. It reports false if ctx ends
-// before.
+// Pause waits before the next Accept. It reports false if ctx ends before.
 func Pause(ctx context.Context) bool {
 	select {
 	case <-time.After(acceptPause):

@@ -1,6 +1,5 @@
-// Package functions imports all that registers functions and methods for the command line:
-// the program that a person starts and the agent that it sends import this package, and
-// so have the same of them.
+// Package functions imports all packages that register functions and methods for the command
+// line. cmd/mitosis and cmd/agent import it, so that both have the same.
 package functions
 
 import (

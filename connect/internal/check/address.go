@@ -11,8 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// Address takes [USER@]HOST[:PORT] apart. An IPv6 address with a port is in
-// brackets; one without may be.
+// Address splits [USER@]HOST[:PORT]. An IPv6 address with a port has to be in brackets.
 func Address(s string) (user, host string, port int, err error) {
 	host = s
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
@@ -42,7 +41,7 @@ func Address(s string) (user, host string, port int, err error) {
 	return user, host, port, err
 }
 
-// HostPort joins host and port, with brackets where host is an IPv6 address.
+// HostPort joins host and port, with brackets around an IPv6 address.
 func HostPort(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }

@@ -8,21 +8,20 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// Host refuses what a tool could take for something else than a host:
-// an option, a second word, an end of the string. IPv6 addresses with zones
-// and names with underscores are fine.
+// Host refuses names that a tool could take for something else: an option, a second word, an
+// end of the string. It takes IPv6 addresses with zones, and names with underscores.
 func Host(host string) error {
 	return Name("host", host, "@[]")
 }
 
-// User refuses what a tool could take for something else than a user.
-// Names may hold dots, plus signs, backslashes (domains) and @.
+// User refuses names that a tool could take for something else. It takes dots, plus signs,
+// backslashes (of domains) and @.
 func User(user string) error {
 	return Name("user", user, "")
 }
 
 // Name refuses an empty name, one that is too long or looks like an option, and one with
-// characters of forbidden or of a shell. what is the kind of name, for the error.
+// characters of forbidden or of a shell. The error has what as the kind of name.
 func Name(what, name, forbidden string) error {
 	switch {
 	case name == "":
@@ -44,9 +43,8 @@ func Name(what, name, forbidden string) error {
 	return nil
 }
 
-// Word refuses what is no name of a container, pod, machine or image:
-// those have letters, digits, dots, dashes and underscores only, and the
-// characters of extra.
+// Word refuses strings that name no container, pod, machine or image: names have letters,
+// digits, dots, dashes, underscores and the characters of extra only.
 func Word(what, word, extra string) error {
 	if err := Name(what, strings.ReplaceAll(word, "/", "_"), ""); err != nil {
 		return err
@@ -61,7 +59,7 @@ func Word(what, word, extra string) error {
 	return nil
 }
 
-// Optional is Name for what need not be given.
+// Optional is Name for a name that may be empty.
 func Optional(what, name string) error {
 	if name == "" {
 		return nil
@@ -88,9 +86,8 @@ func Args(args []string) error {
 	return nil
 }
 
-// HostAndUser refuses names that would mean something else than a name to a
-// program or a protocol. They are checked twice: as they were given, before they go to
-// `ssh -G`, and as the configuration has them.
+// HostAndUser refuses names that a program or a protocol could take for something else. They
+// are checked twice: as given, before they go to `ssh -G`, and as in the configuration.
 func HostAndUser(host, user string) error {
 	if err := Host(host); err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// Place is what a method is opened with in a test.
+// Place is the OpenRequest of a test.
 type Place struct {
 	*connect.OpenRequest
 	Ready chan struct{}
@@ -30,25 +30,25 @@ type Place struct {
 	log   bytes.Buffer
 }
 
-// Far makes an Env whose first stage is a script.
+// Far makes an OpenRequest whose first stage is a script.
 func Far(script string) *Place {
 	p := &Place{Ready: make(chan struct{})}
 	p.OpenRequest = &connect.OpenRequest{
-		Line: "exec /bin/sh -c '" + script + "'", Argv: []string{"/bin/sh", "-c", script},
+		CommandLine: "exec /bin/sh -c '" + script + "'", Argv: []string{"/bin/sh", "-c", script},
 		Exec: "/bin/sh", ExecArgv: []string{"sh", "-c", script},
 		Ready: p.Ready, Log: slog.New(slog.NewTextHandler(p, nil)),
 	}
 	return p
 }
 
-// Write keeps what is logged.
+// Write keeps the log.
 func (p *Place) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.Write(b)
 }
 
-// Logged returns what was logged.
+// Logged returns the log.
 func (p *Place) Logged() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,7 +33,7 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// StubPassword is what the stubs take.
+// StubPassword is the password of the stubs.
 const StubPassword = "correct horse\x03\x15\x16\x04 *x"
 
 // asker is a stub under way.

@@ -1,14 +1,13 @@
-// Package failure finds the class of a failure: of an error of the network, or of the
-// words that a tool said last.
+// Package failure finds the class of a failure, from an error of the network or from the last
+// words of a tool.
 package failure
 
-// classified gives an error a class without putting the class's words in front
-// of those that say it better.
+// classified is an error that matches a class, but does not have its text in front.
 type classified struct {
 	class, err error
 }
 
-// Classify gives an error a class and leaves its text alone.
+// Classify returns an error that matches class as well, with the text of err.
 func Classify(class, err error) error { return &classified{class, err} }
 
 func (c *classified) Error() string   { return c.err.Error() }

@@ -10,7 +10,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// OfDial gives a failure to connect its class.
+// OfDial returns the error of a dial with its class.
 func OfDial(err error) error {
 	class := networkClass(err)
 	if class == nil {
@@ -22,8 +22,8 @@ func OfDial(err error) error {
 	return Classify(class, err)
 }
 
-// networkClass is the class of an error of package net, at this host or another; nil for
-// one that has nothing to do with the network.
+// networkClass returns the class of an error of package net, of this host or another; nil if
+// the error is not about the network.
 func networkClass(err error) error {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
@@ -36,7 +36,7 @@ func networkClass(err error) error {
 		{syscall.ETIMEDOUT, connect.ErrTimeout}, {context.DeadlineExceeded, connect.ErrTimeout}, {os.ErrDeadlineExceeded, connect.ErrTimeout},
 		{syscall.EHOSTUNREACH, connect.ErrUnreachable}, {syscall.ENETUNREACH, connect.ErrUnreachable},
 		{syscall.EHOSTDOWN, connect.ErrUnreachable}, {syscall.ENETDOWN, connect.ErrUnreachable},
-		// There is no address of ours from which the other could be reached: IPv6 without a network.
+		// This host has no address that reaches the other: IPv6 without a network.
 		{syscall.EADDRNOTAVAIL, connect.ErrUnreachable},
 	} {
 		if errors.Is(err, c.reason) {
@@ -49,8 +49,8 @@ func networkClass(err error) error {
 	return nil
 }
 
-// networkSayings are how C libraries and Go name what can go wrong on the way to a
-// host, in lower case, the most telling first.
+// networkSayings are the texts of C libraries and of Go for failures on the way to a host, in
+// lower case, the most precise first.
 var networkSayings = []Saying{
 	Says("open failed: administratively prohibited", connect.ErrPermission, ""), // ssh -W and -J
 	Says("temporary failure in name resolution", connect.ErrResolver, ""),
@@ -80,6 +80,6 @@ var networkSayings = []Saying{
 	Says("open failed: connect failed", connect.ErrUnreachable, ""),  // ssh -W and -J; the server does not say more
 }
 
-// Network is the class of what a tool or a server said about the way to a
-// host; nil where it said nothing of the kind.
+// Network returns the class of the words of a tool or a server about the way to a host; nil if
+// there are none.
 func Network(said ...string) error { return Meaning(said, networkSayings).Class }

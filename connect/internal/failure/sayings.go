@@ -2,22 +2,20 @@ package failure
 
 import "strings"
 
-// Verdict is the class of a failure, and what can be done about it; "" where that
-// is not known.
+// Verdict is the class of a failure, and a hint on what can be done, "" if that is not known.
 type Verdict struct {
 	Class error
 	Hint  string
 }
 
-// Saying is something that a tool says when it fails, in lower case, and what that
-// means.
+// Saying is a text of a failing tool, in lower case, with its verdict.
 type Saying struct {
 	text string
 	Verdict
 }
 
-// Meaning finds the first of the sayings that was said. Tools say the same with
-// and without a capital letter.
+// Meaning returns the verdict of the first saying that is in a line. It ignores capital
+// letters, which differ between versions of tools.
 func Meaning(said []string, sayings []Saying) Verdict {
 	for _, s := range sayings {
 		for _, line := range said {
@@ -29,7 +27,7 @@ func Meaning(said []string, sayings []Saying) Verdict {
 	return Verdict{}
 }
 
-// Says is a saying with its meaning.
+// Says makes a saying with its verdict.
 func Says(text string, class error, hint string) Saying {
 	return Saying{text, Verdict{class, hint}}
 }

@@ -1,5 +1,5 @@
-// Package pacing keeps the handshakes with one server below the number at which it
-// drops some of them.
+// Package pacing bounds the concurrent handshakes with one server, which drops connections if
+// there are too many.
 package pacing
 
 import (
@@ -7,14 +7,12 @@ import (
 	"sync"
 )
 
-// MaxHandshakes is how many connections to one server may be unauthenticated
-// at once. sshd begins to drop them at random above 10 by default
-// (MaxStartups 10:30:100), and counts them a while after they have authenticated; four are
-// left for that and to others.
+// MaxHandshakes bounds the connections to one server that are not authenticated yet. Above 10,
+// sshd drops some at random by default (MaxStartups 10:30:100). It counts them a little longer
+// than they need; four are left for that and for other clients.
 const MaxHandshakes = 6
 
-// pace lets callers through, so many at once for each key, in the order of
-// their coming.
+// pace gives turns to callers, a number at once for each key, first come, first served.
 type pace struct {
 	mu    sync.Mutex
 	queue map[string]*paceQueue
@@ -28,8 +26,7 @@ type paceQueue struct {
 // Handshakes paces all methods of this process that log in at a server.
 var Handshakes pace
 
-// Wait waits for a turn. release gives it back and may be called more than
-// once.
+// Wait waits for a turn. release gives the turn back, and may be called more than once.
 func (p *pace) Wait(ctx context.Context, key string) (release func(), err error) {
 	p.mu.Lock()
 	if p.queue == nil {
@@ -67,7 +64,7 @@ func (p *pace) Wait(ctx context.Context, key string) (release func(), err error)
 	return nil, context.Cause(ctx)
 }
 
-// release hands the turn to the one who waits longest.
+// release gives the turn to the caller who waits longest.
 func (p *pace) release(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

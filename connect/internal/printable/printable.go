@@ -1,4 +1,4 @@
-// Package printable makes words of others fit to be shown.
+// Package printable makes text from other programs safe to show.
 package printable
 
 import (
@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Name makes a name that may not be one fit for a message.
+// Name makes a name safe for a message, also one that was refused.
 func Name(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
@@ -24,7 +24,7 @@ func Name(name string) string {
 // maxShown bounds a name in a message.
 const maxShown = 256
 
-// Text takes out what a hostile server could use to paint over a terminal.
+// Text removes control characters, with which a hostile server could overwrite a terminal.
 func Text(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
@@ -37,8 +37,7 @@ func Text(text string) string {
 	}, text)
 }
 
-// Line takes out escape sequences as well as what Text takes out:
-// tools colour their prompts.
+// Line is Text that also removes escape sequences: tools colour their prompts.
 func Line(s string) string {
 	if strings.IndexByte(s, 0x1b) < 0 {
 		return Text(s)

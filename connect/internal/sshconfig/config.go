@@ -1,5 +1,5 @@
-// Package sshconfig knows what ssh_config(5) says of a host: by reading the files
-// (config.go), and by asking `ssh -G` where these say anything that counts (query.go).
+// Package sshconfig finds the settings of ssh_config(5) for a host. It reads the files
+// (config.go), and asks `ssh -G` if they have settings that count (query.go).
 package sshconfig
 
 import (
@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// Values are the settings of the configuration files for a host, nil where there is
-// nothing that concerns us. file is in place of the user's and the system's; "" is those.
+// Values returns the settings of the configuration files for a host, nil if none counts. file
+// replaces the user's and the system's configuration; "" is these.
 func Values(ctx context.Context, places Places, file string, host Destination) (map[string][]string, error) {
 	file, err := ExpandHome(file, places.Home)
 	if err != nil {
@@ -41,7 +41,7 @@ func Values(ctx context.Context, places Places, file string, host Destination) (
 		}
 		return config.expandNames()
 	}
-	// ssh also gives the better message where the files can't be read.
+	// If the files can't be read, the message of ssh is better.
 	q := question{program: program, file: file, user: host.User, port: host.Port, host: host.Host,
 		home: places.Home, digest: config.digest.Sum64()}
 	values, err := q.ask(ctx)
@@ -66,13 +66,11 @@ func (c *reader) expandNames() (map[string][]string, error) {
 
 // reader reads the files of ssh_config(5) for one host.
 //
-// Where there is an ssh program, the answer that counts comes from `ssh -G`
-// (see query.go): nothing else knows what Match, its commands and the
-// canonicalisation of names come to. What is read here serves two ends. It tells
-// whether asking is worth the time at all: most hosts are in no Host
-// block, and the distributions' own files say nothing that concerns us. And it
-// is the answer where no ssh program exists, on which the few things it can't
-// evaluate are errors, never guesses.
+// If there is an ssh program, the settings come from `ssh -G` (see query.go): only ssh can
+// evaluate Match, its commands and the canonicalisation of names. The reader has two uses. It
+// tells whether `ssh -G` is needed: most hosts are in no Host block, and the distributions'
+// own files have no setting that counts. And it gives the settings if there is no ssh program.
+// The few things that it can't evaluate are then errors, never guesses.
 type reader struct {
 	places Places
 	alias  string // the host as the user wrote it
@@ -80,9 +78,9 @@ type reader struct {
 
 	values     map[string][]string // by keyword in lower case; the first value wins, files add up
 	mentioned  map[string]bool     // keywords that stand in any block, be it another host's
-	relevant   bool                // some setting for this host concerns us
-	unresolved error               // the first thing that only ssh itself can evaluate
-	digest     maphash.Hash        // of all that was read
+	relevant   bool                // some setting for this host counts
+	unresolved error               // the first line that only ssh itself can evaluate
+	digest     maphash.Hash        // of all files that were read
 }
 
 const (
@@ -214,11 +212,10 @@ func (c *reader) set(keyword string, words []string, active bool) {
 	}
 }
 
-// settle makes the answer of an ssh program fit for this client: where the files
-// say nothing about a list of algorithms, the answer has the program's default,
-// and where they do, the parser has what they add to or take from a default. In
-// names of known_hosts files the program has replaced tokens, and must not leave one that
-// a second time would find.
+// settle adapts the answer of an ssh program to this client. A list of algorithms that the
+// files don't set is the default of that program, and is dropped; one that they set comes from
+// the files, which may change a default. In the names of known_hosts files ssh has replaced
+// the tokens, so percent signs are escaped: they must not be replaced again.
 func (c *reader) settle(answer map[string][]string) map[string][]string {
 	settled := maps.Clone(answer)
 	if files := c.values["userknownhostsfile"]; files != nil && c.unresolved == nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/check"
 )
 
-// Destination is a host as ssh takes it: [USER@]HOST[:PORT].
+// Destination is a host in the form that ssh takes: [USER@]HOST[:PORT].
 type Destination struct {
 	User, Host string
 	Port       int // 0 and 22 are not shown

@@ -9,18 +9,16 @@ import (
 type keywordUse uint8
 
 const (
-	// useAsked: honoured, and worth a question to the ssh program.
+	// useAsked: honoured; the ssh program is asked for its value.
 	useAsked keywordUse = iota + 1
-	// usePlain: honoured, and the parser's own reading is good enough, since nothing of
-	// the value depends on what ssh alone can evaluate. The distributions set some of
-	// these for every host, which must not cost a process for each connection.
+	// usePlain: honoured; the reader evaluates it as well as ssh. The distributions set
+	// some of these for every host, which must not cost a process for each connection.
 	usePlain
 	// useNone: without meaning for a hop.
 	useNone
-	// useHint: not honoured, and said so: by an error, a word in one, or a line in
-	// the log that names the way out.
+	// useHint: not honoured. An error or a warning in the log says so, with a remedy.
 	useHint
-	// useOld: what OpenSSH itself no longer acts upon.
+	// useOld: ignored by OpenSSH as well.
 	useOld
 )
 

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// Places are where this machine keeps what ssh reads.
+// Places are the files and names from which the configuration of ssh starts.
 type Places struct {
-	User         string // our own name
-	Home         string // our home as the user database has it, which is what ssh goes by
+	User         string // the local user
+	Home         string // the user's home in the user database, which ssh takes, too
 	SystemConfig string
 	Program      string // the ssh program: a path, or a name to look for, or "" for none
 }
 
-// DefaultPlaces are those of the user that runs this process.
+// DefaultPlaces returns those of the user who runs this process.
 func DefaultPlaces() Places {
 	p := Places{SystemConfig: "/etc/ssh/ssh_config", Program: "ssh"}
 	if u, err := user.Current(); err == nil {
@@ -35,10 +35,10 @@ func DefaultPlaces() Places {
 	return p
 }
 
-// userConfig is "" where we have no home.
+// userConfig returns the user's configuration file, "" if the user has no home.
 func (p *Places) userConfig() string { return p.InHome("config") }
 
-// InHome is a file of ~/.ssh, "" where we have no home.
+// InHome returns the path of a file in ~/.ssh, "" if the user has no home.
 func (p *Places) InHome(name string) string {
 	if p.Home == "" {
 		return ""
@@ -46,9 +46,8 @@ func (p *Places) InHome(name string) string {
 	return filepath.Join(p.Home, ".ssh", name)
 }
 
-// answers keeps what `ssh -G` said, so that a thousand hosts of one group,
-// or a thousand connections to one host, cost one process per name. The key
-// holds a digest of the files that were read: an edit is seen at once.
+// answers keeps the output of `ssh -G`, so that a thousand connections to one host cost one
+// process. The key has a digest of the files that were read: an edit counts at once.
 var answers struct {
 	mu  sync.Mutex
 	all map[question]*reply
@@ -90,10 +89,10 @@ func (q question) ask(ctx context.Context) (map[string][]string, error) {
 		answers.mu.Unlock()
 
 		if !asked {
-			answer.values, answer.err = q.run(ctx)
+			answer.values, answer.err = q.exec(ctx)
 			if answer.err != nil {
-				// Errors are not kept: the next one may be luckier, and our
-				// own cancellation is nobody else's.
+				// Errors are not kept: they may pass, and a cancellation is
+				// that of one caller.
 				answers.mu.Lock()
 				if answers.all[q] == answer {
 					delete(answers.all, q)
@@ -106,7 +105,7 @@ func (q question) ask(ctx context.Context) (map[string][]string, error) {
 		select {
 		case <-answer.ready:
 			if errors.Is(answer.err, context.Canceled) || errors.Is(answer.err, context.DeadlineExceeded) {
-				continue // whoever asked gave up; that is no answer for us
+				continue // the caller who asked gave up: ask again
 			}
 			return answer.values, answer.err
 		case <-ctx.Done():
@@ -115,7 +114,7 @@ func (q question) ask(ctx context.Context) (map[string][]string, error) {
 	}
 }
 
-func (q question) run(ctx context.Context) (map[string][]string, error) {
+func (q question) exec(ctx context.Context) (map[string][]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	args := []string{"-G"}
@@ -166,9 +165,8 @@ func ParseAnswer(text string) map[string][]string {
 	return values
 }
 
-// splitPaths takes apart a list of files that ssh printed with blanks between
-// them and without quotes: a word that can't begin a path belongs
-// to the one before it.
+// splitPaths splits a list of files that ssh prints with blanks in between and without quotes.
+// A word that can't begin a path belongs to the one before it.
 func splitPaths(list string) []string {
 	var paths []string
 	for word := range strings.SplitSeq(list, " ") {

@@ -26,7 +26,7 @@ type Tokens struct {
 	Lookup       map[byte]string // those of KnownHostsCommand: %f, %H, %I, %K and %t
 }
 
-// FileTokens are those that the names of files, and most other values, may have.
+// FileTokens are the tokens that names of files and most other values may have.
 const FileTokens = "CdhijkLlnpru"
 
 // Expand replaces the tokens and ${NAME} in a file name of the
@@ -39,7 +39,7 @@ func (t *Tokens) Expand(text string) (string, error) {
 	return t.ExpandValue(text)
 }
 
-// ExpandValue is expand for a value that is no file.
+// ExpandValue is Expand for a value that is no file.
 func (t *Tokens) ExpandValue(text string) (string, error) {
 	text, err := ExpandVariables(text)
 	if err != nil {
@@ -51,7 +51,7 @@ func (t *Tokens) ExpandValue(text string) (string, error) {
 // ExpandJump replaces the tokens of one element of ProxyJump.
 func (t *Tokens) ExpandJump(text string) (string, error) { return t.Replace(text, "hnpr") }
 
-// ExpandHome replaces a leading "~" by our home, and "~user" by that user's.
+// ExpandHome replaces a leading "~" by the user's home, and "~user" by that of another user.
 func ExpandHome(text, home string) (string, error) {
 	rest, tilde := strings.CutPrefix(text, "~")
 	if !tilde {
@@ -68,8 +68,8 @@ func ExpandHome(text, home string) (string, error) {
 	return filepath.Join(home, rest), nil
 }
 
-// ExpandCommand replaces the tokens that a ProxyCommand may have. The result is
-// read by a shell, so values that mean anything to one are refused.
+// ExpandCommand replaces the tokens that a ProxyCommand may have. A shell reads the result, so
+// values with characters that a shell interprets are refused.
 func (t *Tokens) ExpandCommand(text string) (string, error) {
 	for _, value := range []string{t.Alias, t.Host, t.User} {
 		for _, c := range value {

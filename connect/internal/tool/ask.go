@@ -8,9 +8,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// AskPerson asks at the master, by the Prompt of an Env. The asking goes on in a
-// goroutine of its own, so that a function that does not heed its context holds
-// up nobody else.
+// AskPerson asks the person at the master, by the Prompt of an OpenRequest. It returns when
+// ctx ends: prompt runs on a goroutine of its own, which a prompt that ignores its ctx keeps.
 func AskPerson(ctx context.Context, prompt func(context.Context, connect.Prompt) (string, error), p connect.Prompt) (string, error) {
 	type reply struct {
 		text string
@@ -33,9 +32,8 @@ func AskPerson(ctx context.Context, prompt func(context.Context, connect.Prompt)
 	return r.text, nil
 }
 
-// TellPerson shows something at the master, by the Notify of an Env, or has it
-// logged where there is none. As with AskPerson, a function that does not return
-// holds up nobody once ctx is done.
+// TellPerson shows a notice at the master, by the Notify of an OpenRequest, or logs it if
+// notify is nil. As with AskPerson, it returns when ctx ends.
 func TellPerson(ctx context.Context, notify func(context.Context, connect.Notice), log *slog.Logger, n connect.Notice) {
 	if notify == nil {
 		if log != nil {

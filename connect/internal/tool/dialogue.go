@@ -16,41 +16,39 @@ import (
 const (
 	// MaxAttempts bounds how often a person is asked the same question.
 	MaxAttempts = 3
-	// MaxQuestions bounds how often a person is asked anything, by a tool that has
-	// ever new questions.
+	// MaxQuestions bounds how often a person is asked anything by one tool, which may
+	// have new questions without end.
 	MaxQuestions = 30
-	// promptSettle is how long an unfinished line that is not known for certain
-	// must stand unchanged to be taken for a prompt. Without echo the tool waits
-	// for what is typed, that is a fact. With echo no system says whether a tool
-	// of another user reads, so time is the last resort: a question that turns
-	// out to be none is withdrawn once the line changes.
+	// promptSettle is how long an unknown unfinished line must stand unchanged to be
+	// taken for a prompt. If echo is off, the tool certainly waits for input. If it is
+	// on, no system says whether another user's tool reads, so time has to decide. The
+	// question is withdrawn if the line changes.
 	promptSettle = 1500 * time.Millisecond
-	// hiddenSettle is the same for a person, on a terminal without echo.
+	// hiddenSettle is the shorter promptSettle if echo is off and a person can be asked.
 	hiddenSettle = 300 * time.Millisecond
-	// echoPatience is how long a password prompt may stand on a terminal that
-	// would show what is typed. Some tools print first and switch echo off
-	// then; one that never does is not given a password. It is as well how long
-	// an unknown line may stand there where nobody can be asked: such a question
-	// ends the hop, and can't be withdrawn.
+	// echoPatience is how long a password prompt may stand while echo is on. Some tools
+	// print the prompt before they switch echo off; a tool that never does gets no
+	// password. If nobody can be asked, an unknown line may stand as long: it ends the
+	// hop, which can't be withdrawn.
 	echoPatience = 10 * time.Second
-	// The terminal's echo is looked at this often while a line is unfinished.
-	// It changes without a byte being printed.
+	// While a line is unfinished, the terminal's echo is polled, at growing intervals:
+	// a tool switches it off without printing a byte.
 	pollFirst, pollLast = time.Millisecond, 50 * time.Millisecond
 )
 
-// Script says how to talk with a tool. The zero value recognises nothing.
-type Script struct {
-	// Recognise finds out what the last line of the terminal asks. It is pure.
+// Answers says how the questions of a tool are recognised and answered. The zero value
+// recognises none.
+type Answers struct {
+	// Recognise returns the question that the last line of the terminal asks. It is pure.
 	Recognise func(line string) Question
-	// Confirm may find that a question is not what it seems, before a secret
-	// that is at hand is typed; nil for tools that can't be fooled.
+	// Confirm is called before a given secret is typed, and may return another question:
+	// a server can word its own like a prompt of the tool. It may be nil.
 	Confirm func(context.Context, Question) Question
 	Repeats Repeats
 
-	Password   connect.Secret // "" has to be asked for
+	Password   connect.Secret // "": a person is asked
 	Passphrase connect.Secret
-	// SkipPassphrase says that an empty answer makes the tool go on without
-	// the key.
+	// SkipPassphrase says that the tool goes on without the key after an empty answer.
 	SkipPassphrase bool
 }
 
@@ -58,50 +56,51 @@ type Script struct {
 type Repeats uint8
 
 const (
-	// RepeatsQuestion: by the same question.
+	// RepeatsQuestion: the tool asks the same question again.
 	RepeatsQuestion Repeats = iota
-	// RepeatsWithWord: by the same question behind a word of regret. Without that
-	// the question is another one in the same words, as PAM's modules have them.
+	// RepeatsWithWord: the tool says so, and asks the same question again. If it says
+	// nothing in between, it is another question in the same words: modules of PAM
+	// share theirs.
 	RepeatsWithWord
-	// RepeatsNever: by its end. Whatever it asks is another question.
+	// RepeatsNever: the tool ends. Every question is a new one.
 	RepeatsNever
 )
 
 // screen is the terminal as the dialogue sees it.
 type screen interface {
 	Write([]byte) (int, error)
-	// hidden reports whether what is typed is not shown, and inLines whether it is
-	// handed over by lines. A tool that reads a secret wants both; one that passes a
-	// terminal on, as ssh does, only the first.
+	// hidden reports whether echo is off, and inLines whether input reaches the tool by
+	// lines. A tool that reads a secret wants both; one that passes its terminal on, as
+	// ssh does, only the first.
 	hidden() bool
 	inLines() bool
 }
 
-// dialogue answers the prompts of one tool. Whoever reads the terminal hands
-// the bytes to feed; run, on a goroutine of its own, types the answers and tells
-// what else the tool shows. Both have nothing to do any more once the far side
-// has spoken.
+// dialogue answers the prompts of one tool. The reader of the terminal passes all bytes to
+// feed. loop, on a goroutine of its own, types the answers and tells a person the other
+// lines. Both have nothing to do any more once the far side has spoken.
 type dialogue struct {
 	// Immutable.
 	hop     string
-	script  Script
+	answers Answers
 	ask     func(context.Context, connect.Prompt) (string, error) // nil where nobody can be asked
 	notify  func(context.Context, connect.Notice)                 // nil: log
 	log     *slog.Logger                                          // may be nil
 	screen  screen
 	ready   <-chan struct{} // closed when the far side has spoken
 	secrets *Secrets
-	fail    func(error) // ends the tool; must not wait for run
-	// quiet: the terminal carries the payload as well, so that nothing on it is told.
+	fail    func(error) // ends the tool; must not wait for loop
+	// echoes is called with an answer before the terminal shows it. It may be nil.
+	echoes func(answer string)
+	// quiet: the terminal carries the payload, too, so that its lines are not told.
 	quiet bool
-	// busy reports whether the tool is seen not to wait for anything; nil where
-	// that can't be seen.
+	// busy reports whether the tool certainly waits for nothing; nil if no system tells.
 	busy func() bool
-	// waits tells for what the tool waits; nil where that is no terminal of its own.
+	// waits returns what the tool waits for; nil if no system tells.
 	waits func() waiting
 
-	// changed wakes run. Capacity 1; sender feed, which never blocks;
-	// receiver run; never closed.
+	// changed wakes loop. Capacity 1; sender feed, which never blocks;
+	// receiver loop; never closed.
 	changed chan struct{}
 
 	// Guarded by mu.
@@ -112,16 +111,16 @@ type dialogue struct {
 	notices notices
 	said    bool // something on standard error since the last answer
 
-	// Owned by run.
-	typed map[string]int // how often a question was answered, by its key
+	// Owned by loop.
+	typed map[string]int // how often each question was answered, by its key
 	asked int            // questions to a person
 	// A round of authentication ends when a question is asked again because an answer
-	// was wrong. Within one, several questions may have the same words.
-	round  map[string]bool // was the question answered in this round, by its key
-	rounds map[string]int  // in how many rounds it was answered, this one included
+	// was wrong. Within a round, several questions may have the same words.
+	round  map[string]bool // the keys of the questions that were answered in this round
+	rounds map[string]int  // in how many rounds a question was answered, including this one
 }
 
-// waiting is for what a tool waits.
+// waiting says what a tool waits for.
 type waiting uint8
 
 const (
@@ -130,27 +129,27 @@ const (
 	waitsElsewhere         // for something else
 )
 
-// tally is what happened, for the judgement of how the tool ended.
+// tally counts the answers, which explain why a tool ended.
 type tally struct {
 	Passwords int    // prompts for a password that were answered
 	Skipped   bool   // a passphrase was asked for and there was none
 	Other     string // the last other question that was answered
 }
 
-func newDialogue(e *connect.OpenRequest, hop string, s Script, screen screen, secrets *Secrets, fail func(error)) *dialogue {
+func newDialogue(e *connect.OpenRequest, hop string, s Answers, screen screen, secrets *Secrets, fail func(error)) *dialogue {
 	return &dialogue{
-		hop: hop, script: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
+		hop: hop, answers: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
 		secrets: secrets, fail: fail, changed: make(chan struct{}, 1), typed: make(map[string]int),
 		round: make(map[string]bool), rounds: make(map[string]int),
 	}
 }
 
-// feed takes what the terminal shows.
+// feed takes bytes that the terminal shows.
 func (d *dialogue) feed(b []byte) {
 	d.mu.Lock()
 	d.line.Feed(b)
 	d.since = time.Now()
-	if lines := d.line.take(); !d.quiet {
+	if lines := d.line.drain(); !d.quiet {
 		d.notices.add(d.since, lines...)
 	}
 	d.mu.Unlock()
@@ -170,11 +169,11 @@ func (d *dialogue) count() tally {
 	return d.tally
 }
 
-// errWithdrawn is a question that the tool does not wait for any more.
+// errWithdrawn: the tool does not wait for the answer to a question any more.
 var errWithdrawn = errors.New("the tool goes on without an answer")
 
-// run answers until ctx is done or the far side has spoken.
-func (d *dialogue) run(ctx context.Context) {
+// loop answers until ctx is done or the far side has spoken.
+func (d *dialogue) loop(ctx context.Context) {
 	timer := time.NewTimer(pollLast)
 	defer timer.Stop()
 	poll := pollFirst
@@ -220,8 +219,8 @@ func (d *dialogue) run(ctx context.Context) {
 	}
 }
 
-// standing is the line that may be a question: the unfinished one, or the last one of
-// all, where it ended with a line feed. The caller holds mu.
+// standing returns the line that may be a question: the unfinished one, or else the last
+// one with its line feed. The caller holds mu.
 func (d *dialogue) standing() string {
 	if line := d.line.Text(); line != "" || d.line.last == "" {
 		return line
@@ -229,7 +228,8 @@ func (d *dialogue) standing() string {
 	return d.line.last + "\n"
 }
 
-// judge decides whether it is time to answer.
+// judge returns the question in a line that has stood for so long, and whether to answer
+// it now.
 func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	hidden := d.screen.hidden()
 	if text, isWhole := strings.CutSuffix(line, "\n"); isWhole {
@@ -239,11 +239,11 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 		}
 		patience := promptSettle
 		if d.ask == nil {
-			patience = echoPatience // there are tools that leave the echo off
+			patience = echoPatience // some tools leave the echo off
 		}
 		return q, age >= patience && d.screen.inLines()
 	}
-	q := d.script.Recognise(line)
+	q := d.answers.Recognise(line)
 	switch q.Asks {
 	case AsksHostKey:
 		return q, true
@@ -252,7 +252,7 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 			return q, age >= echoPatience
 		}
 		if d.typed[q.Key] > 0 && !d.isRepeated(q) {
-			return q, age >= noticeSettle // a word of regret may come another way
+			return q, age >= noticeSettle // the tool may say on standard error that it was wrong
 		}
 		return q, !q.Vague || age >= promptSettle
 	case AsksOther:
@@ -269,10 +269,9 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	return q, age >= patience && (hidden || d.busy == nil || !d.busy())
 }
 
-// isAwaited reports whether an answer to a whole line is waited for, on a terminal that
-// shows what is typed: a notice looks the same. Where nobody can see whether the tool
-// reads, a person decides, who sees the line as a question once it has stood for long; it
-// is withdrawn when the tool goes on.
+// isAwaited reports whether the tool waits for an answer to a whole line while echo is on. A
+// notice looks the same. If no system tells whether the tool reads, a person decides: the
+// line becomes a question after a long time, and is withdrawn when the tool goes on.
 func (d *dialogue) isAwaited(age time.Duration) bool {
 	if d.waits == nil || d.quiet {
 		return false
@@ -286,8 +285,8 @@ func (d *dialogue) isAwaited(age time.Duration) bool {
 	return false
 }
 
-// answer answers the question that stands in line, or says why the tool has to
-// be ended.
+// answer answers the question that stands in line. An error says why the tool has to be
+// ended.
 func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 	if q.Asks == AsksHostKey {
 		return fmt.Errorf("%w, and is not accepted by answering a question", connect.ErrHostKeyUnknown)
@@ -304,7 +303,7 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 	}
 	n := d.rounds[q.Key]
 	if d.round[q.Key] {
-		n, q.Other = n-1, true // the answer to the other question is none to this one
+		n, q.Other = n-1, true // another question in the same words: the given secret is not its answer
 	}
 	secret := d.secretFor(ctx, &q)
 	switch {
@@ -317,7 +316,7 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 			return err
 		}
 		secret = connect.Secret(answer)
-	case q.Asks == AsksPassphrase && d.script.SkipPassphrase && n == 0:
+	case q.Asks == AsksPassphrase && d.answers.SkipPassphrase && n == 0:
 		d.mu.Lock()
 		d.tally.Skipped = true
 		d.mu.Unlock()
@@ -332,7 +331,7 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 // isRepeated reports whether a question that was answered before means that the
 // answer was wrong.
 func (d *dialogue) isRepeated(q Question) bool {
-	if d.script.Repeats == RepeatsQuestion || q.Asks == AsksPassphrase {
+	if d.answers.Repeats == RepeatsQuestion || q.Asks == AsksPassphrase {
 		return true
 	}
 	d.mu.Lock()
@@ -340,23 +339,23 @@ func (d *dialogue) isRepeated(q Question) bool {
 	return d.line.Context() != "" || d.said
 }
 
-// secretFor returns the secret that is at hand for a question, "" if there is none.
-// A tool that has other ways to show that the password was wrong gets it once:
-// what sounds alike may be a question of another module.
+// secretFor returns the given secret for a question, "" if there is none. A tool that does
+// not repeat the question after a wrong password gets the password once: a similar question
+// may be that of another module.
 func (d *dialogue) secretFor(ctx context.Context, q *Question) connect.Secret {
 	var secret connect.Secret
 	switch {
 	case q.Asks == AsksPassphrase && !q.Other:
-		secret = d.script.Passphrase
+		secret = d.answers.Passphrase
 	case q.Asks == AsksPassword && !q.Other:
-		secret = d.script.Password
+		secret = d.answers.Password
 		others := d.count().Passwords - d.typed[q.Key]
-		if d.script.Repeats != RepeatsQuestion && others > 0 || d.script.Repeats == RepeatsNever && d.typed[q.Key] > 0 {
+		if d.answers.Repeats != RepeatsQuestion && others > 0 || d.answers.Repeats == RepeatsNever && d.typed[q.Key] > 0 {
 			secret = ""
 		}
 	}
-	if secret != "" && d.script.Confirm != nil {
-		if *q = d.script.Confirm(ctx, *q); q.Asks == AsksOther {
+	if secret != "" && d.answers.Confirm != nil {
+		if *q = d.answers.Confirm(ctx, *q); q.Asks == AsksOther {
 			secret = ""
 		}
 	}
@@ -376,15 +375,16 @@ func (d *dialogue) wrong(q Question) error {
 	return connect.ErrPassword
 }
 
-// incorrectAnswer is for a tool that does not tell which of several answers it did
-// not like.
+// incorrectAnswer is the error for a tool that does not tell which of several answers was
+// wrong.
 func incorrectAnswer(other string) error {
 	return fmt.Errorf("%w, or a wrong answer to %q", connect.ErrPassword, other)
 }
 
-// askWhileItStands asks a person, until the tool goes on without an answer.
+// askWhileItStands asks a person, and withdraws the question if the tool goes on without an
+// answer.
 func (d *dialogue) askWhileItStands(ctx context.Context, p connect.Prompt, line string, hidden bool) (string, error) {
-	d.tell(ctx) // what stands above belongs to the question
+	d.tell(ctx) // the lines above belong to the question
 	d.asked++
 	asking, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -431,10 +431,12 @@ func (d *dialogue) askWhileItStands(ctx context.Context, p connect.Prompt, line 
 func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	text := Reveal(answer)
 	if strings.ContainsAny(text, "\n\r\x00") {
-		return fmt.Errorf("%w: what was given for %q holds a character that ends it", connect.ErrPassword, q.Text)
+		return fmt.Errorf("%w: the answer given for %q has a line feed, a carriage return or a zero byte in it", connect.ErrPassword, q.Text)
 	}
-	if hidden || len(text) >= minSecret {
+	if hidden {
 		d.secrets.Add(text)
+	} else if d.echoes != nil {
+		d.echoes(text)
 	}
 	d.typed[q.Key]++
 	if !d.round[q.Key] {
@@ -442,7 +444,7 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 		d.rounds[q.Key]++
 	}
 	d.mu.Lock()
-	// Before the answer: what comes in afterwards is already the reaction.
+	// Before the answer is typed: everything that comes in afterwards is the reaction.
 	d.line.Answered()
 	d.said = false
 	switch {
@@ -460,12 +462,7 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	return nil
 }
 
-// minSecret is how long an answer that the terminal shows must be, in bytes, to be
-// kept out of the log. Without "1", the choice from a menu, nothing there could be
-// read any more.
-const minSecret = 4
-
-// question is how the person at the master is asked for an answer.
+// question returns the n-th prompt for a question, as the person at the master gets it.
 func (d *dialogue) question(q Question, n int, hidden bool) connect.Prompt {
 	p := connect.Prompt{Kind: connect.PromptOther, Path: d.hop, Text: q.Text, Attempt: n, Echo: !hidden}
 	switch {
@@ -475,12 +472,12 @@ func (d *dialogue) question(q Question, n int, hidden bool) connect.Prompt {
 		p.Kind = connect.PromptPassphrase
 	default:
 		if d.notify != nil {
-			break // which has told it
+			break // Notify has shown it
 		}
 		d.mu.Lock()
-		// A whole line is part of what stands there.
+		// A question that is a whole line is among the lines above.
 		if above := strings.Trim(strings.TrimSuffix("\n"+d.line.Context(), "\n"+q.Text), "\n"); above != "" {
-			p.Text = above + "\n" + p.Text // a challenge is answered by what it says
+			p.Text = above + "\n" + p.Text // they may hold the challenge
 		}
 		d.mu.Unlock()
 	}

@@ -44,7 +44,7 @@ func (k *talk) passes(d time.Duration) {
 func TestALineThatStandsStillIsAQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{knows: map[string]string{"Passcode or option (1-2):": "1"}}
-		k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, a.prompt)
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, a.prompt)
 		defer k.end()
 		k.shows("Password: ", true, time.Second)
 		k.shows("\n 1. Duo Push\nPasscode or option (1-2): ", false, promptSettle/2)
@@ -64,7 +64,7 @@ func TestALineThatStandsStillIsAQuestion(t *testing.T) {
 
 func TestALineThatStandsStillWhereNobodyCanBeAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Contacting the server... ", false, echoPatience/2)
 		k.shows("done.\nPasscode or option (1-2): ", false, echoPatience-time.Second)
@@ -83,7 +83,7 @@ func TestALineThatStandsStillWhereNobodyCanBeAsked(t *testing.T) {
 func TestAPromptThatEndsItsLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{knows: map[string]string{"Enter PASSCODE:": "1"}}
-		k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, a.prompt)
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, a.prompt)
 		defer k.end()
 		k.shows("Some word:\n", false, time.Hour)
 		if len(a.all) != 0 {
@@ -104,7 +104,7 @@ func TestAPromptThatEndsItsLine(t *testing.T) {
 func TestAQuestionIsWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var withdrawn []string
-		k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, func(ctx context.Context, p connect.Prompt) (string, error) {
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, func(ctx context.Context, p connect.Prompt) (string, error) {
 			if p.Text == "Code: " {
 				return "1", nil
 			}
@@ -134,11 +134,11 @@ func TestABusyToolAsksNothing(t *testing.T) {
 		a := &asked{knows: map[string]string{"Starting... done, code?": "1"}}
 		busy := true
 		k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
-		k.dialogue = newDialogue(&connect.OpenRequest{Prompt: a.prompt, Ready: k.ready}, "hop", Script{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
+		k.dialogue = newDialogue(&connect.OpenRequest{Prompt: a.prompt, Ready: k.ready}, "hop", Answers{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
 		k.dialogue.busy = func() bool { k.fake.mu.Lock(); defer k.fake.mu.Unlock(); return busy }
 		go func() {
 			defer close(k.ended)
-			k.run(t.Context())
+			k.loop(t.Context())
 		}()
 		defer k.end()
 		k.shows("Starting... ", false, time.Minute)
@@ -169,7 +169,7 @@ func likeSudo(line string) Question {
 // another question of PAM's, as with passprompt_override.
 func TestTheSamePromptForAnotherQuestion(t *testing.T) {
 	const prompt = "[TOK] password for alice: "
-	sudo := Script{Recognise: likeSudo, Password: "secret", Repeats: RepeatsWithWord}
+	sudo := Answers{Recognise: likeSudo, Password: "secret", Repeats: RepeatsWithWord}
 	for _, c := range []struct {
 		name   string
 		before string // on the terminal, before the prompt comes again
@@ -216,7 +216,7 @@ func TestTheSamePromptForAnotherQuestion(t *testing.T) {
 func TestAPasswordGoesToOneQuestion(t *testing.T) {
 	for _, second := range []string{"Password: ", "LDAP Password: ", "New password: ", "Verification code: ", "One-time password: "} {
 		synctest.Test(t, func(t *testing.T) {
-			k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, nil)
+			k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret", Repeats: RepeatsNever}, nil)
 			defer k.end()
 			k.shows("Password: ", true, time.Second)
 			k.shows("\n"+second, true, time.Minute)
@@ -232,7 +232,7 @@ func TestAPasswordGoesToOneQuestion(t *testing.T) {
 func TestAPersonMayTypeWhereItShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{knows: map[string]string{"Password:": "typed"}}
-		k := startTalk(t, Script{Recognise: WordedPrompt, Password: "secret"}, a.prompt)
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Password: "secret"}, a.prompt)
 		defer k.end()
 		k.shows("Password: ", false, echoPatience+time.Second)
 		k.typed("typed\n")
@@ -245,7 +245,7 @@ func TestAPersonMayTypeWhereItShows(t *testing.T) {
 func TestQuestionsWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		k := startTalk(t, Script{Recognise: AnyPrompt}, func(context.Context, connect.Prompt) (string, error) { n++; return "x", nil })
+		k := startTalk(t, Answers{Recognise: AnyPrompt}, func(context.Context, connect.Prompt) (string, error) { n++; return "x", nil })
 		defer k.end()
 		for i := range 2 * MaxQuestions {
 			k.shows(strings.Repeat("x", i)+"? ", true, time.Minute)
@@ -275,21 +275,21 @@ func (n *told) text() string {
 }
 
 // startTelling is a dialogue with somebody who reads what the tool tells.
-func startTelling(t *testing.T, s Script, ask func(context.Context, connect.Prompt) (string, error)) (*talk, *told) {
+func startTelling(t *testing.T, s Answers, ask func(context.Context, connect.Prompt) (string, error)) (*talk, *told) {
 	n := new(told)
 	k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
 	e := &connect.OpenRequest{Prompt: ask, Notify: n.notify, Ready: k.ready}
 	k.dialogue = newDialogue(e, "hop", s, k.fake, new(Secrets), func(err error) { k.failed <- err })
 	go func() {
 		defer close(k.ended)
-		k.run(t.Context())
+		k.loop(t.Context())
 	}()
 	return k, n
 }
 
 func TestLinesAreToldWhileTheToolWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k, n := startTelling(t, Script{Recognise: WordedPrompt, Password: "secret"}, nil)
+		k, n := startTelling(t, Answers{Recognise: WordedPrompt, Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Password: ", true, time.Second)
 		k.shows("\nPushed a login request, secret\n", false, noticeSettle/2)
@@ -315,7 +315,7 @@ func TestLinesAreToldBeforeAQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n *told
 		var k *talk
-		k, n = startTelling(t, Script{Recognise: WordedPrompt}, func(_ context.Context, p connect.Prompt) (string, error) {
+		k, n = startTelling(t, Answers{Recognise: WordedPrompt}, func(_ context.Context, p connect.Prompt) (string, error) {
 			n.notify(t.Context(), connect.Notice{Text: "asked " + p.Text})
 			return "1", nil
 		})
@@ -333,11 +333,11 @@ func TestTheLastWordsAreNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := new(told)
 		ctx, cancel := context.WithCancel(t.Context())
-		d := newDialogue(&connect.OpenRequest{Notify: n.notify}, "hop", Script{Recognise: WordedPrompt}, &fakeScreen{}, new(Secrets), func(error) {})
+		d := newDialogue(&connect.OpenRequest{Notify: n.notify}, "hop", Answers{Recognise: WordedPrompt}, &fakeScreen{}, new(Secrets), func(error) {})
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			d.run(ctx)
+			d.loop(ctx)
 		}()
 		d.feed([]byte("su: Authentication failure\n"))
 		time.Sleep(noticeSettle / 2)
@@ -351,7 +351,7 @@ func TestTheLastWordsAreNotTold(t *testing.T) {
 
 func TestNoticesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k, n := startTelling(t, Script{Recognise: WordedPrompt}, nil)
+		k, n := startTelling(t, Answers{Recognise: WordedPrompt}, nil)
 		defer k.end()
 		for range 10 {
 			k.shows(strings.Repeat("line\n", MaxNotices), false, time.Second)
@@ -368,7 +368,7 @@ func TestPINsAreNotPassphrases(t *testing.T) {
 		return Question{Asks: AsksPassphrase, Text: line, Key: line, Other: true}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: pinPrompt, Passphrase: "open", SkipPassphrase: true}, nil)
+		k := startTalk(t, Answers{Recognise: pinPrompt, Passphrase: "open", SkipPassphrase: true}, nil)
 		defer k.end()
 		k.shows("Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: ", true, time.Second)
 		k.typed("\n")

@@ -41,11 +41,11 @@ func TestAWholeLineIsAQuestionWhereTheToolReads(t *testing.T) {
 					ask = nil
 				}
 				k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
-				k.dialogue = newDialogue(&connect.OpenRequest{Prompt: ask, Ready: k.ready}, "hop", Script{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
+				k.dialogue = newDialogue(&connect.OpenRequest{Prompt: ask, Ready: k.ready}, "hop", Answers{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
 				k.dialogue.waits = func() waiting { return c.waits }
 				go func() {
 					defer close(k.ended)
-					k.run(t.Context())
+					k.loop(t.Context())
 				}()
 				defer k.end()
 				k.shows(pressEnter+"\n", false, c.after)
@@ -74,11 +74,11 @@ func TestNobodyToAskIsSaidSoon(t *testing.T) {
 	for waits, patience := range map[waiting]time.Duration{waitsForInput: promptSettle, waitsElsewhere: echoPatience, waitsUnknown: echoPatience} {
 		synctest.Test(t, func(t *testing.T) {
 			k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
-			k.dialogue = newDialogue(&connect.OpenRequest{Ready: k.ready}, "hop", Script{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
+			k.dialogue = newDialogue(&connect.OpenRequest{Ready: k.ready}, "hop", Answers{Recognise: AnyPrompt}, k.fake, new(Secrets), func(err error) { k.failed <- err })
 			k.dialogue.waits = func() waiting { return waits }
 			go func() {
 				defer close(k.ended)
-				k.run(t.Context())
+				k.loop(t.Context())
 			}()
 			defer k.end()
 			k.shows("Passcode or option (1-2): ", false, patience-100*time.Millisecond)

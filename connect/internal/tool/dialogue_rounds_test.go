@@ -18,27 +18,27 @@ func TestAttemptsAreRounds(t *testing.T) {
 	const sudo = "[TOK] password for alice: "
 	for _, c := range []struct {
 		name   string
-		script Script
+		script Answers
 		shown  []string // before each answer
 		want   []string
 	}{
 		{
-			"two modules with the same words", Script{Recognise: likeSudo, Repeats: RepeatsWithWord},
+			"two modules with the same words", Answers{Recognise: likeSudo, Repeats: RepeatsWithWord},
 			[]string{sudo, "\n" + sudo, "\nSorry, try again.\n" + sudo, "\n" + sudo, "\nSorry, try again.\n" + sudo, "\n" + sudo},
 			[]string{"alice 1", "alice 1", "alice 2", "alice 2", "alice 3", "alice 3"},
 		},
 		{
-			"a code that is asked for twice", Script{Recognise: likeSudo, Repeats: RepeatsWithWord},
+			"a code that is asked for twice", Answers{Recognise: likeSudo, Repeats: RepeatsWithWord},
 			[]string{"Token: ", "\nToken: ", "\nSorry, try again.\nToken: ", "\nToken: "},
 			[]string{"Token 1", "Token 1", "Token 2", "Token 2"},
 		},
 		{
-			"a password and a code", Script{Recognise: likeSudo, Repeats: RepeatsWithWord},
+			"a password and a code", Answers{Recognise: likeSudo, Repeats: RepeatsWithWord},
 			[]string{sudo, "\nCode: ", "\nSorry, try again.\n" + sudo, "\nCode: "},
 			[]string{"alice 1", "Code 1", "alice 2", "Code 2"},
 		},
 		{
-			"a password and a code of a tool that shows regret by asking again", Script{Recognise: AnyPrompt},
+			"a password and a code of a tool that shows regret by asking again", Answers{Recognise: AnyPrompt},
 			[]string{"Password: ", "\nCode: ", "\nPassword: ", "\nCode: "},
 			[]string{"Password 1", "Code 1", "Password 2", "Code 2"},
 		},

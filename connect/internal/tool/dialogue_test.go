@@ -56,13 +56,13 @@ type talk struct {
 	ended  chan struct{}
 }
 
-func startTalk(t *testing.T, s Script, ask func(context.Context, connect.Prompt) (string, error)) *talk {
+func startTalk(t *testing.T, s Answers, ask func(context.Context, connect.Prompt) (string, error)) *talk {
 	k := &talk{t: t, fake: &fakeScreen{}, ready: make(chan struct{}), failed: make(chan error, 1), ended: make(chan struct{})}
 	e := &connect.OpenRequest{Prompt: ask, Ready: k.ready}
 	k.dialogue = newDialogue(e, "hop", s, k.fake, new(Secrets), func(err error) { k.failed <- err })
 	go func() {
 		defer close(k.ended)
-		k.run(t.Context())
+		k.loop(t.Context())
 	}()
 	return k
 }
@@ -105,7 +105,7 @@ const day = 24 * time.Hour
 
 func TestAPasswordIsTypedOnceEchoIsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: AnyPrompt, Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: AnyPrompt, Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Password: ", false, 5*time.Second)
 		k.typed("")
@@ -120,7 +120,7 @@ func TestAPasswordIsTypedOnceEchoIsOff(t *testing.T) {
 
 func TestAPasswordIsNeverTypedWhereItWouldShow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: AnyPrompt, Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: AnyPrompt, Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Password: ", false, echoPatience+time.Second)
 		k.typed("")
@@ -132,7 +132,7 @@ func TestAPasswordIsNeverTypedWhereItWouldShow(t *testing.T) {
 
 func TestBannersAreNotPrompts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: TokenPrompt("TOK"), Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: TokenPrompt("TOK"), Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Your password:\r\nEnter password: \nTOK password:\r", true, promptSettle)
 		k.shows("", false, day)
@@ -146,7 +146,7 @@ func TestBannersAreNotPrompts(t *testing.T) {
 
 func TestASecondPromptMeansTheFirstAnswerWasWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: AnyPrompt, Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: AnyPrompt, Password: "secret"}, nil)
 		defer k.end()
 		k.shows("Password: ", true, time.Second)
 		k.shows("*****\b \b\b \b\b \b\b \b\b \b\r\n", false, time.Second)
@@ -160,7 +160,7 @@ func TestASecondPromptMeansTheFirstAnswerWasWrong(t *testing.T) {
 
 func TestStarsAreNotAPrompt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: TokenPrompt("TOK"), Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: TokenPrompt("TOK"), Password: "secret"}, nil)
 		defer k.end()
 		k.shows("[TOK] password: ", true, time.Second)
 		k.shows("******", true, day)
@@ -174,10 +174,10 @@ func TestStarsAreNotAPrompt(t *testing.T) {
 func TestAPersonMayTryThreeTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
-		k := startTalk(t, Script{Recognise: AnyPrompt}, func(_ context.Context, p connect.Prompt) (string, error) {
+		k := startTalk(t, Answers{Recognise: AnyPrompt}, func(_ context.Context, p connect.Prompt) (string, error) {
 			attempts++
 			if p.Attempt != attempts || p.Kind != connect.PromptPassword || p.Path != "hop" || p.Text != "Password: " {
-				t.Errorf("%+v", p)
+				t.Errorf("asked %+v, want attempt %d at the password of hop", p, attempts)
 			}
 			return fmt.Sprint("try", attempts), nil
 		})
@@ -196,7 +196,7 @@ func TestAPersonMayTryThreeTimes(t *testing.T) {
 func TestAnAnswerThatComesTooLateIsNotTyped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan string)
-		k := startTalk(t, Script{Recognise: AnyPrompt}, func(context.Context, connect.Prompt) (string, error) { return <-answer, nil })
+		k := startTalk(t, Answers{Recognise: AnyPrompt}, func(context.Context, connect.Prompt) (string, error) { return <-answer, nil })
 		defer k.end()
 		k.shows("Password: ", true, time.Hour)
 		k.shows("\r\nTimed out.\r\n$ ", false, time.Second) // a shell: what is typed now would be a command
@@ -212,7 +212,7 @@ func TestAnAnswerThatComesTooLateIsNotTyped(t *testing.T) {
 func TestAPersonSeesWhatIsAskedBesideThePassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []connect.Prompt
-		k := startTalk(t, Script{Recognise: likeSSH, Password: "secret"}, func(_ context.Context, p connect.Prompt) (string, error) {
+		k := startTalk(t, Answers{Recognise: likeSSH, Password: "secret"}, func(_ context.Context, p connect.Prompt) (string, error) {
 			asked = append(asked, p)
 			return "1174", nil
 		})
@@ -222,14 +222,14 @@ func TestAPersonSeesWhatIsAskedBesideThePassword(t *testing.T) {
 		k.shows("\r\n(a@b) Password: ", true, time.Minute)
 		k.typed("1174\nsecret\n")
 		if len(asked) != 1 || !asked[0].Echo || asked[0].Kind != connect.PromptOther || !strings.Contains(asked[0].Text, "4711") {
-			t.Errorf("%+v", asked)
+			t.Errorf("asked %+v, want the challenge 4711 with echo, and nothing else", asked)
 		}
 	})
 }
 
 func TestHostKeysAreNotAcceptedByAnswering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: likeSSH, Password: "secret"}, func(context.Context, connect.Prompt) (string, error) {
+		k := startTalk(t, Answers{Recognise: likeSSH, Password: "secret"}, func(context.Context, connect.Prompt) (string, error) {
 			t.Error("a person was asked")
 			return "yes", nil
 		})
@@ -246,7 +246,7 @@ func TestHostKeysAreNotAcceptedByAnswering(t *testing.T) {
 func TestPassphrases(t *testing.T) {
 	const ask = "Enter passphrase for key '/home/me/.ssh/id_rsa': "
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: likeSSH, Passphrase: "open", SkipPassphrase: true}, nil)
+		k := startTalk(t, Answers{Recognise: likeSSH, Passphrase: "open", SkipPassphrase: true}, nil)
 		defer k.end()
 		k.shows(ask, true, time.Second)
 		k.shows("\nEnter passphrase for key '/other': ", true, time.Second)
@@ -257,13 +257,13 @@ func TestPassphrases(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: likeSSH, Password: "secret", SkipPassphrase: true}, nil)
+		k := startTalk(t, Answers{Recognise: likeSSH, Password: "secret", SkipPassphrase: true}, nil)
 		defer k.end()
 		k.shows(ask, true, time.Second)
 		k.shows("\nme@web1's password: ", true, time.Second)
 		k.typed("\nsecret\n")
 		if !k.count().Skipped || k.count().Passwords != 1 {
-			t.Errorf("%+v", k.count())
+			t.Errorf("the tally is %+v, want a skipped passphrase and one password", k.count())
 		}
 	})
 }
@@ -271,7 +271,7 @@ func TestPassphrases(t *testing.T) {
 // The password of one host is not for another.
 func TestConfirmKeepsThePasswordBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: likeSSH, Password: "secret", Confirm: func(_ context.Context, q Question) Question {
+		k := startTalk(t, Answers{Recognise: likeSSH, Password: "secret", Confirm: func(_ context.Context, q Question) Question {
 			if q.Key != "me@web1" {
 				q.Asks = AsksOther
 			}
@@ -288,7 +288,7 @@ func TestConfirmKeepsThePasswordBack(t *testing.T) {
 
 func TestNothingIsAnsweredOnceTheFarSideHasSpoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := startTalk(t, Script{Recognise: AnyPrompt, Password: "secret"}, nil)
+		k := startTalk(t, Answers{Recognise: AnyPrompt, Password: "secret"}, nil)
 		close(k.ready)
 		<-k.ended
 		k.shows("Password: ", true, day)
@@ -303,11 +303,11 @@ func TestClosingEndsTheAsking(t *testing.T) {
 		d := newDialogue(&connect.OpenRequest{Prompt: func(context.Context, connect.Prompt) (string, error) {
 			<-heedless
 			return "late", nil
-		}}, "hop", Script{Recognise: AnyPrompt}, &fakeScreen{quiet: true}, new(Secrets), func(error) {})
+		}}, "hop", Answers{Recognise: AnyPrompt}, &fakeScreen{quiet: true}, new(Secrets), func(error) {})
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			d.run(ctx)
+			d.loop(ctx)
 		}()
 		d.feed([]byte("Password: "))
 		time.Sleep(time.Minute)

@@ -7,8 +7,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// ArgvWithoutDollars is the first stage as arguments in which nothing is left for
-// a tool that takes dollar signs for variables.
+// ArgvWithoutDollars returns the first stage as arguments without dollar signs, for tools
+// that take these for variables.
 func ArgvWithoutDollars(e *connect.OpenRequest) []string {
 	last := len(e.Argv) - 1
 	if last < 0 {
@@ -17,9 +17,9 @@ func ArgvWithoutDollars(e *connect.OpenRequest) []string {
 	return append(e.Argv[:last:last], withoutDollars(e.Argv[last]))
 }
 
-// withoutDollars wraps a script so that nothing in it means anything to a shell
-// that it passes through: sh gets it back from octal numbers. Backquotes do
-// what $() would.
+// withoutDollars wraps a script so that shells on the way leave it alone: other characters
+// than letters, digits and a few more are octal numbers, which printf turns back. It uses
+// backquotes, since $() has a dollar sign.
 func withoutDollars(text string) string {
 	var b strings.Builder
 	b.WriteString("eval \"`printf %b '")

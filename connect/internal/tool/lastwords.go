@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// MaxLastWords is how much of what a tool said at the end goes into an
-	// error, in bytes.
+	// MaxLastWords bounds the part of an error that are the tool's last words, in bytes.
 	MaxLastWords = 2 << 10
-	// maxWordsLine is where a line that doesn't end is cut for the log.
+	// maxWordsLine is the length, in bytes, at which a line without an end is cut for the
+	// log.
 	maxWordsLine = 8 << 10
-	// wordsRate and wordsBurst are how many lines of up to wordsUnit bytes go to the
-	// log: so many a second, with a reserve for the trace of a crash. A longer line
-	// counts for several. A far side may write as fast as its link is.
+	// wordsRate bounds the lines of up to wordsUnit bytes that go to the log in a second;
+	// wordsBurst is a reserve for the trace of a crash. A longer line counts for several.
+	// Without a bound a far side could flood the log as fast as its link is.
 	wordsRate  = 100
 	wordsBurst = 5000
 	wordsUnit  = 200
@@ -33,20 +33,19 @@ const (
 	OnProxy    = "stderr of the proxy command"
 )
 
-// LastWords is where a tool's standard error goes, or what its terminal shows:
-// every line to the log, as far as wordsRate goes, and the end is kept to explain a
-// failure.
+// LastWords gets the standard error of a tool, or the output of its terminal. It logs the
+// lines, within wordsRate, and keeps the end to explain a failure.
 type LastWords struct {
 	Log *slog.Logger // names the hop; may be nil
 	On  string
 
 	mu   sync.Mutex
-	line []byte // not yet ended
-	tail []byte
+	line []byte // the unfinished one
+	tail []byte // the last bytes, for an error
 
 	meter   core.Meter
-	dropped int       // lines that were kept from the log, and nothing said of them
-	told    time.Time // when that was last said
+	dropped int       // lines that were not logged, since the last warning about them
+	told    time.Time // of that warning
 }
 
 func (l *LastWords) Write(p []byte) (int, error) {
@@ -86,8 +85,8 @@ func (l *LastWords) flushLocked() {
 	}
 }
 
-// takeLocked tells whether one more line may go to the log, which counts for n. How many may not is
-// logged once a second, as long as it goes on.
+// takeLocked reports whether one more line, which counts for n, may go to the log. A warning
+// once a second says how many were dropped.
 func (l *LastWords) takeLocked(n int, now time.Time) bool {
 	if l.meter.Take(now, float64(n), wordsRate, wordsBurst) {
 		return true
@@ -100,7 +99,7 @@ func (l *LastWords) takeLocked(n int, now time.Time) bool {
 	return false
 }
 
-// String is the tail on one line.
+// String returns the last words on one line, with " / " between lines.
 func (l *LastWords) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// noticeSettle is how long a line stands before a person is told of it. What
-	// a tool says when it fails comes right before its end, and is in the error.
+	// noticeSettle is how long a line stands before it is told. If a tool fails, its last
+	// lines come right before its end, and are in the error instead.
 	noticeSettle = 200 * time.Millisecond
 	// forever is longer than any hop takes.
 	forever = time.Duration(math.MaxInt64)
 )
 
-// notices are the lines that a tool has for a person to read. They are told when
-// they have stood for a moment, when a person is asked something, and when the far
-// side has spoken; not when the tool fails, whose error holds them. It is pure.
+// notices are lines of a tool for a person to read. They are told after a moment, before a
+// question, and when the far side has spoken. They are not told if the tool fails: the error
+// has them. The type is pure.
 type notices struct {
 	lines []string
 	since time.Time // of the last one
@@ -35,7 +35,7 @@ func (n *notices) add(now time.Time, lines ...string) {
 	}
 }
 
-// due returns how long it is until they are to be told: forever if there are none.
+// due returns the time until they are to be told: forever if there are none.
 func (n *notices) due(now time.Time) time.Duration {
 	if len(n.lines) == 0 {
 		return forever
@@ -43,13 +43,13 @@ func (n *notices) due(now time.Time) time.Duration {
 	return max(0, noticeSettle-now.Sub(n.since))
 }
 
-func (n *notices) take() []string {
+func (n *notices) drain() []string {
 	lines := n.lines
 	n.lines = nil
 	return lines
 }
 
-// note takes a line that the tool has said on its standard error.
+// note takes a line of the tool's standard error.
 func (d *dialogue) note(line string) {
 	d.mu.Lock()
 	d.notices.add(time.Now(), line)
@@ -58,10 +58,10 @@ func (d *dialogue) note(line string) {
 	d.wake()
 }
 
-// tell tells a person what the tool has said since the last time.
+// tell shows a person the lines that came since the last call.
 func (d *dialogue) tell(ctx context.Context) {
 	d.mu.Lock()
-	lines := d.notices.take()
+	lines := d.notices.drain()
 	d.mu.Unlock()
 	for _, line := range lines {
 		TellPerson(ctx, d.notify, d.log, connect.Notice{Path: d.hop, Text: d.secrets.hide(line)})

@@ -11,7 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
 
-// Start has no terminals and no process groups here.
+// Start fails: tools need terminals and process groups, which this system does not have.
 func Start(_ context.Context, _ *connect.OpenRequest, t *Tool) (bootstrap.Carrier, error) {
 	return nil, &connect.Error{Hop: t.Hop, Phase: "starting " + t.Program, Err: failure.Classify(connect.ErrStart, errors.ErrUnsupported)}
 }

@@ -28,11 +28,11 @@ import (
 func everyWay() map[string]connect.Method {
 	return map[string]connect.Method{
 		"local":    local.Child{},
-		"command":  local.Command{Argv: []string{"env"}},
-		"no tty":   local.Command{Argv: []string{"env"}, Terminal: connect.TerminalNone},
-		"only tty": local.Command{Argv: []string{"env"}, Terminal: connect.TerminalOnly},
-		"stdio":    local.Command{Argv: []string{"env"}, Terminal: connect.TerminalStdio},
-		"shell":    local.Command{Argv: []string{"sh", "-c"}, Shell: true},
+		"command":  local.Exec{Argv: []string{"env"}},
+		"no tty":   local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalNone},
+		"only tty": local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalOnly},
+		"stdio":    local.Exec{Argv: []string{"env"}, Terminal: connect.TerminalStdio},
+		"shell":    local.Exec{Argv: []string{"sh", "-c"}, Shell: true},
 	}
 }
 
@@ -45,7 +45,7 @@ func TestPayloadIsBinaryClean(t *testing.T) {
 			c := connecttest.Open(t, m, p)
 			head := make([]byte, 3)
 			if _, err := io.ReadFull(c, head); err != nil || string(head) != "go\n" {
-				t.Fatalf("%q, %v", head, err)
+				t.Fatalf("the far side prints %q (error: %v), want go", head, err)
 			}
 			if _, err := c.Write([]byte("\n")); err != nil && name != "only tty" {
 				t.Fatal(err)
@@ -105,7 +105,7 @@ func TestCloseEndsWhateverTheToolDoes(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/ready=%v/%v", name, ready, terminal), func(t *testing.T) {
 					t.Parallel()
 					p := connecttest.Far(script)
-					c, err := local.Command{Argv: []string{"env"}, Terminal: terminal}.Open(connecttest.TestContext(t), p.OpenRequest)
+					c, err := local.Exec{Argv: []string{"env"}, Terminal: terminal}.Open(connecttest.TestContext(t), p.OpenRequest)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -172,9 +172,31 @@ func TestWhatTheToolSaidIsInTheError(t *testing.T) {
 	}
 }
 
+// The error has all that the tool said, and of what a person typed nothing.
+func TestAnswersInTheErrorOfATool(t *testing.T) {
+	for name, c := range map[string]struct{ script, answer, want, not string }{
+		"hidden":               {`stty -echo; printf "PIN: "; read x; stty echo; echo; echo "1 of 10 tries is over: $x"`, "1", "1 of 10 tries is over: 1", "***"},
+		"hidden and said back": {`stty -echo; printf "PIN: "; read x; stty echo; echo; echo $x; echo "$x is wrong"`, "4711", "*** / *** is wrong", "4711"},
+		"shown":                {`printf "Option: "; read x; echo "no such option"`, "2", "Option: / no such option", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connecttest.CheckLeaks(t)
+			p := connecttest.Far(`exit 3`)
+			p.Prompt = (&connecttest.Person{Answers: []string{c.answer}}).Answer
+			tool := local.Exec{Argv: []string{"sh", "-c", "exec 3>&1 <>/dev/tty >&0 2>&0; " + c.script + "; exit 3"}}
+			ch := connecttest.Open(t, tool, p)
+			connecttest.ReadAll(t, ch)
+			var e *connect.Error
+			if err := connecttest.Cause(t, ch); !errors.As(err, &e) || !strings.Contains(e.Output, c.want) || strings.Contains(e.Output, c.not) {
+				t.Errorf("the cause is %v, want %q and not %q in what the tool said", err, c.want, c.not)
+			}
+		})
+	}
+}
+
 func TestStandardErrorGoesToTheLog(t *testing.T) {
 	p := connecttest.Far(`echo started >&2; echo go; read x; echo later >&2`)
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, p)
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, p)
 	c.Read(make([]byte, 100))
 	close(p.Ready)
 	c.Write([]byte("\n"))
@@ -201,7 +223,7 @@ func TestAnEndAfterTheStartIsNotExplainedByTheTool(t *testing.T) {
 func TestNobodyWaitsForAToolThatLeftSomethingBehind(t *testing.T) {
 	connecttest.CheckLeaks(t)
 	p := connecttest.Far(`setsid sleep 4 & sleep 0.1; exit 1`) // holds all three open, and is in no group of ours
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, p)
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, p)
 	start := time.Now()
 	connecttest.ReadAll(t, c)
 	if err := connecttest.Cause(t, c); !errors.Is(err, connect.ErrEOF) {
@@ -217,23 +239,23 @@ func TestToolsThatCannotBeStarted(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "text"), []byte("hello"), 0o755)
 	os.WriteFile(filepath.Join(dir, "plain"), []byte("#!/bin/sh\n"), 0o644)
 	for _, m := range []connect.Method{
-		local.Command{}, local.Command{Argv: []string{""}}, local.Command{Argv: []string{"no-such-program-x"}},
-		local.Command{Argv: []string{filepath.Join(dir, "text")}}, local.Command{Argv: []string{filepath.Join(dir, "plain")}},
-		local.Command{Argv: []string{dir}}, become.Sudo{Path: "/no/such/sudo"},
+		local.Exec{}, local.Exec{Argv: []string{""}}, local.Exec{Argv: []string{"no-such-program-x"}},
+		local.Exec{Argv: []string{filepath.Join(dir, "text")}}, local.Exec{Argv: []string{filepath.Join(dir, "plain")}},
+		local.Exec{Argv: []string{dir}}, become.Sudo{Path: "/no/such/sudo"},
 	} {
 		connecttest.CheckLeaks(t)
 		c, err := m.Open(connecttest.TestContext(t), connecttest.Far(`true`).OpenRequest)
 		if !errors.Is(err, connect.ErrStart) {
-			t.Errorf("%#v: %v, %v", m, c, err)
+			t.Errorf("%#v: opened as %v, error %v; want %q", m, c, err, connect.ErrStart)
 		}
 	}
-	if _, err := (local.Command{Argv: []string{"no-such-program-x"}}).Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, exec.ErrNotFound) {
+	if _, err := (local.Exec{Argv: []string{"no-such-program-x"}}).Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("not found: %v", err)
 	}
 }
 
 func TestPlacesForTheFirstStage(t *testing.T) {
-	for name, m := range map[string]local.Command{
+	for name, m := range map[string]local.Exec{
 		"appended":    {Argv: []string{"env", "A=1"}},
 		"argv":        {Argv: []string{"sh", "-c", `"$@"`, "x", local.PlaceArgv}},
 		"line":        {Argv: []string{"sh", "-c", "A=1 && " + local.PlaceLine}},
@@ -246,14 +268,14 @@ func TestPlacesForTheFirstStage(t *testing.T) {
 			want = "done 2\n"
 		}
 		if got := connecttest.ReadAll(t, c); got != want {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: the far side prints %q, want %q", name, got, want)
 		}
 	}
-	for _, bad := range []local.Command{
+	for _, bad := range []local.Exec{
 		{Argv: []string{"env", "a\x00b"}}, {Argv: []string{"env"}, Env: []string{"x"}}, {Argv: []string{"env"}, Env: []string{"=x"}},
 	} {
 		if _, err := bad.Open(t.Context(), connecttest.Far("").OpenRequest); !errors.Is(err, connect.ErrBadName) {
-			t.Errorf("%q: %v", bad.Argv, err)
+			t.Errorf("%q: error %v, want %q", bad.Argv, err, connect.ErrBadName)
 		}
 	}
 }
@@ -261,7 +283,7 @@ func TestPlacesForTheFirstStage(t *testing.T) {
 // What a tool has open, and whose session it is in.
 func TestWhatAToolFinds(t *testing.T) {
 	const look = `ps -o sid= -p $$ | tr -d " "; echo $$; readlink /proc/$$/fd/0 | cut -d: -f1; tty </dev/tty; head -c0 /dev/stdin && echo reopened`
-	c := connecttest.Open(t, local.Command{Argv: []string{"env"}}, connecttest.Far(look))
+	c := connecttest.Open(t, local.Exec{Argv: []string{"env"}}, connecttest.Far(look))
 	got := strings.Fields(connecttest.ReadAll(t, c))
 	if len(got) != 5 || got[0] != got[1] || got[2] != "pipe" || !strings.HasPrefix(got[3], "/dev/") || got[4] != "reopened" {
 		t.Errorf("with a terminal: %q, %v", got, connecttest.Cause(t, c))
@@ -294,13 +316,13 @@ func TestManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 60 {
 		wg.Go(func() {
-			c, err := local.Command{Argv: []string{"env"}}.Open(t.Context(), connecttest.Far(`echo $((6*7))`).OpenRequest)
+			c, err := local.Exec{Argv: []string{"env"}}.Open(t.Context(), connecttest.Far(`echo $((6*7))`).OpenRequest)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			if b, _ := io.ReadAll(c); string(b) != "42\n" {
-				t.Errorf("%q", b)
+				t.Errorf("the far side prints %q, want 42", b)
 			}
 			c.Close()
 		})

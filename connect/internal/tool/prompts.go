@@ -2,57 +2,54 @@ package tool
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 )
 
-// AskFor is what a prompt wants.
+// AskFor says what a prompt asks for.
 type AskFor uint8
 
 const (
-	AsksNothing    AskFor = iota // not a prompt, or none that is known
-	AsksPassword                 // of an account
-	AsksPassphrase               // of a private key
+	AsksNothing    AskFor = iota // not a prompt, or an unknown one
+	AsksPassword                 // the password of an account
+	AsksPassphrase               // the passphrase of a private key
 	AsksHostKey                  // whether to trust a host; never answered
 	AsksOther                    // anything else; only a person can answer
 )
 
-// Question is a prompt that was recognised.
+// Question is a recognised prompt.
 type Question struct {
 	Asks AskFor
 	Text string // for a person
-	// Key tells whether it is the same question again.
+	// Key is the same if the question comes again.
 	Key string
-	// Vague: by its words it asks for a password, which other lines could have as
-	// well.
+	// Vague: only its words make it a prompt for a password. Other lines can have them, too.
 	Vague bool
-	// Other: it asks for something of the kind, but not for the secret that is at
-	// hand: for a new password, say, or the PIN of a token.
+	// Other: the given secret is not the answer. It asks for a new password, say, or for
+	// the PIN of a token.
 	Other bool
 }
 
-// MaxNotices bounds the lines that are kept for a person to read.
+// MaxNotices bounds the lines of one tool that are told to a person.
 const MaxNotices = 100
 
-// MaxPrompt bounds the line that is looked at, in bytes. The end is kept.
+// MaxPrompt bounds the line in which a prompt is looked for, in bytes. Its end is kept.
 const MaxPrompt = 4 << 10
 
-// PromptLine puts together what a terminal shows in its last line, which is
-// where a prompt stands. It is pure. Bytes in front of a line feed or a
-// carriage return can be no prompt any more, whatever they say: a banner with
-// the word "password:" in it goes by.
+// PromptLine keeps the last line of a terminal, which is where a prompt stands. Text in front
+// of a line feed or a carriage return is no prompt any more, so that a banner with
+// "password:" in it is ignored. The type is pure.
 type PromptLine struct {
 	line  []byte
 	above []byte // complete lines since the last answer, for a person to read
-	// echo is an answer that the terminal shows while it is typed: not the tool's
-	// words. "" where it shows none, or has shown it.
+	// echo is an answer that the terminal is about to show while it is typed; it is no
+	// line of the tool. "" if there is none.
 	echo string
 
 	last  string   // the last complete line since the last answer
-	held  string   // a line behind a carriage return, which the next byte may paint over
-	ended []string // complete lines that were not taken; see take
+	held  string   // a line that ended with a carriage return: the next byte may overwrite it
+	ended []string // complete lines that were not drained yet
 }
 
 // Feed takes bytes of the terminal.
@@ -102,16 +99,16 @@ func (l *PromptLine) endLine() {
 	}
 }
 
-// take returns the complete lines that came since the last time, for a person to
+// drain returns the complete lines that came since the last time, for a person to
 // read as they come.
-func (l *PromptLine) take() []string {
+func (l *PromptLine) drain() []string {
 	lines := l.ended
 	l.ended = nil
 	return lines
 }
 
-// Text is the line as a person would see it, "" where nothing stands there.
-// Stars are the echo of a password that is being typed.
+// Text returns the line as a person would see it, without the stars that some tools show for
+// a password.
 func (l *PromptLine) Text() string {
 	s := strings.TrimLeft(printable.Line(string(l.line)), " ")
 	if strings.Trim(s, "* ") == "" {
@@ -120,7 +117,7 @@ func (l *PromptLine) Text() string {
 	return s
 }
 
-// Context is what stood above.
+// Context returns the lines above since the last answer.
 func (l *PromptLine) Context() string {
 	var lines []string
 	for line := range strings.SplitSeq(string(l.above), "\n") {
@@ -171,14 +168,14 @@ var passwordWords = []string{
 	"അടയാളവാക്ക്", "సంకేతపదము", "கடவுச்சொல்", "රහස්පදය", "ពាក្យសម្ងាត់", "ཆོག་ཡིག་",
 }
 
-// OnceWords are those of prompts for a password that is good for one time, as OATH
-// and OPIE have them: it is not the account's.
+// OnceWords are words of prompts for a one-time password, as those of OATH and OPIE. It is
+// not the password of the account.
 var OnceWords = []string{"one-time", "one time", "onetime", "otp", "totp", "hotp", "oath", "passcode", "token", "verification", "einmalpasswort"}
 
-// FreshWords are those of prompts for a password that is to be.
+// FreshWords are words of prompts for a new password.
 var FreshWords = []string{"new", "new_password", "retype", "re-enter", "repeat", "neues", "nouveau", "nueva", "nuova", "nova", "новый"}
 
-// AccountPrompt recognises the prompt for a password of an account by its words.
+// AccountPrompt recognises the prompt for the password of an account, by its words.
 func AccountPrompt(line string) Question {
 	if !PasswordPrompt(line) || HasWord(line, OnceWords) {
 		return Question{}
@@ -186,11 +183,10 @@ func AccountPrompt(line string) Question {
 	return Question{Asks: AsksPassword, Text: line, Key: "password", Vague: true, Other: HasWord(line, FreshWords)}
 }
 
-// HasWord reports whether one of the words stands in s, and not as part of another: a
-// user may be called chopin.
+// HasWord reports whether s has one of the words, and not only as part of a longer one: there
+// is a "pin" in the user name chopin.
 func HasWord(s string, words []string) bool {
 	s = strings.ToLower(s)
-	isPart := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 	for _, word := range words {
 		for rest := s; ; {
 			before, after, found := strings.Cut(rest, word)
@@ -199,7 +195,7 @@ func HasWord(s string, words []string) bool {
 			}
 			left, _ := utf8.DecodeLastRuneInString(before)
 			right, _ := utf8.DecodeRuneInString(after)
-			if !isPart(left) && !isPart(right) {
+			if !isWordPart(left) && !isWordPart(right) {
 				return true
 			}
 			rest = after
@@ -208,15 +204,15 @@ func HasWord(s string, words []string) bool {
 	return false
 }
 
-// AnyPrompt is the table for tools of which nothing is known.
+// AnyPrompt recognises prompts of unknown tools.
 func AnyPrompt(line string) Question {
 	q := AccountPrompt(line)
 	q.Vague = false // such a tool has no better prompt to wait for
 	return q
 }
 
-// TokenPrompt recognises only prompts that hold the token, which nothing but
-// the tool's own prompt can, once they end with a colon; the token may hold it.
+// TokenPrompt recognises only prompts that have the token, which no other text has, and a
+// colon at the end. The token may end with the colon.
 func TokenPrompt(token string) func(line string) Question {
 	return func(line string) Question {
 		_, text, found := strings.Cut(line, token)
@@ -230,7 +226,7 @@ func TokenPrompt(token string) func(line string) Question {
 	}
 }
 
-// ContainsAny reports whether one of the parts is in s.
+// ContainsAny reports whether s has one of the parts.
 func ContainsAny(s string, parts ...string) bool {
 	for _, p := range parts {
 		if strings.Contains(s, p) {
@@ -240,8 +236,8 @@ func ContainsAny(s string, parts ...string) bool {
 	return false
 }
 
-// WordedPrompt recognises prompts as [AnyPrompt] does, and takes those with different
-// texts for different questions.
+// WordedPrompt recognises prompts as [AnyPrompt] does. Prompts with different texts are
+// different questions.
 func WordedPrompt(line string) Question {
 	q := AnyPrompt(line)
 	q.Key = line

@@ -97,10 +97,10 @@ func TestLinesThatAreTold(t *testing.T) {
 		"**\b \b\b \b\nPush sent.\r\n": "Push sent.",
 	} {
 		l := show(in)
-		if got := strings.Join(l.take(), "|"); got != want {
+		if got := strings.Join(l.drain(), "|"); got != want {
 			t.Errorf("%q tells %q, not %q", in, got, want)
 		}
-		if again := l.take(); again != nil {
+		if again := l.drain(); again != nil {
 			t.Errorf("%q tells %q twice", in, again)
 		}
 	}
@@ -108,7 +108,7 @@ func TestLinesThatAreTold(t *testing.T) {
 	l.Answered()
 	l.echo = "1"
 	l.Feed([]byte("1\nPushed to your phone\n1\n"))
-	if got := strings.Join(l.take(), "|"); got != "Pushed to your phone|1" || strings.HasPrefix(l.Context(), "1") {
+	if got := strings.Join(l.drain(), "|"); got != "Pushed to your phone|1" || strings.HasPrefix(l.Context(), "1") {
 		t.Errorf("with an echo it tells %q", got)
 	}
 }
@@ -151,6 +151,6 @@ func FuzzPrompts(f *testing.F) {
 
 func TestTokens(t *testing.T) {
 	if q := TokenPrompt("PW-77:")("PW-77: "); q.Asks != AsksPassword || q.Text != "password:" {
-		t.Errorf("%+v", q)
+		t.Errorf("the prompt with the token is taken for %+v, want a password with the text password:", q)
 	}
 }

@@ -22,7 +22,7 @@ const pressEnter = "Insert your device, then press ENTER."
 // asking is a tool that shows a line on its terminal and does something before it starts
 // the far side.
 func asking(do string) connect.Method {
-	return local.Command{Argv: []string{"sh", "-c", `echo "` + pressEnter + `" >/dev/tty;` + do + `;exec "$@"`, "-"}}
+	return local.Exec{Argv: []string{"sh", "-c", `echo "` + pressEnter + `" >/dev/tty;` + do + `;exec "$@"`, "-"}}
 }
 
 // Whether a real tool reads is seen.
@@ -63,7 +63,7 @@ func TestAToolThatReadsIsSeen(t *testing.T) {
 func TestADeadlineShowsWhatTheToolHasSaid(t *testing.T) {
 	launch := bootstrap.NewLaunch(bootstrap.Options{})
 	p := connecttest.Far("")
-	p.Line, p.Argv, p.OpenRequest.Ready = launch.Line(), launch.Argv(), launch.Ready()
+	p.CommandLine, p.Argv, p.OpenRequest.Ready = launch.Line(), launch.Argv(), launch.Ready()
 	p.Prompt = func(ctx context.Context, _ connect.Prompt) (string, error) {
 		<-ctx.Done()
 		return "", ctx.Err()

@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
 
-// Run runs a tool to its end and returns what it prints. ctx kills it. explain
-// finds the class of a failure by what it said.
+// Run runs a tool to its end and returns its standard output. The end of ctx kills it. explain
+// finds the class of a failure.
 func Run(ctx context.Context, hop, phase string, argv []string, explain func(Ending) failure.Verdict) (string, error) {
 	var said Words
 	said.secrets, said.last = &Secrets{}, &LastWords{On: OnStderr}

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Starter starts all tools from one operating system thread that never ends:
-// the kernel sends the parent-death signal when the thread that started a
-// process ends, not when the process that the thread belongs to does.
+// Starter takes jobs that start tools, and does them on one operating system thread that
+// lives as long as the process. The kernel sends the parent-death signal when the thread ends
+// that started a process.
 var Starter = sync.OnceValue(func() chan<- func() {
 	jobs := make(chan func())
 	go serveStarts(jobs)
@@ -23,7 +23,7 @@ func serveStarts(jobs <-chan func()) {
 	}
 }
 
-// StartOnThread starts a command by that thread.
+// StartOnThread starts a command on the thread of [Starter].
 func StartOnThread(cmd *exec.Cmd) error {
 	done := make(chan error)
 	Starter() <- func() { done <- cmd.Start() }

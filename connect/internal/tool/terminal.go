@@ -12,10 +12,9 @@ import (
 	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
-// terminal is a pseudo-terminal whose inner side a tool has as its
-// controlling terminal. Prompts appear on it and passwords are typed into it;
-// when the outer side is closed, be it by our own death, the kernel hangs up
-// on the tool, which reaches tools that we may not send signals to.
+// terminal is a pseudo-terminal. Its inner side is the controlling terminal of a tool, which
+// prompts there and reads passwords. When the outer side is closed, also by our own death, the
+// kernel hangs up on the tool. That reaches tools that we may not send signals to.
 type terminal struct {
 	outer *os.File
 
@@ -23,8 +22,8 @@ type terminal struct {
 	inner *os.File // guarded by mu; nil once let go
 }
 
-// openTerminal makes a terminal on which every byte but the line feed reaches
-// the reader as it is, so that any password can be typed.
+// openTerminal makes a terminal that passes every byte on unchanged, so that any password can
+// be typed. Only a line feed has a meaning.
 func openTerminal() (*terminal, error) {
 	outer, inner, err := pty.Open()
 	if err != nil {
@@ -62,11 +61,11 @@ func nonblocking(file *os.File) (*os.File, error) {
 	return copied, nil
 }
 
-// prepare switches off all that would change what is typed or shown, except
-// the two things that show a tool at its prompt: echo stays on until the tool
-// switches it off, and lines are handed over as a whole.
+// prepare switches off everything that would change input or output. Two things stay on,
+// because they tell when a tool prompts: echo, which the tool switches off, and input by
+// lines.
 func (t *terminal) prepare() error {
-	// Wide enough for no tool to fold a prompt.
+	// So wide that no tool folds a prompt.
 	if err := pty.Setsize(t.outer, &pty.Winsize{Rows: 24, Cols: 500}); err != nil {
 		return err
 	}
@@ -86,8 +85,8 @@ func (t *terminal) prepare() error {
 	})
 }
 
-// raw makes the terminal pass bytes on as they come and show none, for a tool
-// that has nothing else for its standard input and output.
+// raw makes the terminal pass all bytes on and echo none: it carries the payload of a tool
+// whose standard input and output it is.
 func (t *terminal) raw() error {
 	return descriptor.Control(t.outer, func(fd int) error {
 		m, err := unix.IoctlGetTermios(fd, getTermios)
@@ -102,14 +101,13 @@ func (t *terminal) raw() error {
 	})
 }
 
-// hidden reports whether what is typed is not shown. It is false where that
-// can't be found out.
+// hidden reports whether echo is off. It returns false if that is not known.
 func (t *terminal) hidden() bool {
 	modes, err := t.modes()
 	return err == nil && modes&unix.ECHO == 0
 }
 
-// inLines reports whether what is typed is handed over by lines.
+// inLines reports whether input reaches the tool by lines.
 func (t *terminal) inLines() bool {
 	modes, err := t.modes()
 	return err == nil && modes&unix.ICANON != 0
@@ -129,9 +127,9 @@ func (t *terminal) modes() (modes uint64, err error) {
 func (t *terminal) Read(b []byte) (int, error)  { return t.outer.Read(b) }
 func (t *terminal) Write(b []byte) (int, error) { return t.outer.Write(b) }
 
-// letGo closes our copy of the inner side, after which Read ends when no
-// process has the terminal open. Until the tool has ended it must stay: tools
-// close what they inherited and open /dev/tty later.
+// letGo closes our copy of the inner side. From then on Read ends when no process has the
+// terminal open. It must not be called before the tool has ended: a tool may close what it
+// inherited, and open /dev/tty later.
 func (t *terminal) letGo() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

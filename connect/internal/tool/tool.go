@@ -1,7 +1,7 @@
-// Package tool runs the programs by which most hops are made. It starts one with a
-// terminal of its own (process.go, terminal.go), recognises the prompts there
-// (prompts.go), answers them (dialogue.go), tells a person what else it says (notices.go),
-// and keeps its last words for the error (lastwords.go).
+// Package tool runs the programs by which most hops are made. It starts one with a terminal
+// of its own (process.go, terminal.go), recognises its prompts (prompts.go), answers them
+// (dialogue.go), shows its other lines to a person (notices.go), and keeps its last words for
+// the error (lastwords.go).
 //
 // A method fills in a [Tool] and calls [Open].
 package tool
@@ -20,7 +20,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
 
-// Tool says what to start, how to talk with it, and what its end means.
+// Tool says how to start a tool, how to answer it, and how to explain its end.
 type Tool struct {
 	Hop     string   // the label, for messages
 	Program string   // a path, or a name to look for in PATH
@@ -29,67 +29,68 @@ type Tool struct {
 	Environ []string // added to our own, "KEY=value"
 
 	Terminal connect.Terminal
-	// OnSocket moves the payload of TerminalStdio to a socket at descriptor 1, for
-	// what hands on nothing above 2; see TakeSocket.
+	// OnSocket puts the payload of TerminalStdio on a socket at descriptor 1, for tools
+	// that pass on no descriptor above 2; see TakeSocket.
 	OnSocket bool
-	Script   Script
-	// Tells: its standard error is for a person to read as well as its terminal.
+	Answers  Answers
+	// Tells: lines on standard error are told to a person, as those on the terminal are.
 	Tells bool
 
-	// Token, where the tool prints one for us, is shown as instead.
+	// Token is a word in the tool's prompts that is shown to people as Instead.
 	Token, Instead string
 
-	// Missing is the class of there being no such program; nil is ErrStart.
+	// Missing is the class of the error if there is no such program; nil is ErrStart.
 	Missing error
-	// Explain finds the class of an end that came before the far side had
-	// spoken; nil, and the zero verdict, mean that nothing is known.
+	// Explain finds the class of an end before the far side had spoken. It may be nil or
+	// return the zero verdict, if nothing is known.
 	Explain func(Ending) failure.Verdict
-	// Undo are arguments of the program that take away what it has made, for a
-	// tool that was not seen to do so itself.
+	// Undo are arguments of the program that remove what it has made. They are used
+	// unless the tool has ended in order.
 	Undo []string
 	// IsFarSide: the tool becomes the far side, and so need not end before it.
 	IsFarSide bool
-	// IsClient: the tool's end is nothing to the far side but the end of the pipe.
+	// IsClient: the far side notices the tool's end only by the end of the pipe.
 	IsClient bool
-	// Settled is called once, when the far side has spoken or never will.
+	// Settled is called once: when the far side has spoken, or can't any more.
 	Settled func()
 }
 
-// Ending is what is known of a tool that ended early.
+// Ending describes a tool that ended before the far side had spoken.
 type Ending struct {
 	Status *os.ProcessState
 	Said   []string // the last lines, on standard error and the terminal
 	Tally  tally
 }
 
-// The descriptors of the payload where the terminal has the standard ones.
+// takePayload moves the payload from descriptors 3 and 4 to standard input and output, which
+// are the terminal with TerminalStdio.
 const takePayload = "exec <&3 >&4 3<&- 4>&-;"
 
-// TakeSocket is the same where the payload is on a socket at descriptor 1.
+// TakeSocket does so if the payload is on a socket at descriptor 1.
 const TakeSocket = "exec <&1;"
 
-// BesideTerminal is the same first stage for TerminalStdio.
+// BesideTerminal returns the request with a first stage for TerminalStdio.
 func BesideTerminal(e *connect.OpenRequest) *connect.OpenRequest {
 	return WithBeginning(e, takePayload)
 }
 
-// WithBeginning is the same first stage with commands in front of its script.
+// WithBeginning returns the request with commands in front of the script of the first stage.
 func WithBeginning(e *connect.OpenRequest, commands string) *connect.OpenRequest {
 	moved := *e
 	if last := len(e.Argv) - 1; last >= 0 {
 		moved.Argv = append(e.Argv[:last:last], commands+e.Argv[last])
 	}
-	moved.Line = strings.Replace(e.Line, "'", "'"+commands, 1)
+	moved.CommandLine = strings.Replace(e.CommandLine, "'", "'"+commands, 1)
 	return &moved
 }
 
-// A planner checks the options of a method and says what to run, all but the hop's
-// name. token is a word that nothing else in the world prints.
-type planner func(e *connect.OpenRequest, token string) (*Tool, error)
+// A commandFunc checks the options of a method and returns its tool, without Hop. token is a
+// random word, to be recognised in prompts.
+type commandFunc func(e *connect.OpenRequest, token string) (*Tool, error)
 
-// Open is the Open of methods that run one program.
-func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, plan planner) (bootstrap.Carrier, error) {
-	t, err := plan(e, "mitosis-"+rand.Text()[:16])
+// Open implements the Open of methods that run one program.
+func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, command commandFunc) (bootstrap.Carrier, error) {
+	t, err := command(e, "mitosis-"+rand.Text()[:16])
 	if err != nil {
 		return nil, &connect.Error{Hop: m.Label(), Err: err}
 	}
@@ -97,7 +98,7 @@ func Open(ctx context.Context, e *connect.OpenRequest, m connect.Method, plan pl
 	return Start(ctx, e, t)
 }
 
-// ProgramOr is the path that an option gives, or the usual name.
+// ProgramOr returns the path of an option, or the usual name if that is "".
 func ProgramOr(path, usual string) string {
 	if path == "" {
 		return usual
@@ -117,15 +118,15 @@ func (t *Tool) lookUp() (string, error) {
 	return "", failure.Classify(connect.ErrStart, err)
 }
 
-// missingHint says what to do where lookUp has failed.
+// missingHint returns the hint if lookUp has failed.
 func (t *Tool) missingHint(err error) string {
 	if !errors.Is(err, exec.ErrNotFound) && !errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
-	return "install " + t.Program + " where the parent of the hop runs, or give its path"
+	return "install " + t.Program + " on the host where the parent of the hop runs, or name it by its path"
 }
 
-// IsClosed reports whether a channel is closed that nothing is sent on.
+// IsClosed reports whether a channel is closed on which nothing is sent.
 func IsClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -135,10 +136,10 @@ func IsClosed(c <-chan struct{}) bool {
 	}
 }
 
-// DryRun is the DryRun of methods that run one program.
-func DryRun(m connect.Method, plan planner) ([]string, error) {
-	t, err := plan(&connect.OpenRequest{
-		Line: "exec /bin/sh -c '" + connect.Elided + "'", Argv: []string{"/bin/sh", "-c", connect.Elided},
+// DryRun implements the DryRun of methods that run one program.
+func DryRun(m connect.Method, command commandFunc) ([]string, error) {
+	t, err := command(&connect.OpenRequest{
+		CommandLine: "exec /bin/sh -c '" + connect.Elided + "'", Argv: []string{"/bin/sh", "-c", connect.Elided},
 		Exec: "/proc/self/exe", ExecArgv: []string{"/proc/self/exe"},
 	}, connect.Elided)
 	if err != nil {

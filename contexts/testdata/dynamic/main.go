@@ -63,7 +63,7 @@ func run(cfg *contexts.Config, twice bool) error {
 			return err
 		}
 		// A child there needs no other image, wherever it is started.
-		again, err := far.Connect(ctx, local.Command{Argv: []string{"env"}})
+		again, err := far.Connect(ctx, local.Exec{Argv: []string{"env"}})
 		if err != nil {
 			return err
 		}
@@ -84,5 +84,5 @@ func hop() connect.Method {
 	if flag.Arg(0) == "chroot" && flag.NArg() == 2 {
 		return container.Chroot{Dir: flag.Arg(1)}
 	}
-	return local.Command{Argv: flag.Args()}
+	return local.Exec{Argv: flag.Args()}
 }

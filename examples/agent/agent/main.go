@@ -1,4 +1,4 @@
-// Agent is what the example sends to other hosts.
+// Agent is the program that the example sends to other hosts.
 package main
 
 import (

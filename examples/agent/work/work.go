@@ -9,7 +9,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Report is what a context says about the program that it runs.
+// Report tells which program a context runs.
 type Report struct {
 	Hostname string
 	Size     int64 // of the executable, in bytes

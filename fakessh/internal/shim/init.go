@@ -9,16 +9,14 @@ import (
 	"strings"
 )
 
-// isOurDir reports whether a directory is one that some program has in PATH for
-// its shim.
+// isOurDir reports whether a program has the directory in PATH for its shim.
 func isOurDir(dir string) bool {
 	base := filepath.Base(dir)
 	return strings.HasPrefix(base, DirPrefix) || strings.HasPrefix(base, EndedPrefix)
 }
 
-// The process is a shim if a command that fakessh has prepared started it under
-// one of the names. The name alone is not enough: somebody may call a program of
-// his own ssh.
+// The process is a shim if it has one of the names and finds the socket of a proxy. The name
+// alone is not enough: somebody may call their own program ssh.
 func init() {
 	name := filepath.Base(os.Args[0])
 	if !slices.Contains(Names[:], name) {
@@ -29,7 +27,7 @@ func init() {
 		socket = filepath.Join(dir, SocketName)
 	}
 	if socket == "" {
-		// The environment was cleared on the way.
+		// A tool has cleared the environment.
 		if dir := filepath.Dir(executedAs()); isOurDir(dir) {
 			socket = filepath.Join(dir, SocketName)
 		}

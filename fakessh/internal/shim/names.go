@@ -1,14 +1,14 @@
-// Package shim is the half of fakessh that tools start in place of ssh, and the
-// messages by which it speaks to the program.
+// Package shim is the part of fakessh that tools start in place of ssh, and the messages
+// between it and the program.
 //
-// A shim is a process of the program's own executable, which may be called
-// hundreds of times by one tool. The package imports little: Go initialises
-// packages in the order of what they import, so the shim does its work and ends
-// before most of the program's variables and init functions would have run.
+// A shim is a process of the program's own executable. A tool may start hundreds of them, so
+// they have to be fast. Go initialises packages after their imports, and this one imports
+// little: a shim has done its work and ended before most of the program's variables are
+// initialised.
 package shim
 
-// Names are the names under which the executable is a shim: all under which
-// OpenSSH has its ssh, or what runs it.
+// Names are the names under which the executable is a shim: those of OpenSSH's ssh and of the
+// programs that run it.
 var Names = [...]string{"ssh", "slogin", "scp", "sftp"}
 
 // SocketVariable is the environment variable that leads a shim to its program. Its
@@ -23,8 +23,8 @@ const (
 	SocketName  = "socket"
 )
 
-// EndedText is what every ssh says whose program has ended.
+// EndedText is the message of an ssh whose program has ended.
 const EndedText = "the program that this ssh belonged to has ended: the way to its hosts is gone"
 
-// ExitFailed is the exit status of ssh where ssh itself fails.
+// ExitFailed is the exit status of ssh if it fails itself.
 const ExitFailed = 255

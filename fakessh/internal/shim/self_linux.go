@@ -11,8 +11,8 @@ import (
 
 const ownLink = "/proc/self/exe"
 
-// SelfPath is the path of this program: its name where that still is this
-// program, and else, as in memory, one that is good for as long as it runs.
+// SelfPath returns a path of this executable: its name, if that is still the same file, and
+// otherwise, as for one in memory, a path that works while this process runs.
 var SelfPath = sync.OnceValue(func() string {
 	path, err := os.Readlink(ownLink)
 	if err == nil {
@@ -25,12 +25,12 @@ var SelfPath = sync.OnceValue(func() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ownDescriptor())
 })
 
-// unusual is a number that hardly any descriptor has. Process IDs are given out
-// anew: /proc/PID/exe would be another program then, which is not to be executed
-// by those who look for ssh.
+// unusual is a number that hardly any process has as a descriptor. The path outlives the
+// process, and its PID is used again: with /proc/PID/exe, a tool that looks for ssh would then
+// execute another program.
 const unusual = 911
 
-// ownDescriptor opens this executable, for good.
+// ownDescriptor opens this executable, and never closes it.
 func ownDescriptor() int {
 	fd, err := unix.Open(ownLink, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -44,8 +44,8 @@ func ownDescriptor() int {
 	return high
 }
 
-// executedAs is the path by which this program was executed, which the kernel puts
-// into its memory. The name in the arguments has no directory if it was found in PATH.
+// executedAs returns the path by which this program was executed, which the kernel puts into
+// its memory. os.Args[0] has no directory if the program was found in PATH.
 func executedAs() string {
 	auxiliary, err := unix.Auxv()
 	if err != nil {

@@ -9,6 +9,5 @@ func SelfPath() string {
 	return path
 }
 
-// executedAs is the path by which this program was executed, if whoever did so has
-// said it.
+// executedAs returns the path by which this program was executed, if os.Args[0] has it.
 func executedAs() string { return os.Args[0] }

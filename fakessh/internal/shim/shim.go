@@ -18,21 +18,21 @@ import (
 	"golang.org/x/term"
 )
 
-// shim is the half that tools start in place of ssh. It understands nothing: it
-// hands its arguments and its standard descriptors to the program, and tells it
-// of signals. Only an input that is a terminal is not handed over, because only
-// the process group in the foreground can read it; the shim copies from there.
+// shim is the process that tools start in place of ssh. It does not read its command line: it
+// passes its arguments and its standard descriptors to the program, and tells it of signals. An
+// input that is a terminal is not passed on, because only the process group in the foreground
+// can read it. The shim copies from there.
 type shim struct {
 	conn    *net.UnixConn
 	orders  *Sender
 	files   [3]*os.File // what is handed over
-	typed   *os.File    // where to copy what is typed; nil: nowhere
+	typed   *os.File    // gets a copy of the terminal's input; nil: the input is no terminal
 	restore func()      // of the terminal
 	dir     string      // the private directory of the program
 	sockets []string    // to be removed if the program is gone
 }
 
-// Signals are the signals that the program is told of.
+// Signals are the signals of which the shim tells the program.
 var Signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // runShim is the life of a shim. It returns the exit status.
@@ -86,8 +86,8 @@ func dialProgram(socket string) (*net.UnixConn, error) {
 	return conn, err
 }
 
-// isNobody reports whether nobody listens on a socket: its program has ended, or
-// was killed.
+// isNobody reports whether an error means that nobody listens on a socket: its program has
+// ended.
 func isNobody(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
 }
@@ -99,7 +99,7 @@ func failed(err error) int {
 	return ExitFailed
 }
 
-// greet hands over all that there is.
+// greet sends the greeting, with the standard descriptors.
 func (s *shim) greet(args []string) error {
 	g := Greeting{PID: os.Getpid()}
 	if dir, err := os.Getwd(); err == nil {
@@ -122,7 +122,7 @@ func (s *shim) greet(args []string) error {
 		g.Rows, g.Cols = size.Rows, size.Cols
 	}
 	err := SendGreeting(s.conn, g, []int{int(s.files[0].Fd()), int(s.files[1].Fd()), int(s.files[2].Fd())})
-	// The far side of what is copied must see the end of it.
+	// The reader of the copied input must see its end.
 	for i, f := range s.files {
 		if f.Fd() != uintptr(i) {
 			f.Close()
@@ -144,7 +144,7 @@ func SendGreeting(conn *net.UnixConn, g Greeting, fds []int) error {
 	return err
 }
 
-// prepare finds what to hand over in place of a standard descriptor.
+// prepare chooses the file that is passed on as a standard descriptor.
 func (s *shim) prepare(i int, f *os.File, g *Greeting) error {
 	if !term.IsTerminal(i) {
 		s.files[i] = f
@@ -187,7 +187,7 @@ func terminalSize() (Order, bool) {
 	return Order{}, false
 }
 
-// follow does what the program says, to the end.
+// follow executes the news of the program, up to the one that ends the shim.
 func (s *shim) follow(args []string) (status int, err error) {
 	r := bufio.NewReader(s.conn)
 	for {
@@ -237,8 +237,8 @@ func show(n News) {
 	_, _ = out.Write(n.Text)
 }
 
-// runWrapped becomes scp or sftp, which look for ssh at a place of their own
-// unless they are told another.
+// runWrapped becomes the real scp or sftp, and tells it where the shim is: by themselves they
+// run ssh by a fixed path.
 func runWrapped(name, socket string, args []string) int {
 	conn, err := dialProgram(socket)
 	if err == nil {
@@ -249,7 +249,7 @@ func runWrapped(name, socket string, args []string) int {
 	return failed(err)
 }
 
-// passOn becomes the real program of a name. It returns only if that can't be.
+// passOn becomes the real program of a name. It returns only if that fails.
 func passOn(name string, args []string) (int, error) {
 	path, err := realProgram(name)
 	if err == nil {
@@ -258,8 +258,7 @@ func passOn(name string, args []string) (int, error) {
 	return ExitFailed, err
 }
 
-// realProgram looks for a program in PATH that is not this one, whatever it is
-// called there: by the file, not by its name.
+// realProgram looks in PATH for a program of that name that is not this executable.
 func realProgram(name string) (string, error) {
 	self, err := os.Stat(SelfPath())
 	if err != nil {

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// successorVariable is all that a successor has in its environment: the descriptor of the
-// connection and the private directory, in two parts. Who has the whole path of that in
-// its environment may call ssh again, which a successor doesn't.
+// successorVariable is the only variable of a successor: the descriptor of the connection, and
+// the private directory in two parts. Processes with the whole path in their environment keep
+// the directory alive, since they may call ssh; a successor does not.
 const successorVariable = "MITOSIS_SSH_SUCCESSOR"
 
-// succeed starts the process that goes on with the shim's connection.
+// succeed starts a successor, which takes over the connection of the shim.
 func (s *shim) succeed(dir string, telling bool) error {
 	conn, err := s.conn.File()
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *shim) succeed(dir string, telling bool) error {
 	return cmd.Start()
 }
 
-// inherited returns what a successor is given: the descriptor and the directory.
+// inherited returns the descriptor and the directory that a successor gets.
 func inherited() (fd int, dir string, ok bool) {
 	number, rest, _ := strings.Cut(os.Getenv(successorVariable), ":")
 	above, name, ok := strings.Cut(rest, ":") // paths that are part of PATH have no colons
@@ -50,11 +50,10 @@ func inherited() (fd int, dir string, ok bool) {
 	return fd, filepath.Join(above, name), ok && err == nil
 }
 
-// deathTime is how long the kernel may take to close what a process had open.
+// deathTime bounds the wait for the kernel to close the sockets of a dead program.
 const deathTime = 200 * time.Millisecond
 
-// removeStale removes the sockets on which nobody listens any more, while the
-// program dies.
+// removeStale removes sockets of a dying program as soon as nobody listens on them.
 func removeStale(paths []string) {
 	for end := time.Now().Add(deathTime); len(paths) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var left []string
@@ -69,7 +68,7 @@ func removeStale(paths []string) {
 	}
 }
 
-// IsStale reports whether a socket is nobody's any more.
+// IsStale reports whether nobody listens on a socket any more.
 func IsStale(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&fs.ModeSocket == 0 {
@@ -82,7 +81,7 @@ func IsStale(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// ConnOf returns the connection that a descriptor is, which it closes.
+// ConnOf returns the connection of a file, which it closes.
 func ConnOf(file *os.File) (*net.UnixConn, error) {
 	defer file.Close()
 	conn, err := net.FileConn(file)

@@ -12,13 +12,11 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// What the shim and the program say to each other: each message is its length
-// in four bytes, most significant first, and CBOR. The shim begins with a
-// greeting, along with which it passes its standard descriptors; then it sends
-// orders, and the program answers with news, of which one that ends the shim is
-// the last.
+// The messages between the shim and the program are CBOR, each behind its length in four bytes,
+// most significant first. The shim begins with a greeting, which has its standard descriptors
+// along. Then it sends orders, and the program sends news. The last news ends the shim.
 
-// Greeting is how a shim introduces itself. Arguments are any bytes.
+// Greeting is the first message of a shim. Arguments may have any bytes.
 type Greeting struct {
 	_          struct{} `cbor:",toarray"`
 	Args       [][]byte
@@ -92,7 +90,7 @@ func Receive(r *bufio.Reader, limit uint32, v any) error {
 	if size > limit {
 		return fmt.Errorf("a message of %d bytes, which is more than %d", size, limit)
 	}
-	// Nothing is set aside for what is only announced.
+	// It allocates for bytes that have come, not for the length that was announced.
 	b, err := io.ReadAll(io.LimitReader(r, int64(size)))
 	if err != nil {
 		return err

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Line is what a command line of ssh says. Its zero values are those of an
-// option that was not given.
-type Line struct {
+// CommandLine is a parsed command line of ssh. A zero value is that of an option that is not
+// given.
+type CommandLine struct {
 	Host string // as written, without user and port
 	User string // "" if none is given
 	Port int    // 0 if none is given
-	// Command is what is to be run at the far side: the words, with spaces
-	// between them, as ssh sends them. "" is a login shell.
+	// Command is the command for the far side: the words, with spaces between them, as ssh
+	// sends them. "" is a login shell.
 	Command string
 
 	Session   Session
@@ -36,8 +36,8 @@ type Line struct {
 	// Master is -M, and ControlPath the path of -S as it is written.
 	Master      Master
 	ControlPath string
-	// Persist keeps a master when its session has ended: until nothing has used it for
-	// PersistTime, or for good where that is 0.
+	// Persist keeps an ssh master when its session has ended: until nothing has used it
+	// for PersistTime, or for ever if that is 0.
 	Persist     bool
 	PersistTime time.Duration
 
@@ -65,8 +65,8 @@ const (
 	Control          // -O
 )
 
-// bindMaskOrDefault returns what the permissions of sockets lack.
-func (l *Line) bindMaskOrDefault() int {
+// bindMaskOrDefault returns the permission bits that sockets lack.
+func (l *CommandLine) bindMaskOrDefault() int {
 	if l.BindMask < 0 {
 		return 0o177
 	}
@@ -116,7 +116,8 @@ func (f Family) String() string { return [...]string{"any", "inet", "inet6"}[f] 
 // network returns what package net calls TCP of a family.
 func (f Family) network() string { return [...]string{"tcp", "tcp4", "tcp6"}[f] }
 
-// Master says whether a call serves the requests of other calls at its ControlPath.
+// Master says whether a call becomes an ssh master, which serves other calls at its
+// ControlPath.
 type Master uint8
 
 // The values of ControlMaster.
@@ -131,10 +132,10 @@ const (
 // String returns the word that ssh -G prints.
 func (m Master) String() string { return [...]string{"false", "true", "ask", "auto", "autoask"}[m] }
 
-// shares reports whether a master that is there already is used.
+// shares reports whether a call uses an ssh master that is there already.
 func (m Master) shares() bool { return m != MasterYes && m != MasterAsk }
 
-// Level says how much is written to standard error.
+// Level is the LogLevel of ssh: how much it writes to standard error.
 type Level int8
 
 // The levels of LogLevel, in the order of OpenSSH. They begin at 1, so that 0 means that none is set.
@@ -166,7 +167,7 @@ type Forward struct {
 	TargetPath string
 }
 
-// Dynamic reports whether the target is told by the SOCKS protocol.
+// Dynamic reports whether clients name the target, by the SOCKS protocol.
 func (f Forward) Dynamic() bool { return f.TargetHost == "" && f.TargetPath == "" }
 
 // String returns what ssh -G prints.
@@ -187,8 +188,8 @@ func (f Forward) String() string {
 	return fmt.Sprintf("%s [%s]:%d", listen, f.TargetHost, f.TargetPort)
 }
 
-// UsageError is a command line that ssh refuses, with what it prints; ssh then
-// ends with status 255.
+// UsageError is the error for a command line that ssh refuses, with the text that ssh prints.
+// ssh then ends with status 255.
 type UsageError struct{ Text string }
 
 // Error implements error.
@@ -204,15 +205,15 @@ const usageText = `usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b
            [-R address] [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]
            destination [command [argument ...]]`
 
-// ParseLine reads the arguments of ssh, without its name. It does so as
-// OpenSSH's ssh does: options may be bundled, have their value behind them or as
-// the next argument, and stand before the destination or right behind it; what
-// follows is the command. docs/fakessh.md has the table of what is made of each.
+// ParseCommandLine reads the arguments of ssh, without its name, as OpenSSH does. Options may
+// be bundled, and have their value behind them or as the next argument. They stand before the
+// destination or directly behind it, and the command follows. docs/fakessh.md has a table with
+// the meaning of each.
 //
-// The error is an *[UsageError]. ParseLine knows nothing but its argument: no
-// file, no environment, no configuration.
-func ParseLine(args []string) (*Line, error) {
-	l := &Line{set: make(map[string]bool), BindMask: -1}
+// The error is an *[UsageError]. ParseCommandLine is pure: it reads no file, environment or
+// configuration.
+func ParseCommandLine(args []string) (*CommandLine, error) {
+	l := &CommandLine{set: make(map[string]bool), BindMask: -1}
 	rest, ended, err := l.options(args)
 	if err != nil || l.immediate() {
 		return l, err
@@ -237,12 +238,12 @@ func ParseLine(args []string) (*Line, error) {
 	return l, l.finish()
 }
 
-// immediate tells that what follows does not count.
-func (l *Line) immediate() bool { return l.Action == Version || l.Action == Query }
+// immediate reports whether the action makes ssh ignore the arguments that follow.
+func (l *CommandLine) immediate() bool { return l.Action == Version || l.Action == Query }
 
-// options reads options up to the first argument that is none, and tells whether
-// that is behind a "--".
-func (l *Line) options(args []string) (rest []string, ended bool, err error) {
+// options reads options up to the first argument that is none, and reports whether that is
+// behind a "--".
+func (l *CommandLine) options(args []string) (rest []string, ended bool, err error) {
 	i := 0
 	for i < len(args) && len(args[i]) > 1 && args[i][0] == '-' {
 		word := args[i]
@@ -281,8 +282,8 @@ func (l *Line) options(args []string) (rest []string, ended bool, err error) {
 	return args[i:], i > 0 && args[i-1] == "--", nil
 }
 
-// finish checks what can only be seen in the end.
-func (l *Line) finish() error {
+// finish makes the checks that need the whole command line.
+func (l *CommandLine) finish() error {
 	if l.Session == SessionSubsystem && l.Command == "" {
 		return refuse("You must specify a subsystem to invoke.\n%s", usageText)
 	}
@@ -295,9 +296,8 @@ func (l *Line) finish() error {
 	return nil
 }
 
-// destination reads [user@]host or an ssh:// URI. What was given before it
-// counts.
-func (l *Line) destination(s string) error {
+// destination reads [user@]host or an ssh:// URI. Options in front of it take precedence.
+func (l *CommandLine) destination(s string) error {
 	user, host, port, ok := parseURI(s)
 	if !ok {
 		return refuse("%s", usageText)
@@ -323,8 +323,8 @@ func (l *Line) destination(s string) error {
 	return nil
 }
 
-// parseURI reads ssh://[user[;parameters]@]host[:port][/]. Of what is no such
-// URI the host is "".
+// parseURI reads ssh://[user[;parameters]@]host[:port][/]. It returns "" as host if the text is
+// no such URI.
 func parseURI(s string) (user, host string, port int, ok bool) {
 	rest, isURI := strings.CutPrefix(s, "ssh://")
 	if !isURI {
@@ -355,7 +355,8 @@ func parseURI(s string) (user, host string, port int, ok bool) {
 		host, digits, hasPort = strings.Cut(rest, ":")
 	}
 	if hasPort && digits != "" {
-		if port = parsePort(digits); port <= 0 {
+		var err error
+		if port, err = parsePort(digits); err != nil || port == 0 {
 			return "", "", 0, false
 		}
 	}

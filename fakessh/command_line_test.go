@@ -59,7 +59,7 @@ func TestLineIsReadAsBySSH(t *testing.T) {
 	for _, args := range all {
 		// -F none keeps this machine's configuration out of it.
 		out, err := exec.Command("ssh", append([]string{"-G", "-F", "none"}, args...)...).Output()
-		line, lineErr := ParseLine(append([]string{"-G"}, args...))
+		line, lineErr := ParseCommandLine(append([]string{"-G"}, args...))
 		path := ""
 		if lineErr == nil {
 			path, lineErr = line.controlPath(tokensOf(os.LookupEnv))
@@ -125,24 +125,24 @@ func TestCommandAndDestination(t *testing.T) {
 		{"ssh://a%20b@[::1]:7 x", "a b", "::1", "x", 7},
 		{"-oUser=x y@h", "x", "h", "", 0},
 	} {
-		l, err := ParseLine(strings.Fields(c.args))
+		l, err := ParseCommandLine(strings.Fields(c.args))
 		if err != nil {
-			t.Errorf("%s: %v", c.args, err)
+			t.Errorf("%s: %v, want no error", c.args, err)
 			continue
 		}
 		if l.User != c.user || l.Host != c.host || l.Command != c.command || l.Port != c.port {
 			t.Errorf("%s: user %q, host %q, port %d, command %q", c.args, l.User, l.Host, l.Port, l.Command)
 		}
 	}
-	if _, err := ParseLine([]string{"-oRemoteCommand=a", "h", "b"}); err == nil {
+	if _, err := ParseCommandLine([]string{"-oRemoteCommand=a", "h", "b"}); err == nil {
 		t.Error("two commands were taken")
 	}
 }
 
 func TestStdio(t *testing.T) {
-	l, err := ParseLine([]string{"-W", "[::1]:22", "h"})
+	l, err := ParseCommandLine([]string{"-W", "[::1]:22", "h"})
 	if err != nil || l.Stdio == nil || l.Stdio.TargetHost != "::1" || l.Stdio.TargetPort != 22 || l.Session != SessionNone {
-		t.Errorf("%+v, %v", l, err)
+		t.Errorf("-W is read as %+v (error: %v), want ::1 and 22 and no session", l, err)
 	}
 }
 
@@ -150,8 +150,8 @@ func TestImmediateActions(t *testing.T) {
 	for args, want := range map[string]Action{
 		"-V": Version, "-vV -z": Version, "-Q cipher": Query, "-O check h": Control, "-G h": Configure,
 	} {
-		if l, err := ParseLine(strings.Fields(args)); err != nil || l.Action != want {
-			t.Errorf("%s: %+v, %v", args, l, err)
+		if l, err := ParseCommandLine(strings.Fields(args)); err != nil || l.Action != want {
+			t.Errorf("%s is read as %+v (error: %v), want the action %v", args, l, err, want)
 		}
 	}
 }
@@ -186,10 +186,10 @@ func FuzzParseLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, joined string) {
 		args := strings.Split(joined, "\x00")
-		l, err := ParseLine(args)
+		l, err := ParseCommandLine(args)
 		if err != nil {
 			if _, ok := errors.AsType[*UsageError](err); !ok || err.Error() == "" {
-				t.Fatalf("%#v", err)
+				t.Fatalf("error %#v, want a UsageError with a text", err)
 			}
 			return
 		}
@@ -197,11 +197,11 @@ func FuzzParseLine(f *testing.F) {
 			return
 		}
 		if l.Host == "" || l.Port < 0 || l.Port > 65535 {
-			t.Fatalf("%+v", l)
+			t.Fatalf("read as %+v, want a host and a port of 16 bits", l)
 		}
 		for _, fw := range slices.Concat(l.Local, l.Remote, l.Dynamic) {
 			if fw.ListenPort < 0 || fw.TargetPort < 0 || cmp.Or(fw.ListenPort, fw.TargetPort) > 65535 {
-				t.Fatalf("%+v", fw)
+				t.Fatalf("a forwarding is read as %+v, want ports of 16 bits", fw)
 			}
 		}
 		path, _ := l.controlPath(pathTokens{lookup: os.LookupEnv, homeOf: func(string) (string, error) { return "", os.ErrNotExist }})

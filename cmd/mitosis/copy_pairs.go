@@ -13,15 +13,15 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
-// hasPattern reports whether a name at the other host is one that only that can
-// resolve.
+// hasPattern reports whether only the other host can resolve a name there: it has a pattern or
+// begins with a home directory.
 func hasPattern(name string) bool {
 	return strings.HasPrefix(name, "~") || strings.ContainsAny(name, `*?[\`)
 }
 
-// planPut finds the targets of sources at this host.
-func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
-	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+// putPairs returns a function that finds the targets for sources at this host.
+func putPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		into := len(from) > 1 || isInto(to) || isHome(to)
 		target := to
 		if node != nil && hasPattern(to) {
@@ -30,7 +30,7 @@ func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]
 			}
 		}
 		for _, f := range from {
-			job := fromTo{from: f, to: target}
+			pair := fromTo{from: f, to: target}
 			if into {
 				abs, err := filepath.Abs(f) // . has a name, too
 				if err != nil {
@@ -40,17 +40,17 @@ func planPut(from []string, to string) func(context.Context, *contexts.Node) ([]
 				if name == string(filepath.Separator) {
 					return nil, noName(f)
 				}
-				job.to = strings.TrimSuffix(target, "/") + "/" + name
+				pair.to = strings.TrimSuffix(target, "/") + "/" + name
 			}
-			jobs = append(jobs, job)
+			pairs = append(pairs, pair)
 		}
-		return distinct(jobs), nil
+		return distinct(pairs), nil
 	}
 }
 
-// planGet finds the targets of sources at the other host.
-func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
-	return func(ctx context.Context, node *contexts.Node) (jobs []fromTo, err error) {
+// getPairs returns a function that finds the targets for sources at the other host.
+func getPairs(from []string, to string) func(context.Context, *contexts.Node) ([]fromTo, error) {
+	return func(ctx context.Context, node *contexts.Node) (pairs []fromTo, err error) {
 		if to == "" {
 			return nil, errors.New("the target has no name")
 		}
@@ -59,7 +59,7 @@ func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]
 			names := []string{pattern}
 			if node != nil && hasPattern(pattern) {
 				if names, err = files.Glob(ctx, node, pattern); err != nil {
-					jobs = append(jobs, fromTo{from: pattern, err: err})
+					pairs = append(pairs, fromTo{from: pattern, err: err})
 				}
 			}
 			if len(names) > 1 && !into {
@@ -69,40 +69,39 @@ func planGet(from []string, to string) func(context.Context, *contexts.Node) ([]
 				into = true
 			}
 			for _, name := range names {
-				job := fromTo{from: name, to: to}
+				pair := fromTo{from: name, to: to}
 				if into {
 					base := path.Base(name)
 					if base == "." || base == ".." || base == "/" {
 						return nil, noName(name)
 					}
-					job.to = filepath.Join(to, base)
+					pair.to = filepath.Join(to, base)
 				}
-				jobs = append(jobs, job)
+				pairs = append(pairs, pair)
 			}
 		}
-		return distinct(jobs), nil
+		return distinct(pairs), nil
 	}
 }
 
-// distinct makes errors of copies that would take the place of others of the same
-// command.
-func distinct(jobs []fromTo) []fromTo {
+// distinct turns copies into errors that would overwrite another copy of the same command.
+func distinct(pairs []fromTo) []fromTo {
 	first := make(map[string]string)
-	for i, j := range jobs {
-		if other, taken := first[j.to]; taken && j.err == nil {
-			jobs[i].err = fmt.Errorf("%s and %s would both be %s", printable(other), printable(j.from), printable(j.to))
-		} else if j.err == nil {
-			first[j.to] = j.from
+	for i, p := range pairs {
+		if other, taken := first[p.to]; taken && p.err == nil {
+			pairs[i].err = fmt.Errorf("%s and %s would both be %s", printable(other), printable(p.from), printable(p.to))
+		} else if p.err == nil {
+			first[p.to] = p.from
 		}
 	}
-	return jobs
+	return pairs
 }
 
 func noName(source string) error {
-	return fmt.Errorf("%q has no name that a copy could get in a directory", source)
+	return fmt.Errorf("%q has no name for its copy: give the name of the target in full", source)
 }
 
-// isInto reports whether a target is a directory in which the copy is to be.
+// isInto reports whether a target is written as a directory, which gets the copy.
 func isInto(to string) bool {
 	base := to[strings.LastIndexByte(to, '/')+1:]
 	return base == "" && to != "" || base == "." || base == ".."
@@ -120,8 +119,8 @@ func isOutput(name string) bool {
 	return false
 }
 
-// fetchInto is files.Get to a place whose directories are made. If the copy
-// fails they are removed.
+// fetchInto is files.Get that makes the directories of the target. If the copy fails, it
+// removes them.
 func fetchInto(ctx context.Context, on contexts.Target, from, to string, o *files.Options) (files.Result, error) {
 	made, err := makeParents(to)
 	res := files.Result{}
@@ -130,19 +129,19 @@ func fetchInto(ctx context.Context, on contexts.Target, from, to string, o *file
 	}
 	if err != nil {
 		for _, dir := range made {
-			_ = os.Remove(dir) // unless something is in it
+			_ = os.Remove(dir) // fails if it is not empty
 		}
 	}
 	return res, err
 }
 
-// makeParents makes the directories that a target is in, and returns those that
-// were not there, the innermost first.
+// makeParents makes the missing directories above a target, and returns them, the innermost
+// first.
 func makeParents(target string) (made []string, err error) {
 	var missing []string
 	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
-			break // it is there, or the copy says why not
+			break // it exists, or the copy will fail with a reason
 		}
 		missing = append(missing, dir)
 	}

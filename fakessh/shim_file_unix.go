@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptor reads or writes a standard descriptor of a shim. Others have it,
-// too, so its flags must stay as they are, O_NONBLOCK above all; and yet nothing
-// may wait in the kernel when the shim has gone.
-type descriptor struct {
+// shimFile reads or writes a standard descriptor of a shim. Other processes have the same open
+// file, so its flags must not change, above all O_NONBLOCK. Yet no goroutine may be stuck in
+// the kernel when the shim has gone.
+type shimFile struct {
 	fd    int
 	own   int // to be closed; -1: nothing
 	wake  int // readable when nobody wants anything any more
@@ -22,9 +22,9 @@ type descriptor struct {
 	send  func(fd int, b []byte) (int, error)
 }
 
-// newOutput makes a descriptor that can also be written to. It must be released.
-func newOutput(fd, wake int) *descriptor {
-	d := &descriptor{fd: fd, own: -1, wake: wake, send: unix.Write}
+// newOutput makes a file that can be written to. It has to be released.
+func newOutput(fd, wake int) *shimFile {
+	d := &shimFile{fd: fd, own: -1, wake: wake, send: unix.Write}
 	var s unix.Stat_t
 	if unix.Fstat(fd, &s) != nil {
 		return d
@@ -35,8 +35,8 @@ func newOutput(fd, wake int) *descriptor {
 			return unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
 	case unix.S_IFIFO, unix.S_IFCHR:
-		// Opened again it has flags of its own. Where that does not go, so
-		// much fits into a pipe that can be written to.
+		// Opened again it has flags of its own. If that fails, writes are limited to the
+		// room that a writable pipe has.
 		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", d.fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			d.fd, d.own = fd, fd
@@ -47,14 +47,14 @@ func newOutput(fd, wake int) *descriptor {
 	return d
 }
 
-func (d *descriptor) release() {
+func (d *shimFile) release() {
 	if d.own >= 0 {
 		unix.Close(d.own)
 	}
 }
 
 // wait waits until the descriptor is ready.
-func (d *descriptor) wait(events int16) error {
+func (d *shimFile) wait(events int16) error {
 	fds := []unix.PollFd{{Fd: int32(d.fd), Events: events}, {Fd: int32(d.wake), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
@@ -70,7 +70,7 @@ func (d *descriptor) wait(events int16) error {
 }
 
 // Read implements io.Reader.
-func (d *descriptor) Read(b []byte) (int, error) {
+func (d *shimFile) Read(b []byte) (int, error) {
 	for {
 		if err := d.wait(unix.POLLIN); err != nil {
 			return 0, err
@@ -89,7 +89,7 @@ func (d *descriptor) Read(b []byte) (int, error) {
 }
 
 // Write implements io.Writer.
-func (d *descriptor) Write(b []byte) (int, error) {
+func (d *shimFile) Write(b []byte) (int, error) {
 	written := 0
 	ready := d.own >= 0 // it says so itself if it is not
 	for written < len(b) {
