@@ -50,6 +50,7 @@ var allowedImports = map[string][]string{
 	"contexts/files": {"core", "contexts"},
 	"contexts/sftp":  {"contexts"},
 	"contexts/socks": {"contexts"},
+	"contexts/fleet": {},
 	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
 	"internal":       {"contexts", "contexts/socks"},
 	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
