@@ -47,13 +47,14 @@ var allowedImports = map[string][]string{
 
 	"contexts/internal/treetest": {"contexts", "connect/local"}, // of tests
 
-	"contexts/files": {"core", "contexts"},
-	"contexts/sftp":  {"contexts"},
-	"contexts/socks": {"contexts"},
-	"contexts/fleet": {},
-	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
-	"internal":       {"contexts", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"contexts/files":           {"core", "contexts"},
+	"contexts/sftp":            {"contexts"},
+	"contexts/socks":           {"contexts"},
+	"contexts/fleet":           {},
+	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},
+	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
+	"internal":                 {"contexts", "contexts/socks"},
+	"cmd":                      {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 }
 
 type goPackage struct {
