@@ -1,5 +1,23 @@
 // Package fleet is for programs that work on many hosts.
 //
+//	hosts, err := fleet.ParseHosts("web[01-30].example.com")
+//	...
+//	group, err := fleet.New(self, hosts, nil)
+//	...
+//	defer group.Close()
+//	careful := group.With(fleet.Policy{Batches: []fleet.Share{{N: 1}, {Percent: 20}}, StopAbove: &fleet.Share{Percent: 10}})
+//	results := fleet.Collect(fleet.Call(ctx, careful, restart, "nginx"))
+//	for _, f := range results.Fold() {
+//		fmt.Println(f.Hosts, f.Value, f.Err) // web[01-29].example.com active <nil>
+//	}
+//	return results.Err() // 1 of 30 hosts failed: web30.example.com: ...
+//
+// A [Group] is members with unique names, each a managed host that is connected by the first
+// use. An operation on it ([Call], [Do], [Run]) yields the result of each member exactly
+// once, as it comes, also of those that were never tried. The [Policy] of the group says how
+// many are under way at once, which times bound them, when one is tried again, in which
+// batches, and when so many have failed that the rest is left alone.
+//
 // # Host sets
 //
 // A [HostSet] is an ordered set of names, written as in ClusterShell, pdsh and Slurm:
