@@ -52,6 +52,8 @@ var allowedImports = map[string][]string{
 	"contexts/socks":           {"contexts"},
 	"contexts/facts":           {"contexts"},
 	"contexts/fleet":           {"core", "connect", "contexts"},
+	"contexts/fleet/journal":   {"contexts/fleet"},
+	"contexts/fleet/journal":   {"contexts/fleet"},
 	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},
 	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},

@@ -17,6 +17,11 @@ import (
 // been stopped, or its ctx had ended.
 var ErrNotTried = errors.New("not tried")
 
+// ErrUnknown is matched by the errors of members on which an earlier run has begun the
+// operation, and ended before it had the result. Whether the operation had its effect there
+// is for somebody to find out.
+var ErrUnknown = errors.New("begun by an earlier run, with an unknown result")
+
 // errLeft is the cause for which operations end whose caller wants no more results.
 var errLeft = errors.New("nobody waits for the results")
 
@@ -67,11 +72,13 @@ func each[Out any](ctx context.Context, g *Group, do func(ctx context.Context, m
 
 // begin begins with the members, batch by batch, and returns when all have ended.
 func (op *operation[Out]) begin(ctx context.Context, members []*Member) {
-	defer op.running.Wait()
 	var ended error // why nothing more is begun
+	defer op.sync()
+	defer op.running.Wait()
 	for i, batch := range op.policy.batches(members) {
 		if i > 0 && ended == nil {
 			op.running.Wait()
+			op.sync()
 			if ended = op.stopped(); ended == nil && op.policy.Between != nil {
 				if err := op.policy.Between(ctx, op.progress(i)); err != nil {
 					ended = fmt.Errorf("after batch %d: %w", i, err)
@@ -87,7 +94,7 @@ func (op *operation[Out]) begin(ctx context.Context, members []*Member) {
 				continue
 			}
 			op.running.Go(func() {
-				result := op.attempts(ctx, m)
+				result := op.recorded(ctx, m)
 				op.note(result.Err)
 				op.results <- outcome[Out]{m, result}
 				<-op.slots
@@ -136,6 +143,36 @@ func (op *operation[Out]) progress(batch int) Progress {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	return Progress{Members: op.members, Done: op.done, Failed: op.failed, Batch: batch}
+}
+
+// recorded tries a member and writes that down, unless an earlier run has tried it.
+func (op *operation[Out]) recorded(ctx context.Context, m *Member) Result[Out] {
+	j, name := op.policy.Journal, op.policy.Name
+	if j == nil {
+		return op.attempts(ctx, m)
+	}
+	switch j.State(name, m.name) {
+	case StateDone:
+		return Result[Out]{Before: true}
+	case StateUnknown:
+		return Result[Out]{Err: ErrUnknown}
+	}
+	if err := j.Begin(name, m.name); err != nil {
+		return Result[Out]{Err: fmt.Errorf("%w: the journal: %w", ErrNotTried, err)}
+	}
+	r := op.attempts(ctx, m)
+	if err := j.End(name, m.name, r.Err); err != nil {
+		r.Err = errors.Join(r.Err, fmt.Errorf("the journal: %w", err))
+	}
+	return r
+}
+
+// sync has the journal on the disk. An error of that is in the results of members that come
+// later, if there are any; what was written is there as long as the system runs.
+func (op *operation[Out]) sync() {
+	if op.policy.Journal != nil {
+		_ = op.policy.Journal.Sync()
+	}
 }
 
 // attempts tries a member as often as the policy says.

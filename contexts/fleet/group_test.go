@@ -157,6 +157,7 @@ func TestStops(t *testing.T) {
 					if c.fails(memberNumber(m)) {
 						return 0, boom
 					}
+					time.Sleep(time.Second)
 					return 0, nil
 				}))
 				left := 10 - c.ok - c.failed

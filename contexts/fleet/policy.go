@@ -24,7 +24,7 @@ type Policy struct {
 	Shuffle bool
 
 	// ConnectTimeout bounds how long an attempt waits for the member to be connected.
-	// Default: 1 minute.
+	// Default: 2 minutes.
 	ConnectTimeout time.Duration
 	// Timeout bounds an attempt at the operation itself, once the member is connected.
 	// Default: none but that of ctx.
@@ -42,7 +42,39 @@ type Policy struct {
 	// StopAbove ends the operation when more members than this have failed: what runs goes
 	// on, and nothing is begun. A share of 0 stops at the first failure. Default: go on.
 	StopAbove *Share
+
+	// Journal, if not nil, is told of each member. One that it knows to be done is not tried
+	// again: its result has Before set, no error, and no value. One of which it knows only
+	// that it was begun is not tried either: its error matches [ErrUnknown]. Name is that of
+	// the operation in the journal; different operations have different names.
+	Journal Journal
+	Name    string
 }
+
+// A Journal keeps what became of the members of operations, so that a later process goes on
+// where one ended that was killed. Package journal has one in a file. Its methods are called
+// by several goroutines.
+type Journal interface {
+	// State returns what is known of a member from before.
+	State(operation, member string) State
+	// Begin is called before a member is tried. If it fails, the member is not.
+	Begin(operation, member string) error
+	// End is called when the member's attempts have ended; err is nil where one succeeded.
+	End(operation, member string, err error) error
+	// Sync is called at the end of each batch: what was written is on the disk afterwards.
+	Sync() error
+}
+
+// State is what a [Journal] knows of a member.
+type State uint8
+
+// The states. A member of which nothing is known, and one that has failed, is tried.
+const (
+	StateNone State = iota
+	StateFailed
+	StateDone    // it succeeded
+	StateUnknown // it was begun, and nobody knows how it ended
+)
 
 // Progress is how far an operation has come.
 type Progress struct {
@@ -130,7 +162,7 @@ func (p *Policy) connectTimeout() time.Duration {
 	if p.ConnectTimeout > 0 {
 		return p.ConnectTimeout
 	}
-	return time.Minute
+	return 2 * time.Minute
 }
 
 // batches cuts members into batches; a batch has at least one.

@@ -17,6 +17,7 @@ type Result[Out any] struct {
 	Err      error
 	Attempts int           // 0 where it was not tried
 	Took     time.Duration // all attempts, with the pauses
+	Before   bool          // it succeeded in an earlier run, see Policy.Journal
 }
 
 // Results are those of all members, in the order in which they came.
@@ -138,6 +139,8 @@ type Fold[Out any] struct {
 	Hosts HostSet
 	Value Out
 	Err   error // of the first of them; the others' have the same text
+	// Before is set for the members that an earlier run is done with.
+	Before bool
 }
 
 // Fold puts members with equal results together, the largest group first. Values are equal
@@ -152,6 +155,9 @@ func (r *Results[Out]) Fold() []Fold[Out] {
 	var order []*bucket
 	for m, result := range r.All() {
 		key := foldKey(result.Value, result.Err)
+		if result.Before {
+			key = "before"
+		}
 		b := buckets[key]
 		if b == nil {
 			b = &bucket{result: result}
@@ -163,7 +169,7 @@ func (r *Results[Out]) Fold() []Fold[Out] {
 	slices.SortStableFunc(order, func(a, b *bucket) int { return len(b.names) - len(a.names) })
 	folds := make([]Fold[Out], len(order))
 	for i, b := range order {
-		folds[i] = Fold[Out]{Hosts: NewHosts(b.names...), Value: b.result.Value, Err: b.result.Err}
+		folds[i] = Fold[Out]{Hosts: NewHosts(b.names...), Value: b.result.Value, Err: b.result.Err, Before: b.result.Before}
 	}
 	return folds
 }
@@ -200,6 +206,7 @@ type Row[Out any] struct {
 	Value    *Out    `json:"value,omitempty"` // where it is OK
 	Error    string  `json:"error,omitempty"`
 	NotTried bool    `json:"not_tried,omitempty"`
+	Before   bool    `json:"before,omitempty"` // it succeeded in an earlier run
 	Attempts int     `json:"attempts"`
 	Seconds  float64 `json:"seconds"`
 }
@@ -208,10 +215,10 @@ type Row[Out any] struct {
 func (r *Results[Out]) Rows() []Row[Out] {
 	rows := make([]Row[Out], 0, len(r.members))
 	for m, result := range r.All() {
-		one := Row[Out]{Host: m.name, OK: result.Err == nil, Attempts: result.Attempts, Seconds: result.Took.Seconds()}
+		one := Row[Out]{Host: m.name, OK: result.Err == nil, Before: result.Before, Attempts: result.Attempts, Seconds: result.Took.Seconds()}
 		if result.Err != nil {
 			one.Error, one.NotTried = result.Err.Error(), errors.Is(result.Err, ErrNotTried)
-		} else {
+		} else if !result.Before {
 			one.Value = &result.Value
 		}
 		rows = append(rows, one)
