@@ -53,7 +53,6 @@ var allowedImports = map[string][]string{
 	"contexts/facts":           {"contexts"},
 	"contexts/fleet":           {"core", "connect", "contexts"},
 	"contexts/fleet/journal":   {"contexts/fleet"},
-	"contexts/fleet/journal":   {"contexts/fleet"},
 	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},
 	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},
