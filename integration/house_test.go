@@ -64,11 +64,15 @@ var allowedImports = map[string][]string{
 	"contexts/files/internal/wire":     {"core"},
 	"contexts/files/internal/checksum": {"contexts/files/internal/disk", "contexts/files/internal/wire"},
 
-	"contexts/sftp":  {"contexts"},
-	"contexts/socks": {"contexts"},
-	"fakessh":        {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
-	"internal":       {"contexts", "contexts/socks"},
-	"cmd":            {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"contexts/sftp":            {"contexts"},
+	"contexts/socks":           {"contexts"},
+	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
+	"internal":                 {"contexts", "contexts/socks"},
+	"cmd":                      {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"contexts/facts":           {"contexts"},
+	"contexts/fleet":           {"core", "connect", "contexts"},
+	"contexts/fleet/journal":   {"contexts/fleet"},
+	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},
 }
 
 type goPackage struct {

@@ -1,0 +1,218 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
+)
+
+// Config says how the members of a group are reached. The zero value is a good choice.
+type Config struct {
+	// Hops returns the hops to a host of a name. Default: the name is a hop path, as of
+	// [connect.ParsePath]. With an inventory it is the Hops of its hosts.
+	Hops func(name string) ([]connect.Method, error)
+	// Host is how each managed host is kept.
+	Host contexts.ManagedHostConfig
+	// Policy is that of operations on the group, see [Group.With].
+	Policy Policy
+}
+
+// A Member is one host of a group.
+type Member struct {
+	name   string
+	target contexts.Target
+}
+
+// Name returns the name, which no other member of the group has.
+func (m *Member) Name() string { return m.name }
+
+func (m *Member) String() string { return m.name }
+
+// Target is where work for the member goes: a host that is connected by its first use.
+func (m *Member) Target() contexts.Target { return m.target }
+
+// A Group is a list of hosts to work on together. It does not change; operations on groups
+// return new ones, which share the connections. It may be used by several goroutines.
+//
+// Nothing is connected before the first operation. The connections end with Close of the
+// group that New returned, or with the tree.
+type Group struct {
+	hosts   HostSet
+	members map[string]*Member
+	policy  Policy
+	kept    *connections
+}
+
+// connections are the managed hosts of a fleet, with those that lead to others.
+type connections struct {
+	self *contexts.Node
+	cfg  Config
+
+	mu    sync.Mutex
+	hosts map[string]*contexts.ManagedHost // by the hops to them
+	first []*contexts.ManagedHost          // those that are one hop from self
+}
+
+// New returns the group of these hosts, in their order, whose connections are made from self.
+// The error names the host whose hops can't be made.
+func New(self *contexts.Node, hosts HostSet, cfg *Config) (*Group, error) {
+	c := &connections{self: self, hosts: make(map[string]*contexts.ManagedHost)}
+	if cfg != nil {
+		c.cfg = *cfg
+	}
+	if c.cfg.Hops == nil {
+		c.cfg.Hops = connect.ParsePath
+	}
+	g := &Group{hosts: hosts, members: make(map[string]*Member, hosts.Len()), policy: c.cfg.Policy, kept: c}
+	for name := range hosts.All() {
+		hops, err := c.cfg.Hops(name)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", name, err)
+		}
+		target, err := c.manage(hops)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", name, err)
+		}
+		g.members[name] = &Member{name: name, target: target}
+	}
+	return g, nil
+}
+
+// manage returns the managed host at the end of the hops. Members behind the same hops share
+// those.
+func (c *connections) manage(hops []connect.Method) (contexts.Target, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var target contexts.Target = c.self
+	var host *contexts.ManagedHost
+	key := ""
+	for _, hop := range hops {
+		code, err := connect.Encode(hop)
+		if err != nil {
+			return nil, err
+		}
+		key += fmt.Sprintf("%d:%s", len(code), code)
+		known := c.hosts[key]
+		switch {
+		case known != nil:
+		case host == nil:
+			known = c.self.Manage(hop, &c.cfg.Host)
+			c.first = append(c.first, known)
+		default:
+			known = host.Manage(hop, &c.cfg.Host)
+		}
+		c.hosts[key], host, target = known, known, known
+	}
+	return target, nil
+}
+
+// Hosts returns the names of the members.
+func (g *Group) Hosts() HostSet { return g.hosts }
+
+// Len returns the number of members.
+func (g *Group) Len() int { return g.hosts.Len() }
+
+// Members yields the members in their order.
+func (g *Group) Members() iter.Seq[*Member] {
+	return func(yield func(*Member) bool) {
+		for name := range g.hosts.All() {
+			if !yield(g.members[name]) {
+				return
+			}
+		}
+	}
+}
+
+// Member returns the member of a name, nil if there is none.
+func (g *Group) Member(name string) *Member {
+	if g.hosts.Contains(name) {
+		return g.members[name]
+	}
+	return nil
+}
+
+// With returns the same group, with another policy for operations on it.
+func (g *Group) With(p Policy) *Group {
+	with := *g
+	with.policy = p
+	return &with
+}
+
+// Filter returns the members that a function wants.
+func (g *Group) Filter(want func(*Member) bool) *Group {
+	var names []string
+	for m := range g.Members() {
+		if want(m) {
+			names = append(names, m.name)
+		}
+	}
+	return g.only(NewHosts(names...))
+}
+
+// Only returns the members that are in a set.
+func (g *Group) Only(hosts HostSet) *Group { return g.only(g.hosts.Intersect(hosts)) }
+
+func (g *Group) only(hosts HostSet) *Group {
+	part := *g
+	part.hosts = hosts
+	return &part
+}
+
+// Union returns the members of g and those that only other has. The policy, and the member
+// where both have one of the same name, are those of g.
+func (g *Group) Union(other *Group) *Group {
+	all := g.only(g.hosts.Union(other.hosts))
+	all.members = make(map[string]*Member, all.hosts.Len())
+	for name := range all.hosts.All() {
+		if all.members[name] = g.Member(name); all.members[name] == nil {
+			all.members[name] = other.members[name]
+		}
+	}
+	return all
+}
+
+// Intersect returns the members of g whose names other has, too.
+func (g *Group) Intersect(other *Group) *Group { return g.only(g.hosts.Intersect(other.hosts)) }
+
+// Minus returns the members of g whose names other has not.
+func (g *Group) Minus(other *Group) *Group { return g.only(g.hosts.Minus(other.hosts)) }
+
+// SymmetricDifference returns the members of which only one of the two has the name.
+func (g *Group) SymmetricDifference(other *Group) *Group {
+	return g.Union(other).only(g.hosts.SymmetricDifference(other.hosts))
+}
+
+// Close closes all connections that New's group and those made of it have. It returns the
+// errors of hosts on which processes survived. A later operation connects anew.
+func (g *Group) Close() error {
+	g.kept.mu.Lock()
+	first := slices.Clone(g.kept.first)
+	g.kept.mu.Unlock()
+	errs := make([]error, len(first))
+	var closing sync.WaitGroup
+	for i, h := range first {
+		closing.Go(func() { errs[i] = h.Close() })
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}
+
+// Call calls a function on all members and yields the results as they come, each with its
+// member; [Collect] keeps them. Each member comes exactly once, also one that was not tried:
+// its error matches [ErrNotTried]. Leaving the loop cancels the calls that are under way,
+// and waits for them. The policy of the group says the rest.
+func Call[In, Out any](ctx context.Context, g *Group, f *contexts.Func[In, Out], in In) iter.Seq2[*Member, Result[Out]] {
+	return each(ctx, g, func(ctx context.Context, _ *Member, n *contexts.Node) (Out, error) { return f.Call(ctx, n, in) })
+}
+
+// Do is [Call] for a function of this program that does what it likes with the context of
+// each member: several calls, files, commands.
+func Do[Out any](ctx context.Context, g *Group, do func(ctx context.Context, m *Member, n *contexts.Node) (Out, error)) iter.Seq2[*Member, Result[Out]] {
+	return each(ctx, g, do)
+}
