@@ -66,7 +66,7 @@ var allowedImports = map[string][]string{
 
 	"contexts/sftp":            {"contexts"},
 	"contexts/socks":           {"contexts"},
-	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/resolve"},
+	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/descriptor", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},
 	"cmd":                      {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts"},
