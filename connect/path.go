@@ -3,7 +3,6 @@ package connect
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -114,11 +113,22 @@ func splitPath(path string) (elements []string) {
 // devices is the directory that serial ports are in.
 const devices = "/dev/"
 
-// ordinal is the end of a context's path if its parent had a child by the same hop before.
-var ordinal = regexp.MustCompile(`#[0-9]+$`)
+// withoutOrdinal takes "#2" off the end of an element, as the path of a context has it where
+// its parent has another child by the same hop.
+func withoutOrdinal(element string) string {
+	name := strings.TrimRight(element, "0123456789")
+	if len(name) == len(element) {
+		return element
+	}
+	name, ok := strings.CutSuffix(name, "#")
+	if !ok {
+		return element
+	}
+	return name
+}
 
 func parseElement(element string) (Method, error) {
-	element = ordinal.ReplaceAllString(element, "")
+	element = withoutOrdinal(element)
 	name, arg, hasArg := strings.Cut(element, ":")
 	syntaxes.mu.RLock()
 	parse, ssh := syntaxes.byName[name], syntaxes.byName["ssh"]

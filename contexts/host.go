@@ -189,7 +189,12 @@ func lasts(err error, wasThere bool) bool {
 }
 
 // String returns the path of hops to the host.
-func (h *ManagedHost) String() string { return h.label }
+func (h *ManagedHost) String() string {
+	if h == nil {
+		return "<nil managed host>"
+	}
+	return h.label
+}
 
 // Connect returns the node of the host's context. If there is none, it waits until the host
 // is connected. Errors are *Error. They match [ErrUnavailable] if further attempts will be

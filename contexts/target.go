@@ -22,6 +22,9 @@ func (n *Node) target(context.Context) (*Node, *Chain, error) { return n, nil, n
 func (c *Chain) target(context.Context) (*Node, *Chain, error) { return c.n, c, nil }
 
 func (h *ManagedHost) target(ctx context.Context) (*Node, *Chain, error) {
+	if h == nil {
+		return nil, nil, errNoTarget
+	}
 	n, err := h.Connect(ctx)
 	return n, nil, err
 }

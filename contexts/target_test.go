@@ -106,7 +106,7 @@ func TestChainTakesOnlyCalls(t *testing.T) {
 // Nil is no target, in whatever form it comes.
 func TestNoTarget(t *testing.T) {
 	start(t, nil)
-	for name, on := range map[string]contexts.Target{"nil": nil, "no node": (*contexts.Node)(nil), "a zero node": new(contexts.Node)} {
+	for name, on := range map[string]contexts.Target{"nil": nil, "no node": (*contexts.Node)(nil), "no host": (*contexts.ManagedHost)(nil), "a zero node": new(contexts.Node)} {
 		if _, err := pid.Call(t.Context(), on, struct{}{}); err == nil {
 			t.Errorf("%s: a call went somewhere", name)
 		}
