@@ -40,8 +40,8 @@ type section struct {
 // A segment has the fields of a program header.
 type segment struct{ offset, size uint64 }
 
-// parseELF reads the headers. It is not ok for what is no ELF executable, or one
-// whose headers don't agree with its length.
+// parseELF reads the headers. It reports false if the file is no ELF executable, or if its
+// headers don't agree with its length.
 func parseELF(exe []byte) (*file, bool) {
 	if len(exe) < headerSize || string(exe[:4]) != "\x7fELF" {
 		return nil, false

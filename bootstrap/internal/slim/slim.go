@@ -17,15 +17,14 @@
 //     runtime preempts no goroutine there, and looks for the name
 //     (runtime.isAsyncSafePoint).
 //
-// What a program made from such an image notices: runtime.Caller reports "?" and
-// 0 for file and line, calls that were inlined are no frames of their own, and
-// tracebacks show names and offsets only. An executable with the tables can turn
-// the one into the other (see core.PanicError).
+// A program made from an image notices this: runtime.Caller returns "?" and 0 for file and
+// line, inlined calls are no frames of their own, and tracebacks have names and offsets
+// only. An executable with the tables can complete such a traceback (see core.PanicError).
 //
-// The format belongs to the toolchain. So it is touched only in executables of
-// the one release that it was checked against, and only where the header of the
-// tables and the runtime's own description of them agree, and everything in
-// them lies within bounds. Otherwise the tables stay as they are.
+// The format belongs to the toolchain. The tables are changed only in executables of the one
+// release that this package was checked against. The header of the tables and the runtime's
+// own description of them must agree, and all offsets must lie within bounds. Otherwise the
+// tables stay as they are.
 package slim
 
 import (

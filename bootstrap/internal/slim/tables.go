@@ -21,7 +21,7 @@ const (
 	modWords    = 42
 )
 
-// Words of runtime.pcHeader, behind the magic and what follows it.
+// Words of runtime.pcHeader, behind the magic and the bytes that follow it.
 const (
 	headBytes  = 8
 	headCount  = 0 // nfunc
@@ -36,11 +36,11 @@ type tables struct {
 	functions    []byte // pclntable: an index by address, and the functions
 	count        int
 
-	names, pcdata, funcdata region // funcnametab, pctab, what gofunc points to
+	names, pcdata, funcdata region // funcnametab, pctab, the data that gofunc points to
 }
 
-// clearTables takes out of the tables what only tracebacks need. It changes
-// nothing where it does not understand everything.
+// clearTables takes the data out of the tables that only tracebacks need. It changes nothing
+// if it does not understand all of them.
 func (f *file) clearTables() error {
 	t, err := f.tables()
 	if err != nil {
@@ -53,8 +53,8 @@ func (f *file) clearTables() error {
 	return nil
 }
 
-// tables finds the tables by the header of the section, and believes it only if
-// the runtime's own description of this executable says the same.
+// tables finds the tables by the header of the section. It is an error if the runtime's own
+// description of this executable says otherwise.
 func (f *file) tables() (*tables, error) {
 	section, module := f.section(".gopclntab"), f.section(".go.module")
 	if section == nil || module == nil {
@@ -129,7 +129,7 @@ func (t *tables) markItems() bool {
 	return true
 }
 
-// markFunction marks what one function needs.
+// markFunction marks the items that one function needs.
 func (t *tables) markFunction(f function) bool {
 	ok := t.names.mark(f.field(funcName), stays)
 	pcdata := func(at uint32, m byte) {
@@ -161,8 +161,8 @@ func (t *tables) markFunction(f function) bool {
 	return ok
 }
 
-// needsTree reports whether the runtime needs to know what was inlined into f
-// (see the package comment).
+// needsTree reports whether the runtime needs the tree of calls that were inlined into f (see
+// the package comment).
 func (t *tables) needsTree(f function) bool {
 	if f.funcdatas() <= funcdataInlTree || f.funcdata(funcdataInlTree) == none {
 		return false
@@ -170,12 +170,12 @@ func (t *tables) needsTree(f function) bool {
 	if f.kind() == kindWrapper {
 		return true
 	}
-	// Where nothing tells the parts of such a function apart, all of it is
-	// of the runtime, which is the safe side.
+	// A function of the runtime needs no tree: without one all of it counts as code of
+	// the runtime, which is the safe side.
 	return !t.ofRuntime(f.field(funcName)) && t.treeOfRuntime(f.funcdata(funcdataInlTree))
 }
 
-// treeOfRuntime reports whether code of the runtime is among what was inlined.
+// treeOfRuntime reports whether a tree of inlined calls has code of the runtime.
 func (t *tables) treeOfRuntime(at uint32) bool {
 	m := &t.funcdata.marks[at]
 	if *m&judged == 0 {
