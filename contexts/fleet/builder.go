@@ -59,9 +59,9 @@ func (b *builder) toggle(names []string) {
 // set returns what was built. The builder is not used afterwards.
 func (b *builder) set() HostSet {
 	if len(b.place) == len(b.names) {
-		return HostSet{names: b.names, place: b.place}
+		return HostSet(*b)
 	}
 	var left builder
 	left.add(slices.DeleteFunc(b.names, func(n string) bool { return n == "" }))
-	return HostSet{names: left.names, place: left.place}
+	return HostSet(left)
 }
