@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/stages"
 )
@@ -78,11 +77,7 @@ func (l *Launch) script() string {
 			if label != "" {
 				label = " " + label
 			}
-			loads := ""
-			if image.OwnLoader() != "" {
-				loads = "&&" + path + " " + guard.CheckPrefix + " 2>&-"
-			}
-			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "LOADS", loads, "KEEP", strings.TrimSuffix(keepGo(), ";"), "ARGS", guard.GuardPrefix+"$m"+label))
+			b.WriteString(first("shortcut", "EXE", path, "ID", fmt.Sprintf("%d.%d", dev, ino), "CHECK", guard.CheckPrefix, "KEEP", strings.TrimSuffix(keepGo(), ";"), "ARGS", guard.GuardPrefix+"$m"+label))
 		}
 	}
 	b.WriteString(first("ready"))

@@ -52,12 +52,13 @@ const policyHint = "a policy forbids the far side's shell to execute programs: n
 // workerDenied is printed by a guard that was executed and may not execute the worker.
 const workerDenied = "starting the worker: permission denied"
 
-// unnamedHint returns a hint at the policy that forbids to execute a file in memory without a
-// name, where it was forbidden. Options of mounts don't apply to such a file.
+// unnamedHint returns a hint at the policy that forbids to execute a file without a name, where
+// it was forbidden or killed. Options of mounts don't apply to a file in memory, and no mount kills.
 func unnamedHint(list []StartMethodError) string {
 	for _, e := range list {
-		if (e.StartMethod == StartPerl || e.StartMethod == StartPython) && strings.HasPrefix(e.Reason, "execution not allowed") {
-			return "a policy forbids to execute a file without a name: intercept in sudoers, or a security module; "
+		inMemory := e.StartMethod == StartPerl || e.StartMethod == StartPython
+		if inMemory && strings.HasPrefix(e.Reason, "execution not allowed") || strings.Contains(e.Reason, "execution not allowed, killed") {
+			return "a policy forbids to execute what has no name: intercept in sudoers, log_subcmds in sudoers, or a security module; "
 		}
 	}
 	return ""

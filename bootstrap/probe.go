@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/bootstrap/internal/guard"
 	"github.com/mitosis-go/mitosis/bootstrap/internal/scan"
 )
 
@@ -16,6 +17,8 @@ type ProbeResult struct {
 	// StartMethods has a report on each start method, in their order, or several
 	// where it has several places.
 	StartMethods []StartMethodReport
+	// Hint is what can be done where no start method would do; "" where that is not known.
+	Hint string
 }
 
 // A StartMethodReport says whether a start method works at one of its places. It comes from a
@@ -37,6 +40,17 @@ func (p *ProbeResult) StartMethod() string {
 	return ""
 }
 
+// closed returns the start methods that would not work, with their reasons.
+func (p *ProbeResult) closed() []StartMethodError {
+	var list []StartMethodError
+	for _, r := range p.StartMethods {
+		if r.Lacks != "" {
+			list = append(list, StartMethodError{r.StartMethod, r.Lacks})
+		}
+	}
+	return list
+}
+
 // Probe finds out which start methods would work at the far end of c, and closes c, which
 // must have been started with Line or Argv. Nothing but tools runs there, and nothing stays: a
 // trial of a place has a small file there for a moment. It takes two round trips.
@@ -52,6 +66,9 @@ func (l *Launch) Probe(ctx context.Context, c Carrier) (ProbeResult, error) {
 	}
 	if err != nil {
 		return ProbeResult{}, d.finish(err)
+	}
+	if result.StartMethod() == "" {
+		result.Hint = d.hint(&Error{Phase: PhaseImage, Err: ErrNoStartMethod, StartMethods: result.closed()})
 	}
 	_ = d.finish(errProbed) // which closes the carrier
 	return result, nil
@@ -150,8 +167,9 @@ func (d *conversation) probeExec() string {
 	if !d.opts.Same || !ok {
 		return closed(StartExec, "the far side is not this host, or its user may not read this program")
 	}
-	return fmt.Sprintf(`r=%s;[ "$(stat -Lc %%d.%%i %[2]s 2>/dev/null)" = %d.%d ]&&yes %[2]s||no "this program can't be seen from there";`,
-		StartExec, path, dev, ino)
+	return fmt.Sprintf(`r=%s;if [ "$(stat -Lc %%d.%%i %[2]s 2>/dev/null)" = %[3]d.%[4]d ];then `+
+		`e=$( (exec %[2]s %[5]s) 2>&1)&&yes %[2]s||no "execution not allowed, ${e##*: }";else no "this program can't be seen from there";fi;`,
+		StartExec, path, dev, ino, guard.CheckPrefix)
 }
 
 // probeCache returns the trial of the cache, for the image that a launch would look for.

@@ -4,10 +4,12 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -20,39 +22,68 @@ func TestPoliciesOfSudo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		defaults, shell string
+		tag             string // of the command
 		remove          []string
+		user            string // root where it is empty: who could see the parent's executable
 		says            string
+		unnamed         bool // the policy lets programs run, and a probe names it
 	}{
-		"noexec":                    {defaults: "noexec", says: "noexec in sudoers"},
-		"noexec, mksh":              {defaults: "noexec", shell: "/bin/mksh", says: "noexec in sudoers"},
-		"noexec, bash":              {defaults: "noexec", shell: "/bin/bash", says: "noexec in sudoers"},
-		"noexec, static bash":       {defaults: "noexec", shell: "/bin/bash-static", says: "noexec in sudoers"},
-		"noexec, no interpreter":    {defaults: "noexec", remove: noInterpreter, says: "noexec in sudoers"},
-		"intercept":                 {defaults: "intercept", says: "intercept in sudoers"},
-		"intercept, no interpreter": {defaults: "intercept", remove: noInterpreter, says: "execution not allowed, Permission denied"},
-		"trace":                     {defaults: "intercept, intercept_type=trace", says: "intercept in sudoers"},
-		"trace, no interpreter":     {defaults: "intercept, intercept_type=trace", remove: noInterpreter, says: "execution not allowed, Permission denied"},
+		"noexec":                            {user: "carol", defaults: "noexec", says: "noexec in sudoers"},
+		"noexec, mksh":                      {user: "carol", defaults: "noexec", shell: "/bin/mksh", says: "noexec in sudoers"},
+		"noexec, bash":                      {user: "carol", defaults: "noexec", shell: "/bin/bash", says: "noexec in sudoers"},
+		"noexec, static bash":               {user: "carol", defaults: "noexec", shell: "/bin/bash-static", says: "noexec in sudoers"},
+		"noexec, no interpreter":            {user: "carol", defaults: "noexec", remove: noInterpreter, says: "noexec in sudoers"},
+		"intercept":                         {user: "carol", defaults: "intercept", says: "intercept in sudoers", unnamed: true},
+		"intercept, no interpreter":         {user: "carol", defaults: "intercept", remove: noInterpreter, says: "intercept in sudoers", unnamed: true},
+		"trace":                             {user: "carol", defaults: "intercept, intercept_type=trace", says: "intercept in sudoers", unnamed: true},
+		"trace, no interpreter":             {user: "carol", defaults: "intercept, intercept_type=trace", remove: noInterpreter, says: "intercept in sudoers", unnamed: true},
+		"root, noexec":                      {defaults: "noexec", says: "noexec in sudoers"},
+		"root, intercept":                   {defaults: "intercept", says: "intercept in sudoers", unnamed: true},
+		"root, trace":                       {defaults: "intercept, intercept_type=trace", says: "intercept in sudoers", unnamed: true},
+		"root, tag":                         {tag: "INTERCEPT: ", says: "intercept in sudoers", unnamed: true},
+		"root, subcommands":                 {defaults: "log_subcmds", says: "log_subcmds in sudoers", unnamed: true},
+		"subcommands":                       {user: "carol", defaults: "log_subcmds", says: "log_subcmds in sudoers", unnamed: true},
+		"subcommands, no interpreter":       {user: "carol", defaults: "log_subcmds", remove: noInterpreter, says: "log_subcmds in sudoers", unnamed: true},
+		"root, subcommands, no interpreter": {defaults: "log_subcmds", remove: noInterpreter, says: "log_subcmds in sudoers", unnamed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := becomeHost("")
 			h.Remove = test.remove
-			h.Sudoers = "Defaults:deploy " + test.defaults + "\ndeploy ALL=(ALL) NOPASSWD: ALL"
+			h.Sudoers = "deploy ALL=(ALL) NOPASSWD: " + test.tag + "ALL"
+			if test.defaults != "" {
+				h.Sudoers = "Defaults:deploy " + test.defaults + "\n" + h.Sudoers
+			}
 			if test.shell != "" {
 				h.Setup = append(h.Setup, "ln -sf "+test.shell+" /bin/sh")
 			}
 			host := start(t, h)
 			user := enter(t, master(t, &contexts.Config{}), host, "deploy")
+			hop := become.Sudo{User: test.user}
 			before := look(host)
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			_, err := user.Connect(ctx, become.Sudo{User: "carol"})
+			_, err := user.Connect(ctx, hop)
 			if took := time.Since(began); took > stretched(15*time.Second) {
 				t.Errorf("it took %v, want at most %v", took, stretched(15*time.Second))
 			}
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error %v, which does not say %q", err, test.says)
+			}
+			if test.unnamed {
+				if offer, err := user.Probe(ctx, hop); err != nil || offer.StartMethod() != "" || !strings.Contains(offer.Hint, test.says) {
+					t.Errorf("the probe found %+v, error %v, want no start method and a hint that says %q", offer, err, test.says)
+				}
+			}
+			if test.unnamed {
+				managed := user.Manage(hop, nil)
+				if _, err := managed.Connect(ctx); !errors.Is(err, bootstrap.ErrNoStartMethod) || errors.Is(err, contexts.ErrUnavailable) {
+					t.Errorf("a managed host: error %v, want one that only a person can mend", err)
+				}
+				if err := managed.Close(); err != nil {
+					t.Error(err)
+				}
 			}
 			before.restored(t, patience)
 		})

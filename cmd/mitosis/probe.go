@@ -67,6 +67,9 @@ func printOffer(out io.Writer, offer *contexts.ProbeResult) error {
 		fmt.Fprint(w, "/proc\tnot mounted\n")
 	}
 	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.StartMethod(), "nothing: no start method works there"))
+	if offer.Hint != "" {
+		fmt.Fprintf(w, "what would help\t%s\n", offer.Hint)
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

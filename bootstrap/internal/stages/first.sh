@@ -27,11 +27,11 @@ cd /
 #: shortcut
 # The way without an image: where the parent's executable can be seen (same file by
 # device and inode, which a foreign process that has our number in another PID namespace
-# is not), it is executed and there is no second stage. One that needs a loader is
-# executed before without effect.
+# is not), it is executed and there is no second stage. It is executed before without
+# effect: it may need a loader, and a policy may forbid it.
 [ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ] && {
 	@KEEP@
-	:@LOADS@ && cd "$w" && exec @EXE@ @ARGS@
+	@EXE@ @CHECK@ 2>&- && cd "$w" && exec @EXE@ @ARGS@
 }
 
 #: keep

@@ -140,8 +140,8 @@ func TestSizesAsSent(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"clean.py": 56, "create.py": 369, "first.sh": 984, "load.pl": 56, "load.py": 94,
-		"memfd.pl": 1449, "memfd.py": 1743, "plan.sh": 2774, "trial.pl": 439, "trial.py": 529,
+		"clean.py": 56, "create.py": 369, "first.sh": 994, "load.pl": 56, "load.py": 94,
+		"memfd.pl": 1449, "memfd.py": 1743, "plan.sh": 2900, "trial.pl": 527, "trial.py": 555,
 	}
 	if fmt.Sprint(sizes) != fmt.Sprint(want) {
 		t.Errorf("the sizes are %#v, want %#v", sizes, want)
