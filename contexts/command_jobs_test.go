@@ -65,6 +65,21 @@ func parentOf(pid int) (parent int) {
 	return parent
 }
 
+// below waits for a child of a process beside those that are known.
+func below(t *testing.T, parent int, known ...int) int {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+		for _, word := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(word); err == nil && !slices.Contains(known, pid) {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("process %d has started nothing beside %v", parent, known)
+	return 0
+}
+
 // awaitEnd waits until none of some processes lives.
 func awaitEnd(t *testing.T, why string, pids ...int) {
 	t.Helper()
@@ -109,7 +124,7 @@ func TestJobsThatAreKept(t *testing.T) {
 				kept[name] = leave(t, lower, true, script, t.TempDir())
 			}
 			notKept := leave(t, lower, false, jobsOf["setsid"], "")
-			running := shell(t, lower, "echo $$; sleep 86400")
+			running := shell(t, lower, "sleep 86400"+quietly+" & echo $!; sleep 86401"+quietly)
 			running.KeepJobs = true
 			out, err := running.StdoutPipe()
 			if err != nil {
@@ -118,14 +133,24 @@ func TestJobsThatAreKept(t *testing.T) {
 			if err := running.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := fmt.Fscan(out, new(int)); err != nil {
+			var background int
+			if _, err := fmt.Fscan(out, &background); err != nil {
 				t.Fatal(err)
 			}
+			foreground := below(t, running.Pid, background)
+			t.Cleanup(func() {
+				for _, pid := range []int{background, foreground} {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
 			end.do(workers[0], workers[1])
 			_ = self.Close() // it may tell that it did not find all as it should be
 			_ = running.Wait()
 			awaitEnd(t, "workers and guards", slices.Concat(workers, guards)...)
 			awaitEnd(t, "a process that is not kept, and the running command", notKept, running.Pid)
+			if end.name != "both are killed" { // then nobody is left who knows that a command ran
+				awaitEnd(t, "the group of the running command", background, foreground)
+			}
 			for _, name := range slices.Sorted(maps.Keys(kept)) {
 				checkJob(t, name, kept[name])
 			}
@@ -185,8 +210,9 @@ func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 			if _, err := fmt.Fscan(out, &nohup, &setsid, &plain); err != nil {
 				t.Fatal(err)
 			}
+			foreground := below(t, c.Pid, nohup, setsid, plain)
 			t.Cleanup(func() {
-				for _, pid := range []int{nohup, setsid, plain} {
+				for _, pid := range []int{nohup, setsid, plain, foreground} {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
 			})
@@ -204,15 +230,11 @@ func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 			case "the guard above is killed":
 				_ = syscall.Kill(parentOf(workers[0]), syscall.SIGKILL)
 			}
-			ended := []int{c.Pid, workers[0], workers[1]}
 			if end == "its ctx ends" {
-				awaitEnd(t, "the command and its group", c.Pid, plain)
+				awaitEnd(t, "the command and its group", c.Pid, plain, foreground)
 			}
 			_ = self.Close()
-			if !strings.Contains(end, "killed") {
-				ended = append(ended, plain) // a worker that was killed can't tell it from a job
-			}
-			awaitEnd(t, "the command and what is no job", ended...)
+			awaitEnd(t, "the command and its group", c.Pid, workers[0], workers[1], plain, foreground)
 			checkJob(t, "nohup", nohup)
 			checkJob(t, "setsid", setsid)
 		})

@@ -63,7 +63,8 @@ func runGuard(marker string, args []string) bool {
 
 	hangup := w.awaitHangup()
 	exited := make(chan syscall.WaitStatus, 1)
-	go reap(w.pid, exited)
+	killed := new(killedAfter)
+	go reap(w.pid, exited, killed)
 
 	var status syscall.WaitStatus
 	gone := false
@@ -89,7 +90,9 @@ loop:
 
 	// From here on the parent's writes must fail, and not wait for the killing.
 	unix.Close(w.link)
-	killLeft(w.pid, newJobs(marker, keepsJobs(w.lease)), reapBudget)
+	spared := newJobs(marker, keepsJobs(w.lease))
+	spared.cutOff = killed
+	killLeft(w.pid, spared, reapBudget)
 	if !gone {
 		w.lastWords()
 	}
@@ -187,8 +190,10 @@ func dup(fd int) (int, error) {
 }
 
 // reap waits for every child: for the worker, and for orphans that the kernel
-// gave to this process. It returns when there is none left.
-func reap(pid int, exited chan<- syscall.WaitStatus) {
+// gave to this process; it notes those that were killed after the worker's end. It
+// returns when there is none left.
+func reap(pid int, exited chan<- syscall.WaitStatus, killed *killedAfter) {
+	ended := false
 	for {
 		var status syscall.WaitStatus
 		got, err := syscall.Wait4(-1, &status, 0, nil)
@@ -197,7 +202,10 @@ func reap(pid int, exited chan<- syscall.WaitStatus) {
 		case err != nil:
 			return
 		case got == pid && !status.Stopped() && !status.Continued():
+			ended = true
 			exited <- status
+		case ended && status.Signaled() && status.Signal() == syscall.SIGKILL:
+			killed.add(got)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func isMarked(int) bool      { return false }
 func hasNoMark(int) bool     { return false }
 func isGone(int) bool        { return false }
 func ignoresHangup(int) bool { return false }
+func isDying(int) bool       { return false }
 func isContext(int) bool     { return false }
 func isGuard(int) bool       { return false }
 func session(int) int        { return 0 }

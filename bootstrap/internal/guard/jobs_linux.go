@@ -73,12 +73,34 @@ func isGone(pid int) bool {
 }
 
 // ignoresHangup reports whether a process ignores SIGHUP.
-func ignoresHangup(pid int) bool {
+func ignoresHangup(pid int) bool { return hasSignal(pid, "SigIgn", unix.SIGHUP) }
+
+// hasSignal reports whether a signal is in a set of proc_pid_status(5).
+func hasSignal(pid int, set string, signal unix.Signal) bool {
 	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	_, rest, _ := bytes.Cut(status, []byte("\nSigIgn:\t"))
+	_, rest, _ := bytes.Cut(status, []byte("\n"+set+":\t"))
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
 	mask, err := strconv.ParseUint(string(line), 16, 64)
-	return err == nil && mask&(1<<(unix.SIGHUP-1)) != 0
+	return err == nil && mask&(1<<(signal-1)) != 0
+}
+
+// isDying reports whether a process has been killed and not been reaped: it has not
+// taken the signal, or is on its way out (PF_EXITING and PF_SIGNALED of the kernel's
+// sched.h, in the ninth field of proc_pid_stat(5)).
+func isDying(pid int) bool {
+	for _, set := range []string{"ShdPnd", "SigPnd"} {
+		if hasSignal(pid, set, unix.SIGKILL) {
+			return true
+		}
+	}
+	const exiting, signaled = 0x4, 0x400
+	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	words := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(words) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(words[6]), 10, 64)
+	return err == nil && flags&(exiting|signaled) != 0
 }
 
 // HeedsHangup reports whether a process does not ignore SIGHUP.

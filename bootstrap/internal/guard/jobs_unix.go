@@ -5,6 +5,7 @@ package guard
 import (
 	"maps"
 	"slices"
+	"sync"
 )
 
 // No process that was started in a context outlives it, except for jobs. A job is a process
@@ -19,13 +20,18 @@ import (
 //
 // If such a command is killed while it runs, its jobs are those that have prepared to be left
 // alone: with a session of their own, or by ignoring SIGHUP as nohup does.
+//
+// If the worker was killed, the kernel has killed the command with it, and the other processes of
+// its session are orphans as jobs are. They are recognised by the command, which the guard
+// reaps or finds dying.
 
 // jobs are the processes that are spared while the others are killed. They are found before
 // that, because later a process may be an orphan only because its parent was killed.
 type jobs struct {
 	// Immutable.
 	marker string
-	keep   bool // there may be some
+	keep   bool         // there may be some
+	cutOff *killedAfter // commands that were killed with the worker; nil in a worker
 
 	looked   bool // all are known
 	pids     map[int]bool
@@ -83,7 +89,7 @@ func (j *jobs) others(list []Process, root int, adopts bool, except ...int) []in
 		switch {
 		case is:
 		case guards[p.Parent]:
-			is = (!j.looked || j.sessions[session(p.PID)]) && !isMarked(p.PID) && !isContext(p.PID)
+			is = (!j.looked || j.sessions[session(p.PID)]) && !isMarked(p.PID) && !isContext(p.PID) && !j.isOfCutOff(p.PID)
 		case !j.looked:
 			is = isLeftAlone(p.PID, parents, contexts)
 		}
@@ -95,6 +101,38 @@ func (j *jobs) others(list []Process, root int, adopts bool, except ...int) []in
 		}
 	}
 	return slices.DeleteFunc(all, func(pid int) bool { return j.pids[pid] })
+}
+
+// isOfCutOff reports whether an orphan is dying itself, or was left by a command that was
+// killed with the worker and did not do anything to be left alone.
+func (j *jobs) isOfCutOff(pid int) bool {
+	if j.cutOff == nil {
+		return false
+	}
+	leader := session(pid)
+	return isDying(pid) || (j.cutOff.has(leader) || isDying(leader)) && !ignoresHangup(pid)
+}
+
+// killedAfter are the processes that a guard has reaped after the end of its worker and
+// that were killed: the leaders of the sessions of commands that ran then.
+type killedAfter struct {
+	mu   sync.Mutex
+	pids map[int]bool // guarded by mu
+}
+
+func (k *killedAfter) add(pid int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.pids == nil {
+		k.pids = make(map[int]bool)
+	}
+	k.pids[pid] = true
+}
+
+func (k *killedAfter) has(pid int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pids[pid]
 }
 
 // isLeftAlone reports whether a process that is below a command without the mark has
