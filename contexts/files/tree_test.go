@@ -45,6 +45,13 @@ func makeTree(t testing.TB, root string) {
 	if err := os.Chmod(filepath.Join(root, "locked"), 0o555); err != nil {
 		t.Fatal(err)
 	}
+	unlockAtEnd(t, root)
+}
+
+// unlockAtEnd has a tree of makeTree be removable, when the test ends, by a user without
+// root's rights.
+func unlockAtEnd(t testing.TB, root string) {
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(root, "locked"), 0o755) })
 }
 
 // listing describes all of a tree.
@@ -89,6 +96,7 @@ func TestATreeArrives(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	makeTree(t, from)
+	unlockAtEnd(t, to)
 	makeFifo(t, filepath.Join(from, "fifo"))
 	res := mustCopy(t, from, to, Options{Times: true})
 	if len(res.Skipped) != 1 || res.Skipped[0] != "fifo" {

@@ -176,7 +176,7 @@ func (s step) packet(id uint32, on *side) []byte {
 func compare(t *testing.T, program string, uid int, seed uint64) {
 	begin := time.Now().Add(-5 * time.Second)
 	ours, theirs := start(t, program, uid)
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), uid: uid}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), uid: uid, ownsAll: uid != 0 && uid == os.Geteuid()}
 	id := uint32(0)
 	for range 80 {
 		steps := g.burst()

@@ -9,9 +9,14 @@ import (
 // generator makes up requests.
 type generator struct {
 	*rand.Rand
-	uid   int
-	open  []int // slots
-	slots int   // given so far
+	uid int
+	// ownsAll: the directories around belong to the user of the servers, who is not root.
+	// Nothing is locked then: the test could not look at it, and a server that has a
+	// directory by its path needs what is above it, where OpenSSH's has it as its working
+	// directory.
+	ownsAll bool
+	open    []int // slots
+	slots   int   // given so far
 }
 
 func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
@@ -45,7 +50,11 @@ func (g *generator) attrs() []byte {
 	}
 	if g.IntN(2) == 0 {
 		flags |= hasMode
-		rest = append(rest, pick(g, g.IntN(0o10000), 0o644, 0o600, 0o755, 0o100755, 0o777))
+		mode := pick(g, g.IntN(0o10000), 0o644, 0o600, 0o755, 0o100755, 0o777)
+		if g.ownsAll {
+			mode |= 0o700
+		}
+		rest = append(rest, mode)
 	}
 	if g.IntN(3) == 0 {
 		flags |= hasTimes
