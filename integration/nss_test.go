@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/ssh"
@@ -68,7 +69,9 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 	}
 	client := start(t, lab.Host{
 		Name: "client", Users: []lab.User{{Name: "me"}}, Binds: []string{module + ":/usr/lib/libnss_lab.so.2:ro"},
-		Files: map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files lab\n"},
+		Files: map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files lab\n",
+			// Nobody answers there, and nsswitch.conf does not say that somebody is to be asked.
+			"/etc/resolv.conf": "nameserver 10.77.255.254\n"},
 		// The resolver of a program without cgo, whether this test has cgo or not.
 		Env: map[string]string{"GODEBUG": "netdns=go"},
 	})
@@ -77,6 +80,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 	}
 	me := enter(t, master(t, nil), client, "me")
 	hop := ssh.Login{Host: "printer", User: "carol", Keys: []connect.Secret{connect.Secret(key.Private)}, HostKeys: connect.InsecureIgnoreHostKeys}
+	began := time.Now()
 	n, err := me.Connect(t.Context(), hop)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +90,9 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 		t.Errorf("hostname printed %q, %v, want target", out, err)
 	}
 	hop.Host = "nosuch"
+	if took := time.Since(began); took > 9*time.Second {
+		t.Errorf("it took %v: DNS was asked, which nsswitch.conf does not name", took)
+	}
 	if _, err := me.Connect(t.Context(), hop); err == nil || !strings.Contains(err.Error(), "getent does not know it either") {
 		t.Errorf("a name that nobody knows: %v", err)
 	}

@@ -30,31 +30,59 @@ const (
 type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Dialer returns a dial function that asks the system for names that dial does not know, and
-// tries the addresses in the system's order. If the system does not know the name either, the
+// tries the addresses in the system's order. Where the system has a source before DNS that Go
+// does not know, it is asked before dial. If the system does not know the name either, the
 // error is that of dial, with a *net.DNSError whose text also says why.
 func Dialer(dial DialFunc) DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
+		return dialIn(ctx, orderOf(nsswitch), dial, network, addr)
+	}
+}
+
+// dialIn is what Dialer does, in an order of sources.
+func dialIn(ctx context.Context, order lookupOrder, dial DialFunc, network, addr string) (net.Conn, error) {
+	host, port, splitErr := net.SplitHostPort(addr)
+	asked := splitErr == nil && order.system && isName(host)
+	var addresses []netip.Addr
+	var lookupErr error
+	if asked {
+		addresses, lookupErr = addressesOf(ctx, network, host)
+	}
+	if len(addresses) == 0 {
+		var conn net.Conn
+		var err error = &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		if order.dns || !errors.Is(lookupErr, errUnknown) {
+			conn, err = dial(ctx, network, addr)
+		}
 		unknown, ok := errors.AsType[*net.DNSError](err)
-		if !ok || ctx.Err() != nil {
+		if !ok || splitErr != nil || ctx.Err() != nil {
 			return conn, err
 		}
-		host, port, splitErr := net.SplitHostPort(addr)
-		if splitErr != nil {
-			return nil, err
+		if !asked {
+			addresses, lookupErr = addressesOf(ctx, network, host)
 		}
-		addresses, lookupErr := addressesOf(ctx, network, host)
 		if lookupErr != nil {
 			return nil, annotated(err, unknown, lookupErr)
 		}
-		for _, address := range addresses {
-			if conn, err = dial(ctx, network, net.JoinHostPort(address.String(), port)); err == nil || ctx.Err() != nil {
-				break
-			}
-		}
-		return conn, err
 	}
+	var conn net.Conn
+	var err error
+	for _, address := range addresses {
+		if conn, err = dial(ctx, network, net.JoinHostPort(address.String(), port)); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return conn, err
 }
+
+// isName reports whether a host is one to ask for, and no address.
+func isName(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && host != ""
+}
+
+// errUnknown: getent was asked, and does not know the name.
+var errUnknown = errors.New("getent does not know it either")
 
 // annotated adds to the text of an error about a name, and keeps its type: callers check it,
 // and it travels between contexts.
@@ -93,7 +121,10 @@ func addressesOf(ctx context.Context, network, host string) ([]netip.Addr, error
 			return found, nil
 		}
 	}
-	return nil, errors.New("getent does not know it either")
+	if ctx.Err() != nil {
+		return nil, errors.New("getent has not answered")
+	}
+	return nil, errUnknown
 }
 
 // checkName refuses names that getent, a shell script on some systems, could take for something
