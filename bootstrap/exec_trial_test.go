@@ -17,7 +17,7 @@ func runningButClosed(t *testing.T) (pid int) {
 	t.Helper()
 	needRoot(t)
 	dir := t.TempDir()
-	cmd := exec.Command("unshare", "-m", "/bin/sh", "-c", `mount -t tmpfs none "$0"&&cp /bin/cat "$0/cat"&&{ "$0/cat" <&3 & } 3<&0&&mount -o remount,noexec "$0"&&echo $!;wait`, dir)
+	cmd := exec.Command("unshare", "-m", "/bin/sh", "-c", `mount -t tmpfs none "$0"&&cp /bin/cat "$0/cat"&&{ "$0/cat" <&3 & } 3<&0&&i=0&&until readlink /proc/$!/exe|grep -q cat||[ $((i+=1)) = 1000 ];do :;done&&mount -o remount,noexec "$0"&&echo $!;wait`, dir)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
