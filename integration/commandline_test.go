@@ -124,7 +124,7 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 	for _, row := range [][]string{
 		{"system", "Linux"}, {"would", "start", "by", "memfd-perl"},
 		{"METHOD", "STATE", "WHERE", "LACKS"},
-		{"exec", "closed", "-", "not", "on", "this", "host,"}, {"cache", "closed", "-", "not", "asked", "for"},
+		{"exec", "closed", "-", "the", "far", "side", "is", "not", "this", "host,"}, {"cache", "closed", "-", "not", "asked", "for"},
 		{"memfd-perl", "used", "/usr/bin/perl", "-"}, {"memfd-python3", "open", "/usr/bin/python3", "-"},
 		{"ram", "open", "/dev/shm"}, {"tmpfs", "closed", "-", "not", "root"}, {"disk", "open", "/home/deploy", "/var/tmp"},
 	} {
