@@ -5,10 +5,11 @@ package fakessh
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/internal/descriptor"
 )
 
 // shimFile reads or writes a standard descriptor of a shim. Other processes have the same open
@@ -71,21 +72,7 @@ func (d *shimFile) wait(events int16) error {
 
 // Read implements io.Reader.
 func (d *shimFile) Read(b []byte) (int, error) {
-	for {
-		if err := d.wait(unix.POLLIN); err != nil {
-			return 0, err
-		}
-		n, err := unix.Read(d.fd, b)
-		switch {
-		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
+	return descriptor.ReadWhenReady(d.fd, b, func() error { return d.wait(unix.POLLIN) })
 }
 
 // Write implements io.Writer.

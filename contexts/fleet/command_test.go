@@ -13,12 +13,13 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
 
 // shells makes a group of contexts on this host, each with its name in $MEMBER.
 func shells(t *testing.T, names ...string) *Group {
 	t.Helper()
-	g, err := New(start(t), NewHosts(names...), &Config{Hops: func(name string) ([]connect.Method, error) {
+	g, err := New(treetest.Start(t, nil), NewHosts(names...), &Config{Hops: func(name string) ([]connect.Method, error) {
 		return []connect.Method{local.Exec{Name: name, Argv: []string{"env"}, Env: []string{"MEMBER=" + name}}}, nil
 	}})
 	if err != nil {

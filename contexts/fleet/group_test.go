@@ -18,6 +18,7 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
 
 func TestMain(m *testing.M) {
@@ -27,20 +28,6 @@ func TestMain(m *testing.M) {
 
 var pid = contexts.NewFunc("fleet.pid", func(context.Context, struct{}) (int, error) { return os.Getpid(), nil })
 
-func start(t *testing.T) *contexts.Node {
-	t.Helper()
-	self, err := contexts.Start(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := self.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return self
-}
-
 // here makes a group whose members are all this process: for operations in fake time.
 func here(t *testing.T, n int, p Policy) *Group {
 	t.Helper()
@@ -48,7 +35,7 @@ func here(t *testing.T, n int, p Policy) *Group {
 	for i := range names {
 		names[i] = fmt.Sprintf("h%d", i+1)
 	}
-	g, err := New(start(t), NewHosts(names...), &Config{
+	g, err := New(treetest.Start(t, nil), NewHosts(names...), &Config{
 		Policy: p,
 		Hops:   func(string) ([]connect.Method, error) { return nil, nil },
 	})
@@ -333,7 +320,7 @@ func TestShares(t *testing.T) {
 // Real contexts: members behind one hop share it, groups made of others share connections,
 // and a member that was lost is connected again.
 func TestGroupOfContexts(t *testing.T) {
-	self := start(t)
+	self := treetest.Start(t, nil)
 	g, err := New(self, NewHosts("a", "b", "c", "gone"), &Config{Hops: func(name string) ([]connect.Method, error) {
 		tool := "env"
 		if name == "gone" {

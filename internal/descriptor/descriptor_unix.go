@@ -36,6 +36,26 @@ func ReadNow(f *os.File, b []byte) (n int, err error) {
 	return n, nil
 }
 
+// ReadWhenReady reads from a descriptor. wait is called before each attempt, and waits until
+// there may be bytes; its error ends the read.
+func ReadWhenReady(fd int, b []byte, wait func() error) (int, error) {
+	for {
+		if err := wait(); err != nil {
+			return 0, err
+		}
+		n, err := unix.Read(fd, b)
+		switch {
+		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
 // WriteWhenReady runs f with the descriptor of a connection, and again whenever there is
 // room to write after f has failed with EAGAIN. The write deadline of c bounds that.
 func WriteWhenReady(c syscall.Conn, f func(fd int) error) error {

@@ -4,7 +4,6 @@ package command
 
 import (
 	"errors"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -49,31 +48,26 @@ func newFileStopper(f *os.File) stopper {
 }
 
 func (p *polledFile) Read(b []byte) (int, error) {
+	return descriptor.ReadWhenReady(p.fd, b, p.wait)
+}
+
+// wait waits until there is something to read, or until stop.
+func (p *polledFile) wait() error {
+	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Events: unix.POLLIN}}
 	for {
-		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}, {Events: unix.POLLIN}}
 		err := descriptor.Control(p.wake, func(fd int) error {
 			fds[1].Fd = int32(fd)
 			_, err := unix.Poll(fds, -1)
 			return err
 		})
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		if fds[1].Revents != 0 {
-			return 0, errStopped
-		}
-		n, err := unix.Read(p.fd, b)
 		switch {
-		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
+			return err
+		case fds[1].Revents != 0:
+			return errStopped
 		default:
-			return n, nil
+			return nil
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package tree
 
 import (
-	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -22,10 +22,17 @@ type Child struct {
 type Children struct {
 	mu         sync.Mutex
 	all        map[core.ID]*Child
-	names      map[string]bool // the last elements of their paths
-	connecting int             // places taken by connects under way
-	asking     map[core.ID]int // hops that each context makes for us, for which it may ask for passwords
-	taken      int             // contexts below this one that are under way: see Take
+	names      map[string]ordinal // the last elements of their paths
+	free       map[string]int     // by label: its children have all lower numbers; absent: 1 is free
+	connecting int                // places taken by connects under way
+	asking     map[core.ID]int    // hops that each context makes for us, for which it may ask for passwords
+	taken      int                // contexts below this one that are under way: see Take
+}
+
+// An ordinal tells children by the same hop apart. The first has 1.
+type ordinal struct {
+	label  string
+	number int
 }
 
 // Reserve takes a place for one more child. It reports false if there are as many as most
@@ -62,7 +69,7 @@ func (c *Children) Remove(id core.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.all[id]; k != nil {
-		delete(c.names, k.Name)
+		c.dropNameLocked(k.Name)
 	}
 	delete(c.all, id)
 }
@@ -73,21 +80,39 @@ func (c *Children) TakeName(label string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.names == nil {
-		c.names = make(map[string]bool)
+		c.names, c.free = make(map[string]ordinal), make(map[string]int)
 	}
-	name := label
-	for n := 2; c.names[name]; n++ {
-		name = fmt.Sprintf("%s#%d", label, n)
+	for n := max(c.free[label], 1); ; n++ {
+		name := label
+		if n > 1 {
+			name += "#" + strconv.Itoa(n)
+		}
+		if _, taken := c.names[name]; !taken {
+			c.names[name], c.free[label] = ordinal{label, n}, n+1
+			return name
+		}
 	}
-	c.names[name] = true
-	return name
 }
 
 // DropName gives back the name of a child that has not come to be.
 func (c *Children) DropName(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropNameLocked(name)
+}
+
+func (c *Children) dropNameLocked(name string) {
+	o, ok := c.names[name]
+	if !ok {
+		return
+	}
 	delete(c.names, name)
+	switch first, known := c.free[o.label]; {
+	case o.number == 1:
+		delete(c.free, o.label)
+	case known && o.number < first:
+		c.free[o.label] = o.number
+	}
 }
 
 // Get returns a child, nil if there is none of that ID.
