@@ -7,8 +7,8 @@
 // [PackedDir], where later programs of the user find it. A child puts the image that it was
 // made from into the cache of its own user: [KeepInCache].
 //
-// The package starts no goroutines, but for timers that let memory go which was not used
-// for a while. An Image may be used by any number of goroutines.
+// Goroutines pack, while a connect waits for them. Timers let memory go which was not used for a
+// while. An Image may be used by any number of goroutines.
 package image
 
 import (
@@ -23,11 +23,6 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap/internal/slim"
 )
-
-// encodedLife is the time for which a packed image is kept in memory after its last use. It
-// covers a series of connects. After that a few megabytes are worth more than the tens of
-// milliseconds of packing again.
-const encodedLife = 30 * time.Second
 
 // An Image is an executable that children can be made of. Any number of connects may use
 // it at once.
@@ -49,16 +44,6 @@ type Image struct {
 
 	fresh atomic.Pointer[[]byte] // the executable as it was read for the hash; kept until it is first packed, or for encodedLife
 	forms [codecs]form
-}
-
-// A form is the image in one codec.
-type form struct {
-	mu        sync.Mutex // held while packing fast
-	data      []byte     // nil until packed, and after encodedLife without use
-	best      bool       // data was packed with best
-	improving bool
-	uses      uint64
-	timer     *time.Timer
 }
 
 // A Source supplies the image for an operating system and architecture, by
@@ -144,89 +129,6 @@ func newImage(goos, goarch string, read func() ([]byte, error)) (*Image, error) 
 	return &Image{
 		Hash: sha256.Sum256(data), Size: int64(len(data)), GOOS: goos, GOARCH: goarch, Loader: loaderOf(data), read: read,
 	}, nil
-}
-
-// Encoded returns the image in a codec, which must not be changed. It takes the form in
-// kept, or else packs fast, because a connect waits; see Improve. However many connects ask
-// at the same time, the image is packed once. Packing ends early when ctx does.
-func (i *Image) Encoded(ctx context.Context, c Codec, kept *PackedDir) ([]byte, error) {
-	if c >= codecs {
-		return nil, fmt.Errorf("image: unknown codec %d", c)
-	}
-	f := &i.forms[c]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.data == nil {
-		data, isBest, err := i.known(c, kept)
-		if err != nil {
-			return nil, err
-		}
-		if data == nil {
-			if data, err = i.encode(ctx, c, fast); err != nil {
-				return nil, err
-			}
-		}
-		f.data, f.best = data, isBest
-	}
-	f.useLocked()
-	return f.data, nil
-}
-
-// known returns the image in a codec where it need not be packed, or else nil.
-func (i *Image) known(c Codec, kept *PackedDir) (data []byte, isBest bool, err error) {
-	if ready := i.ready[c]; ready != nil {
-		data, err = ready()
-		return data, true, err
-	}
-	data = kept.load(i, c)
-	return data, data != nil, nil
-}
-
-// useLocked notes a use. A timer lets the data go after encodedLife without another.
-func (f *form) useLocked() {
-	f.uses++
-	uses := f.uses
-	if f.timer != nil {
-		f.timer.Stop()
-	}
-	f.timer = time.AfterFunc(encodedLife, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.uses == uses {
-			f.data, f.best, f.timer = nil, false, nil
-		}
-	})
-}
-
-// Improve packs the image as small as possible, unless that has been done, and puts it into
-// kept, where later programs find it. It takes about half a second of one processor, and
-// returns early when ctx ends. Connects that ask meanwhile get the form that there is.
-func (i *Image) Improve(ctx context.Context, c Codec, kept *PackedDir) error {
-	if c == Raw {
-		return nil
-	}
-	f := &i.forms[c]
-	f.mu.Lock()
-	wanted := !f.best && !f.improving
-	f.improving = f.improving || wanted
-	f.mu.Unlock()
-	if !wanted {
-		return nil
-	}
-	data, isBest, err := i.known(c, kept)
-	if !isBest {
-		if data, err = i.encode(ctx, c, best); err == nil && kept != nil {
-			err = kept.store(i, c, data)
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.improving = false
-	if data != nil {
-		f.data, f.best = data, true
-		f.useLocked()
-	}
-	return err
 }
 
 func (i *Image) encode(ctx context.Context, c Codec, e effort) ([]byte, error) {

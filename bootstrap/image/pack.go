@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -39,10 +38,6 @@ const (
 	best
 )
 
-// packing is held while one piece of an image is packed. So all images that are packed at
-// the same time share one processor.
-var packing sync.Mutex
-
 // packPiece is the number of bytes that are packed in one turn. With best that takes about
 // 10 ms.
 const packPiece = 128 << 10
@@ -54,22 +49,15 @@ func pack(ctx context.Context, c Codec, e effort, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer packing.enter(ctx, e)()
 	for len(data) > 0 {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		n := min(len(data), packPiece)
-		packing.Lock()
-		_, err := w.Write(data[:n])
-		packing.Unlock()
-		if err != nil {
+		if err := packing.turn(ctx, e, func() error { _, err := w.Write(data[:n]); return err }); err != nil {
 			return nil, err
 		}
 		data = data[n:]
 	}
-	packing.Lock()
-	defer packing.Unlock()
-	if err := w.Close(); err != nil {
+	if err := packing.turn(ctx, e, w.Close); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

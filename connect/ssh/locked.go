@@ -120,7 +120,24 @@ func unlockKey(text, passphrase []byte) (ssh.Signer, error) {
 			return f.unlock(c, passphrase)
 		}
 	}
-	return ssh.ParsePrivateKeyWithPassphrase(text, passphrase)
+	signer, err := ssh.ParsePrivateKeyWithPassphrase(text, passphrase)
+	if err != nil && block != nil && isRubbish(block, passphrase) {
+		err = x509.IncorrectPasswordError
+	}
+	return signer, err
+}
+
+// isRubbish reports whether a passphrase decrypts a key of the old PEM to something else than
+// a key. Only the padding of these tells, and it is right for one of 256 wrong passphrases.
+func isRubbish(block *pem.Block, passphrase []byte) bool {
+	//lint:ignore SA1019 the old PEM has no other decryption
+	plain, err := x509.DecryptPEMBlock(block, passphrase)
+	if err != nil {
+		return false
+	}
+	var key asn1.RawValue
+	rest, err := asn1.Unmarshal(plain, &key)
+	return err != nil || len(rest) > 0
 }
 
 // openSSHCipher is a cipher of key files.

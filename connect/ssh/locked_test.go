@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -89,6 +90,21 @@ func TestEveryFormatOfSSHKeygen(t *testing.T) {
 		for _, kind := range [][]string{{"-t", "ecdsa"}, {"-t", "rsa", "-b", "2048"}} {
 			file, public := keygen(t, append(kind, "-m", format)...)
 			opensWith(t, file, public)
+		}
+	}
+}
+
+// A wrong passphrase of the old PEM decrypts the key to rubbish. Its padding is right for one of
+// 256 wrong passphrases.
+func TestWrongPassphrasesOfPEM(t *testing.T) {
+	file, _ := keygen(t, "-t", "ecdsa", "-m", "PEM")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4000 {
+		if _, err := unlockKey(text, fmt.Append(nil, "wrong ", i)); !errors.Is(err, x509.IncorrectPasswordError) {
+			t.Fatalf("wrong passphrase %d: %v", i, err)
 		}
 	}
 }

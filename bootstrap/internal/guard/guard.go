@@ -81,6 +81,10 @@ const Grace = 2 * time.Second
 // only by processes that can't be killed: because of the kernel or of their owner's rights.
 const reapBudget = 3 * time.Second
 
+// guardsBudget bounds the wait for the guards below, where there may be jobs. These give their
+// workers Grace.
+const guardsBudget = Grace + reapBudget
+
 // Marker is the word by which the parent recognises this worker's first
 // output; empty in a process that is not a worker.
 var Marker string

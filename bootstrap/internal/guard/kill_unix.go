@@ -5,6 +5,7 @@ package guard
 import (
 	"context"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -17,6 +18,9 @@ import (
 // One that forks between list and signal is found in the next round. Jobs are children that
 // stay: then two rounds that find no other process have to do.
 func killLeft(worker int, spared *jobs, budget time.Duration) {
+	if spared.keep {
+		awaitGuards(guardsBudget)
+	}
 	end := time.Now().Add(budget)
 	nothing := 0
 	spared.find(os.Getpid(), true)
@@ -50,6 +54,19 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// awaitGuards waits until the guards below have ended, or budget is used up. They know what is
+// a job among their children, and their links have hung up with the worker.
+func awaitGuards(budget time.Duration) {
+	end := time.Now().Add(budget)
+	self := os.Getpid()
+	for pause := time.Millisecond; time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
+		if !slices.ContainsFunc(descendants(processes(self), self), isGuard) {
+			return
+		}
+		time.Sleep(pause)
 	}
 }
 
