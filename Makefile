@@ -56,9 +56,10 @@ test-long: SHORT =
 test-long: TESTS_TOO = yes
 test-long: test fuzz
 
-# Runs beside each other: the tests of one package often wait while another computes.
+# Two runs beside each other: the tests of one package often wait while another computes. A
+# third would have two processors wait for each other.
 unit:
-	$(MAKE) -j3 hosts race released
+	$(MAKE) -j2 hosts race released
 
 # The packers of images are not watched for races: they have no goroutines as we use them,
 # and would take fifteen times as long in every program that a test connects from: 24 s of a

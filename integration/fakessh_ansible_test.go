@@ -4,7 +4,6 @@ package integration
 
 import (
 	"testing"
-	"time"
 )
 
 // playbook is for an empty directory "there". A task that fails ends it, and the
@@ -69,6 +68,6 @@ test "$(ssh -n web cat "$there/page" "$there/late" | tr '\n' ,)" = "for $(ssh -n
 		}
 	})
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, toolTraces...)
+		s.restored(t, patience, toolTraces...)
 	}
 }

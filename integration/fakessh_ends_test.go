@@ -30,7 +30,7 @@ func TestShellAtATerminalOfTheShim(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, "/root/.ssh/known_hosts", "/home/app/.bash_history")
+		s.restored(t, patience, "/root/.ssh/known_hosts", "/home/app/.bash_history")
 	}
 }
 
@@ -67,7 +67,7 @@ func TestEndsOfShims(t *testing.T) {
 		t.Errorf("the next program ended with %+v, want status 0 and no output", got)
 	}
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, toolTraces...)
+		s.restored(t, patience, toolTraces...)
 	}
 }
 
@@ -107,7 +107,7 @@ func endOfTheProgram(t *testing.T, o *office, a closedAccount) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // for all processes that have its output
-	before.quiet(t, 5*time.Second)
+	before.quiet(t, patience)
 	if got := out.String(); !strings.HasSuffix(got, "is gone\r\n255\n") {
 		t.Errorf("the terminal shows %q, want at its end that the job is gone, and status 255", got)
 	}

@@ -136,7 +136,7 @@ func TestJobsThatAreNotWantedEnd(t *testing.T) {
 		}
 	}
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second)
+		s.restored(t, patience)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestToolsThatSpeakSSH(t *testing.T) {
 		})
 	})
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, toolTraces...)
+		s.restored(t, patience, toolTraces...)
 	}
 }
 
@@ -124,7 +124,7 @@ func requireFUSE(t *testing.T) {
 // should be.
 func (o *office) works(t *testing.T, a closedAccount, script string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	begin := time.Now()
 	if got := finish(t, o.with(ctx, a, "bash", script)); got != (result{}) {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // tunnel is a piece of script that opens one with a control socket, ports and sockets
@@ -57,7 +56,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 		_ = wait()
 		if sig == syscall.SIGKILL {
 			for _, s := range scenes {
-				s.quiet(t, 5*time.Second)
+				s.quiet(t, patience)
 			}
 			if out, err := o.desk.Exec(t.Context(), "ls", "/run/t"); err != nil || len(out) > 0 {
 				t.Errorf("left in /run/t: %s, %v", out, err)
@@ -68,7 +67,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 			}
 		}
 		for _, s := range scenes {
-			s.restored(t, 5*time.Second, toolTraces...)
+			s.restored(t, patience, toolTraces...)
 		}
 	}
 	out, wait, _ := start(tunnel + `
@@ -81,7 +80,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 		t.Errorf("the script ended with %v and printed %q, want %q and that the tunnel ends", err, out.String(), tunnelModes)
 	}
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, toolTraces...)
+		s.restored(t, patience, toolTraces...)
 	}
 }
 
@@ -101,7 +100,7 @@ func TestTunnelInTheBackground(t *testing.T) {
 			t.Errorf("the tunnel could not be sent SIG%s, want it there: %v: %s", sig, err, out)
 		}
 		for _, s := range scenes {
-			s.restored(t, 5*time.Second, "/root/.ssh/known_hosts")
+			s.restored(t, patience, "/root/.ssh/known_hosts")
 		}
 	}
 	// The status is that of the time when it went there, and a port that is taken is told.
@@ -114,6 +113,6 @@ func TestTunnelInTheBackground(t *testing.T) {
 		t.Errorf("the tunnel ended with %+v, want status 255 and the words of ssh", got)
 	}
 	for _, s := range scenes {
-		s.restored(t, 5*time.Second, "/root/.ssh/known_hosts")
+		s.restored(t, patience, "/root/.ssh/known_hosts")
 	}
 }

@@ -24,14 +24,18 @@ const sshWindow = 2 << 20
 
 // Over a link with a long round trip a stream is as fast as a single TCP stream
 // is there, or as what the window of the ssh connection that it goes through
-// allows `ssh host cat`, whichever is less; by more than three tenths it may not fall
-// short of that. One of a few attempts has to succeed: a busy machine
-// lengthens round trips, but not those of all alike.
+// allows `ssh host cat`, whichever is less, to within three tenths. The short form, for
+// machines that are busy, is content with half: a window that is one step too small allows
+// less. One of a few attempts has to succeed, because a busy machine lengthens round trips, but not
+// those of all alike.
 func TestStreamsOverLongLinks(t *testing.T) {
 	program := build(t, "traffic")
+	want := 0.7
+	if testing.Short() {
+		want = 0.45
+	}
 	for _, rtt := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
 		t.Run(rtt.String(), func(t *testing.T) {
-			t.Parallel() // the machine is not their limit
 			far, near := farAndNear(t, program)
 			if err := far.Shape(lab.Link{RTT: rtt}); err != nil {
 				t.Fatal(err)
@@ -39,7 +43,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 			t.Logf("the window of ssh allows %.1f MiB/s", sshWindow/rtt.Seconds()/(1<<20))
 			missing := []string{"ssh:", "openssh:"}
 			for attempt := 0; len(missing) > 0; attempt++ {
-				if attempt == 5 {
+				if attempt == 10 {
 					t.Fatalf("%q are too slow", missing)
 				}
 				settle := 500*time.Millisecond + 11*rtt
@@ -50,7 +54,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 						t.Fatalf("the rates by %s: %v, want no error", carrier, err)
 					}
 					t.Logf("MiB/s: a TCP stream %.1f, ssh cat %.1f, by %s down %.1f, up %.1f", tcp, cat, carrier, ours.Down, ours.Up)
-					return min(ours.Down, ours.Up) >= 0.7*min(tcp, cat)
+					return min(ours.Down, ours.Up) > want*min(tcp, cat)
 				})
 			}
 		})

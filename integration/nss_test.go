@@ -71,7 +71,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 		Name: "client", Users: []lab.User{{Name: "me"}}, Binds: []string{module + ":/usr/lib/libnss_lab.so.2:ro"},
 		Files: map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files lab\n",
 			// Nobody answers there, and nsswitch.conf does not say that somebody is to be asked.
-			"/etc/resolv.conf": "nameserver 10.77.255.254\n"},
+			"/etc/resolv.conf": "nameserver 10.77.255.254\noptions timeout:30 attempts:3\n"},
 		// The resolver of a program without cgo, whether this test has cgo or not.
 		Env: map[string]string{"GODEBUG": "netdns=go"},
 	})
@@ -90,7 +90,7 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 		t.Errorf("hostname printed %q, %v, want target", out, err)
 	}
 	hop.Host = "nosuch"
-	if took := time.Since(began); took > 9*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v: DNS was asked, which nsswitch.conf does not name", took)
 	}
 	if _, err := me.Connect(t.Context(), hop); err == nil || !strings.Contains(err.Error(), "getent does not know it either") {

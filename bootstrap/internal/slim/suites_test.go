@@ -9,6 +9,14 @@ import (
 	"time"
 )
 
+// inShort are the tests that run in the short form, where a package has many: those in which
+// an executable needs what slim may have taken away. These are types, names of functions, the
+// stacks of all kinds of goroutines, panics, and children of children.
+var inShort = map[string]string{
+	"contexts":  "Call|Panic|Errors|Object|Function|Stack|Tree|Connect|Command",
+	"bootstrap": "Guard|StartMethod|Own",
+}
+
 // The tests of other packages pass in an executable without the tables, which
 // is the image of their children as well, of local ones too.
 func TestSuitesOfSlimPrograms(t *testing.T) {
@@ -19,6 +27,12 @@ func TestSuitesOfSlimPrograms(t *testing.T) {
 		// A fast part: carriers, guards, and every start method.
 		"bootstrap": {"-test.run=Carrier|Child|Guard|Dies|StartMethod|Hello|Memory|Own"},
 	} {
+		if testing.Short() {
+			args = append(args, "-test.short")
+			if part := inShort[pkg]; part != "" {
+				args = append(args, "-test.run="+part)
+			}
+		}
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()
 			bin := filepath.Join(t.TempDir(), pkg+".test")
