@@ -4,7 +4,7 @@ FUZZTIME ?= 3s
 # Sweeps through very many cases have a short form, which "make test" runs.
 SHORT = -short
 # Tests that are run once more with programs as users build them: of how images start.
-RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies|LoginShells
+RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies
 # So many tests against hosts run beside each other: they wait most of their time, for each
 # other's ends, for far sides and for tools that are slow on purpose.
 PARALLEL ?= 4
