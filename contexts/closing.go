@@ -112,10 +112,16 @@ func (l *local) closeChildren(budget time.Duration) (all closeReport) {
 	return all
 }
 
-// closeChild asks a child to shut down. Then it closes the link, which ends the child in
-// any case, and the carrier, which ends the tool.
-func (l *local) closeChild(c *tree.Child, budget time.Duration) closeReport {
-	budget = max(budget, leastBudget)
+// closeChild closes a child, and returns when it is closed. The report is for the first of those
+// who close it at the same time; that of the others is empty.
+func (l *local) closeChild(c *tree.Child, budget time.Duration) (report closeReport) {
+	c.CloseOnce(func() { report = l.shutChild(c, max(budget, leastBudget)) })
+	return report
+}
+
+// shutChild asks a child to shut down. Then it closes the link, which ends the child in any
+// case, and the carrier, which ends the tool.
+func (l *local) shutChild(c *tree.Child, budget time.Duration) closeReport {
 	ctx, cancel := context.WithTimeout(l.SendCtx, budget)
 	defer cancel()
 	report, err := shutdownFunc.Call(ctx, l.node(c.ID), below(budget))
@@ -146,7 +152,8 @@ func (l *local) closeNode(n *Node) error {
 	ctx, cancel := context.WithTimeout(l.SendCtx, l.cfg.CloseTimeout+forceTime)
 	defer cancel()
 	report, err := closeFunc.Call(ctx, via, n.id)
-	if err != nil && !errors.Is(err, ErrGone) {
+	// A parent that is being closed itself takes n with it.
+	if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrClosed) {
 		return &Error{Op: "close", Path: n.String(), Err: err}
 	}
 	select {

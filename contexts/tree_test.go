@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +46,36 @@ func TestCloseOfAMiddleContext(t *testing.T) {
 	}
 	if err := a.Close(); err != nil {
 		t.Errorf("closed twice: %v", err)
+	}
+}
+
+// Several close the same context at once, some by way of the one above: all wait for its end, and
+// it has ended in order.
+func TestSeveralCloseTheSameContext(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	self := start(t, &contexts.Config{Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	for range 10 {
+		a := child(t, self)
+		b := child(t, a)
+		var closing sync.WaitGroup
+		for i := range 6 {
+			closing.Go(func() {
+				n := []*contexts.Node{a, b}[i%2]
+				if err := n.Close(); err != nil {
+					t.Errorf("Close of %v: %v", n, err)
+				}
+				if n.Err() == nil {
+					t.Errorf("Close of %v has returned and it is there", n)
+				}
+			})
+		}
+		closing.Wait()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if log.Len() > 0 {
+		t.Errorf("the log has, want nothing:\n%s", log.String())
 	}
 }
 

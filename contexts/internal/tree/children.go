@@ -9,13 +9,18 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// Child is a context that was started from here. Immutable.
+// Child is a context that was started from here. Its fields do not change.
 type Child struct {
 	ID      core.ID
 	Name    string // the last element of its path
 	Link    *router.Link
 	Carrier bootstrap.Carrier
+
+	closing sync.Once
 }
+
+// CloseOnce has the first caller close the child, and the others wait until that is over.
+func (c *Child) CloseOnce(do func()) { c.closing.Do(do) }
 
 // Children are the contexts that were started from here, and the connects that are to
 // make more of them. The zero value has none.
