@@ -16,6 +16,7 @@
 //   - [github.com/mitosis-go/mitosis/contexts/attach]: lets other processes join a tree, and a context outlive its master.
 //   - [github.com/mitosis-go/mitosis/contexts/sftp]: the SFTP protocol over a context.
 //   - [github.com/mitosis-go/mitosis/contexts/socks]: a SOCKS server that connects from a context.
+//   - [github.com/mitosis-go/mitosis/contexts/pool]: lends connections to the parts of a program, with bounds and in order.
 //   - [github.com/mitosis-go/mitosis/contexts/fleet]: works on many hosts: sets of names, groups, policies, results that fold.
 //     Inventories and the journal of a run are packages below it.
 //   - [github.com/mitosis-go/mitosis/contexts/facts]: tells what a host is.

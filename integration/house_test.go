@@ -70,6 +70,7 @@ var allowedImports = map[string][]string{
 	"internal":                 {"contexts", "contexts/socks"},
 	"cmd":                      {"contexts", "contexts/files", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts"},
+	"contexts/pool":            {"connect", "contexts"},
 	"contexts/fleet":           {"core", "connect", "contexts"},
 	"contexts/fleet/journal":   {"contexts/fleet"},
 	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},
