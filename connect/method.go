@@ -142,3 +142,7 @@ type Dialer interface {
 // PhaseDial is the phase in which a network connection is opened and no host has answered
 // yet; see OpenRequest.Phase.
 const PhaseDial = "dial"
+
+// PhaseTurn is the phase in which a hop waits because this process has as many logins under way
+// at the server as that takes at once; see OpenRequest.Phase.
+const PhaseTurn = "waiting for other logins at the server"

@@ -99,9 +99,13 @@ func (o Login) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carr
 		return nil, &connect.Error{Hop: hop, Err: err}
 	}
 	t.Hop = hop
-	t.Settled, err = pacing.Handshakes.Wait(ctx, "openssh "+check.HostPort(o.Host, o.Port))
+	t.Settled, err = pacing.Handshakes.Wait(ctx, "openssh "+check.HostPort(o.Host, o.Port), func() {
+		if e.Phase != nil {
+			e.Phase(connect.PhaseTurn)
+		}
+	})
 	if err != nil {
-		return nil, &connect.Error{Hop: hop, Phase: "waiting for other handshakes with the host", Err: fmt.Errorf("%w: %w", connect.ErrTimeout, err)}
+		return nil, &connect.Error{Hop: hop, Phase: connect.PhaseTurn, Err: fmt.Errorf("%w: %w", connect.ErrTimeout, err)}
 	}
 	return tool.Start(ctx, e, t)
 }

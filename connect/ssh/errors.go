@@ -21,7 +21,7 @@ func badDestination(text string) error {
 // wait waits for the turn to start a handshake. This process keeps fewer handshakes under way
 // with one server than that tolerates.
 func (d *dial) wait(ctx context.Context, set *settings) (release func(), err error) {
-	release, err = pacing.Handshakes.Wait(ctx, check.HostPort(set.host, set.port))
+	release, err = pacing.Handshakes.Wait(ctx, check.HostPort(set.host, set.port), func() { d.tell(phaseTurn) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: waiting for %d other handshakes with %s", contextError(ctx), pacing.MaxHandshakes, check.HostPort(set.host, set.port))
 	}

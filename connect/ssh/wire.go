@@ -17,16 +17,19 @@ import (
 type phase int32
 
 const (
-	phaseDial     phase = iota // until the transport is open
-	phaseBanner                // until the server's version line
-	phaseKeys                  // until the host key was accepted
-	phaseAuth                  // until the server let us in
-	phaseSession               // until the command runs
-	phaseExchange              // from then on
+	phaseTurn     phase = iota - 1 // until fewer others log in there
+	phaseDial                      // until the transport is open
+	phaseBanner                    // until the server's version line
+	phaseKeys                      // until the host key was accepted
+	phaseAuth                      // until the server let us in
+	phaseSession                   // until the command runs
+	phaseExchange                  // from then on
 )
 
 func (p phase) String() string {
 	switch p {
+	case phaseTurn:
+		return connect.PhaseTurn
 	case phaseDial:
 		return connect.PhaseDial
 	case phaseBanner:

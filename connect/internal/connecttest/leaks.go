@@ -14,9 +14,9 @@ import (
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
-// TestContext ends with the test, and after 20 s at the latest.
+// TestContext ends with the test, and after two minutes at the latest.
 func TestContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

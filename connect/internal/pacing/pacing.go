@@ -26,8 +26,9 @@ type paceQueue struct {
 // Handshakes paces all methods of this process that log in at a server.
 var Handshakes pace
 
-// Wait waits for a turn. release gives the turn back, and may be called more than once.
-func (p *pace) Wait(ctx context.Context, key string) (release func(), err error) {
+// Wait waits for a turn. It calls waits if there is none yet. release gives the turn back, and may
+// be called more than once.
+func (p *pace) Wait(ctx context.Context, key string, waits func()) (release func(), err error) {
 	p.mu.Lock()
 	if p.queue == nil {
 		p.queue = make(map[string]*paceQueue)
@@ -46,6 +47,7 @@ func (p *pace) Wait(ctx context.Context, key string) (release func(), err error)
 	turn := make(chan struct{})
 	q.waiting = append(q.waiting, turn)
 	p.mu.Unlock()
+	waits()
 	select {
 	case <-turn:
 		return release, nil

@@ -12,13 +12,13 @@ func TestPaceLetsThroughEightInOrder(t *testing.T) {
 		var p pace
 		var releases []func()
 		for range MaxHandshakes {
-			r, err := p.Wait(t.Context(), "web1:22")
+			r, err := p.Wait(t.Context(), "web1:22", func() {})
 			if err != nil {
 				t.Fatal(err)
 			}
 			releases = append(releases, r)
 		}
-		if r, err := p.Wait(t.Context(), "web2:22"); err != nil {
+		if r, err := p.Wait(t.Context(), "web2:22", func() {}); err != nil {
 			t.Fatal(err)
 		} else {
 			r()
@@ -26,7 +26,7 @@ func TestPaceLetsThroughEightInOrder(t *testing.T) {
 		order := make(chan int, 3)
 		for i := range 3 {
 			go func() {
-				r, err := p.Wait(t.Context(), "web1:22")
+				r, err := p.Wait(t.Context(), "web1:22", func() {})
 				if err != nil {
 					t.Error(err)
 					return
@@ -39,7 +39,7 @@ func TestPaceLetsThroughEightInOrder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		gaveUp := make(chan error)
 		go func() {
-			_, err := p.Wait(ctx, "web1:22")
+			_, err := p.Wait(ctx, "web1:22", func() {})
 			gaveUp <- err
 		}()
 		synctest.Wait()

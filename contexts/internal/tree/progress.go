@@ -110,6 +110,10 @@ func (p *Progress) awaitLocked() {
 	if p.timer == nil {
 		return
 	}
+	if strings.HasPrefix(string(p.now.Phase), connect.PhaseTurn) { // a jump host may be named behind it
+		p.timer.Stop() // each of the others is bounded
+		return
+	}
 	limit := p.limit
 	if p.again && p.now.Phase == connect.PhaseDial {
 		limit = min(limit, dialSilence)

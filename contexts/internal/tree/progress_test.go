@@ -42,3 +42,25 @@ func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 		})
 	}
 }
+
+// A connect that waits for others to log in at the server does not stand still. It may once it
+// has its turn.
+func TestTheTurnOfOthersIsNoSilence(t *testing.T) {
+	for _, turn := range []string{connect.PhaseTurn, connect.PhaseTurn + " with jump host bastion"} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, p, stop := WithProgress(t.Context(), 5*time.Second)
+			defer stop()
+			p.Note(bootstrap.Progress{Phase: bootstrap.Phase(turn)})
+			time.Sleep(time.Hour)
+			if err := ctx.Err(); err != nil {
+				t.Fatalf("%q: given up with %v, want it to wait", turn, err)
+			}
+			start := time.Now()
+			p.Note(bootstrap.Progress{Phase: connect.PhaseDial})
+			<-ctx.Done()
+			if took := time.Since(start); took != 5*time.Second {
+				t.Errorf("%q: given up %v after its turn, want 5s", turn, took)
+			}
+		})
+	}
+}
