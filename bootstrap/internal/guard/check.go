@@ -7,8 +7,9 @@ import (
 	"os"
 )
 
-// checkSelf compares the hash of the running executable with want and returns an
-// exit status. It serves far sides that have no tool to hash with.
+// checkSelf compares the hash of the running executable with want, and returns an exit status:
+// 0 for equal, 1 for different, 2 if the executable can't be read. It serves far sides that
+// have no tool to hash with.
 func checkSelf(want string) int {
 	if want == "" {
 		return 0

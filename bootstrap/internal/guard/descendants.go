@@ -1,13 +1,13 @@
 package guard
 
-// A Process has what the search for descendants needs to know of a process.
+// A Process has the facts about a process that the search for descendants needs.
 type Process struct {
 	PID, Parent int
-	Dead        bool // a zombie: it only waits for its parent
+	Dead        bool // a zombie: it has ended, and its parent has not reaped it
 }
 
-// descendants returns every live process below root, parents before children,
-// leaving out those in except (but not what is below them).
+// descendants returns every live process below root, parents before children. It leaves out
+// the processes in except, but not their descendants.
 func descendants(all []Process, root int, except ...int) []int {
 	below := make(map[int][]Process)
 	for _, p := range all {

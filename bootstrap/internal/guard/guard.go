@@ -1,4 +1,4 @@
-// Package guard has the code that a child runs before all other code of the program.
+// Package guard has the code that a child runs before any other code of the program.
 //
 // A child of the tree is two processes. The carrier starts the guard, which runs this package
 // and nothing more. The guard starts the worker: the same executable, which goes on to the
@@ -35,8 +35,8 @@ const (
 	WorkerPrefix = "mitosis:worker="
 	CheckPrefix  = "mitosis:check="
 	memfdWord    = "mitosis:memfd"
-	// ImagePrefix begins the next argument: the hash of the image that was sent, if
-	// one was.
+	// ImagePrefix begins the next argument, which holds the hash of the image. It is absent
+	// if no image was sent.
 	ImagePrefix = "image="
 )
 
@@ -59,7 +59,7 @@ func Unmarked(env []string) []string {
 // A Left is a process whose parent has ended.
 type Left struct {
 	PID  int
-	Name string // of its program, as ps shows it
+	Name string // the name of its program, as ps shows it
 }
 
 // The descriptors with which a worker starts, besides 0 (nothing to read) and
@@ -77,12 +77,12 @@ const (
 // SIGTERM.
 const Grace = 2 * time.Second
 
-// reapBudget bounds the killing of the processes that a worker left behind. It is used up
-// only by processes that can't be killed: because of the kernel or of their owner's rights.
+// reapBudget bounds the killing of the processes that a worker left behind. Only processes
+// that can't be killed use it up: the kernel holds them, or they belong to another user.
 const reapBudget = 3 * time.Second
 
-// guardsBudget bounds the wait for the guards below, where there may be jobs. These give their
-// workers Grace.
+// guardsBudget bounds the wait for the guards of contexts below this one. A guard waits for
+// them only where there may be jobs. Each of them gives its own worker Grace.
 const guardsBudget = Grace + reapBudget
 
 // Marker is the word by which the parent recognises this worker's first

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Without subreapers a daemon that left its session escapes; what stayed in
-// the worker's session, or is still its descendant, does not.
+// detach takes this process off the carrier's terminal. These systems give no orphans to it, so
+// a daemon that has left the worker's session escapes. Processes that stayed in the session, or
+// are still descendants, are found.
 func detach() { unix.Setsid() }
 
 func getsOrphans() bool { return false }
@@ -20,9 +21,9 @@ func workerAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: tru
 
 func closeStray() {}
 
-// waitHangup returns when the other end of the link's input is closed. poll
-// reports POLLHUP for pipes and sockets on every system; macOS can't poll a
-// terminal, where the worker alone notices the end.
+// waitHangup returns when the other end of the link's input is closed. On every system poll
+// reports POLLHUP for pipes and sockets. macOS can't poll a terminal: there only the worker
+// notices the end.
 func (w *worker) waitHangup() {
 	for {
 		p := []unix.PollFd{{Fd: int32(w.link)}}

@@ -26,25 +26,25 @@ func getsOrphans() bool {
 	return unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&is)), 0, 0, 0) == nil && is != 0
 }
 
-// processName is what ps and top show of a guard, beside its arguments.
+// processName is the name that ps and top show for a guard.
 const processName = "mitosis-guard"
 
-// nameProcess takes the place of the name that a program gets which is executed
-// by descriptor, which is a number.
+// nameProcess sets the name of this process. The kernel names a program that is executed by
+// descriptor after the descriptor, which is a number.
 func nameProcess() {
 	name := append([]byte(processName), 0)
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 }
 
-// workerAttr: SIGTERM rather than SIGKILL on the guard's death, since the
-// worker is then the only one left that can clean up.
+// workerAttr has the kernel send SIGTERM to the worker when the guard dies. It is not SIGKILL,
+// because then only the worker is left to clean up.
 func workerAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 }
 
-// closeStray closes descriptors that the tool or the first stage has left open: somebody may
-// be waiting for the end of a pipe whose write end leaked to here. Inherited descriptors lack
-// close-on-exec, which the Go runtime has set on its own.
+// closeStray closes descriptors that the tool or the first stage has left open. One of them may
+// be the write end of a pipe, and its reader waits for its end. Inherited descriptors lack
+// close-on-exec, which the Go runtime has set on its own descriptors.
 func closeStray() {
 	for _, fd := range readNumbers("/proc/self/fd") {
 		if fd < 3 {
@@ -56,8 +56,8 @@ func closeStray() {
 	}
 }
 
-// waitHangup returns when the other end of the link's input is closed, or the
-// lease is over. Unread data does not hide that, and nothing is read.
+// waitHangup returns when the other end of the link's input is closed, or when the lease is
+// over. It reads nothing, and sees the end behind data that nobody has read.
 func (w *worker) waitHangup() {
 	for {
 		p := []unix.PollFd{w.polled()}

@@ -15,9 +15,9 @@ import (
 
 // runGuard is all that a guard does. It does not return.
 //
-// It has three parts, where the system allows it. The guard starts the worker. Then the
-// process becomes one that only waits (see sleeper). When something happens the process
-// executes the guard again, which comes back here, acts on it, and in the end exits.
+// Where the system allows it, a guard has three parts. First it starts the worker. Then the
+// process executes a small program that only waits (see sleeper). After an event that program
+// executes the guard again, which comes back here, acts on the event, and in the end exits.
 //
 // Goroutines, all until the process exits: one waits for the link to hang up,
 // one reaps, one (of package os/signal) gathers signals. The main goroutine
@@ -26,8 +26,8 @@ import (
 func runGuard(marker string, args []string) bool {
 	w, slept := awake(args)
 	if !slept {
-		// At first the signals have a handler: ignored signals would stay ignored in
-		// the worker and in all processes that it starts.
+		// Signals that are ignored when the worker starts would stay ignored in it and in
+		// all processes that it starts. So these two have a handler until then.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 		detach()
 		self, err := SelfPath() // before closeStray closes a descriptor that it needs
@@ -44,7 +44,8 @@ func runGuard(marker string, args []string) bool {
 		time.AfterFunc(time.Second, Trim)
 	}
 	var kill <-chan time.Time
-	// A worker that is stopped would not see that it should end.
+	// allowGrace continues the worker, which could not end while it is stopped, and
+	// starts its time to end.
 	allowGrace := func() {
 		syscall.Kill(w.pid, syscall.SIGCONT)
 		if kill == nil {
@@ -110,7 +111,7 @@ type worker struct {
 	link   int // duplicate of the link's input, only ever polled
 	log    int // read end of the log pipe
 	stderr int // the carrier's standard error
-	life   int // write end of a pipe that nothing is written to: the worker sees its end when the guard dies
+	life   int // write end of a pipe that stays empty: the worker reads its end when the guard dies
 	lease  int // a timer: if it is set when the link hangs up, the guard waits for it in place of the link
 }
 
@@ -126,7 +127,7 @@ func (w *worker) awaitHangup() <-chan struct{} {
 }
 
 // startWorker starts the worker, and closes the descriptors that only the worker should have.
-// As long as another process had the link's output open, the parent would not see its end.
+// The parent does not see the end of the link while any other process has its output open.
 func startWorker(self, marker string, args []string) (*worker, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -179,8 +180,8 @@ func startWorker(self, marker string, args []string) (*worker, error) {
 	return w, nil
 }
 
-// marked is an environment with a worker's mark instead of that of the context
-// which started it.
+// marked returns an environment with the mark of a new worker. The mark of the context that
+// started the worker is not in it.
 func marked(env []string, marker string) []string {
 	return append(Unmarked(env), markVariable+marker)
 }
@@ -189,9 +190,9 @@ func dup(fd int) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 }
 
-// reap waits for every child: for the worker, and for orphans that the kernel
-// gave to this process; it notes those that were killed after the worker's end. It
-// returns when there is none left.
+// reap waits for every child: for the worker, and for orphans that the kernel gave to this
+// process. It notes the children that were killed after the worker's end. It returns when no
+// child is left.
 func reap(pid int, exited chan<- syscall.WaitStatus, killed *killedAfter) {
 	ended := false
 	for {
@@ -210,8 +211,8 @@ func reap(pid int, exited chan<- syscall.WaitStatus, killed *killedAfter) {
 	}
 }
 
-// lastWords copies the rest of a dead worker's output to the carrier's standard error, such
-// as the trace of a panic. The carrier shows it as words of the tool.
+// lastWords copies the rest of a dead worker's output, such as the trace of a panic, to the
+// carrier's standard error. The parent shows it like other output of the tool.
 func (w *worker) lastWords() {
 	unix.SetNonblock(w.log, true)
 	buf := make([]byte, 64<<10)
@@ -224,8 +225,8 @@ func (w *worker) lastWords() {
 	}
 }
 
-// writeBounded writes, and gives up on a reader that takes nothing for a while. Pieces are
-// no larger than what a pipe that polls as writable takes at once.
+// writeBounded writes b, and gives up on a reader that takes nothing for 200 ms. It writes
+// pieces of 4 KiB, which a pipe that polls as writable takes without blocking.
 func writeBounded(fd int, b []byte) {
 	for len(b) > 0 {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
@@ -251,7 +252,7 @@ func prepareWorker() {
 	}
 }
 
-// number parses a process ID, 0 for anything else.
+// number parses a process ID. It returns 0 for any other text.
 func number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil || n <= 0 {

@@ -2,12 +2,11 @@ package guard
 
 import "os"
 
-// Link is the link where there is no guard.
+// Link is the link of a worker that has no guard. runGuard sets it.
 var Link struct{ In, Out *os.File }
 
-// runGuard makes this very process the worker: Windows has no process tree to
-// guard; the carrier puts the child into a job object instead. It reports that
-// the program may go on.
+// runGuard makes this process the worker. There is no guard on Windows, where the carrier puts
+// the child into a job object instead. It returns true: the program goes on.
 func runGuard(marker string, args []string) bool {
 	Marker = marker
 	giveBack()

@@ -7,13 +7,13 @@ func KeepJobs() error { return nil }
 
 func keepsJobs(int) bool { return false }
 
-// LeftRunning is unknown, since orphans are given to init.
+// LeftRunning returns nil: orphans are given to init, where no guard finds them.
 func LeftRunning() []Left { return nil }
 
-// HeedsHangup is not known here, so that no process is spared for it.
+// HeedsHangup returns false: these systems don't show which signals a process ignores.
 func HeedsHangup(int) bool { return false }
 
-// GroupThatHeedsHangup is of no use where that is not known.
+// GroupThatHeedsHangup returns nil, for the same reason as HeedsHangup.
 func GroupThatHeedsHangup(int) []int { return nil }
 
 func isMarked(int) bool      { return false }

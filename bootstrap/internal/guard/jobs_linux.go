@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepFlag is the flag of the file that the worker shares with its guard as its
-// lease by which the two know that there may be jobs. It means nothing to a timer,
-// and it is there when the worker has been killed.
+// keepFlag is a flag of the open file that worker and guard share as the lease. The worker sets
+// it to tell its guard that there may be jobs. It has no effect on a timer, and it stays when
+// the worker has been killed.
 const keepFlag = unix.O_APPEND
 
-// KeepJobs has this context spare jobs from now on.
+// KeepJobs has this context and its guard spare jobs from now on.
 func KeepJobs() error {
 	if Marker == "" {
 		return errors.ErrUnsupported
@@ -27,7 +27,7 @@ func KeepJobs() error {
 	return os.NewSyscallError("fcntl", err)
 }
 
-// keepsJobs reports whether the worker that has a lease has said KeepJobs.
+// keepsJobs reports whether the worker of a lease has called KeepJobs.
 func keepsJobs(lease int) bool {
 	flags, err := unix.FcntlInt(uintptr(lease), unix.F_GETFL, 0)
 	return err == nil && flags&keepFlag != 0
@@ -53,14 +53,15 @@ func LeftRunning() []Left {
 	return left
 }
 
-// isMarked reports whether a process has the mark of some context, as far as that can
-// be seen.
+// isMarked reports whether a process has the mark of some context. It returns false where the
+// environment of the process can't be read.
 func isMarked(pid int) bool {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	return err == nil && (bytes.HasPrefix(env, []byte(markVariable)) || bytes.Contains(env, []byte("\x00"+markVariable)))
 }
 
-// hasNoMark reports whether it can be seen that a process has none.
+// hasNoMark reports whether a process has no mark. It returns false where the environment of
+// the process can't be read.
 func hasNoMark(pid int) bool {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	return err == nil && len(env) > 0 && !isMarked(pid)
@@ -84,9 +85,9 @@ func hasSignal(pid int, set string, signal unix.Signal) bool {
 	return err == nil && mask&(1<<(signal-1)) != 0
 }
 
-// isDying reports whether a process has been killed and not been reaped: it has not
-// taken the signal, or is on its way out (PF_EXITING and PF_SIGNALED of the kernel's
-// sched.h, in the ninth field of proc_pid_stat(5)).
+// isDying reports whether a process has been killed and not yet reaped. Either its SIGKILL is
+// pending, or it is on its way out (PF_EXITING and PF_SIGNALED of the kernel's sched.h, in the
+// ninth field of proc_pid_stat(5)).
 func isDying(pid int) bool {
 	for _, set := range []string{"ShdPnd", "SigPnd"} {
 		if hasSignal(pid, set, unix.SIGKILL) {
@@ -118,8 +119,7 @@ func GroupThatHeedsHangup(group int) []int {
 	return pids
 }
 
-// isContext reports whether a process is a guard or a worker, which see to their own
-// end.
+// isContext reports whether a process is a guard or a worker. A context ends by itself.
 func isContext(pid int) bool {
 	word := firstArgument(pid)
 	return strings.HasPrefix(word, GuardPrefix) || strings.HasPrefix(word, WorkerPrefix)
@@ -136,7 +136,7 @@ func firstArgument(pid int) string {
 	return string(words[1])
 }
 
-// session returns 0 for a process that is not there.
+// session returns the session ID of a process, 0 if there is no such process.
 func session(pid int) int {
 	sid, _ := unix.Getsid(pid)
 	return max(sid, 0)

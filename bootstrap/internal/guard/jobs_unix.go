@@ -15,27 +15,27 @@ import (
 // When the command has ended, its jobs become children of the guard, like all orphans. A job
 // is recognised by that and by the lack of the mark. Daemons give up everything else that they
 // have from their parents: sessions, descriptors, and often the environment. Only contexts that
-// have called KeepJobs have jobs. Jobs of contexts below are found below the guards of these,
-// which may be killed before they have ended by themselves.
+// have called KeepJobs have jobs. Jobs of a context below this one are found below its guard,
+// because that guard may be killed before it has ended by itself.
 //
 // If such a command is killed while it runs, its jobs are those that have prepared to be left
 // alone: with a session of their own, or by ignoring SIGHUP as nohup does.
 //
-// If the worker was killed, the kernel has killed the command with it, and the other processes of
-// its session are orphans as jobs are. They are recognised by the command, which the guard
-// reaps or finds dying.
+// If the worker was killed, the kernel has killed the command with it. The other processes of
+// the command's session are then orphans, as jobs are, but they are no jobs. They are
+// recognised by the command: the guard has reaped it, or finds it dying.
 
-// jobs are the processes that are spared while the others are killed. They are found before
-// that, because later a process may be an orphan only because its parent was killed.
+// jobs are the processes that are spared while the others are killed. They are found before the
+// killing: later, a process may be an orphan only because its parent was killed.
 type jobs struct {
 	// Immutable.
 	marker string
-	keep   bool         // there may be some
+	keep   bool         // there may be jobs
 	cutOff *killedAfter // commands that were killed with the worker; nil in a worker
 
-	looked   bool // all are known
+	looked   bool // find has run: pids are all jobs
 	pids     map[int]bool
-	sessions map[int]bool // in which a job goes on when it forks and ends
+	sessions map[int]bool // sessions of jobs: a job that forks and ends goes on in its session
 }
 
 func newJobs(marker string, keep bool) *jobs {
@@ -43,8 +43,8 @@ func newJobs(marker string, keep bool) *jobs {
 }
 
 // find finds the jobs, unless it has done so before. While the processes are listed a
-// parent may end, and its child be found neither below it nor as an orphan. So they are
-// listed again until nothing changes.
+// parent may end. Then its child is found neither below it nor as an orphan. So find lists the
+// processes again until two lists are equal, at most ten times.
 func (j *jobs) find(root int, adopts bool, except ...int) {
 	var before map[int]int
 	for i := 0; i < 10 && j.keep && !j.looked; i++ {
@@ -103,8 +103,9 @@ func (j *jobs) others(list []Process, root int, adopts bool, except ...int) []in
 	return slices.DeleteFunc(all, func(pid int) bool { return j.pids[pid] })
 }
 
-// isOfCutOff reports whether an orphan is dying itself, or was left by a command that was
-// killed with the worker and did not do anything to be left alone.
+// isOfCutOff reports whether an orphan is dying itself, or belongs to the session of a command
+// that was killed with the worker. An orphan of such a session that ignores SIGHUP does not
+// count: it wants to be left alone.
 func (j *jobs) isOfCutOff(pid int) bool {
 	if j.cutOff == nil {
 		return false
@@ -113,8 +114,8 @@ func (j *jobs) isOfCutOff(pid int) bool {
 	return isDying(pid) || (j.cutOff.has(leader) || isDying(leader)) && !ignoresHangup(pid)
 }
 
-// killedAfter are the processes that a guard has reaped after the end of its worker and
-// that were killed: the leaders of the sessions of commands that ran then.
+// killedAfter are the killed processes that a guard has reaped after the end of its worker.
+// Among them are the commands that ran at that time, each the leader of its session.
 type killedAfter struct {
 	mu   sync.Mutex
 	pids map[int]bool // guarded by mu
@@ -135,14 +136,14 @@ func (k *killedAfter) has(pid int) bool {
 	return k.pids[pid]
 }
 
-// isLeftAlone reports whether a process that is below a command without the mark has
-// left its session or ignores the hang-up, and the command has and does not.
+// isLeftAlone reports whether a process has prepared to outlive the command above it, which has
+// no mark. It has left the command's session, or it ignores SIGHUP and the command does not.
 func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
 	command := 0
 	for p := pid; ; p = parents[p] {
 		above, known := parents[p]
 		if !known {
-			return false // what is above everything is no worker
+			return false // no context is above this process
 		}
 		if contexts[p] {
 			return false

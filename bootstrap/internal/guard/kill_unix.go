@@ -15,8 +15,8 @@ import (
 //
 // On Linux every descendant whose parent has died becomes a child of the guard. So once there
 // is no child there is no descendant, even if processes have forked while they were listed.
-// One that forks between list and signal is found in the next round. Jobs are children that
-// stay: then two rounds that find no other process have to do.
+// A process that forks between list and signal is found in the next round. Jobs are children
+// that stay: where there may be jobs, two rounds that find no other process are enough.
 func killLeft(worker int, spared *jobs, budget time.Duration) {
 	if spared.keep {
 		awaitGuards(guardsBudget)
@@ -42,8 +42,8 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 		}
 		time.Sleep(pause)
 	}
-	// Where init is the parent of orphans, processes of the worker's group outlive it,
-	// and so do others. The latter are found if they kept their environment.
+	// Where orphans are given to init, noChildren says nothing about them. Those in the
+	// worker's group get this signal. Others are found if they kept their environment.
 	syscall.Kill(-worker, syscall.SIGKILL)
 	for !getsOrphans() && time.Now().Before(end) {
 		left := strays(spared.marker, os.Getpid())
@@ -57,8 +57,8 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 	}
 }
 
-// awaitGuards waits until the guards below have ended, or budget is used up. They know what is
-// a job among their children, and their links have hung up with the worker.
+// awaitGuards waits until the guards of contexts below have ended, or budget is used up. Only
+// they can tell which of their children are jobs. Their links have hung up with the worker.
 func awaitGuards(budget time.Duration) {
 	end := time.Now().Add(budget)
 	self := os.Getpid()
@@ -110,7 +110,7 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 			if root == top(self) {
 				return left
 			}
-			// The guard was killed, while we looked or before.
+			// The guard was killed while we looked: look again, below ourselves.
 		}
 	}
 

@@ -16,11 +16,11 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 // KeepJobs fails: a process can't leave its job object.
 func KeepJobs() error { return errors.ErrUnsupported }
 
-// HeedsHangup: there is none.
+// HeedsHangup returns false: Windows has no SIGHUP.
 func HeedsHangup(int) bool { return false }
 
-// GroupThatHeedsHangup: there is none.
+// GroupThatHeedsHangup returns nil: Windows has no SIGHUP.
 func GroupThatHeedsHangup(int) []int { return nil }
 
-// LeftRunning is unknown: there are no orphans here.
+// LeftRunning returns nil: Windows gives orphans to no other process.
 func LeftRunning() []Left { return nil }

@@ -14,13 +14,14 @@ import (
 
 // A context may go on when its link has hung up. It sets a timer that it shares with its
 // guard, and sets it again as long as it goes on. When the timer ends, the guard ends the
-// context as it would at the end of the link. So a context that is stopped, or spins, is
-// ended as well.
+// context as it would at the end of the link. So the guard also ends a context that is stopped
+// or spins.
 //
-// The clock stands still while the machine sleeps. Otherwise all leases would be over when it
-// wakes.
+// The timer's clock stands still while the machine sleeps. Otherwise all leases would be over
+// when the machine wakes.
 
-// newLease makes the timer. If it can't, it returns other in its place, and Lease fails.
+// newLease makes the timer and returns its descriptor. If it can't, it returns other in its
+// place, and Lease fails in the worker.
 func newLease(other int) int {
 	fd, _, errno := unix.RawSyscall(unix.SYS_TIMERFD_CREATE, unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK, 0)
 	if errno != 0 {
@@ -42,8 +43,9 @@ func Lease(d time.Duration) error {
 	return nil
 }
 
-// released reports whether the context goes on without its link. If so, the guard waits for
-// the end of the lease from now on.
+// released reports whether the link has hung up while a lease runs, so that the context goes on
+// without its link. If so, the guard waits for the end of the lease from now on, and the next
+// call returns false.
 func (w *worker) released() bool {
 	var left unix.ItimerSpec
 	p := []unix.PollFd{{Fd: int32(w.link), Events: unix.POLLRDHUP}}
@@ -69,8 +71,8 @@ func (w *worker) polled() unix.PollFd {
 }
 
 // Below returns the process ID of the nearest guard above our own, 0 where there is none. That
-// guard would end this context together with its own. After an error it is not known whether
-// there is one.
+// guard would end this context together with its own. An error means that Below can't tell
+// whether there is such a guard.
 func Below() (int, error) {
 	for pid := guardPID; pid > 0; {
 		p, ok := readStat("/proc", pid)

@@ -11,7 +11,7 @@ import (
 )
 
 // processes asks ps, the one interface to the list of processes that these systems
-// have in common. It lists all, whatever root is.
+// have in common. It lists all processes, whatever root is.
 func processes(root int) []Process {
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,state=").Output()
 	if err != nil {
@@ -31,5 +31,5 @@ func processes(root int) []Process {
 	return t
 }
 
-// strays: the environment of other processes is not to be had everywhere.
+// strays returns nil: not all of these systems show the environment of other processes.
 func strays(string, int) []int { return nil }

@@ -6,10 +6,9 @@ import (
 	"strconv"
 )
 
-// readProcesses lists the processes below root from a proc file system. Kernels
-// with CONFIG_PROC_CHILDREN name the children of each thread, which costs by
-// the size of the tree; elsewhere all of /proc has to be read, which costs by
-// the size of the machine.
+// readProcesses lists the processes below root from a proc file system. Kernels with
+// CONFIG_PROC_CHILDREN name the children of each thread, so the cost grows with the processes
+// below root. Elsewhere it lists all of /proc, and the cost grows with those of the machine.
 func readProcesses(proc string, root int) []Process {
 	if _, err := os.Stat(proc + "/" + strconv.Itoa(root) + "/task/" + strconv.Itoa(root) + "/children"); err == nil {
 		return readChildren(proc, root)
@@ -120,8 +119,8 @@ func strays(marker string, self int) []int {
 	return found
 }
 
-// hasEntry looks for an entry in an environment as the kernel shows it, each
-// entry with a zero byte behind.
+// hasEntry reports whether an environment has an entry. env is in the kernel's form: a zero
+// byte ends each entry.
 func hasEntry(env, entry []byte) bool {
 	for e := range bytes.SplitSeq(env, []byte{0}) {
 		if bytes.Equal(e, entry) {

@@ -16,18 +16,18 @@ func TestParseStat(t *testing.T) {
 		"12 (new\nline) S 9 12 12 0 -1 4194304": {PID: 12, Parent: 9},
 	} {
 		if p, ok := parseStat(12, []byte(in)); !ok || p != want {
-			t.Errorf("%q: %+v", in, p)
+			t.Errorf("%q: parsed as %+v, %v, want %+v", in, p, ok, want)
 		}
 	}
 	for _, in := range []string{"", "12 (sh", "12 (sh)", "12 (sh) S", "12 (sh) S x"} {
 		if _, ok := parseStat(12, []byte(in)); ok {
-			t.Errorf("%q is no stat", in)
+			t.Errorf("%q was parsed, want it refused: it is no line of /proc/PID/stat", in)
 		}
 	}
 }
 
-// fake builds a proc file system of processes with their parents, with or
-// without the files that name children.
+// fake makes a directory that looks like /proc. parents has the parent of each process. If
+// children is set, each process has the files that name its children.
 func fake(t *testing.T, parents map[int]int, children bool) string {
 	t.Helper()
 	proc := t.TempDir()
@@ -44,7 +44,7 @@ func fake(t *testing.T, parents map[int]int, children bool) string {
 		if !children {
 			continue
 		}
-		// Children belong to threads: here odd ones to the second.
+		// Children belong to threads. Here those with odd numbers belong to the second.
 		var list [2]string
 		for child, of := range parents {
 			if of == pid {
@@ -65,11 +65,11 @@ func TestDescendantsAreFoundBothWays(t *testing.T) {
 			got := descendants(readProcesses(proc, root), root)
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
-				t.Errorf("below %d (children files: %v): %v, want %v", root, children, got, want)
+				t.Errorf("below %d (children files: %v) found %v, want %v", root, children, got, want)
 			}
 		}
 		if got := descendants(readProcesses(proc, 10), 10, 11); slices.Contains(got, 11) || !slices.Contains(got, 13) {
-			t.Errorf("without 11 but with what is below it: %v", got)
+			t.Errorf("below 10 except 11 found %v, want 13 (a child of 11) but not 11", got)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestDescendantsAreFoundBothWays(t *testing.T) {
 func TestZombiesAreNotAlive(t *testing.T) {
 	all := []Process{{PID: 2, Parent: 1, Dead: true}, {PID: 3, Parent: 2}}
 	if got := descendants(all, 1); !slices.Equal(got, []int{3}) {
-		t.Errorf("got %v", got)
+		t.Errorf("live processes are %v, want only 3, the child of a zombie", got)
 	}
 }
 

@@ -8,17 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SelfPath names this executable for opening and executing, also by other
-// processes of this PID namespace for as long as this one lives. The kernel's
-// own link serves, which works for an executable that has no name any more or
-// never had one.
+// SelfPath returns a path by which this executable can be opened and executed. It is the
+// kernel's own link, /proc/self/exe, which works even for an executable that has lost its name
+// or never had one.
 //
-// It does not where an emulator runs this program (binfmt_misc). What the kernel
-// executes then is the emulator; only in opening the link does that put the
-// program in its own place, by the name that it was told. The name may be a
-// descriptor, so the first call has to come before anything inherited is closed.
-// What it opens stays open, and is named as this process's, since the emulator of
-// the next process opens it after the exec.
+// The link does not serve where an emulator runs this program (binfmt_misc): the kernel then
+// executes the emulator. The emulator leads only an open of the link to the program, by the
+// name that it was told. That name may be a descriptor, so the first call has to come before
+// any inherited descriptor is closed. The file that it opens stays open. Its path names this
+// process by number, because the emulator of the next process opens the path after the exec.
 func SelfPath() (string, error) {
 	if fd := emulated(); fd >= 0 {
 		return "/proc/" + strconv.Itoa(os.Getpid()) + "/fd/" + strconv.Itoa(fd), nil
@@ -26,8 +24,8 @@ func SelfPath() (string, error) {
 	return "/proc/self/exe", nil
 }
 
-// emulated is a descriptor of this executable where the kernel can't execute it
-// by itself, and else -1.
+// emulated returns a descriptor of this executable where an emulator runs it, and otherwise
+// -1. The process never closes the descriptor.
 var emulated = sync.OnceValue(func() int {
 	const link = "/proc/self/exe"
 	var executed, opened unix.Stat_t

@@ -4,5 +4,5 @@ package guard
 
 import "os"
 
-// SelfPath names this executable for opening and executing.
+// SelfPath returns a path by which this executable can be opened and executed.
 func SelfPath() (string, error) { return os.Executable() }

@@ -16,29 +16,29 @@ import (
 
 // A sleeper is the program that a guard executes while there is nothing to do. It is one page
 // large, waits for the same events as the guard, and then executes the guard again, all in the
-// same process. A Go program that only waits has half a
-// dozen threads and more than a megabyte of its own; see docs/decisions/003-a-waiting-guard-is-no-go-program.md.
+// same process. A Go program that only waits has half a dozen threads and more than a megabyte
+// of its own; see docs/decisions/003-a-waiting-guard-is-no-go-program.md.
 //
-// This struct is the executable file, byte by byte: an ELF header, machine code,
-// and what that works on. The code is the function sleeping in sleep_linux_*.s,
-// which makes these system calls and no other:
+// This struct is the executable file, byte by byte: an ELF header, machine code, and the
+// code's data. The code is the function sleeping in sleep_linux_*.s, which makes these system
+// calls and no other:
 //
 //	         prctl    gives the process a name
 //	reap:    waitid   finds a dead child; the worker: wake
-//	         wait4    reaps any other, an orphan that was given to us
+//	         wait4    reaps any other child: an orphan that the kernel gave to us
 //	wait:    ppoll    hang-up of the link: wake
 //	         kill     SIGTERM: passes it on to the worker, then wake
 //	         read     SIGCHLD: takes it, then reap
 //	wake:    kill     SIGCONT: a stopped worker would not see that it should end
-//	         rt_sig-  ignores SIGTERM: a Go program unblocks it before it can
-//	         action   be caught, and would die of one that is pending
+//	         rt_sig-  ignores SIGTERM: a Go program unblocks it before it has a
+//	         action   handler, and would die of one that is pending
 //	         execve   the guard, with our own arguments and environment
-//	         kill     asks the worker's process group to end, should that fail,
+//	         kill     if execve fails: asks the worker's process group to end
 //	         exit     and leaves the rest to the worker, as if we had been killed
 //
-// Descriptors, children, the ward over orphans (PR_SET_CHILD_SUBREAPER), the
-// worker's parent-death signal and pending signals outlive an exec. The worker is
-// not reaped and the link not read, so that the guard finds the reason for waking.
+// An exec keeps descriptors, children, the adoption of orphans (PR_SET_CHILD_SUBREAPER), the
+// worker's parent-death signal, and pending signals. The sleeper neither reaps the worker nor
+// reads the link, so the guard can see for itself why it was woken.
 type sleeper struct {
 	header   elfHeader
 	segments [2]elfSegment
@@ -51,10 +51,10 @@ type sleeper struct {
 	image  [32]byte // path of the guard's executable
 }
 
-// sigaction is the kernel's form: a handler, or 1 for none.
+// sigaction is the kernel's struct. The handler 1 ignores the signal (SIG_IGN).
 type sigaction struct{ handler, flags, restorer, mask uint64 }
 
-// elfHeader and elfSegment: see elf(5). Both machines are little-endian.
+// elfHeader is Elf64_Ehdr of elf(5). Both machines are little-endian.
 type elfHeader struct {
 	ident                                       [16]byte
 	kind, machine                               uint16
@@ -65,19 +65,20 @@ type elfHeader struct {
 	sectionSize, sectionCount, sectionNameIndex uint16
 }
 
+// elfSegment is Elf64_Phdr of elf(5).
 type elfSegment struct {
 	kind, flags                                            uint32
 	offset, address, physical, fileSize, memorySize, align uint64
 }
 
-// sleeperAt is where the file is mapped.
+// sleeperAt is the address at which the file is mapped.
 const sleeperAt = 0x400000
 
-// sleepingCode returns where the machine code begins and ends.
+// sleepingCode returns the first address of the machine code and the address behind its end.
 func sleepingCode() (from, to unsafe.Pointer)
 
-// newSleeper makes an executable without the parts that w and the descriptors
-// of sleep decide.
+// newSleeper makes the executable, but for the fields that depend on the worker and on
+// descriptors. The method sleep fills these in.
 func newSleeper() (*sleeper, error) {
 	s := &sleeper{ignore: sigaction{handler: 1}}
 	copy(s.name[:], processName)
@@ -106,25 +107,25 @@ func newSleeper() (*sleeper, error) {
 	return s, nil
 }
 
-// workerPrefix begins the argument that tells a guard which has slept of its worker: the
-// fields of worker, with commas between.
+// workerPrefix begins the argument by which a guard that has slept knows its worker. Behind it
+// are the fields of worker, with commas between them.
 const workerPrefix = "worker="
 
 func (w *worker) fields() []*int {
 	return []*int{&w.pid, &w.link, &w.log, &w.stderr, &w.life, &w.lease}
 }
 
-// sleep makes this process a sleeper. It returns only if that fails: an anonymous file can't
-// be made, or must not be executed. The guard then goes on as it is.
+// sleep makes this process a sleeper. It returns only if that fails, for example because an
+// anonymous file can't be made or must not be executed. The guard then goes on as it is.
 //
 // sleep has to be called
 //
-//   - on the main thread: the worker's parent-death signal is tied to it, and it is the only
-//     one to outlive an exec;
+//   - on the main thread: the worker's parent-death signal is tied to that thread, and no
+//     other thread outlives an exec;
 //   - before any goroutine waits for children;
-//   - with SIGHUP and SIGINT ignored, which they then stay;
-//   - with SIGTERM not caught: if it comes before the exec it kills the guard, and the worker
-//     gets it as well. A handler would take it and be forgotten.
+//   - with SIGHUP and SIGINT ignored: they stay ignored in the sleeper;
+//   - with SIGTERM not caught. A SIGTERM before the exec then kills the guard, and the worker
+//     gets one as well. A handler would take the signal, and the exec would forget that.
 func (w *worker) sleep() error {
 	s, err := newSleeper()
 	if err != nil {
@@ -140,7 +141,7 @@ func (w *worker) sleep() error {
 	size := unsafe.Sizeof(*s)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || limit.Cur < uint64(size) {
-		return syscall.EFBIG // as the write would say, but that comes with a signal
+		return syscall.EFBIG // the error of the write, which would also raise SIGXFSZ
 	}
 	var before unix.Sigset_t
 	term, child, both := signalSet(syscall.SIGTERM), signalSet(syscall.SIGCHLD), signalSet(syscall.SIGTERM, syscall.SIGCHLD)
@@ -220,8 +221,8 @@ func awake(args []string) (*worker, bool) {
 	return w, true
 }
 
-// createExecutable makes an anonymous file that may be executed. From Linux 6.3
-// on that has to be asked for; before, it could not be.
+// createExecutable makes an anonymous file that may be executed. Linux from 6.3 on may demand
+// the flag for that; older kernels refuse it as unknown.
 func createExecutable() (int, error) {
 	fd, err := unix.MemfdCreate(processName, unix.MFD_CLOEXEC|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) {
@@ -231,8 +232,8 @@ func createExecutable() (int, error) {
 }
 
 // memfdKills reports whether a seccomp filter kills a process that calls memfd_create, as
-// the filters of systemd do by default. Where there is a filter it tries that in a process of
-// its own. An error counts as yes.
+// the filters of systemd do by default. Where there is a filter, it has a new process make the
+// call. After an error it reports true.
 func memfdKills(self string) bool {
 	if mode, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_GET_SECCOMP, 0, 0); mode != unix.SECCOMP_MODE_FILTER {
 		return false
@@ -251,7 +252,8 @@ func memfdKills(self string) bool {
 	return true
 }
 
-// tryMemfd is all that this process does. It must leave no core file behind.
+// tryMemfd calls memfd_create in a process that exists only for that call (see memfdKills). If
+// a filter kills the process, it must leave no core file behind.
 func tryMemfd() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_, _ = createExecutable()

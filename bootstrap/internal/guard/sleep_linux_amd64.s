@@ -26,11 +26,11 @@ TEXT ·sleepingCode(SB),NOSPLIT,$0-16
 	MOVQ AX, to+8(FP)
 	RET
 
-// See the type sleeper. This is not called but is the entry of a process, which
-// finds on its stack: argc, argv..., 0, envp..., 0.
+// sleeping is the code of a sleeper: see the type sleeper. Nothing calls it: a process begins
+// here, with argc, argv..., 0, envp..., 0 on its stack.
 //
-// R12 is the sleeper, BX the stack at entry. Below that: at 0 the three
-// descriptors to poll, at 64 what waitid and read store.
+// R12 holds the address of the sleeper, BX the stack pointer at entry. From SP on: the three
+// descriptors to poll at 0, the results of waitid and read at 64.
 TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVQ SP, BX
 	SUBQ $256, SP
@@ -78,7 +78,7 @@ wait:
 	XORL R8, R8
 	MOVL $SYS_ppoll, AX
 	SYSCALL
-	CMPQ AX, $-4 // EINTR: we were stopped and continued
+	CMPQ AX, $-4 // EINTR: this process was stopped and continued
 	JEQ reap
 	TESTQ AX, AX
 	JLT wake

@@ -26,11 +26,11 @@ TEXT ·sleepingCode(SB),NOSPLIT,$0-16
 	MOVD R0, to+8(FP)
 	RET
 
-// See the type sleeper. This is not called but is the entry of a process, which
-// finds on its stack: argc, argv..., 0, envp..., 0.
+// sleeping is the code of a sleeper: see the type sleeper. Nothing calls it: a process begins
+// here, with argc, argv..., 0, envp..., 0 on its stack.
 //
-// R20 is the sleeper, R19 the stack at entry. Below that: at 0 the three
-// descriptors to poll, at 64 what waitid and read store.
+// R20 holds the address of the sleeper, R19 the stack pointer at entry. From RSP on: the three
+// descriptors to poll at 0, the results of waitid and read at 64.
 TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVD RSP, R19
 	SUB $256, RSP
@@ -78,7 +78,7 @@ wait:
 	MOVD ZR, R4
 	MOVD $SYS_ppoll, R8
 	SVC
-	CMN $4, R0 // EINTR: we were stopped and continued
+	CMN $4, R0 // EINTR: this process was stopped and continued
 	BEQ reap
 	CMP $0, R0
 	BLT wake

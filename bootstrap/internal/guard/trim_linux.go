@@ -11,11 +11,12 @@ import (
 // Trim gives back the pages of the executable that the process has touched so far. An idle
 // process needs few of them again, and these come back from the page cache in microseconds.
 //
-// Trim gives back only mappings of a file that hold no page of their own: the relocations of
-// a position-independent executable would not come back.
+// Trim leaves alone each mapping of a file that has a page of its own in memory. The page cache
+// could not bring back such a page: it may hold relocations of a position-independent
+// executable.
 func Trim() {
-	// The heap of an idle process is not collected: a buffer there would cost about as
-	// much memory as is given back.
+	// The buffer is not on the heap. Nothing collects the heap of an idle process, so the
+	// buffer would cost about as much memory as Trim gives back.
 	const room = 256 << 10 // some forty mappings of 700 bytes are usual
 	buf, err := unix.Mmap(-1, 0, room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
@@ -42,12 +43,12 @@ func Trim() {
 
 type mapping struct{ start, end uintptr }
 
-// cleanMappings finds the private read-only mappings of files in
-// /proc/PID/smaps that have no anonymous page: a line
+// cleanMappings finds the private read-only mappings of files in /proc/PID/smaps that have no
+// anonymous page. Each mapping begins with a line of the form
 //
 //	00400000-0068b000 r-xp 00000000 fe:00 1234   /path
 //
-// and behind it lines of the form "Name: 12 kB", "Anonymous:" among them.
+// Lines of the form "Name: 12 kB" follow; one of the names is "Anonymous".
 func cleanMappings(smaps []byte) iter.Seq[mapping] {
 	return func(yield func(mapping) bool) {
 		var m mapping

@@ -23,7 +23,7 @@ Anonymous:             0 kB
 `
 	want := []mapping{{0x400000, 0x68b000}, {0x800000, 0x801000}}
 	if got := slices.Collect(cleanMappings([]byte(smaps))); !slices.Equal(got, want) {
-		t.Errorf("got %x", got)
+		t.Errorf("clean mappings are %x, want %x", got, want)
 	}
 }
 

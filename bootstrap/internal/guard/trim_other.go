@@ -2,5 +2,5 @@
 
 package guard
 
-// Trim does nothing where the system doesn't tell what may be given back.
+// Trim does nothing: these systems don't tell which pages may be given back.
 func Trim() {}

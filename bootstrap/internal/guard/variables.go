@@ -8,24 +8,25 @@ import (
 
 // GoVariables are the variables of the environment that the Go runtime reads before any code
 // of ours runs. A malformed GOMEMLIMIT ends the process there, and each of them changes how
-// it runs. So they have other names until a worker runs, which gives them back for the
-// processes that it starts.
+// the process runs. So they have other names until a worker runs. The worker gives them their
+// names back, for the processes that it starts.
 //
 // GORACE and GOCOVERDIR are not among them: only builds for tests read these.
 var GoVariables = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK"}
 
-// KeptPrefix begins the other name.
+// KeptPrefix begins the other name of a variable.
 const KeptPrefix = "MITOSIS_"
 
-// keptName splits an entry of an environment whose variable has its other name.
+// keptName splits an entry of an environment. It reports whether the entry has the other name
+// of one of GoVariables, and returns the variable's own name.
 func keptName(entry string) (name, value string, isKept bool) {
 	kept, value, _ := strings.Cut(entry, "=")
 	name, isKept = strings.CutPrefix(kept, KeptPrefix)
 	return name, value, isKept && slices.Contains(GoVariables, name)
 }
 
-// Kept returns an environment in which the variables have their other names. A variable that
-// has its other name already keeps its value: see Added.
+// Kept returns an environment in which GoVariables have their other names. Where env has a
+// variable under both names, the value of the other name stays: see Added.
 func Kept(env []string) []string {
 	has := make(map[string]bool)
 	for _, entry := range env {
@@ -46,8 +47,8 @@ func Kept(env []string) []string {
 	return out
 }
 
-// Added returns entries for a child that is started directly. Added to this process's
-// environment they have the effect of Kept.
+// Added returns entries for the environment of a child that this process starts itself.
+// Appended to this process's environment they have the effect of Kept.
 func Added() []string {
 	var added []string
 	for _, name := range GoVariables {
@@ -58,7 +59,7 @@ func Added() []string {
 	return added
 }
 
-// giveBack undoes Kept in this process.
+// giveBack gives the variables of this process their own names back.
 func giveBack() {
 	for _, entry := range syscall.Environ() {
 		if name, value, isKept := keptName(entry); isKept {

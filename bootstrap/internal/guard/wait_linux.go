@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noChildren looks without reaping, which is the reaper's business.
+// noChildren reports whether this process has no children. It reaps none of them: only reap
+// does that.
 func noChildren() bool {
 	for {
 		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
