@@ -7,7 +7,7 @@ import (
 
 // The part of the ELF specification that is used here.
 const (
-	headerSize = 64 // of the larger class
+	headerSize = 64 // bytes of the file's header in the class of 64 bits, which is the larger
 
 	classWide = 2 // EI_CLASS: 64 bits
 	dataBig   = 2 // EI_DATA: most significant byte first
@@ -56,7 +56,7 @@ func parseELF(exe []byte) (*file, bool) {
 	if t := f.u16(16); t != typeExec && t != typeDyn {
 		return nil, false
 	}
-	// Behind e_entry the two classes differ in the size of addresses only.
+	// From e_entry on, the two classes differ only in the size of addresses.
 	w := f.word
 	return f, f.readSegments(f.addr(24+w), f.u16(30+3*w), f.u16(32+3*w)) &&
 		f.readSections(f.addr(24+2*w), f.u16(34+3*w), f.u16(36+3*w), f.u16(38+3*w))
@@ -67,7 +67,7 @@ func (f *file) readSegments(table uint64, size, n int) bool {
 	if n == 0 || n > maxSegments || size < 8+6*w || !f.within(table, uint64(n*size)) {
 		return false
 	}
-	// The headers themselves are loaded as well.
+	// The file's header and this table stay in the file, whether a segment has them or not.
 	f.segments = []segment{{0, headerSize}, {table, uint64(n * size)}}
 	for i := range n {
 		at := int(table) + i*size
@@ -80,7 +80,7 @@ func (f *file) readSegments(table uint64, size, n int) bool {
 	return true
 }
 
-// readSections moves the section of names to the front of f.sections.
+// readSections reads the section headers. It puts the section of names first in f.sections.
 func (f *file) readSections(table uint64, size, n, names int) bool {
 	w := f.word
 	if n == 0 {
@@ -107,7 +107,7 @@ func (f *file) readSections(table uint64, size, n, names int) bool {
 	return true
 }
 
-// section finds the loaded section of a name; nil where there is none.
+// section returns the section with a name, nil if no such section is loaded into memory.
 func (f *file) section(name string) *section {
 	if len(f.sections) == 0 {
 		return nil
@@ -135,7 +135,7 @@ func (f *file) u16(at int) int     { return int(f.order.Uint16(f.data[at:])) }
 func (f *file) u32(at int) uint32  { return f.order.Uint32(f.data[at:]) }
 func (f *file) addr(at int) uint64 { return f.address(f.data[at:]) }
 
-// address reads one of as many bytes as the executable's class has.
+// address reads an address, whose size depends on the executable's class.
 func (f *file) address(b []byte) uint64 {
 	if f.word == 8 {
 		return f.order.Uint64(b)

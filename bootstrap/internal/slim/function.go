@@ -2,7 +2,7 @@ package slim
 
 import "encoding/binary"
 
-// Offsets within runtime._func, bytes, and its size without the arrays behind it.
+// Offsets in runtime._func, in bytes, and its size without the arrays behind it.
 const (
 	funcName      = 4
 	funcPCSP      = 16
@@ -16,8 +16,8 @@ const (
 	funcSize      = 44
 )
 
-// Kinds of tables by instruction and by function, and of functions, as in
-// internal/abi/symtab.go.
+// Numbers of internal/abi/symtab.go: kinds of tables by instruction (PCDATA), kinds of data of a
+// whole function (FUNCDATA), and kinds of functions.
 const (
 	pcdataInlTree = 2
 	pcdataArgLive = 3
@@ -33,7 +33,7 @@ const (
 	none = ^uint32(0) // the offset of no function data
 )
 
-// Of runtime.inlinedCall, an entry of a tree of inlined calls.
+// Offset and size, in bytes, of runtime.inlinedCall, an entry of a tree of inlined calls.
 const (
 	inlinedName = 4
 	inlinedSize = 16
@@ -45,11 +45,11 @@ type function struct {
 	b     []byte
 }
 
-// offset is where the i-th function is, by the index.
+// offset returns the offset of the i-th function, which is in the index.
 func (t *tables) offset(i int) int { return int(t.order.Uint32(t.functions[8*i+4:])) }
 
-// function is the i-th of the index. It is not ok for one that reaches out of
-// the table, or has kinds of data that are not known here.
+// function returns the i-th function of the index. It returns false if the function reaches out
+// of the table, or has kinds of data that this package does not know.
 func (t *tables) function(i int) (function, bool) {
 	all := uint64(len(t.functions))
 	at := uint64(t.offset(i))
@@ -79,13 +79,13 @@ func (f function) funcdataAt(j int) int  { return funcSize + 4*f.pcdatas() + 4*j
 func (f function) pcdata(j int) uint32   { return f.field(f.pcdataAt(j)) }
 func (f function) funcdata(j int) uint32 { return f.field(f.funcdataAt(j)) }
 
-// droppedPCData tells which tables by instruction are not needed in a function
-// whose tree of inlined calls is needed or not.
+// droppedPCData reports whether a function does not need its table by instruction of a kind.
+// tree says whether it needs its tree of inlined calls.
 func droppedPCData(kind int, tree bool) bool {
 	return kind == pcdataArgLive || kind == pcdataInlTree && !tree
 }
 
-// droppedFuncData is droppedPCData for data of the whole function.
+// droppedFuncData is like droppedPCData, for data of the whole function.
 func droppedFuncData(kind int, tree bool) bool {
 	return kind == funcdataArgInfo || kind == funcdataArgLiveInfo || kind == funcdataInlTree && !tree
 }

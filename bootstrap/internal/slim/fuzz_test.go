@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// harm overwrites some places of an executable: headers, the description of
-// the tables, the tables, in this order of probability.
+// harm overwrites one to three places of an executable. Most likely they are in its headers,
+// less likely in the description of the tables, and least likely in the tables.
 func harm(exe []byte, f *file, r *rand.Rand) []byte {
 	exe = bytes.Clone(exe)
 	tables, module := f.section(".gopclntab"), f.section(".go.module")
@@ -32,15 +32,15 @@ func harm(exe []byte, f *file, r *rand.Rand) []byte {
 
 func headersAt(f *file) uint64 { return f.addr(24 + 2*f.word) }
 
-// checkHarmed holds Strip to what it promises of any bytes: it does not panic,
-// and it either understands all of the tables or leaves them alone.
+// checkHarmed checks what Strip promises for any bytes: it does not panic, and it either
+// understands all of the tables or leaves them alone.
 func checkHarmed(t *testing.T, exe []byte) (refused bool) {
 	out, err := strip(bytes.Clone(exe))
 	if len(out) > len(exe) {
-		t.Fatal("it has grown")
+		t.Fatalf("the result has %d bytes, want at most the %d of the executable", len(out), len(exe))
 	}
 	if err != nil && len(out) > headerSize && !bytes.Equal(out[headerSize:], exe[headerSize:len(out)]) {
-		t.Fatalf("refused (%v), and changed all the same", err)
+		t.Fatalf("Strip has refused the tables (%v) and changed bytes behind the header, want none changed", err)
 	}
 	return err != nil
 }
@@ -49,7 +49,7 @@ func TestHarmedExecutables(t *testing.T) {
 	exe := build(t, nil, "-ldflags=-s -w")
 	f, ok := parseELF(exe)
 	if !ok {
-		t.Fatal("not understood")
+		t.Fatal("parseELF has refused an executable of the toolchain, want it read")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	refused := 0
@@ -59,9 +59,9 @@ func TestHarmedExecutables(t *testing.T) {
 			refused++
 		}
 	}
-	t.Logf("%d of %d were refused", refused, n)
+	t.Logf("%d of %d harmed executables were refused", refused, n)
 	if refused < n/4 {
-		t.Errorf("only %d of %d were refused", refused, n)
+		t.Errorf("%d of %d harmed executables were refused, want at least %d: the harm does not reach the tables", refused, n, n/4)
 	}
 }
 
@@ -69,7 +69,7 @@ func FuzzStrip(f *testing.F) {
 	exe := build(f, nil, "-ldflags=-s -w")
 	parsed, ok := parseELF(exe)
 	if !ok {
-		f.Fatal("not understood")
+		f.Fatal("parseELF has refused an executable of the toolchain, want it read")
 	}
 	f.Add(uint64(1), []byte(nil))
 	f.Add(uint64(2), exe[:4096])

@@ -9,8 +9,9 @@ import (
 // segmentLoader is PT_INTERP of the ELF specification.
 const segmentLoader = 3
 
-// Loader returns the path of the dynamic loader of an ELF executable, "" if it needs none or
-// if the file is no ELF executable. It reads the headers only.
+// Loader returns the path of the dynamic loader of an ELF executable. It returns "" if the
+// executable needs none, or if the file is no ELF executable. It reads only the headers and
+// the path.
 func Loader(exe io.ReaderAt) string {
 	head := make([]byte, headerSize)
 	if _, err := exe.ReadAt(head, 0); err != nil || string(head[:4]) != "\x7fELF" {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The loader is the one that the linker was told of, in both classes; a static program
-// has none, and what is no program or ends early has none either.
+// The loader is the one that the linker was told to use. A static program has none, and neither
+// has a file that is no program or ends early.
 func TestLoader(t *testing.T) {
 	source := filepath.Join(t.TempDir(), "main.c")
 	if err := os.WriteFile(source, []byte("int main() { return 0; }\n"), 0o644); err != nil {
@@ -48,7 +48,7 @@ func TestLoader(t *testing.T) {
 	}
 	for n := range 4096 {
 		if got := Loader(bytes.NewReader(dynamic[:n])); got != "" && !strings.HasPrefix("/opt/lib/ld.so", got) {
-			t.Fatalf("of the first %d bytes the loader is %q", n, got)
+			t.Fatalf("of the first %d bytes the loader is %q, want a beginning of /opt/lib/ld.so", n, got)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package slim
 
-// A region is a table of items that have no length of their own: one ends
-// where the next begins.
+// A region is a table of items that don't tell their length: an item ends where the next begins.
 type region struct {
 	data  []byte
 	marks []byte // for each byte of data
@@ -9,14 +8,15 @@ type region struct {
 
 const (
 	begins         = 1 << iota // an item begins here
-	stays                      // and something needs it
-	judged                     // a tree that was looked at for the next
-	inlinesRuntime             // a tree with code of the runtime in it
+	stays                      // the runtime needs the item
+	judged                     // the item is a tree, and inlinesRuntime is known for it
+	inlinesRuntime             // the tree has code of the runtime or of reflect
 )
 
 func newRegion(data []byte) region { return region{data, make([]byte, len(data))} }
 
-// mark is false for an offset outside of the region.
+// mark adds a mark to the item at an offset. It returns false for an offset outside of the
+// region.
 func (r *region) mark(at uint32, m byte) bool {
 	if uint64(at) >= uint64(len(r.data)) {
 		return false
@@ -25,7 +25,7 @@ func (r *region) mark(at uint32, m byte) bool {
 	return true
 }
 
-// item is the item that begins at an offset.
+// item returns the item that begins at an offset.
 func (r *region) item(at uint32) []byte {
 	end := int(at) + 1
 	for end < len(r.marks) && r.marks[end] == 0 {
@@ -34,8 +34,7 @@ func (r *region) item(at uint32) []byte {
 	return r.data[at:end]
 }
 
-// clear zeroes every item that nothing needs. What lies before the first item
-// stays.
+// clear zeroes every item that the runtime does not need. The bytes before the first item stay.
 func (r *region) clear() {
 	keep := true
 	for i, m := range r.marks {

@@ -2,10 +2,9 @@ package slim
 
 import "bytes"
 
-// regroup moves the tables by instruction that are needed to the front of their
-// region, all of a kind together, and has the functions refer to them there.
-// The gaps that the others leave would cost a compressor more than they look
-// like, and tables of a kind resemble each other. The functions must have been
+// regroup moves the needed tables by instruction to the front of their region, all of a kind
+// together, and has the functions refer to them there. That helps the compressor: there are no
+// gaps between them, and tables of a kind resemble each other. The functions must have been
 // cleared before.
 func (t *tables) regroup() {
 	old := region{bytes.Clone(t.pcdata.data), t.pcdata.marks}

@@ -3,8 +3,8 @@
 //
 // Debug information and symbols are cut off with the section headers. In the tables of
 // functions (.gopclntab) files, lines, the description of arguments and most of the trees of
-// inlined calls are overwritten by one value. So all addresses in the code stay valid, and a
-// compressor has nothing to do there.
+// inlined calls are overwritten by one value. So all addresses in the code stay valid, and the
+// cleared parts compress to nearly nothing.
 //
 // The parts of the tables stay that the runtime itself needs: frame sizes,
 // stack maps, stack objects, points where a goroutine can't be preempted, how
@@ -17,14 +17,14 @@
 //     runtime preempts no goroutine there, and looks for the name
 //     (runtime.isAsyncSafePoint).
 //
-// A program made from an image notices this: runtime.Caller returns "?" and 0 for file and
-// line, inlined calls are no frames of their own, and tracebacks have names and offsets
-// only. An executable with the tables can complete such a traceback (see core.PanicError).
+// A program made from an image sees the difference: runtime.Caller returns "?" and 0 for file
+// and line, inlined calls are no frames of their own, and tracebacks have only names and
+// offsets. An executable with the tables can complete such a traceback (see core.PanicError).
 //
-// The format belongs to the toolchain. The tables are changed only in executables of the one
-// release that this package was checked against. The header of the tables and the runtime's
-// own description of them must agree, and all offsets must lie within bounds. Otherwise the
-// tables stay as they are.
+// The format of the tables is private to the toolchain. So they are changed only in executables
+// of the one release that this package was checked against. The header of the tables and the
+// runtime's own description of them must agree, and all offsets must lie within bounds.
+// Otherwise the tables stay as they are.
 package slim
 
 import (
@@ -35,8 +35,8 @@ import (
 	"strings"
 )
 
-// release is the release of Go that this package was checked against. Read these parts of
-// another release before it is put here: internal/abi/symtab.go (numbers), runtime2.go (_func,
+// release is the release of Go that this package was checked against. Before you change it,
+// read these parts of the new release: internal/abi/symtab.go (numbers), runtime2.go (_func,
 // moduledata), and every use of funcname, newInlineUnwinder, funcline, pcdatavalue and
 // funcdata in package runtime.
 const release = "go1.26"
@@ -49,9 +49,9 @@ var (
 	errRace     = errors.New("built for the race detector, whose reports need lines")
 )
 
-// Strip returns exe, an executable for any system, without the parts that are not needed. It
-// changes exe in place. The error says why some of these parts were left in; the result can
-// be executed all the same.
+// Strip returns exe, an executable for any system, without the parts that a child does not
+// need. It changes exe in place. The error says why some of these parts were left in. The
+// result can be executed even then.
 func Strip(exe []byte) ([]byte, error) {
 	f, ok := parseELF(exe)
 	if !ok {
@@ -68,6 +68,7 @@ func Strip(exe []byte) ([]byte, error) {
 	return f.withoutSections(), err
 }
 
+// mayClear returns the reason for which an executable keeps its tables, nil if there is none.
 func mayClear(version string, race bool) error {
 	if race {
 		return errRace
@@ -75,7 +76,7 @@ func mayClear(version string, race bool) error {
 	return CheckRelease(version)
 }
 
-// CheckRelease returns an error for a toolchain whose executables keep their tables.
+// CheckRelease returns an error if executables of this version of Go keep their tables.
 func CheckRelease(version string) error {
 	// A development version, "devel go1.26-...", may be anything.
 	if version != release && !strings.HasPrefix(version, release+".") {
@@ -84,16 +85,16 @@ func CheckRelease(version string) error {
 	return nil
 }
 
-// Offsets in the section that package debug/buildinfo describes, in the form of Go 1.18 and
-// later.
+// The section .go.buildinfo, in the form of Go 1.18 and later. Package debug/buildinfo
+// describes it.
 const (
 	infoMagic  = "\xff Go buildinf:"
-	infoFlags  = 15 // offset; bit 1: the strings are here
-	infoHeader = 32
+	infoFlags  = 15 // offset of the flags; bit 1: the strings follow the header
+	infoHeader = 32 // bytes
 )
 
-// builtBy returns the release of Go that an executable was built by, "" if it is not known, and
-// whether it was built for the race detector.
+// builtBy returns the version of Go that built an executable, "" if it is not known. It reports
+// whether the executable was built for the race detector.
 func (f *file) builtBy() (version string, race bool) {
 	s := f.section(".go.buildinfo")
 	if s == nil {

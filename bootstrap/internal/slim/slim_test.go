@@ -31,7 +31,8 @@ func build(t testing.TB, env []string, args ...string) []byte {
 	return exe
 }
 
-// strip is Strip, also where the test itself is built for the race detector.
+// strip is Strip without the checks of release and race detector. So the tests can strip
+// themselves even if they are built for the race detector.
 func strip(exe []byte) ([]byte, error) {
 	f, ok := parseELF(exe)
 	if !ok {
@@ -50,16 +51,15 @@ func run(t *testing.T, exe []byte, arg string, env ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	// By way of a shell: a child of another test may hold the file open for
-	// writing for a moment.
+	// A shell tries again: a child of another test may hold the file open for writing for a
+	// moment, and it can't be executed then (status 126).
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `for i in 1 2 3 4 5 6 7 8 9; do "$0" "$1"; s=$?; [ $s = 126 ] || exit $s; done; exit 126`, bin, arg)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// The program does the same with and without, whatever it was built as, and
-// what was taken out is worth it.
+// A program whose tables were cleared passes all of its own checks, however it was built.
 func TestSlimProgramsRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		env, args []string
@@ -92,24 +92,24 @@ func TestSlimProgramsRun(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			if n := strings.Count(out, " ok\n"); n < 7 {
-				t.Errorf("only %d parts came out right:\n%s", n, out)
+				t.Errorf("%d parts of the program came out right, want at least 7:\n%s", n, out)
 			}
 		})
 	}
 }
 
-// Programs that are built by a release that was not looked at are a quarter larger on
-// their way, without a word in a test that builds and runs them.
+// Images that a release built which nobody has checked are a quarter larger. No test that
+// builds and runs such programs would notice, so this one fails.
 func TestToolchainIsKnown(t *testing.T) {
 	if err := CheckRelease(runtime.Version()); err != nil {
-		t.Errorf("%v: read what changed in its runtime (the list is at slim.release), run the tests of this package with slim.release set to it, and set it", err)
+		t.Errorf("%v: read the changes of its runtime (slim.release has the list of places), set slim.release to it, and run the tests of this package", err)
 	}
 	if exe, err := Strip(build(t, nil)); err != nil || len(exe) == 0 {
-		t.Errorf("a program that go builds here is not slim: %v", err)
+		t.Errorf("stripping a program of this toolchain: %v (%d bytes left), want no error", err, len(exe))
 	}
 }
 
-// A program that ends with a traceback still prints one, with names.
+// A slim program that ends with a traceback still prints one, with the names of functions.
 func TestSlimProgramsEndUnhappily(t *testing.T) {
 	slim, err := strip(build(t, nil))
 	if err != nil {
@@ -121,13 +121,13 @@ func TestSlimProgramsEndUnhappily(t *testing.T) {
 	} {
 		out, err := run(t, slim, how)
 		if err == nil || !strings.Contains(out, want) || !strings.Contains(out, "main.end") || !strings.Contains(out, "main.main") {
-			t.Errorf("%s: %v\n%s", how, err, out)
+			t.Errorf("%s: the program ended with error %v, want a failure, and want %q and the names main.end and main.main in:\n%s", how, err, want, out)
 		}
 	}
 }
 
-// Nothing but the tables, the section headers and what they describe is
-// touched, and nothing moves.
+// Strip changes only the tables and the file's header, and moves nothing. It cuts off only the
+// section headers and sections that are not loaded.
 func TestOnlyTablesChange(t *testing.T) {
 	for _, arch := range []string{"amd64", "386", "s390x"} {
 		whole := build(t, []string{"GOARCH=" + arch})
@@ -146,21 +146,21 @@ func TestOnlyTablesChange(t *testing.T) {
 				continue
 			}
 			if uint64(i) < tables.Offset || uint64(i) >= tables.Offset+tables.Size {
-				t.Fatalf("%s: byte %#x is outside of the tables", arch, i)
+				t.Fatalf("%s: byte %#x has changed and is outside of the tables, want changes only there", arch, i)
 			}
 			cleared++
 		}
 		if cleared < int(tables.Size)/3 {
-			t.Errorf("%s: only %d bytes of %d are gone", arch, cleared, tables.Size)
+			t.Errorf("%s: %d of %d bytes of the tables have changed, want at least a third", arch, cleared, tables.Size)
 		}
 		for _, p := range parsed.Progs {
 			if p.Type == elf.PT_LOAD && p.Off+p.Filesz > uint64(len(slim)) {
-				t.Errorf("%s: part of a segment is gone", arch)
+				t.Errorf("%s: the segment at %#x of %d bytes reaches beyond the %d bytes left, want all of it kept", arch, p.Off, p.Filesz, len(slim))
 			}
 		}
 		again, err := strip(bytes.Clone(slim))
 		if err == nil || !bytes.Equal(again, slim) {
-			t.Errorf("%s: the second time it is different: %v", arch, err)
+			t.Errorf("%s: stripping again has error %v and left the same bytes: %v, want an error and the same bytes", arch, err, bytes.Equal(again, slim))
 		}
 	}
 }
@@ -171,10 +171,10 @@ func TestOtherReleasesKeepTheirTables(t *testing.T) {
 		"devel go1.27-0123abc": false, "go1.26rc1": false, "": false,
 	} {
 		if err := mayClear(version, false); (err == nil) != known {
-			t.Errorf("%q: %v", version, err)
+			t.Errorf("release %q: %v, want its tables cleared: %v", version, err, known)
 		}
 		if mayClear(version, true) == nil {
-			t.Errorf("%q, built for the race detector, loses its tables", version)
+			t.Errorf("release %q, built for the race detector, loses its tables, want them kept", version)
 		}
 	}
 }

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// inShort are the tests that run in the short form, where a package has many: those in which
-// an executable needs what slim may have taken away. These are types, names of functions, the
-// stacks of all kinds of goroutines, panics, and children of children.
+// inShort are the tests that run in the short form of a package with many tests: those that
+// need data which Strip could have destroyed. Such data are types, names of functions, the stacks
+// of all kinds of goroutines, panics, and children of children.
 var inShort = map[string]string{
 	"contexts":  "Call|Panic|Errors|Object|Function|Stack|Tree|Connect|Command",
 	"bootstrap": "Guard|StartMethod|Own",
 }
 
-// The tests of other packages pass in an executable without the tables, which
-// is the image of their children as well, of local ones too.
+// The tests of other packages pass in an executable whose tables were cleared. The same
+// executable is the image of all their children, even of local ones.
 func TestSuitesOfSlimPrograms(t *testing.T) {
 	for pkg, args := range map[string][]string{
-		"core": {"-test.skip=TestStackIsCompletedFromPlaces"}, // there is nothing here to complete it from
-		// Those skipped look for their own lines in the master.
+		"core": {"-test.skip=TestStackIsCompletedFromPlaces"}, // it needs an executable with all tables
+		// The skipped tests look for their own lines in the master.
 		"contexts": {"-test.skip=TestErrorsKeepTheirMeaning|TestPanicWhereThereAreNoLines|TestPanicElsewhere"},
 		// A fast part: carriers, guards, and every start method.
 		"bootstrap": {"-test.run=Carrier|Child|Guard|Dies|StartMethod|Hello|Memory|Own"},

@@ -8,8 +8,7 @@ import (
 // magic is abi.Go120PCLnTabMagic.
 const magic = 0xfffffff1
 
-// Words of runtime.moduledata. A slice is three words: address, length,
-// capacity.
+// Indexes of words in runtime.moduledata. A slice is three words: address, length, capacity.
 const (
 	modHeader   = 0
 	modTables   = 1  // funcnametab, cutab, filetab, pctab, pclntable
@@ -21,15 +20,15 @@ const (
 	modWords    = 42
 )
 
-// Words of runtime.pcHeader, behind the magic and the bytes that follow it.
+// Indexes of words in runtime.pcHeader, counted from behind its first 8 bytes.
 const (
-	headBytes  = 8
+	headBytes  = 8 // the magic and four bytes more
 	headCount  = 0 // nfunc
 	headTables = 3 // offsets of the same five tables
 	headWords  = 8
 )
 
-// tables are those of the section .gopclntab.
+// tables are the tables of the section .gopclntab.
 type tables struct {
 	order        binary.ByteOrder
 	units, files []byte // cutab, filetab
@@ -39,8 +38,8 @@ type tables struct {
 	names, pcdata, funcdata region // funcnametab, pctab, the data that gofunc points to
 }
 
-// clearTables takes the data out of the tables that only tracebacks need. It changes nothing
-// if it does not understand all of them.
+// clearTables clears the data that only tracebacks need. It changes nothing if it does not
+// understand all tables.
 func (f *file) clearTables() error {
 	t, err := f.tables()
 	if err != nil {
@@ -53,8 +52,8 @@ func (f *file) clearTables() error {
 	return nil
 }
 
-// tables finds the tables by the header of the section. It is an error if the runtime's own
-// description of this executable says otherwise.
+// tables finds the tables by the header of the section. It returns an error if the header does
+// not agree with runtime.moduledata, the runtime's own description of this executable.
 func (f *file) tables() (*tables, error) {
 	section, module := f.section(".gopclntab"), f.section(".go.module")
 	if section == nil || module == nil {
@@ -71,8 +70,8 @@ func (f *file) tables() (*tables, error) {
 	if mod(modHeader) != section.addr || mod(modEnd) != section.addr+size {
 		return nil, errLayout
 	}
-	// The header says where each table begins, the slice how long it is. They
-	// follow each other, and may not overlap.
+	// The header says where each table begins, and moduledata says how long it is. The
+	// tables follow each other, and may not overlap.
 	var table [5][]byte
 	end := uint64(0)
 	for i := range table {
@@ -89,7 +88,7 @@ func (f *file) tables() (*tables, error) {
 	if mod(modIndex) != mod(modFuncs) || mod(modIndex+1) != count+1 || count >= uint64(len(functions))/8 {
 		return nil, errLayout
 	}
-	// The function data lies behind the functions, the second index behind it.
+	// The function data lies behind the functions, and findfunctab behind that.
 	from, to := mod(modFuncData)-section.addr, mod(modFind)-section.addr
 	if from < end || from > to || to > size {
 		return nil, errLayout
@@ -100,8 +99,8 @@ func (f *file) tables() (*tables, error) {
 	}, nil
 }
 
-// markItems finds out where every item begins, and which are needed. It is
-// false where something is not as it should be.
+// markItems finds out where each item begins, and which items are needed. It returns false if
+// the tables are not laid out as expected.
 func (t *tables) markItems() bool {
 	for i := range t.names.data {
 		if i == 0 || t.names.data[i-1] == 0 {
@@ -129,7 +128,8 @@ func (t *tables) markItems() bool {
 	return true
 }
 
-// markFunction marks the items that one function needs.
+// markFunction marks the items of one function: where each begins, and whether it is needed. It
+// returns false for an offset outside of its table.
 func (t *tables) markFunction(f function) bool {
 	ok := t.names.mark(f.field(funcName), stays)
 	pcdata := func(at uint32, m byte) {
@@ -170,12 +170,12 @@ func (t *tables) needsTree(f function) bool {
 	if f.kind() == kindWrapper {
 		return true
 	}
-	// A function of the runtime needs no tree: without one all of it counts as code of
-	// the runtime, which is the safe side.
+	// A function of the runtime needs no tree. Without one, all of it counts as code of the
+	// runtime, and the runtime preempts no goroutine there.
 	return !t.ofRuntime(f.field(funcName)) && t.treeOfRuntime(f.funcdata(funcdataInlTree))
 }
 
-// treeOfRuntime reports whether a tree of inlined calls has code of the runtime.
+// treeOfRuntime reports whether a tree of inlined calls has code of the runtime or of reflect.
 func (t *tables) treeOfRuntime(at uint32) bool {
 	m := &t.funcdata.marks[at]
 	if *m&judged == 0 {
@@ -193,6 +193,7 @@ func (t *tables) treeOfRuntime(at uint32) bool {
 // unpreempted are the prefixes that runtime.isAsyncSafePoint looks for.
 var unpreempted = [][]byte{[]byte("runtime."), []byte("internal/runtime/"), []byte("reflect.")}
 
+// ofRuntime reports whether the name at an offset begins with one of unpreempted.
 func (t *tables) ofRuntime(name uint32) bool {
 	if uint64(name) >= uint64(len(t.names.data)) {
 		return false

@@ -1,6 +1,6 @@
-// Command stress does what needs the tables of functions at run time, and
-// prints a line for each part that came out right. The argument is "all", "calm"
-// for what does not wait for processors, or how to end unhappily.
+// Command stress exercises the parts of the Go runtime that read the tables of functions. It
+// prints a line for each part that came out right. The argument is "all", "calm" for all parts
+// but preemption, which needs free processors, or the name of a way to fail (see end).
 package main
 
 import (
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// end is how a program may end unhappily.
+// end ends the program by a failure of the runtime: how is its name.
 func end(how string) {
 	switch how {
 	case "panic":
@@ -103,8 +103,8 @@ func deepStacks() error {
 	return nil
 }
 
-// spin has no call in its loop, so only a signal can stop it; what it does
-// with slices and copies brings code of the runtime into it.
+// spin has no call in its loop, so only a signal can preempt it. Its slices and copies bring
+// inlined code of the runtime into it.
 func spin(stop *atomic.Bool, n *atomic.Int64) {
 	a, b := make([]*point, 64), make([]*point, 64)
 	for i := 0; !stop.Load(); i++ {
@@ -179,7 +179,8 @@ func panics() error {
 			return fmt.Errorf("%q instead of %q", v, want)
 		}
 	}
-	// One that recovers too deep does not, one in a deferred method does.
+	// recover has no effect in a function that a deferred function calls, and has one in the
+	// deferred function itself.
 	var inner any
 	outer := recovered(func() {
 		defer func() { func() { catch(&inner) }() }()
@@ -223,10 +224,10 @@ func (v value) do(to *any) { *to = recover() }
 type embedding struct{ *value }
 
 //go:noinline
-func do(d doer) { d.do(nil) } // by the interface, whatever is in it
+func do(d doer) { d.do(nil) } // through the interface, for every type
 
-// A method that is called through a wrapper, by an interface, an embedded
-// field, a method value or a go statement, recovers as one that is not.
+// wrappers checks that a method recovers also if it is called through a wrapper. The compiler
+// makes wrappers for interfaces, embedded fields and method values.
 func wrappers() error {
 	v := &value{}
 	for i, d := range []doer{*v, v, embedding{v}, &embedding{v}} {
@@ -247,7 +248,7 @@ func wrappers() error {
 			return fmt.Errorf("bound %d: %v, %v", i, out, to)
 		}
 	}
-	// The name of the method is found by the wrapper's.
+	// The runtime finds the method's name for this text by the name of its wrapper.
 	var none *value
 	if got := fmt.Sprint(recovered(func() { do(none) })); !strings.Contains(got, "value method main.value.do called using nil *value pointer") {
 		return errors.New(got)
@@ -278,7 +279,7 @@ func named() []string {
 	}
 }
 
-// waits is on its stack before it says so, and stays there.
+// waits is on the stack of its goroutine once it has sent to there, and stays there.
 func waits(there chan<- bool, c <-chan int) {
 	there <- true
 	<-c
