@@ -1,15 +1,17 @@
-// Package exitprogram has the smallest programs for Linux. Where one runs, an image for
-// its architecture runs: a kernel of 64 bits may execute programs of 32 bits or not.
+// Package exitprogram makes small programs for Linux that only exit. One of them is executed at
+// a far side to find out whether an image for its architecture would run there. The name of the
+// machine does not tell: a kernel of 64 bits may execute programs of 32 bits or not.
 package exitprogram
 
 import "encoding/binary"
 
-// For is an executable for a Linux of this architecture that ends with status 0. Of an architecture that is not among these it is a
-// script, which only shows that execution is allowed.
+// For returns an executable for Linux on an architecture that ends with status 0. For an
+// architecture without machine code here it returns a script, which only shows that execution
+// is allowed.
 //
-// A shell that is refused a file of a foreign format takes it for a script. So a quote
-// stands where the header names an ABI, which Linux does not look at: it has no end, and
-// the shell reports that in place of doing anything.
+// If the kernel refuses an executable of a foreign format, some shells take it for a script. So
+// the header has a single quote in place of the ABI (EI_OSABI), which Linux ignores. The shell
+// finds no second quote, reports that, and executes nothing.
 func For(goarch string) []byte {
 	var machine uint16
 	var flags uint32

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// writeExit puts the program into a file.
+// writeExit writes the program for an architecture into a file, and returns its path.
 func writeExit(t *testing.T, goarch string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "exit-"+goarch)
-	syscall.ForkLock.RLock() // else a child of another test may hold it open for writing
+	syscall.ForkLock.RLock() // a child of another test must not inherit the file open for writing
 	err := os.WriteFile(path, For(goarch), 0o700)
 	syscall.ForkLock.RUnlock()
 	if err != nil {
@@ -24,10 +24,10 @@ func writeExit(t *testing.T, goarch string) string {
 	return path
 }
 
-// The program that stands for an image runs exactly where images for that architecture do.
+// The program for an architecture ends with status 0, here and in the emulators of the others.
 func TestExitProgramRuns(t *testing.T) {
 	if out, err := exec.Command(writeExit(t, runtime.GOARCH)).CombinedOutput(); err != nil {
-		t.Errorf("for our own architecture: %v, %s", err, out)
+		t.Errorf("the program for this machine's architecture: %v, output %q, want status 0", err, out)
 	}
 	for goarch, emulator := range map[string]string{
 		"amd64": "qemu-x86_64-static", "386": "qemu-i386-static", "arm64": "qemu-aarch64-static",
@@ -39,7 +39,7 @@ func TestExitProgramRuns(t *testing.T) {
 				t.Skip(err)
 			}
 			if out, err := exec.Command(path, writeExit(t, goarch)).CombinedOutput(); err != nil {
-				t.Errorf("%v, %s", err, out)
+				t.Errorf("the program in %s: %v, output %q, want status 0", emulator, err, out)
 			}
 		})
 	}

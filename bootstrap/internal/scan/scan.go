@@ -10,28 +10,28 @@ import (
 )
 
 const (
-	// maxNoise bounds what the far side may print before the child's first
-	// word, in bytes: profiles and banners are long, but not this long.
+	// maxNoise bounds the noise that the far side may print before the child's first line,
+	// in bytes. Output of profiles and banners is long, but not this long.
 	maxNoise = 4 << 20
-	// keepNoise is how many bytes of noise are kept for error texts: the last ones.
+	// keepNoise is the size of the end of the noise that is kept for error texts, in bytes.
 	keepNoise = 8 << 10
 	// MaxLine bounds the part of a line behind the marker, in bytes.
 	MaxLine = 4 << 10
 )
 
-// ErrNoise: the far side prints megabytes, and no marker among them.
+// ErrNoise is the error for a far side that prints megabytes without a marker.
 var ErrNoise = errors.New("the far side prints without end and starts nothing: see what its login shell prints, and where that stops")
 
 // An Event is one line of the far side's first stage, or of the child itself.
 type Event struct {
 	Verb string // one of those below
-	Rest string // the line behind the verb, safe to show
+	Rest string // the line behind the verb, safe to show on a terminal
 }
 
 // The verbs. docs/bootstrap.md has the grammar of the lines.
 const (
 	Hi   = "hi"   // the first stage runs; facts follow
-	No   = "no"   // a place was tried in vain; the plan goes on
+	No   = "no"   // a place for the image has failed; the plan goes on
 	Fail = "fail" // a plan has failed; the next is awaited
 	Ack  = "ack"  // a plan that was sent ahead has arrived
 	At   = "at"   // an image has arrived at a place that the line names; it is about to run
@@ -40,15 +40,14 @@ const (
 
 // A Scanner finds events in a carrier's output. Everything else is noise.
 //
-// An event is a line that begins with the marker. The line before it need not
-// be complete in the sense of the far side, because every event is printed with
-// a newline in front; the beginning of the output counts as one. The echo of
-// the command line, or a shell that traces what it runs, does not match: there
-// the marker is in two pieces or not at the start of a line.
+// An event is a line that begins with the marker. Every event is printed with a newline in
+// front, so noise before it may end without one. The beginning of the output counts as a
+// newline. An echo of the command line is no event, nor is the trace of a shell: there the
+// marker is in two pieces or not at the start of a line.
 type Scanner struct {
 	pattern []byte // newline, marker, space
 
-	buf   []byte // received, not yet judged; begins with a newline of our own
+	buf   []byte // received, but not yet known as event or noise; begins with a newline of our own
 	noise []byte // the end of all noise
 	total int    // bytes of noise seen
 }
@@ -61,13 +60,13 @@ func New(marker string) *Scanner {
 // feed adds bytes that were read.
 func (s *Scanner) feed(b []byte) { s.buf = append(s.buf, b...) }
 
-// next returns the next event, or false where more bytes are needed for it.
+// next returns the next event. It returns false if it needs more bytes for that.
 func (s *Scanner) next() (Event, bool) {
 	for {
 		at := bytes.Index(s.buf, s.pattern)
 		if at < 0 {
-			// A marker may have begun, at the latest with the last newline
-			// that leaves room for it.
+			// The end of buf may be the beginning of the pattern: only the bytes
+			// before it are noise.
 			s.drop(len(s.buf) - len(s.tail()))
 			return Event{}, false
 		}
@@ -86,8 +85,8 @@ func (s *Scanner) next() (Event, bool) {
 			s.drop(len(s.pattern))
 			continue
 		}
-		// The newline that ends this line may begin the next event; none of it
-		// belongs to the child's frames.
+		// The newline that ends this line may begin the next event. Behind the event Go it
+		// begins none, and is no part of the child's frames.
 		s.buf = s.buf[len(s.pattern)+end:]
 		if e.Verb == Go {
 			s.buf = s.buf[1:]
@@ -96,7 +95,7 @@ func (s *Scanner) next() (Event, bool) {
 	}
 }
 
-// tail is the longest end of buf that may be the beginning of the pattern.
+// tail returns the longest end of buf that may be the beginning of the pattern.
 func (s *Scanner) tail() []byte {
 	from := max(0, len(s.buf)-len(s.pattern)+1)
 	for i := from; i < len(s.buf); i++ {
@@ -120,16 +119,16 @@ func (s *Scanner) drop(n int) {
 	s.buf = s.buf[n:]
 }
 
-// Rest returns the bytes that were read behind the event Go, and forgets them. They are
-// the first of the link, and nothing that the far side has said.
+// Rest returns the bytes that were read behind the event Go, and forgets them. They are the
+// first bytes of the link, and do not count as noise.
 func (s *Scanner) Rest() []byte {
 	rest := bytes.Clone(s.buf)
 	s.buf = nil
 	return rest
 }
 
-// Read reads from r, into buf, until there is an event or r returns an error, io.EOF
-// too.
+// Read reads from r, into buf, until there is an event. It returns an error of r, io.EOF
+// included, or ErrNoise.
 func (s *Scanner) Read(r io.Reader, buf []byte) (Event, error) {
 	for {
 		if e, ok := s.next(); ok {
@@ -152,6 +151,7 @@ func (s *Scanner) Said() string {
 	return strings.Trim(printable(all), "\n")
 }
 
+// parseEvent parses a line behind its marker. It returns false for a line that is no event.
 func parseEvent(line []byte) (Event, bool) {
 	line = bytes.TrimRight(line, "\r") // a terminal's line end
 	for _, c := range line {
@@ -167,8 +167,8 @@ func parseEvent(line []byte) (Event, bool) {
 	return Event{}, false
 }
 
-// printable makes noise fit for an error text: valid UTF-8, no control
-// characters that would do something to the terminal that shows it.
+// printable makes noise safe for an error text: valid UTF-8 without control characters, which
+// the terminal that shows the text would obey.
 func printable(b []byte) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -61,15 +61,15 @@ func TestScannerFindsEvents(t *testing.T) {
 					t.Fatalf("%s: %v", kind, err)
 				}
 				if !slices.Equal(events, test.want) {
-					t.Errorf("%s: events %q", kind, events)
+					t.Errorf("%s: events are %q, want %q", kind, events, test.want)
 				}
 				rest := s.Rest()
 				more, _ := io.ReadAll(r)
 				if got := string(rest) + string(more); got != test.rest {
-					t.Errorf("%s: rest %q", kind, got)
+					t.Errorf("%s: the bytes behind the last event are %q, want %q", kind, got, test.rest)
 				}
 				if got := s.Said(); test.said != "" && got != test.said {
-					t.Errorf("%s: said %q", kind, got)
+					t.Errorf("%s: the noise is %q, want %q", kind, got, test.said)
 				}
 			}
 		})
@@ -83,7 +83,7 @@ func TestScannerKeepsTheLastNoiseOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if said := s.Said(); len(said) > keepNoise+1 || !strings.HasSuffix(said, "the end") {
-		t.Errorf("%d bytes, ending in %q", len(said), said[max(0, len(said)-20):])
+		t.Errorf("%d bytes of noise were kept, ending in %q, want at most %d, ending in \"the end\"", len(said), said[max(0, len(said)-20):], keepNoise+1)
 	}
 }
 
@@ -91,10 +91,10 @@ func TestScannerGivesUpOnEndlessNoise(t *testing.T) {
 	for _, in := range []string{"x", "\n", testMarker, testMarker + " ", testMarker + " hi \x00\n", "\n" + testMarker[:8]} {
 		_, s, err := scanAll(t, &endless{pattern: []byte(in)})
 		if !errors.Is(err, ErrNoise) {
-			t.Errorf("%q: %v", in, err)
+			t.Errorf("endless %q: error %v, want %v", in, err, ErrNoise)
 		}
 		if cap(s.buf)+cap(s.noise) > 1<<20 {
-			t.Errorf("%q: %d bytes kept", in, cap(s.buf)+cap(s.noise))
+			t.Errorf("endless %q: the scanner keeps %d bytes, want at most 1 MiB", in, cap(s.buf)+cap(s.noise))
 		}
 	}
 }
@@ -112,8 +112,8 @@ func (e *endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// However the bytes come, the same is found, nothing is lost, and a child's go
-// at the end is never missed.
+// In whatever pieces the bytes come, the scanner finds the same events and loses no byte. It
+// always finds a child's go at the end.
 func FuzzScanner(f *testing.F) {
 	f.Add([]byte("noise\n"+testMarker+" hi 1\n"), uint8(1))
 	f.Add([]byte("\n"+testMarker[:10]), uint8(3))
@@ -123,7 +123,7 @@ func FuzzScanner(f *testing.F) {
 		all := bytes.NewReader(in)
 		whole, a, err := scanAll(t, all)
 		if err != nil {
-			t.Fatalf("nothing found: %v", err)
+			t.Fatalf("reading whole: error %v, want the event go at the end", err)
 		}
 		s := New(testMarker)
 		var pieces []Event
@@ -132,7 +132,7 @@ func FuzzScanner(f *testing.F) {
 		for {
 			e, err := s.Read(r, buf)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("reading in pieces of %d bytes: error %v, want the event go at the end", len(buf), err)
 			}
 			pieces = append(pieces, e)
 			if n++; e.Verb == Go {
@@ -140,15 +140,15 @@ func FuzzScanner(f *testing.F) {
 			}
 		}
 		if !reflect.DeepEqual(whole, pieces) {
-			t.Errorf("whole %q, pieces %q", whole, pieces)
+			t.Errorf("events read in pieces are %q, want those read whole, %q", pieces, whole)
 		}
 		restA, _ := io.ReadAll(all)
 		restS, _ := io.ReadAll(r)
 		if x, y := string(a.Rest())+string(restA), string(s.Rest())+string(restS); x != y {
-			t.Errorf("rest %q and %q", x, y)
+			t.Errorf("the bytes behind go are %q read whole and %q in pieces, want them equal", x, y)
 		}
 		if a.Said(); len(a.noise) > keepNoise {
-			t.Error("too much noise kept")
+			t.Errorf("%d bytes of noise were kept, want at most %d", len(a.noise), keepNoise)
 		}
 	})
 }

@@ -13,10 +13,10 @@ import (
 )
 
 // Watch bounds the time that a worker takes to end. SIGTERM asks it to end, and so does the
-// death of the guard, which Watch passes on as SIGTERM where the kernel does not. If the
-// program still runs after most of the guard's grace, Watch kills everything that it started
-// and ends it. That matters where the guard was killed, and in a program that ignores
-// SIGTERM.
+// death of the guard. After that death Watch sends SIGTERM to this process, because not every
+// kernel does. If the program still runs after most of the guard's grace, Watch kills everything
+// that the program started, and ends it. That matters where the guard was killed, and in a
+// program that ignores SIGTERM.
 //
 // It starts two goroutines, which run until the process exits.
 func Watch() {

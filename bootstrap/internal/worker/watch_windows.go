@@ -1,4 +1,4 @@
 package worker
 
-// Watch does nothing: there is no guard, and no SIGTERM.
+// Watch does nothing: Windows has no guard and no SIGTERM.
 func Watch() {}

@@ -1,5 +1,5 @@
-// Package worker has the beginning of a worker: the process of a child that runs the
-// program. Its guard has started it with descriptors in known places.
+// Package worker makes files of the descriptors with which a guard has started its worker, and
+// bounds the time that the worker takes to end.
 package worker
 
 import "os"

@@ -20,9 +20,9 @@ func TakeOver() Files {
 	}
 }
 
-// pollable makes a file whose Close unblocks Read. That takes non-blocking mode, which
-// belongs to the open file and not to the descriptor. A terminal is likely to be shared with
-// the shell that started us, so it is opened anew.
+// pollable makes a file whose Close unblocks Read. That takes non-blocking mode, which belongs
+// to the open file and not to the descriptor. A terminal is likely to be shared with the shell
+// that started this process, so pollable opens it again.
 func pollable(fd int, name string) *os.File {
 	if _, err := unix.IoctlGetTermios(fd, ioctlGetTermios); err == nil {
 		path := fmt.Sprintf("/proc/self/fd/%d", fd)
