@@ -1,5 +1,5 @@
-# create makes an anonymous file, given the system call numbers for 64 and for 32 bits.
-# Flag 16 is MFD_EXEC: see memfd.pl.
+# create makes an anonymous file. Its arguments are the numbers of the system call for 64 and for
+# 32 bits. Flag 16 is MFD_EXEC: see memfd.pl.
 def create(w,v):
     if hasattr(os,"memfd_create"):
         try: return os.memfd_create("mitosis",16)

@@ -1,17 +1,16 @@
 # Receives an image into an anonymous file, checks it, and becomes it. It needs nothing
-# beyond perl-base of Debian, and contains no single quote. Its arguments: marker, image
-# bytes, system call number for 64 and for 32 bits, hash wanted, the command that unpacks
-# and may hash, the loop to return to, the working directory of the child, how many
-# variables of the environment were taken away and these as NAME=VALUE, and the child's
-# arguments.
+# beyond perl-base of Debian, and contains no single quote. Its arguments: marker, number of
+# image bytes, system call number for 64 and for 32 bits, hash wanted, the command that unpacks
+# and may hash, the loop to return to, the working directory of the child, how many variables
+# were taken out of the environment, these variables as NAME=VALUE, and the child's arguments.
 #
-# The command prints a line that begins with the hash, and a line that begins with ! for
-# each of its parts that has failed; the rest tells why, or is noise of a shell. Where it
+# The command prints a line that begins with the hash, and a line that begins with ! for each
+# of its parts that has failed. Its other lines give the reason, or are noise of a shell. If it
 # can't hash, a library of perl does, or the image itself.
 
-# Descriptors above 2 stay open in what is executed.
+# Descriptors above 2 stay open in programs that this one executes.
 $^F=250;
-# No module is looked for in the working directory.
+# perl looks for no module in the working directory.
 @INC=grep{m{^/}}@INC;
 binmode STDIN;
 binmode STDOUT;
@@ -22,8 +21,8 @@ for(splice@a,0,$x){
 }
 $SIG{PIPE}="IGNORE";
 
-# f reads the rest of the image away, prints why this start method fails, and returns to
-# the loop.
+# f reads the rest of the image and forgets it, prints why this start method fails, and returns
+# to the loop.
 sub f{
 	my$t="@_";
 	$t=~s/\s+/ /g;
@@ -48,7 +47,7 @@ f("memfd_create: $!")if$d<0;
 $e="/proc/self/fd/$d";
 $u=~s/FD/$e/g;
 
-# The command that unpacks, between two pipes.
+# The command that unpacks has one pipe for its input and one for its output.
 pipe(R,W)&&pipe(H,O)||f("pipe: $!");
 binmode$_ for*R,*W,*H,*O;
 defined($p=fork)||f("fork: $!");
@@ -65,7 +64,7 @@ if(!$p){
 close R;
 close O;
 
-# The image. What can't be written is still read, so that the loop finds the next plan.
+# The image. After a failure it is still read to its end, so that the loop finds the next plan.
 $x="";
 while($n>0){
 	$c=sysread(STDIN,$b,$n<65536?$n:65536);
@@ -81,7 +80,7 @@ while($n>0){
 }
 close W;
 
-# What the command has said.
+# The output of the command: the hash is y, other lines are r, and i is set if a part failed.
 $y=$r=$i="";
 while(<H>){
 	if(/^[0-9a-f]{64}\b/){

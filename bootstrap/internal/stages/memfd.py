@@ -1,17 +1,18 @@
-# Receives an image into an anonymous file, checks it, and becomes it. It takes the same
-# arguments as memfd.pl; its command only unpacks ("zlib" is a library), and it hashes by a
-# library.
+# Receives an image into an anonymous file, checks it, and becomes it. Its arguments are those of
+# memfd.pl, but for two. The command that unpacks does not hash, which a library does here, and
+# "zlib" stands for a library. In place of the variables that were taken away is LC_CTYPE: "x"
+# and its value, or nothing if it was not set.
 import os,signal,hashlib
 m,n,w,v,h,z,l,q,x=sys.argv[1:10]
 n=int(n)
-# The variable that python sets in its own environment, where the locale is C, is as it
-# was for the child.
+# Where the locale is C, python sets LC_CTYPE in its own environment. The child gets the
+# value from before.
 os.environ.pop("LC_CTYPE",None)
 if x: os.environ["LC_CTYPE"]=x[1:]
 signal.signal(signal.SIGPIPE,signal.SIG_IGN)
 
-# fail reads the rest of the image away, prints why this start method fails, and returns to
-# the loop.
+# fail reads the rest of the image and forgets it, prints why this start method fails, and
+# returns to the loop.
 def fail(t):
     global n
     while n>0:
@@ -30,7 +31,7 @@ try:
 except Exception as e:
     fail("memfd_create: %s"%getattr(e,"strerror",e))
 
-# Unpacking: u is a function of a piece, or None where a command does it.
+# Unpacking: u is a function that unpacks one piece, or None if a command unpacks.
 s=""
 try:
     if z=="zlib":
@@ -55,7 +56,7 @@ try:
 except Exception as e:
     s=str(e)
 
-# The image. What can't be unpacked is still read, so that the loop finds the next plan.
+# The image. After a failure it is still read to its end, so that the loop finds the next plan.
 while n>0:
     b=os.read(0,min(n,65536))
     if not b: os._exit(1)

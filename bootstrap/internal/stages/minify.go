@@ -2,17 +2,17 @@ package stages
 
 import "strings"
 
-// The minifiers take away comments, blank lines, indentation, and in shell the ends of
-// lines and the blanks around some operators. They know as much of each language as the
-// files of this package use, which tests hold them to: a comment has a line of its own,
-// and a string ends on the line on which it begins.
+// The minifiers take away comments, blank lines and indentation. In shell they also take away
+// the ends of lines and the blanks around some operators. They know only as much of each
+// language as the files of this package use: a comment has a line of its own, and a string ends
+// on the line on which it begins. Tests check that no file means something else when minified.
 
 // isPlace reports whether a line is a comment that stands for a piece.
 func isPlace(line string) bool {
 	return strings.HasPrefix(line, "# @") && strings.HasSuffix(line, "@") && !strings.Contains(line[3:len(line)-1], " ")
 }
 
-// code are the lines that are no comments and not blank, without blanks at their ends.
+// code returns the lines that are neither comments nor blank, without blanks at their ends.
 func code(source string) []string {
 	var lines []string
 	for line := range strings.Lines(source) {
@@ -26,6 +26,7 @@ func code(source string) []string {
 	return lines
 }
 
+// minifyPerl takes away the indentation of each line.
 func minifyPerl(source string) string {
 	var b strings.Builder
 	for _, line := range code(source) {
@@ -60,7 +61,7 @@ func minifyShell(source string) string {
 	return b.String()
 }
 
-// between is what comes between two lines of a script when they become one.
+// between returns the text that joins two lines of a shell script.
 func between(last, next string) string {
 	if last == "" || strings.HasPrefix(next, ";;") {
 		return ""
@@ -80,8 +81,8 @@ func between(last, next string) string {
 	return ";"
 }
 
-// endsPattern reports whether a line ends with the parenthesis of a pattern of case,
-// which has no counterpart.
+// endsPattern reports whether a line ends with the parenthesis that closes a pattern of case,
+// which nothing opens.
 func endsPattern(line string) bool {
 	depth := 0
 	for i, quoted := range quotes(line) {
@@ -114,14 +115,14 @@ func tight(line string) string {
 	return strings.Replace(b.String(), "() {", "(){", 1)
 }
 
-// single reports whether there is an & that is not of a pair.
+// single reports whether line has at i an & that is not part of &&.
 func single(line string, i int) bool {
 	is := func(i int) bool { return i >= 0 && i < len(line) && line[i] == '&' }
 	return is(i) && !is(i-1) && !is(i+1)
 }
 
-// quotes tells of each byte of a line whether it is within quotes or behind a backslash.
-// What is in "$(...)" counts as quoted.
+// quotes reports for each byte of a line whether it is a quote or within quotes, or belongs to a
+// backslash and the byte behind it. Code within "$(...)" counts as quoted, up to a quote in it.
 func quotes(line string) []bool {
 	quoted := make([]bool, len(line))
 	var by byte

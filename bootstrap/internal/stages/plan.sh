@@ -2,12 +2,13 @@
 # as one line. A word between two @ is filled in when a plan is made. "#:" begins a part.
 
 #: common
-# What every plan begins with. say prints a line. bad ends a plan with the number of
-# places that have been used up and a reason; no tells of one place that did not do, by
-# the status of what failed where that has said nothing; skip
-# reads the image away, so that the loop finds the next plan behind it. Where no program
-# can be executed that reads many bytes at once, the shell ends: by bytes its own read
-# takes minutes of a processor for an image.
+# The beginning of every plan.
+#
+# say prints a line. bad says that the plan has failed, with the number of places that were
+# tried and a reason. no says that one place has failed. Its reason is the status of the last
+# command if that has printed nothing. skip reads the image and forgets it, so that the loop
+# finds the next plan behind it. If no program can be executed that reads many bytes at once,
+# the shell ends: its own read takes single bytes, and for an image minutes of processor time.
 z=
 unset -f echo head dd rm stat tail cat chmod kill
 say() { printf "\n%s %s\n" "$m" "$1" || echo "$m $1"; }
@@ -34,40 +35,40 @@ skip() {
 }
 
 #: head
-# Slow, and there on every Unix: byte by byte nothing is read too far.
+# head by way of dd, which every Unix has. It is slow, but single bytes never read too far.
 head() { dd bs=1 count="$2" 2>/dev/null; }
 
 #: places
 # The start methods of the shell: a file is created under a random name, opened as descriptor 8, and
 # its name removed, before the first byte is written. Everything later goes through
-# /proc/self/fd/8. Since bytes only come after the name has gone, a connect that is cut at
-# any point leaves nothing. rm is executed once before there is a file, as a policy may
-# forbid that.
+# /proc/self/fd/8. The first byte comes after the name has gone, so a connect that is cut at
+# any point leaves nothing. rm is executed once before there is a file, because a policy may
+# forbid rm.
 #
-# ksh93 and mksh close what exec has opened above 2 in all that they execute, but for
-# what is redirected at the command: hence 8<&8.
+# ksh93 and mksh close descriptors above 2 that exec has opened in every program that they
+# execute. They keep a descriptor that is redirected at the command: hence 8<&8.
 
-# image executes descriptor 8, in place of a subshell, by a path that means the same file to
-# others: a sudo that watches what is executed opens the path, too, and waits for ever
-# where that leads to a terminal of its own.
+# image executes descriptor 8, in place of a subshell. The path names this process by number: a
+# sudo that intercepts the execution opens the path as well. /proc/self would lead it to its own
+# descriptor 8, perhaps a terminal, on which it would wait forever.
 image() {
 	read -r q x </proc/self/stat
 	exec /proc/$q/fd/8 8<&8
 }
 
-# next begins a place, unless it has been tried by a plan before, or z says that no place
-# will do.
+# next begins a place. It fails if an earlier plan has tried that place, or if z says that no
+# place will work.
 next() {
 	r=$1
 	d=$2
 	i=$((i+1))
 	[ ! "$z" ] && [ $i -gt @SKIP@ ]
 }
-# ok finds out whether an image would be executed, by a program in descriptor 8 that only
-# ends: exec of the image itself would take the shell with it, and what is no program for
-# this system some shells take for a script. Where that does not run, a script tells
-# whether it is the place or the system. Who kills it (the status is above 128) may let
-# scripts run.
+# ok finds out whether an image would be executed. It executes a program in descriptor 8 that
+# only exits. A failed exec of the image itself would end the shell, and some shells would take
+# an image for another system for a script. If the program does not run, ok executes a script, to
+# find out whether the place or the system is the cause. It does not if the program was killed (a
+# status above 128): a policy that kills it may let scripts run.
 ok() {
 	(printf "@PROGRAM@" >/proc/self/fd/8) 2>/dev/null && {
 		(image) >/dev/null 2>&1 && return
@@ -80,7 +81,7 @@ ok() {
 	wrong
 	return 1
 }
-# put makes descriptor 8 in directory $d.
+# put opens descriptor 8 on a new file in directory $d, whose name it removes.
 put() {
 	[ -d "$d" ] || { no "no such directory"; return 1; }
 	for x in rm chmod; do
@@ -95,7 +96,7 @@ put() {
 	e=$(chmod 700 /proc/self/fd/8 2>&1 8<&8) || { no "chmod: ${e##*: }"; return 1; }
 	ok
 }
-# ram says whether $d is in memory.
+# ram reports whether $d is in memory.
 ram() {
 	k=$(stat -f -c %T "$d" 2>/dev/null) || k=$(while read -r a b c e;do [ "$b" = "$d" ]&&echo "$c";done </proc/mounts|tail -n 1)
 	case $k in
@@ -106,12 +107,11 @@ ram() {
 }
 
 #: tmpfs
-# A tmpfs is mounted where only a helper process sees it, and reached through the
-# helper's descriptor. The child itself so stays in the mount namespace of the host: a
-# repair that remounts something must do it there. The tmpfs is gone with its last
-# descriptor. mount's -n keeps it from noting the mount in a file under /run. The helper
-# is a sleep that outlives its starter by a few seconds at most, if everything else is
-# killed in between.
+# A tmpfs is mounted where only a helper process sees it, and reached through the helper's
+# descriptor. So the child stays in the mount namespace of the host, where a repair that
+# remounts something has to do that. The tmpfs is gone with its last descriptor. mount's -n
+# keeps it from noting the mount in a file under /run. The helper is a sleep, so that it ends
+# within seconds if everything else is killed before it.
 tmpfs() {
 	for d in /mnt /media /srv /opt /tmp /run /var /usr; do
 		[ -d "$d" ] && break
@@ -131,9 +131,9 @@ tmpfs() {
 }
 
 #: receive
-# The image is taken from standard input into descriptor 8, checked, and executed. head
-# of busybox may read ahead. That harms nobody, since the parent is silent between the
-# image and the child's first word.
+# receive unpacks the image from standard input into descriptor 8, checks it, and executes it.
+# head of busybox may read ahead. That does no harm, since the parent sends nothing between the
+# image and the child's first line.
 receive() {
 	e=$(head -c "$n"|{ unset @VARIABLES@;@UNPACK@ 2>&1 >/proc/self/fd/8;x=$?;cat >/dev/null;exit $x;}) || { bad "$d: unpacking: ${e##*: }"; return; }
 	@VERIFY@
@@ -143,9 +143,9 @@ receive() {
 }
 
 #: verify
-# Hashes are compared. Where there is no program to hash with, or it does not work, the
-# image checks itself: this one executes bytes that may be harmed, but at least doesn't
-# hand the link to them.
+# The hash of descriptor 8 is compared with the hash wanted. If no program can make the hash,
+# the image checks itself. That executes bytes that may be damaged, but does not give them the
+# link.
 e=@HASHED@
 [ ${#e} -ge 64 ] || { /proc/self/fd/8 @CHECK@@HASH@ 8<&8 && e=@HASH@; }
 case $e in
@@ -157,12 +157,13 @@ case $e in
 esac
 
 #: load
-# The image is executed once where it needs a loader, which prints what is missing.
+# An image that needs a dynamic loader is executed once without effect. If the loader or a
+# library is missing, the plan fails.
 /proc/self/fd/8 @CHECK@ 8<&8 || { bad "@NOLOADER@"; return; }
 
 #: trial
-# e becomes the reason for which a trial has failed. 159 is SIGSYS on all machines but
-# mips, and its name no shell prints the same.
+# e becomes the reason for which a trial has failed. The status 159 means SIGSYS on all machines
+# but mips. The number decides, because every shell prints another name for the signal.
 x=$?
 case "$x$e" in
 3*!*)
@@ -177,8 +178,8 @@ case "$x$e" in
 esac
 
 #: withoutperl
-# The variables that steer perl are taken away, and "$@" is made of them, from which the
-# script puts them back for the child.
+# The variables that steer perl are removed from the environment, and kept in "$@". The script
+# sets them again for the child.
 set --
 for x in @VARIABLES@; do
 	eval "[ \"\${$x+x}\" ]&&set -- \"\$@\" \"$x=\$$x\""

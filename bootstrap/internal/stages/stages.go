@@ -1,9 +1,9 @@
-// Package stages has the programs that a bootstrap runs at a far side, in shell, perl
-// and python. They are files with comments, and are sent without: see [Shell], [Perl]
+// Package stages has the programs that a bootstrap runs at a far side, in shell, perl and
+// python. They are files with comments, which are taken away before sending: see [Shell], [Perl]
 // and [Python].
 //
-// In all of them a word between two @ is filled in by the caller. A comment that is such a
-// word alone stands for a piece that may be put there (see [Put]).
+// The caller replaces each word between two @. A comment that consists of such a word marks a
+// place where the caller may put a piece of program (see [Put]).
 package stages
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// The files one by one, since an embed.FS would bring code for a file system along.
+// Each file has a variable of its own: an embed.FS would add code of a file system to images.
 var (
 	//go:embed first.sh
 	firstShell string
@@ -36,7 +36,7 @@ var (
 	trialPython string
 )
 
-// source is the text of a file.
+// source returns the text of a file. It panics if there is no such file.
 func source(file string) string {
 	switch file {
 	case "first.sh":
@@ -63,13 +63,14 @@ func source(file string) string {
 	panic("stages: there is no file " + file)
 }
 
-// sent has the programs and parts in the form that is sent. Each is made at its first use.
+// sent keeps the programs and parts in the form that is sent. Each is made at its first use.
 var sent struct {
 	sync.Mutex
 	all map[string]string
 }
 
-// once returns the minified file. It keeps the text under a key, and minifies once.
+// once returns a file after minify. It keeps the result under a key, and calls minify only once
+// for each key.
 func once(key, file string, minify func(string) string) string {
 	sent.Lock()
 	defer sent.Unlock()
@@ -84,18 +85,18 @@ func once(key, file string, minify func(string) string) string {
 	return text
 }
 
-// Shell is a part of a file for sh, as one line without a semicolon at its end.
+// Shell returns a part of a file for sh, as one line without a semicolon at its end.
 func Shell(file, part string) string {
 	return once(file+"#"+part, file, func(whole string) string { return minifyShell(partOf(whole, part)) })
 }
 
-// Perl is a program for perl, in lines that may be put together as one.
+// Perl returns a program for perl. Its lines may be joined to one.
 func Perl(file string) string { return once(file, file, minifyPerl) }
 
-// Python is a program for python.
+// Python returns a program for python.
 func Python(file string) string { return once(file, file, minifyPython) }
 
-// partOf is the text behind the line that begins a part, up to the next such line.
+// partOf returns the text behind the line that begins a part, up to the next such line.
 func partOf(source, part string) string {
 	_, text, found := strings.Cut(source, "\n#: "+part+"\n")
 	if !found {
@@ -105,7 +106,8 @@ func partOf(source, part string) string {
 	return text
 }
 
-// Put puts a piece where a program has a comment for it; "" takes the comment away.
+// Put returns a program with a piece in the place of a comment; see the package comment. The
+// piece "" takes the comment away.
 func Put(program, place, piece string) string {
 	before, after, found := strings.Cut(program, "# @"+place+"@\n")
 	if !found {

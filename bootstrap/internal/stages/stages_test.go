@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// parts are the names of the parts of a file for sh.
+// parts returns the names of the parts of a file for sh.
 func parts(t *testing.T, file string) []string {
 	t.Helper()
 	var names []string
@@ -22,29 +22,30 @@ func parts(t *testing.T, file string) []string {
 	return names
 }
 
-// sources are the files of a language. All of them must be known.
+// sources returns the names of the files of a language.
 func sources(t *testing.T, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) == 0 {
-		t.Fatalf("files %s: %v, %v", pattern, names, err)
+		t.Fatalf("the files %s are %v, error %v, want at least one", pattern, names, err)
 	}
 	return names
 }
 
-// check has a program read a script and returns what it prints.
+// check has a program read a script from its standard input, and returns its output. The
+// program must succeed.
 func check(t *testing.T, script string, argv ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Errorf("%v: %v\n%s\nThe script is:\n%s", argv, err, out, script)
+		t.Errorf("%v does not accept the script: %v\n%s\nThe script is:\n%s", argv, err, out, script)
 	}
 	return string(out)
 }
 
-// The files, and what is sent of them, are programs to every shell that is there.
+// Every shell of this machine accepts the files, and the parts of them in the form that is sent.
 func TestShellsTakeTheScripts(t *testing.T) {
 	shells := [][]string{{"sh"}, {"dash"}, {"bash"}, {"busybox", "sh"}, {"ksh93"}, {"mksh"}, {"yash"}, {"posh"}, {"zsh", "--emulate", "sh"}}
 	checked := 0
@@ -68,8 +69,8 @@ func TestShellsTakeTheScripts(t *testing.T) {
 	}
 }
 
-// A part means the same with and without what is taken out: bash prints what it has read
-// in a form of its own.
+// A part means the same before and after it is minified: bash reads both, and prints them as the
+// same code.
 func TestShellMeansTheSame(t *testing.T) {
 	for _, file := range sources(t, "*.sh") {
 		source := source(file)
@@ -78,7 +79,7 @@ func TestShellMeansTheSame(t *testing.T) {
 				return check(t, "f() {\n"+script+"\n}\ndeclare -f f\n", "bash")
 			}
 			if want, got := form(partOf(source, part)), form(Shell(file, part)); got != want || want == "" {
-				t.Errorf("%s in %s has become\n%s\nand was\n%s", part, file, got, want)
+				t.Errorf("part %s of %s means, minified,\n%s\nwant\n%s", part, file, got, want)
 			}
 		}
 	}
@@ -94,12 +95,12 @@ func TestPerlTakesTheProgram(t *testing.T) {
 		if strings.Contains(line, "'") {
 			t.Errorf("%s has a single quote, which would end the word that it is sent in", file)
 		}
-		// perl prints what it has read in a form of its own, where it has the module.
+		// With the module Deparse, perl prints the code that it has read.
 		if exec.Command("perl", "-MO=Deparse", "-e", "1").Run() != nil {
 			continue
 		}
 		if want, got := check(t, source, "perl", "-MO=Deparse"), check(t, line, "perl", "-MO=Deparse"); got != want {
-			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
+			t.Errorf("%s means, minified,\n%s\nwant\n%s", file, got, want)
 		}
 	}
 }
@@ -109,7 +110,7 @@ func TestPythonTakesTheProgram(t *testing.T) {
 		source := source(file)
 		const print = "import ast,sys;print(ast.dump(ast.parse(sys.stdin.read())))"
 		if want, got := check(t, source, "python3", "-c", print), check(t, Python(file), "python3", "-c", print); got != want || want == "" {
-			t.Errorf("%s has become\n%s\nand was\n%s", file, got, want)
+			t.Errorf("%s means, minified,\n%s\nwant\n%s", file, got, want)
 		}
 	}
 	for _, file := range []string{"memfd.py", "trial.py"} {
@@ -121,8 +122,8 @@ func TestPythonTakesTheProgram(t *testing.T) {
 	}
 }
 
-// What is sent is no larger than it was when somebody last looked: every byte of the first
-// stage counts.
+// The scripts as sent have the sizes that this test knows. The first stage has a bound, so
+// nobody should add to it unnoticed.
 func TestSizesAsSent(t *testing.T) {
 	sizes := map[string]int{}
 	for _, pattern := range []string{"*.sh", "*.pl", "*.py"} {
@@ -186,7 +187,7 @@ func TestMinifiedPython(t *testing.T) {
 	}
 }
 
-// A part or a place that is not there is a mistake of the caller's.
+// A caller's wrong name for a file, a part or a place makes a panic.
 func TestNamesMustBeThere(t *testing.T) {
 	for name, f := range map[string]func(){
 		"file":  func() { Perl("none.pl") },
@@ -196,13 +197,13 @@ func TestNamesMustBeThere(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("a %s that is not there does not panic", name)
+					t.Errorf("a %s that does not exist made no panic, want one", name)
 				}
 			}()
 			f()
 		}()
 	}
 	if !slices.Contains(parts(t, "first.sh"), "loop") {
-		t.Error("the first stage has no loop")
+		t.Errorf("the parts of first.sh are %v, want loop among them", parts(t, "first.sh"))
 	}
 }

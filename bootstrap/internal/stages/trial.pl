@@ -1,7 +1,7 @@
-# Finds out whether perl does all that memfd.pl wants of it, with a program that only ends
-# in place of the image. Its arguments: system call number for 64 and for 32 bits, the
-# program in hexadecimal digits. What it has found out it says behind an exclamation mark,
-# and ends with status 3.
+# Finds out whether memfd.pl would work here. In place of the image it executes a program that
+# only exits. Its arguments: the system call number for 64 and for 32 bits, the program in
+# hexadecimal digits. After a failure it prints the reason behind an exclamation mark, and ends
+# with status 3.
 
 $^F=250;
 @INC=grep{m{^/}}@INC;
@@ -17,12 +17,12 @@ f("memfd_create: $!")if$d<0;
 open F,">&=",$d or f("open: $!");
 binmode F;
 syswrite F,pack("H*",$ARGV[2]);
-# A sudo that watches what is executed opens the path, too: there, self would be sudo.
+# A sudo that intercepts the execution opens the path as well: self would then mean sudo.
 defined($p=fork)||f("fork: $!");
 if(!$p){
 	exec{"/proc/".readlink("/proc/self")."/fd/$d"}"mitosis";
-	# 8 is ENOEXEC. A C library may also hand a program of a foreign format to a shell,
-	# which then fails.
+	# 8 is ENOEXEC: the program is for another system. A C library may also give such a
+	# program to a shell, which then fails.
 	f("execution not allowed, $!")if$!!=8;
 	exit 8
 }

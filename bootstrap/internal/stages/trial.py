@@ -1,4 +1,4 @@
-# Finds out whether python does all that memfd.py wants of it: see trial.pl.
+# Finds out whether memfd.py would work here, as trial.pl does for memfd.pl.
 import os,signal,hashlib,zlib,binascii
 # @CREATE@
 def fail(t):
@@ -11,7 +11,7 @@ try:
 except Exception as e: fail("memfd_create: %s"%(getattr(e,"strerror",None) or e))
 p=os.fork()
 if p==0:
-    # A sudo that watches what is executed opens the path, too: there, self would be sudo.
+    # A sudo that intercepts the execution opens the path as well: self would then mean sudo.
     try: os.execv("/proc/%s/fd/%d"%(os.readlink("/proc/self"),d),["mitosis"])
     except OSError as e: os._exit(e.errno)
 x=os.waitpid(p,0)[1]
