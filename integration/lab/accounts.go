@@ -20,16 +20,17 @@ import (
 // User is an account of a host. One called root changes the root that is there.
 type User struct {
 	Name string
-	// Password is the plain password; without one no password is accepted.
+	// Password is the plain password. If it is empty, no password is accepted.
 	Password string
 	// Shell is /bin/bash when empty.
 	Shell string
-	// Home is /home/NAME when empty. With "none" the account names a directory
-	// that does not exist.
+	// Home is /home/NAME when empty. "none" gives the account a home directory that
+	// does not exist.
 	Home string
-	// UID is the next free number from 2000 on when zero. The group has the same.
+	// UID is the next free number from 2000 on when zero. The user's group has the
+	// same number.
 	UID uint32
-	// Groups are further groups, made when they don't exist.
+	// Groups are further groups of the user. Those that don't exist are made.
 	Groups []string
 	// Keys are lines of authorized_keys.
 	Keys []string
@@ -46,7 +47,7 @@ type account struct {
 	groups            []uint32
 }
 
-// defaultSudoers is Debian's, so that the machine's own rules play no part.
+// defaultSudoers is Debian's file. It replaces the machine's own rules.
 const defaultSudoers = `Defaults	env_reset
 Defaults	mail_badpass
 Defaults	secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -211,9 +212,9 @@ func addKeys(home string, u User) error {
 	return writeOwned(filepath.Join(dir, "authorized_keys"), []byte(content), 0o600, u.UID)
 }
 
-// writeOwned writes a file that may be executed as soon as it is there. A child that
-// is forked meanwhile would hold it open for writing for a moment, and its
-// execution would fail with ETXTBSY; the lock keeps forks away.
+// writeOwned writes a file that can be executed at once. A child that is forked meanwhile would
+// hold the file open for writing for a moment, and its execution would fail with ETXTBSY. So
+// the lock keeps the process from forking.
 func writeOwned(path string, content []byte, mode fs.FileMode, uid uint32) error {
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(path, content, mode)
@@ -289,11 +290,11 @@ func groupsOf(user string) ([]uint32, error) {
 	return groups, nil
 }
 
-// hashes remembers the shadow entries of passwords, because many hosts share few.
+// hashes keeps the shadow entries of passwords, because many hosts share a few passwords.
 var hashes sync.Map // string to string
 
-// hashPassword makes a shadow entry. Perl's crypt is libc's; a thousand rounds,
-// the least that is allowed, keep logins fast.
+// hashPassword makes a shadow entry. Perl calls libc's crypt. A thousand rounds, the smallest
+// number that it allows, keep logins fast.
 func hashPassword(password string) (string, error) {
 	if hash, ok := hashes.Load(password); ok {
 		return hash.(string), nil

@@ -25,14 +25,14 @@ type Flow struct {
 	Data []byte
 }
 
-// A segment is a piece of a flow. Some pass out of order, some more than once.
+// A segment is a piece of a flow. Segments may pass out of order, and more than once.
 type segment struct {
 	seq  uint32
 	data []byte
 }
 
-// A Capture keeps all that TCP carries from and to a host while it runs, so that a
-// test can look for texts that must not pass in the clear.
+// A Capture keeps all bytes that TCP carries from and to a host while it runs. A test looks in
+// them for texts that must not pass in the clear.
 type Capture struct {
 	// Immutable after Running.Capture.
 	name   string
@@ -44,12 +44,12 @@ type Capture struct {
 	err      error
 }
 
-// captureBuffer bounds what the kernel holds until the reader gets to it: a second
-// of a busy loopback.
+// captureBuffer bounds the packets that the kernel holds for the reader, in bytes: a second of
+// a busy loopback.
 const captureBuffer = 256 << 20
 
-// maxPacket is the largest packet that the kernel hands over: it joins what
-// belongs together.
+// maxPacket is the size of the largest packet that the kernel gives to the reader, in bytes. It
+// joins packets of one flow.
 const maxPacket = 1 << 16
 
 // Capture starts to keep the packets that pass the host's link. The caller ends it by Stop.
@@ -73,9 +73,9 @@ func openPacketSocket(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not ETH_P_IP alone: only what enters would be seen.
+	// With ETH_P_IP the socket would get only packets that enter.
 	protocol := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
-	// It gets nothing before it is bound to the interface.
+	// With protocol 0 the socket gets no packets before it is bound to the interface.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -127,7 +127,7 @@ func (c *Capture) add(p []byte) {
 	c.segments[ends] = append(c.segments[ends], segment{binary.BigEndian.Uint32(p[4:]), bytes.Clone(p[offset:])})
 }
 
-// assemble puts segments in order. It changes them.
+// assemble puts segments in order and joins their bytes. It changes all.
 func assemble(all []segment) []byte {
 	// Numbers are compared as distances, because they wrap around.
 	first := all[0].seq
@@ -147,8 +147,8 @@ func assemble(all []segment) []byte {
 	return data
 }
 
-// Stop ends the capture and returns the flows that have passed until then. It fails where
-// packets passed unseen.
+// Stop ends the capture and returns the flows that have passed until then. It fails if the
+// capture has missed packets.
 func (c *Capture) Stop() ([]Flow, error) {
 	defer c.socket.Close()
 	if err := c.socket.SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -180,7 +180,8 @@ func (c *Capture) drain(fd int) error {
 		return fmt.Errorf("%d of %d packets were missed", stats.Drops, stats.Packets)
 	}
 	packet := make([]byte, maxPacket)
-	// The kernel has no more than it ever got, however much still arrives.
+	// Packets that arrive from now on don't count: the kernel holds at most those it has
+	// counted.
 	for range stats.Packets {
 		n, err := unix.Read(fd, packet)
 		if errors.Is(err, unix.EAGAIN) {

@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A capture has every byte of both directions, in order, also of what is still
-// in the kernel when it ends.
+// A capture has every byte of both directions, in order. That includes packets that the kernel
+// still holds when the capture ends.
 func TestCaptureHasAllThatPassed(t *testing.T) {
 	lab.Require(t)
 	h := lab.Start(t, lab.Host{})
@@ -29,7 +29,7 @@ func TestCaptureHasAllThatPassed(t *testing.T) {
 	during.SetDeadline(time.Now().Add(30 * time.Second))
 	go during.Write(sent)
 	if got, err := io.ReadAll(io.LimitReader(during, int64(len(sent)))); err != nil || !bytes.Equal(got, sent) {
-		t.Fatalf("%d bytes came back: %v", len(got), err)
+		t.Fatalf("%d bytes came back, error %v, want the %d bytes that were sent", len(got), err, len(sent))
 	}
 	flows, err := c.Stop()
 	if err != nil {
@@ -39,7 +39,7 @@ func TestCaptureHasAllThatPassed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(flows) != 2 {
-		t.Fatalf("%d flows", len(flows))
+		t.Fatalf("the capture has %d flows, want 2: one in each direction", len(flows))
 	}
 	for _, f := range flows {
 		from, to := during.LocalAddr().String(), addr
@@ -47,7 +47,7 @@ func TestCaptureHasAllThatPassed(t *testing.T) {
 			from, to = to, from
 		}
 		if f.From.String() != from || f.To.String() != to || !bytes.Equal(f.Data, sent) {
-			t.Errorf("%v to %v: %d bytes, equal: %v", f.From, f.To, len(f.Data), bytes.Equal(f.Data, sent))
+			t.Errorf("a flow is from %v to %v with %d bytes (equal to those sent: %v), want %s to %s with the %d bytes sent", f.From, f.To, len(f.Data), bytes.Equal(f.Data, sent), from, to, len(sent))
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// makeCgroups makes a group for a host in each of the machine's hierarchies, and
-// returns the directories as binds: the host takes them for whole hierarchies.
+// makeCgroups makes a group for a host in each of the machine's hierarchies. It returns their
+// directories as binds: to the host each of them looks like a whole hierarchy.
 func makeCgroups(name string) ([]bind, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
@@ -32,8 +32,8 @@ func makeCgroups(name string) ([]bind, error) {
 			return binds, err
 		}
 		binds = append(binds, bind{Source: group, Target: fields[1]})
-		// A new cpuset of the first version has neither processors nor memory,
-		// and so takes no process.
+		// In the first version of cgroups a new cpuset has neither processors nor
+		// memory, and accepts no process.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			if b, err := os.ReadFile(filepath.Join(fields[1], file)); err == nil {
 				if err := os.WriteFile(filepath.Join(group, file), b, 0); err != nil && fields[2] == "cgroup" {

@@ -19,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cmd is an exec.Cmd whose process is born in a host. Only the methods below
+// A Cmd is an exec.Cmd whose process starts in a host. Only the methods below
 // start it there; everything else, pipes and fields included, is as in exec.Cmd.
 // A command that still runs when the host ends is killed and waited for.
 type Cmd struct {
 	*exec.Cmd
 	host *Running
 
-	// Guards the one call of exec.Cmd.Wait, which the caller and the host's end
-	// may both want.
+	// Guards the one call of exec.Cmd.Wait: the caller and the end of the host may both
+	// wait for the command.
 	waitOnce sync.Once
 	waitErr  error
 }
@@ -39,8 +39,8 @@ func (r *Running) Command(ctx context.Context, argv ...string) *Cmd {
 	return r.CommandAs(ctx, "root", argv...)
 }
 
-// CommandAs is Command as another user, in that user's home directory. No PAM
-// session is made.
+// CommandAs is like Command for another user, in that user's home directory. It makes no PAM
+// session.
 func (r *Running) CommandAs(ctx context.Context, user string, argv ...string) *Cmd {
 	if len(argv) == 0 {
 		argv = []string{""}
@@ -73,16 +73,16 @@ func (r *Running) CommandAs(ctx context.Context, user string, argv ...string) *C
 	if len(r.host.Limits) > 0 && err == nil {
 		r.limit(cmd)
 	}
-	// A daemon that keeps the output pipe must not keep Wait.
+	// A daemon that holds the output pipe open must not hold up Wait.
 	cmd.WaitDelay = time.Second
 	return &Cmd{Cmd: cmd, host: r}
 }
 
-// limitName is argv[0] of the test binary when it is to set resource limits and
-// execute something else: os/exec cannot set them for a child.
+// limitName is argv[0] of the test binary when it sets resource limits and then executes another
+// program. os/exec cannot set them for a child.
 const limitName = "lab-limit"
 
-// limit puts the host's resource limits before a command.
+// limit has cmd set the host's resource limits before it executes its program.
 func (r *Running) limit(cmd *exec.Cmd) {
 	limits, err := json.Marshal(r.host.Limits)
 	if err == nil {
@@ -238,9 +238,9 @@ func (r *Running) Shell(script string) (string, error) {
 	return r.Exec(context.Background(), "/bin/sh", "-c", script)
 }
 
-// startCmd starts c from the gate and remembers it. The kernel does not let pid 1
-// finish before every process of the host is reaped, so one that its owner
-// forgets has to be waited for by close.
+// startCmd starts c from the gate and remembers it. The kernel does not let pid 1 finish before
+// every process of the host is reaped. So close has to wait for a command that its owner
+// forgets.
 func (r *Running) startCmd(c *Cmd) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -28,14 +28,14 @@
 // # What a host is
 //
 // A host is a set of namespaces (mount, pid, net, uts, ipc) around one process,
-// its pid 1. Its root is an overlay: below is the machine's own root file
-// system, above is a tmpfs that dies with the host, so every installed program
-// is there and everything may be changed. The file systems /dev, /dev/pts,
+// its pid 1. Its root is an overlay. The lower layer is the machine's own root file
+// system, so every installed program is there. The upper layer is a tmpfs that goes
+// with the host, so a test may change everything. The file systems /dev, /dev/pts,
 // /dev/shm, /proc, /run, /tmp, /home and /root are its own and start empty;
 // neither the home directories nor the temporary files of the machine can be
 // seen in a host. File systems that are mounted elsewhere on the machine are
-// absent too. Host.Binds lets chosen paths through. The running test binary is
-// always let through at its own path, read-only.
+// absent too. Host.Binds makes chosen paths of the machine visible. The running test
+// binary is always visible at its own path, read-only.
 //
 // Pid 1 is the test binary itself, executed again: this package's init function
 // notices that, mounts the file systems, and from then on only reaps. Nothing
@@ -64,8 +64,8 @@
 // network exists once for each test process, from the first host's start to the
 // last host's end, so addresses of two test processes never meet. There is no way
 // out of it, no name server, and no IPv6 other than the loopback. A host's
-// /etc/hosts knows the hosts that its test, or one that it is a part of, had started before:
-// tests that run side by side may use the same names.
+// /etc/hosts has the hosts that were started before it by its own test, or by a test of which
+// that is a subtest. So tests that run side by side may use the same names.
 //
 // # End
 //

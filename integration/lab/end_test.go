@@ -24,7 +24,7 @@ func TestProcesses(t *testing.T) {
 	lab.Require(t)
 	h := lab.Start(t, lab.Host{Users: []lab.User{{Name: "deploy"}}, HidePID: true})
 	if procs := h.Processes(); len(procs) != 0 {
-		t.Errorf("an idle host has %v", procs)
+		t.Errorf("an idle host has the processes %v, want none beside pid 1", procs)
 	}
 	cmd := h.CommandAs(t.Context(), "deploy", "sh", "-c", "exec -a 'odd )( name' sleep 4321 & setsid sleep 1234 & echo ready; wait")
 	cmd.Path = "/bin/bash"
@@ -63,7 +63,7 @@ func TestProcesses(t *testing.T) {
 	cmd.Wait() // bash may end by itself, once the others are gone
 	eventually(t, "all are reaped", func() bool { return len(h.Processes()) == 0 })
 	if err := h.Kill(99999, syscall.SIGTERM); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("no such process: %v", err)
+		t.Errorf("killing a process that does not exist: error %v, want %v", err, syscall.ESRCH)
 	}
 }
 
@@ -91,22 +91,22 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	space := namespaceOf(t, forgotten.Process.Pid)
 	if n := len(membersOf(t, space)); n < 6 {
-		t.Errorf("only %d processes in the host's pid namespace", n)
+		t.Errorf("the host's pid namespace has %d processes before its end, want at least 6", n)
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if left := membersOf(t, space); len(left) > 0 {
-		t.Errorf("left: %v", left)
+		t.Errorf("after its end the host's pid namespace has the processes %v, want none", left)
 	}
 	if err := forgotten.Wait(); err == nil {
-		t.Error("sleep ended well")
+		t.Error("Wait for a command that the host's end has killed returns no error, want one")
 	}
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := h.Shell("true"); err == nil {
-		t.Error("a closed host runs commands")
+		t.Error("a closed host has run a command, want an error")
 	}
 }
 
@@ -136,13 +136,13 @@ func TestCloseLeavesNothingInTheTestProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	use() // the runtime keeps some descriptors and threads of the first
+	use() // the first use makes descriptors and threads that the runtime keeps
 	files, goroutines, threads := count("/proc/self/fd"), runtime.NumGoroutine(), count("/proc/self/task")
 	for range 5 {
 		use()
 	}
 	if now := count("/proc/self/fd"); now > files {
-		t.Errorf("%d descriptors became %d", files, now)
+		t.Errorf("the test process has %d descriptors after the hosts have ended, want at most the %d from before", now, files)
 	}
 	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
 	eventually(t, "threads end", func() bool { return count("/proc/self/task") <= threads+4 })
@@ -216,11 +216,11 @@ func TestKilledTestProcessLeavesNothing(t *testing.T) {
 		}
 	}
 	if len(spaces) != 2 {
-		t.Fatalf("the victim made %d hosts", len(spaces))
+		t.Fatalf("the victim has made %d hosts, want 2", len(spaces))
 	}
 	for _, space := range spaces {
 		if n := len(membersOf(t, space)); n < 4 {
-			t.Errorf("only %d processes in the host", n)
+			t.Errorf("a host of the victim has %d processes, want at least 4", n)
 		}
 	}
 	if err := victim.Process.Kill(); err != nil {
@@ -231,6 +231,6 @@ func TestKilledTestProcessLeavesNothing(t *testing.T) {
 		eventually(t, "processes of the killed one are gone", func() bool { return len(membersOf(t, space)) == 0 })
 	}
 	if now := readFile(t, "/proc/self/mountinfo"); now != mounts {
-		t.Errorf("mounts: %s", now)
+		t.Errorf("after the victim was killed the mounts of this process are\n%swant\n%s", now, mounts)
 	}
 }

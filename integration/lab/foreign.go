@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// ForeignBusybox returns the path of a busybox for another architecture, by
-// Debian's name of it, which is downloaded. It goes with the test; the machine's
-// own packages and architectures stay what they are.
+// ForeignBusybox downloads a busybox for another architecture, by Debian's name of it, and
+// returns its path. The file goes with the test. The machine's own packages and architectures
+// don't change.
 func ForeignBusybox(t testing.TB, arch string) string {
 	t.Helper()
 	path, err := foreignBusybox(t.TempDir(), arch)
@@ -26,7 +26,7 @@ func ForeignBusybox(t testing.TB, arch string) string {
 }
 
 func foreignBusybox(temp, arch string) (string, error) {
-	// Lists of its own are all that apt needs to be on another machine.
+	// With lists of its own, apt works as on a machine of the other architecture.
 	apt := []string{
 		"-qq", "-o", "APT::Architecture=" + arch, "-o", "APT::Architectures=" + arch,
 		"-o", "Dir::State::lists=" + temp + "/lists", "-o", "Dir::Cache=" + temp + "/cache", "-o", "APT::Sandbox::User=root",

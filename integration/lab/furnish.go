@@ -106,8 +106,8 @@ func makeLocale(name string) error {
 	return nil
 }
 
-// quietLogins takes away the scripts that some distributions run at every login to
-// advertise updates: they cost seconds and touch the network.
+// quietLogins removes the scripts that some distributions run at every login to announce
+// updates. They take seconds and use the network.
 func quietLogins() error {
 	entries, err := filepath.Glob("/etc/update-motd.d/*")
 	if err != nil {
@@ -121,7 +121,7 @@ func quietLogins() error {
 	return nil
 }
 
-// hastenRefusals takes away the two seconds that PAM waits after a wrong password.
+// hastenRefusals removes the two seconds that PAM waits after a wrong password.
 func hastenRefusals() error {
 	const file = "/etc/pam.d/common-auth"
 	rules, err := os.ReadFile(file)
@@ -172,7 +172,7 @@ func (r *Running) writeFile(path, content string) error {
 	return writeOwned(path, []byte(content), mode, owner)
 }
 
-// ownerOf is the user below whose home the path lies, or root.
+// ownerOf returns the UID of the user whose home the path is in, and otherwise that of root.
 func (r *Running) ownerOf(path string) (uint32, error) {
 	for _, u := range r.host.Users {
 		acct, err := lookupAccount(u.Name)
@@ -203,7 +203,7 @@ func (r *Running) remove() error {
 	return nil
 }
 
-// seal makes file systems read-only, which must be the last thing.
+// seal makes file systems read-only. It must be the last step of a host's start.
 func (r *Running) seal() error {
 	paths := slices.Clone(r.host.ReadOnly)
 	if r.host.ReadOnlyRoot {
@@ -214,8 +214,8 @@ func (r *Running) seal() error {
 		if err := unix.Statfs(path, &st); err != nil {
 			return fmt.Errorf("read-only %s: %w", path, err)
 		}
-		// A remount replaces all flags, so those that are there go along. Their
-		// values in statfs are those of mount for all that the lab uses.
+		// A remount replaces all flags, so it has to repeat those that are set. The
+		// flags that the lab uses have equal values in statfs and mount.
 		const keep = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 		flags := uintptr(st.Flags)&keep | unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY
 		if err := unix.Mount("", path, "", flags, ""); err != nil {

@@ -21,11 +21,11 @@ const hostNamespaces = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLON
 var errHostEnded = errors.New("lab: the host has ended")
 
 // A gate is an operating system thread of the test process that starts a host's
-// pid 1 and then joins the host's namespaces. Functions given to do see the
-// host's files, and processes that they start are born in the host.
+// pid 1 and then joins the host's namespaces. Functions that do runs see the
+// host's files, and processes that they start are in the host.
 //
-// The thread lives until leave is called. Its death, with the process or
-// without, makes the kernel kill pid 1.
+// The thread lives until leave is called, or the test process ends. At its end the kernel
+// kills pid 1.
 type gate struct {
 	// Unbuffered; sent to by do, received by run. A send blocks while another
 	// function runs, or until quit is closed.
@@ -65,7 +65,7 @@ func (g *gate) do(f func() error) error {
 	}
 }
 
-// leave ends the thread. It must be called once only.
+// leave ends the thread. It must be called only once.
 func (g *gate) leave() {
 	close(g.quit)
 	<-g.done
@@ -85,8 +85,8 @@ func (g *gate) enter(pid int) error {
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
-		// All are opened before the first is joined, because the path goes
-		// through the machine's /proc.
+		// All namespaces are opened before the first is joined: the path goes through
+		// the machine's /proc.
 		var spaces []*os.File
 		defer func() {
 			for _, f := range spaces {
@@ -119,8 +119,8 @@ func onOwnThread(f func()) {
 			f()
 			return
 		}
-		// This goroutine occupies the main thread until the next one has found
-		// itself another.
+		// This goroutine occupies the main thread until the next goroutine has
+		// another thread.
 		defer runtime.UnlockOSThread()
 		other := make(chan struct{})
 		go func() {

@@ -22,10 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Host describes a host. The zero value is a plain one with root only.
+// Host describes a host. The zero value is a host whose only user is root.
 type Host struct {
-	// Name is the host name and the name for Dial and for other hosts'
-	// /etc/hosts. One is made up when empty.
+	// Name is the host name. Dial and the /etc/hosts of other hosts know it. An empty
+	// name is replaced by one that the lab makes up.
 	Name string
 
 	Users []User
@@ -39,15 +39,16 @@ type Host struct {
 	// executable, one that holds a private key has mode 0600, and one below a
 	// user's home belongs to that user with all directories made for it.
 	Files map[string]string
-	// Binds are paths of the machine: "path" or "path:target", either with ":ro".
+	// Binds are paths of the machine that are visible in the host: "path" or
+	// "path:target". A ":ro" at the end makes them read-only.
 	Binds []string
-	// Cgroups mounts cgroups at /sys/fs/cgroup, as container runtimes want them: a
-	// part of the machine's that is made for the host and goes with it.
+	// Cgroups mounts cgroups at /sys/fs/cgroup, as container runtimes want them. They are
+	// groups of the machine that are made for the host and removed at its end.
 	Cgroups bool
-	// Remove takes programs and files away. A name without a slash stands for
-	// that program in every directory of programs, with version numbers behind
-	// it too (python3.11 for python3); anything else is a pattern of
-	// filepath.Glob and removed with all below.
+	// Remove lists programs and files that the host does not have. A name without a
+	// slash stands for that program in every directory of programs, also with a version
+	// number behind it (python3.11 for python3). Any other entry is a pattern of
+	// filepath.Glob: the paths that match are removed with all below them.
 	Remove []string
 	// Setup are root's shell commands, run after all of the above and before sshd.
 	Setup []string
@@ -59,8 +60,8 @@ type Host struct {
 	NoMemfd bool
 	// HidePID mounts /proc with hidepid=2.
 	HidePID bool
-	// ReadOnlyRoot makes the root file system read-only at last. The file systems
-	// of the host's own stay writable unless listed in ReadOnly.
+	// ReadOnlyRoot makes the root file system read-only at the end of the start. The
+	// host's own file systems stay writable unless ReadOnly lists them.
 	ReadOnlyRoot bool
 	ReadOnly     []string
 	// DiskSize limits the root file system, as in tmpfs's size=: "64m".
@@ -71,7 +72,8 @@ type Host struct {
 
 	// Env is in the environment of commands and, through /etc/environment, of logins.
 	Env map[string]string
-	// Lang is LANG for both. A locale that the machine lacks is made in the host.
+	// Lang is LANG of commands and logins. A locale that the machine lacks is made in
+	// the host.
 	Lang string
 }
 
@@ -104,7 +106,7 @@ type Running struct {
 	shaper   *shaper           // nil while the link is not shaped
 }
 
-// Start makes a host that ends with the test. It fails the test if it can't. It
+// Start makes a host that ends with the test. If that is impossible, it fails the test. It
 // must be called from the test's goroutine.
 func Start(t testing.TB, h Host) *Running {
 	t.Helper()
@@ -125,8 +127,8 @@ func Start(t testing.TB, h Host) *Running {
 
 var madeUpNames atomic.Int64
 
-// Open is Start for callers without a test. The caller closes the host; ctx covers
-// only the start.
+// Open is like Start, for callers without a test. The caller closes the host. ctx bounds only
+// the start.
 func Open(ctx context.Context, h Host) (*Running, error) { return openFor(ctx, "", h) }
 
 func openFor(ctx context.Context, test string, h Host) (*Running, error) {
@@ -155,7 +157,7 @@ func (r *Running) open(ctx context.Context) error {
 	if err := r.gate.enter(r.initCmd.Process.Pid); err != nil {
 		return err
 	}
-	// Before Remove can take ip away.
+	// The network needs the program ip, so it comes before Remove.
 	if err := r.gate.do(func() error { return runIP(hostSide(r.index)) }); err != nil {
 		return err
 	}
@@ -178,8 +180,8 @@ func (r *Running) open(ctx context.Context) error {
 	return r.gate.do(r.seal)
 }
 
-// startInit starts pid 1, plugs its network in meanwhile, and waits until its
-// file systems are mounted.
+// startInit starts pid 1 and waits until it has mounted its file systems. Meanwhile it connects
+// the host to the network.
 func (r *Running) startInit(ctx context.Context) error {
 	plan, err := r.plan()
 	if err != nil {
@@ -264,7 +266,7 @@ func (r *Running) plan() (*initPlan, error) {
 		Binds: []bind{{Source: self, Target: self, ReadOnly: true}},
 	}
 	if r.host.Cgroups {
-		// Before they are mounted, so that close removes them in any case.
+		// r has them before they are mounted, so that close removes them in any case.
 		r.cgroups, err = makeCgroups(fmt.Sprintf("lab-%d-%d", os.Getpid(), r.index))
 		if err != nil {
 			return nil, err
@@ -346,13 +348,13 @@ func blockers(pid int) string {
 	return strings.TrimSpace(string(status) + string(stack))
 }
 
-// programDirs is where Remove looks for a program.
+// programDirs are the directories in which Remove looks for a program.
 var programDirs = []string{
 	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
 	"/opt/*/bin", "/usr/local/*/bin", "/snap/bin",
 }
 
-// removePatterns are the paths that an entry of Host.Remove stands for.
+// removePatterns returns the patterns of the paths for which an entry of Host.Remove stands.
 func removePatterns(entry string) []string {
 	if strings.Contains(entry, "/") {
 		return []string{entry}

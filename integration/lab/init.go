@@ -39,7 +39,7 @@ type initPlan struct {
 	Cgroups  bool
 }
 
-// bind is one path of the machine that is visible in the host.
+// bind is a path of the machine that is visible in the host.
 type bind struct {
 	Source, Target string
 	ReadOnly       bool
@@ -62,10 +62,10 @@ func init() {
 	os.Exit(0)
 }
 
-// runInit is the life of pid 1.
+// runInit is the program of pid 1: it mounts the file systems, and then reaps until the end.
 func runInit() error {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals) // so that no signal sent to pid 1 ends it
+	signal.Notify(signals) // with a handler, no signal ends pid 1
 	planPipe := os.NewFile(initPlanFD, "plan")
 	dec := json.NewDecoder(planPipe)
 	var plan initPlan
@@ -127,7 +127,7 @@ func (p *initPlan) mount() (upper int, err error) {
 			return 0, fmt.Errorf("bind %s: %w", b.Source, err)
 		}
 	}
-	const disk = "/tmp" // any directory that every machine has; only this mount namespace sees it
+	const disk = "/tmp" // a directory that every machine has; only this mount namespace sees the mount
 	options := "mode=755"
 	if p.DiskSize != "" {
 		options += ",size=" + p.DiskSize
@@ -163,8 +163,8 @@ func (p *initPlan) mount() (upper int, err error) {
 			return 0, fmt.Errorf("forbid executable memfd: %w", err)
 		}
 	}
-	// pivot_root(".", ".") puts the old root on top of the new one, from where
-	// it is taken away; no directory for it is needed.
+	// pivot_root(".", ".") mounts the old root on top of the new one, where it can be
+	// unmounted. So it needs no directory.
 	if err := os.Chdir(root); err != nil {
 		return 0, err
 	}
@@ -212,7 +212,8 @@ func (p *initPlan) mountOwn(root string) error {
 		}
 	}
 	if p.Cgroups {
-		// Room for the hierarchies, which come as binds; sysfs is read-only.
+		// sysfs has no directories for the hierarchies, which come as binds, and is
+		// read-only.
 		if err := unix.Mount("tmpfs", root+cgroupRoot, "tmpfs", nosuid|nodev|noexec, "mode=755"); err != nil {
 			return fmt.Errorf("mount %s: %w", cgroupRoot, err)
 		}
@@ -257,8 +258,8 @@ func fillDev(dev string) error {
 	return nil
 }
 
-// makeNoexec forbids execution below path: in place if the host has a file
-// system of its own there, and otherwise by an empty one that keeps owner and mode.
+// makeNoexec forbids execution below path. If the host has a file system of its own there, it
+// changes that one. Otherwise it mounts an empty one that keeps owner and mode.
 func makeNoexec(root, path string) error {
 	target := root + path
 	if err := os.MkdirAll(target, 0o755); err != nil {

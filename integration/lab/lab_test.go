@@ -20,13 +20,13 @@ func shell(t *testing.T, h *lab.Running, script string) string {
 	return strings.TrimSpace(out)
 }
 
-// eventually waits for something that another process does, and fails after a
-// time that only a broken one needs.
+// eventually waits until ok reports true. It fails after 20 seconds, which is far above the
+// time that a working host needs. what is the condition, for the failure text.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited too long: %s", what)
+			t.Fatalf("after 20 s it is not true that %s", what)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Link is what a host's connection to the network is like, on top of what the
-// machine itself needs. The zero value is the kernel's own speed.
+// Link describes a host's connection to the network: delay, rate and loss. They come on top of
+// the machine's own. The zero value adds nothing.
 type Link struct {
 	// RTT is added to every round trip, one half in each direction.
 	RTT time.Duration
@@ -24,8 +24,8 @@ type Link struct {
 	Loss float64
 }
 
-// Cut silently stops everything to and from the host: no FIN, no RST, no ICMP, the
-// interface stays up. Packets are lost, and TCP goes on where it was after Heal.
+// Cut silently drops all packets to and from the host: no FIN, no RST, no ICMP, and the
+// interface stays up. After Heal TCP connections go on.
 func (r *Running) Cut() error {
 	return errors.Join(r.net.setCut([2]string{r.ip, "all"}, true), r.net.setCut([2]string{"all", r.ip}, true))
 }
@@ -35,8 +35,8 @@ func (r *Running) Heal() error {
 	return errors.Join(r.net.setCut([2]string{r.ip, "all"}, false), r.net.setCut([2]string{"all", r.ip}, false))
 }
 
-// CutFrom is Cut for the packets between two hosts only. With nil as the other it
-// is the test process's station.
+// CutFrom is like Cut, for the packets between two hosts only. nil stands for the test
+// process's station.
 func (r *Running) CutFrom(other *Running) error { return r.setCutFrom(other, true) }
 
 // HealFrom undoes CutFrom.
@@ -142,9 +142,9 @@ func newShaper(n *network, index int, l Link) (*shaper, error) {
 	return s, nil
 }
 
-// routes are the ip commands that lead the host's packets through the device, or
-// with "del" past it again. What comes out of the device for the host goes to the
-// host; all else follows the main table.
+// routes returns the ip commands that lead the host's packets through the device, or with "del"
+// past it again. Packets that come out of the device for the host go to the host. All others
+// follow the main table.
 func (s *shaper) routes(verb string) string {
 	in, out := 1000+s.index*2, 1001+s.index*2
 	ip := indexIP(s.index)
@@ -177,12 +177,12 @@ func openTUN(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// maxBacklog is how long a packet waits at most for the link to be free before it
-// is dropped, as a router with a short queue does.
+// maxBacklog is the longest time that a packet waits for a free link. Packets that would wait
+// longer are dropped, as by a router with a short queue.
 const maxBacklog = 300 * time.Millisecond
 
 func (s *shaper) read() {
-	// When each direction is done with the packets that it has been given.
+	// The times at which each direction has sent all packets that it was given.
 	var upFree, downFree time.Time
 	own := indexIP(s.index)
 	buf := make([]byte, 65536)
@@ -242,7 +242,7 @@ func (s *shaper) write(queue chan heldPacket) {
 func (s *shaper) close() error {
 	err := inNetns(s.net.router, func() error { return runIP(s.routes("del")) })
 	close(s.quit)
-	s.tun.Close() // takes the device and all routes through it away
+	s.tun.Close() // removes the device and all routes through it
 	s.loops.Wait()
 	// The tables' last routes go with the devices, except those to the host.
 	return errors.Join(err, inNetns(s.net.router, func() error {

@@ -66,16 +66,16 @@ func TestCutIsSilentAndHeals(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := roundTrip(c, 300*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("while cut: %v", err)
+				t.Errorf("a round trip while the link is cut: error %v, want %v", err, os.ErrDeadlineExceeded)
 			}
-			// A new connection gets no answer either: nobody says "unreachable".
+			// A new connection gets no answer either, not even "unreachable".
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			if c, err := h.Dial(ctx, "tcp", addr); err == nil {
 				c.Close()
-				t.Error("connected while cut")
+				t.Error("a new connection was made while the link is cut, want a timeout")
 			} else if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
-				t.Errorf("the cut was noticed: %v", err)
+				t.Errorf("a new connection while the link is cut: error %v, want a timeout", err)
 			}
 			if err := cut(false); err != nil {
 				t.Fatal(err)
@@ -83,10 +83,10 @@ func TestCutIsSilentAndHeals(t *testing.T) {
 			// The byte that was sent before arrives now.
 			c.SetDeadline(time.Now().Add(20 * time.Second))
 			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
-				t.Errorf("after the cut: %v", err)
+				t.Errorf("reading the byte that was sent before the cut: %v, want it to arrive", err)
 			}
 			if _, err := roundTrip(c, 20*time.Second); err != nil {
-				t.Errorf("after the cut: %v", err)
+				t.Errorf("a round trip after the cut: %v, want no error", err)
 			}
 		})
 	}
@@ -106,19 +106,19 @@ func TestCutBetweenTwoHosts(t *testing.T) {
 		return err == nil
 	}
 	if !reaches(b.Dial) || !reaches(lab.Dial) {
-		t.Fatal("no connection to begin with")
+		t.Fatal("before the cut host b or the test process can't connect to host a, want both to")
 	}
 	if err := b.CutFrom(a); err != nil {
 		t.Fatal(err)
 	}
 	if reaches(b.Dial) || !reaches(lab.Dial) {
-		t.Error("only b should be cut off")
+		t.Error("after b.CutFrom(a) b still connects to a, or the test process does not, want only b cut off")
 	}
 	if err := b.HealFrom(a); err != nil {
 		t.Fatal(err)
 	}
 	if !reaches(b.Dial) {
-		t.Error("not healed")
+		t.Error("after b.HealFrom(a) b can't connect to a, want a connection")
 	}
 }
 
@@ -146,14 +146,14 @@ func TestShapedLink(t *testing.T) {
 		shaped := best()
 		t.Logf("round trip %v, with %v more %v", plain, rtt, shaped)
 		if shaped < rtt || shaped > rtt+plain+3*time.Millisecond {
-			t.Errorf("asked for %v, got %v", rtt, shaped)
+			t.Errorf("a round trip with %v added took %v at best, want at least that and at most %v", rtt, shaped, rtt+plain+3*time.Millisecond)
 		}
 	}
 	if err := h.Shape(lab.Link{}); err != nil {
 		t.Fatal(err)
 	}
 	if again := best(); again > 10*time.Millisecond {
-		t.Errorf("not undone: %v", again)
+		t.Errorf("a round trip after the zero Link took %v at best, want at most 10ms", again)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestRateIsHeld(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d bytes at %d a second took %v", amount, rate, took)
 	if took < 400*time.Millisecond {
-		t.Errorf("faster than the limit: %v", took)
+		t.Errorf("%d bytes at %d a second took %v, want at least 400ms", amount, rate, took)
 	}
 }
 
@@ -183,11 +183,12 @@ func TestUnknownNamesAreRefused(t *testing.T) {
 	lab.Start(t, lab.Host{Name: "known"})
 	if c, err := lab.Dial(t.Context(), "tcp", "unknown:22"); err == nil {
 		c.Close()
-		t.Error("connected")
+		t.Error("Dial has connected to a name that no host has, want an error")
 	}
 }
 
-// echo listens in the test process and returns what is sent to it.
+// echo listens in the test process, and sends back all bytes that it gets. It returns its
+// address.
 func echo(t *testing.T) string {
 	t.Helper()
 	l, err := lab.Listen("tcp", lab.StationIP+":0")

@@ -51,7 +51,7 @@ func TestSSHLogin(t *testing.T) {
 					t.Errorf("behind the login by %s: %q, %v, want deploy at home", name, out, err)
 				}
 				if out, _ := run(t, c, "echo $LAB", ""); pam == "yes" && out != "here it is" {
-					t.Errorf("environment: %q", out)
+					t.Errorf("the variable LAB in a login is %q, want \"here it is\"", out)
 				}
 				c.Close()
 			}
@@ -62,7 +62,7 @@ func TestSSHLogin(t *testing.T) {
 			c.Close()
 			for user, password := range map[string]string{"deploy": "wrong", "gone": "s3cret"} {
 				if _, err := h.DialSSH(t.Context(), user, ssh.Password(password)); err == nil {
-					t.Errorf("%s came in with %q", user, password)
+					t.Errorf("%s has logged in with the password %q, want it refused", user, password)
 				}
 			}
 		})
@@ -111,11 +111,11 @@ func TestOpenSSHClientInAnotherHost(t *testing.T) {
 		cmd.Stdin = strings.NewReader("through and back")
 		out, err := cmd.CombinedOutput()
 		if err != nil || string(out) != "web1\nthrough and back" {
-			t.Errorf("ssh to %s: %q, %v", name, out, err)
+			t.Errorf("ssh to %s: %q, %v, want the host's name and the input", name, out, err)
 		}
 	}
 	if out := shell(t, client, "hello"); out != "hello" {
-		t.Errorf("script from Files: %q", out)
+		t.Errorf("a script from Files printed %q, want hello", out)
 	}
 }
 
@@ -150,13 +150,13 @@ func TestSudo(t *testing.T) {
 	} {
 		out, err := sudo(c.user, c.stdin, c.argv...)
 		if (err != nil) != c.fails || !strings.Contains(out, c.want) {
-			t.Errorf("%s, sudo %v: %q, %v", c.user, c.argv, out, err)
+			t.Errorf("%s, sudo %v: %q, error %v, want %q in the output and an error: %v", c.user, c.argv, out, err, c.want, c.fails)
 		}
 	}
 }
 
-// converse answers a command's prompt on a terminal and returns all it has said. It
-// hangs up when the command ends, or asks something more that contains again.
+// converse answers a command's prompt on a terminal and returns all of its output. It closes
+// the terminal when the command ends, or when its output has the text again.
 func converse(t *testing.T, cmd *lab.Cmd, prompt, answer, again string) (string, error) {
 	t.Helper()
 	pty, err := cmd.StartPty()
@@ -210,7 +210,7 @@ func TestPromptsOnATerminal(t *testing.T) {
 	}
 	out, _ := converse(t, h.CommandAs(t.Context(), "deploy", "su", "late", "-c", "id -un"), "assword:", "old", "urrent password:")
 	if !strings.Contains(out, "change your password") {
-		t.Errorf("expired account: %q", out)
+		t.Errorf("su to an account whose password has expired printed %q, want a demand to change it", out)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestTwentyHosts(t *testing.T) {
 	t.Logf("20 hosts after %v", time.Since(start))
 	for _, h := range hosts {
 		if h == nil {
-			t.Fatal("not all hosts started")
+			t.Fatal("a host has not started, want all twenty")
 		}
 		t.Cleanup(func() {
 			if err := h.Close(); err != nil {

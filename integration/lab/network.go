@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The router has routerIP, the test process's own end is the station, and hosts
-// count up from firstHost in the 65,536 addresses that begin with 10.77.
+// The addresses of the router, the test process's own station, and the first host. Hosts have
+// the numbers from firstHost on, in the 65,536 addresses that begin with 10.77.
 const (
 	routerIP     = "10.77.0.1"
 	stationIndex = 2
@@ -49,13 +49,13 @@ type network struct {
 // A hostName belongs to a test: tests that run side by side may have hosts of one name.
 type hostName struct{ test, name string }
 
-// seenBy reports whether a test knows the host: it is the test's own, or of one that the
-// test is a part of, or of none.
+// seenBy reports whether a test knows the host. The host belongs to that test, to a test of
+// which that one is a subtest, or to no test.
 func (h hostName) seenBy(test string) bool {
 	return h.test == "" || h.test == test || strings.HasPrefix(test, h.test+"/")
 }
 
-// current is the process's one network, which lives while hosts do.
+// current is the one network of this process. It exists while there are hosts.
 var current struct {
 	mu    sync.Mutex
 	users int
@@ -66,8 +66,8 @@ func acquireNetwork() (*network, error) {
 	current.mu.Lock()
 	defer current.mu.Unlock()
 	if current.net == nil {
-		// Descriptors that this process has inherited by accident must not reach the hosts'
-		// processes, where it would look like a leak.
+		// Descriptors that this process has inherited by accident must not reach the
+		// processes of hosts: there they would look like a leak.
 		if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 			return nil, fmt.Errorf("close on exec: %w", err)
 		}
@@ -163,8 +163,8 @@ func newNetns(setUp func() error) (*os.File, error) {
 	return file, nil
 }
 
-// inNetns runs f on a thread of its own in the namespace. Sockets that f makes
-// belong to it for good and can be used from anywhere.
+// inNetns runs f on a thread of its own in the namespace. Sockets that f makes belong to the
+// namespace for good, and any thread can use them.
 func inNetns(ns *os.File, f func() error) error {
 	result := make(chan error, 1)
 	onOwnThread(func() {
@@ -202,7 +202,7 @@ neigh replace %[5]s lladdr %[3]s dev h%[1]d nud permanent
 	})
 }
 
-// hostSide are the ip commands for the other end of plug.
+// hostSide returns the ip commands for the host's end of the pair that plug makes.
 func hostSide(i int) string {
 	return fmt.Sprintf(`link set lo up
 addr add %[1]s/32 dev eth0
@@ -213,14 +213,14 @@ route add default via %[2]s dev eth0 src %[1]s
 `, indexIP(i), routerIP, routeMAC(i))
 }
 
-// awaitRouter returns once packets pass between the calling thread's namespace and
-// the router. A new interface drops what it is given until the kernel has noticed
-// its carrier, some time after ip has returned.
+// awaitRouter returns once packets pass between the calling thread's namespace and the router.
+// A new interface drops packets until the kernel has noticed its carrier, some time after ip
+// has returned.
 func awaitRouter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for patience := time.Millisecond; ; patience *= 2 {
-		// Nothing listens there, so the answer is a refusal.
+		// No process listens at this port, so the router's answer is a refusal.
 		d := net.Dialer{Timeout: patience}
 		conn, err := d.DialContext(ctx, "tcp", routerIP+":9")
 		if err == nil {
@@ -235,8 +235,8 @@ func awaitRouter(ctx context.Context) error {
 	}
 }
 
-// allot gives a new host its number and returns the /etc/hosts lines of those that are
-// there already and that its test knows.
+// allot gives a new host its number. It returns the /etc/hosts lines of the hosts that exist
+// already and that its test knows.
 func (n *network) allot(name hostName) (index int, hosts string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -252,7 +252,7 @@ func (n *network) allot(name hostName) (index int, hosts string) {
 	return index, lines.String()
 }
 
-// forget takes a host's name and cuts away.
+// forget removes a host's name and its cuts.
 func (n *network) forget(name hostName, ip string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -318,8 +318,8 @@ func (n *network) resolve(addr string) (string, error) {
 	return net.JoinHostPort(found[0], port), nil
 }
 
-// Dial connects from the test process to a host, by address or by Host.Name. It
-// can stand in for net.Dialer.DialContext.
+// Dial connects from the test process to a host, by address or by Host.Name. It has the
+// signature of net.Dialer.DialContext.
 func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	n, err := currentNetwork()
 	if err != nil {
@@ -340,7 +340,8 @@ func (n *network) dialFrom(ctx context.Context, from *os.File, network, addr str
 	}
 	var conn net.Conn
 	err = inNetns(from, func() (err error) {
-		// For a literal address the dialer makes its socket in this very goroutine.
+		// For a literal address the dialer makes its socket in this goroutine, and so on
+		// this thread.
 		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
 		return err
 	})

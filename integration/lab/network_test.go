@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Tests that run side by side have hosts of one name, and each finds its own.
+// Tests that run side by side may have hosts of the same name, and each finds its own.
 func TestATestKnowsItsOwnHosts(t *testing.T) {
 	n := &network{next: firstHost, names: map[hostName]string{}}
 	ip := make(map[hostName]string)

@@ -9,12 +9,12 @@ import (
 type Package struct {
 	// Name is the package's name for apt-get install.
 	Name string
-	// Proof is a program, or a pattern of files when it begins with a slash, that
-	// is there exactly when the package, or another one that will do, is installed.
+	// Proof is the name of a program, or a pattern of files if it begins with a slash. It
+	// exists exactly if the package, or one that can take its place, is installed.
 	Proof string
 }
 
-// PostgreSQL is where the program of that server is, for some version.
+// PostgreSQL is a pattern of paths of that server's program, for any version.
 const PostgreSQL = "/usr/lib/postgresql/*/bin/postgres"
 
 // Packages lists everything that the integration tests need beyond a minimal
@@ -84,12 +84,12 @@ func MissingPackages() []string {
 	return missing
 }
 
-// toolDirs is searched instead of PATH because a PATH often lacks the sbin
-// directories, or begins with somebody's own builds.
+// toolDirs is searched instead of PATH, which often lacks the sbin directories, or begins with
+// programs that a user has built.
 var toolDirs = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
 
-// findTool returns the absolute path of a system program, or "". An absolute name
-// is a pattern.
+// findTool returns the absolute path of a system program, or "". A name that is an absolute
+// path is a pattern.
 func findTool(name string) string {
 	if filepath.IsAbs(name) {
 		if found, err := filepath.Glob(name); err == nil && len(found) > 0 {

@@ -14,16 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Proc is a process of a host, with the numbers that it has there.
+// Proc is a process of a host, with its numbers in that host.
 type Proc struct {
-	PID, PPID int // PPID is 0 for pid 1 and for what the test process started
+	PID, PPID int // PPID is 0 for pid 1 and for processes that the test process started
 	PGID, SID int
 	UID, GID  uint32 // effective
 	Threads   int
 	State     string // as in /proc/PID/stat: R, S, D, T, Z ...
 	Comm      string
 	Cmdline   []string // empty for zombies
-	Exe       string   // link of /proc/PID/exe, "" for zombies
+	Exe       string   // target of the link /proc/PID/exe, "" for zombies
 }
 
 func (p Proc) String() string {
@@ -109,7 +109,7 @@ func readProc(pid int) (Proc, error) {
 	return p, nil
 }
 
-// Kill sends a signal to the process that has this number in the host.
+// Kill sends a signal to the process that has the number pid in the host.
 func (r *Running) Kill(pid int, sig syscall.Signal) error {
 	if pid <= 0 {
 		return fmt.Errorf("lab: kill %d: %w", pid, syscall.EINVAL)

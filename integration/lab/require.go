@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// Require ends the test unless hosts can be made here. On somebody's own machine
-// that is a skip; where the environment says CI=true it is a failure, because a
-// test that silently never runs there proves nothing.
+// Require ends the test unless hosts can be made here. On a developer's machine the test is
+// skipped. Where the environment has CI=true it fails: a test that never runs there proves
+// nothing.
 func Require(t testing.TB) {
 	t.Helper()
 	if reason := unavailable(); reason != "" {
@@ -25,7 +25,7 @@ func Require(t testing.TB) {
 	}
 }
 
-// unavailable says why no hosts can be made, or "".
+// unavailable returns the reason for which no hosts can be made, "" if they can.
 var unavailable = sync.OnceValue(func() string {
 	if os.Geteuid() != 0 {
 		return "root is needed to make namespaces and mounts (try sudo -E go test)"

@@ -15,22 +15,21 @@ import (
 	"syscall"
 )
 
-// Snapshot is every path that differs from the machine's own files: the upper layer
-// of the root and all of the file systems in memory. The values describe the
-// files and are for comparison only.
+// Snapshot has every path of a host that differs from the machine's own files: the upper layer
+// of the root, and all of the file systems in memory. The values describe the files and are
+// only for comparison.
 type Snapshot map[string]string
 
-// LoginTraces are the paths that sshd, sudo and PAM write to at logins, whoever
-// logs in; see Diff.
+// LoginTraces are the paths that sshd, sudo and PAM write at every login; see Diff.
 var LoginTraces = []string{
 	"/var/log", "/run/utmp", "/run/sudo", "/var/lib/sudo", "/run/sshd.log", "/run/motd.dynamic",
 	"/var/lib/systemd", "/run/faillock", "/var/lib/lastlog", "/var/lib/wtmpdb",
 }
 
-// ownFileSystems are searched whole, since nothing of the machine is in them.
+// ownFileSystems are searched whole, since they have no files of the machine.
 var ownFileSystems = []string{"/dev", "/dev/shm", "/run", "/tmp", "/home", "/root"}
 
-// Snapshot notes the present state. It panics when the host has ended.
+// Snapshot returns the present state of the host's files. It panics when the host has ended.
 func (r *Running) Snapshot() Snapshot {
 	s := Snapshot{}
 	err := s.walk(fmt.Sprintf("/proc/self/fd/%d/", r.upper.Fd()), "/")
@@ -55,13 +54,13 @@ func (r *Running) Upper() []string {
 	return slices.Sorted(maps.Keys(r.Snapshot()))
 }
 
-// walk adds all below dir, under the name as. It does not enter other file
+// walk adds all paths below dir, with the name as in place of dir. It does not enter other file
 // systems, such as bind mounts.
 func (s Snapshot) walk(dir, as string) error {
 	var device uint64
 	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it has gone since the directory was read
+			return nil // the file has gone since its directory was read
 		}
 		if err != nil {
 			return err
@@ -98,8 +97,8 @@ func (s Snapshot) walk(dir, as string) error {
 	})
 }
 
-// describe leaves out the time of directories: it changes with their entries, which
-// are listed themselves.
+// describe returns a text that changes whenever the file does. It leaves out the time of a
+// directory, which changes with its entries: they have texts of their own.
 func describe(file string, info fs.FileInfo, st *syscall.Stat_t) string {
 	owner := fmt.Sprintf("%v %d:%d", info.Mode(), st.Uid, st.Gid)
 	switch {
@@ -109,7 +108,7 @@ func describe(file string, info fs.FileInfo, st *syscall.Stat_t) string {
 		target, _ := os.Readlink(file)
 		return owner + " -> " + target
 	case info.Mode()&fs.ModeCharDevice != 0 && st.Rdev == 0:
-		return "deleted" // the overlay's mark
+		return "deleted" // the overlay's mark for a deleted file
 	case info.Mode().IsRegular():
 		return fmt.Sprintf("%s %d bytes %v", owner, info.Size(), info.ModTime().UnixNano())
 	}

@@ -28,20 +28,20 @@ import (
 
 // SSHD asks for an SSH server in a host: OpenSSH's, or dropbear.
 type SSHD struct {
-	// Dropbear takes dropbear, which must be installed; see RequireProgram. Config
-	// are then arguments for it, and KeyTypes has no effect: it has an ed25519 key.
+	// Dropbear asks for dropbear, which must be installed; see RequireProgram. Config has
+	// then its arguments. KeyTypes has no effect: its host key is ed25519.
 	Dropbear bool
 	// Port is 22 when zero.
 	Port int
-	// Config is put before the lab's own lines, and sshd takes the first value
-	// of an option, so it can change them. Match blocks go behind.
+	// Config has lines that come before the lab's own. sshd takes the first value of an
+	// option, so they win. Match blocks come behind the lab's lines.
 	Config []string
-	// KeyTypes are the kinds of host keys: ed25519, ecdsa, rsa. Only ed25519 when
-	// empty. Every host has keys of its own.
+	// KeyTypes are the kinds of host keys: ed25519, ecdsa, rsa. Empty means only ed25519.
+	// Every host has keys of its own.
 	KeyTypes []string
 }
 
-// sshdDefaults accept passwords and keys for everybody and ask nothing of the network.
+// sshdDefaults accept passwords and keys of all users, and need no name server.
 const sshdDefaults = `PasswordAuthentication yes
 KbdInteractiveAuthentication no
 PermitRootLogin yes
@@ -60,12 +60,12 @@ const (
 	sshdPidFile    = "/run/sshd.pid"
 )
 
-// readyTimeout bounds each wait of a host's start. It is far above what a loaded
+// readyTimeout bounds each wait of a host's start. It is far above the time that a loaded
 // machine needs.
 const readyTimeout = 30 * time.Second
 
-// startSSHD writes keys and configuration, starts the server and waits until it
-// accepts.
+// startSSHD writes keys and configuration, starts the server, and waits until it accepts
+// connections.
 func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	if s.Port == 0 {
 		s.Port = 22
@@ -108,8 +108,8 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	if err != nil {
 		return err
 	}
-	// sshd insists on an absolute argv[0], and detaches by itself, on a busy
-	// machine a while after the process that was started has ended.
+	// sshd insists on an absolute argv[0]. It detaches by itself: on a busy machine the
+	// daemon may be ready some time after this process has ended.
 	_, err = r.Exec(ctx, findTool("sshd"), "-f", sshdConfigFile, "-E", sshdLogFile)
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return err
@@ -117,7 +117,7 @@ func (r *Running) startSSHD(ctx context.Context, s SSHD) error {
 	if err := r.awaitPort(ctx, s.Port); err != nil {
 		return err
 	}
-	// It writes this after it has begun to listen.
+	// sshd writes this file after it has begun to listen.
 	return r.await(ctx, "sshd has not written "+sshdPidFile, func() (bool, error) {
 		info, err := os.Stat(sshdPidFile)
 		return err == nil && info.Size() > 0, nil
@@ -137,7 +137,7 @@ func (r *Running) startDropbear(ctx context.Context, s SSHD) error {
 		return fmt.Errorf("read dropbear's key: %w: %s", err, out)
 	}
 	r.hostKeys = append(r.hostKeys, key)
-	// It stays in the foreground, so that its messages reach the log; close ends it.
+	// dropbear stays in the foreground, so that its messages reach the log. close ends it.
 	script := `exec dropbear -F -E "$@" 2>>` + sshdLogFile
 	argv := []string{"/bin/sh", "-c", script, "dropbear", "-p", strconv.Itoa(s.Port), "-r", keyFile}
 	cmd := r.Command(context.Background(), append(argv, s.Config...)...)
@@ -147,13 +147,13 @@ func (r *Running) startDropbear(ctx context.Context, s SSHD) error {
 	return r.awaitPort(ctx, s.Port)
 }
 
-// awaitPort returns once something in the host listens on the port. It looks
-// instead of connecting, because sshd would count, log and fork for a connection.
+// awaitPort returns once a process in the host listens on the port. It makes no connection,
+// because sshd would count and log it, and fork for it.
 func (r *Running) awaitPort(ctx context.Context, port int) error {
 	return r.await(ctx, fmt.Sprintf("nothing listens on port %d", port), func() (bool, error) { return listensOn(port) })
 }
 
-// await returns once a condition holds in the host. Its error says what is missing.
+// await returns once a condition holds in the host. missing begins the text of its error.
 func (r *Running) await(ctx context.Context, missing string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -174,7 +174,8 @@ func (r *Running) await(ctx context.Context, missing string, holds func() (bool,
 	}
 }
 
-// listensOn reads the kernel's table of IPv4 sockets on the gate's thread.
+// listensOn reports whether a process listens on the port. It reads the kernel's table of IPv4
+// sockets on the gate's thread.
 func listensOn(port int) (bool, error) {
 	table, err := os.ReadFile("/proc/1/net/tcp")
 	if err != nil {
@@ -214,8 +215,8 @@ func newHostKey(kind string) (ssh.PublicKey, []byte, error) {
 	return public, pem.EncodeToMemory(block), err
 }
 
-// Addr is the address and port of the host's sshd, or port 22 without one. Every
-// host and Dial can reach it.
+// Addr is the address and port of the host's sshd; the port is 22 if there is no sshd. All
+// hosts and Dial can reach it.
 func (r *Running) Addr() string {
 	port := r.sshPort
 	if port == 0 {
@@ -259,8 +260,8 @@ func (r *Running) DialSSH(ctx context.Context, user string, auth ...ssh.AuthMeth
 		return nil, err
 	}
 	config := &ssh.ClientConfig{User: user, Auth: auth, HostKeyCallback: r.checkHostKey}
-	// Only what the host has, as with known_hosts: dropbear 2022.83 offers RSA
-	// without having such a key, and dies when it is chosen.
+	// Only algorithms for keys of the host, as with known_hosts: dropbear 2022.83 offers
+	// RSA without having such a key, and dies when a client chooses it.
 	for _, key := range r.hostKeys {
 		config.HostKeyAlgorithms = append(config.HostKeyAlgorithms, hostKeyAlgorithms(key.Type())...)
 	}
@@ -276,7 +277,7 @@ func (r *Running) DialSSH(ctx context.Context, user string, auth ...ssh.AuthMeth
 	return ssh.NewClient(c, channels, requests), nil
 }
 
-// hostKeyAlgorithms are the signatures that a kind of key can make.
+// hostKeyAlgorithms returns the signature algorithms of a kind of key.
 func hostKeyAlgorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
