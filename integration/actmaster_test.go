@@ -19,8 +19,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// orders say to a master in a process of its own which tree to make; see
-// TestActAsMaster.
+// orders describe the tree that a master in a process of its own makes; see TestActAsMaster.
 type orders struct {
 	Family hops
 	All    []ssh.Login // of testdata/many: connected side by side
@@ -28,8 +27,8 @@ type orders struct {
 
 const ordersVariable = "MITOSIS_TEST_ORDERS"
 
-// TestActAsMaster is not a test but a master whose death is one: it is executed
-// in a host, and does what the environment says.
+// TestActAsMaster is no test. Other tests execute it in a host as a master that they can kill.
+// It makes the tree that the environment describes.
 func TestActAsMaster(t *testing.T) {
 	text := os.Getenv(ordersVariable)
 	if text == "" {
@@ -58,7 +57,7 @@ func TestActAsMaster(t *testing.T) {
 // A separateMaster is one that can be killed.
 type separateMaster struct {
 	cmd   *lab.Cmd
-	ready chan error // one value: nil, or why the master was never ready
+	ready chan error // gets one value: nil, or the reason for which the master was never ready
 }
 
 // startMaster executes a master on a host.
@@ -95,13 +94,13 @@ func startMaster(t *testing.T, host *lab.Running, o orders, argv ...string) *sep
 			fmt.Fprintln(&said, lines.Text())
 		}
 		if !told {
-			m.ready <- fmt.Errorf("the master said: %s", said.String())
+			m.ready <- fmt.Errorf("the master has not made its tree, and printed: %s", said.String())
 		}
 	}()
 	return m
 }
 
-// await waits until the master has done its orders.
+// await waits until the master has made the tree of its orders.
 func (m *separateMaster) await(t *testing.T) {
 	t.Helper()
 	select {
@@ -110,7 +109,7 @@ func (m *separateMaster) await(t *testing.T) {
 			t.Fatal(err)
 		}
 	case <-time.After(patience):
-		t.Fatal("the master is not ready")
+		t.Fatalf("after %v the master has not made its tree", patience)
 	}
 }
 

@@ -17,12 +17,12 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// Packing belongs to the first connect, also on a machine so busy that the image is
-// under way for long: no later connect waits for the image to be packed once more.
+// Only the first connect packs the image, even on a machine so busy that sending takes long. No
+// later connect waits for the image to be packed again.
 func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 	lab.Require(t)
 	keepBusy(t)
-	// Nothing is taken from the pipe for a second.
+	// The far side reads nothing for a second.
 	slow := local.Exec{Argv: []string{"/bin/sh", "-c", `{ sleep 1; exec cat; } | "$@"`, "relay", local.PlaceArgv}}
 	dir := filepath.Join(t.TempDir(), "packed")
 	self := master(t, &contexts.Config{PackedDir: dir})
@@ -52,8 +52,8 @@ func TestLaterConnectsTakeNoMoreProcessorTime(t *testing.T) {
 	}
 }
 
-// A program leaves the packed image to those that come later, where only its user
-// finds it.
+// A program keeps the packed image for later programs, in a directory that only its user may
+// read.
 func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -62,7 +62,7 @@ func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
 		out, _ := o.desk.Exec(t.Context(), "sh", "-c", "stat -c '%a %U %s %n' "+cache+"/mitosis/packed "+cache+"/mitosis/packed/*")
 		return out
 	}
-	// It goes on until the image has been packed in the background.
+	// The command runs until the image has been packed in the background.
 	const wait = `for i in $(seq 600); do [ -e go ] && exit; sleep .1; done; exit 1`
 	cmd := o.desk.Command(t.Context(), o.program, "run", o.path, "--", "sh", "-c", wait)
 	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+cache)
@@ -88,7 +88,7 @@ func TestPackedImageIsKeptForTheNextProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second := packed(); second != first {
-		t.Errorf("after a second run the directory holds %q, want what it was: %q", second, first)
+		t.Errorf("after a second run the directory holds %q, want it unchanged: %q", second, first)
 	}
 }
 
@@ -102,8 +102,8 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// keepBusy has two processes for each processor that never rest, until the test
-// ends, by a signal too.
+// keepBusy starts two processes for each processor that use it all the time. They run until the
+// test ends, even if a signal ends it.
 func keepBusy(t *testing.T) {
 	t.Helper()
 	var ended sync.WaitGroup

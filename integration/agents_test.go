@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// packed has command pack make the files of a program for this system, in a directory
+// packed has the command pack make the files of a program for this system, in a directory
 // of the test.
 func packed(t *testing.T, pkg, codecs string) string {
 	t.Helper()
@@ -25,15 +25,15 @@ func packed(t *testing.T, pkg, codecs string) string {
 	return dir
 }
 
-// embedded builds a program of this module as if files lay in a folder of its sources,
-// which it embeds, and returns its path. Where files is "", there are none.
+// embedded builds a program of this module as if the files of a directory lay in a folder of its
+// sources, which it embeds. It returns the program's path. If files is "", the folder is empty.
 func embedded(t *testing.T, pkg, folder, files string) string {
 	t.Helper()
 	var names []string
 	if files != "" {
 		var err error
 		if names, err = filepath.Glob(filepath.Join(files, "*")); err != nil || len(names) == 0 {
-			t.Fatalf("files to embed: %v, %v", names, err)
+			t.Fatalf("the files to embed in %s are %v, error %v, want at least one", files, names, err)
 		}
 	}
 	at, err := filepath.Abs(folder)
@@ -43,7 +43,7 @@ func embedded(t *testing.T, pkg, folder, files string) string {
 	replace := make(map[string]string)
 	stale, _ := filepath.Glob(filepath.Join(at, "*_*"))
 	for _, name := range stale {
-		replace[name] = "" // this build does not see files that somebody has packed there
+		replace[name] = "" // this build does not see files that a developer has packed there
 	}
 	for _, name := range names {
 		replace[filepath.Join(at, filepath.Base(name))] = name
@@ -61,7 +61,7 @@ func embedded(t *testing.T, pkg, folder, files string) string {
 	return bin
 }
 
-// unpackedSize is the size of the executable that the files are of.
+// unpackedSize returns the size of the executable that the files in dir hold, packed.
 func unpackedSize(t *testing.T, dir string) (size int) {
 	t.Helper()
 	sum, err := os.ReadFile(filepath.Join(dir, runtime.GOOS+"_"+runtime.GOARCH+".sum"))
@@ -74,11 +74,11 @@ func unpackedSize(t *testing.T, dir string) (size int) {
 	return size
 }
 
-// agentLimits bound the bytes in which the agent of the command line is sent.
+// agentLimits bound the size of the command line's agent as it is sent, in bytes, by codec.
 var agentLimits = map[string]int64{".zst": 2_400_000, ".xz": 2_150_000, ".gz": 2_950_000}
 
-// The command line sends its agent, which is small and has the same functions: nothing is said
-// of it, the agent makes further hops itself, and copies files.
+// The command line sends its agent, which is smaller and has the same functions. It does so
+// without a message. The agent makes further hops itself, and copies files.
 func TestCommandLineSendsItsAgent(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, map[string]string{"/home/deploy/file": "a file\n"})
@@ -99,7 +99,7 @@ func TestCommandLineSendsItsAgent(t *testing.T) {
 		r := finish(t, o.command(t.Context(), "run", path, "--", "sh", "-c", look))
 		size, err := strconv.Atoi(strings.TrimSpace(r.out))
 		if err != nil || r.err != "" || r.status != 0 {
-			t.Fatalf("%+v, want the size of a program and nothing else", r)
+			t.Fatalf("the run at %s ended with %+v, want the size of a program and nothing else", path, r)
 		}
 		return size
 	}
@@ -122,11 +122,11 @@ func TestCommandLineSendsItsAgent(t *testing.T) {
 		}
 	}
 	if r := finish(t, o.command(t.Context(), "get", o.path, "/home/deploy/file", "/tmp/file")); r.status != 0 || r.err != "" {
-		t.Errorf("a file by way of the agent: %+v", r)
+		t.Errorf("copying a file by way of the agent ended with %+v, want status 0 and no message", r)
 	}
 }
 
-// An agent of other functions is passed over with a warning, and the program sends itself.
+// An agent with other functions is not used. The program warns of it and sends itself.
 func TestStaleAgent(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -139,7 +139,7 @@ func TestStaleAgent(t *testing.T) {
 	}
 	r := finish(t, o.command(t.Context(), "run", o.path, "--", "echo", "done"))
 	if r.status != 0 || r.out != "done\n" || !strings.Contains(r.err, "the image in Config.Images is not used") {
-		t.Errorf("%+v, want the output and a warning", r)
+		t.Errorf("the run ended with %+v, want the output and a warning", r)
 	}
 }
 
@@ -156,16 +156,16 @@ func TestAgentOfTheExample(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		found := regexp.MustCompile(`^command:shell: \S+ runs a program of (\d+) bytes\n$`).FindSubmatch(out)
 		if err != nil || found == nil {
-			t.Fatalf("%v, it printed %q, want a line with a size", err, out)
+			t.Fatalf("the example ended with %v and printed %q, want a line with a size", err, out)
 		}
 		size, _ := strconv.Atoi(string(found[1]))
 		return size
 	}
 	if got, want := run(embedded(t, module+"examples/agent", "../examples/agent/images", agent)), unpackedSize(t, agent); got != want {
-		t.Errorf("what runs there has %d bytes, want the agent, which has %d", got, want)
+		t.Errorf("the program that runs there has %d bytes, want the agent, which has %d", got, want)
 	}
 	alone := embedded(t, module+"examples/agent", "../examples/agent/images", "")
 	if got, agent := run(alone), unpackedSize(t, agent); got <= agent {
-		t.Errorf("without the files what runs there has %d bytes, the agent %d: want more", got, agent)
+		t.Errorf("without the files the program that runs there has %d bytes, want more than the %d of the agent", got, agent)
 	}
 }

@@ -26,27 +26,27 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// soon is how long an error may take that needs no waiting.
+// soon bounds the time of an error that needs no waiting.
 const soon = 10 * time.Second
 
-// told makes sure that an error says all that a person needs to know.
+// told checks that an error has the words that a person needs, and no control characters.
 func told(t *testing.T, err error, words ...string) {
 	t.Helper()
 	t.Logf("%q", err)
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q is not said in %q", w, err)
+			t.Errorf("the error is %q, want %q in it", err, w)
 		}
 	}
 	for _, r := range err.Error() {
 		if r < ' ' || r == 0x7f {
-			t.Errorf("the control character %q is in %q", r, err)
+			t.Errorf("the error %q has the control character %q, want none", err, r)
 		}
 	}
 }
 
-// Names that are not names are refused before anything is started or dialled,
-// by both methods that make something of names.
+// Bad names of hosts and users are refused before anything is started or dialled, by both
+// methods that use such names.
 func TestBadNames(t *testing.T) {
 	proof := filepath.Join(t.TempDir(), "proof")
 	children := childProcesses(t)
@@ -74,29 +74,29 @@ func TestBadNames(t *testing.T) {
 			told(t, refused(t, self, m, connect.ErrBadName, soon), "connect ")
 		}
 	}
-	// The same in another context: the class and the path arrive.
+	// In another context it is the same: the error's class and path arrive here.
 	told(t, refused(t, middle, openssh.Login{Host: inside}, connect.ErrBadName, soon), "connect local/openssh:")
 	if _, err := os.Stat(proof); !isNotExist(err) {
-		t.Errorf("a name was executed: %v", err)
+		t.Errorf("the file that a name would make if it were executed: %v, want none", err)
 	}
 	answers(t, middle, os.Getuid())
 	if err := self.Close(); err != nil {
 		t.Error(err)
 	}
 	if now := childProcesses(t); now != children {
-		t.Errorf("processes of the test: %q before, %q now", children, now)
+		t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 	}
 }
 
-// noDialer is for hops that must not get as far as the network.
+// noDialer is the dialer of hops that must not reach the network. It fails the test.
 type noDialer struct{ t *testing.T }
 
 func (d noDialer) DialContext(_ context.Context, network, addr string) (net.Conn, error) {
-	d.t.Errorf("%s %q was dialled", network, addr)
+	d.t.Errorf("%s %q was dialled, want the name refused before", network, addr)
 	return nil, errors.New("not to be dialled")
 }
 
-// silentPort is one of the station's, where something listens and never says a word.
+// silentPort returns a port of the station whose listener accepts connections and never writes.
 func silentPort(t *testing.T) int {
 	t.Helper()
 	silent, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
@@ -107,7 +107,7 @@ func silentPort(t *testing.T) int {
 	return silent.Addr().(*net.TCPAddr).Port
 }
 
-// Hosts that can't be reached, or are none, from the master and from a context on the way.
+// Hosts that can't be reached, or don't exist, from the master and from a context on the way.
 func TestBadHosts(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -155,13 +155,13 @@ func TestBadHosts(t *testing.T) {
 				start := time.Now()
 				n, err := from.n.Connect(ctx, h)
 				if err == nil {
-					t.Fatalf("%v was connected", n)
+					t.Fatalf("the hop connected %v, want an error", n)
 				}
 				if took := time.Since(start); took > stretched(soon) {
-					t.Errorf("it took %v, want at most %v", took, stretched(soon))
+					t.Errorf("the error took %v, want at most %v", took, stretched(soon))
 				}
 				if test.class != nil && !errors.Is(err, test.class) {
-					t.Errorf("%q (%T) is not one that is %q", err, err, test.class)
+					t.Errorf("the error is %q (%T), want one of the class %q", err, err, test.class)
 				}
 				if e, ok := errors.AsType[*contexts.Error](err); !ok || e.Kind != core.KindConnect || !strings.HasSuffix(e.Path, h.Label()) {
 					t.Errorf("the error is %#v, want one of class connect at a path that ends in %s", e, h.Label())
@@ -177,7 +177,7 @@ func TestBadHosts(t *testing.T) {
 	answers(t, login(t, self, target, "deploy", key), 2000)
 }
 
-// A deadline of the caller is an error that names the phase it ended.
+// When the caller's deadline ends a connect, the error names the phase that was under way.
 func TestDeadlineNamesThePhase(t *testing.T) {
 	self := master(t, nil)
 	for name, test := range map[string]struct {
@@ -194,11 +194,11 @@ func TestDeadlineNamesThePhase(t *testing.T) {
 			start := time.Now()
 			_, err := self.Connect(ctx, local.Exec{Argv: test.argv})
 			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > stretched(soon) {
-				t.Fatalf("%v after %v", err, took)
+				t.Fatalf("error %v after %v, want %v within %v", err, took, context.DeadlineExceeded, stretched(soon))
 			}
 			told(t, err, append(test.words, "connect command:sh")...)
 			if now := childProcesses(t); now != children {
-				t.Errorf("processes of the test: %q before, %q now", children, now)
+				t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestProgramsThatAreNoHop(t *testing.T) {
 		"without end":  {sh("exec cat /dev/urandom"), bootstrap.ErrNoise, nil},
 		"yes":          {sh("exec yes no"), bootstrap.ErrNoise, []string{"no"}},
 		"control":      {sh(`printf '\033]0;title\007\033[2Jhello\r\n'; exit 1`), connect.ErrEOF, []string{"hello"}},
-		// It claims to be a child and then speaks another language.
+		// It prints the line of a child, and random bytes in place of frames.
 		"speaks nonsense": {sh(`read -r x; m=$(tr '\0' '\n' </proc/$$/cmdline | sed -n 's/^m=\([0-9a-f]*\)"\([0-9a-f]*\)".*/\1\2/p'); ` +
 			`printf '\n%s go\n' "$m"; head -c 100000 /dev/urandom; exec sleep 1000`), nil, nil},
 	} {
@@ -233,21 +233,21 @@ func TestProgramsThatAreNoHop(t *testing.T) {
 			start := time.Now()
 			n, err := self.Connect(ctx, test.hop)
 			if err == nil {
-				t.Fatalf("%v was connected", n)
+				t.Fatalf("the hop connected %v, want an error", n)
 			}
 			if took := time.Since(start); took > stretched(soon) {
-				t.Errorf("it took %v, want at most %v", took, stretched(soon))
+				t.Errorf("the error took %v, want at most %v", took, stretched(soon))
 			}
 			if test.class != nil && !errors.Is(err, test.class) {
-				t.Errorf("%q (%T) is not one that is %q", err, err, test.class)
+				t.Errorf("the error is %q (%T), want one of the class %q", err, err, test.class)
 			}
 			if len(err.Error()) > 4<<10 {
-				t.Errorf("the error has %d bytes", len(err.Error()))
+				t.Errorf("the error has %d bytes, want at most 4 KiB", len(err.Error()))
 			}
 			told(t, err, append(test.words, "connect command")...)
 			answers(t, bystander, os.Getuid())
 			if now := childProcesses(t); now != children {
-				t.Errorf("processes of the test: %q before, %q now", children, now)
+				t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 			}
 		})
 	}
@@ -269,13 +269,13 @@ func TestChangedImage(t *testing.T) {
 			defer cancel()
 			n, err := tree.Connect(ctx, flipping{})
 			if err == nil {
-				t.Fatalf("%v was connected", n)
+				t.Fatalf("the hop connected %v, want an error", n)
 			}
-			// Where the byte has made it nothing that unpacks, that ends the start method.
-			// Else it unpacks to something else.
+			// If the changed image does not unpack, the start method fails for that reason.
+			// Otherwise it unpacks to other bytes.
 			broken := errors.Is(err, bootstrap.ErrNoStartMethod) && strings.Contains(err.Error(), "unpack")
 			if !broken && !errors.Is(err, bootstrap.ErrImageHash) {
-				t.Errorf("the hash is not mentioned in %q", err)
+				t.Errorf("the error is %q, want one about unpacking or the hash", err)
 			}
 			told(t, err, method, "flipping")
 			answers(t, bystander, os.Getuid())
@@ -283,8 +283,8 @@ func TestChangedImage(t *testing.T) {
 	}
 }
 
-// flipping is a hop to this host that changes a byte of each image on its way,
-// also of one that is sent again for the next directory.
+// flipping is a hop to this host that changes a byte of each image on its way. It does that
+// again when an image is sent again for the next directory.
 type flipping struct{}
 
 func (flipping) Label() string          { return "flipping" }
@@ -304,7 +304,7 @@ type flipper struct {
 	sent int
 }
 
-// flipEach is less than the size of an image, and more than that of a plan.
+// flipEach is a number of bytes smaller than an image and larger than a plan.
 const flipEach = 1 << 20
 
 func (f *flipper) Write(b []byte) (int, error) {

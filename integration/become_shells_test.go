@@ -14,17 +14,17 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// becomeShells are login shells of users whom su, sudo and doas become; some close
-// what they inherit above 2.
+// becomeShells are login shells of the users that su, sudo and doas become. Some of them close
+// inherited descriptors above 2.
 var becomeShells = []string{
 	"/bin/bash", "/bin/dash", "/bin/zsh", "/bin/tcsh", "/bin/bsd-csh", "/usr/bin/fish", "/bin/ksh93", "/bin/mksh",
 	"/bin/yash", "/bin/posh", "/usr/bin/rc", "/usr/bin/elvish", "/usr/local/bin/our-shell",
 }
 
-// firstShellUID is that of the first of their users: becomeHost has four of its own.
+// firstShellUID is the UID of the first of these users. becomeHost has four others.
 const firstShellUID = 2004
 
-// su, sudo and doas come through whatever shell the user has whom they become.
+// su, sudo and doas connect, whatever the login shell of the user is that they become.
 func TestBecomeByEveryShell(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -50,7 +50,7 @@ func TestBecomeByEveryShell(t *testing.T) {
 				continue
 			}
 			if how == "sudo, login" && (shell == "/usr/bin/rc" || shell == "/usr/bin/elvish") {
-				continue // sudo quotes for it by backslashes, which these shells take for themselves
+				continue // sudo -i quotes by backslashes, which these shells read in their own way
 			}
 			t.Run(how+" "+shell, func(t *testing.T) {
 				n := child(t, user, m)
@@ -58,10 +58,10 @@ func TestBecomeByEveryShell(t *testing.T) {
 					t.Errorf("the context is %+v, want uid %d", id, firstShellUID+i)
 				}
 				linkIsClean(t, n)
-				// Every byte passes, many of them too.
+				// Every byte passes, and so do many of them.
 				all := bytes.Repeat([]byte("\x00\x03\x04\r\n\x11\x13\x1a\x1c\x7f\xff"), 40_000)
 				if back, err := echo.Call(t.Context(), n, all); err != nil || !bytes.Equal(back, all) {
-					t.Errorf("%d of %d bytes came back: %v", len(back), len(all), err)
+					t.Errorf("%d bytes came back, error %v, want the %d that were sent", len(back), err, len(all))
 				}
 				if err := n.Close(); err != nil {
 					t.Error(err)
@@ -71,8 +71,8 @@ func TestBecomeByEveryShell(t *testing.T) {
 	}
 }
 
-// On a host whose /bin/sh is another shell, that of its users too, every hop comes
-// through: with interpreters, and without, where the shell does it all.
+// Every hop works on a host whose /bin/sh, and whose users' login shell, is another shell. It
+// works with interpreters, and also without them, where the shell makes the start alone.
 func TestHostsWithAnotherSystemShell(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()

@@ -29,7 +29,7 @@ func becomeHost(doas string) lab.Host {
 	}
 }
 
-// becomeCases are the ways in which su and doas can ask, be answered and refuse.
+// becomeCases are the ways in which su and doas can ask, get an answer, and refuse.
 // Each hop is made by a context at the host, as the user deploy.
 var becomeCases = []struct {
 	name   string
@@ -37,9 +37,9 @@ var becomeCases = []struct {
 	lang   string
 	setup  string
 	method connect.Method
-	reason error  // nil: it must work
-	text   string // of the tool, in the error
-	uid    int    // of the child
+	reason error  // class of the error wanted; nil if the hop must work
+	text   string // text of the tool that the error must have
+	uid    int    // UID of the child
 }{
 	{name: "su", method: become.Su{Password: connect.Secret(rootPassword)}},
 	{name: "su, login", method: become.Su{Password: connect.Secret(rootPassword), Login: true}},
@@ -101,7 +101,7 @@ func TestBecome(t *testing.T) {
 				}
 				for _, p := range before.newProcesses() {
 					if slices.Contains([]string{"su", "doas"}, p.Comm) {
-						t.Errorf("left after Close: %v", p)
+						t.Errorf("after Close %v still runs, want no su or doas", p)
 					}
 				}
 			})
@@ -109,8 +109,8 @@ func TestBecome(t *testing.T) {
 	}
 }
 
-// Questions of su beside the password, and a password that is not given, a person is
-// asked for.
+// A person is asked for a password that the method does not have, and gets all other questions
+// of su.
 func TestSuAsksAPerson(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -128,16 +128,16 @@ func TestSuAsksAPerson(t *testing.T) {
 	defer p.mu.Unlock()
 	for i, q := range p.asked {
 		if q.Kind != connect.PromptPassword || q.Attempt != 1 || q.Echo {
-			t.Errorf("question %d: %+v", i+1, q)
+			t.Errorf("question %d is %+v, want a first attempt at a password without echo", i+1, q)
 		}
 	}
 	if len(p.asked) != 4 {
-		t.Errorf("asked %+v", p.asked)
+		t.Errorf("%d questions were asked, want 4: %+v", len(p.asked), p.asked)
 	}
 }
 
-// A connect that is given up while su or doas asks leaves nothing running, though
-// both belong to root.
+// A connect that is cancelled while su or doas asks leaves no process, although both run as
+// root.
 func TestBecomeIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()

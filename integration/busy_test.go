@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// stretched returns a limit for the machine as it is. The limits of tests are for a machine
-// that has a processor for every thread that wants one. Where more threads share the
+// stretched returns a limit that fits the present load. The limits of tests are for a machine
+// that has a processor for every thread that wants to run. If more threads share the
 // processors, because of other tests or of other work, each takes as many times as long.
 func stretched(limit time.Duration) time.Duration {
 	var load float64 // of the last minute: see proc(5)

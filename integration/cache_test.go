@@ -36,13 +36,12 @@ func cacheHost(t *testing.T, h lab.Host) *lab.Running {
 	return start(t, h)
 }
 
-// A contact is one connect, seen from the wire. All that is counted was sent after
-// the password had been asked for: the authentication itself is in it, so what
-// comes behind it is less.
+// A contact is one connect, with its bytes on the wire. They are counted from the question for
+// the password on. So they include the authentication, and the connect alone needs fewer.
 type contact struct {
 	method  string
 	out, in int64         // bytes of TCP payload
-	took    time.Duration // from the answer to the password on until the context was there
+	took    time.Duration // from the answer with the password until the context was connected
 }
 
 // contactWith starts a tree of its own, as a new program would, and connects once.
@@ -98,8 +97,8 @@ func (c *meteredConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// commandTrips counts the round trips of ssh's own that a command takes, from the
-// answer to the password to its first output.
+// commandTrips counts the round trips that ssh itself needs for a command, from the answer with
+// the password to the command's first output.
 func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 	t.Helper()
 	var since time.Time
@@ -122,9 +121,9 @@ func commandTrips(t *testing.T, host *lab.Running, rtt time.Duration) int {
 	return int(time.Since(since) / rtt)
 }
 
-// The second contact with a host that may keep the image costs less than 4 KiB each
-// way, a call included, and as many round trips as a command by ssh does: one for
-// the bootstrap behind those that ssh needs to open a channel.
+// The second contact with a host that may keep the image costs at most 4 KiB each way, a call
+// included. It takes as many round trips as a command by ssh: those that ssh needs to open a
+// channel, and one for the bootstrap.
 func TestSecondContactIsCheap(t *testing.T) {
 	t.Parallel()
 	host := cacheHost(t, lab.Host{})
@@ -134,11 +133,11 @@ func TestSecondContactIsCheap(t *testing.T) {
 	if first.method == bootstrap.StartCache || first.out < 1<<20 {
 		t.Errorf("the first contact is %+v, want one with the image", first)
 	}
-	const rtt = time.Second // the computing at both ends takes a fraction of it
+	const rtt = time.Second // far more than the time of the work at both ends
 	if err := host.Shape(lab.Link{RTT: rtt}); err != nil {
 		t.Fatal(err)
 	}
-	// A machine that is busy with something else for a moment adds to either.
+	// Other work on the machine may lengthen one attempt.
 	const attempts = 3
 	var got, want int
 	for range attempts {
@@ -151,10 +150,10 @@ func TestSecondContactIsCheap(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("%d round trips of %v, want as many as a command by ssh has, %d, in one of %d attempts", got, rtt, want, attempts)
+	t.Errorf("a contact took %d round trips of %v, want %d, as a command by ssh takes, in one of %d attempts", got, rtt, want, attempts)
 }
 
-// Without being asked nothing writes there.
+// Without Config.Cache no contact writes anything at the host.
 func TestNothingIsKeptUnasked(t *testing.T) {
 	t.Parallel()
 	host := cacheHost(t, lab.Host{})
@@ -166,8 +165,8 @@ func TestNothingIsKeptUnasked(t *testing.T) {
 	before.restored(t, patience)
 }
 
-// A file that was changed in the cache is refused, the log says so, and the next contact
-// finds it as it should be.
+// A changed file in the cache is refused, the log says so, and the next contact finds the right
+// file.
 func TestHarmedCacheIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]string{
@@ -187,17 +186,17 @@ func TestHarmedCacheIsReplaced(t *testing.T) {
 				t.Fatal(out, err)
 			}
 			if c := contactWith(t, host, cfg); c.method == bootstrap.StartCache {
-				t.Errorf("it was used: %+v", c)
+				t.Errorf("the contact after the harm is %+v, want the image in the cache not used", c)
 			}
 			eventually(t, patience, "a record of it", func() bool { return strings.Contains(said.String(), "was not what had been put there") })
 			if c := contactWith(t, host, cfg); c.method != bootstrap.StartCache {
-				t.Errorf("it was not replaced: %+v", c)
+				t.Errorf("the contact after that is %+v, want one by the cache, with a new file", c)
 			}
 		})
 	}
 }
 
-// Where nothing can be kept, contexts come to life as without, and the log says why.
+// A host that can keep no image is connected as without a cache, and the log gives the reason.
 func TestHostsThatCanKeepNothing(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -227,8 +226,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 	}
 }
 
-// Ten programs meet a host for the first time at once. All of them get there, and
-// leave one image.
+// Ten programs connect to a new host at the same time. All of them succeed, and leave one image.
 func TestTenProgramsAtOnce(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("CACHE_HOST") != "" {
@@ -247,13 +245,13 @@ func TestTenProgramsAtOnce(t *testing.T) {
 			cmd := client.Command(t.Context(), exe, "-test.run=^TestTenProgramsAtOnce$", "-test.v")
 			cmd.Env = append(cmd.Env, "CACHE_HOST="+host.Addr(), "CI=")
 			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
+				t.Errorf("one of the programs ended with %v, want success:\n%s", err, out)
 			}
 		})
 	}
 	wg.Wait()
-	// Without names that begin with a dot: a far side that ends while it writes leaves a
-	// half image, which a later one removes.
+	// ls shows no names that begin with a dot: a far side that ends while it writes leaves
+	// part of an image there, which a later one removes.
 	out, err := host.Exec(t.Context(), "ls", cacheDir)
 	if err != nil || strings.Count(strings.TrimSpace(out), "\n") != 0 || !strings.Contains(out, "-") {
 		t.Errorf("the cache holds %q, %v, want one image", out, err)
@@ -263,7 +261,7 @@ func TestTenProgramsAtOnce(t *testing.T) {
 	}
 }
 
-// connectOnce is one of the programs.
+// connectOnce is the work of each of the ten programs.
 func connectOnce(t *testing.T) {
 	host, port, err := net.SplitHostPort(os.Getenv("CACHE_HOST"))
 	if err != nil {
@@ -285,13 +283,12 @@ func connectOnce(t *testing.T) {
 		t.Error(err)
 	}
 	if s := said.String(); strings.Contains(s, "cache") {
-		t.Error(s)
+		t.Errorf("the log speaks of the cache, want nothing about it:\n%s", s)
 	}
 }
 
-// A master that meets a host again sends the image before it has heard anything of
-// the command that it has asked for. Where the host has changed meanwhile, it is
-// met as if for the first time.
+// A master that knows a host sends the image before the far side has answered to the command.
+// If the host has changed meanwhile, the connect goes on as a first one.
 func TestKnownHostIsNotAskedFirst(t *testing.T) {
 	t.Parallel()
 	for name, sshd := range map[string]*lab.SSHD{"OpenSSH": {}, "dropbear": {Dropbear: true}} {
@@ -301,7 +298,7 @@ func TestKnownHostIsNotAskedFirst(t *testing.T) {
 			var again connect.Dialer = labDialer{}
 			if sshd.Dropbear {
 				again = deafening{&authenticating}
-			} // OpenSSH opens its window with the answer to the command, not before
+			} // OpenSSH opens its window only with the answer to the command
 			meetAgain(t, cacheHost(t, lab.Host{SSHD: sshd}), again, &authenticating)
 		})
 	}
@@ -329,18 +326,18 @@ func meetAgain(t *testing.T, host *lab.Running, dialer connect.Dialer, authentic
 	}
 	first := meet(labDialer{})
 	if again := meet(dialer); again != first {
-		t.Errorf("by %s, then by %s", first, again)
+		t.Errorf("the second connect started by %s, want %s as the first", again, first)
 	}
 	if out, err := host.Exec(t.Context(), "sh", "-c", "rm -f /usr/bin/perl*"); err != nil {
 		t.Fatal(out, err)
 	}
 	if method := meet(dialer); method == bootstrap.StartPerl {
-		t.Error("perl was taken away and used")
+		t.Error("the connect after perl was removed reports a start by perl, want another start method")
 	}
 }
 
-// deafening opens connections on which, from the command on, nothing is heard until
-// 16 KiB have been said, which is less than the smallest window of a server.
+// deafening opens connections that, from the command on, return no bytes to the client until it
+// has sent 16 KiB. That is less than the smallest window of a server.
 type deafening struct{ authenticating *atomic.Bool }
 
 func (d deafening) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -361,7 +358,7 @@ type deafConn struct {
 }
 
 func (c *deafConn) Write(b []byte) (int, error) {
-	// Behind the authentication no packet before that of the command is as large.
+	// After the authentication the packet of the command is the first one of this size.
 	if c.total == 0 && len(b) > 500 && c.authenticating.Load() {
 		close(c.asked)
 		c.total = 1

@@ -19,15 +19,15 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// TestFiveHops goes over ssh to a host, through sudo, into a new container, into a
-// tree within that, and there becomes somebody else. Then it goes that way with a
-// wrong password at the fourth hop, and finds the first three still of use.
+// TestFiveHops goes over ssh to a host, through sudo, into a new container, by chroot into a
+// directory of the container, and there by su to another user. In another container a wrong
+// password refuses the fourth hop, and the first three contexts can still be used.
 func TestFiveHops(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
 	key := lab.NewClientKey(t)
-	// Within the container are the tree and one more below it, and a su that
-	// may change users.
+	// The container has the root file system of a lab tree and another one below it, with a
+	// su that may change users.
 	const within = `set -e; t=/srv/tree
 rm -f $t/bin/su; cp $t/bin/busybox $t/bin/su; chmod 4755 $t/bin/su
 hash=$(openssl passwd -6 -salt abc "$ROOT_PASSWORD")
@@ -67,7 +67,7 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	terminalWorks(t, leaf)
 	portIsForwarded(t, leaf)
 
-	// Somebody else in another container has to give a password.
+	// Another user, in another container, has to give a password.
 	other := child(t, root, container.Podman{Image: "base", User: "app", Args: []string{quickly}})
 	err := refused(t, other, become.Su{Password: connect.Secret(wrongPassword)}, connect.ErrPassword, 20*time.Second)
 	if want := fmt.Sprintf("ssh:deploy@%s/sudo:root/podman-run:app@base/su:root", host.IP()); !strings.Contains(err.Error(), want) {
@@ -90,7 +90,7 @@ mkdir /srv/inner; cp -a $t/. /srv/inner; echo inner >/srv/inner/etc/place; mv /s
 	}
 }
 
-// fileArrives puts a file of some size and reads it back.
+// fileArrives copies a file of 2.5 MB to the context, and reads it there.
 func fileArrives(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	content := strings.Repeat("all that is written here\n", 100_000)
@@ -103,11 +103,11 @@ func fileArrives(t *testing.T, n *contexts.Node) {
 		t.Fatalf("the copy ended with %+v, %v, want %d bytes", res, err, len(content))
 	}
 	if got, err := readFile.Call(t.Context(), n, "/tmp/file"); got != content {
-		t.Errorf("%d bytes arrived, %v", len(got), err)
+		t.Errorf("%d bytes arrived, error %v, want the %d of the file", len(got), err, len(content))
 	}
 }
 
-// terminalWorks runs a program that wants one.
+// terminalWorks runs a program on a terminal.
 func terminalWorks(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	cmd := n.Command(t.Context(), "sh", "-c", "tty >/dev/null && stty size && read answer && echo got $answer")
@@ -119,7 +119,7 @@ func terminalWorks(t *testing.T, n *contexts.Node) {
 	}
 }
 
-// portIsForwarded opens a port at the context and dials it there.
+// portIsForwarded opens a port at the context, and dials it from the context.
 func portIsForwarded(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")

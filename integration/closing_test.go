@@ -11,7 +11,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// byForce are the lines of a log about contexts that were ended by force.
+// byForce returns the lines of a log about contexts that were ended by force.
 func byForce(j *journal) (lines []string) {
 	for line := range strings.Lines(j.String()) {
 		if strings.Contains(line, "by force") {
@@ -31,7 +31,7 @@ func threeTiers(t *testing.T, self *contexts.Node) (middle, leaves []*contexts.N
 	return middle, leaves
 }
 
-// freeze stops the process of a context, which then answers nobody.
+// freeze stops the process of a context, so that it answers no frame.
 func freeze(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	id, err := whoami.Call(t.Context(), n, struct{}{})
@@ -43,8 +43,8 @@ func freeze(t *testing.T, n *contexts.Node) {
 	}
 }
 
-// However many contexts don't end in order, at whatever depth, one line tells of them,
-// and they take one budget and not one each, or one for each tier.
+// Contexts that don't end in order get one line in the log, however many there are and at
+// whatever depth. Together they take one budget, and not one each or one for each tier.
 func TestStuckTreeClosesOnceAndForAll(t *testing.T) {
 	children := childProcesses(t)
 	log, j := newJournal(t)
@@ -66,17 +66,17 @@ func TestStuckTreeClosesOnceAndForAll(t *testing.T) {
 	}
 	lines := byForce(j)
 	if len(lines) != 1 || !strings.Contains(lines[0], "local") {
-		t.Errorf("%d lines tell of force, wanted one: %q", len(lines), lines)
+		t.Errorf("the log has %d lines about contexts ended by force, want one with the word local: %q", len(lines), lines)
 	}
 	eventually(t, patience, "no process is left", func() bool { return childProcesses(t) == children })
 }
 
-// The same for one branch, by its parent and by somebody further up: each time one line, and
-// the rest of the tree does not notice.
+// One branch is closed by its parent, another from further up. Each time the log gets one line,
+// and the rest of the tree goes on.
 func TestStuckBranchIsClosed(t *testing.T) {
 	t.Parallel()
 	log, j := newJournal(t)
-	// The others end in this time on a busy machine, too.
+	// On a busy machine, too, this is enough for the contexts that are not frozen.
 	self := master(t, &contexts.Config{Log: log, CloseTimeout: 10 * time.Second})
 	middle, leaves := threeTiers(t, self)
 	freeze(t, leaves[0])
@@ -84,7 +84,7 @@ func TestStuckBranchIsClosed(t *testing.T) {
 		t.Error(err)
 	}
 	if lines := byForce(j); len(lines) != 1 || !strings.Contains(lines[0], "contexts=1 ") {
-		t.Errorf("wanted one line about one context: %q", lines)
+		t.Errorf("the log has the lines %q about force, want one line about one context", lines)
 	}
 	freeze(t, leaves[1])
 	freeze(t, leaves[2])
@@ -92,7 +92,7 @@ func TestStuckBranchIsClosed(t *testing.T) {
 		t.Error(err)
 	}
 	if lines := byForce(j); len(lines) != 2 {
-		t.Errorf("wanted two lines: %q", lines)
+		t.Errorf("the log has the lines %q about force, want two lines", lines)
 	}
 	for _, n := range leaves[:6] {
 		expectEnd(t, n)
@@ -100,7 +100,7 @@ func TestStuckBranchIsClosed(t *testing.T) {
 	everyone(t, append(middle[1:], leaves[6:]...))
 }
 
-// A tree in which everybody works ends in order, and nothing is said.
+// A tree in which all contexts answer ends in order, and the log says nothing about it.
 func TestWideTreeClosesInOrder(t *testing.T) {
 	t.Parallel()
 	log, j := newJournal(t)

@@ -12,8 +12,9 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A comma passes through a host as ssh -J does, with the keys and known_hosts of where
-// the hop starts. A slash runs on the host, and goes on with those of there.
+// A comma passes through a host as ssh -J does, with the keys and known_hosts of the context
+// where the hop starts. A slash makes a context on the host, whose own keys and known_hosts
+// serve for the next hop.
 func TestCommaAndSlashInAHopPath(t *testing.T) {
 	t.Parallel()
 	lab.Require(t)
@@ -73,14 +74,14 @@ func TestCommaAndSlashInAHopPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := whoami(n); got != "carol@target" {
-		t.Errorf("the comma led to %s", got)
+		t.Errorf("the comma led to %s, want carol@target", got)
 	}
 
-	// The bastion knows neither the target nor, by carol's account, its key.
+	// The bastion has no known_hosts with the target's key yet.
 	_, err = hop("ssh:alice@" + bastion.IP() + "/ssh:dave@" + target.IP())
 	whose := " of lab:client/ssh:alice@" + bastion.IP() + ";"
 	if !errors.Is(err, connect.ErrHostKeyUnknown) || !strings.Contains(err.Error(), bastionsKnown) || !strings.Contains(err.Error(), whose) {
-		t.Errorf("the error does not say whose files are meant, %q: %v", whose, err)
+		t.Errorf("the error is %v, want an unknown host key, the file %s and the words %q", err, bastionsKnown, whose)
 	}
 	if out, err := bastion.ExecAs(t.Context(), "alice", "sh", "-c", `printf %s "$1" >"$2"`, "sh", target.KnownHosts(), bastionsKnown); err != nil {
 		t.Fatal(out, err)
@@ -89,23 +90,23 @@ func TestCommaAndSlashInAHopPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := whoami(n); got != "dave@target" {
-		t.Errorf("the slash led to %s", got)
+		t.Errorf("the slash led to %s, want dave@target", got)
 	}
 	_, err = hop("ssh:alice@" + bastion.IP() + "/ssh:carol@" + target.IP())
 	if !errors.Is(err, connect.ErrPasswordRequired) && !errors.Is(err, connect.ErrPermission) || !strings.Contains(err.Error(), "the keys and the agent of ") {
-		t.Errorf("the error does not say whose keys are meant: %v", err)
+		t.Errorf("the error is %v, want a refusal that names the keys and the agent that were tried", err)
 	}
 
 	// A jump host that does not forward: the other way is proposed, and works.
 	_, err = hop("alice@" + closed.IP() + ",carol@" + target.IP())
 	other := "ssh:alice@" + closed.IP() + "/ssh:carol@" + target.IP()
 	if !errors.Is(err, connect.ErrPermission) || !strings.Contains(err.Error(), other) {
-		t.Errorf("the error does not propose %s: %v", other, err)
+		t.Errorf("the error is %v, want a refusal that proposes %s", err, other)
 	}
 	if n, err = hop(strings.Replace(other, "carol", "dave", 1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := whoami(n); got != "dave@target" {
-		t.Errorf("the other way led to %s", got)
+		t.Errorf("the proposed path led to %s, want dave@target", got)
 	}
 }

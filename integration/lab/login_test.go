@@ -156,7 +156,7 @@ func TestSudo(t *testing.T) {
 }
 
 // converse answers a command's prompt on a terminal and returns all of its output. It closes
-// the terminal when the command ends, or when its output has the text again.
+// the terminal when the command ends, or when its output has the text in again.
 func converse(t *testing.T, cmd *lab.Cmd, prompt, answer, again string) (string, error) {
 	t.Helper()
 	pty, err := cmd.StartPty()
