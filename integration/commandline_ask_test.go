@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The command line asks at the terminal, hides what is typed before the
-// question stands there, and leaves the terminal as it was.
+// The command line asks at the terminal. It hides characters that are typed before the question
+// is shown, and leaves the terminal as it was.
 func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -39,10 +39,10 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 			}
 			status, shown := s.end()
 			if status != c.status || !strings.Contains(shown, c.says) || strings.Contains(shown, "typed") {
-				t.Errorf("status %d:\n%s", status, shown)
+				t.Errorf("status %d, want %d, %q and no typed character in:\n%s", status, c.status, c.says, shown)
 			}
 			if strings.Contains(shown, "level=") {
-				t.Errorf("the log has what the error says:\n%s", shown)
+				t.Errorf("the log repeats the error, want no line of the log in:\n%s", shown)
 			}
 		})
 	}
@@ -56,7 +56,7 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 		}
 		eventually(t, patience, "the terminal to show what is typed again", func() bool { return s.echoes(t) })
 		if status, shown := s.end(); status != 128+int(unix.SIGTERM) {
-			t.Errorf("status %d:\n%s", status, shown)
+			t.Errorf("status %d, want %d after SIGTERM:\n%s", status, 128+int(unix.SIGTERM), shown)
 		}
 	})
 	t.Run("nobody there", func(t *testing.T) {
@@ -67,15 +67,15 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 		err := cmd.Run()
 		for _, text := range []string{"a password is required", "/root/.ssh/id_ed25519 (refused)", "nobody could be asked", "the server takes publickey, password"} {
 			if err == nil || !strings.Contains(stderr.String(), text) {
-				t.Errorf("%v, without %q: %s", err, text, stderr.String())
+				t.Errorf("the command ended with %v, want an error, and want %q in: %s", err, text, stderr.String())
 			}
 		}
 	})
 }
 
-// The texts of a module of PAM are shown at once, and its questions as it put them; the
-// answer is shown as it is typed where the module says so. An answer that nobody waits for any more is
-// not asked for any further.
+// The texts of a PAM module are shown at once, and its questions in its own words. The answer is
+// shown as it is typed if the module wants that. A question ends when the module no longer waits
+// for its answer.
 func TestCommandLineShowsWhatPAMTells(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, withPAM(t, lab.Host{}, `auth required LAB [info=Pushed a login request] wait=1000
@@ -85,9 +85,9 @@ account required LAB [info=Your account expires soon]
 `, "su"))
 	hop := o.path + "/su:app"
 	s := sit(t, o.command(t.Context(), "run", hop, "--", "id", "-un"))
-	eventually(t, patience, "what was told", func() bool { return strings.Contains(s.shown.String(), "su:app] Pushed a login request\r\n") })
+	eventually(t, patience, "the module's text", func() bool { return strings.Contains(s.shown.String(), "su:app] Pushed a login request\r\n") })
 	if strings.Contains(s.shown.String(), "Passcode") {
-		t.Error("it was told with the question only")
+		t.Error("the module's text was shown together with the question, want it shown before")
 	}
 	eventually(t, patience, "the open question", func() bool {
 		return strings.HasSuffix(s.shown.String(), "su:app: Passcode or option (1-2): ") && s.echoes(t)
@@ -99,11 +99,11 @@ account required LAB [info=Your account expires soon]
 	status, shown := s.end()
 	for _, text := range []string{"su:app] 1. Duo Push\r\n", "su:app] Your account expires soon\r\n", "app\r\n"} {
 		if !strings.Contains(shown, text) {
-			t.Errorf("%q is missing", text)
+			t.Errorf("the terminal shows %q, want %q in it", shown, text)
 		}
 	}
 	if status != 0 || strings.Contains(shown, "424242") || strings.Contains(shown, "was wrong") || strings.Count(shown, "Duo Push") != 1 {
-		t.Errorf("status %d:\n%s", status, shown)
+		t.Errorf("status %d, want 0, one \"Duo Push\", and neither 424242 nor \"was wrong\" in:\n%s", status, shown)
 	}
 }
 
@@ -132,6 +132,6 @@ exit 1
 		t.Fatal(err)
 	}
 	if status, shown := s.end(); status != 0 || !strings.Contains(shown, "it works") {
-		t.Errorf("status %d:\n%s", status, shown)
+		t.Errorf("status %d, want 0 and \"it works\" in:\n%s", status, shown)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// sources puts files at the desk, for copies in either direction.
+// sources makes files at the desk, for copies in either direction.
 func (o *office) sources(t *testing.T) (content []byte) {
 	t.Helper()
 	content = contentOf(3<<20 + 5)
@@ -28,7 +28,7 @@ func (o *office) sources(t *testing.T) (content []byte) {
 	return content
 }
 
-// placesAtTheHost are where a copy can't be.
+// placesAtTheHost are files at the host that copies try to replace.
 var placesAtTheHost = map[string]string{"/srv/old": "old\n"}
 
 func TestCopiesFromTheCommandLine(t *testing.T) {
@@ -46,8 +46,8 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 	one := fmt.Sprintf("%x 4 ", sha256.Sum256([]byte("one\n")))
 	for _, c := range []struct {
 		args  []string
-		want  result // err: a part of it; none: it is empty
-		host  string // a command there or, behind "desk:", here
+		want  result // its err is a part of the message wanted; "" wants no message
+		host  string // a command at the host or, behind "desk:", at the desk
 		shows string
 	}{
 		{[]string{"put", "-mode", "640", sudo, "/srv/big", "/root/big"}, result{out: sum + "/root/big\n"},
@@ -74,7 +74,7 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 	} {
 		got := finish(t, o.command(t.Context(), c.args...))
 		if c.want.out == "- " && strings.HasPrefix(got.out, c.want.out) {
-			got.out = c.want.out // how much it is
+			got.out = c.want.out // the text has a size that differs
 		}
 		if got.out != c.want.out || got.status != c.want.status || !strings.Contains(got.err, c.want.err) || c.want.err == "" && got.err != "" {
 			t.Errorf("%q: %+v, not %+v", c.args, got, c.want)
@@ -99,7 +99,7 @@ func TestCopiesFromTheCommandLine(t *testing.T) {
 	}
 }
 
-// The progress of a copy that a terminal shows is gone afterwards.
+// At the end of a copy its progress is erased from the terminal.
 func TestProgressOnATerminal(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -112,19 +112,19 @@ func TestProgressOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	shown, _ := io.ReadAll(tty) // to the error that is the end of a terminal
+	shown, _ := io.ReadAll(tty) // the end of a terminal is an error
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	s := string(shown)
 	line := fmt.Sprintf("%x %d /home/deploy/big", sha256.Sum256(content), len(content))
 	if bar := strings.Index(s, "%  "); bar < 0 || !strings.HasPrefix(s, "\rbig ") || !strings.Contains(s[bar:], "\r\x1b[K"+line) && out.String() != line+"\n" {
-		t.Errorf("%q and %q", s, &out)
+		t.Errorf("the terminal shows %q and the output is %q, want a bar that is erased, and then the line %q", s, &out, line)
 	}
 }
 
-// A copy that is stuck in a pipe and is ended by a signal, by a kill or by the loss of the hop leaves
-// the file that was there, and nothing else.
+// A copy that waits for a pipe is ended by a signal, a kill or the loss of the hop. It leaves the
+// old file as it was, and no other file.
 func TestInterruptedPut(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, placesAtTheHost)
@@ -145,7 +145,8 @@ func TestInterruptedPut(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// More than pipe and window hold: when it is written, it is on its way.
+		// This is more than the pipe and the window hold: once it is written, the copy has
+		// begun.
 		feed := o.desk.Command(t.Context(), "sh", "-c", "exec 3<>/srv/endless; head -c 4000000 /dev/zero >&3; echo written; exec sleep 86000")
 		stdout, err := feed.StdoutPipe()
 		if err != nil {
@@ -161,12 +162,12 @@ func TestInterruptedPut(t *testing.T) {
 		ended := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		status := shellStatus(t, cmd.Wait())
 		if !ended.Stop() {
-			t.Errorf("%s: it did not end", name)
+			t.Errorf("%s: the copy has not ended within %v", name, patience)
 		}
 		_ = feed.Process.Kill()
 		_ = feed.Wait()
 		if status != c.status || out.String() != "" {
-			t.Errorf("%s: status %d, %q, %s", name, status, &out, &errOut)
+			t.Errorf("%s: status %d and output %q, want %d and none: %s", name, status, &out, c.status, &errOut)
 		}
 		before.restored(t, deathBudget)
 	}

@@ -44,7 +44,7 @@ type forwarder struct {
 	addrs    []string // of its listeners, in the order of the options
 }
 
-// forward starts one and waits until its listeners are open.
+// forward starts a forwarder and waits until its listeners are open.
 func (o *office) forward(t *testing.T, listeners int, args ...string) *forwarder {
 	t.Helper()
 	f := &forwarder{Cmd: o.command(t.Context(), args...)}
@@ -64,7 +64,7 @@ func (o *office) forward(t *testing.T, listeners int, args ...string) *forwarder
 	return f
 }
 
-// port returns that of a listener.
+// port returns the port of a listener.
 func (f *forwarder) port(t *testing.T, listener int) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(f.addrs[listener])
@@ -74,14 +74,14 @@ func (f *forwarder) port(t *testing.T, listener int) string {
 	return port
 }
 
-// curl fetches a file of sources and compares it.
+// curl fetches a file with curl on a host, and compares it with want.
 func curl(t *testing.T, host *lab.Running, want []byte, args ...string) {
 	t.Helper()
 	cmd := host.Command(t.Context(), append([]string{"curl", "-sS", "--fail", "--max-time", fmt.Sprint(patience.Seconds())}, args...)...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil || sha256.Sum256(out.Bytes()) != sha256.Sum256(want) {
-		t.Errorf("curl %q on %s: %d bytes of %d, %v: %s", args, host.Name(), out.Len(), len(want), err, &errOut)
+		t.Errorf("curl %q on %s fetched %d bytes, error %v, want the %d bytes of the file: %s", args, host.Name(), out.Len(), err, len(want), &errOut)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 		curl(t, o.web, here, "--unix-socket", "/home/deploy/r", "http://any"+big)
 		curl(t, o.web, here, "--socks5-hostname", f.addrs[5], "http://127.0.0.1:8001"+big)
 		curl(t, o.desk, there, "--socks5-hostname", f.addrs[6], "http://only.there:8000"+file)
-		// localhost is both families, SOCKS is three protocols.
+		// localhost stands for IPv4 and IPv6, and SOCKS for three protocols.
 		curl(t, o.desk, there, "http://[::1]:"+f.port(t, 0)+file)
 		curl(t, o.web, here, "http://[::1]:"+f.port(t, 3)+big)
 		curl(t, o.desk, there, "--socks4a", "[::1]:"+f.port(t, 6), "http://only.there:8000"+file)
@@ -118,13 +118,13 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 	uses()
 	for path, host := range map[string]*lab.Running{"/run/l": o.desk, "/home/deploy/r": o.web} {
 		if out, err := host.Exec(t.Context(), "stat", "-c", "%A", path); err != nil || string(out) != "srw-------\n" {
-			t.Errorf("%s of %s: %s, %v", path, host.Name(), out, err)
+			t.Errorf("the socket %s of %s has the mode %s, %v, want srw-------", path, host.Name(), out, err)
 		}
 	}
-	// Connections that can't be made are told of, and harm nothing.
+	// Connections that can't be made are errors for the client, and the forwarder goes on.
 	for _, url := range [][]string{{"http://" + f.addrs[2]}, {"--socks5-hostname", f.addrs[6], "http://no.such.name:80"}, {"--socks5-hostname", f.addrs[6], "http://127.0.0.1:9"}} {
 		if out, err := o.desk.Exec(t.Context(), append([]string{"curl", "-sS"}, url...)...); err == nil {
-			t.Errorf("%q worked: %s", url, out)
+			t.Errorf("curl %q succeeded and printed %s, want an error", url, out)
 		}
 	}
 	for _, told := range []string{f.addrs[2] + " 127.0.0.1:9: ", "lookup no.such.name", "dial tcp 127.0.0.1:9: connect: connection refused"} {
@@ -166,7 +166,7 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 			}
 		}
 		if got := shellStatus(t, f.Wait()); got != want {
-			t.Errorf("after %v: status %d, not %d: %s", sig, got, want, &f.err)
+			t.Errorf("after %v: status %d, want %d: %s", sig, got, want, &f.err)
 		}
 		before.restored(t, deathBudget)
 		ports(o.desk, 0, 2, 6)
@@ -192,7 +192,7 @@ func TestSocksFromTheCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := shellStatus(t, f.Wait()); got != 0 || f.err.String() != "" {
-		t.Errorf("status %d: %s", got, &f.err)
+		t.Errorf("after SIGTERM: status %d and message %q, want 0 and none", got, &f.err)
 	}
 	before.restored(t, deathBudget)
 	for want, args := range map[int][]string{

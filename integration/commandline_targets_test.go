@@ -37,7 +37,7 @@ var awkwardPlaces = lab.Host{
 	},
 }
 
-// A copy that meets an awkward kind of target, by root and by an ordinary user.
+// Root and an ordinary user copy onto targets of awkward kinds.
 func TestPutOntoAwkwardTargets(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
@@ -48,7 +48,7 @@ func TestPutOntoAwkwardTargets(t *testing.T) {
 	const show = "stat -c '%a %U:%G %h' "
 	for _, c := range []struct {
 		args  []string
-		want  result // err: a part of it; none: it is empty
+		want  result // its err is a part of the message wanted; "" wants no message
 		host  string
 		shows string
 	}{
@@ -97,8 +97,8 @@ func TestPutOntoAwkwardTargets(t *testing.T) {
 	}
 }
 
-// All that goes into a pipe comes out of it, at either host, and the standard output
-// is a target like others.
+// All bytes that are copied into a pipe come out of it, at either host. The standard output is a
+// target like others.
 func TestCopiesIntoPipes(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, awkwardPlaces)
@@ -114,7 +114,7 @@ func TestCopiesIntoPipes(t *testing.T) {
 		t.Errorf("the copy into the pipe ended with %+v, want %q", res, want)
 	}
 	if err := reader.Wait(); err != nil || !bytes.Equal(got.Bytes(), content) {
-		t.Errorf("%d bytes, %v", got.Len(), err)
+		t.Errorf("the reader of the pipe got %d bytes, error %v, want the %d of the file", got.Len(), err, len(content))
 	}
 	if res := finish(t, o.command(t.Context(), "put", o.path, "/srv/big", "/home/deploy/big")); res.status != 0 {
 		t.Errorf("the copy ended with %+v, want status 0", res)
@@ -122,7 +122,7 @@ func TestCopiesIntoPipes(t *testing.T) {
 	for _, to := range []string{"/proc/self/fd/1", "/dev/fd/1"} {
 		line := fmt.Sprintf("%x %d %s\n", sha256.Sum256(content), len(content), to)
 		if res := finish(t, o.command(t.Context(), "get", o.path, "/home/deploy/big", to)); res.out != string(content) || res.err != line || res.status != 0 {
-			t.Errorf("%s: %d bytes, %q, status %d", to, len(res.out), res.err, res.status)
+			t.Errorf("get to %s: %d bytes, message %q, status %d, want the %d bytes of the file, %q and 0", to, len(res.out), res.err, res.status, len(content), line)
 		}
 	}
 	cmd := o.command(t.Context(), "get", o.path, "/srv/file", "/proc/self/fd/1")
@@ -131,12 +131,12 @@ func TestCopiesIntoPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	shown, _ := io.ReadAll(tty) // to the error that is the end of a terminal
+	shown, _ := io.ReadAll(tty) // the end of a terminal is an error
 	if err := cmd.Wait(); err != nil || !strings.HasPrefix(string(shown), "old\r\n") {
-		t.Errorf("a terminal shows %q, %v", shown, err)
+		t.Errorf("the terminal shows %q, %v, want old first", shown, err)
 	}
 
-	// Nobody reads it: the copy waits, and ends when it is told to.
+	// The pipe has no reader: the copy waits, and a signal ends it.
 	cmd = o.command(t.Context(), "put", o.path, "/srv/big", "/srv/pipe")
 	var errOut journal
 	cmd.Stderr = &errOut
@@ -147,7 +147,7 @@ func TestCopiesIntoPipes(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	for deadline := time.Now().Add(patience); len(sessions(o.web)) == 0; {
 		if time.Now().After(deadline) {
-			t.Fatal("it never came there")
+			t.Fatalf("after %v the copy has no session at the host", patience)
 		}
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -156,15 +156,16 @@ func TestCopiesIntoPipes(t *testing.T) {
 	select {
 	case err := <-ended:
 		if status := shellStatus(t, err); status != 130 {
-			t.Errorf("status %d, %s", status, &errOut)
+			t.Errorf("status %d after an interrupt, want 130: %s", status, &errOut)
 		}
 	case <-time.After(patience):
-		t.Error("it waits on")
+		t.Errorf("%v after an interrupt the copy still waits for the pipe, want it to end", patience)
 		_ = cmd.Process.Kill()
 	}
 }
 
-// The library's side of a wait: a copy into a pipe that nobody reads ends with its ctx, there as well.
+// In the library, a copy into a pipe that has no reader ends with its ctx, at the other host as
+// well.
 func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 	t.Parallel()
 	key := lab.NewClientKey(t)
@@ -182,9 +183,9 @@ func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 		done <- err
 	}()
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("the copy ended with %v, want %v", err, context.Canceled)
 	}
-	// Its place is free again: the next one gets through.
+	// The pipe is free again: the next copy into it succeeds.
 	reader := web.Command(t.Context(), "cat", "/srv/pipe")
 	var got bytes.Buffer
 	reader.Stdout = &got

@@ -22,7 +22,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// buildProgram makes the command-line program as it is installed.
+// buildProgram builds the command-line program as users install it.
 func buildProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "mitosis")
@@ -30,22 +30,22 @@ func buildProgram(t *testing.T) string {
 	return program
 }
 
-// An office is a desk at which somebody types commands, and a host to which they
-// are to go.
+// An office is a desk, the host at which a user types commands, and web, the host to which the
+// commands connect.
 type office struct {
 	desk, web *lab.Running
-	key       lab.ClientKey // of the person there
+	key       lab.ClientKey // of the user at the desk
 	program   string
 	path      string // of hops, to web
 }
 
-// newOffice makes one, with some more files on the host.
+// newOffice makes an office, with some more files on web.
 func newOffice(t *testing.T, files map[string]string) *office {
 	t.Helper()
 	return newOfficeOf(t, lab.Host{Files: files})
 }
 
-// newOfficeOf is newOffice with more about the host than files.
+// newOfficeOf is like newOffice. host describes web.
 func newOfficeOf(t *testing.T, host lab.Host) *office {
 	t.Helper()
 	lab.Require(t)
@@ -68,7 +68,7 @@ func newOfficeOf(t *testing.T, host lab.Host) *office {
 	desk := lab.Start(t, lab.Host{
 		Name:  "desk",
 		Binds: []string{program + ":ro"},
-		Env:   map[string]string{"XDG_CACHE_HOME": nothingKept}, // what is not left at the desk either is seen to
+		Env:   map[string]string{"XDG_CACHE_HOME": nothingKept}, // tests check that nothing is left at the desk either
 		Files: map[string]string{
 			"/root/.ssh/id_ed25519":  key.Private,
 			"/root/.ssh/known_hosts": web.KnownHosts(),
@@ -92,7 +92,7 @@ func finish(t *testing.T, cmd *lab.Cmd) result {
 	return result{out.String(), errOut.String(), status}
 }
 
-// shellStatus is the status that a shell has for the end of a command.
+// shellStatus returns the exit status by which a shell reports the end of a command.
 func shellStatus(t *testing.T, err error) int {
 	t.Helper()
 	exit, ok := errors.AsType[*exec.ExitError](err)
@@ -134,7 +134,7 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 			found = found || len(words) >= len(row) && slices.Equal(words[:len(row)], row)
 		}
 		if !found {
-			t.Errorf("no row %q", row)
+			t.Errorf("the table has no row that begins with %q, want one", row)
 		}
 	}
 	if t.Failed() {
@@ -151,7 +151,7 @@ func TestRunFromTheCommandLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  []string
 		stdin string
-		want  result // err: a part of it; none: it is empty
+		want  result // its err is a part of the message wanted; "" wants no message
 	}{
 		"output":         {args: []string{"run", o.path, "--", "printf", "<%s>", "a b", "$x;", ""}, want: result{out: "<a b><$x;><>"}},
 		"both outputs":   {args: []string{"run", o.path, "--", "sh", "-c", "echo out; echo err >&2"}, want: result{"out\n", "err\n", 0}},
@@ -184,7 +184,7 @@ func TestRunFromTheCommandLine(t *testing.T) {
 		cmd.Stdin = strings.NewReader(c.stdin)
 		got := finish(t, cmd)
 		if c.want.out == "/dev/pts/" && strings.HasPrefix(got.out, c.want.out) {
-			got.out = c.want.out // whichever
+			got.out = c.want.out // any output is right
 		}
 		if got.out != c.want.out || got.status != c.want.status || !strings.Contains(got.err, c.want.err) || c.want.err == "" && got.err != "" {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
@@ -195,7 +195,7 @@ func TestRunFromTheCommandLine(t *testing.T) {
 	}
 }
 
-// A named pipe that never ends feeds a program that has had enough at some point.
+// A program may end before its input, a named pipe, does.
 func TestRunReadsAFifo(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -227,7 +227,7 @@ func TestRunPrintsMuch(t *testing.T) {
 	})
 	begin := time.Now()
 	if err := cmd.Run(); err != nil || got != size {
-		t.Fatalf("%d of %d bytes, %v: %s", got, size, err, &errOut)
+		t.Fatalf("the run printed %d bytes and ended with %v, want %d bytes and no error: %s", got, err, size, &errOut)
 	}
 	far, err := strconv.Atoi(strings.TrimSpace(errOut.String()))
 	if err != nil {
@@ -235,13 +235,13 @@ func TestRunPrintsMuch(t *testing.T) {
 	}
 	t.Logf("%d MiB in %v; at most %d MiB of memory here and %d MiB there", size>>20, time.Since(begin), near>>10, far>>10)
 	if near == 0 || near > 128<<10 || far > 128<<10 {
-		t.Errorf("it took %d MiB of memory here and %d MiB there", near>>10, far>>10)
+		t.Errorf("the run took %d MiB of memory here and %d MiB there, want at most 128 MiB each, and a number for here", near>>10, far>>10)
 	}
 }
 
-// highWater is the most memory that a process has had, in KiB; 0 if it has
-// ended. What getrusage says instead is for a child of a large process the memory
-// of that: the two share it until the child executes its program.
+// highWater returns the most memory that a process has had, in KiB; 0 if it has ended. getrusage
+// does not serve: a child shares the memory of its parent until it executes its program, and
+// getrusage would count a large parent for it.
 func highWater(pid int) (kib int) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
@@ -253,8 +253,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// Signals are for the program at the far side; one that does not heed them is
-// killed at the third.
+// Signals go to the program at the far side. A third signal kills a program that ignores them.
 func TestRunForwardsSignals(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -265,17 +264,17 @@ func TestRunForwardsSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := exitStatus(t, cmd); got != 33 || !strings.Contains(out.String(), "caught\n") {
-			t.Errorf("%v: status %d, %q", sig, got, out)
+			t.Errorf("%v, caught by the program: status %d and output %q, want 33 and caught", sig, got, out)
 		}
 		cmd, _ = o.startReady(t, `trap '' INT TERM HUP QUIT; echo ready; while :; do sleep 86000; done`)
-		// Two of a kind at once may be one.
+		// The kernel may join two pending signals of one kind.
 		sent := 0
 		eventually(t, patience, "the third signal ends it", func() bool {
 			sent++
 			return errors.Is(cmd.Process.Signal(sig), os.ErrProcessDone) || hasEnded(cmd)
 		})
 		if got := exitStatus(t, cmd); got != 128+int(sig) || sent < 3 {
-			t.Errorf("%v, not heeded: status %d after %d", sig, got, sent)
+			t.Errorf("%v, ignored by the program: status %d after %d signals, want %d after at least 3", sig, got, sent, 128+int(sig))
 		}
 	}
 	before.restored(t, 5*time.Second)
@@ -293,7 +292,7 @@ func (o *office) startReady(t *testing.T, script string) (*lab.Cmd, *journal) {
 	return cmd, out
 }
 
-// hasEnded reports whether a command has, waited for or not.
+// hasEnded reports whether a command has ended. It does not reap it.
 func hasEnded(cmd *lab.Cmd) bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -311,7 +310,7 @@ func exitStatus(t *testing.T, cmd *lab.Cmd) int {
 	return 0
 }
 
-// A client may be killed at any moment: nothing of it is left at the far side.
+// A client that is killed at any moment leaves no process and no file at the far side.
 func TestKilledRunLeavesNothing(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -351,7 +350,7 @@ func (s scene) gone(t *testing.T, limit time.Duration) {
 	deadline := time.Now().Add(limit)
 	for left := s.newProcesses(); len(left) > 0; left = s.newProcesses() {
 		if time.Now().After(deadline) {
-			t.Fatalf("left on %s after %v: %v", s.host.Name(), limit, left)
+			t.Fatalf("after %v %s still has the processes %v, want none of those that were started since", limit, s.host.Name(), left)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
