@@ -77,7 +77,8 @@ func TestCommaAndSlashInAHopPath(t *testing.T) {
 		t.Errorf("the comma led to %s, want carol@target", got)
 	}
 
-	// The bastion has no known_hosts with the target's key yet.
+	// The bastion does not know the target's host key. Alice's key is not authorized for
+	// carol's account.
 	_, err = hop("ssh:alice@" + bastion.IP() + "/ssh:dave@" + target.IP())
 	whose := " of lab:client/ssh:alice@" + bastion.IP() + ";"
 	if !errors.Is(err, connect.ErrHostKeyUnknown) || !strings.Contains(err.Error(), bastionsKnown) || !strings.Contains(err.Error(), whose) {

@@ -24,18 +24,18 @@ import (
 const onTheLine = `trap "" 1; tty=$(tty); exec </dev/null >/dev/null 2>&1
 while :; do setsid -w agetty -L "${tty#/dev/}" 115200 vt220; sleep 0.1; done`
 
-// levels stands for the file of the kernel that says which messages are shown. The
-// true one is that of the machine.
+// levels is the kernel's file that decides which messages the console shows. Hosts have another
+// file mounted there, because the real one is the machine's.
 const levels = "/proc/sys/kernel/printk"
 
-// A serialHost is one that is reached by a line.
+// A serialHost is a host that is reached by a serial line.
 type serialHost struct {
 	*lab.Running
 	wire    *uart.Wire
 	console console.Login
 }
 
-// serial makes a host with a terminal at which a command runs, and a wire to that.
+// serial makes a host with a terminal at which a command runs, and a serial line to the terminal.
 func serial(t *testing.T, h lab.Host, argv ...string) serialHost {
 	t.Helper()
 	h.Setup = append(h.Setup, "echo '7 4 1 7' >/run/printk; mount --bind /run/printk "+levels)
@@ -79,8 +79,7 @@ func (s serialHost) level(t *testing.T) string {
 	return strings.TrimSpace(text)
 }
 
-// back makes sure that nothing is left but the processes named, and that the line is as
-// it was before.
+// back checks that only the named processes are left, and that the line is as it was before.
 func (s serialHost) back(t *testing.T, limit time.Duration, prompt string, left ...string) {
 	t.Helper()
 	eventually(t, limit, "what was there before is back, and nothing else", func() bool {
@@ -89,11 +88,11 @@ func (s serialHost) back(t *testing.T, limit time.Duration, prompt string, left 
 		})
 	})
 	if level := s.level(t); !strings.HasPrefix(level, "7") {
-		t.Errorf("the level of kernel messages is %s", level)
+		t.Errorf("the level of kernel messages is %s, want 7 again", level)
 	}
 }
 
-// atLogin makes sure that the getty is back.
+// atLogin checks that the getty is back.
 func (s serialHost) atLogin(t *testing.T, limit time.Duration) {
 	t.Helper()
 	s.back(t, limit, " login: ", "sh", "setsid", "agetty")
@@ -120,7 +119,7 @@ func TestConsoleLogsInAtAGetty(t *testing.T) {
 		answers(t, n, uid)
 		answers(t, child(t, n, local.Child{}), uid)
 		if level := s.level(t); strings.HasPrefix(level, "7") != (uid != 0) {
-			t.Errorf("uid %d: the level of kernel messages is %s", uid, level)
+			t.Errorf("uid %d: the level of kernel messages is %s, want it lowered from 7 only for root", uid, level)
 		}
 		if err := n.Close(); err != nil {
 			t.Error(err)
@@ -136,8 +135,8 @@ func TestConsoleFindsTheGettyAsItStarts(t *testing.T) {
 	answers(t, child(t, master(t, nil), s.console), 0)
 }
 
-// TestConsoleErrors: in each case the getty is back at once, or as soon as login
-// has let the time for a wrong password pass.
+// TestConsoleErrors checks that the getty is back after each error: at once, or when login has
+// waited its time after a wrong password.
 func TestConsoleErrors(t *testing.T) {
 	t.Parallel()
 	wrong := connect.Secret(wrongPassword)
@@ -183,8 +182,8 @@ func TestConsoleAsksAPersonAgain(t *testing.T) {
 	}
 }
 
-// TestConsoleRepairsADamagedHost: no network, nothing on the line but a shell of root's or
-// a rescue system's question, a root file system that can't be written.
+// TestConsoleRepairsADamagedHost works on a host without network whose root file system is
+// read-only. The line has only a shell of root's, or the question of a rescue system.
 func TestConsoleRepairsADamagedHost(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -210,18 +209,18 @@ func TestConsoleRepairsADamagedHost(t *testing.T) {
 			}
 			before.untouched(t, "/run/printk", "/dev/pts")
 			if modes, err := s.Shell("stty -a </dev/pts/0"); err != nil || !slices.Contains(strings.Fields(modes), "opost") { // off in a pipe
-				t.Errorf("the terminal's modes are %s, %v, want opost", modes, err)
+				t.Errorf("the terminal's modes are %s, %v, want opost again", modes, err)
 			}
 		})
 	}
 }
 
-// quickly is a tree that finds lost links soon.
+// quickly returns the master of a tree that notices lost links within seconds.
 func quickly(t *testing.T) *contexts.Node {
 	return master(t, &contexts.Config{Limits: router.Limits{Heartbeat: 500 * time.Millisecond, Missed: 3}})
 }
 
-// TestConsoleCut: a line has no end of file. Both sides find out by themselves.
+// TestConsoleCut cuts a line. It has no end of file, so both sides notice the loss by themselves.
 func TestConsoleCut(t *testing.T) {
 	t.Parallel()
 	s := getty(t)
@@ -237,8 +236,8 @@ func TestConsoleCut(t *testing.T) {
 	answers(t, child(t, quickly(t), s.console), 0)
 }
 
-// TestConsoleIsTakenOver: a child whose master has gone without a word goes as soon as
-// somebody presses Enter.
+// TestConsoleIsTakenOver has a master disappear without closing the link. Its child ends as soon
+// as a user presses Enter on the line.
 func TestConsoleIsTakenOver(t *testing.T) {
 	t.Parallel()
 	s := getty(t)
@@ -249,7 +248,8 @@ func TestConsoleIsTakenOver(t *testing.T) {
 	answers(t, child(t, master(t, nil), s.console), 0)
 }
 
-// TestConsoleIsDisturbed: a line that the kernel prints ends the link; the far side does not outlive it.
+// TestConsoleIsDisturbed has the kernel print a message on the line. That ends the link, and the
+// child ends with it.
 func TestConsoleIsDisturbed(t *testing.T) {
 	t.Parallel()
 	s := getty(t)
@@ -260,8 +260,8 @@ func TestConsoleIsDisturbed(t *testing.T) {
 	s.atLogin(t, 4*time.Second)
 }
 
-// TestConsoleInterrupted: a connect that is given up at any moment takes 5 s at most, and
-// the next one finds its way from where that was left.
+// TestConsoleInterrupted cancels a connect at several moments. It ends within 5 s, and the next
+// connect succeeds from the state in which the line was left.
 func TestConsoleInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, passed := range []int{1, 20, 100, 500, 2000, 100_000, 1_000_000} {
@@ -284,7 +284,7 @@ func TestConsoleInterrupted(t *testing.T) {
 				t.Errorf("the connect ended with %v, want %v", err, stop)
 			}
 			if took := time.Since(begin); took > stretched(5*time.Second) {
-				t.Errorf("it took %v, want at most %v", took, stretched(5*time.Second))
+				t.Errorf("the cancelled connect took %v to end, want at most %v", took, stretched(5*time.Second))
 			}
 			answers(t, child(t, self, s.console), 0)
 		})

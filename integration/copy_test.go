@@ -22,7 +22,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// copyHost is a host with places where nothing can be written.
+// copyHost is a host with places to which nobody can write.
 func copyHost(t *testing.T) (*lab.Running, lab.ClientKey) {
 	t.Helper()
 	key := lab.NewClientKey(t)
@@ -43,8 +43,8 @@ func contentOf(n int) []byte {
 	return bytes.Repeat([]byte("0123456789abcde\n"), n/16+1)[:n]
 }
 
-// TestCopiesOverSSHAndSudo has files go both ways, as root by a hop that began
-// as somebody else.
+// TestCopiesOverSSHAndSudo copies files both ways, as root by sudo behind a login of another
+// user.
 func TestCopiesOverSSHAndSudo(t *testing.T) {
 	t.Parallel()
 	host, key := copyHost(t)
@@ -71,7 +71,7 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		t.Errorf("the copy back ended with %+v, %v, want /root/new and the file's checksum", res, err)
 	}
 	if b, err := os.ReadFile(back); err != nil || !bytes.Equal(b, content) {
-		t.Errorf("%d bytes came back, %v", len(b), err)
+		t.Errorf("%d bytes came back, error %v, want the %d of the file", len(b), err, len(content))
 	}
 	if _, err := files.Get(t.Context(), root, "/etc/ssh", filepath.Join(dir, "tree"), nil); err != nil {
 		t.Error(err)
@@ -103,19 +103,19 @@ func TestCopiesOverSSHAndSudo(t *testing.T) {
 		}
 	}
 	if _, err := files.Get(t.Context(), user, "/root/secret", filepath.Join(dir, "x"), nil); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("another's file: %v", err)
+		t.Errorf("getting a file of root as deploy: error %v, want %v", err, fs.ErrPermission)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "x")); !isNotExist(err) {
-		t.Errorf("a failed fetch has left something: %v", err)
+		t.Errorf("the target after the failed Get: %v, want no such file", err)
 	}
 	for _, line := range lab.Diff(before, host.Snapshot(), lab.LoginTraces...) {
-		t.Errorf("changed: %s", line)
+		t.Errorf("the copies have changed the host: %s, want no change", line)
 	}
 }
 
-// TestTheHopDiesDuringACopy kills the context in between, at different points
-// of a put to the one behind it: the target stays as it was, and nothing is
-// left of the copy but the part that Resume is to keep.
+// TestTheHopDiesDuringACopy kills the context in between, at different points of a Put to the
+// context behind it. The target stays as it was, and the copy leaves only the part file that
+// Resume needs.
 func TestTheHopDiesDuringACopy(t *testing.T) {
 	t.Parallel()
 	host, key := copyHost(t)
@@ -142,7 +142,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 			}
 		}})
 		if !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("point %d: %v", i, err)
+			t.Errorf("point %d: the copy ended with %v, want %v", i, err, contexts.ErrGone)
 		}
 		deadline := time.Now().Add(stretched(deathBudget))
 		for {
@@ -155,7 +155,7 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("point %d: %.200q, %v", i, out, err)
+				t.Fatalf("point %d: after the loss the target's directory shows %.200q, error %v, want the old file and at most a part file", i, out, err)
 			}
 		}
 		if !resume {
@@ -164,10 +164,10 @@ func TestTheHopDiesDuringACopy(t *testing.T) {
 		again := child(t, login(t, self, host, "deploy", key), become.Sudo{})
 		res, err := files.Put(t.Context(), again, local, "/srv/old", &files.Options{Resume: true})
 		if err != nil || res.SHA256 != sha256.Sum256(content) {
-			t.Errorf("point %d: %+v, %v", i, res, err)
+			t.Errorf("point %d: the resumed copy ended with %+v, %v, want the file's checksum", i, res, err)
 		}
 		if out, err := host.Exec(t.Context(), "sh", "-c", "ls -A /srv; printf old >/srv/old"); err != nil || out != "dir\nfull\nold\nro\n" {
-			t.Errorf("point %d: %q, %v", i, out, err)
+			t.Errorf("point %d: after the resumed copy /srv has %q, error %v, want no part file", i, out, err)
 		}
 	}
 }

@@ -13,30 +13,30 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A patient is a host that something is wrong with.
+// A patient is a damaged host, and the result that is wanted of a program on it.
 type patient struct {
 	host lab.Host
-	user string // who logs in; "" is deploy
-	hop  string // from there on
+	user string // the user who logs in; "" is deploy
+	hop  string // a further hop behind the login; "" for none
 	// harm is a script with which root damages the host once sshd runs.
 	harm string
-	// noTerminals says that somebody holds the last one.
+	// noTerminals says that another process holds the last terminal.
 	noTerminals bool
-	// start method is the one by which a probe says that a child would be started; "" where
-	// there is none, or no probe.
+	// method is the start method that a probe predicts; "" if it predicts none, or is not
+	// checked.
 	method string
-	// says is a part of the error. Where it is empty, a program has to run.
+	// says are parts of the error. If it is empty, a program has to run.
 	says []string
 	// warns is a part of the warning of a program that runs.
 	warns string
-	// except are files that change.
+	// except are files that may change.
 	except []string
 }
 
-// closedPlaces are all those that a user can write to.
+// closedPlaces are all directories that a user can write to. Patients have them closed.
 var closedPlaces = append([]string{"/home", "/root", "/var/tmp"}, inMemory...)
 
-// noInterpreter takes away the programs that make anonymous files.
+// noInterpreter removes the programs that make anonymous files.
 var noInterpreter = []string{"perl", "python3"}
 
 // smallGroup is a memory cgroup.
@@ -47,9 +47,9 @@ func startUp(script string) map[string]string {
 	return map[string]string{"/home/deploy/.bashrc": script}
 }
 
-// withoutMemfd is a start-up file that goes on where a seccomp filter does something
-// about memfd_create: it fails with an errno, as with container runtimes, or kills,
-// as with systemd's.
+// withoutMemfd returns a start-up file that runs the command behind a seccomp filter for
+// memfd_create. The call fails with an errno, as in container runtimes, or kills the process, as
+// with systemd.
 func withoutMemfd(action string) map[string]string {
 	return startUp(`[ "$FILTERED" ] || WANTED=$BASH_EXECUTION_STRING FILTERED=1 exec python3 -c '
 import ctypes, os, struct
@@ -114,7 +114,7 @@ func patients(t *testing.T) map[string]patient {
 		}},
 		"full disk": {method: bootstrap.StartPerl, host: lab.Host{DiskSize: "32m"}, harm: "cat /dev/zero > /var/tmp/full 2>/dev/null; ! echo more > /var/tmp/more"},
 		"no space in memory": {
-			method: bootstrap.StartRAM, // a probe does not send an image
+			method: bootstrap.StartRAM, // a probe sends no image, and can't know better
 			host:   lab.Host{Remove: noInterpreter}, harm: "mount -o remount,size=1m /dev/shm; mount -o remount,size=1m /tmp",
 			warns: "the child's executable had to be put on a disk",
 		},
@@ -157,9 +157,9 @@ const in1970 = `[ "$FAKETIME" ] || exec faketime '1970-01-01 00:10:00' bash -c "
 [ "$(date +%Y)" = 1970 ] || exit 19
 `
 
-// On a host that is damaged a program runs where there is a way to that; otherwise
-// one error names the attempts, why each failed, and the remedy. It stays
-// as it was either way.
+// On a damaged host a program runs if any start method works. Otherwise one error names the
+// attempts, the reason why each has failed, and the remedy. The host stays as it was in either
+// case.
 //
 // The program is the real one: the image of the tests is too large for some of these
 // hosts.
@@ -191,7 +191,8 @@ func TestDamagedHosts(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer terminal.Close()
-				// Terminals are counted without the file system's own.
+				// The host's devpts may have one terminal, which the sleep holds. The
+				// ptmx of the file system does not count.
 				if out, err := host.Shell("mount -o remount,max=1 /dev/pts"); err != nil {
 					t.Fatal(out, err)
 				}
@@ -203,27 +204,27 @@ func TestDamagedHosts(t *testing.T) {
 
 			offer := finish(t, o.command(t.Context(), "probe", path))
 			if p.method != "" && (offer.status != 0 || !strings.Contains(offer.out, "would start by      "+p.method+"\n")) {
-				t.Errorf("%+v is not by %s", offer, p.method)
+				t.Errorf("the probe ended with %+v, want status 0 and a start by %s", offer, p.method)
 			}
 			if strings.HasPrefix(name, "no /proc") != strings.Contains(offer.out, "/proc               not mounted\n") {
-				t.Errorf("about /proc: %s", offer.out)
+				t.Errorf("the probe of the patient %q says about /proc: %s, want \"not mounted\" only where it is not mounted", name, offer.out)
 			}
 			before.restored(t, patience, p.except...)
 		})
 	}
 }
 
-// examine judges how a program ended.
+// examine checks how a program ended.
 func (p *patient) examine(t *testing.T, r result) {
 	t.Helper()
 	t.Logf("%d %q %s", r.status, r.out, r.err)
 	if len(p.says) > 0 {
 		if r.status != 255 || r.out != "" || strings.Count(strings.TrimSpace(r.err), "\n") > 0 {
-			t.Errorf("%+v is not one error", r)
+			t.Errorf("the program ended with %+v, want status 255, no output, and an error of one line", r)
 		}
 		for _, want := range p.says {
 			if !strings.Contains(r.err, want) {
-				t.Errorf("it does not say %q", want)
+				t.Errorf("the error is %q, want %q in it", r.err, want)
 			}
 		}
 		return
@@ -233,15 +234,15 @@ func (p *patient) examine(t *testing.T, r result) {
 		uid = "0\n"
 	}
 	if r.status != 3 || r.out != uid {
-		t.Error("it did not run")
+		t.Errorf("status %d and output %q, want 3 and %q: the program has not run", r.status, r.out, uid)
 	}
 	if p.warns == "" && r.err != "" || !strings.Contains(r.err, p.warns) {
-		t.Errorf("it does not warn of %q", p.warns)
+		t.Errorf("the message is %q, want a warning with %q (none if that is empty)", r.err, p.warns)
 	}
 }
 
-// A tree without a mounted /proc does where it is a mount point, as that of a damaged
-// system is: the child has a /proc of its own there, and children.
+// In a tree without /proc a child gets a /proc of its own, and has children, if the tree is a
+// mount point. The root of a damaged system under repair is one.
 func TestChrootWithoutProc(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -253,27 +254,28 @@ func TestChrootWithoutProc(t *testing.T) {
 	before := look(host)
 	n := child(t, from, container.Chroot{Dir: "/mnt/sysimage"})
 	if method := methodOf(t, self, n); method == bootstrap.StartExec {
-		t.Error(method)
+		t.Errorf("the child was started by %s, want a method that sends an image", method)
 	}
 	answers(t, child(t, n, local.Child{}), 0)
 	if place, err := readFile.Call(t.Context(), n, "/etc/place"); place != "tree\n" {
 		t.Errorf("/etc/place has %q, %v, want tree", place, err)
 	}
 	if out, err := host.Shell("ls /mnt/sysimage/proc; cat /proc/mounts | grep sysimage/proc"); err == nil || out != "" {
-		t.Errorf("the host sees a /proc there: %s", out)
+		t.Errorf("the host sees a /proc in the tree (%s), want only the child to see it", out)
 	}
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}
 	before.restored(t, 5*time.Second)
-	// Elsewhere it has to be mounted by somebody.
+	// If the tree is no mount point, root has to mount /proc first.
 	err := refused(t, from, container.Chroot{Dir: "/srv/tree"}, bootstrap.ErrNoStartMethod, patience)
 	if !strings.Contains(err.Error(), "mount it there, as root: mount -t proc proc /proc") {
-		t.Error(err)
+		t.Errorf("the error is %v, want the command that mounts /proc", err)
 	}
 }
 
-// A tree without /dev/null does, since the shell of the first stage makes a file of it.
+// A child starts in a tree without /dev/null, because the shell of the first stage makes a file
+// of that name.
 func TestChrootWithoutNull(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()

@@ -22,16 +22,15 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// deathBudget is the time after which nothing may be left of a tree whose
-// master died.
+// deathBudget is the time after which a tree whose master has died must have no process left.
 const deathBudget = 5 * time.Second
 
-// misbehave fills a context with things that do not end when they are asked to: the
-// context itself, its goroutines, its programs and their daemons.
+// misbehave makes a context that does not end when it is asked to. The same goes for its
+// goroutines, its programs, and their daemons.
 var misbehave = contexts.NewFunc("lab.misbehave", func(context.Context, struct{}) (struct{}, error) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	go func() {
-		// It takes only idle time, so that the tests are not slowed down.
+		// The lowest priority keeps it from slowing down the tests.
 		runtime.LockOSThread()
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 		for spins := 0; ; spins++ {
@@ -66,8 +65,8 @@ func kill(t *testing.T, host *lab.Running, sig syscall.Signal, pids ...int) {
 	}
 }
 
-// However the master dies, and in every state of its descendants, nothing
-// of the tree is left anywhere a few seconds later.
+// However the master dies, and in every state of its descendants, no process of the tree is left
+// on any host a few seconds later.
 func TestMasterDies(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -103,12 +102,12 @@ func TestMasterDies(t *testing.T) {
 	}
 }
 
-// A context that dies in the middle takes all below it along; the master learns
-// why, and the rest goes on.
+// A context that dies in the middle ends all contexts below it. The master learns the reason,
+// and the rest of the tree goes on.
 func TestMiddleDies(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
-	// The first worker, and the first guard, on the middle host is the middle's.
+	// On the middle host, the first worker and the first guard are those of middle.
 	for name, murder := range map[string]func(t *testing.T, host *lab.Running){
 		"its worker": func(t *testing.T, host *lab.Running) { kill(t, host, syscall.SIGKILL, workers(host)[:1]...) },
 		"its guard":  func(t *testing.T, host *lab.Running) { kill(t, host, syscall.SIGKILL, guards(host)[:1]...) },
@@ -139,14 +138,14 @@ func TestMiddleDies(t *testing.T) {
 						t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 					}
 				case <-time.After(stretched(deathBudget)):
-					t.Errorf("%v is not known to be gone", n)
+					t.Errorf("after %v the master does not know that %v is gone", stretched(deathBudget), n)
 				}
 				if _, err := echo.Call(ctx, n, nil); !errors.Is(err, contexts.ErrGone) {
-					t.Errorf("a call to %v: %v", n, err)
+					t.Errorf("a call to %v ended with %v, want %v", n, err, contexts.ErrGone)
 				}
 			}
 			if _, err := pending.Wait(); err != nil && !errors.Is(err, contexts.ErrGone) {
-				t.Errorf("the call under way: %v", err)
+				t.Errorf("the call under way ended with %v, want %v or no error", err, contexts.ErrGone)
 			}
 			f.gone(t)
 			answers(t, bystander, os.Getuid())
@@ -155,8 +154,8 @@ func TestMiddleDies(t *testing.T) {
 	}
 }
 
-// Closing ends also programs that do not want to end, in the time that Config allows,
-// and gives everything back.
+// Close also ends programs that ignore signals, within the time that Config allows. It gives all
+// descriptors and processes back.
 func TestCloseWhateverTheyDo(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
@@ -194,13 +193,13 @@ func TestCloseWhateverTheyDo(t *testing.T) {
 			f.gone(t)
 			before.released(t)
 			if now := childProcesses(t); now != children {
-				t.Errorf("processes of the test: %q before, %q now", children, now)
+				t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 			}
 		})
 	}
 }
 
-// A link that is cut without a word is noticed at both ends by the heartbeat.
+// By the heartbeat, both ends notice a link that was silently cut.
 func TestLinkCut(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -218,7 +217,7 @@ func TestLinkCut(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The leaf is lost to the middle, and ends by itself all that it has started.
+	// The leaf loses its link to the middle, and ends all processes that it has started.
 	if err := f.leafHost.Cut(); err != nil {
 		t.Fatal(err)
 	}
@@ -238,11 +237,12 @@ func TestLinkCut(t *testing.T) {
 	})
 	answers(t, bystander, os.Getuid())
 
-	// sshd itself notices when the network is back and answers.
+	// sshd notices the loss only when the network is back.
 	if err := errors.Join(f.leafHost.Heal(), f.middleHost.HealFrom(nil)); err != nil {
 		t.Fatal(err)
 	}
-	// A guard that wakes executes itself, and has no arguments to be seen by meanwhile.
+	// A guard that wakes executes itself. Meanwhile it has no arguments, by which the test
+	// recognises guards.
 	for _, s := range f.scenes {
 		eventually(t, deathBudget, "nothing but sshd is left on "+s.host.Name(), func() bool {
 			for _, p := range s.newProcesses() {
@@ -265,12 +265,12 @@ func expectGone(t *testing.T, n *contexts.Node, limit time.Duration) {
 			t.Errorf("%v ended by %v, want %v", n, n.Err(), contexts.ErrGone)
 		}
 	case <-time.After(limit):
-		t.Fatalf("%v is not known to be gone after %v", n, limit)
+		t.Fatalf("after %v the master does not know that %v is gone", limit, n)
 	}
 }
 
-// A master that is interrupted while it connects twenty hosts leaves nothing on
-// any of them, at whatever moment that happens.
+// A master that is interrupted at any moment while it connects twenty hosts leaves nothing on
+// any of them.
 func TestInterruptedConnects(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -305,7 +305,7 @@ func TestInterruptedConnects(t *testing.T) {
 		scenes = append(scenes, look(s))
 	}
 
-	// How long it takes undisturbed is the span that moments are taken from.
+	// The moments of the interrupts are chosen from the time that all connects take.
 	start := time.Now()
 	m := startMaster(t, client, o, program)
 	m.await(t)
@@ -318,7 +318,7 @@ func TestInterruptedConnects(t *testing.T) {
 			s.restored(t, deathBudget)
 		}
 		if t.Failed() {
-			t.Fatalf("after %d moments", i)
+			t.Fatalf("the master interrupted at moment %d has left something", i)
 		}
 		m := startMaster(t, client, o, program)
 		select {

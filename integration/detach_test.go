@@ -19,9 +19,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// TestDetachOverSSH: a host's context outlives the connection that it was started
-// through, with one below it that is another user's, and is found again through
-// others. A context below sudo, or below another context of the same host, does not.
+// TestDetachOverSSH detaches the context of a host. It outlives the connection by which it was
+// started, and so does a context of another user below it. Masters attach it through other
+// connections. A context below sudo, or below another context of the same host, can't be
+// detached.
 func TestDetachOverSSH(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -62,19 +63,19 @@ func TestDetachOverSSH(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	// sshd is done with it, and nothing else is left of the connection.
+	// The processes of sshd for this connection have ended.
 	eventually(t, patience, "the connection has ended", func() bool { return len(connections(before)) == 0 })
 
 	second := master()
 	if _, err := attach.Attach(t.Context(), hop(second, "other"), d, nil); !errors.Is(err, attach.ErrOtherUser) {
-		t.Errorf("another user: %v", err)
+		t.Errorf("attaching as another user ended with %v, want %v", err, attach.ErrOtherUser)
 	}
 	owned, err := attach.Attach(t.Context(), hop(second, "deploy"), d, &contexts.Config{Log: log, PackedDir: nothingKept})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if now := who(t, owned); now != was {
-		t.Errorf("it was %+v, and is %+v", was, now)
+		t.Errorf("the attached context is %+v, want that of before, %+v", now, was)
 	}
 	tree, err := owned.Local().Tree(t.Context())
 	if err != nil {
@@ -85,13 +86,13 @@ func TestDetachOverSSH(t *testing.T) {
 		t.Fatalf("the tree is %+v, want a context below sudo in it", tree)
 	}
 	if now := who(t, tree[i].Node); now != below || now.UID != 0 {
-		t.Errorf("below, it was %+v, and is %+v", below, now)
+		t.Errorf("the context below sudo is %+v, want that of before, %+v, as root", now, below)
 	}
 	if out, err := tree[i].Node.Command(t.Context(), "id", "-u").Output(); string(out) != "0\n" || err != nil {
 		t.Errorf("id -u printed %q, %v, want 0", out, err)
 	}
 
-	// The connection breaks off: there is no master, and then another.
+	// The connection breaks off: the context has no master until another one attaches it.
 	for _, p := range connections(before) {
 		_ = web.Kill(p.PID, syscall.SIGKILL)
 	}
@@ -109,7 +110,7 @@ func TestDetachOverSSH(t *testing.T) {
 		return err == nil
 	})
 	if now := who(t, owned); now != was {
-		t.Errorf("it was %+v, and is %+v", was, now)
+		t.Errorf("the context that was attached again is %+v, want that of before, %+v", now, was)
 	}
 	if err := owned.Close(); err != nil {
 		t.Error(err)
@@ -122,15 +123,15 @@ func TestDetachOverSSH(t *testing.T) {
 	before.restored(t, deathBudget)
 }
 
-// connections are the processes of sshd's connections.
+// connections returns the processes of sshd that serve connections.
 func connections(s scene) []lab.Proc {
 	return slices.DeleteFunc(s.newProcesses(), func(p lab.Proc) bool {
 		return len(p.Cmdline) == 0 || !strings.HasPrefix(p.Cmdline[0], "sshd")
 	})
 }
 
-// detachProgram is a master that reaches a host by the ssh program, lets go of its
-// context there, and ends; and then another that finds it.
+// detachProgram starts a master that connects to a host by the ssh program, detaches the context
+// there, and ends. Then it starts another master that attaches the context.
 var detachProgram = contexts.NewFunc("lab.detach.program", func(ctx context.Context, host string) (was [2]identity, err error) {
 	hop := openssh.Login{
 		Host: host, User: "deploy", ConfigFile: "none", IdentitiesOnly: true,
@@ -188,7 +189,7 @@ func TestDetachOverTheSSHProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if was[0] != was[1] || was[0].Host != "web1" {
-		t.Errorf("it was %+v, and is %+v", was[0], was[1])
+		t.Errorf("the context was %+v and the attached one is %+v, want them equal, on web1", was[0], was[1])
 	}
 	before.restored(t, deathBudget)
 }

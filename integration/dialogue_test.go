@@ -20,17 +20,16 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The passwords are made up anew: the test binary, which hosts have at its own
-// path, must not hold the texts that tests look for there.
+// The passwords are random. Hosts see the test binary, and tests search hosts for passwords: the
+// binary must not hold them.
 var (
 	rightPassword = "right-" + rand.Text()
 	rootPassword  = "root's-" + rand.Text()
 	wrongPassword = "wrong-" + rand.Text()
 )
 
-// lecture is a text that a cautious administrator shows to everybody. It is made to
-// look as if it asked for a password, three times, the last one at the end of
-// a line that the true prompt continues.
+// lecture is a text that an administrator has sudo show to all users. Three times it looks like a
+// question for a password. The third time the true prompt follows on the same line.
 const lecture = `We trust you have received the usual lecture.
 Never tell anybody your password:
 [sudo] password for deploy:
@@ -42,16 +41,16 @@ var (
 	withRoots = become.Sudo{Password: connect.Secret(rootPassword)}
 )
 
-// sudoCases are the ways in which sudo can ask, be answered and refuse. Each
-// hop is made by a context at the host, as the user deploy.
+// sudoCases are the ways in which sudo can ask, get an answer, and refuse. Each hop is made by a
+// context at the host, as the user deploy.
 var sudoCases = []struct {
 	name    string
 	sudoers string // "" is the plain rule
 	lang    string
 	host    func(*lab.Host)
 	sudo    become.Sudo
-	reason  error  // nil: it must work
-	text    string // of the tool, in the error
+	reason  error  // class of the error wanted; nil if the hop must work
+	text    string // text of the tool that the error must have
 }{
 	{name: "right password", sudo: withRight},
 	{name: "wrong password", sudo: withWrong, reason: connect.ErrPassword, text: "ry again"},
@@ -140,17 +139,16 @@ func TestSudoDialogue(t *testing.T) {
 	}
 }
 
-// becomes continues as another user from a context of deploy's on a host. It must
-// work where reason is nil, and then check looks at the child; otherwise the error
-// has to be of that class, with a text of the tool's. No password may show
-// anywhere.
+// becomes makes a hop to another user from a context of deploy's on a host. If reason is nil, the
+// hop must work, and check gets the child. Otherwise the error must be of the class reason and
+// have a text of the tool. No password may be visible on the host or in the log.
 func becomes(t *testing.T, host *lab.Running, lang string, m connect.Method, reason error, text string, check func(*contexts.Node)) {
 	t.Helper()
 	log, logged := newJournal(t)
 	user := enter(t, master(t, &contexts.Config{Log: log}), host, "deploy")
 	if lang != "" {
 		if env, err := environ.Call(t.Context(), user, struct{}{}); err != nil || !slices.Contains(env, "LANG="+lang) {
-			t.Fatalf("the language is not set: %v, %v", env, err)
+			t.Fatalf("the context's environment is %v, error %v, want LANG=%s in it", env, err, lang)
 		}
 	}
 	w := watchFor(t, host, rightPassword, rootPassword, wrongPassword)
@@ -160,12 +158,12 @@ func becomes(t *testing.T, host *lab.Running, lang string, m connect.Method, rea
 	} else {
 		said = refused(t, user, m, reason, 5*time.Second).Error()
 		if !strings.Contains(said, text) {
-			t.Errorf("%q does not have the tool's own words, %q", said, text)
+			t.Errorf("the error is %q, want the tool's own words, %q, in it", said, text)
 		}
 		if !strings.Contains(said, "lab:"+host.Name()+"/"+m.Label()) {
-			t.Errorf("%q does not name the hop", said)
+			t.Errorf("the error is %q, want the path of the hop in it", said)
 		}
-		who(t, user) // it is still there
+		who(t, user) // the context of deploy still answers
 	}
 	w.end(t)
 	for _, secret := range []string{rightPassword, rootPassword, wrongPassword} {
@@ -173,8 +171,8 @@ func becomes(t *testing.T, host *lab.Running, lang string, m connect.Method, rea
 	}
 }
 
-// linkIsClean sends every byte there is both ways: no terminal may be in
-// between that would change some.
+// linkIsClean sends every value of a byte both ways. A terminal between the contexts would
+// change some of them.
 func linkIsClean(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	b := make([]byte, 1<<20)
@@ -183,11 +181,11 @@ func linkIsClean(t *testing.T, n *contexts.Node) {
 	}
 	got, err := echo.Call(t.Context(), n, b)
 	if err != nil || !slices.Equal(got, b) {
-		t.Errorf("%d of %d bytes came back, %v", len(got), len(b), err)
+		t.Errorf("%d bytes came back, error %v, want the %d that were sent", len(got), err, len(b))
 	}
 }
 
-// A person gives prepared answers to prompts and notes the questions.
+// A person gives prepared answers to prompts, and keeps the prompts.
 type person struct {
 	answers []string
 
@@ -226,7 +224,7 @@ func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 			log, logged := newJournal(t)
 			p := &person{answers: c.answers}
 			user := enter(t, master(t, &contexts.Config{Log: log, Prompt: p.prompt}), host, "deploy")
-			// One hop further down, so that the question travels.
+			// The hop is made one context further down, so that the question travels.
 			local := child(t, user, local.Child{})
 			path := "lab:" + host.Name() + "/local/sudo:root"
 			w := watchFor(t, host, rightPassword, wrongPassword)
@@ -244,22 +242,21 @@ func TestPromptIsAnsweredAtTheMaster(t *testing.T) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if len(p.asked) != c.asked {
-				t.Fatalf("asked %d times: %+v", len(p.asked), p.asked)
+				t.Fatalf("the person was asked %d times, want %d: %+v", len(p.asked), c.asked, p.asked)
 			}
 			for i, q := range p.asked {
 				if q.Path != path || q.Kind != connect.PromptPassword || q.Attempt != i+1 || q.Echo || !strings.Contains(q.Text, "deploy") {
-					t.Errorf("question %d: %+v", i+1, q)
+					t.Errorf("question %d is %+v, want attempt %d at the password of deploy for %s, without echo", i+1, q, i+1, path)
 				}
 			}
 		})
 	}
 }
 
-// errWalkedAwayClass is how it shows that nobody answered.
+// errWalkedAwayClass is the class of the error if nobody has answered the prompt.
 var errWalkedAwayClass = connect.ErrPasswordRequired
 
-// A person who takes too long finds that sudo has given up, and is not asked
-// any further.
+// If a person takes too long and sudo gives up, the question to the person is withdrawn.
 func TestSudoGivesUpWaiting(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -275,18 +272,18 @@ func TestSudoGivesUpWaiting(t *testing.T) {
 	select {
 	case <-withdrawn:
 	case <-time.After(patience):
-		t.Error("the question still stands")
+		t.Errorf("%v after sudo gave up the question is not withdrawn", patience)
 	}
 }
 
-// A connect that is given up while a person is asked leaves nothing running.
+// A connect that is cancelled while a person is asked leaves no process.
 func TestConnectIsCancelledAtThePrompt(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
 	cancelAtPrompt(t, start(t, sudoHost("", "")), become.Sudo{})
 }
 
-// cancelAtPrompt gives a hop of deploy's up while a person is asked.
+// cancelAtPrompt cancels a hop of deploy's while a person is asked.
 func cancelAtPrompt(t *testing.T, host *lab.Running, m connect.Method) {
 	t.Helper()
 	asked := make(chan struct{})
@@ -307,18 +304,18 @@ func cancelAtPrompt(t *testing.T, host *lab.Running, m connect.Method) {
 	select {
 	case <-asked:
 	case err := <-result:
-		t.Fatal(err)
+		t.Fatalf("the connect ended with %v before a person was asked", err)
 	case <-time.After(patience):
-		t.Fatal("nobody was asked")
+		t.Fatalf("after %v nobody was asked, want a question", patience)
 	}
 	cancel()
 	select {
 	case err := <-result:
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("the cancelled connect ended with %v, want %v", err, context.Canceled)
 		}
 	case <-time.After(5 * time.Second):
-		t.Error("Connect goes on")
+		t.Error("5 s after it was cancelled the connect has not ended")
 	}
 	before.restored(t, 5*time.Second)
 	who(t, user)

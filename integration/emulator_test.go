@@ -45,7 +45,8 @@ var foreignContainer = local.Exec{Name: "container", Argv: []string{
 	"unshare", "-m", "-p", "-f", "--mount-proc=/srv/foreign/proc", "chroot", "/srv/foreign",
 }}
 
-// onEmulator leads to a context on the host from where foreignContainer works.
+// onEmulator connects to a context on the host in which the emulator is set up, so that
+// foreignContainer works from there.
 func onEmulator(t *testing.T, host *lab.Running, cfg *contexts.Config) (self *contexts.Node, line []*contexts.Node) {
 	t.Helper()
 	self = master(t, cfg)
@@ -57,16 +58,16 @@ func onEmulator(t *testing.T, host *lab.Running, cfg *contexts.Config) (self *co
 	return self, []*contexts.Node{root, at}
 }
 
-// A container of another architecture gets an image of its own from the master,
-// and makes its children of that.
+// A container of another architecture gets an image for it from the master, and starts its
+// children from that image.
 func TestForeignContainer(t *testing.T) {
 	lab.Require(t)
 	if runtime.GOARCH == "arm64" {
-		t.Skip("arm64 is what is emulated here")
+		t.Skip("this machine executes arm64 itself, so there is nothing to emulate")
 	}
 	busybox := lab.ForeignBusybox(t, "arm64")
 	host := start(t, lab.Host{Binds: []string{busybox + ":/srv/busybox:ro"}, Setup: []string{makeForeignTree}})
-	// The toolchain keeps its own cache; ours is to be empty.
+	// The toolchain keeps its own cache. The cache of images begins empty.
 	goCache := goCommand(t, "env", "GOCACHE")
 	cache := t.TempDir()
 	t.Setenv("GOCACHE", strings.TrimSpace(goCache))
@@ -76,7 +77,7 @@ func TestForeignContainer(t *testing.T) {
 		_, line := onEmulator(t, host, &contexts.Config{NoBuild: true})
 		err := refused(t, line[1], foreignContainer, contexts.ErrNoImage, patience)
 		if !strings.Contains(err.Error(), `"linux_arm64" in Config.Images`) {
-			t.Errorf("%q does not say what is missing", err)
+			t.Errorf("the error is %q, want it to name the missing image in Config.Images", err)
 		}
 		who(t, line[1])
 	})
@@ -87,7 +88,7 @@ func TestForeignContainer(t *testing.T) {
 	t.Run("supplied", func(t *testing.T) {
 		found, err := filepath.Glob(cache + "/mitosis/images/*/linux_arm64")
 		if err != nil || len(found) != 1 {
-			t.Fatal(found, err)
+			t.Fatalf("images for arm64 in the cache are %q, error %v, want one", found, err)
 		}
 		images := os.DirFS(filepath.Dir(found[0]))
 		self, line := onEmulator(t, host, &contexts.Config{NoBuild: true, Images: images})
@@ -95,8 +96,8 @@ func TestForeignContainer(t *testing.T) {
 	})
 }
 
-// inForeignContainer connects a container behind line, and the container with
-// itself in each way that there is.
+// inForeignContainer connects a container behind line, and then makes children within the
+// container in every way that there is.
 func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, line []*contexts.Node) {
 	is := func(n *contexts.Node) {
 		t.Helper()
@@ -109,7 +110,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	}
 	before := look(host)
 	sent := linkBytes(t, self, line...)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it may be built
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // building the image takes long
 	defer cancel()
 	c, err := line[1].Connect(ctx, foreignContainer)
 	if err != nil {
@@ -118,11 +119,11 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	is(c)
 	linkIsClean(t, c)
 	// The image has crossed each link once.
-	const image = 1 << 20 // is less than any has when it is packed
+	const image = 1 << 20 // bytes; every packed image is larger
 	for i, more := range since(sent, linkBytes(t, self, line...)) {
 		t.Logf("%d bytes were sent to %v for a foreign child", more, line[i])
 		if more < image || more > 16*image {
-			t.Errorf("%d bytes were sent to %v for a foreign child", more, line[i])
+			t.Errorf("%d bytes were sent to %v for a foreign child, want one image: %d to %d", more, line[i], image, 16*image)
 		}
 	}
 
@@ -140,12 +141,12 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	for i, more := range since(sent, linkBytes(t, self, line...)) {
 		t.Logf("%d bytes were sent to %v for six more", more, line[i])
 		if more > 32<<10 {
-			t.Errorf("%d bytes were sent to %v for children of an executable that is there", more, line[i])
+			t.Errorf("%d bytes were sent to %v for children whose executable is in the container, want at most 32 KiB", more, line[i])
 		}
 	}
 
-	// A guard does as it does elsewhere: it ends the processes that a killed worker leaves,
-	// daemons too, which an emulator does not give to it.
+	// As on other hosts, a guard ends the processes that a killed worker leaves. It ends daemons
+	// too, although under an emulator they do not become its children.
 	stubborn := []string{"setsid", "sh", "-c", "trap '' TERM HUP; while :; do sleep 1000; done"}
 	pid, err := spawn.Call(t.Context(), byImage, stubborn)
 	if err != nil {
@@ -157,7 +158,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	select {
 	case <-byImage.Done():
 	case <-time.After(patience):
-		t.Fatal("the loss is not noticed")
+		t.Fatalf("after %v the master has not noticed that the worker was killed", patience)
 	}
 	eventually(t, 5*time.Second, "what a killed worker started is gone", func() bool {
 		_, err := run.Call(t.Context(), c, []string{"kill", "-0", itoa(pid)})

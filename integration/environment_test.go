@@ -8,8 +8,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A command can have the environment that its user has after login, with every
-// shell, and though the shell prints something on the way.
+// A command can have the environment that its user has after login. That works with every shell,
+// even if the shell prints something during the login.
 func TestLoginEnvironment(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{

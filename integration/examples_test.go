@@ -11,9 +11,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// Examples that log in to other hosts are run on hosts of the lab, as they were
-// built and by somebody at a terminal. The others are run by the tests beside
-// them.
+// Examples that log in to other hosts run on hosts of the lab, built as a user builds them and
+// at a terminal. The tests beside the other examples run those.
 
 // desk makes a host with a user called me, who has an example, a key and the host
 // keys of others. The returned function prepares the example to be run there.
@@ -36,12 +35,12 @@ func desk(t *testing.T, example string, key lab.ClientKey, others ...*lab.Runnin
 	}
 }
 
-// shows makes sure that a text has lines that match.
+// shows checks that a text has a line for each of the patterns.
 func shows(t *testing.T, text string, patterns ...string) {
 	t.Helper()
 	for _, p := range patterns {
 		if !regexp.MustCompile("(?m)^" + p + `\r?$`).MatchString(text) {
-			t.Errorf("no line is %q", p)
+			t.Errorf("the example printed %q, want a line that matches %q", text, p)
 		}
 	}
 }
@@ -81,7 +80,7 @@ func TestExampleChain(t *testing.T) {
 		s.answer(t, question, password+"\n")
 		code, text := s.end()
 		if code != 0 {
-			t.Errorf("exit status %d", code)
+			t.Errorf("the exit status is %d, want 0", code)
 		}
 		shows(t, text, done...)
 		withholds(t, password, text)
@@ -103,7 +102,7 @@ func TestExampleChain(t *testing.T) {
 		s.answer(t, question, password+"\n")
 		code, text := s.end()
 		if code != 0 {
-			t.Errorf("exit status %d", code)
+			t.Errorf("the exit status is %d, want 0", code)
 		}
 		shows(t, text, append(done, "that was wrong")...)
 		nothingLeft(t)
@@ -115,7 +114,7 @@ func TestExampleChain(t *testing.T) {
 		}
 		code, text := s.end()
 		if code != 1 {
-			t.Errorf("exit status %d", code)
+			t.Errorf("the exit status after wrong passwords is %d, want 1", code)
 		}
 		shows(t, text, "that was not the password: .*"+regexp.QuoteMeta(connect.ErrPassword.Error())+".*")
 		nothingLeft(t)
@@ -125,11 +124,11 @@ func TestExampleChain(t *testing.T) {
 		s.answer(t, question, "sesa\x03")
 		code, text := s.end()
 		if code != 1 {
-			t.Errorf("exit status %d", code)
+			t.Errorf("the exit status after an interrupt is %d, want 1", code)
 		}
 		shows(t, text, ".*: interrupt signal received")
 		if !s.echoes(t) {
-			t.Error("the terminal is left without echo")
+			t.Error("after the interrupt the terminal does not echo, want its echo restored")
 		}
 		nothingLeft(t)
 	})
@@ -137,7 +136,7 @@ func TestExampleChain(t *testing.T) {
 		cmd := chain("-host", host.IP(), "-user", "deploy")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
-			t.Error("it ended well")
+			t.Error("the example without a password ended with status 0, want a failure")
 		}
 		shows(t, string(out), "connect ssh:deploy@"+regexp.QuoteMeta(host.IP())+": .*connection refused")
 		nothingLeft(t)
@@ -180,17 +179,17 @@ func TestExampleRepair(t *testing.T) {
 	before.restored(t, deathBudget, file)
 	now, err := web.Shell("cat " + file + " && stat -c '%U %G %a' " + file)
 	if want := "mode = mended\n# mended too\n" + attributes; err != nil || now != want {
-		t.Errorf("%s has %q, not %q: %v", file, now, want, err)
+		t.Errorf("%s has %q, error %v, want %q", file, now, err, want)
 	}
 	if out, err := web.Shell("touch /etc/app/x"); err == nil || !strings.Contains(out, "Read-only file system") {
-		t.Errorf("the root is left writable: %s, %v", out, err)
+		t.Errorf("writing to the root file system after the repair: %s, %v, want it read-only again", out, err)
 	}
 
-	// Damage that can't be mended is told, and the root is read-only again all the same.
+	// Damage that can't be repaired is an error. The root is read-only again even then.
 	mended := look(web)
 	out, err = repair(append(args, "-file", "/etc/app/other.conf")...).CombinedOutput()
 	if err == nil {
-		t.Error("a file that is not there was mended")
+		t.Error("the repair of a file that does not exist ended with status 0, want a failure")
 	}
 	shows(t, string(out), "remounted read-only: /", ".*/etc/app/other.conf: no such file or directory")
 	mended.restored(t, deathBudget)

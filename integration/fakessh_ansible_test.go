@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// playbook is for an empty directory "there". A task that fails ends it, and the
-// checks are made by other means than the tasks that they are of.
+// playbook works in an empty directory "there". A task that fails ends it. Each check uses
+// another module than the task that it checks.
 const playbook = `
 cat >play.yml <<'e'
 - hosts: web
@@ -45,8 +45,8 @@ e
 export ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_LOCAL_TEMP=$here/tmp
 `
 
-// Ansible is led by ANSIBLE_SSH_EXECUTABLE and the like, and is not told
-// anything else. It copies by sftp, and with pipelining by the input of python.
+// Ansible uses the shim only because of ANSIBLE_SSH_EXECUTABLE and variables like it. It copies
+// by sftp, and with pipelining by the input of python.
 func TestAnsible(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, containerHost)

@@ -12,7 +12,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// Somebody who types has a terminal at the far side, which follows the window.
+// A user at a terminal gets a terminal at the far side. Its size follows the user's window.
 func TestShellAtATerminalOfTheShim(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, map[string]string{"/home/app/.bashrc": "PS1='at your service: '"})
@@ -27,26 +27,26 @@ func TestShellAtATerminalOfTheShim(t *testing.T) {
 	s.answer(t, "at your service: ", `until test "$(stty size)" = "30 100"; do :; done; id -un; exit 5`+"\r")
 	status, shown := s.end()
 	if status != 5 || !strings.Contains(shown, "^C") || !strings.Contains(shown, "\napp\r\n") {
-		t.Errorf("status %d", status)
+		t.Errorf("the status is %d, want 5, and want ^C and app in %q", status, shown)
 	}
 	for _, s := range scenes {
 		s.restored(t, patience, "/root/.ssh/known_hosts", "/home/app/.bash_history")
 	}
 }
 
-// stubborn is a command that heeds no signal and has a child that heeds none.
+// stubborn is a command that ignores signals, and has a child that ignores them too.
 const stubborn = `trap "" TERM HUP INT; sleep 86000 & echo ready; while :; do sleep 86001; done`
 
-// stubbornIsGone is a piece of script that waits for its end, by any cause.
+// stubbornIsGone is a piece of script that waits until both processes of stubborn have ended.
 const stubbornIsGone = `while ssh -n web 'pgrep -u $(id -u) -f "sleep 8600[01]"' >/dev/null; do :; done
 `
 
-// startStubborn is one that starts it by a shim whose number is $p.
+// startStubborn is a piece of script that starts stubborn by a shim. $p is the shim's process ID.
 const startStubborn = `exec 3>&2 2>/dev/null; feed=$(mktemp -u); mkfifo $feed; ssh web '` + stubborn + `' >$feed 2>&3 & p=$!
 read word <$feed; test $word = ready; rm $feed
 `
 
-// A command does not outlive the shim that stands for it, nor a shim its program.
+// A command does not outlive the shim that started it. A shim does not outlive its program.
 func TestEndsOfShims(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, containerHost)
@@ -93,7 +93,8 @@ func endsOfShims(t *testing.T, o *office, a closedAccount) {
 	}
 }
 
-// The tool would go on forever, and has a child of which nobody knows.
+// endOfTheProgram kills the program. Its tool would run forever, and has a child that the
+// program does not know.
 func endOfTheProgram(t *testing.T, o *office, a closedAccount) {
 	before := look(o.desk)
 	cmd := o.with(t.Context(), a, "sh", `(set +e; ssh web '`+stubborn+`'; echo $?) & while :; do sleep 0.01; done`)

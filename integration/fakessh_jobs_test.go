@@ -14,14 +14,13 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// laterJob is a command line that waits for the test to go on, and then makes a file
-// of some name.
+// laterJob returns a command line that waits for /tmp/go, and then makes a file with this name.
 func laterJob(name string) string {
 	return `sh -c 'until test -e /tmp/go; do sleep 0.02; done; echo >/tmp/done.` + name + `'`
 }
 
-// sshJobs are jobs that people start by ssh so that they live on. Each is a command line for
-// ssh to run, into which the job has to be put.
+// sshJobs are the ways in which people start a job by ssh that outlives the connection. Each is
+// a command line for ssh with a place for the job.
 var sshJobs = []struct{ name, line string }{
 	{"background", `%s >/dev/null 2>&1 </dev/null &`},
 	{"nohup", `nohup %s >/dev/null 2>&1 </dev/null &`},
@@ -40,13 +39,13 @@ e
 )"`},
 }
 
-// doneJobs are the names of the jobs that have come to their end.
+// doneJobs returns the names of the jobs that have finished.
 func doneJobs(host *lab.Running) []string {
 	out, _ := host.Shell("cd /tmp; ls -d done.*")
 	return strings.Fields(strings.ReplaceAll(out, "done.", ""))
 }
 
-// jobsAwaited are the names that are to be there.
+// jobsAwaited returns the names that doneJobs must return in the end.
 func jobsAwaited(prefixes ...string) []string {
 	var names []string
 	for _, p := range prefixes {
@@ -57,8 +56,8 @@ func jobsAwaited(prefixes ...string) []string {
 	return names
 }
 
-// Jobs that live on with ssh do with the shim: started by hand and by a tool, behind one
-// hop and two, however the program ends.
+// Jobs that outlive an ssh connection outlive the shim as well. They are started by hand and by a
+// tool, behind one hop and two, and the program ends in several ways.
 func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -77,12 +76,12 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 		start(sshJobs[i].name, o.command(t.Context(), "ssh", o.path, line("one-", i)))
 		start(sshJobs[i].name, o.command(t.Context(), "ssh", o.path+"/sudo:app", line("two-", i)))
 	}
-	// A tool that starts them all, and takes its program with it.
+	// A tool that starts all of them, and then kills the program.
 	script := "set +e\n"
 	for i := range sshJobs {
 		script += "ssh -n web \"$(cat <<'outer'\n" + line("kill-", i) + "\nouter\n)\"\n"
 	}
-	// And one whose ssh is killed while it runs.
+	// Jobs whose ssh is killed while their command runs.
 	cut := `nohup sh -c '>/tmp/up.a; exec ` + laterJob("cut-nohup") + `' >/dev/null 2>&1 </dev/null &
 		setsid sh -c '>/tmp/up.b; exec ` + laterJob("cut-setsid") + `' >/dev/null 2>&1 </dev/null &
 		until test -e /tmp/up.a -a -e /tmp/up.b; do sleep 0.01; done; echo ready; sleep 86400`
@@ -92,7 +91,7 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	if got := finish(t, killed); got.status != 137 || got.err != "" {
 		t.Errorf("the killed program ended with %+v, want status 137 and no message", got)
 	}
-	// One by a terminal, which hangs up those that have not been told to stay.
+	// A job started at a terminal. The terminal's end sends SIGHUP, which nohup ignores.
 	start("terminal", o.command(t.Context(), "ssh", o.path, "-n", "-tt", `nohup `+laterJob("terminal")+` >/dev/null 2>&1 </dev/null & sleep 0.1`))
 	eventually(t, patience, "no context is left", func() bool {
 		return !slices.ContainsFunc(o.web.Processes(), func(p lab.Proc) bool { return strings.Contains(strings.Join(p.Cmdline, " "), "mitosis:") })
@@ -111,14 +110,14 @@ func TestJobsLiveOnAsWithSSH(t *testing.T) {
 	for end := time.Now().Add(patience); !done(); <-time.After(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			missing := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(got, s) })
-			t.Fatalf("these did not live on: %v", missing)
+			t.Fatalf("after %v the jobs %v have not finished, want them to outlive their ssh", patience, missing)
 		}
 	}
 	before.quiet(t, patience)
 }
 
-// Where it is not wanted, nothing lives on, and one line names the job that ended and how it
-// can be kept.
+// Without KeepJobs no job is left. One line names the job that was ended, and says how it can be
+// kept.
 func TestJobsThatAreNotWantedEnd(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)
@@ -140,8 +139,8 @@ func TestJobsThatAreNotWantedEnd(t *testing.T) {
 	}
 }
 
-// Ansible starts a job and does not wait for it: it goes on when Ansible and the
-// program have ended.
+// Ansible starts a job and does not wait for it. The job goes on when Ansible and the program
+// have ended.
 func TestAnsibleJobThatIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil)

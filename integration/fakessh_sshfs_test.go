@@ -7,7 +7,7 @@ import _ "embed"
 //go:embed testdata/sshfs.py
 var sshfsChecks string
 
-// checked is a piece of script that uses the files in m in all ways.
+// checked is a piece of script that works on the files in m in many ways.
 var checked = `cat >sshfs.py <<'e'
 ` + sshfsChecks + `
 e
@@ -21,12 +21,12 @@ mkdir -p m; sshfs ` + options + ` web:"$there" m
 `
 }
 
-// unmounted ends that, and waits until the file system's process has ended.
+// unmounted is a piece of script that unmounts m, and waits until the process of sshfs has ended.
 const unmounted = `fusermount3 -u m
 tries=0; while pgrep -x sshfs -a | grep -q "$there"; do tries=$((tries + 1)); test $tries -lt 1000; done
 `
 
-// fileTools use files of the far side, inDirectories as tools does.
+// fileTools are scripts that use files of the far side. Like tools, they run inDirectories.
 var fileTools = []struct{ name, script string }{
 	{"sshfs with caches", mountedAt("") + checked + unmounted},
 	{"sshfs without caches", mountedAt("-o cache=no,direct_io,no_readahead") + checked + unmounted},

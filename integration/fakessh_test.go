@@ -13,8 +13,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A closedAccount is one that nobody can log in to, with the hops from the office's
-// host to it.
+// A closedAccount is an account without login, with the hops that lead to it from the office's
+// host.
 type closedAccount struct {
 	name, hops string
 	user, home string
@@ -36,18 +36,18 @@ tar -c . | podman import - box
 podman run -d --name box -v /usr:/usr:ro localhost/box sh -c 'while :; do sleep 86400; done'
 `
 
-// toolTraces are the files that the tests leave on the two hosts: of ssh, of sshfs, and of
-// the hop into the container.
+// toolTraces are the files that ssh, sshfs and the hop into the container leave on the two
+// hosts.
 var toolTraces = []string{"/root/.ssh/known_hosts", "/dev/fuse", "/srv/graph/libpod", "/srv/graph/secrets", "/srv/graph/vfs-containers"}
 
-// with runs a script at the desk in which every host is an account.
+// with returns a command that runs a script at the desk. For its ssh every host name leads to an
+// account.
 func (o *office) with(ctx context.Context, a closedAccount, shell, script string) *lab.Cmd {
 	return o.command(ctx, "with", o.path+a.hops, "--", shell, "-euc", script)
 }
 
-// inDirectories surrounds a script: it gets a directory of its own here, where it
-// starts, and one there, both of which are gone in the end. A script that fails
-// says where.
+// inDirectories surrounds a script with the making and removing of two directories, $here and
+// $there. The script starts in $here. If it fails, it prints the last commands of its trace.
 func inDirectories(a closedAccount, script string) string {
 	return `here=$(mktemp -d); there=$(ssh -n web mktemp -d ` + a.home + `/XXXXXX); cd "$here"; export HOME=$here
 exec 9>"$here.trace"; BASH_XTRACEFD=9; set -x
@@ -56,16 +56,15 @@ trap 's=$?; test $s = 0 || tail -n 5 "$here.trace" >&2; rm "$here.trace"' EXIT
 ssh -n web rm -r "$there"; cd /; rm -r "$here"`
 }
 
-// summary is a piece of script that tells all about the tree in the working
-// directory.
+// summary is a piece of script that describes all files below the working directory.
 const summary = `find . -printf "%P %y %m %l %s %n %Ts\n" | sort; find . -type f | LC_ALL=C sort | xargs -r -d "\n" sha256sum`
 
-// attributes is one that tells the access control lists and the attributes of
-// its files, of every owner.
+// attributes is a piece of script that prints the access control lists and the extended
+// attributes of these files.
 const attributes = `find . ! -type l | LC_ALL=C sort | tr "\n" "\0" >/tmp/$$.list; xargs -0 getfacl -pn </tmp/$$.list | grep -v "^# [og]"; xargs -0 getfattr -m ^user -d </tmp/$$.list; rm /tmp/$$.list`
 
-// same fails unless a script prints the same in a directory here as in one
-// there.
+// same returns a script that fails unless another script prints the same text in a directory at
+// the desk and in one at the far side.
 func same(here, there, script string) string {
 	return `(cd ` + here + ` && ` + script + `) >"$here.1"; ssh -n web "cd ` + there + ` && $(cat <<'e'
 ` + script + `
@@ -74,11 +73,11 @@ e
 `
 }
 
-// sameTrees fails unless a directory at the desk is as one at the far side.
+// sameTrees returns a script that fails unless the two directories have equal files.
 func sameTrees(here, there string) string { return same(here, there, summary) }
 
-// TestToolsThatSpeakSSH has the real tools work in accounts that cannot be
-// reached by ssh, all of them at once.
+// TestToolsThatSpeakSSH runs the real tools in accounts that ssh cannot reach, in all accounts at
+// the same time.
 func TestToolsThatSpeakSSH(t *testing.T) {
 	t.Parallel()
 	o := newOfficeOf(t, containerHost)
@@ -105,8 +104,7 @@ func TestToolsThatSpeakSSH(t *testing.T) {
 	}
 }
 
-// requireFUSE skips the test where file systems cannot be made of programs,
-// except where that must be tested.
+// requireFUSE skips the test on machines without FUSE. With CI=true it fails there.
 func requireFUSE(t *testing.T) {
 	t.Helper()
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -120,8 +118,7 @@ func requireFUSE(t *testing.T) {
 	t.Skip(err)
 }
 
-// works runs a script that fails and says so where something is not as it
-// should be.
+// works runs a script in an account. It must end with status 0 and print nothing.
 func (o *office) works(t *testing.T, a closedAccount, script string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -2,8 +2,8 @@
 
 package integration
 
-// tools are used inDirectories: $here and $there are empty directories, here
-// and in the account that every host means.
+// tools are scripts that run inDirectories: $here is an empty directory at the desk, and $there
+// one in the account.
 var tools = []struct{ name, script string }{
 	{"rsync", `
 mkdir -p s/deep; seq 100000 >s/big; ln -s big s/link; ln s/big s/hard; chmod 640 s/big; touch -d @1 s/old; printf x >'s/a b'
@@ -26,8 +26,8 @@ rsync -a --no-o --no-g --delete web:"$there/t/" s/
 ` + sameTrees("s", "$there/t") + `
 test $(ls s | wc -l) -lt 10000 && test $(ls s | wc -l) -gt 0`},
 
-	// It is interrupted as by a user, and then once more by the loss of its ssh;
-	// in between and in the end it goes on where it was.
+	// rsync is interrupted as by a user, and then by the loss of its ssh. Each time the next
+	// rsync goes on from the part that is there.
 	{"rsync that is interrupted", `
 head -c 32M /dev/urandom >big
 for blow in INT KILL; do
@@ -156,7 +156,7 @@ test "$(ssh -n web yes 2>/dev/null | head -n 2 | tr '\n' ,)" = y,y,
 test "$(printf 'echo a\nexit 7\n' | { s=0; ssh -T web || s=$?; echo $s; } | tail -n 2 | tr '\n' ,)" = a,7,`},
 }
 
-// gitSetup keeps git from asking who it is for.
+// gitSetup gives git a name and an address for commits.
 const gitSetup = `
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
 git config --global init.defaultBranch main; git config --global core.looseCompression 0; git config --global pack.compression 0`

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// tunnel is a piece of script that opens one with a control socket, ports and sockets
-// at both hosts, whatever the umask is.
+// tunnel is a piece of script that opens a tunnel with a control socket, and with ports and
+// sockets at both hosts. With the umask 0 it shows that the modes of sockets don't depend on it.
 const tunnel = `umask 0; ssh -M -S /run/t/s -fN -L 7001:localhost:8000 -L /run/t/l:localhost:8000 -R 7002:localhost:8001 -R /home/app/r:localhost:8001 -D 7003 web
 stat -c '%n %a' /run/t/*; ssh -n web stat -c "'%n %a'" r
 `
@@ -59,7 +59,7 @@ func TestTunnelsOfTheShim(t *testing.T) {
 				s.quiet(t, patience)
 			}
 			if out, err := o.desk.Exec(t.Context(), "ls", "/run/t"); err != nil || len(out) > 0 {
-				t.Errorf("left in /run/t: %s, %v", out, err)
+				t.Errorf("/run/t still has %s, error %v, want it empty", out, err)
 			}
 			// The next program removes the rest.
 			if got := finish(t, o.with(t.Context(), behindSudo, "true", "")); got != (result{}) {
@@ -103,7 +103,8 @@ func TestTunnelInTheBackground(t *testing.T) {
 			s.restored(t, patience, "/root/.ssh/known_hosts")
 		}
 	}
-	// The status is that of the time when it went there, and a port that is taken is told.
+	// The status is decided when the command goes to the background. A port that is in use is
+	// an error before that.
 	got := finish(t, o.command(t.Context(), "ssh", o.path, "-f", "exit 3"))
 	if got != (result{}) {
 		t.Errorf("the command in the background ended with %+v, want status 0 and no output", got)

@@ -14,18 +14,18 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A family is two hosts with contexts in a row: master, middle on the first, a
-// local child of that, and one on the second that the middle reached by ssh.
+// A family is two hosts with contexts below a master. middle is on the first host. It has a local
+// child there, and another child, leaf, on the second host by ssh.
 type family struct {
 	middleHost, leafHost *lab.Running
 	scenes               []scene
 }
 
-// hops of a family. They travel to another process as JSON and so hold no
-// secret.
+// hops are the hops of a family. They travel to another process as JSON, and so hold no secret.
 type hops struct{ Middle, Leaf ssh.Login }
 
-// keys is where a host's user has the key for the next one.
+// keyFile and knownFile are the files of a host's user with the key and the known hosts for the
+// next host.
 const keyFile, knownFile = "/home/deploy/.ssh/id_ed25519", "/home/deploy/.ssh/known_hosts"
 
 func newFamily(t *testing.T, key lab.ClientKey) *family {
@@ -40,7 +40,7 @@ func newFamily(t *testing.T, key lab.ClientKey) *family {
 	return f
 }
 
-// onHosts is a hop whose key and known hosts are files of the host it begins at.
+// onHosts returns a hop whose key and known hosts are files of the host at which it begins.
 func onHosts(host *lab.Running, user string) ssh.Login {
 	return ssh.Login{
 		Host: host.IP(), User: user, NoConfig: true, NoAgent: true, IdentitiesOnly: true,
@@ -52,7 +52,7 @@ func (f *family) hops() hops {
 	return hops{onHosts(f.middleHost, "deploy"), onHosts(f.leafHost, "deploy")}
 }
 
-// raise brings the family to life. All of its contexts misbehave.
+// raise connects the contexts of the family. All of them misbehave.
 func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, beside, leaf *contexts.Node, err error) {
 	if middle, err = self.Connect(ctx, h.Middle); err != nil {
 		return
@@ -72,7 +72,7 @@ func (h hops) raise(ctx context.Context, self *contexts.Node) (middle, beside, l
 	return
 }
 
-// gone makes sure that nothing of the family is left on its hosts.
+// gone checks that no process and no file of the family is left on its hosts.
 func (f *family) gone(t *testing.T) {
 	t.Helper()
 	start := time.Now()
@@ -82,10 +82,10 @@ func (f *family) gone(t *testing.T) {
 	t.Logf("everything had ended after %v", time.Since(start))
 }
 
-// workers are the processes on a host in which contexts run.
+// workers returns the processes on a host in which contexts run.
 func workers(host *lab.Running) []int { return having(host, "mitosis:worker=") }
 
-// guards watch the workers.
+// guards returns the guards on a host.
 func guards(host *lab.Running) []int { return having(host, "mitosis:guard=") }
 
 func having(host *lab.Running, argument string) (pids []int) {

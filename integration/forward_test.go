@@ -26,12 +26,13 @@ import (
 
 const databaseDir = "/home/deploy/database"
 
-// database starts PostgreSQL on a host, where nobody from outside reaches it.
+// database starts PostgreSQL on a host. It listens only on the loopback interface and on a
+// socket.
 func database(t *testing.T, host *lab.Running) {
 	t.Helper()
 	found, _ := filepath.Glob(lab.PostgreSQL)
 	if len(found) == 0 {
-		t.Fatalf("no %s", lab.PostgreSQL)
+		t.Fatalf("no file is %s, want PostgreSQL installed", lab.PostgreSQL)
 	}
 	bin := filepath.Dir(found[0])
 	if out, err := host.ExecAs(t.Context(), "deploy", bin+"/initdb", "-D", databaseDir, "-A", "trust", "-U", "deploy", "--no-sync"); err != nil {
@@ -55,14 +56,14 @@ func database(t *testing.T, host *lab.Running) {
 	})
 }
 
-// query connects the ordinary driver through a context.
+// query connects to a database through a context, with the ordinary driver.
 func query(ctx context.Context, n *contexts.Node, server string) (*pgx.Conn, error) {
 	cfg, err := pgx.ParseConfig("user=deploy dbname=postgres sslmode=disable " + server)
 	if err != nil {
 		return nil, err
 	}
 	cfg.DialFunc = n.DialContext
-	// Names mean the same as at the context's host.
+	// The context resolves names, as its host does.
 	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	return pgx.ConnectConfig(ctx, cfg)
 }
@@ -73,7 +74,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 	key := lab.NewClientKey(t)
 	host := start(t, lab.Host{Users: []lab.User{{Name: "deploy", Keys: []string{key.Authorized}}}, SSHD: &lab.SSHD{}})
 	database(t, host)
-	// Two hops: the database is that of the second's host.
+	// The database is on the host of the second hop.
 	n := child(t, login(t, master(t, nil), host, "deploy", key), local.Child{})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
@@ -95,7 +96,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 			return []any{i, strings.Repeat("mitosis ", 20)}, nil
 		}))
 		if err != nil || in != rows {
-			t.Fatalf("%d rows in, %v", in, err)
+			t.Fatalf("%d rows were copied in, error %v, want %d", in, err, rows)
 		}
 		var sum int64
 		var out int
@@ -109,14 +110,14 @@ func TestADatabaseThroughAContext(t *testing.T) {
 			sum, out = sum+n, out+1
 			return nil
 		}); err != nil || out != rows || sum != rows*(rows+1)/2 {
-			t.Fatalf("%d rows out, their sum %d, %v", out, sum, err)
+			t.Fatalf("%d rows with the sum %d were read, error %v, want %d with %d", out, sum, err, rows, rows*(rows+1)/2)
 		}
-		// The driver gives up a query by a deadline of its connection.
+		// The driver cancels a query by a deadline of its connection.
 		brief, stop := context.WithTimeout(ctx, 200*time.Millisecond)
 		_, err = db.Exec(brief, "select pg_sleep(60)")
 		stop()
 		if !errors.Is(err, context.DeadlineExceeded) || !pgconn.Timeout(err) {
-			t.Errorf("a query that takes too long: %v", err)
+			t.Errorf("a query that takes too long ended with %v, want %v", err, context.DeadlineExceeded)
 		}
 		_ = db.Close(ctx)
 	}
@@ -133,7 +134,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 			for j := range 50 {
 				var got int
 				if err := db.QueryRow(ctx, "select $1::int * $2::int", i, j).Scan(&got); err != nil || got != i*j {
-					t.Errorf("%d x %d = %d, %v", i, j, got, err)
+					t.Errorf("%d x %d is %d, error %v, want %d", i, j, got, err, i*j)
 					return
 				}
 			}
@@ -142,7 +143,7 @@ func TestADatabaseThroughAContext(t *testing.T) {
 	clients.Wait()
 
 	if _, err := query(ctx, n, "host=127.0.0.1 port=5433"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("where no database is: %v", err)
+		t.Errorf("a connection to a port without a database: error %v, want %v", err, syscall.ECONNREFUSED)
 	}
 	db, err := query(ctx, n, "host=127.0.0.1 port=5432")
 	if err != nil {
@@ -164,10 +165,10 @@ func TestADatabaseThroughAContext(t *testing.T) {
 	})
 	kill(t, host, syscall.SIGKILL, workers(host)...)
 	if err := <-asleep; err == nil || ctx.Err() != nil {
-		t.Errorf("a query whose hop is killed: %v", err) // the driver keeps the reason to itself
+		t.Errorf("a query whose hop was killed ended with %v (the ctx with %v), want an error at once", err, ctx.Err()) // the driver does not return the cause
 	}
 	if _, err := query(ctx, n, "host=127.0.0.1 port=5432"); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("through a hop that was killed: %v", err)
+		t.Errorf("a connection through a hop that was killed: error %v, want %v", err, contexts.ErrGone)
 	}
 }
 
@@ -209,21 +210,21 @@ func TestAServerInTheMasterIsReachedFromAHost(t *testing.T) {
 		t.Errorf("the client got %q, %v, want the answer of the master", body, err)
 	}
 
-	// When the way to it is lost, the context ends by itself. To the host that is
-	// the same as the end of the master: neither port nor socket stays.
+	// A context that loses its link ends by itself. On the host that is the same as the end
+	// of the master: neither port nor socket stays.
 	kill(t, host, syscall.SIGKILL, sessions(host)...)
 	for range 2 {
 		if err := <-served; !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("the server ended with %v", err)
+			t.Errorf("the server ended with %v, want %v", err, contexts.ErrGone)
 		}
 	}
 	before.restored(t, deathBudget)
 	if _, err := host.Dial(t.Context(), "tcp", port); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("the port: %v", err)
+		t.Errorf("dialling the port after the loss: error %v, want %v", err, syscall.ECONNREFUSED)
 	}
 }
 
-// sessions are the processes of sshd that serve a login.
+// sessions returns the processes of sshd that serve a login.
 func sessions(host *lab.Running) (pids []int) {
 	for _, p := range host.Processes() {
 		if len(p.Cmdline) > 0 && strings.HasPrefix(p.Cmdline[0], "sshd: deploy") {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A resources counts the descriptors and goroutines that a process holds.
+// resources are the numbers of descriptors and goroutines that a process holds.
 type resources struct{ fds, goroutines int }
 
 func holding(t *testing.T) resources {
@@ -22,7 +22,7 @@ func holding(t *testing.T) resources {
 	return resources{len(fds), runtime.NumGoroutine()}
 }
 
-// released makes sure that this process holds no more than it did.
+// released checks that this process holds no more resources than at the time of r.
 func (r resources) released(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(stretched(deathBudget))
@@ -33,14 +33,14 @@ func (r resources) released(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
-			t.Errorf("%+v were held before, %+v now\n%s", r, now, stacks[:runtime.Stack(stacks, true)])
+			t.Errorf("this process holds %+v, want no more than before, %+v\n%s", now, r, stacks[:runtime.Stack(stacks, true)])
 			return
 		}
 		runtime.Gosched()
 	}
 }
 
-// childProcesses are the live processes that this one has started.
+// childProcesses returns the live processes that this one has started.
 func childProcesses(t *testing.T) string {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")

@@ -21,15 +21,16 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// Values of the tests of managed hosts where the defaults, made for machines
-// that take minutes, would make them wait: a tenth and less.
+// Times for the tests of managed hosts, a tenth of the defaults or less. The defaults are made
+// for machines that need minutes, and the tests would wait for them.
 var (
 	hasty    = contexts.ManagedHostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second}
 	hastyNow = contexts.ManagedHostConfig{MinDelay: 50 * time.Millisecond, MaxDelay: time.Second, Attempt: 5 * time.Second, Wait: -1}
 	beat     = router.Limits{Heartbeat: 200 * time.Millisecond, Missed: 3}
 )
 
-// expectAway waits until a host that does not wait is known to be away.
+// expectAway waits until calls to a host fail because it is away. The host's config must not have
+// calls wait.
 func expectAway(t *testing.T, h *contexts.ManagedHost) error {
 	t.Helper()
 	var err error
@@ -40,7 +41,7 @@ func expectAway(t *testing.T, h *contexts.ManagedHost) error {
 	return err
 }
 
-// asked makes sure that a host answers, if need be after a while.
+// asked checks that a host answers. It repeats a call that was lost with the host.
 func asked(t *testing.T, h contexts.Target) identity {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -50,7 +51,7 @@ func asked(t *testing.T, h contexts.Target) identity {
 		if err == nil {
 			return id
 		}
-		// The loss is told to the calls that are under way.
+		// A loss ends the calls that are under way.
 		if !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrUnavailable) || ctx.Err() != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestManagedHost(t *testing.T) {
 	t.Run("behind another", func(t *testing.T) { hostBehindHost(t, host, hop) })
 }
 
-// servers are the processes of sshd, sessions included.
+// servers returns the processes of sshd, sessions included.
 func servers(host *lab.Running) (pids []int) {
 	for _, p := range host.Processes() {
 		if strings.Contains(p.String(), "sshd") {
@@ -86,7 +87,7 @@ func sshdRestarts(t *testing.T, host *lab.Running, hop ssh.Login) {
 	asked(t, failing)
 	kill(t, host, syscall.SIGKILL, servers(host)...)
 	if err := expectAway(t, failing); !errors.Is(err, connect.ErrRefused) && !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("the reason is %v", err)
+		t.Errorf("the host is away with the error %v, want %v or %v", err, connect.ErrRefused, contexts.ErrGone)
 	}
 	late := make(chan identity)
 	go func() { late <- asked(t, waiting) }()
@@ -94,13 +95,13 @@ func sshdRestarts(t *testing.T, host *lab.Running, hop ssh.Login) {
 		t.Fatal(err)
 	}
 	if id := <-late; id.PID == first.PID || id.Host != first.Host {
-		t.Errorf("%+v before, %+v now", first, id)
+		t.Errorf("after the restart %+v answers, want another process on the same host than %+v", id, first)
 	}
 	asked(t, failing)
-	// Both have told of the loss, and of its end, at one level.
+	// Both hosts have logged the loss and its end, at the same level.
 	for _, line := range []string{`level=WARN msg="a host was lost and`, `level=WARN msg="a host is back" host=`} {
 		if n := strings.Count(j.String(), line); n < 2 {
-			t.Errorf("%d times %q, wanted it of each host", n, line)
+			t.Errorf("the log has %q %d times, want it at least twice, once for each host", line, n)
 		}
 	}
 }
@@ -119,11 +120,11 @@ func networkBreaks(t *testing.T, host *lab.Running, hop ssh.Login) {
 	start := time.Now()
 	expectAway(t, failing)
 	if took := time.Since(start); took > silence {
-		t.Errorf("away after %v", took)
+		t.Errorf("the host was known to be away after %v, want at most %v", took, silence)
 	}
 	asked(t, waiting)
 	if took := time.Since(start); took < silence {
-		t.Errorf("it answered after %v, without a network", took)
+		t.Errorf("the host answered after %v, want at least the %v without a network", took, silence)
 	} else {
 		t.Logf("back after %v, of which %v without a network", took, silence)
 	}
@@ -133,7 +134,7 @@ func networkBreaks(t *testing.T, host *lab.Running, hop ssh.Login) {
 	}
 }
 
-// It is not parallel to others, whose goroutines would be counted, too.
+// It does not run beside other tests, because it would count their goroutines.
 func TestHostIsLostManyTimes(t *testing.T) {
 	times := 50
 	if testing.Short() {
@@ -161,7 +162,7 @@ func TestHostIsLostManyTimes(t *testing.T) {
 		t.Error(err)
 	}
 	before.restored(t, patience)
-	// Closed is not gone: the next use connects again.
+	// A closed host is not gone: the next use connects it again.
 	asked(t, h)
 }
 
@@ -171,14 +172,14 @@ func hostBehindHost(t *testing.T, host *lab.Running, hop ssh.Login) {
 	inner := outer.Manage(local.Child{}, &hasty)
 	first := asked(t, inner)
 	if outerID := asked(t, outer); !strings.HasPrefix(first.Path, outerID.Path+"/") {
-		t.Errorf("%q is not below %q", first.Path, outerID.Path)
+		t.Errorf("the path of the inner host is %q, want one below %q", first.Path, outerID.Path)
 	}
 	kill(t, host, syscall.SIGKILL, asked(t, outer).PID)
 	eventually(t, patience, "the inner one is another", func() bool { return asked(t, inner).PID != first.PID })
 }
 
-// bootIs is the setup of a host that was booted under this name. The kernel
-// being the machine's, its own name for it is always the same.
+// bootIs returns the setup of a host whose boot has this ID. The kernel is the machine's, so its
+// own boot ID never changes.
 func bootIs(name string) []string {
 	return []string{"echo " + name + " >/run/boot_id", "mount -n --bind /run/boot_id /proc/sys/kernel/random/boot_id"}
 }
@@ -209,7 +210,7 @@ func TestHostReboots(t *testing.T) {
 	before := asked(t, managed)
 	boot := managed.Boot()
 	if boot != "first" {
-		t.Errorf("the boot is %q", boot)
+		t.Errorf("the boot is %q, want first", boot)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -226,7 +227,7 @@ func TestHostReboots(t *testing.T) {
 	eventually(t, patience, "another process answers", func() bool { return asked(t, managed).PID != before.PID })
 	select {
 	case err := <-back:
-		t.Fatalf("taken for rebooted: %v", err)
+		t.Fatalf("the wait for a reboot ended with %v when only a process was lost, want it to go on", err)
 	default:
 	}
 	if err := running.Close(); err != nil {
@@ -239,6 +240,6 @@ func TestHostReboots(t *testing.T) {
 		t.Fatal(err)
 	}
 	if boot := managed.Boot(); boot != "second" {
-		t.Errorf("the boot is %q", boot)
+		t.Errorf("the boot is %q, want second", boot)
 	}
 }

@@ -16,18 +16,18 @@ import (
 
 const module = "github.com/mitosis-go/mitosis/"
 
-// allowedImports says which packages of the house a package may import. An
-// arrow never points upward. A package has the row of the longest name that it
-// is below: what a program does not import, its copies do not carry, so package
-// contexts must not import those of its own that serve some programs only.
+// allowedImports lists the packages of this module that a package may import. No package imports
+// one above it. A package without a row has the row of the nearest package above it in the
+// directory tree. A program and its copies carry only imported packages: so package contexts must
+// not import packages that serve only some programs.
 var allowedImports = map[string][]string{
 	".": {}, // the module's root: documentation and the version
 
 	"contexts/attach": {"core", "bootstrap", "contexts", "contexts/internal/succession", "internal/descriptor"},
 
 	"core":                {},
-	"internal/descriptor": {}, // of files, where package os has no method
-	"internal/resolve":    {}, // names, as the system knows them
+	"internal/descriptor": {}, // descriptors of files, where package os has no method
+	"internal/resolve":    {}, // names, as the system resolves them
 	"router":              {"core"},
 	"bootstrap":           {"core"},
 	"connect":             {"core", "bootstrap", "connect/internal/printable"}, // the contract
@@ -35,7 +35,7 @@ var allowedImports = map[string][]string{
 		"contexts/internal/call", "contexts/internal/command", "contexts/internal/forward", "contexts/internal/images", "contexts/internal/items",
 		"contexts/internal/logs", "contexts/internal/mail", "contexts/internal/succession", "contexts/internal/tree"},
 
-	// The engines of contexts know no nodes, and no more of each other than this.
+	// The engines of contexts know no nodes, and import only these engines.
 	"contexts/internal/items":      {"core"},
 	"contexts/internal/logs":       {"core", "internal/descriptor"},
 	"contexts/internal/tree":       {"core", "router", "bootstrap", "connect"},
@@ -46,7 +46,7 @@ var allowedImports = map[string][]string{
 	"contexts/internal/images":     {"core", "bootstrap"},
 	"contexts/internal/succession": {"core", "bootstrap"},
 
-	// The methods know the contract and what they share, and none knows another.
+	// The methods import the contract and the packages that they share. None imports another.
 	"connect/ssh":                {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable", "internal/resolve"},
 	"connect/openssh":            {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
 	"connect/become":             {"core", "bootstrap", "connect", "connect/internal", "connect/internal/printable"},
@@ -57,7 +57,7 @@ var allowedImports = map[string][]string{
 	"connect/internal":           {"core", "bootstrap", "connect", "connect/internal/printable", "internal/descriptor"},
 	"connect/internal/printable": {},
 
-	"contexts/internal/treetest": {"contexts", "connect/local"}, // of tests
+	"contexts/internal/treetest": {"contexts", "connect/local"}, // only for tests
 
 	"contexts/files":                   {"core", "contexts", "contexts/files/internal/disk", "contexts/files/internal/wire", "contexts/files/internal/checksum"},
 	"contexts/files/internal/disk":     {}, // one file system: it knows no copies
@@ -96,8 +96,8 @@ func listPackages(t *testing.T) []goPackage {
 	}
 }
 
-// room returns the row of a package of this module, or the top-level directory
-// of one that has none.
+// room returns the name of the row for a package of this module. For a package without a row it
+// returns the top-level directory.
 func room(importPath string) (string, bool) {
 	if importPath+"/" == module {
 		return ".", true
@@ -132,18 +132,18 @@ func TestImportsPointDownward(t *testing.T) {
 		}
 	}
 	if seen < 8 {
-		t.Fatalf("only %d packages were looked at", seen)
+		t.Fatalf("the go command has listed %d packages of this module, want at least 8", seen)
 	}
 }
 
-// Packages that make every image larger, or pull in method reflection, stay out of the
-// imports of programs.
+// Package contexts does not import packages that make every image much larger, or that use
+// reflection on methods.
 func TestHeavyPackagesStayOut(t *testing.T) {
 	t.Parallel()
 	deps := strings.Fields(goCommand(t, "list", "-deps", module+"contexts"))
 	for _, heavy := range []string{"net/http", "text/template", "html/template", "net/rpc", "encoding/gob", "testing"} {
 		if slices.Contains(deps, heavy) {
-			t.Errorf("package contexts depends on %s", heavy)
+			t.Errorf("package contexts depends on %s, want it out of every image", heavy)
 		}
 	}
 }
@@ -163,19 +163,20 @@ func TestSSHIsOptIn(t *testing.T) {
 	}
 }
 
-// The image crosses every first hop, so its size is a promise: examples/chain, which
-// has the ssh client, is at most 2.45 MB for a host that has zstd, packed ahead of time,
-// which is as small as can be; examples/callback, which has not, 2.05 MB. The other sizes are what the packers make of the same.
+// imageLimits bound the sizes of images, because an image crosses every first hop. The two
+// promises are for images packed ahead of time for a host with zstd, the smallest form.
+// examples/chain, which has the ssh client, has at most 2.45 MB, and examples/callback, which has
+// not, 2.05 MB. The other limits are for other forms of these, and for another example.
 var imageLimits = map[string]packedSizes{
 	"callback":   {zstdBest: 2_050_000, zstd: 2_150_000, gzip: 2_250_000, gzipBest: 2_240_000},
 	"chain":      {zstdBest: 2_450_000, zstd: 2_600_000, gzip: 2_680_000, gzipBest: 2_670_000},
-	"quickstart": {zstdBest: 2_500_000, zstd: 2_650_000, gzip: 2_730_000, gzipBest: 2_720_000}, // it has an ssh server, too
+	"quickstart": {zstdBest: 2_500_000, zstd: 2_650_000, gzip: 2_730_000, gzipBest: 2_720_000}, // it has an ssh server as well
 }
 
-// packedSizes are of one executable, in bytes.
+// packedSizes are the sizes of one executable in each packed form, in bytes.
 type packedSizes struct{ gzip, gzipBest, zstd, zstdBest int }
 
-// buildExample builds a program of examples as it is to be delivered.
+// buildExample builds a program of examples as README.md says for programs that are delivered.
 func buildExample(t *testing.T, name string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), name)
@@ -198,7 +199,7 @@ func goCommand(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// An importer of the module gets the modules of its own programs and tests, and none that only the
+// A user who imports the module gets the modules that its packages need, and none that only the
 // tests against real tools need.
 func TestImportersGetNoModuleOfTheseTests(t *testing.T) {
 	t.Parallel()

@@ -15,9 +15,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// inside is a hop into a lab host without any login, for tests that are about
-// the hops behind it. It is also an example of a method that a user writes.
-// It can be used in the test process only, and so it need not travel.
+// inside is a hop into a lab host without a login, for tests of the hops behind it. It is also an
+// example of a method that a user writes. It works only in the test process, so it never travels.
 type inside struct {
 	host *lab.Running
 	user string // "" is root
@@ -31,7 +30,7 @@ func (i inside) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Carri
 	if user == "" {
 		user = "root"
 	}
-	// The opening's ctx is not the life of the tool.
+	// ctx bounds only the opening: the tool lives longer.
 	cmd := i.host.CommandAs(context.Background(), user, e.Argv...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -49,7 +48,7 @@ func (i inside) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Carri
 
 type insideCarrier struct {
 	io.Reader
-	io.WriteCloser // Write only; Close is ours
+	io.WriteCloser // only its Write is used: the carrier has a Close of its own
 	cmd            *lab.Cmd
 
 	once sync.Once
@@ -59,13 +58,13 @@ type insideCarrier struct {
 // Cause implements bootstrap.Carrier.
 func (c *insideCarrier) Cause(context.Context) error { return nil }
 
-// Close implements bootstrap.Carrier. The far side sees the end of its input
-// and its guard would end it; the signal makes sure of it.
+// Close implements bootstrap.Carrier. The guard at the far side sees the end of its input and
+// ends the child. The signal ends the far side even without that.
 func (c *insideCarrier) Close() error {
 	c.once.Do(func() {
 		c.err = c.WriteCloser.Close()
 		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait() // it was killed, which is an error
+		_ = c.cmd.Wait() // its error is that the tool was killed
 	})
 	return c.err
 }

@@ -32,16 +32,16 @@ func TestMain(m *testing.M) {
 	contexts.Init()
 	os.Setenv("GORACE", quickEnd)
 	if signal.Ignored(os.Interrupt) {
-		// As under nohup, or in the background of a shell: the programs that are
-		// tested would inherit it, and not end when they are interrupted.
+		// SIGINT is ignored here under nohup, or in the background of a shell. The
+		// programs under test would inherit that, and an interrupt would not end them.
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	os.Exit(m.Run())
 }
 
-// quickEnd is the GORACE of tests that time the end of contexts.
-// A program with the race detector sleeps for a second before it exits, to
-// give other threads time for a last report; a context is two processes.
+// quickEnd is the value of GORACE in tests that measure the end of contexts. By default a program
+// with the race detector sleeps for a second before it exits, so that other threads can still
+// report. A context is two processes.
 const quickEnd = "atexit_sleep_ms=0"
 
 // start makes a host in which contexts end as fast as they do without the race
@@ -63,11 +63,12 @@ func start(t *testing.T, h lab.Host) *lab.Running {
 	return lab.Start(t, h)
 }
 
-// nothingKept is the Config.PackedDir of tests: the user's own stays as it is.
+// nothingKept is the Config.PackedDir of tests. With it they keep no packed images in the user's
+// directory.
 const nothingKept = os.DevNull
 
-// patience is how long anything may take here that has no limit of its own, on a machine
-// that runs other tests beside.
+// patience bounds each wait that has no limit of its own, on a machine that runs other tests at
+// the same time.
 const patience = time.Minute
 
 // Functions that the contexts of the tests have.
@@ -95,7 +96,7 @@ var (
 	panics = contexts.NewFunc("lab.panic", func(_ context.Context, s string) (struct{}, error) {
 		return struct{}{}, panicHere(s)
 	})
-	// remaining tells how much time is left for the call.
+	// remaining returns the time that is left for the call.
 	remaining = contexts.NewFunc("lab.remaining", func(ctx context.Context, _ struct{}) (time.Duration, error) {
 		d, ok := ctx.Deadline()
 		if !ok {
@@ -108,7 +109,7 @@ var (
 		out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 		return string(out), err
 	})
-	// spawn starts a program that nobody waits for.
+	// spawn starts a program, does not wait for it, and returns its process ID.
 	spawn = contexts.NewFunc("lab.spawn", func(_ context.Context, argv []string) (int, error) {
 		cmd := exec.Command(argv[0], argv[1:]...)
 		if err := cmd.Start(); err != nil {
@@ -121,8 +122,8 @@ var (
 	divide = contexts.NewFunc("lab.divide", func(ctx context.Context, _ struct{}) (*contexts.Node, error) {
 		return contexts.Self(ctx).Connect(ctx, local.Child{})
 	})
-	// occupy starts a program, tells the master that it did, and goes on until
-	// it is cancelled; then it tells that, too.
+	// occupy starts a program, tells the master of it, and goes on until it is cancelled.
+	// Then it tells the master of that, too.
 	occupy = contexts.NewFunc("lab.occupy", func(ctx context.Context, o occupation) (struct{}, error) {
 		cmd := exec.CommandContext(ctx, o.Argv[0], o.Argv[1:]...)
 		if err := cmd.Start(); err != nil {
@@ -137,7 +138,7 @@ var (
 	report = contexts.NewFunc("lab.report", func(ctx context.Context, o occupation) (struct{}, error) {
 		return tell.Call(ctx, o.Tell, note{Topic: o.Topic, Text: "hello", PID: os.Getpid()})
 	})
-	// tell is called by contexts, in the master.
+	// tell keeps a note in the master. Contexts call it.
 	tell = contexts.NewFunc("lab.tell", func(ctx context.Context, n note) (struct{}, error) {
 		n.From = contexts.Caller(ctx).String()
 		board.add(n)
@@ -145,7 +146,7 @@ var (
 	}, contexts.AllowDescendants)
 )
 
-// panicHere has a name that is looked for in the stack.
+// panicHere panics. Tests look for its name in the stack.
 func panicHere(s string) error { panic(s) }
 
 type identity struct {
@@ -164,7 +165,7 @@ type note struct {
 	PID               int
 }
 
-// notes holds the notes that contexts gave to the master.
+// notes holds the notes that contexts have sent to the master.
 type notes struct {
 	mu      sync.Mutex
 	list    []note
@@ -181,7 +182,7 @@ func (b *notes) add(n note) {
 	b.changed = make(chan struct{})
 }
 
-// await waits until somebody has told text about the test.
+// await waits until a context has sent a note with this text for the test.
 func (b *notes) await(t *testing.T, text string) note {
 	t.Helper()
 	timeout := time.After(patience)
@@ -200,13 +201,13 @@ func (b *notes) await(t *testing.T, text string) note {
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("nobody told %q", text)
+			t.Fatalf("no context has sent the note %q", text)
 		}
 	}
 }
 
-// eventually waits for something that cannot be waited for otherwise, such as
-// the end of a process in another namespace.
+// eventually polls until cond reports true. It is for conditions that no call can wait for, such
+// as the end of a process in another namespace.
 func eventually(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	limit = stretched(limit)
@@ -217,7 +218,7 @@ func eventually(t *testing.T, limit time.Duration, what string, cond func() bool
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v, want it by then: %s", limit, what)
 		}
 	}
 }
@@ -255,8 +256,8 @@ func newJournal(t *testing.T) (*slog.Logger, *journal) {
 	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug})), j
 }
 
-// master starts a tree in the test process and ends it with the test. Where
-// cfg has no Log, it gets one that is shown if the test fails.
+// master starts a tree in the test process, and ends it with the test. If cfg has no Log, it gets
+// one that is shown if the test fails.
 func master(t *testing.T, cfg *contexts.Config) *contexts.Node {
 	t.Helper()
 	var c contexts.Config
@@ -275,7 +276,7 @@ func master(t *testing.T, cfg *contexts.Config) *contexts.Node {
 	}
 	t.Cleanup(func() {
 		if err := self.Close(); err != nil {
-			t.Errorf("the tree did not end in order: %v", err)
+			t.Errorf("closing the tree: %v, want it to end in order", err)
 		}
 	})
 	return self
@@ -288,9 +289,8 @@ func (labDialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	return lab.Dial(ctx, network, addr)
 }
 
-// reach is the hop from the test process to a host, with nothing but the values given
-// here: no configuration, no agent, no keys of the person who runs the tests.
-// It has neither key nor password yet.
+// reach returns a hop from the test process to a host. It uses no configuration, agent or keys of
+// the user who runs the tests. The caller adds a key or a password.
 func reach(t *testing.T, host *lab.Running, user string) ssh.Login {
 	t.Helper()
 	return ssh.Login{
@@ -301,7 +301,7 @@ func reach(t *testing.T, host *lab.Running, user string) ssh.Login {
 	}
 }
 
-// port is that of a host's sshd.
+// port returns the port of a host's sshd.
 func port(t *testing.T, host *lab.Running) int {
 	t.Helper()
 	_, p, err := net.SplitHostPort(host.Addr())
@@ -329,13 +329,13 @@ func knownHosts(t *testing.T, hosts ...*lab.Running) string {
 	return path
 }
 
-// withKey is a hop that authenticates by one key and nothing else.
+// withKey returns a hop that authenticates only by this key.
 func withKey(hop ssh.Login, key lab.ClientKey) ssh.Login {
 	hop.IdentityFiles, hop.IdentitiesOnly = []string{key.Path}, true
 	return hop
 }
 
-// withPassword is a hop that authenticates by a password and nothing else.
+// withPassword returns a hop that authenticates only by this password.
 func withPassword(hop ssh.Login, password connect.Secret) ssh.Login {
 	hop.Password, hop.IdentitiesOnly = password, true
 	return hop
@@ -347,7 +347,7 @@ func login(t *testing.T, self *contexts.Node, host *lab.Running, user string, ke
 	return child(t, self, withKey(reach(t, host, user), key))
 }
 
-// child makes a child by any hop; the tree's end ends it.
+// child makes a child by any hop. The end of the tree ends the child.
 func child(t *testing.T, parent *contexts.Node, m connect.Method) *contexts.Node {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -359,7 +359,7 @@ func child(t *testing.T, parent *contexts.Node, m connect.Method) *contexts.Node
 	return n
 }
 
-// refused makes sure that a hop fails, for the right reason and in time.
+// refused checks that a hop fails with an error of a class, within a limit. It returns the error.
 func refused(t *testing.T, parent *contexts.Node, m connect.Method, reason error, limit time.Duration) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -368,11 +368,11 @@ func refused(t *testing.T, parent *contexts.Node, m connect.Method, reason error
 	n, err := parent.Connect(ctx, m)
 	switch took := time.Since(start); {
 	case err == nil:
-		t.Fatalf("%v was connected", n)
+		t.Fatalf("the hop connected %v, want an error", n)
 	case !errors.Is(err, reason):
-		t.Fatalf("after %v the error is %q (%T), not one that is %q", took, err, err, reason)
+		t.Fatalf("after %v the error is %q (%T), want one of the class %q", took, err, err, reason)
 	case took > stretched(limit):
-		t.Errorf("it took %v until %q, want at most %v", took, err, stretched(limit))
+		t.Errorf("the error %q took %v, want at most %v", err, took, stretched(limit))
 	}
 	return err
 }
@@ -400,22 +400,22 @@ func look(host *lab.Running) scene {
 	return scene{host, host.Snapshot(), host.Processes()}
 }
 
-// newProcesses are those that were not there before.
+// newProcesses returns the processes that were started since.
 func (s scene) newProcesses() []lab.Proc {
 	return slices.DeleteFunc(s.host.Processes(), func(p lab.Proc) bool {
 		return slices.ContainsFunc(s.procs, func(q lab.Proc) bool { return q.PID == p.PID })
 	})
 }
 
-// restored makes sure that nothing is left of the test: no process within
-// limit, and no file but those that any login leaves and those in except.
+// restored checks that the test has left nothing on the host. All new processes must end within
+// limit. No file may be new or changed but those that every login changes and those in except.
 func (s scene) restored(t *testing.T, limit time.Duration, except ...string) {
 	t.Helper()
 	s.quiet(t, limit)
 	s.untouched(t, except...)
 }
 
-// quiet makes sure that no process is left within limit.
+// quiet checks that all processes that were started since end within limit.
 func (s scene) quiet(t *testing.T, limit time.Duration) {
 	t.Helper()
 	limit = stretched(limit)
@@ -431,20 +431,20 @@ wait:
 		}
 	}
 	for _, p := range s.newProcesses() {
-		t.Errorf("left on %s after %v: %v", s.host.Name(), limit, p)
+		t.Errorf("after %v %s still has the process %v, want it ended", limit, s.host.Name(), p)
 	}
 }
 
-// shimTrace is the directory that package fakessh leaves for good, at the desk.
+// shimTrace is the directory at the desk that package fakessh never removes.
 const shimTrace = "/root/.local"
 
-// untouched makes sure that no file was made or changed.
+// untouched checks that no file was made or changed since, but those in except.
 func (s scene) untouched(t *testing.T, except ...string) {
 	t.Helper()
 	for _, line := range lab.Diff(s.files, s.host.Snapshot(), slices.Concat(except, lab.LoginTraces, []string{shimTrace})...) {
-		t.Errorf("changed on %s: %s", s.host.Name(), line)
+		t.Errorf("on %s a file has changed: %s, want no change", s.host.Name(), line)
 	}
 }
 
-// isNotExist is errors.Is with the sentinel that tests ask about most.
+// isNotExist reports whether an error says that a file does not exist.
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -17,17 +17,16 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// sshWindow is how much OpenSSH and x/crypto/ssh let a peer send on a session
-// without having been answered, a constant of both: CHAN_SES_WINDOW_DEFAULT in
-// channels.h of the one, channelWindowSize in channel.go of the other.
+// sshWindow is the number of bytes that a peer may send on a session without an answer. It is a
+// constant of OpenSSH (CHAN_SES_WINDOW_DEFAULT in channels.h) and of x/crypto/ssh
+// (channelWindowSize in channel.go).
 const sshWindow = 2 << 20
 
-// Over a link with a long round trip a stream is as fast as a single TCP stream
-// is there, or as what the window of the ssh connection that it goes through
-// allows `ssh host cat`, whichever is less, to within three tenths. The short form, for
-// machines that are busy, is content with half: a window that is one step too small allows
-// less. One of a few attempts has to succeed, because a busy machine lengthens round trips, but not
-// those of all alike.
+// Over a link with a long round trip, a stream reaches seven tenths of the lesser of two rates:
+// that of a single TCP stream, and that of `ssh host cat`, which the window of ssh bounds. The
+// short form, for busy machines, wants half, and a window one step too small would still fail.
+// One of a few attempts has to succeed: a busy machine lengthens some round trips more than
+// others.
 func TestStreamsOverLongLinks(t *testing.T) {
 	program := build(t, "traffic")
 	want := 0.7
@@ -44,7 +43,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 			missing := []string{"ssh:", "openssh:"}
 			for attempt := 0; len(missing) > 0; attempt++ {
 				if attempt == 10 {
-					t.Fatalf("%q are too slow", missing)
+					t.Fatalf("in 10 attempts the streams by %q were too slow, want the share of ssh's and TCP's rate that the log shows", missing)
 				}
 				settle := 500*time.Millisecond + 11*rtt
 				tcp, cat := tcpRate(t, far, settle), sshRate(t, near, far, settle)
@@ -61,7 +60,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 	}
 }
 
-// farAndNear make a host, and another one where the program can log in there.
+// farAndNear makes two hosts. The program runs on near, and can log in to far.
 func farAndNear(t *testing.T, program string) (far, near *lab.Running) {
 	t.Helper()
 	lab.Require(t)
@@ -96,7 +95,7 @@ func trafficAt(ctx context.Context, host *lab.Running, result any, argv ...strin
 	return json.Unmarshal(out.Bytes(), result)
 }
 
-// tcpRate is the throughput of a TCP connection from a host.
+// tcpRate returns the throughput of a TCP connection from a host, in MiB/s.
 func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	t.Helper()
 	l, err := lab.Listen("tcp", net.JoinHostPort(lab.StationIP, "0"))
@@ -112,7 +111,7 @@ func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() // it ends with the connection
+	defer cmd.Wait() // the command ends with the connection
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +120,7 @@ func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	return rateOf(t, c, settle)
 }
 
-// sshRate is the throughput of the ssh program from a far host.
+// sshRate returns the throughput of the ssh program from a far host, in MiB/s.
 func sshRate(t *testing.T, near, far *lab.Running, settle time.Duration) float64 {
 	t.Helper()
 	out, stdout, err := os.Pipe()
@@ -135,13 +134,13 @@ func sshRate(t *testing.T, near, far *lab.Running, settle time.Duration) float64
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() // it ends with the pipe
+	defer cmd.Wait() // the command ends with the pipe
 	defer out.Close()
 	return rateOf(t, out, settle)
 }
 
-// rateOf is how fast something comes that has no end, in MiB/s: for so long,
-// and after as long a time from its first byte on, for windows to open.
+// rateOf returns the throughput of a reader without end, in MiB/s. It lets the time settle pass
+// after the first byte, so that windows open, and then measures for as long.
 func rateOf(t *testing.T, r io.Reader, settle time.Duration) float64 {
 	t.Helper()
 	b := make([]byte, 64<<10)

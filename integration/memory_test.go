@@ -13,9 +13,9 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// readMemory calls f with the memory of a process, piece by piece: all of it
-// that can be read, that is there and that is its own. What can't be read any
-// more, because the process ends, is left out.
+// readMemory calls f with the memory of a process, piece by piece. It leaves out pages that were
+// never touched, that can't be read, or that are those of a file. If the process ends meanwhile,
+// the rest is left out.
 func readMemory(dir string, f func(area string, b []byte)) {
 	maps, err := os.Open(dir + "/maps")
 	if err != nil {
@@ -32,7 +32,7 @@ func readMemory(dir string, f func(area string, b []byte)) {
 		return
 	}
 	defer pages.Close()
-	// Pieces overlap, so that nothing is missed between two of them.
+	// Pieces overlap, so that a secret at the border of two pieces is found.
 	const piece, overlap = 1 << 20, 4 << 10
 	buf := make([]byte, piece)
 	for s := bufio.NewScanner(maps); s.Scan(); {
@@ -40,7 +40,7 @@ func readMemory(dir string, f func(area string, b []byte)) {
 		if len(fields) < 5 || !strings.HasPrefix(fields[1], "r") {
 			continue
 		}
-		// A mapping that can't be written has no more than the file has.
+		// A mapping of a file that can't be written has only the bytes of the file.
 		if fields[4] != "0" && fields[1][1] != 'w' {
 			continue
 		}
@@ -48,7 +48,7 @@ func readMemory(dir string, f func(area string, b []byte)) {
 		low, err1 := strconv.ParseInt(from, 16, 64)
 		high, err2 := strconv.ParseInt(to, 16, 64)
 		if err1 != nil || err2 != nil {
-			continue // the vsyscall page is above what an offset can be
+			continue // the address of the vsyscall page is too large for an offset
 		}
 		for _, run := range present(pages, low, high) {
 			for at := run[0]; at < run[1]; at += piece - overlap {
@@ -64,14 +64,14 @@ func readMemory(dir string, f func(area string, b []byte)) {
 	}
 }
 
-// present returns the ranges between two addresses that a process has ever
-// touched (Documentation/admin-guide/mm/pagemap.rst of Linux). The race detector
-// maps hundreds of megabytes of which most is never used.
+// present returns the ranges between two addresses that a process has touched
+// (Documentation/admin-guide/mm/pagemap.rst of Linux). The race detector maps hundreds of
+// megabytes, most of which it never uses.
 func present(pagemap *os.File, low, high int64) (runs [][2]int64) {
 	const inMemoryOrSwap = 3 << 62
 	page := int64(os.Getpagesize())
 	entries := make([]byte, (high-low)/page*8)
-	n, _ := pagemap.ReadAt(entries, low/page*8) // short where the process ends
+	n, _ := pagemap.ReadAt(entries, low/page*8) // short if the process ends meanwhile
 	for i := 0; i+8 <= n; i += 8 {
 		if binary.NativeEndian.Uint64(entries[i:])&inMemoryOrSwap == 0 {
 			continue

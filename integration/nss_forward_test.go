@@ -13,7 +13,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// knowPrinter gives hosts a source of names by which printer is the host itself.
+// knowPrinter gives hosts a source of names in which printer is the host itself.
 func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,13 +35,13 @@ func knowPrinter(t *testing.T, hosts ...*lab.Running) {
 		var out bytes.Buffer
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &out, &out
 		if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "127.0.0.1") {
-			t.Fatalf("the module does not work on %s: %s, %v", host.Name(), &out, err)
+			t.Fatalf("on %s the module resolves printer to %s, error %v, want 127.0.0.1", host.Name(), &out, err)
 		}
 	}
 }
 
-// A forwarding leads to a name that only the system's other sources know, as with ssh,
-// dialled by the context, the command line, or the shim.
+// As with ssh, a forwarding may lead to a name that only a module of NSS knows. The context, the
+// command line, or the shim dials it.
 func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 	t.Parallel()
 	there := contentOf(1000)
@@ -58,7 +58,7 @@ func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 	curl(t, o.desk, there, "--socks4a", f.addrs[2], "http://printer:8000/there")
 	curl(t, o.web, here, "--socks5-hostname", f.addrs[3], "http://printer:8001/big")
 	if out, err := o.desk.Exec(t.Context(), "curl", "-sS", "http://"+f.addrs[4]); err == nil {
-		t.Errorf("there is a host nosuch: %s", out)
+		t.Errorf("curl by the forwarding to nosuch succeeds: %s, want an error, since no such host exists", out)
 	}
 	eventually(t, patience, "it is told that nobody knows nosuch", func() bool {
 		return strings.Contains(f.err.String(), "lookup nosuch") && strings.Contains(f.err.String(), "getent does not know it either")
@@ -77,6 +77,6 @@ func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 		printf 'GET /there HTTP/1.0\r\n\r\n' | ssh -W printer:8000 web | tail -c 1000 | cmp - /srv/same
 		ssh -S /run/s -O exit web`))
 	if got.status != 0 || got.out != "" || strings.Contains(got.err, "lookup") {
-		t.Errorf("by the shim: %+v", got)
+		t.Errorf("the script with the shim ended with %+v, want status 0, no output, and no failed lookup", got)
 	}
 }

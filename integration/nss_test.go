@@ -15,7 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// nssModule is a source of nsswitch.conf(5) that knows one name.
+// nssModule is the code of a source for nsswitch.conf(5) that knows one name.
 const nssModule = `
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,8 +52,8 @@ enum nss_status _nss_lab_gethostbyname2_r(const char *name, int family, struct h
 }
 `
 
-// A static program knows /etc/hosts and DNS. Names that only another source of the
-// system has are found all the same.
+// A static program itself knows only /etc/hosts and DNS. It still finds names that only another
+// source of the system has.
 func TestANameThatOnlyNSSKnows(t *testing.T) {
 	t.Parallel()
 	lab.Require(t)
@@ -70,13 +70,13 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 	client := start(t, lab.Host{
 		Name: "client", Users: []lab.User{{Name: "me"}}, Binds: []string{module + ":/usr/lib/libnss_lab.so.2:ro"},
 		Files: map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files lab\n",
-			// Nobody answers there, and nsswitch.conf does not say that somebody is to be asked.
+			// This server does not answer, and nsswitch.conf does not name DNS.
 			"/etc/resolv.conf": "nameserver 10.77.255.254\noptions timeout:30 attempts:3\n"},
 		// The resolver of a program without cgo, whether this test has cgo or not.
 		Env: map[string]string{"GODEBUG": "netdns=go"},
 	})
 	if out, err := client.Exec(t.Context(), "getent", "ahosts", "printer"); err != nil || !strings.Contains(out, target.IP()) {
-		t.Fatalf("the module does not work: %q, %v", out, err)
+		t.Fatalf("the module resolves printer to %q, error %v, want %s", out, err, target.IP())
 	}
 	me := enter(t, master(t, nil), client, "me")
 	hop := ssh.Login{Host: "printer", User: "carol", Keys: []connect.Secret{connect.Secret(key.Private)}, HostKeys: connect.InsecureIgnoreHostKeys}
@@ -91,9 +91,9 @@ func TestANameThatOnlyNSSKnows(t *testing.T) {
 	}
 	hop.Host = "nosuch"
 	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("it took %v: DNS was asked, which nsswitch.conf does not name", took)
+		t.Errorf("the connect took %v, want at most 30s: it has asked DNS, which nsswitch.conf does not name", took)
 	}
 	if _, err := me.Connect(t.Context(), hop); err == nil || !strings.Contains(err.Error(), "getent does not know it either") {
-		t.Errorf("a name that nobody knows: %v", err)
+		t.Errorf("connecting to an unknown name: error %v, want one that says that getent does not know it", err)
 	}
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Odd modules and settings of real systems: the password goes to the right question and
-// none is typed twice, a person is asked what is left, and the class of the error says what
-// was wrong.
+// Real systems have odd modules and settings. The password goes to the right question, and no
+// answer is typed twice. A person is asked all other questions. The class of the error is that of
+// the cause.
 func TestOddQuestionsOfPAM(t *testing.T) {
 	t.Parallel()
 	code := "auth required LAB [hidden=Verification code: ] want=424242\n"
 	for i, c := range []struct {
 		name, pam, service, sudoers, lang string
-		reason                            error // nil: it works
-		tries                             int   // of the whole stack; each may count against the account
+		reason                            error // class of the error wanted; nil if the hop must work
+		tries                             int   // runs of the whole stack; each may count against the account
 		asked                             string
 		given                             string
 		m                                 func(p connect.Secret) connect.Method
@@ -67,7 +67,7 @@ func TestOddQuestionsOfPAM(t *testing.T) {
 				cfg.Prompt = func(_ context.Context, p connect.Prompt) (string, error) {
 					asked = append(asked, p.Text)
 					if p.Attempt != 1 {
-						t.Errorf("an answer is called wrong: %+v", p)
+						t.Errorf("the question %+v says that an answer was wrong, want a first attempt", p)
 					}
 					for words, answer := range c.person {
 						if strings.Contains(p.Text, words) {
@@ -88,16 +88,16 @@ func TestOddQuestionsOfPAM(t *testing.T) {
 				err := refused(t, node, m, c.reason, patience)
 				for _, other := range []error{connect.ErrPassword, connect.ErrPasswordRequired} {
 					if other != c.reason && errors.Is(err, other) {
-						t.Errorf("%v is also %v", err, other)
+						t.Errorf("the error %v is also of the class %v, want only %v", err, other, c.reason)
 					}
 				}
 				withholds(t, rightPassword, err.Error())
 			}
 			if got := strings.Join(asked, "|"); got != c.asked {
-				t.Errorf("asked %q, not %q", got, c.asked)
+				t.Errorf("the person was asked %q, want %q", got, c.asked)
 			}
 			if tries, err := host.Exec(t.Context(), "cat", "/run/tries"); err != nil || strings.Count(tries, "called") != c.tries {
-				t.Errorf("%d tries, not %d, %v", strings.Count(tries, "called"), c.tries, err)
+				t.Errorf("the stack has run %d times, error %v, want %d", strings.Count(tries, "called"), err, c.tries)
 			}
 		})
 	}

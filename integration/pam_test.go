@@ -21,10 +21,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// pamModule is where hosts have the module of testdata/pam.
+// pamModule is the path at which hosts have the module of testdata/pam.
 const pamModule = "/opt/lab/pam_lab.so"
 
-// compiledPAM is that module.
+// compiledPAM compiles that module, and returns its path on the machine.
 var compiledPAM = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "pam")
 	if err != nil {
@@ -78,7 +78,7 @@ var (
 	pinFactor = factor{"auth required LAB hidden=PIN> want=0815", "PIN>", false, "0815"}
 )
 
-// factorCases are orders of one to four questions; the first ones for every day.
+// factorCases are series of one to four questions. The first ones are usual on real systems.
 var factorCases = [][]factor{
 	{codeFactor, passwordFactor},
 	{passwordFactor, duoFactor},
@@ -96,7 +96,7 @@ var factorCases = [][]factor{
 
 const factorCasesDaily = 3
 
-// A pamWay is a hop of somebody called deploy that goes by PAM.
+// A pamWay is a hop of the user deploy that PAM authenticates.
 type pamWay struct {
 	name    string
 	service string
@@ -124,7 +124,7 @@ var pamWays = []pamWay{
 	}},
 }
 
-// pamHost is a host on which deploy's pamWays go by the factors.
+// pamHost makes a host on which deploy's pamWays are authenticated by the factors.
 func pamHost(t *testing.T, factors []factor) *lab.Running {
 	t.Helper()
 	var lines strings.Builder
@@ -166,9 +166,9 @@ func (a *answering) ask(_ context.Context, q connect.Prompt) (string, error) {
 	return "", errWalkedAway
 }
 
-// All questions of PAM, in any order and with answers that are shown or hidden, a
-// person is asked it in PAM's words, once, and not told that an answer was wrong.
-// The password of the program goes to the question for it and no other.
+// A person gets each question of PAM once and in PAM's words, in any order, with answers that are
+// shown or hidden. None of them says that an answer was wrong. The program's password goes only
+// to the question for it.
 func TestEachQuestionOfPAMIsAsked(t *testing.T) {
 	t.Parallel()
 	cases := factorCases
@@ -199,12 +199,12 @@ func TestEachQuestionOfPAMIsAsked(t *testing.T) {
 							}
 						}
 						if len(a.asked) != len(want) {
-							t.Fatalf("asked %+v, not %+v", a.asked, want)
+							t.Fatalf("the person was asked %+v, want %+v", a.asked, want)
 						}
 						for i, q := range a.asked {
 							if q.Attempt != 1 || q.Echo != want[i].echo || !strings.Contains(q.Text, strings.TrimSpace(want[i].text)) ||
 								(q.Kind == connect.PromptPassword) != (want[i].text == "") {
-								t.Errorf("question %d: %+v, not %+v", i+1, q, want[i])
+								t.Errorf("question %d is %+v, want a first attempt at %+v", i+1, q, want[i])
 							}
 						}
 					})
@@ -214,9 +214,8 @@ func TestEachQuestionOfPAMIsAsked(t *testing.T) {
 	}
 }
 
-// Where nobody can answer a second question, the right password is not called
-// wrong, the question is named, and there is one try only: several would lock the
-// account.
+// If nobody can answer a second question, the error does not call the right password wrong, and
+// names the question. There is only one try, because several would lock the account.
 func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	for _, f := range []factor{codeFactor, duoFactor, pinFactor} {
@@ -230,11 +229,11 @@ func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
 					parent, m := w.hop(t, host, rightPassword)
 					err := refused(t, parent(nil), m, connect.ErrPasswordRequired, 20*time.Second)
 					if errors.Is(err, connect.ErrPassword) || !strings.Contains(err.Error(), strings.TrimSpace(f.text)) {
-						t.Errorf("the error does not name the question: %v", err)
+						t.Errorf("the error is %v, want one that names the question %q and does not call the password wrong", err, strings.TrimSpace(f.text))
 					}
 					withholds(t, rightPassword, err.Error())
 					if tries, err := host.Exec(t.Context(), "cat", "/run/tries"); err != nil || tries != "called\n" {
-						t.Errorf("tried %q, %v", tries, err)
+						t.Errorf("the stack has run %q, error %v, want it called once", tries, err)
 					}
 				})
 			}
@@ -242,7 +241,7 @@ func TestASecondQuestionThatNobodyAnswers(t *testing.T) {
 	}
 }
 
-// reader is a person who reads the notices of hops.
+// A reader keeps the notices of hops, as a person would read them.
 type reader struct {
 	mu   sync.Mutex
 	seen []connect.Notice // guarded by mu
@@ -254,7 +253,7 @@ func (r *reader) notify(_ context.Context, n connect.Notice) {
 	r.seen = append(r.seen, n)
 }
 
-// has reports whether a text was told by a hop whose path ends like this.
+// has reports whether a hop whose path ends in path has sent a notice with a text.
 func (r *reader) has(text, path string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,8 +265,8 @@ func (r *reader) has(text, path string) bool {
 	return false
 }
 
-// A text of PAM that asks nothing is there while the hop still waits, and so is a word
-// that comes right before the far side begins.
+// A person gets a text of PAM that asks nothing while the hop still waits, and also a text that
+// comes right before the far side begins.
 func TestAPersonSeesWhatPAMTells(t *testing.T) {
 	t.Parallel()
 	const lines = `auth required UNIX
@@ -277,7 +276,7 @@ account required LAB [info=Your account expires in 3 days]
 	host := start(t, withPAM(t, pamPlain(), lines, "sudo", "su", "doas", "sshd"))
 	for _, w := range pamWays {
 		if w.name == "doas" {
-			continue // it keeps the texts of PAM in the buffer of a pipe, and loses them
+			continue // this way loses the texts of PAM in the buffer of a pipe
 		}
 		t.Run(w.name, func(t *testing.T) {
 			seen := new(reader)
@@ -286,11 +285,11 @@ account required LAB [info=Your account expires in 3 days]
 			node := parent(&contexts.Config{Notify: seen.notify, Prompt: func(_ context.Context, q connect.Prompt) (string, error) {
 				for _, text := range []string{"Pushed a login request", "touch the device"} {
 					if !seen.has(text, path) {
-						t.Errorf("%q was not told before the code was asked", text)
+						t.Errorf("when the code was asked there was no notice %q, want it before", text)
 					}
 				}
 				if strings.Contains(q.Text, "Pushed") {
-					t.Errorf("the question has what was told: %q", q.Text)
+					t.Errorf("the question is %q, want it without the text of the notice", q.Text)
 				}
 				return "424242", nil
 			}})
@@ -301,7 +300,7 @@ account required LAB [info=Your account expires in 3 days]
 	}
 }
 
-// Where nobody reads it is in the log, and with the question.
+// If the program takes no notices, PAM's text is in the log and in the question.
 func TestWhatPAMTellsIsLogged(t *testing.T) {
 	t.Parallel()
 	host := pamHost(t, []factor{passwordFactor, duoFactor})
@@ -310,14 +309,14 @@ func TestWhatPAMTellsIsLogged(t *testing.T) {
 	node := enter(t, master(t, &contexts.Config{Log: log, Prompt: a.ask}), host, "deploy")
 	who(t, child(t, node, become.Su{User: "deploy", Password: connect.Secret(rightPassword)}))
 	if len(a.asked) != 1 || !strings.Contains(a.asked[0].Text, "1. Duo Push\nPasscode") {
-		t.Errorf("asked %+v", a.asked)
+		t.Errorf("the person was asked %+v, want one question that begins with PAM's text", a.asked)
 	}
 	eventually(t, patience, "a record", func() bool {
 		return strings.Contains(logged.String(), `text="Duo two-factor login for deploy"`)
 	})
 }
 
-// The environment that sudo asks by does not reach the far side.
+// The variable that sets sudo's prompt does not reach the far side.
 func TestTheFarSideHasNoPromptOfOurs(t *testing.T) {
 	t.Parallel()
 	host := start(t, sudoHost("deploy ALL=(ALL) SETENV: NOPASSWD: ALL", ""))

@@ -16,10 +16,9 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A passage is a network in which some hosts are reached only by way of others:
-// from the client there is a way to the bastion only, and on from there as the
-// arrows show. Every account has a key of its own, and all of them are at the
-// client.
+// A passage is a network in which some hosts are reached only through others. The client reaches
+// only the bastion, and the arrows show the connections from there. Every account has a key of its
+// own, and all keys are at the client.
 //
 //	me@client -> alice@bastion -> carol@target
 //	                           -> bob@inner -> dave@deep
@@ -29,9 +28,9 @@ type passage struct {
 	keys       map[string]lab.ClientKey // by user
 	password   string                   // carol's
 	passphrase string                   // of the key that carol has besides
-	needles    []needle                 // all that must stay at the client
+	needles    []needle                 // secrets that must stay at the client
 
-	// Contexts that all cases use.
+	// Contexts that all cases share.
 	self *contexts.Node // the master, in the test process
 	me   *contexts.Node // at the client: makes the hops
 	eyes map[*lab.Running]*contexts.Node
@@ -45,7 +44,7 @@ const (
 	keyLocked    = homeOfMe + "locked"
 )
 
-// newPassage makes one for a test.
+// newPassage makes a passage for a test.
 func newPassage(t *testing.T) *passage {
 	t.Helper()
 	lab.Require(t)
@@ -98,8 +97,8 @@ func newPassage(t *testing.T) *passage {
 	return p
 }
 
-// keyNeedles show that somebody has a private key: they are each line of its
-// file that has to do with the secret half, and that half itself.
+// keyNeedles returns the needles by which a private key is found: the secret half, and each line
+// of the key's file that has a part of it.
 func keyNeedles(t *testing.T, name, file, passphrase string) []needle {
 	t.Helper()
 	var key any
@@ -114,19 +113,19 @@ func keyNeedles(t *testing.T, name, file, passphrase string) []needle {
 	}
 	needles := []needle{{name + " (the seed)", key.(*ed25519.PrivateKey).Seed()}}
 	lines := strings.Split(strings.TrimSpace(file), "\n")
-	// The first lines tell kinds and the public key.
+	// The first lines have only the kinds of cipher and key, and the public key.
 	for _, line := range lines[3 : len(lines)-1] {
 		if len(line) > 40 {
 			needles = append(needles, needle{name + " (its file)", []byte(line)})
 		}
 	}
 	if len(needles) < 2 {
-		t.Fatalf("the file of %s is too short", name)
+		t.Fatalf("the key file of %s makes %d needles, want at least 2", name, len(needles))
 	}
 	return needles
 }
 
-// native is the hop to a user's host by our own client at the client host.
+// native returns the hop to a user's host by our own ssh client at the client host.
 func (p *passage) native(host *lab.Running, user string) ssh.Login {
 	return ssh.Login{
 		Host: host.IP(), User: user, NoConfig: true, NoAgent: true, IdentitiesOnly: true,
@@ -134,7 +133,7 @@ func (p *passage) native(host *lab.Running, user string) ssh.Login {
 	}
 }
 
-// through is the hop to the target through a context.
+// through returns the hop to the target through a context.
 func (p *passage) through(n *contexts.Node) ssh.Login {
 	s := p.native(p.target, "carol")
 	s.Through = n

@@ -17,9 +17,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// makeTree makes a root file system in /srv/tree: busybox, and what the test
-// binary needs where the race detector has it linked dynamically. %s are these
-// libraries.
+// makeTree makes a root file system with busybox in /srv/tree. %s are the libraries of the test
+// binary, which the race detector has linked dynamically.
 const makeTree = `set -e; t=/srv/tree
 mkdir -p $t/bin $t/etc $t/proc $t/dev $t/tmp $t/sys $t/sbin $t/root $t/var
 chmod 1777 $t/tmp; ln -s ../tmp $t/var/tmp; mknod -m 666 $t/dev/null c 1 3
@@ -31,7 +30,7 @@ echo tree >$t/etc/place
 for lib in %s; do mkdir -p $t$(dirname $lib); cp -L $lib $t$lib; done
 `
 
-// withTree is the setup of a host that has such a tree.
+// withTree returns the setup of a host that has such a tree.
 func withTree(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -46,19 +45,18 @@ func withTree(t *testing.T) string {
 	return fmt.Sprintf(makeTree, strings.Join(libs, " "))
 }
 
-// A way leads from a host to somewhere that is not quite that host.
+// A way is a hop from a host into a container or namespace of that host.
 type way struct {
 	name   string
 	method connect.Method
 	uid    int
-	reason error  // nil: it must work
-	text   string // in the error
+	reason error  // class of the error wanted; nil if the hop must work
+	text   string // text that the error must have
 }
 
-// walk goes each way from a context of root's on the host. Where it works, the
-// place must be the tree if inTree is true, the link must carry all bytes, and
-// Close must leave no process. The context is returned, since it has packed its
-// image already.
+// walk makes the hop of each way from a context of root's on the host. If the hop works, its
+// root must be the tree if inTree is true, the link must carry all bytes, and Close must leave no
+// process. walk returns root's context, which has packed its image already.
 func walk(t *testing.T, host *lab.Running, inTree bool, ways []way) *contexts.Node {
 	t.Helper()
 	from := enter(t, master(t, nil), host, "")
@@ -67,7 +65,7 @@ func walk(t *testing.T, host *lab.Running, inTree bool, ways []way) *contexts.No
 			if w.reason != nil {
 				err := refused(t, from, w.method, w.reason, 10*time.Second)
 				if !strings.Contains(err.Error(), w.text) || !strings.Contains(err.Error(), "lab:"+host.Name()+"/") {
-					t.Errorf("%q does not say %q, or not where", err, w.text)
+					t.Errorf("the error is %q, want %q and the path of the hop in it", err, w.text)
 				}
 				t.Log(err)
 				who(t, from)
@@ -82,7 +80,7 @@ func walk(t *testing.T, host *lab.Running, inTree bool, ways []way) *contexts.No
 				t.Errorf("/etc/place has %q, %v, want tree", place, err)
 			}
 			linkIsClean(t, n)
-			// A program that nobody waits for and that heeds no signal.
+			// A program that nobody waits for and that ignores signals.
 			if _, err := spawn.Call(t.Context(), n, []string{"sh", "-c", "trap '' TERM HUP; while :; do sleep 1000; done"}); err != nil {
 				t.Error(err)
 			}
@@ -97,9 +95,9 @@ func walk(t *testing.T, host *lab.Running, inTree bool, ways []way) *contexts.No
 	return from
 }
 
-// bereave goes each way from a context and kills the client, and on the last way
-// then the context, both without warning. What is at the far side must notice by
-// itself; it goes on without a client that only started it and relays nothing.
+// bereave makes the hop of each way from a context and kills its client. On the last way it then
+// kills the context that made the hop. The child must notice the loss by itself. It goes on
+// without a client that does not relay the link.
 func bereave(t *testing.T, host *lab.Running, from *contexts.Node, client string, relays bool, ways ...connect.Method) {
 	t.Helper()
 	connected := func(t *testing.T, m connect.Method) *contexts.Node {
@@ -113,7 +111,7 @@ func bereave(t *testing.T, host *lab.Running, from *contexts.Node, client string
 		select {
 		case <-n.Done():
 		case <-time.After(patience):
-			t.Error("the loss is not noticed")
+			t.Errorf("after %v the loss of the child is not noticed", patience)
 		}
 	}
 	for _, m := range ways {
@@ -153,7 +151,7 @@ func killNew(t *testing.T, before scene, client string) {
 			return
 		}
 	}
-	t.Errorf("no %s runs", client)
+	t.Errorf("the host has no new process of %s, want one to kill", client)
 }
 
 func TestChroot(t *testing.T) {
@@ -194,8 +192,8 @@ func TestUnshare(t *testing.T) {
 	user := enter(t, master(t, nil), host, "deploy")
 	refused(t, user, container.Unshare{}, connect.ErrPermission, patience)
 
-	// Nobody outside sees the mounts inside, and the number of the
-	// child is 1 or just above, since the guard is 1.
+	// The mounts of the namespace are not visible outside. The child has a low process ID,
+	// since the guard has 1.
 	root := enter(t, master(t, nil), host, "")
 	n := child(t, root, container.Unshare{})
 	if id := who(t, n); id.PID > 100 {
@@ -221,7 +219,7 @@ func TestNsenter(t *testing.T) {
 		Name:  "outside",
 		Users: []lab.User{{Name: "deploy"}},
 		Setup: []string{withTree(t), startLXC, "mkdir /opt/bb; ln -s \"$(command -v busybox)\" /opt/bb/nsenter; mkdir -p /var/lib/lxc/stopped; cp /var/lib/lxc/web/config /var/lib/lxc/stopped",
-			// Stubs for tools that are not on this host tell the number of the same process.
+			// Stubs for tools that this host lacks print the process ID of the same container.
 			"for tool in docker podman machinectl; do printf '#!/bin/sh\\ncase \"$*\" in *web) lxc-info -n web -p -H;; *) echo no such container >&2; exit 1;; esac\\n' >/usr/local/sbin/$tool; chmod 755 /usr/local/sbin/$tool; done"},
 	})
 	out, err := host.Shell("lxc-info -n web -p -H")
@@ -246,7 +244,7 @@ func TestNsenter(t *testing.T) {
 	from := walk(t, host, true, ways)
 	refused(t, enter(t, master(t, nil), host, "deploy"), container.Nsenter{PID: pid}, connect.ErrPermission, patience)
 	bereave(t, host, from, "nsenter", false, container.Nsenter{PID: pid})
-	// Of the network namespace only, everything else is the host's.
+	// The child shares only the network namespace of the container. All else is the host's.
 	n := child(t, enter(t, master(t, nil), host, ""), container.Nsenter{PID: pid, Namespaces: container.Namespaces{Net: true}})
 	if out, err := run.Call(t.Context(), n, []string{"sh", "-c", "hostname; ip link"}); err != nil || !strings.HasPrefix(out, "outside\n") || strings.Contains(out, "eth0") {
 		t.Errorf("inside: %v: %s, want the name outside and no eth0", err, out)
@@ -328,16 +326,15 @@ func TestPodman(t *testing.T) {
 		{name: "no podman", method: container.Podman{Container: "web", Path: "/opt/none"}, reason: connect.ErrNoContainer, text: "/opt/none"},
 	})
 	bereave(t, host, from, "podman", true, container.Podman{Container: "web", Args: quickly}, container.Podman{Image: "base", Args: quickly})
-	// Nothing but podman removes a container, and what it left to do so may have
-	// been killed with the context; but it must have ended.
+	// podman leaves a process that removes the container, and the end of the context may have
+	// killed that one. But the container must have ended.
 	if out, err := host.Shell(`for c in $(podman ps -aq --filter status=exited --filter name=mitosis-); do podman rm $c; done`); err != nil {
 		t.Errorf("the container could not be removed, want that it has ended: %q, %v", out, err)
 	}
 	onlyContainers(t, host, "podman")
 }
 
-// onlyContainers makes sure that no other containers exist than those that the
-// setup has made, running or not.
+// onlyContainers checks that only the containers of the setup exist, running or not.
 func onlyContainers(t *testing.T, host *lab.Running, engine ...string) {
 	t.Helper()
 	eventually(t, 10*time.Second, "only the containers of the setup are there", func() bool {

@@ -15,8 +15,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// Policies that let a shell run and forbid a step that a bootstrap needs end a
-// connect at once, name the policy, and leave nothing.
+// A policy may let a shell run and forbid a step that the bootstrap needs. Then the connect fails
+// at once with an error that names the policy, and leaves nothing.
 func TestPoliciesOfSudo(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestPoliciesOfSudo(t *testing.T) {
 		defaults, shell string
 		tag             string // of the command
 		remove          []string
-		user            string // root where it is empty: who could see the parent's executable
+		user            string // "" is root, who could see the parent's executable
 		says            string
 		unnamed         bool // the policy lets programs run, and a probe names it
 	}{
@@ -66,10 +66,10 @@ func TestPoliciesOfSudo(t *testing.T) {
 			defer cancel()
 			_, err := user.Connect(ctx, hop)
 			if took := time.Since(began); took > stretched(15*time.Second) {
-				t.Errorf("it took %v, want at most %v", took, stretched(15*time.Second))
+				t.Errorf("the connect took %v, want at most %v", took, stretched(15*time.Second))
 			}
 			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, which does not say %q", err, test.says)
+				t.Errorf("the connect ended with %v, want an error that says %q", err, test.says)
 			}
 			if test.unnamed {
 				if offer, err := user.Probe(ctx, hop); err != nil || offer.StartMethod() != "" || !strings.Contains(offer.Hint, test.says) {
@@ -79,7 +79,7 @@ func TestPoliciesOfSudo(t *testing.T) {
 			if test.unnamed {
 				managed := user.Manage(hop, nil)
 				if _, err := managed.Connect(ctx); !errors.Is(err, bootstrap.ErrNoStartMethod) || errors.Is(err, contexts.ErrUnavailable) {
-					t.Errorf("a managed host: error %v, want one that only a person can mend", err)
+					t.Errorf("a managed host: error %v, want %v and not %v, since another attempt makes no sense", err, bootstrap.ErrNoStartMethod, contexts.ErrUnavailable)
 				}
 				if err := managed.Close(); err != nil {
 					t.Error(err)

@@ -17,10 +17,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// slowRate makes an image of several megabytes take many seconds, in bytes a second.
+// slowRate is a rate, in bytes per second, at which an image takes many seconds.
 const slowRate = 400 << 10
 
-// slowTarget is a host at the end of a slow line, and one that can log in there.
+// slowTarget makes a host with a slow connection, and another one that can log in there.
 func slowTarget(t *testing.T) (slow, way *lab.Running, key lab.ClientKey) {
 	t.Helper()
 	lab.Require(t)
@@ -36,8 +36,8 @@ func slowTarget(t *testing.T) (slow, way *lab.Running, key lab.ClientKey) {
 	return slow, way, key
 }
 
-// A bound on an attempt is one on silence: an image that is under way for many times
-// as long is not sent anew, be it by our client or by ssh, from here or elsewhere.
+// The bound of an attempt counts only silence. An image that takes many times as long is not sent
+// again, by our client or by ssh, from the master or from another context.
 func TestSlowImageIsSentOnce(t *testing.T) {
 	t.Parallel()
 	slow, way, key := slowTarget(t)
@@ -58,10 +58,10 @@ func TestSlowImageIsSentOnce(t *testing.T) {
 		took := time.Since(start)
 		t.Logf("%s: %v", name, took)
 		if took < 4*time.Second {
-			t.Errorf("%s: the line is not slow enough to show anything: %v", name, took)
+			t.Errorf("%s: the connect took %v, want at least 4s: the line is too fast for this test", name, took)
 		}
 		if n := accepted(slow) - before; n != 1 {
-			t.Errorf("%s: %d logins, wanted one", name, n)
+			t.Errorf("%s: the host has seen %d logins, want one", name, n)
 		}
 		if err := h.Close(); err != nil {
 			t.Error(err)
@@ -69,18 +69,18 @@ func TestSlowImageIsSentOnce(t *testing.T) {
 	}
 }
 
-// accepted is how many logins a host has seen.
+// accepted returns the number of logins that a host has seen.
 func accepted(host *lab.Running) int {
 	return len(regexp.MustCompile(`Accepted publickey`).FindAllString(host.SSHDLog(), -1))
 }
 
-// A connect that is given up says how far it had come, at a deadline as at an
-// interrupt, whichever context makes the hop.
+// The error of a connect that is given up names the phase that was under way. It does so after a
+// deadline and after an interrupt, whichever context makes the hop.
 func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 	t.Parallel()
 	slow, way, key := slowTarget(t)
-	// So slow that a busy machine comes to the sending of the image in time, and not to
-	// its end.
+	// At this rate even a busy machine begins to send the image in time, and does not come to
+	// the end of it.
 	if err := slow.Shape(lab.Link{RTT: 20 * time.Millisecond, Rate: slowRate / 4}); err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +100,14 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "probed, a hop away" {
-				// A listener that says nothing: the phase is one of the client's.
+				// A listener that sends nothing: the phase is one of the ssh client.
 				silent := c.hop
 				silent.Host, silent.Port = lab.StationIP, silentPort(t)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				_, err := c.from.Probe(ctx, silent)
 				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Fatal(err)
+					t.Fatalf("the probe of a silent listener ended with %v, want %v", err, context.DeadlineExceeded)
 				}
 				told(t, err, "waiting for the server's version")
 				return
@@ -116,7 +116,7 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 			_, err := c.from.Connect(ctx, c.hop)
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) || !sending.MatchString(err.Error()) {
-				t.Errorf("at the deadline: %v", err)
+				t.Errorf("at the deadline the connect ended with %v, want %v with a text that matches %v", err, context.DeadlineExceeded, sending)
 			}
 			ctx, cancel = context.WithCancel(t.Context())
 			var late atomic.Bool
@@ -124,7 +124,7 @@ func TestGivenUpConnectSaysHowFarItCame(t *testing.T) {
 			_, err = c.from.Connect(ctx, c.hop)
 			cancel()
 			if !late.Load() || !errors.Is(err, context.Canceled) || !sending.MatchString(err.Error()) {
-				t.Errorf("at the interrupt: %v", err)
+				t.Errorf("at the interrupt (late: %v) the connect ended with %v, want %v with a text that matches %v", late.Load(), err, context.Canceled, sending)
 			}
 			t.Log(err)
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The first program of README.md does as the text says of it: it goes to a host over ssh,
+// The first program of README.md works as the text says. It connects to a host over ssh, goes
 // through sudo, and reads a file of root's there. It finds user, key and host key where ssh does.
 func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	lab.Require(t)
@@ -53,7 +53,7 @@ func TestTheProgramInTheReadmeRuns(t *testing.T) {
 	}
 	want := `^ssh:` + regexp.QuoteMeta(web.IP()) + `/sudo:root has [1-9][0-9]* accounts\n$`
 	if !regexp.MustCompile(want).Match(out) {
-		t.Errorf("it says %q, want %s", out, want)
+		t.Errorf("the program printed %q, want a text that matches %s", out, want)
 	}
 	before.restored(t, deathBudget)
 	atDesk.restored(t, deathBudget)

@@ -30,10 +30,10 @@ func TestTenGenerations(t *testing.T) {
 	for i := range generations {
 		n := child(t, line[i], local.Child{})
 		if n.Parent() != line[i] {
-			t.Errorf("%v came by way of %v", n, n.Parent())
+			t.Errorf("the parent of %v is %v, want %v", n, n.Parent(), line[i])
 		}
 		if want := strings.TrimPrefix(strings.Repeat("/local", i+1), "/"); n.String() != want {
-			t.Errorf("generation %d is called %v", i+1, n)
+			t.Errorf("the path of generation %d is %v, want %s", i+1, n, want)
 		}
 		line = append(line, n)
 	}
@@ -45,11 +45,11 @@ func TestTenGenerations(t *testing.T) {
 		t.Error(err)
 	}
 	if n := board.await(t, "hello"); n.From != last.String() {
-		t.Errorf("the caller was %s", n.From)
+		t.Errorf("the caller was %s, want %v", n.From, last)
 	}
 	tree, err := self.Tree(t.Context())
 	if err != nil || len(tree) != generations+1 {
-		t.Errorf("%d contexts: %v", len(tree), err)
+		t.Errorf("the tree has %d contexts, error %v, want %d", len(tree), err, generations+1)
 	}
 	for i, info := range tree {
 		if info.Node != line[i] || i > 0 && info.RTT == 0 && info.BytesSent == 0 {
@@ -60,7 +60,7 @@ func TestTenGenerations(t *testing.T) {
 		t.Error(err)
 	}
 
-	// The end of one is the end of all below it and of none above it.
+	// The end of a context ends all contexts below it, and none above it.
 	if err := line[5].Close(); err != nil {
 		t.Error(err)
 	}
@@ -72,7 +72,7 @@ func TestTenGenerations(t *testing.T) {
 		t.Error(err)
 	}
 	if now := childProcesses(t); now != children {
-		t.Errorf("processes of the test: %q before, %q now", children, now)
+		t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 	}
 }
 
@@ -86,7 +86,7 @@ func expectEnd(t *testing.T, n *contexts.Node) {
 	}
 }
 
-// all connects many children at once and returns those that came to life.
+// all connects many children at once and returns them. All connects must succeed.
 func all(t *testing.T, self *contexts.Node, hops []connect.Method) []*contexts.Node {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -105,7 +105,7 @@ func all(t *testing.T, self *contexts.Node, hops []connect.Method) []*contexts.N
 	return nodes
 }
 
-// everyone makes sure that all contexts answer, at once.
+// everyone checks that all contexts answer to calls that are made at once.
 func everyone(t *testing.T, nodes []*contexts.Node) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -118,11 +118,11 @@ func everyone(t *testing.T, nodes []*contexts.Node) {
 		seen[r.Value] = true
 	}
 	if len(seen) != len(nodes) {
-		t.Errorf("%d contexts gave %d different answers", len(nodes), len(seen))
+		t.Errorf("%d contexts gave %d different answers, want one of each", len(nodes), len(seen))
 	}
 }
 
-// Two hundred children of one context start at once, work and end.
+// Two hundred children of one context start at once, answer, and end.
 func TestTwoHundredChildren(t *testing.T) {
 	before, children := holding(t), childProcesses(t)
 	log, _ := newJournal(t)
@@ -140,7 +140,7 @@ func TestTwoHundredChildren(t *testing.T) {
 	}
 	before.released(t)
 	if now := childProcesses(t); now != children {
-		t.Errorf("processes of the test: %q before, %q now", children, now)
+		t.Errorf("the test has the processes %q, want those from before, %q", now, children)
 	}
 }
 
@@ -152,8 +152,8 @@ func make200() []connect.Method {
 	return hops
 }
 
-// Fifty logins at one sshd as it comes, which begins to drop connections at random
-// when ten are not authenticated yet: they are paced, so that none is dropped.
+// Fifty logins at one sshd with its own defaults are paced, so that it drops none. It begins to
+// drop connections at random when ten are not authenticated yet.
 func TestFiftyLoginsAtOnce(t *testing.T) {
 	lab.Require(t)
 	key := lab.NewClientKey(t)
@@ -171,11 +171,11 @@ func TestFiftyLoginsAtOnce(t *testing.T) {
 	said := host.SSHDLog()
 	for line := range strings.Lines(said) {
 		if strings.Contains(line, "drop connection") || strings.Contains(line, "MaxStartups") {
-			t.Error(line)
+			t.Errorf("sshd has dropped a connection, want none dropped: %s", line)
 		}
 	}
 	if n := strings.Count(said, "Accepted publickey for deploy"); n != len(nodes) {
-		t.Errorf("%d logins for %d contexts", n, len(nodes))
+		t.Errorf("sshd has accepted %d logins for %d contexts, want one for each", n, len(nodes))
 	}
 	if err := self.Close(); err != nil {
 		t.Error(err)

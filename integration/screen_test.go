@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// A screen is a terminal with somebody in front of it: a window of tmux at the
-// desk.
+// A screen is the terminal of a user: a window of tmux at the desk.
 type screen struct {
 	o    *office
 	name string
@@ -21,8 +20,8 @@ type screen struct {
 func (o *office) onScreen(t *testing.T, name, line string) screen {
 	t.Helper()
 	s := screen{o, name}
-	// The program behind the line keeps the window, and shows that the terminal is
-	// as it was.
+	// The sleep behind the line keeps the window. stty shows whether the terminal echoes
+	// again.
 	s.tmux(t, "new-session", "-d", "-x", "80", "-y", "24", line+`; echo "status $?"; stty -a | grep -ow -e -echo -e echo; exec sleep 86000`)
 	t.Cleanup(func() {
 		_, _ = o.desk.Exec(context.Background(), "tmux", "-L", name, "kill-server") // it may be gone
@@ -41,14 +40,14 @@ func (s screen) tmux(t *testing.T, args ...string) string {
 	return out
 }
 
-// look is the picture on the screen, colours, attributes and cursor included.
+// look returns the picture on the screen, with colours, attributes and cursor.
 func (s screen) look(t *testing.T) string {
 	t.Helper()
 	return s.tmux(t, "capture-pane", "-p", "-e") + s.tmux(t, "display-message", "-p", "#{cursor_x},#{cursor_y} of #{pane_width}x#{pane_height}, alternate #{alternate_on}")
 }
 
-// A full-screen program over a context, and over the shim, shows what it shows
-// over ssh, for all keys and sizes of the window.
+// A full-screen program shows the same picture over a context, over the shim and over ssh, after
+// the same keys and sizes of the window.
 func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
@@ -118,7 +117,7 @@ func TestFullScreenProgramsLookAsOverSSH(t *testing.T) {
 	}
 }
 
-// alike waits until two screens show the same, some text among it.
+// alike waits until two screens show the same picture, with a text in it.
 func alike(t *testing.T, what string, a, b screen, shows string) {
 	t.Helper()
 	var one, other string
@@ -128,7 +127,7 @@ func alike(t *testing.T, what string, a, b screen, shows string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: %q is to be seen on both:\n%s\n%s:\n%s\n%s:", what, shows, one, a.name, other, b.name)
+			t.Fatalf("%s: the screens show, one above its name,\n%s\n%s:\n%s\n%s:\nwant them equal, with %q", what, one, a.name, other, b.name, shows)
 		}
 	}
 }

@@ -18,16 +18,16 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A needle is a secret that is looked for.
+// A needle is a secret that tests look for.
 type needle struct {
 	Name  string
 	Bytes []byte
 }
 
-// hunt has the needles to look for on a host, and the places.
+// hunt has the needles to look for on a host, and the places in which to look.
 type hunt struct {
 	Needles []needle
-	Files   []string // besides what /proc tells
+	Files   []string // to search besides arguments and environments in /proc
 	Memory  bool     // also in the memory of all processes, and in files that only they have
 }
 
