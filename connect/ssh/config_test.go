@@ -331,7 +331,7 @@ func FuzzSSHConfig(f *testing.F) {
 		}
 		places := sshconfig.Places{User: "u", Home: "/nonexistent"}
 		file := connecttest.WriteFile(t, filepath.Join(t.TempDir(), "c"), text, 0o600)
-		values, err := sshconfig.Values(t.Context(), places, file, sshconfig.Destination{Host: "a"})
+		values, err := sshconfig.Values(t.Context(), places, file, nil, sshconfig.Destination{Host: "a"})
 		if err != nil {
 			return
 		}

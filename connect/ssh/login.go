@@ -75,7 +75,8 @@ type Login struct {
 	// How the host is reached. Each entry of ProxyJump is reached through the one before
 	// it, with its own user, port, keys and known hosts. It sees only ciphertext of the
 	// connections behind it. If it has no ConfigFile, NoConfig, KnownHostsFiles or
-	// RevokedHostKeys, those of this Login hold.
+	// RevokedHostKeys, those of this Login hold, and so does HostKeys if that asks or
+	// accepts new keys.
 	//
 	// ProxyCommand is a shell command whose standard input and output lead to the server;
 	// "none" switches off ProxyJump and ProxyCommand of the configuration.
@@ -102,6 +103,9 @@ type Login struct {
 	// "none" or NoConfig reads none.
 	ConfigFile string
 	NoConfig   bool
+	// Options are "Keyword=value" of ssh_config(5), as behind ssh -o. They override the
+	// configuration. One that this client does not honour is an error.
+	Options []string
 
 	// Algorithms in order of preference, by their names in the protocol. Empty means those
 	// of the configuration, or else those that both OpenSSH offers and

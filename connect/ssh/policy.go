@@ -290,7 +290,7 @@ func (r *policyReader) session(s *Login, p *policy) {
 	switch {
 	case s.ForwardAgent, strings.EqualFold(forward, "yes"), strings.EqualFold(forward, "true"):
 		if p.forwardAgent = cmp.Or(s.AgentSocket, os.Getenv("SSH_AUTH_SOCK")); p.forwardAgent == "" {
-			p.without = append(p.without, "ForwardAgent: there is no agent, SSH_AUTH_SOCK is not set")
+			p.without = append(p.without, noAgentToForward)
 		}
 	case forward == "", strings.EqualFold(forward, "no"), strings.EqualFold(forward, "false"):
 	case strings.HasPrefix(forward, "$") && !strings.HasPrefix(forward, "${"):
@@ -303,6 +303,8 @@ func (r *policyReader) session(s *Login, p *policy) {
 		p.forwardAgent = path
 	}
 }
+
+const noAgentToForward = "ForwardAgent: there is no agent, SSH_AUTH_SOCK is not set"
 
 // hints lists the settings that have no effect, with the remedy for each.
 func (r *policyReader) hints(p *policy) {

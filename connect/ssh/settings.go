@@ -78,6 +78,9 @@ func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*settings
 	if s.Port < 0 || s.Port > 65535 {
 		return nil, fmt.Errorf("%w: port %d", connect.ErrBadName, s.Port)
 	}
+	if err := CheckOptions(s.Options); err != nil {
+		return nil, err
+	}
 	values, err := s.configuration(ctx, places)
 	if err != nil {
 		return nil, err
@@ -85,13 +88,13 @@ func (s *Login) resolve(ctx context.Context, places sshconfig.Places) (*settings
 	return s.settings(values, places)
 }
 
-// configuration returns the settings of the configuration files for this host, nil if none is
-// relevant.
+// configuration returns the settings of the options and the configuration files for this host.
 func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map[string][]string, error) {
-	if s.NoConfig || strings.EqualFold(s.ConfigFile, "none") {
-		return nil, nil
+	file := s.ConfigFile
+	if s.NoConfig {
+		file = "none"
 	}
-	return sshconfig.Values(ctx, places, s.ConfigFile, sshconfig.Destination{User: s.User, Host: s.Host, Port: s.Port})
+	return sshconfig.Values(ctx, places, file, s.Options, sshconfig.Destination{User: s.User, Host: s.Host, Port: s.Port})
 }
 
 // settings applies the order of precedence: the method's fields, the
@@ -263,14 +266,9 @@ func (s *Login) agent(set *settings, configured string, tokens *sshconfig.Tokens
 }
 
 func (s *Login) knownHosts(set *settings, values map[string][]string, tokens *sshconfig.Tokens, places sshconfig.Places) error {
-	set.hostKeys = s.HostKeys
-	if s.HostKeys == connect.HostKeysStrict && len(values["stricthostkeychecking"]) > 0 {
-		switch strings.ToLower(values["stricthostkeychecking"][0]) {
-		case "accept-new", "no", "off", "false":
-			// In ssh, "no" goes on even if the key has changed. Here that takes
-			// InsecureIgnoreHostKeys in the program.
-			set.hostKeys = connect.HostKeysAcceptNew
-		}
+	var err error
+	if set.hostKeys, err = strictness(values, s.HostKeys); err != nil {
+		return err
 	}
 	if s.KnownHostsFiles != nil {
 		for _, path := range s.KnownHostsFiles {
@@ -308,6 +306,26 @@ func (s *Login) knownHosts(set *settings, values map[string][]string, tokens *ss
 		}
 	}
 	return nil
+}
+
+// strictness returns the policy of StrictHostKeyChecking, which counts where the program has
+// not chosen to accept keys.
+func strictness(values map[string][]string, chosen connect.HostKeyPolicy) (connect.HostKeyPolicy, error) {
+	value := strings.ToLower(strings.Join(values["stricthostkeychecking"], " "))
+	if value == "" || chosen != connect.HostKeysStrict && chosen != connect.HostKeysAsk {
+		return chosen, nil
+	}
+	switch value {
+	case "accept-new", "no", "off", "false":
+		// In ssh, "no" goes on even if the key has changed. Here that takes
+		// InsecureIgnoreHostKeys in the program.
+		return connect.HostKeysAcceptNew, nil
+	case "yes", "true":
+		return connect.HostKeysStrict, nil
+	case "ask":
+		return connect.HostKeysAsk, nil
+	}
+	return 0, fmt.Errorf("StrictHostKeyChecking: %q is none of yes, no, ask and accept-new", value)
 }
 
 func (s *Login) times(set *settings, get func(string) string) error {

@@ -18,17 +18,20 @@ import (
 	"strings"
 )
 
-// Values returns the settings of the configuration files for a host, nil if none counts. file
-// replaces the user's and the system's configuration; "" is these.
-func Values(ctx context.Context, places Places, file string, host Destination) (map[string][]string, error) {
+// Values returns the settings of the options and the configuration files for a host. file
+// replaces the user's and the system's configuration; "" is these, "none" is none.
+func Values(ctx context.Context, places Places, file string, options Options, host Destination) (map[string][]string, error) {
 	file, err := ExpandHome(file, places.Home)
 	if err != nil {
 		return nil, fmt.Errorf("ssh configuration: %w", err)
 	}
 	config := newReader(places, host.Host, host.User)
+	if err := config.readOptions(options); err != nil {
+		return nil, err
+	}
 	readErr := config.readAll(file)
 	if readErr == nil && !config.relevant {
-		return config.values, nil
+		return config.expandNames()
 	}
 
 	program, err := exec.LookPath(places.Program)
@@ -43,7 +46,7 @@ func Values(ctx context.Context, places Places, file string, host Destination) (
 	}
 	// If the files can't be read, the message of ssh is better.
 	q := question{program: program, file: file, user: host.User, port: host.Port, host: host.Host,
-		home: places.Home, digest: config.digest.Sum64()}
+		options: strings.Join(options, "\n"), home: places.Home, digest: config.digest.Sum64()}
 	values, err := q.ask(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ssh configuration: %w", err)
@@ -100,6 +103,9 @@ func newReader(places Places, alias, user string) *reader {
 
 // readAll reads the named file, or the user's and the system's where it is "".
 func (c *reader) readAll(file string) error {
+	if strings.EqualFold(file, "none") {
+		return nil
+	}
 	if file != "" {
 		return c.readFile(file, false, true, 0)
 	}
@@ -212,7 +218,7 @@ func (c *reader) set(keyword string, words []string, active bool) {
 	}
 }
 
-// settle adapts the answer of an ssh program to this client. A list of algorithms that the
+// settle adapts the answer of an ssh program to this client. A value of ownDefaults that the
 // files don't set is the default of that program, and is dropped; one that they set comes from
 // the files, which may change a default. In the names of known_hosts files ssh has replaced
 // the tokens, so percent signs are escaped: they must not be replaced again.
@@ -221,7 +227,7 @@ func (c *reader) settle(answer map[string][]string) map[string][]string {
 	if files := c.values["userknownhostsfile"]; files != nil && c.unresolved == nil {
 		settled["userknownhostsfile"] = files
 	}
-	for _, keyword := range algorithmKeywords {
+	for _, keyword := range ownDefaults {
 		switch {
 		case c.unresolved == nil && c.values[keyword] != nil:
 			settled[keyword] = c.values[keyword]

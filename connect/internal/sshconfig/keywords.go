@@ -61,10 +61,10 @@ var keywordAliases = map[string]string{
 	"tisauthentication":               "kbdinteractiveauthentication",
 }
 
-// algorithmKeywords hold lists of which `ssh -G` prints its own defaults. Those are for
-// another program; see Config.settle.
-var algorithmKeywords = []string{"kexalgorithms", "ciphers", "macs", "hostkeyalgorithms",
-	"casignaturealgorithms", "pubkeyacceptedalgorithms"}
+// ownDefaults are keywords of which `ssh -G` prints its own defaults: lists of algorithms, and
+// whether a person is asked. Those are for another program; see reader.settle.
+var ownDefaults = []string{"kexalgorithms", "ciphers", "macs", "hostkeyalgorithms",
+	"casignaturealgorithms", "pubkeyacceptedalgorithms", "stricthostkeychecking"}
 
 // lineKeywords have the rest of their line as their value, quotes, # and all.
 var lineKeywords = []string{"proxycommand", "knownhostscommand", "localcommand", "remotecommand"}

@@ -51,7 +51,7 @@ func TestEveryKeywordOfSSHConfigHasAPlace(t *testing.T) {
 			t.Errorf("%s stands for %s, which is no keyword", old, name)
 		}
 	}
-	for _, name := range slices.Concat(algorithmKeywords, lineKeywords, gatheredKeywords) {
+	for _, name := range slices.Concat(ownDefaults, lineKeywords, gatheredKeywords) {
 		if keywords[name] == 0 {
 			t.Errorf("%s is no keyword", name)
 		}

@@ -55,6 +55,7 @@ var answers struct {
 
 type question struct {
 	program, file, user, host, home string
+	options                         string // each on its line
 	port                            int
 	digest                          uint64
 }
@@ -126,6 +127,11 @@ func (q question) exec(ctx context.Context) (map[string][]string, error) {
 	}
 	if q.port != 0 {
 		args = append(args, "-p", strconv.Itoa(q.port))
+	}
+	for option := range strings.SplitSeq(q.options, "\n") {
+		if option != "" {
+			args = append(args, "-o", option)
+		}
 	}
 	// The host has been checked not to begin with a dash; the "--" makes sure.
 	cmd := exec.CommandContext(ctx, q.program, append(args, "--", q.host)...)
