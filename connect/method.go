@@ -99,6 +99,7 @@ const (
 	PromptOther      PromptKind = iota // any other question, in the words of the tool or the server
 	PromptPassword                     // a password for an account
 	PromptPassphrase                   // the passphrase of a private key
+	PromptHostKey                      // whether to trust the key of a host: "yes", "no", or its fingerprint
 )
 
 // Prompt is one question to the person at the master.

@@ -4,6 +4,7 @@ package openssh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,8 @@ import (
 // its own, on which it asks, while the link runs over a pipe beside it.
 //
 // The password is only typed if ssh asks for that of the user and host of this Login, and not
-// for that of a jump host. A host key is never accepted by answering a question.
+// for that of a jump host. ssh's question about the key of a new host goes to a person if
+// HostKeys is HostKeysAsk or Options has StrictHostKeyChecking=ask, and is else answered by no.
 //
 // The host is one argument of ssh and the command another, both behind a "--". If the
 // configuration has a RemoteCommand for the host, set Options to "RemoteCommand=none".
@@ -60,7 +62,7 @@ type Login struct {
 	KeepaliveCount int
 
 	ConfigFile string   // instead of the user's and the system's configuration
-	Options    []string // "Key=value" of ssh_config(5); these override the configuration
+	Options    []string // "Keyword=value" of ssh_config(5); these override the configuration
 	Args       []string // further arguments, unchecked; -t has no effect
 	Path       string   // of ssh; "" looks for it in PATH
 }
@@ -128,7 +130,7 @@ func (o Login) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		Environ: []string{"SSH_ASKPASS_REQUIRE=never"},
 		Answers: tool.Answers{
 			Recognise: prompt, Password: o.Password, Passphrase: o.Passphrase, SkipPassphrase: true,
-			Confirm: confirm(o, options),
+			Confirm: confirm(o, options), MayTrust: o.mayTrust(),
 		},
 		Tells:    o.Verbose <= 0, // else it is for whoever reads the log
 		IsClient: true,
@@ -148,7 +150,7 @@ func (o Login) check() error {
 			return err
 		}
 	}
-	if o.HostKeys > connect.InsecureIgnoreHostKeys {
+	if o.HostKeys > connect.HostKeysAsk {
 		return fmt.Errorf("%w: no such policy for host keys: %d", connect.ErrBadName, o.HostKeys)
 	}
 	for _, text := range append(append([]string{o.ConfigFile}, o.IdentityFiles...), o.KnownHostsFiles...) {
@@ -157,8 +159,8 @@ func (o Login) check() error {
 		}
 	}
 	for _, text := range o.Options {
-		if strings.ContainsAny(text, "\x00\n") || strings.IndexByte(text, '=') <= 0 || text[0] == '-' {
-			return fmt.Errorf("%w: the option %q is not Key=value", connect.ErrBadName, text)
+		if strings.ContainsAny(text, "\x00\n") || strings.IndexAny(text, "= ") <= 0 || text[0] == '-' {
+			return fmt.Errorf("%w: the option %q is not Keyword=value", connect.ErrBadName, text)
 		}
 	}
 	for _, text := range o.Args {
@@ -178,14 +180,10 @@ func jumpChars(r rune) rune {
 }
 
 // options returns the arguments of ssh in front of the host. For each option ssh takes the
-// first value that it finds.
+// first value that it finds: that of a field, then that of Options, then ours.
 func (o Login) options(person bool) []string {
-	var args []string
+	args := slices.Clone(o.Args)
 	set := func(option string) { args = append(args, "-o", option) }
-	for _, option := range o.Options {
-		set(option)
-	}
-	args = append(args, o.Args...)
 	switch o.HostKeys {
 	case connect.HostKeysAcceptNew:
 		set("StrictHostKeyChecking=accept-new")
@@ -197,31 +195,14 @@ func (o Login) options(person bool) []string {
 	if len(o.KnownHostsFiles) > 0 {
 		set(`UserKnownHostsFile="` + strings.Join(o.KnownHostsFiles, `" "`) + `"`)
 	}
-	if o.Verbose > 0 {
-		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, 3)))
-	} else {
-		set("LogLevel=INFO") // with a lower level it would not say why it fails
-	}
-	// BatchMode would leave out keyboard-interactive. A server that waives its second factor
-	// may demand that method, and ask nothing.
-	prompts := 1
-	if o.Password == "" && person {
-		prompts = tool.MaxAttempts
-	}
-	set("NumberOfPasswordPrompts=" + strconv.Itoa(prompts))
-	if o.Keepalive >= 0 {
-		seconds, count := 15, 3
-		if o.Keepalive > 0 {
-			seconds = max(1, int(o.Keepalive/time.Second))
-		}
-		if o.KeepaliveCount > 0 {
-			count = o.KeepaliveCount
-		}
-		set("ServerAliveInterval=" + strconv.Itoa(seconds))
-		set("ServerAliveCountMax=" + strconv.Itoa(count))
-	}
 	if o.IdentitiesOnly {
 		set("IdentitiesOnly=yes")
+	}
+	if o.Keepalive > 0 {
+		set("ServerAliveInterval=" + strconv.Itoa(max(1, int(o.Keepalive/time.Second))))
+	}
+	if o.KeepaliveCount > 0 {
+		set("ServerAliveCountMax=" + strconv.Itoa(o.KeepaliveCount))
 	}
 	for _, file := range o.IdentityFiles {
 		args = append(args, "-i", file)
@@ -236,6 +217,25 @@ func (o Login) options(person bool) []string {
 	}
 	if o.Compression {
 		args = append(args, "-C")
+	}
+	for _, option := range o.Options {
+		set(option)
+	}
+	if o.Verbose > 0 {
+		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, 3)))
+	} else {
+		set("LogLevel=INFO") // with a lower level it would not say why it fails
+	}
+	// BatchMode would leave out keyboard-interactive. A server that waives its second factor
+	// may demand that method, and ask nothing.
+	prompts := 1
+	if o.Password == "" && person {
+		prompts = tool.MaxAttempts
+	}
+	set("NumberOfPasswordPrompts=" + strconv.Itoa(prompts))
+	if o.Keepalive >= 0 {
+		set("ServerAliveInterval=15")
+		set("ServerAliveCountMax=3")
 	}
 	return args
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,18 @@ func TestOpenSSHDialogue(t *testing.T) {
 		{name: "denied key", server: takesKey, method: func(_ *testing.T, o *Login) { o.IdentityFiles = []string{stranger}; o.IdentitiesOnly = true }, want: connect.ErrPermission, text: "publickey"},
 		{name: "unknown key", method: func(_ *testing.T, o *Login) { o.KnownHostsFiles = []string{unknown} }, want: connect.ErrHostKeyUnknown, text: "fingerprint is SHA256:"},
 		{name: "unknown key, somebody there", method: func(_ *testing.T, o *Login) { o.KnownHostsFiles = []string{unknown} }, answers: []string{"yes"}, want: connect.ErrHostKeyUnknown, text: "fingerprint is SHA256:"},
+		{name: "unknown key, a person trusts it", method: func(_ *testing.T, o *Login) {
+			o.KnownHostsFiles, o.HostKeys = []string{filepath.Join(dir, "trusted")}, connect.HostKeysAsk
+		}, answers: []string{"what?", "yes"}},
+		{name: "unknown key, a person does not", method: func(_ *testing.T, o *Login) {
+			o.KnownHostsFiles, o.Options = []string{unknown}, []string{"StrictHostKeyChecking ask"}
+		}, answers: []string{"no"}, want: connect.ErrHostKeyUnknown, text: "fingerprint is SHA256:"},
+		{name: "unknown key, nobody at home", method: func(_ *testing.T, o *Login) {
+			o.KnownHostsFiles, o.HostKeys = []string{unknown}, connect.HostKeysAsk
+		}, answers: []string{}, want: connect.ErrHostKeyUnknown, text: "nobody is at home"},
+		{name: "unknown key, then a wrong password", server: takes("secret"), method: func(_ *testing.T, o *Login) {
+			o.KnownHostsFiles, o.HostKeys, o.Password = []string{filepath.Join(dir, "trusted too")}, connect.HostKeysAsk, "wrong"
+		}, answers: []string{"yes"}, want: connect.ErrPassword, text: "Permission denied"},
 		{name: "unknown key accepted", method: func(_ *testing.T, o *Login) {
 			o.KnownHostsFiles = []string{filepath.Join(dir, "new")}
 			o.HostKeys = connect.HostKeysAcceptNew
@@ -335,5 +348,33 @@ func TestAMissingSSHKeepsNoTurn(t *testing.T) {
 func TestPINsAreOtherQuestions(t *testing.T) {
 	if q := prompt("Enter PIN for ED25519-SK key /home/me/.ssh/id_sk: "); !q.Other {
 		t.Errorf("the question for a PIN is %+v, want Other", q)
+	}
+}
+
+// What a hop sets itself comes first, then its options, then those of the settings for all hops,
+// then ours. ssh takes the first.
+func TestOpenSSHSettings(t *testing.T) {
+	key := connecttest.WriteFile(t, filepath.Join(t.TempDir(), "k"), "", 0o600)
+	set := connect.SSHSettings{User: "deploy", Port: 2222, IdentityFiles: []string{key}, ConfigFile: "none", Options: []string{"Port=3", "ServerAliveInterval=7"}, HostKeys: connect.HostKeysAcceptNew}
+	m, err := Login{Host: "127.0.0.1", Port: 23, Options: []string{"HostName=::1"}}.WithSSHSettings(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv, err := connect.DryRun(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.Index(argv, "--")
+	out, err := exec.Command("ssh", append([]string{"-G"}, append(argv[1:at], "--", "127.0.0.1")...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v, %s", argv, err, out)
+	}
+	for _, line := range []string{"user deploy", "port 23", "hostname ::1", "identityfile " + key, "stricthostkeychecking accept-new", "serveraliveinterval 7", "serveralivecountmax 3"} {
+		if !strings.Contains(string(out), line+"\n") {
+			t.Errorf("ssh -G lacks %q, with the arguments %q:\n%s", line, argv, out)
+		}
+	}
+	if _, err := (Login{Host: "a"}).WithSSHSettings(connect.SSHSettings{Options: []string{"-x"}}); !errors.Is(err, connect.ErrBadName) {
+		t.Errorf("the option -x was taken, %v", err)
 	}
 }

@@ -149,6 +149,9 @@ func (d *dial) jumps(ctx context.Context, s *Login, set *settings, depth int) (*
 		if jump.RevokedHostKeys == nil {
 			jump.RevokedHostKeys = s.RevokedHostKeys
 		}
+		if jump.HostKeys == connect.HostKeysStrict && s.HostKeys != connect.InsecureIgnoreHostKeys {
+			jump.HostKeys = s.HostKeys
+		}
 		if i == 0 && jump.Through == nil {
 			jump.Through = s.Through
 		}
@@ -183,6 +186,7 @@ func (d *dial) attempt(ctx context.Context, s *Login, set *settings, via *client
 	}
 	verifier.direct = via == nil && set.proxyCommand == "" && s.Through == nil
 	verifier.whose, verifier.log = d.env.Where, d.env.Log
+	verifier.label, verifier.ask = d.label, auth.env.Prompt
 	release, err := d.wait(ctx, set)
 	if err != nil {
 		return nil, againNever, d.fail(phaseDial, err)
@@ -195,6 +199,7 @@ func (d *dial) attempt(ctx context.Context, s *Login, set *settings, via *client
 	if set.connectTimeout > 0 {
 		timer := time.AfterFunc(set.connectTimeout, func() { stop(errConnectTimeout) })
 		verifier.accept = func() { timer.Stop() }
+		verifier.pause = verifier.accept
 		defer timer.Stop()
 	}
 	transport, err := d.transport(early, s, set, via)

@@ -37,9 +37,12 @@ type hostVerifier struct {
 
 	// Set before the handshake.
 	direct bool   // the address of the connection is the server's own
+	label  string // the hop, for questions
 	whose  string // the context whose files are read; "" for the master
 	log    *slog.Logger
-	accept func() // told once a key was accepted
+	ask    func(context.Context, connect.Prompt) (string, error) // nil if nobody can be asked
+	pause  func()                                                // told before a person is asked; may be nil
+	accept func()                                                // told once a key was accepted
 
 	// Owned by the callback.
 	accepted []byte // the key that was accepted on this connection
@@ -137,14 +140,14 @@ func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
 		return err
 	}
 	if !certified {
-		return v.judgeKey(plain)
+		return v.judgeKey(remote, plain)
 	}
 	err := v.judgeCertificate(cert)
 	if err == nil || errors.Is(err, ErrHostKeyRevoked) {
 		return err
 	}
 	// A certificate that is not valid is no worse than none.
-	plainErr := v.judgeKey(plain)
+	plainErr := v.judgeKey(remote, plain)
 	switch {
 	case plainErr == nil:
 		if v.log != nil {
@@ -158,7 +161,7 @@ func (v *hostVerifier) judge(remote net.Addr, key ssh.PublicKey) error {
 }
 
 // judgeKey looks a plain key up.
-func (v *hostVerifier) judgeKey(key ssh.PublicKey) error {
+func (v *hostVerifier) judgeKey(remote net.Addr, key ssh.PublicKey) error {
 	if containsKey(v.record.revoked, key) {
 		return v.refuse(ErrHostKeyRevoked, "the key %s is marked @revoked at %s", describeKey(key), v.where(v.record.revoked, key))
 	}
@@ -168,12 +171,20 @@ func (v *hostVerifier) judgeKey(key ssh.PublicKey) error {
 	if len(v.record.keys) > 0 {
 		return v.changed(v.record.keys, key)
 	}
-	if v.policy == connect.HostKeysAcceptNew {
+	switch {
+	case v.policy == connect.HostKeysAcceptNew:
 		return v.remember(key)
+	case v.policy == connect.HostKeysAsk && v.ask != nil:
+		return v.askPerson(remote, key)
 	}
+	return v.unknown(key, v.set.dnsHint())
+}
+
+// unknown returns the error for a key that is not known and not accepted.
+func (v *hostVerifier) unknown(key ssh.PublicKey, more string) error {
 	return v.refuse(connect.ErrHostKeyUnknown, "its key %s is not in %s; compare the fingerprint with the host's own "+
-		"(ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there) and add it by ssh-keyscan, or use HostKeysAcceptNew%s",
-		describeKey(key), v.listFiles(), v.set.dnsHint())
+		"(ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there) and add it by ssh-keyscan, or have keys of new hosts accepted%s",
+		describeKey(key), v.listFiles(), more)
 }
 
 // judgeAddress applies CheckHostIP: the address must not be known with another key. As in ssh,

@@ -196,8 +196,11 @@ func knownHostLine(name string, key ssh.PublicKey, hashed bool) string {
 		name = "|1|" + base64.StdEncoding.EncodeToString(salt) + "|" +
 			base64.StdEncoding.EncodeToString(hashHostName(salt, name))
 	}
-	return name + " " + key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal()) + "\n"
+	return name + " " + key.Type() + " " + encodedKey(key) + "\n"
 }
+
+// encodedKey returns a key as the files have it.
+func encodedKey(key ssh.PublicKey) string { return base64.StdEncoding.EncodeToString(key.Marshal()) }
 
 // containsKey reports whether key is among keys.
 func containsKey(keys []knownKey, key ssh.PublicKey) bool {

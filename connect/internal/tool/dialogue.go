@@ -50,6 +50,8 @@ type Answers struct {
 	Passphrase connect.Secret
 	// SkipPassphrase says that the tool goes on without the key after an empty answer.
 	SkipPassphrase bool
+	// MayTrust says that a person decides whether to trust the key of a host.
+	MayTrust bool
 }
 
 // Repeats says how a tool shows that an answer was wrong.
@@ -288,10 +290,10 @@ func (d *dialogue) isAwaited(age time.Duration) bool {
 // answer answers the question that stands in line. An error says why the tool has to be
 // ended.
 func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
-	if q.Asks == AsksHostKey {
-		return fmt.Errorf("%w, and is not accepted by answering a question", connect.ErrHostKeyUnknown)
-	}
 	hidden := d.screen.hidden()
+	if q.Asks == AsksHostKey {
+		return d.answerHostKey(ctx, q, line, hidden)
+	}
 	if q.Asks != AsksOther && !hidden {
 		if d.ask == nil {
 			return fmt.Errorf("%w: the tool asks %q, but its terminal would show the answer", connect.ErrPermission, q.Text)
@@ -448,6 +450,8 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	d.line.Answered()
 	d.said = false
 	switch {
+	case !hidden && q.Asks == AsksHostKey:
+		d.line.echo = text
 	case !hidden:
 		d.line.echo, d.tally.Other = text, q.Text
 	case q.Asks == AsksPassword && !q.Other:
@@ -471,6 +475,9 @@ func (d *dialogue) question(q Question, n int, hidden bool) connect.Prompt {
 	case q.Asks == AsksPassphrase && !q.Other:
 		p.Kind = connect.PromptPassphrase
 	default:
+		if q.Asks == AsksHostKey {
+			p.Kind = connect.PromptHostKey
+		}
 		if d.notify != nil {
 			break // Notify has shown it
 		}

@@ -14,7 +14,7 @@ const (
 	AsksNothing    AskFor = iota // not a prompt, or an unknown one
 	AsksPassword                 // the password of an account
 	AsksPassphrase               // the passphrase of a private key
-	AsksHostKey                  // whether to trust a host; never answered
+	AsksHostKey                  // whether to trust a host; only a person can answer
 	AsksOther                    // anything else; only a person can answer
 )
 
