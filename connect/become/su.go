@@ -109,10 +109,10 @@ func lastOf(lines []string) string {
 	return lines[len(lines)-1]
 }
 
-const noLogin = "the account has no login shell: name one in Shell, or use Sudo"
+const noLogin = "the account has no login shell: name another (su:USER?shell=/bin/sh), or use sudo"
 
 var suSays = []failure.Saying{
-	failure.Says("bad file descriptor", connect.ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another in Shell, or use local.Exec with TerminalOnly"),
+	failure.Says("bad file descriptor", connect.ErrStart, "this su, or the shell that it starts, closes the descriptors of the link: name another shell (su:USER?shell=/bin/sh), or use sudo"),
 	failure.Says("does not exist", connect.ErrBadName, ""),
 	failure.Says("unknown user", connect.ErrBadName, ""), // busybox
 	failure.Says("unknown login", connect.ErrBadName, ""),

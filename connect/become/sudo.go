@@ -101,7 +101,7 @@ func (s Sudo) check() error {
 		}
 	}
 	if s.Login && (s.PreserveEnv || len(s.KeepEnv) > 0) {
-		return errors.New("a login shell makes its own environment: Login excludes PreserveEnv and KeepEnv")
+		return errors.New("a login shell makes its own environment: it can't keep that of the caller")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ const (
 	startFirst = "check the name, and start it if it is stopped"
 	pullFirst  = "check the image's name, and load or pull it first"
 
-	clusterAddress = "check the cluster's address in the kubeconfig and Context"
+	clusterAddress = "check the cluster's address in the kubeconfig, and its context there"
 )
 
 // explainContainer finds the class of a failure.

@@ -40,7 +40,7 @@ func Values(ctx context.Context, places Places, file string, options Options, ho
 			return nil, fmt.Errorf("ssh configuration: %w", readErr)
 		}
 		if config.unresolved != nil {
-			return nil, fmt.Errorf("ssh configuration: %w; set NoConfig and the fields themselves", config.unresolved)
+			return nil, fmt.Errorf("ssh configuration: %w; install one, or read no file (the hop option config=none) and set the rest by options", config.unresolved)
 		}
 		return config.expandNames()
 	}
