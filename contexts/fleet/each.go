@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -48,10 +47,7 @@ type outcome[Out any] struct {
 // each is [Do].
 func each[Out any](ctx context.Context, g *Group, do func(ctx context.Context, m *Member, n *contexts.Node) (Out, error)) iter.Seq2[*Member, Result[Out]] {
 	return func(yield func(*Member, Result[Out]) bool) {
-		members := slices.Collect(g.Members())
-		if g.policy.Shuffle {
-			rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-		}
+		members := g.policy.ordered(slices.Collect(g.Members()))
 		op := &operation[Out]{
 			policy: g.policy, members: len(members), do: do,
 			results: make(chan outcome[Out], len(members)), slots: make(chan struct{}, g.policy.fanOut()),
@@ -79,11 +75,7 @@ func (op *operation[Out]) begin(ctx context.Context, members []*Member) {
 		if i > 0 && ended == nil {
 			op.running.Wait()
 			op.sync()
-			if ended = op.stopped(); ended == nil && op.policy.Between != nil {
-				if err := op.policy.Between(ctx, op.progress(i)); err != nil {
-					ended = fmt.Errorf("after batch %d: %w", i, err)
-				}
-			}
+			ended = op.between(ctx, i)
 		}
 		for _, m := range batch {
 			if ended == nil {
@@ -101,6 +93,17 @@ func (op *operation[Out]) begin(ctx context.Context, members []*Member) {
 			})
 		}
 	}
+}
+
+// between is called between two batches. It returns why the next one is not begun.
+func (op *operation[Out]) between(ctx context.Context, batch int) error {
+	if err := op.stopped(); err != nil || op.policy.Between == nil {
+		return err
+	}
+	if err := op.policy.Between(ctx, op.progress(batch)); err != nil {
+		return fmt.Errorf("after batch %d: %w", batch, err)
+	}
+	return nil
 }
 
 // slot waits for a member's turn. It returns why there is none.
@@ -147,24 +150,41 @@ func (op *operation[Out]) progress(batch int) Progress {
 
 // recorded tries a member and writes that down, unless an earlier run has tried it.
 func (op *operation[Out]) recorded(ctx context.Context, m *Member) Result[Out] {
+	r, known := op.known(m)
+	if !known {
+		r = op.attempts(ctx, m)
+		r.Err = op.end(m, r.Err)
+	}
+	return r
+}
+
+// known returns the result of a member that is not to be tried, because of the journal. It
+// writes down that any other one has begun.
+func (op *operation[Out]) known(m *Member) (r Result[Out], known bool) {
 	j, name := op.policy.Journal, op.policy.Name
 	if j == nil {
-		return op.attempts(ctx, m)
+		return r, false
 	}
 	switch j.State(name, m.name) {
 	case StateDone:
-		return Result[Out]{Before: true}
+		return Result[Out]{Before: true}, true
 	case StateUnknown:
-		return Result[Out]{Err: ErrUnknown}
+		return Result[Out]{Err: ErrUnknown}, true
 	}
 	if err := j.Begin(name, m.name); err != nil {
-		return Result[Out]{Err: fmt.Errorf("%w: the journal: %w", ErrNotTried, err)}
+		return Result[Out]{Err: fmt.Errorf("%w: the journal: %w", ErrNotTried, err)}, true
 	}
-	r := op.attempts(ctx, m)
-	if err := j.End(name, m.name, r.Err); err != nil {
-		r.Err = errors.Join(r.Err, fmt.Errorf("the journal: %w", err))
+	return r, false
+}
+
+// end writes down how a member has ended, and returns the error of it.
+func (op *operation[Out]) end(m *Member, err error) error {
+	if op.policy.Journal != nil {
+		if failed := op.policy.Journal.End(op.policy.Name, m.name, err); failed != nil {
+			return errors.Join(err, fmt.Errorf("the journal: %w", failed))
+		}
 	}
-	return r
+	return err
 }
 
 // sync has the journal on the disk. An error of that is in the results of members that come

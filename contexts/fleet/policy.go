@@ -158,6 +158,14 @@ func (p *Policy) fanOut() int {
 	return min(256, 32*runtime.GOMAXPROCS(0))
 }
 
+// ordered brings members into the order in which they are taken.
+func (p *Policy) ordered(members []*Member) []*Member {
+	if p.Shuffle {
+		rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	}
+	return members
+}
+
 func (p *Policy) connectTimeout() time.Duration {
 	if p.ConnectTimeout > 0 {
 		return p.ConnectTimeout
