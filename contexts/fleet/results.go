@@ -198,30 +198,3 @@ func withoutPath(err error) string {
 	}
 	return err.Error()
 }
-
-// Row is a result in a form for encoding/json and the like.
-type Row[Out any] struct {
-	Host     string  `json:"host"`
-	OK       bool    `json:"ok"`
-	Value    *Out    `json:"value,omitempty"` // where it is OK
-	Error    string  `json:"error,omitempty"`
-	NotTried bool    `json:"not_tried,omitempty"`
-	Before   bool    `json:"before,omitempty"` // it succeeded in an earlier run
-	Attempts int     `json:"attempts"`
-	Seconds  float64 `json:"seconds"`
-}
-
-// Rows returns the results in the order in which they came.
-func (r *Results[Out]) Rows() []Row[Out] {
-	rows := make([]Row[Out], 0, len(r.members))
-	for m, result := range r.All() {
-		one := Row[Out]{Host: m.name, OK: result.Err == nil, Before: result.Before, Attempts: result.Attempts, Seconds: result.Took.Seconds()}
-		if result.Err != nil {
-			one.Error, one.NotTried = result.Err.Error(), errors.Is(result.Err, ErrNotTried)
-		} else if !result.Before {
-			one.Value = &result.Value
-		}
-		rows = append(rows, one)
-	}
-	return rows
-}
