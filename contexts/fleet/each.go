@@ -225,7 +225,7 @@ func (op *operation[Out]) attempts(ctx context.Context, m *Member) Result[Out] {
 
 func (op *operation[Out]) attempt(ctx context.Context, m *Member) (out Out, err error) {
 	connecting, cancel := context.WithTimeoutCause(ctx, op.policy.connectTimeout(), errConnectTimeout)
-	n, err := contexts.NodeOf(connecting, m.target)
+	n, err := m.connect(connecting)
 	cancel()
 	if err != nil {
 		return out, &ConnectError{err}

@@ -21,12 +21,15 @@ type Config struct {
 	Host contexts.ManagedHostConfig
 	// Policy is that of operations on the group, see [Group.With].
 	Policy Policy
+	// Secrets, if not nil, is told which members were connected: see [AskOnce].
+	Secrets *Secrets
 }
 
 // A Member is one host of a group.
 type Member struct {
-	name   string
-	target contexts.Target
+	name    string
+	target  contexts.Target
+	secrets *Secrets // nil for none
 }
 
 // Name returns the name, which no other member of the group has.
@@ -79,7 +82,7 @@ func New(self *contexts.Node, hosts HostSet, cfg *Config) (*Group, error) {
 		if err != nil {
 			return nil, fmt.Errorf("member %s: %w", name, err)
 		}
-		g.members[name] = &Member{name: name, target: target}
+		g.members[name] = &Member{name: name, target: target, secrets: c.cfg.Secrets}
 	}
 	return g, nil
 }
