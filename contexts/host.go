@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts/internal/tree"
 	"github.com/mitosis-go/mitosis/core"
@@ -97,6 +98,7 @@ type ManagedHost struct {
 	l     *local
 	label string
 	cfg   ManagedHostConfig
+	route func(ctx context.Context) (Route, error)         // which way the next attempt goes; nil: always the same
 	dial  func(ctx context.Context) (*Node, string, error) // connects, and returns the node with the boot of its host
 	hang  func(*Node) error                                // closes the node
 
@@ -104,6 +106,7 @@ type ManagedHost struct {
 	mu          sync.Mutex
 	reconnector *reconnector // nil while none runs
 	cancel      context.CancelFunc
+	leaves      bool          // the context stays when the reconnector ends
 	changed     chan struct{} // closed, and replaced, when anything below changes
 	node        *Node         // nil while away
 	boot        string        // of the last context that was connected
@@ -135,21 +138,27 @@ func newHost(l *local, label string, via Target, m connect.Method, cfg *ManagedH
 		if err != nil {
 			return nil, "", err
 		}
-		n, err := from.connect(ctx, m, bounds{Depth: h.cfg.MaxDepth, Contexts: h.cfg.MaxContexts})
-		if err != nil {
-			if gone := from.gone(); gone != nil && from == via {
-				err = &lasting{err}
-			}
-			return nil, "", err
+		n, boot, err := h.connectFrom(ctx, from, m)
+		if gone := from.gone(); err != nil && gone != nil && from == via {
+			err = &lasting{err}
 		}
-		boot, err := bootFunc.Call(ctx, n, struct{}{})
-		if err != nil {
-			_ = n.Close()
-			return nil, "", err
-		}
-		return n, boot, nil
+		return n, boot, err
 	}
 	return h
+}
+
+// connectFrom makes the hop from a node.
+func (h *ManagedHost) connectFrom(ctx context.Context, from *Node, m connect.Method) (*Node, string, error) {
+	n, err := from.connect(ctx, m, bounds{Depth: h.cfg.MaxDepth, Contexts: h.cfg.MaxContexts})
+	if err != nil {
+		return nil, "", err
+	}
+	boot, err := bootFunc.Call(ctx, n, struct{}{})
+	if err != nil {
+		_ = n.Close()
+		return nil, "", err
+	}
+	return n, boot, nil
 }
 
 var bootFunc = NewFunc("mitosis.boot", func(context.Context, struct{}) (string, error) {
@@ -300,6 +309,21 @@ func (h *ManagedHost) Close() error {
 	return k.survivors
 }
 
+// Leave ends the attempts to connect the host, as Close does, and leaves its context as it
+// is. It is for hosts whose parents are about to be closed.
+func (h *ManagedHost) Leave() {
+	h.mu.Lock()
+	k := h.reconnector
+	if k == nil {
+		h.mu.Unlock()
+		return
+	}
+	h.leaves = true
+	h.cancel()
+	h.mu.Unlock()
+	<-k.ended
+}
+
 // reconnector is the goroutine that keeps a host connected.
 type reconnector struct {
 	ended     chan struct{} // closed when it has returned
@@ -311,10 +335,13 @@ func (h *ManagedHost) startLocked() {
 	var ctx context.Context
 	ctx, h.cancel = context.WithCancel(h.l.Ctx)
 	k := &reconnector{ended: make(chan struct{})}
-	h.reconnector, h.err = k, nil
+	h.reconnector, h.err, h.leaves = k, nil, false
 	h.l.Tasks.Go(func() {
 		n, err := h.keep(ctx)
-		if n != nil && h.l.Ctx.Err() == nil {
+		h.mu.Lock()
+		leaves := h.leaves
+		h.mu.Unlock()
+		if n != nil && !leaves && h.l.Ctx.Err() == nil {
 			k.survivors = h.hang(n) // the end of the tree sees to it itself
 		}
 		h.mu.Lock()
@@ -338,13 +365,7 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 	var p tree.Pauses
 	p.Begin()
 	for {
-		attempt, at, stop := tree.WithProgress(ctx, h.cfg.Attempt)
-		at.WillRetry()
-		n, boot, err := h.dial(attempt)
-		if err != nil {
-			err = withCause(attempt, err)
-		}
-		stop()
+		n, boot, at, err := h.attempt(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return n, ErrClosed
@@ -373,7 +394,7 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 			return nil, err
 		default:
 			h.away(err)
-			p.Failed(tree.NobodyAnswers(err, at.At()))
+			p.Failed(tree.NobodyAnswers(err, at))
 		}
 		pause := p.Next(h.cfg.MinDelay, h.cfg.MaxDelay)
 		h.l.log.Debug("a host is connected again after a pause", "host", h.label, "pause", pause, "err", err)
@@ -381,6 +402,30 @@ func (h *ManagedHost) keep(ctx context.Context) (*Node, error) {
 			return nil, ErrClosed
 		}
 	}
+}
+
+// attempt connects once. at is how far it has come.
+func (h *ManagedHost) attempt(ctx context.Context) (n *Node, boot string, at bootstrap.Progress, err error) {
+	dial, done := h.dial, func(*Node, error) {}
+	if h.route != nil {
+		// The wait for a turn is none of the attempt.
+		r, err := h.route(ctx)
+		if err != nil {
+			return nil, "", at, err
+		}
+		dial = func(ctx context.Context) (*Node, string, error) { return h.connectFrom(ctx, r.From, r.Method) }
+		if r.Done != nil {
+			done = r.Done
+		}
+	}
+	attempt, p, stop := tree.WithProgress(ctx, h.cfg.Attempt)
+	defer stop()
+	p.WillRetry()
+	if n, boot, err = dial(attempt); err != nil {
+		err = withCause(attempt, err)
+	}
+	done(n, err)
+	return n, boot, p.At(), err
 }
 
 // wasThere reports whether the host has been reached before.

@@ -208,14 +208,7 @@ type direction struct {
 func directions(self *contexts.Node, nodes []*contexts.Node) map[core.ID]*direction {
 	groups := make(map[core.ID]*direction)
 	for i, n := range nodes {
-		first := n
-		for range maxHops {
-			up := first.Parent()
-			if first.ID() == self.ID() || up == nil || up.ID() == self.ID() || up.ID() == first.ID() {
-				break
-			}
-			first = up
-		}
+		first := self.Toward(n)
 		d := groups[first.ID()]
 		if d == nil {
 			d = &direction{first: first}
@@ -225,6 +218,3 @@ func directions(self *contexts.Node, nodes []*contexts.Node) map[core.ID]*direct
 	}
 	return groups
 }
-
-// maxHops bounds a walk up the tree.
-const maxHops = 256
