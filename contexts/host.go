@@ -309,25 +309,27 @@ func (h *ManagedHost) Close() error {
 	return k.survivors
 }
 
-// Leave ends the attempts to connect the host, as Close does, and leaves its context as it
-// is. It is for hosts whose parents are about to be closed.
-func (h *ManagedHost) Leave() {
+// Leave ends the attempts to connect the host, as Close does, but returns its context as it
+// is, nil if there is none. It is for hosts whose parents are about to be closed.
+func (h *ManagedHost) Leave() *Node {
 	h.mu.Lock()
 	k := h.reconnector
 	if k == nil {
 		h.mu.Unlock()
-		return
+		return nil
 	}
 	h.leaves = true
 	h.cancel()
 	h.mu.Unlock()
 	<-k.ended
+	return k.left
 }
 
 // reconnector is the goroutine that keeps a host connected.
 type reconnector struct {
 	ended     chan struct{} // closed when it has returned
 	survivors error         // of the closing of its context; set before ended is closed
+	left      *Node         // its context, if that was to be left; set before ended is closed
 }
 
 // startLocked starts the reconnector. The caller holds mu.
@@ -341,7 +343,9 @@ func (h *ManagedHost) startLocked() {
 		h.mu.Lock()
 		leaves := h.leaves
 		h.mu.Unlock()
-		if n != nil && !leaves && h.l.Ctx.Err() == nil {
+		if leaves {
+			k.left = n
+		} else if n != nil && h.l.Ctx.Err() == nil {
 			k.survivors = h.hang(n) // the end of the tree sees to it itself
 		}
 		h.mu.Lock()

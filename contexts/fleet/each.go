@@ -50,7 +50,7 @@ func each[Out any](ctx context.Context, g *Group, do func(ctx context.Context, m
 		members := g.policy.ordered(slices.Collect(g.Members()))
 		op := &operation[Out]{
 			policy: g.policy, members: len(members), do: do,
-			results: make(chan outcome[Out], len(members)), slots: make(chan struct{}, g.policy.fanOut()),
+			results: make(chan outcome[Out], len(members)), slots: make(chan struct{}, g.fanOut()),
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		var beginning sync.WaitGroup

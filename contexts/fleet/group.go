@@ -17,6 +17,9 @@ type Config struct {
 	// Hops returns the hops to a host of a name. Default: the name is a hop path, as of
 	// [connect.ParsePath]. With an inventory it is the Hops of its hosts.
 	Hops func(name string) ([]connect.Method, error)
+	// Tree says by way of which members others are reached. Default: the master reaches each
+	// of them by its hops.
+	Tree *Tree
 	// Host is how each managed host is kept.
 	Host contexts.ManagedHostConfig
 	// Policy is that of operations on the group, see [Group.With].
@@ -54,12 +57,17 @@ type Group struct {
 
 // connections are the managed hosts of a fleet, with those that lead to others.
 type connections struct {
-	self *contexts.Node
-	cfg  Config
+	// Immutable after New.
+	self    *contexts.Node
+	cfg     Config
+	plan    *plan // nil: no tree
+	classes []*class
+	broker  *broker
 
 	mu    sync.Mutex
 	hosts map[string]*contexts.ManagedHost // by the hops to them
 	first []*contexts.ManagedHost          // those that are one hop from self
+	below []*contexts.ManagedHost          // all others
 }
 
 // New returns the group of these hosts, in their order, whose connections are made from self.
@@ -74,27 +82,42 @@ func New(self *contexts.Node, hosts HostSet, cfg *Config) (*Group, error) {
 	}
 	g := &Group{hosts: hosts, members: make(map[string]*Member, hosts.Len()), policy: c.cfg.Policy, kept: c}
 	for name := range hosts.All() {
+		g.members[name] = &Member{name: name, secrets: c.cfg.Secrets}
+	}
+	if c.cfg.Tree != nil {
+		p, err := newPlan(c.cfg.Tree, hosts)
+		if err == nil {
+			err = c.grow(p, g)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for name := range hosts.All() {
 		hops, err := c.cfg.Hops(name)
 		if err != nil {
 			return nil, fmt.Errorf("member %s: %w", name, err)
 		}
-		target, err := c.manage(hops)
-		if err != nil {
+		if g.members[name].target, err = c.manage(name, hops, hosts.Len()); err != nil {
 			return nil, fmt.Errorf("member %s: %w", name, err)
 		}
-		g.members[name] = &Member{name: name, target: target, secrets: c.cfg.Secrets}
 	}
 	return g, nil
 }
 
-// manage returns the managed host at the end of the hops. Members behind the same hops share
-// those.
-func (c *connections) manage(hops []connect.Method) (contexts.Target, error) {
+// manage returns the managed host at the end of the hops to one of so many members. Members
+// behind the same hops share those.
+func (c *connections) manage(name string, hops []connect.Method, members int) (contexts.Target, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var target contexts.Target = c.self
 	var host *contexts.ManagedHost
-	key := ""
+	cfg := &c.cfg.Host
+	key, k := "", (*class)(nil)
+	if c.plan != nil {
+		key, k = c.classOf(name)
+		cfg = c.configOf(name, members)
+	}
 	for _, hop := range hops {
 		code, err := connect.Encode(hop)
 		if err != nil {
@@ -104,11 +127,17 @@ func (c *connections) manage(hops []connect.Method) (contexts.Target, error) {
 		known := c.hosts[key]
 		switch {
 		case known != nil:
-		case host == nil:
-			known = c.self.Manage(hop, &c.cfg.Host)
+		case host != nil:
+			known = host.Manage(hop, cfg)
+			c.below = append(c.below, known)
+		case k == nil:
+			known = c.self.Manage(hop, cfg)
 			c.first = append(c.first, known)
 		default:
-			known = host.Manage(hop, &c.cfg.Host)
+			if known, err = k.by(hop, c.plan.above[name], cfg); err != nil {
+				return nil, err
+			}
+			c.below = append(c.below, known)
 		}
 		c.hosts[key], host, target = known, known, known
 	}
@@ -194,16 +223,37 @@ func (g *Group) SymmetricDifference(other *Group) *Group {
 // Close closes all connections that New's group and those made of it have. It returns the
 // errors of hosts on which processes survived. A later operation connects anew.
 func (g *Group) Close() error {
-	g.kept.mu.Lock()
-	first := slices.Clone(g.kept.first)
-	g.kept.mu.Unlock()
-	errs := make([]error, len(first))
+	c := g.kept
+	if c.broker != nil {
+		c.broker.stop()
+	}
+	c.mu.Lock()
+	first, below := slices.Clone(c.first), slices.Clone(c.below)
+	c.mu.Unlock()
+	// Nothing is connected again while those above it end. Then each context closes what is
+	// below it.
+	tops := c.leave(below)
+	errs := make([]error, len(first)+len(tops))
 	var closing sync.WaitGroup
 	for i, h := range first {
 		closing.Go(func() { errs[i] = h.Close() })
 	}
+	for i, n := range tops {
+		closing.Go(func() { errs[len(first)+i] = n.Close() })
+	}
 	closing.Wait()
 	return errors.Join(errs...)
+}
+
+// leave ends the attempts to connect hosts, and returns those of their contexts that are
+// children of the master.
+func (c *connections) leave(hosts []*contexts.ManagedHost) (tops []*contexts.Node) {
+	for _, h := range hosts {
+		if n := h.Leave(); n != nil && n.Parent() == c.self {
+			tops = append(tops, n)
+		}
+	}
+	return tops
 }
 
 // Call calls a function on all members and yields the results as they come, each with its

@@ -18,7 +18,7 @@ import (
 // of them once, in their order.
 type Policy struct {
 	// FanOut bounds how many members are under way at once. Default: 32 for each processor,
-	// at most 256. Logins at one ssh server are paced besides.
+	// at most 256; four times as many in a Tree. Logins at one ssh server are paced besides.
 	FanOut int
 	// Shuffle takes the members in a random order.
 	Shuffle bool
@@ -151,11 +151,14 @@ func (s Share) of(members int) int {
 	return min(s.N, members)
 }
 
-func (p *Policy) fanOut() int {
-	if p.FanOut > 0 {
-		return p.FanOut
+func (g *Group) fanOut() int {
+	n := g.policy.FanOut
+	if n <= 0 {
+		if n = min(256, 32*runtime.GOMAXPROCS(0)); g.kept.plan != nil {
+			n *= 4
+		}
 	}
-	return min(256, 32*runtime.GOMAXPROCS(0))
+	return n
 }
 
 // ordered brings members into the order in which they are taken.

@@ -48,7 +48,7 @@ type task struct {
 
 // NewQueue returns an empty queue for a group.
 func NewQueue(g *Group) *Queue {
-	return &Queue{group: g, slots: make(chan struct{}, g.policy.fanOut()), waiting: make(map[*Member][]*task), active: make(map[*Member]bool)}
+	return &Queue{group: g, slots: make(chan struct{}, g.fanOut()), waiting: make(map[*Member][]*task), active: make(map[*Member]bool)}
 }
 
 // A Pending is an operation of a queue.
