@@ -47,29 +47,37 @@ const (
 // that of [contexts.Command.Wait], an [*contexts.ExitError] where it ended with a status
 // other than 0, and its Output is there in this case, too.
 func Run(ctx context.Context, g *Group, c Command) iter.Seq2[*Member, Result[Output]] {
+	if g.policy.Gather && c.Make == nil && c.Line == nil {
+		return runGathered(ctx, g, c)
+	}
 	var telling sync.Mutex // held while Line is called
 	return each(ctx, g, func(ctx context.Context, m *Member, n *contexts.Node) (Output, error) {
-		if len(c.Args) == 0 {
-			return Output{}, errors.New("fleet: the command has no program")
-		}
-		cmd := n.Command(ctx, c.Args[0], c.Args[1:]...)
-		out := newCollector(&c, m, false, &telling)
-		errOut := newCollector(&c, m, true, &telling)
-		if c.Make != nil {
-			if err := c.Make(m, cmd); err != nil {
-				return Output{}, err
-			}
-		}
-		cmd.Stdout, cmd.Stderr = out, errOut
-		err := cmd.Run()
-		out.end()
-		errOut.end()
-		o := Output{Stdout: out.kept(), Stderr: errOut.kept(), StdoutBytes: out.bytes, StderrBytes: errOut.bytes, ExitStatus: -1}
-		if cmd.ProcessState != nil {
-			o.ExitStatus = cmd.ProcessState.Code
-		}
-		return o, err
+		return c.run(ctx, m, n, &telling)
 	})
+}
+
+// run runs the command on one member.
+func (c *Command) run(ctx context.Context, m *Member, n *contexts.Node, telling *sync.Mutex) (Output, error) {
+	if len(c.Args) == 0 {
+		return Output{}, errors.New("fleet: the command has no program")
+	}
+	cmd := n.Command(ctx, c.Args[0], c.Args[1:]...)
+	out := newCollector(c, m, false, telling)
+	errOut := newCollector(c, m, true, telling)
+	if c.Make != nil {
+		if err := c.Make(m, cmd); err != nil {
+			return Output{}, err
+		}
+	}
+	cmd.Stdout, cmd.Stderr = out, errOut
+	err := cmd.Run()
+	out.end()
+	errOut.end()
+	o := Output{Stdout: out.kept(), Stderr: errOut.kept(), StdoutBytes: out.bytes, StderrBytes: errOut.bytes, ExitStatus: -1}
+	if cmd.ProcessState != nil {
+		o.ExitStatus = cmd.ProcessState.Code
+	}
+	return o, err
 }
 
 // collector takes one output of one member: it keeps the end of it and cuts lines. One

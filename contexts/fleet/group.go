@@ -261,6 +261,12 @@ func (c *connections) leave(hosts []*contexts.ManagedHost) (tops []*contexts.Nod
 // its error matches [ErrNotTried]. Leaving the loop cancels the calls that are under way,
 // and waits for them. The policy of the group says the rest.
 func Call[In, Out any](ctx context.Context, g *Group, f *contexts.Func[In, Out], in In) iter.Seq2[*Member, Result[Out]] {
+	if g.policy.Gather {
+		// A function that can't be called by others is called from here.
+		if call, err := f.Encode(in); err == nil {
+			return callGathered(ctx, g, f, call)
+		}
+	}
 	return each(ctx, g, func(ctx context.Context, _ *Member, n *contexts.Node) (Out, error) { return f.Call(ctx, n, in) })
 }
 

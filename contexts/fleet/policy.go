@@ -30,6 +30,14 @@ type Policy struct {
 	// Default: none but that of ctx.
 	Timeout time.Duration
 
+	// Gather has the contexts above others carry out [Call] and [Run] for those below them,
+	// and send equal results up once, with the members that have them. A master of many hosts
+	// then handles few messages. It costs some 20 ms for each level. The context above is the
+	// caller of the function (contexts.Caller), and the program trusts it with the results
+	// anyway. A function with nodes in its argument or result, and a command with Make or
+	// Line, is carried out by the master. Default: the master calls each member.
+	Gather bool
+
 	// Retry says when a member is tried again. Default: never.
 	Retry Retry
 
