@@ -3,11 +3,10 @@
 // Command benchfleet measures how far a fleet goes on one machine, and prints one row for
 // each promise, as command bench does.
 //
-//	benchfleet [-contexts N] [-hosts N] [-profile FILE] [local|simulated|lab ...]
+//	benchfleet [-contexts N] [-profile FILE] [local|simulated ...]
 //
 // local: contexts in three tiers are processes of this machine. simulated: the hosts have no
-// processes, so that there may be 100,000 of them. lab: hosts of package lab with a real sshd
-// each, beside clush and pdsh; that needs root.
+// processes, so that there may be 100,000 of them.
 package main
 
 import (
@@ -27,6 +26,7 @@ var parts = []struct {
 	measure func(ctx context.Context) error
 }{
 	{"local", localTiers},
+	{"simulated", simulated},
 }
 
 var (
@@ -42,6 +42,10 @@ func main() {
 	}
 	flag.Parse()
 	ctx := context.Background()
+	if flag.Arg(0) == doomedRole {
+		fmt.Fprintln(os.Stderr, doomed(ctx))
+		os.Exit(1)
+	}
 	for _, p := range parts {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), p.name) {
 			continue
@@ -51,6 +55,11 @@ func main() {
 			os.Exit(1)
 		}
 	}
+}
+
+// tell prints a row: what was measured, what it is measured against, and the promise.
+func tell(what, measured, promise string) {
+	fmt.Printf("%-46s %-34s %s\n", what, measured, promise)
 }
 
 // profiled runs f, and writes a profile of the processor's time if it was asked for.
