@@ -3,8 +3,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -245,46 +243,4 @@ func TestACloseOfATreeLeavesNothing(t *testing.T) {
 			t.Errorf("%d contexts are left, %v; want the master alone", len(tree), err)
 		}
 	}
-}
-
-// Contexts on the way are killed at random moments, while members are connected and called:
-// each member has one result, and in the end all are reached.
-func TestContextsOnTheWayDieAtRandom(t *testing.T) {
-	g := treeOf(t, "up[1-4],n[1-30]", &Tree{
-		Rules: []Rule{{Hosts: mustParse(t, "n[1-30]"), Via: mustParse(t, "up[1-4]")}},
-	}, Policy{Retry: Retry{Attempts: 3, AtOnce: true}})
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	dice := rand.New(rand.NewPCG(seed, 0))
-	for range 3 {
-		victim := g.Member(fmt.Sprintf("up%d", 1+dice.IntN(4)))
-		after := time.Duration(dice.IntN(200)) * time.Millisecond
-		killed := make(chan struct{})
-		go func() {
-			defer close(killed)
-			n, err := victim.Target().(*contexts.ManagedHost).Connect(t.Context())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			p, err := pid.Call(t.Context(), n, struct{}{})
-			time.Sleep(after)
-			if process, found := os.FindProcess(p); err == nil && found == nil {
-				_ = process.Kill()
-			}
-		}()
-		seen := make(map[string]int)
-		for m, r := range Call(t.Context(), g, pid, struct{}{}) {
-			if seen[m.Name()]++; r.Err != nil && !errors.Is(r.Err, contexts.ErrGone) {
-				t.Errorf("%v: %v, want no error but ErrGone", m, r.Err)
-			}
-		}
-		<-killed
-		for name := range g.Hosts().All() {
-			if seen[name] != 1 {
-				t.Errorf("%s had %d results, want 1", name, seen[name])
-			}
-		}
-	}
-	paths(t, g)
 }
