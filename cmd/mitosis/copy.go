@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,6 +20,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
@@ -34,6 +34,11 @@ type copyTask struct {
 	pairs   func(ctx context.Context, node *contexts.Node) ([]fromTo, error)
 	options files.Options
 	json    bool
+
+	replace, inPlace bool
+	hosts            hostOptions
+	several          severalOptions
+	host             string // of several, for the report in JSON
 }
 
 // fromTo has the source and the target of a copy, or why there can't be one.
@@ -42,39 +47,57 @@ type fromTo struct {
 	err      error
 }
 
-// parsePut reads the arguments of "put".
-func parsePut(args []string) (job, error) { return parseCopyJob("put", args) }
+func declarePut(s *sections) parser { return declareCopy(s, "put") }
 
-// parseGet reads the arguments of "get".
-func parseGet(args []string) (job, error) { return parseCopyJob("get", args) }
+func declareGet(s *sections) parser { return declareCopy(s, "get") }
 
-func parseCopyJob(name string, args []string) (job, error) {
-	t, hop, err := parseCopy(name, args)
-	if err != nil {
-		return nil, err
+func declareCopy(s *sections, name string) parser {
+	t := new(copyTask)
+	t.declare(s)
+	t.hosts.declare(s)
+	t.several.declare(s, name)
+	return func(w words) (job, error) {
+		paths, list := []string(nil), w.all()
+		if !t.hosts.many() {
+			if len(list) == 0 {
+				return nil, errNoHost
+			}
+			paths, list = list[:1], list[1:]
+		}
+		if err := t.read(name, list); err != nil {
+			return nil, err
+		}
+		h, err := t.hosts.choose(paths)
+		if err != nil {
+			return nil, err
+		}
+		asked, err := t.several.check()
+		switch {
+		case err != nil:
+			return nil, err
+		case t.several.dryRun:
+			return dryRun(h, name+" "+quotedArgs(list)), nil
+		case h.one && !asked:
+			return t.job(h.single()), nil
+		}
+		return t.copySeveral(name, h, list)
 	}
-	return t.job(hop)
 }
 
-// parseCopy reads the arguments of either command.
-func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
-	replace, inPlace := false, false
-	flags := t.flags()
-	flags.BoolVar(&replace, "replace", false, "")
-	flags.BoolVar(&inPlace, "inplace", false, "")
-	list, err := operands(flags, args, 3, noLimit)
-	if err != nil {
-		return t, "", err
-	}
+// read reads the operands of either command, without the host.
+func (t *copyTask) read(name string, list []string) (err error) {
 	switch {
-	case replace && inPlace:
-		return t, "", errors.New("-replace and -inplace are two ways of doing the same")
-	case replace:
+	case t.replace && t.inPlace:
+		return errors.New("--replace and --inplace are two ways of doing the same")
+	case t.replace:
 		t.options.Overwrite = files.Replace
-	case inPlace:
+	case t.inPlace:
 		t.options.Overwrite = files.InPlace
 	}
-	from, to := list[1:len(list)-1], list[len(list)-1]
+	if len(list) < 2 {
+		return errOperandMissing
+	}
+	from, to := list[:len(list)-1], list[len(list)-1]
 	if name == "put" {
 		t.do, t.pairs = files.Put, putPairs(from, to)
 	} else {
@@ -84,13 +107,13 @@ func parseCopy(name string, args []string) (t copyTask, hop string, err error) {
 	if name == "get" && !slices.ContainsFunc(from, hasPattern) || name == "put" && !hasPattern(to) {
 		_, err = t.pairs(context.Background(), nil)
 	}
-	return t, list[0], err
+	return err
 }
 
-// flags are the options of both commands.
-func (t *copyTask) flags() *flag.FlagSet {
-	flags := newFlags()
-	flags.Func("mode", "", func(s string) error {
+// declare declares the options of both commands.
+func (t *copyTask) declare(s *sections) {
+	f := s.add("Options")
+	onValue(f, "mode", "", "`MODE`: the permissions of a single file, in octal", func(s string) error {
 		mode, err := strconv.ParseUint(s, 8, 32)
 		if err != nil || mode == 0 || mode > 0o777 {
 			return errors.New("the permissions are an octal number from 1 to 777")
@@ -98,35 +121,39 @@ func (t *copyTask) flags() *flag.FlagSet {
 		t.options.Mode = fs.FileMode(mode)
 		return nil
 	})
-	flags.BoolVar(&t.options.Perm, "perm", false, "")
-	flags.BoolVar(&t.options.Times, "times", false, "")
-	flags.BoolVar(&t.options.Owner, "owner", false, "")
-	flags.BoolVar(&t.options.NoReplace, "noreplace", false, "")
-	flags.BoolVar(&t.options.NoSpecial, "nospecial", false, "")
-	flags.BoolVar(&t.options.Sync, "sync", false, "")
-	flags.BoolVar(&t.options.Resume, "resume", false, "")
-	flags.BoolVar(&t.json, "json", false, "")
-	return flags
+	f.BoolVar(&t.options.Perm, "perm", false, "give files that exist the permissions of the source, too")
+	f.BoolVar(&t.options.Times, "times", false, "keep the times of modification")
+	f.BoolVar(&t.options.Owner, "owner", false, "keep the numeric owners and groups, and set-user-ID and the like")
+	f.BoolVar(&t.options.NoReplace, "noreplace", false, "fail where the target file exists")
+	f.BoolVar(&t.replace, "replace", false, "replace a file as a whole, or fail")
+	f.BoolVar(&t.inPlace, "inplace", false, "write into the file that exists, which so keeps its other names")
+	f.BoolVar(&t.options.NoSpecial, "nospecial", false, "fail where the target is a device or a named pipe")
+	f.BoolVar(&t.options.Resume, "resume", false, "keep what came of a large file when the copy is interrupted, and go on from there")
+	f.BoolVar(&t.options.Sync, "sync", false, "wait until the disk has it")
+	f.BoolVar(&t.json, "json", false, "tell of each copy as a JSON object on a line")
 }
 
-func (t *copyTask) job(hop string) (job, error) {
-	hops, err := parseHops([]string{hop})
-	if err != nil {
-		return nil, err
-	}
+func (t *copyTask) job(hops []connect.Method) job {
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
 			return caughtOr(ctx, t.copyAll(ctx, node, out, errOut))
 		})
-	}, nil
+	}
 }
 
-// copyAll makes the copies one after the other. After a failure it goes on with the next one,
-// unless the hop is lost.
+// copyAll makes the copies and returns the exit status.
 func (t *copyTask) copyAll(ctx context.Context, node *contexts.Node, out, errOut io.Writer) (status int) {
+	t.copies(ctx, node, out, errOut, func(err error) { status = complain(errOut, err, failure(err)) })
+	return status
+}
+
+// copies makes the copies one after the other. After a failure, of which it tells failed, it
+// goes on with the next one, unless the hop is lost.
+func (t *copyTask) copies(ctx context.Context, node *contexts.Node, out, errOut io.Writer, failed func(error)) {
 	jobs, err := t.pairs(ctx, node)
 	if err != nil {
-		return complain(errOut, err, failure(err))
+		failed(err)
+		return
 	}
 	for _, j := range jobs {
 		o, end, out := t.options, func() {}, out
@@ -148,13 +175,12 @@ func (t *copyTask) copyAll(ctx context.Context, node *contexts.Node, out, errOut
 			err = t.report(out, &res)
 		}
 		if err != nil {
-			status = complain(errOut, err, failure(err))
+			failed(err)
 		}
-		if status == exitHop || ctx.Err() != nil {
-			break
+		if err != nil && failure(err) == exitHop || ctx.Err() != nil {
+			return
 		}
 	}
-	return status
 }
 
 // copyEnd is how long a copy may take to end once its ctx has ended. Only one takes longer that
@@ -211,6 +237,7 @@ func (t *copyTask) report(out io.Writer, res *files.Result) error {
 		notes = append(notes, noted{n.Path, n.String()})
 	}
 	return json.NewEncoder(out).Encode(struct {
+		Host    string   `json:"host,omitempty"` // of several
 		Source  string   `json:"source"`
 		Target  string   `json:"target"`
 		Files   int      `json:"files"`
@@ -221,7 +248,7 @@ func (t *copyTask) report(out io.Writer, res *files.Result) error {
 		SHA256  string   `json:"sha256,omitempty"`
 		Skipped []string `json:"skipped,omitempty"`
 		Notes   []noted  `json:"notes,omitempty"`
-	}{res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped, notes})
+	}{t.host, res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped, notes})
 }
 
 // noted is a note in JSON.

@@ -15,6 +15,21 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/files"
 )
 
+// parseCopy reads the command line of put or get.
+func parseCopy(name string, args []string) (t *copyTask, path string, err error) {
+	t = new(copyTask)
+	var s sections
+	t.declare(&s)
+	if err := s.flags[0].Parse(twoDashes(s.flags[0], args, false)); err != nil {
+		return t, "", err
+	}
+	list := s.flags[0].Args()
+	if len(list) == 0 {
+		return t, "", errNoHost
+	}
+	return t, list[0], t.read(name, list[1:])
+}
+
 // Where a copy goes is decided before any hop is made.
 func TestTargetsOfCopies(t *testing.T) {
 	if filepath.Separator != '/' {
@@ -42,7 +57,7 @@ func TestTargetsOfCopies(t *testing.T) {
 		"put a / /x":         "!no name",
 		"put -- -a -b":       "-a>-b",
 		"put a":              "!missing",
-		"put":                "!no hop",
+		"put":                "!no host",
 		"put -mode 8 a b":    "!octal",
 		"put -mode 0 a b":    "!octal",
 		"put -mode 4755 a b": "!octal",

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/internal/resolve"
 	"github.com/mitosis-go/mitosis/internal/tunnel"
@@ -21,20 +22,24 @@ import (
 type forwardTask struct {
 	wanted []forwarding
 	listen contexts.ListenConfig
+	hosts  hostOptions
 }
 
-// parseForward reads the arguments of "forward".
-func parseForward(args []string) (job, error) {
+func declareForward(s *sections) parser {
 	var t forwardTask
-	flags := newFlags()
-	for _, option := range []byte("LRD") {
-		flags.Func(string(option), "", func(s string) error {
-			f, err := parseForwarding(option, s)
+	f := s.add("Options")
+	for _, o := range []struct{ letter, name, usage string }{
+		{"L", "local", "`[BIND:]PORT:HOST:PORT`: listen here, connect from there"},
+		{"R", "remote", "`[BIND:]PORT:HOST:PORT`: listen there, connect from here; [BIND:]PORT: as a SOCKS server"},
+		{"D", "dynamic", "`[BIND:]PORT`: listen here as a SOCKS server, connect from there"},
+	} {
+		onValue(f, o.name, o.letter, o.usage, func(s string) error {
+			f, err := parseForwarding(o.letter[0], s)
 			t.wanted = append(t.wanted, f)
 			return err
 		})
 	}
-	flags.Func("mode", "", func(s string) error {
+	onValue(f, "mode", "", "`MODE`: the permissions of sockets in the file system, in octal; else 600", func(s string) error {
 		mode, err := strconv.ParseUint(s, 8, 32)
 		if err != nil || mode > 0o777 {
 			return fmt.Errorf("%q is no mode: give permissions in octal, such as 600", s)
@@ -42,45 +47,48 @@ func parseForward(args []string) (job, error) {
 		t.listen.SocketMode = fs.ModeSocket | fs.FileMode(mode)
 		return nil
 	})
-	flags.BoolVar(&t.listen.Unlink, "unlink", false, "")
-	path, err := operands(flags, args, 1, noLimit)
-	if err != nil {
-		return nil, err
+	f.BoolVar(&t.listen.Unlink, "unlink", false, "remove a socket that stands in the way")
+	t.hosts.declareInventory(s.add("Hosts"))
+	return func(w words) (job, error) {
+		hops, err := t.hosts.onlyPath("forward", w.all())
+		if err == nil && len(t.wanted) == 0 {
+			err = errors.New("nothing to forward: give -L, -R or -D")
+		}
+		return t.job(hops), err
 	}
-	if len(t.wanted) == 0 {
-		return nil, errors.New("nothing to forward: give -L, -R or -D")
-	}
-	return t.job(path)
 }
 
-// parseSocks reads the arguments of "socks".
-func parseSocks(args []string) (job, error) {
-	list, err := operands(newFlags(), args, 1, 2)
-	if err != nil {
-		return nil, err
+func declareSocks(s *sections) parser {
+	var t forwardTask
+	t.hosts.declareInventory(s.add("Hosts"))
+	return func(w words) (job, error) {
+		list, addr := w.all(), "1080"
+		if len(list) > 2 {
+			return nil, tooMany(list[2])
+		}
+		if len(list) == 2 {
+			addr = list[1]
+			list = list[:1]
+		}
+		f, err := parseForwarding('D', addr)
+		if err != nil {
+			if _, pathErr := parsePath(addr); pathErr == nil {
+				err = fmt.Errorf("%w; socks takes one host, and it is one word", err)
+			}
+			return nil, err
+		}
+		t.wanted = []forwarding{f}
+		hops, err := t.hosts.onlyPath("socks", list)
+		return t.job(hops), err
 	}
-	addr := "1080"
-	if len(list) == 2 {
-		addr = list[1]
-	}
-	f, err := parseForwarding('D', addr)
-	if err != nil {
-		return nil, err
-	}
-	t := forwardTask{wanted: []forwarding{f}}
-	return t.job(list[:1])
 }
 
-func (t *forwardTask) job(path []string) (job, error) {
-	hops, err := parseHops(path)
-	if err != nil {
-		return nil, err
-	}
+func (t *forwardTask) job(hops []connect.Method) job {
 	return func(out, errOut io.Writer) int {
 		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
 			return t.forward(ctx, node, out, errOut)
 		})
-	}, nil
+	}
 }
 
 // forward forwards until a signal comes or the node is lost.

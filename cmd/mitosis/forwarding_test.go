@@ -75,7 +75,12 @@ func FuzzForwarding(f *testing.F) {
 
 func TestModesOfSockets(t *testing.T) {
 	for mode, want := range map[string]string{"660": "", "0600": "", "0": "", "8": "is no mode", "1777": "is no mode", "rw": "is no mode", "-1": "is no mode"} {
-		_, err := parseForward([]string{"local", "-L", "/a:/b", "-unlink", "-mode", mode})
+		var s sections
+		parse := declareForward(&s)
+		err := s.flags[0].Parse([]string{"-L", "/a:/b", "--unlink", "--mode", mode})
+		if err == nil {
+			_, err = parse(words{operands: []string{"local"}})
+		}
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, not %q", mode, err, want)
 		}

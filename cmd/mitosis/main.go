@@ -79,7 +79,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -107,29 +106,7 @@ func main() {
 type job func(out, errOut io.Writer) int
 
 // execute runs a command line and returns the exit status.
-func execute(args []string, out, errOut io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(errOut, overview())
-		return exitUsage
-	}
-	name, args := args[0], args[1:]
-	if name == "-h" || name == "--help" {
-		name = "help"
-	}
-	c := findCommand(name)
-	if c == nil {
-		return complain(errOut, unknownCommand(name), exitUsage)
-	}
-	do, err := c.parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(out, c.text())
-		return 0
-	}
-	if err != nil {
-		return complain(errOut, fmt.Errorf("%s: %w", name, err), exitUsage)
-	}
-	return do(out, errOut)
-}
+func execute(args []string, out, errOut io.Writer) int { return newProgram(out, errOut).run(args) }
 
 // complain prints an error and returns the status.
 func complain(errOut io.Writer, err error, status int) int {
@@ -137,14 +114,18 @@ func complain(errOut io.Writer, err error, status int) int {
 	return status
 }
 
-func parseVersion(args []string) (job, error) {
-	if _, err := operands(newFlags(), args, 0, 0); err != nil {
-		return nil, err
+func parseVersion(w words) (job, error) {
+	if all := w.all(); len(all) > 0 {
+		return nil, tooMany(all[0])
 	}
 	return func(out, _ io.Writer) int {
-		fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+		printVersion(out)
 		return 0
 	}, nil
+}
+
+func printVersion(out io.Writer) {
+	fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 // version returns the version of the module. Behind it is the one that the go command has

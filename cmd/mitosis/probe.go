@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,18 +15,68 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/fleet"
 )
 
-// parseProbe reads the arguments of "probe".
-func parseProbe(args []string) (job, error) {
-	path, err := operands(newFlags(), args, 1, noLimit)
-	if err != nil {
-		return nil, err
+func declareProbe(s *sections) parser {
+	var o hostOptions
+	o.declare(s)
+	var how severalOptions
+	f := how.declare(s, "probe")
+	f.BoolVarP(&how.gather, "gather", "b", false, "the answers at the end, equal ones together")
+	return func(w words) (job, error) {
+		h, err := o.choose(w.all())
+		if err != nil {
+			return nil, err
+		}
+		asked, err := how.check()
+		switch {
+		case err != nil:
+			return nil, err
+		case how.dryRun:
+			return dryRun(h, "probe"), nil
+		case h.one && !asked:
+			return probeJob(h.single()), nil
+		}
+		return probeSeveral(h, &how), nil
 	}
-	hops, err := parseHops(path)
-	if err != nil {
-		return nil, err
+}
+
+// probeSeveral returns the job that probes several hosts. The members of the group are where
+// their last hop begins.
+func probeSeveral(h *hosts, how *severalOptions) job {
+	last, before := make(map[string]connect.Method), make(map[string][]connect.Method)
+	for name, hops := range h.hops {
+		last[name], before[name] = hops[len(hops)-1], hops[:len(hops)-1]
 	}
+	return func(out, errOut io.Writer) int {
+		s := &several{hosts: &hosts{set: h.set, hops: before}, options: how, what: "probe", status: func(error) int { return exitHop }}
+		equal := make(folded)
+		s.last = func() { equal.print(s.screen) }
+		begin := func(ctx context.Context, g *fleet.Group) iter.Seq2[*fleet.Member, fleet.Result[string]] {
+			return fleet.Do(ctx, g, func(ctx context.Context, m *fleet.Member, n *contexts.Node) (string, error) {
+				offer, err := n.Probe(ctx, last[m.Name()])
+				var text strings.Builder
+				if err == nil {
+					err = printOffer(&text, &offer)
+				}
+				return text.String(), err
+			})
+		}
+		return severally(s, out, errOut, begin, func(m *fleet.Member, r *fleet.Result[string]) {
+			switch {
+			case r.Err != nil || r.Before:
+			case how.gather:
+				equal[r.Value] = append(equal[r.Value], m.Name())
+			default:
+				s.screen.block(fleet.NewHosts(m.Name()), r.Value)
+			}
+		})
+	}
+}
+
+// probeJob probes one host.
+func probeJob(hops []connect.Method) job {
 	return func(out, errOut io.Writer) int {
 		err := probe(hops, out)
 		if _, ok := errors.AsType[*contexts.Error](err); ok {
@@ -34,7 +85,7 @@ func parseProbe(args []string) (job, error) {
 			return complain(errOut, err, exitError)
 		}
 		return 0
-	}, nil
+	}
 }
 
 // probe connects all hops but the last, and prints the facts about the host behind that one.

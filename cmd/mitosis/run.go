@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"os/exec"
 	"syscall"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/mitosis-go/mitosis/contexts"
@@ -27,57 +27,75 @@ const (
 type task struct {
 	argv     []string // empty: the login shell
 	dir      string
-	env      list
+	env      []string
 	source   string
 	login    bool
 	terminal bool
 	keepJobs *bool
+	noInput  bool
+	hosts    hostOptions
+	several  severalOptions
 }
 
-// parseRun reads the arguments of "run".
-func parseRun(args []string) (job, error) {
-	var t task
-	flags := t.flags()
-	flags.BoolVar(&t.login, "l", false, "")
-	flags.BoolVar(&t.terminal, "t", false, "")
-	path, argv, err := parseArguments(flags, args)
+func declareRun(s *sections) parser {
+	t := new(task)
+	f := t.declare(s)
+	f.BoolVar(&t.login, "login", false, "the environment that the user has after login")
+	f.BoolVarP(&t.terminal, "tty", "t", false, "a terminal")
+	f.BoolVarP(&t.noInput, "no-input", "n", false, "an empty standard input; several hosts get all of it, each")
+	t.hosts.declare(s)
+	f = t.several.declare(s, "run")
+	f.BoolVarP(&t.several.gather, "gather", "b", false, "the output at the end, equal outputs together")
+	f.BoolVar(&t.several.json, "json", false, "a JSON object for each host, on a line")
+	return func(w words) (job, error) {
+		if len(w.behind) == 0 {
+			return nil, errors.New("give HOST... -- PROGRAM and its arguments")
+		}
+		t.argv = w.behind
+		return t.job(w.operands)
+	}
+}
+
+func declareShell(s *sections) parser {
+	t := new(task)
+	t.declare(s)
+	t.hosts.declare(s)
+	f := t.several.declare(s, "shell")
+	f.BoolVarP(&t.several.gather, "gather", "b", false, "the output of a line at its end, equal outputs together")
+	return func(w words) (job, error) { return t.job(w.all()) }
+}
+
+// declare declares the options that both commands have.
+func (t *task) declare(s *sections) *pflag.FlagSet {
+	f := s.add("Options")
+	f.StringVarP(&t.dir, "chdir", "C", "", "`DIR`: the working directory")
+	f.StringArrayVarP(&t.env, "env", "e", nil, "`NAME=VALUE`: a variable of the environment; may be given several times")
+	f.StringVarP(&t.source, "source", "s", "", "`FILE`: the environment that a file of shell commands makes")
+	t.keepJobs = declareKeepJobs(f, false)
+	return f
+}
+
+func (t *task) job(paths []string) (job, error) {
+	h, err := t.hosts.choose(paths)
 	if err != nil {
 		return nil, err
 	}
-	if len(path) == 0 || len(argv) == 0 {
-		return nil, errors.New("give HOP... -- PROGRAM and its arguments")
-	}
-	t.argv = argv
-	return t.job(path)
-}
-
-// parseShell reads the arguments of "shell".
-func parseShell(args []string) (job, error) {
-	var t task
-	path, err := operands(t.flags(), args, 1, noLimit)
-	if err != nil {
+	asked, err := t.several.check()
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	return t.job(path)
-}
-
-// flags are the options that both commands have.
-func (t *task) flags() *flag.FlagSet {
-	flags, keep := jobFlags(false)
-	t.keepJobs = keep
-	flags.StringVar(&t.dir, "C", "", "")
-	flags.Var(&t.env, "e", "")
-	flags.StringVar(&t.source, "s", "", "")
-	return flags
-}
-
-func (t *task) job(path []string) (job, error) {
-	hops, err := parseHops(path)
-	if err != nil {
-		return nil, err
+	case t.several.dryRun:
+		return dryRun(h, quotedArgs(t.argv)), nil
+	case h.one && !asked:
+	case t.terminal:
+		return nil, errors.New("a terminal is for one host")
+	case len(t.argv) == 0:
+		return t.broadcast(h), nil
+	default:
+		return t.runSeveral(h), nil
 	}
 	return func(_, errOut io.Writer) int {
-		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
+		return session(h.single(), errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
 			return t.do(ctx, node, signals, errOut)
 		})
 	}, nil
@@ -149,9 +167,11 @@ func (t *task) command(ctx context.Context, node *contexts.Node) *contexts.Comma
 	} else {
 		cmd = node.LoginShell(ctx)
 	}
-	cmd.Dir, cmd.Env, cmd.SourceEnv, cmd.LoginEnv = t.dir, t.env, t.source, t.login
-	cmd.KeepJobs = *t.keepJobs
+	t.equip(cmd)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if t.noInput {
+		cmd.Stdin = nil
+	}
 	// A shell gets a terminal if this process has one.
 	if t.terminal || len(t.argv) == 0 && term.IsTerminal(int(os.Stdin.Fd())) {
 		cmd.Stderr, cmd.Pty = nil, new(contexts.Pty)
@@ -160,6 +180,12 @@ func (t *task) command(ctx context.Context, node *contexts.Node) *contexts.Comma
 		}
 	}
 	return cmd
+}
+
+// equip gives a command the environment of the task.
+func (t *task) equip(cmd *contexts.Command) {
+	cmd.Dir, cmd.Env, cmd.SourceEnv, cmd.LoginEnv = t.dir, t.env, t.source, t.login
+	cmd.KeepJobs = *t.keepJobs
 }
 
 // raw makes the terminal pass all keys on to a program at the far side. It does nothing if

@@ -17,17 +17,17 @@ func TestMain(m *testing.M) {
 
 // Who asks for help gets it on standard output, whoever needs it on the other.
 func TestHelp(t *testing.T) {
-	for _, c := range commands() {
+	for _, c := range newProgram(nil, nil).of {
 		var out, errOut strings.Builder
-		if got := execute([]string{"help", c.name}, &out, &errOut); got != 0 || errOut.Len() > 0 || !strings.HasPrefix(out.String(), "usage: mitosis "+c.name) {
-			t.Errorf("help %s: status %d, %q, %q", c.name, got, &out, &errOut)
+		if got := execute([]string{"help", c.command.Name()}, &out, &errOut); got != 0 || errOut.Len() > 0 || !strings.HasPrefix(out.String(), "usage: mitosis "+c.use) {
+			t.Errorf("help %s: status %d, %q, %q", c.use, got, &out, &errOut)
 		}
-		if !strings.Contains(overview(), "  mitosis "+c.name+" ") {
-			t.Errorf("the overview has no %s", c.name)
+		if !strings.Contains(newProgram(nil, nil).overview(), "  mitosis "+c.use+" ") {
+			t.Errorf("the overview has no %s", c.use)
 		}
 		for line := range strings.Lines(out.String()) {
 			if len(line) > 90 {
-				t.Errorf("help %s has a line of %d bytes: %s", c.name, len(line), line)
+				t.Errorf("help %s has a line of %d bytes: %s", c.use, len(line), line)
 			}
 		}
 	}
@@ -55,7 +55,11 @@ func TestExitStatus(t *testing.T) {
 		"shell -t local":                        exitUsage,
 		"probe nothing:x":                       exitUsage,
 		"version":                               0,
+		"--version":                             0,
+		"-v":                                    0,
 		"version now":                           exitUsage,
+		"completion bash":                       0,
+		"completion":                            0,
 		"help":                                  0,
 		"--help":                                0,
 		"help put":                              0,
@@ -80,7 +84,7 @@ func TestExitStatus(t *testing.T) {
 		"socks local 80 90":                     exitUsage,
 		"socks local x":                         exitUsage,
 		"run local -- true":                     0,
-		"run local/local local -- sh -c exit|7": 7,
+		"run local/local -- sh -c exit|7":       7,
 		"run local -- sh -c kill|$$":            128 + 15,
 		"run -e S=3 local -- sh -c exit|$S":     3,
 		"run -C /none local -- true":            exitNotFound,

@@ -63,6 +63,9 @@ func (f *forwarder) listen() {
 			f.resize(cmd)
 			continue
 		}
+		if cmd == nil {
+			dumpAtQuit(s)
+		}
 		if _, enough := passedOn.Count(s); cmd == nil || enough {
 			f.cancel(caughtError(s.(syscall.Signal)))
 			continue

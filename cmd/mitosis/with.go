@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"os"
 	"os/exec"
@@ -11,52 +10,58 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/fakessh"
 )
 
-// parseWith reads the hops and the local program whose calls of ssh lead to their ends:
+// declareWith is for hosts and the local program whose calls of ssh lead to them:
 //
-//	with HOP... -- rsync -a site/ any:/srv
+//	with HOST -- rsync -a site/ any:/srv
 //	with web=ssh:web1/sudo db=ssh:db1 -- scp -3 web:/a db:/b
-func parseWith(args []string) (job, error) {
-	flags, keep := jobFlags(true)
-	operands, argv, err := parseArguments(flags, args)
-	if err != nil {
-		return nil, err
-	}
-	if len(operands) == 0 || len(argv) == 0 {
-		return nil, errors.New("give HOP... -- PROGRAM and its arguments")
-	}
-	var unnamed []string
-	paths := make(map[string]string)
-	for _, a := range operands {
-		if name, path, named := strings.Cut(a, "="); named {
-			paths[name] = path
-		} else {
-			unnamed = append(unnamed, a)
+func declareWith(s *sections) parser {
+	keep := declareKeepJobs(s.add("Options"), true)
+	var o hostOptions
+	o.declareInventory(s.add("Hosts"))
+	return func(w words) (job, error) {
+		if len(w.operands) == 0 || len(w.behind) == 0 {
+			return nil, errors.New("give HOST... -- PROGRAM and its arguments")
 		}
-	}
-	if len(unnamed) > 0 {
-		paths[""] = strings.Join(unnamed, "/")
-	}
-	ways := make(map[string][]connect.Method)
-	for name, path := range paths {
-		hops, err := connect.ParsePath(path)
-		if err != nil {
-			return nil, err
+		var unnamed []string
+		ways := make(map[string][]connect.Method)
+		for _, a := range w.operands {
+			name, path, named := strings.Cut(a, "=")
+			if !named {
+				unnamed = append(unnamed, a)
+				continue
+			}
+			hops, err := o.onlyPath("with", []string{path})
+			if err != nil {
+				return nil, err
+			}
+			ways[name] = hops
 		}
-		ways[name] = hops
+		if len(unnamed) > 0 {
+			hops, err := o.onlyPath("with, for all names,", unnamed)
+			if err != nil {
+				return nil, err
+			}
+			ways[""] = hops
+		}
+		return func(_, errOut io.Writer) int { return runLedTo(ways, *keep, w.behind, errOut) }, nil
 	}
-	return func(_, errOut io.Writer) int { return runLedTo(ways, *keep, argv, errOut) }, nil
 }
 
-// jobFlags returns the flags of commands that can spare processes which a command leaves
-// running, and the variable that says whether they do.
-func jobFlags(byDefault bool) (*flag.FlagSet, *bool) {
-	flags := newFlags()
-	return flags, flags.Bool("keep-jobs", byDefault, "")
+// keepJobs declares the option of commands that can spare processes which a command leaves
+// running, and returns the variable that says whether they do.
+func declareKeepJobs(f *pflag.FlagSet, byDefault bool) *bool {
+	usage := "let live on what the program leaves running; else it ends with it"
+	if byDefault {
+		usage = "let live on what commands leave running there"
+	}
+	return f.Bool("keep-jobs", byDefault, usage)
 }
 
 // runLedTo runs a program whose calls of ssh lead to the ends of paths, by name. The path of ""
@@ -82,6 +87,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 			}
 			switch {
 			case cmd == nil:
+				dumpAtQuit(s)
 				cancel(caughtError(s.(syscall.Signal)))
 			case s == syscall.SIGTERM || s == syscall.SIGHUP:
 				if errors.Is(cmd.Process.Signal(s), os.ErrProcessDone) {

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// verb is a command of the program.
+type verb struct {
+	use     string // the name, and how the rest of the command line is written
+	summary string
+	text    string // behind the options in the help
+	// declare declares the options and returns a function that reads the command line, once
+	// they have their values.
+	declare func(s *sections) parser
+	// whole: the options end at the first operand; the rest is for another program.
+	whole bool
+}
+
+// A parser makes the job of a command line.
+type parser func(words) (job, error)
+
+// words are the operands of a command line. behind has those after "--", and is nil if there is
+// none.
+type words struct{ operands, behind []string }
+
+// all returns the operands of a command in which "--" only ends the options.
+func (w words) all() []string {
+	return append(w.operands[:len(w.operands):len(w.operands)], w.behind...)
+}
+
+// sections are the options of a command, as its help shows them.
+type sections struct {
+	title []string
+	flags []*pflag.FlagSet
+
+	hosts   *hostOptions    // nil: the command is for one host
+	several *severalOptions // nil: likewise
+}
+
+// add begins a section.
+func (s *sections) add(title string) *pflag.FlagSet {
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.SortFlags = false
+	s.title, s.flags = append(s.title, title), append(s.flags, f)
+	return f
+}
+
+// usageError is an error of the command line, with the command whose usage is to be shown.
+type usageError struct {
+	command *cobra.Command
+	err     error
+}
+
+// Error implements error.
+func (e *usageError) Error() string {
+	if !e.command.HasParent() {
+		return e.err.Error()
+	}
+	return e.command.Name() + ": " + e.err.Error()
+}
+
+// Unwrap returns the error without the command.
+func (e *usageError) Unwrap() error { return e.err }
+
+// verbs returns the commands in the order of the overview.
+func verbs() []verb {
+	return []verb{
+		{use: "run [OPTION]... HOST... -- PROGRAM [ARGUMENT]...", summary: "run a program there", text: severalText, declare: declareRun},
+		{use: "shell [OPTION]... HOST...", summary: "a login shell there, or a line for many hosts", text: shellText, declare: declareShell},
+		{use: "put [OPTION]... HOST LOCAL... REMOTE", summary: "copy files and directories to there", text: intoText, declare: declarePut},
+		{use: "get [OPTION]... HOST REMOTE... LOCAL", summary: "copy files and directories from there", text: intoText, declare: declareGet},
+		{use: "forward [OPTION]... HOST (-L|-R|-D) FORWARDING...", summary: "forward connections", text: forwardText, declare: declareForward},
+		{use: "socks [OPTION]... HOST [[BIND:]PORT]", summary: "a SOCKS server here that connects from there", text: socksText, declare: declareSocks},
+		{use: "ssh [OPTION]... HOST [OPTION OF SSH]... [COMMAND]", summary: "ssh to there", text: keptJobsText, declare: declareSSH, whole: true},
+		{use: "with [OPTION]... [NAME=]HOST... -- PROGRAM [ARG]...", summary: "a local program whose ssh leads there", text: keptJobsText, declare: declareWith},
+		{use: "probe [OPTION]... HOST...", summary: "how a copy would be started there, and what else a host lacks", declare: declareProbe},
+		{use: "version", summary: "print the version", declare: func(*sections) parser { return parseVersion }},
+	}
+}
+
+// program is the command line as a library's tree of commands.
+type program struct {
+	root   *cobra.Command
+	of     map[string]*declared // by name
+	args   []string             // behind the command's name
+	status int
+	errOut io.Writer
+}
+
+// declared is a command with its options.
+type declared struct {
+	verb
+	sections sections
+	command  *cobra.Command
+}
+
+func newProgram(out, errOut io.Writer) *program {
+	p := &program{of: make(map[string]*declared), errOut: errOut}
+	p.root = &cobra.Command{
+		Use: "mitosis", SilenceErrors: true, SilenceUsage: true, Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{c, unknownCommand(c, args[0])}
+			}
+			if asked, _ := c.Flags().GetBool("version"); asked {
+				printVersion(out)
+				return nil
+			}
+			fmt.Fprint(errOut, p.overview())
+			p.status = exitUsage
+			return nil
+		},
+	}
+	cobra.EnableCommandSorting = false
+	cobra.MousetrapHelpText = "" // a click on the program shows the overview, as anywhere else
+	p.root.Flags().BoolP("version", "v", false, "print the version")
+	p.root.SetOut(out)
+	p.root.SetErr(errOut)
+	p.root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c, err} })
+	p.root.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(out, p.help(c)) })
+	for _, v := range verbs() {
+		p.add(v)
+	}
+	p.root.SetHelpCommand(p.helpCommand())
+	p.root.InitDefaultCompletionCmd()
+	return p
+}
+
+// add adds a command.
+func (p *program) add(v verb) {
+	d := &declared{verb: v}
+	parse := v.declare(&d.sections)
+	c := &cobra.Command{Use: v.use, Short: v.summary, Long: v.text, Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true}
+	for _, f := range d.sections.flags {
+		c.Flags().AddFlagSet(f)
+	}
+	c.Flags().SetInterspersed(!v.whole)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		w := words{operands: args}
+		if n := c.ArgsLenAtDash(); n >= 0 {
+			w = words{args[:n], args[n:]}
+		}
+		do, err := p.read(d, parse, w)
+		if err != nil {
+			return &usageError{c, err}
+		}
+		p.status = do(p.root.OutOrStdout(), p.errOut)
+		return nil
+	}
+	d.command = c
+	p.of[c.Name()] = d
+	p.root.AddCommand(c)
+}
+
+// read makes the job of a command line, or of the one that it names by --retry-failed.
+func (p *program) read(d *declared, parse parser, w words) (job, error) {
+	o := d.sections.several
+	if o == nil {
+		return parse(w)
+	}
+	if o.retryFailed == "" {
+		o.asked = &asked{Command: d.command.Name(), Args: p.args}
+		return parse(w)
+	}
+	if len(w.all()) > 0 || len(d.sections.hosts.sets) > 0 {
+		return nil, errors.New("--retry-failed has its hosts and its operands from that run")
+	}
+	a, err := readRecord(d.command.Name(), o.retryFailed)
+	if err != nil {
+		return nil, err
+	}
+	var s sections
+	parse = d.declare(&s)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, f := range s.flags {
+		flags.AddFlagSet(f)
+	}
+	if err := flags.Parse(a.Args); err != nil {
+		return nil, fmt.Errorf("the record of %s: %w", o.retryFailed, err)
+	}
+	d.command.Flags().Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			err = errors.Join(err, flags.Lookup(f.Name).Value.(pflag.SliceValue).Replace(list.GetSlice()))
+		} else {
+			err = errors.Join(err, flags.Set(f.Name, f.Value.String()))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.hosts.recorded, s.several.asked = a.Hosts, a
+	w = words{operands: flags.Args()}
+	if n := flags.ArgsLenAtDash(); n >= 0 {
+		w = words{flags.Args()[:n], flags.Args()[n:]}
+	}
+	return parse(w)
+}
+
+func (p *program) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "tell about the commands, or one of them", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			topic := p.root
+			if len(args) > 1 {
+				return &usageError{c, tooMany(args[1])}
+			}
+			if len(args) == 1 {
+				if topic, _, _ = p.root.Find(args); topic == nil || topic == p.root {
+					return &usageError{c, unknownCommand(p.root, args[0])}
+				}
+			}
+			return topic.Help()
+		},
+	}
+}
+
+// run runs a command line and returns the exit status.
+func (p *program) run(args []string) int {
+	if len(args) > 0 {
+		if v := p.of[args[0]]; v != nil {
+			p.args = twoDashes(v.command.Flags(), args[1:], v.whole)
+			args = append([]string{args[0]}, p.args...)
+		}
+	}
+	p.root.SetArgs(args)
+	err := p.root.Execute()
+	if err == nil {
+		return p.status
+	}
+	e, ok := errors.AsType[*usageError](err)
+	if !ok { // of the library's own commands
+		e = &usageError{p.root, err}
+	}
+	_ = complain(p.errOut, e, exitUsage)
+	if e.command.HasParent() {
+		fmt.Fprintf(p.errOut, "usage: mitosis %s\n\"mitosis help %s\" tells more.\n", e.command.Use, e.command.Name())
+	} else {
+		fmt.Fprint(p.errOut, "usage: mitosis COMMAND ...\n\"mitosis help\" lists the commands.\n")
+	}
+	return exitUsage
+}
+
+// unknownCommand is the error for a name, with the commands that may have been meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	err := fmt.Errorf("there is no command %q", name)
+	root.SuggestionsMinimumDistance = 2
+	if like := root.SuggestionsFor(name); len(like) > 0 {
+		err = fmt.Errorf("%w: is it %s?", err, strings.Join(like, " or "))
+	}
+	return err
+}
+
+func tooMany(word string) error { return fmt.Errorf("there is an operand too many: %q", word) }
+
+// twoDashes writes long names with two dashes that have one, as they had before there was a
+// library: -json is --json. So a long name counts more than the letters in it. With whole the
+// options end at the first operand.
+func twoDashes(flags *pflag.FlagSet, args []string, whole bool) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" || whole && (len(arg) < 2 || arg[0] != '-') {
+			return append(out, args[i:]...)
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			out = append(out, arg)
+			continue
+		}
+		name, _, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+		f := flags.Lookup(name)
+		switch {
+		case arg[1] == '-':
+		case f != nil && len(name) > 1:
+			arg = "-" + arg
+		default:
+			f, hasValue = lastLetter(flags, arg[1:])
+		}
+		out = append(out, arg)
+		if f != nil && f.NoOptDefVal == "" && !hasValue && i+1 < len(args) { // its value may look like an option
+			i++
+			out = append(out, args[i])
+		}
+	}
+	return out
+}
+
+// lastLetter returns the first option of several letters that takes a value, and whether the
+// value stands behind it in the same word.
+func lastLetter(flags *pflag.FlagSet, letters string) (f *pflag.Flag, hasValue bool) {
+	for i := range letters {
+		if f = flags.ShorthandLookup(letters[i : i+1]); f == nil || f.NoOptDefVal == "" {
+			return f, i+1 < len(letters)
+		}
+	}
+	return nil, false
+}

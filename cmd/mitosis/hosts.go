@@ -1,0 +1,258 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/fleet"
+	"github.com/mitosis-go/mitosis/contexts/fleet/inventory"
+)
+
+// inventoryVariable has the inventory that is read where none is given. Several have the
+// separator of PATH between them.
+const inventoryVariable = "MITOSIS_INVENTORY"
+
+// hostOptions say which hosts a command is for.
+type hostOptions struct {
+	sets, without, sources []string
+
+	recorded []string // not nil: those of the run that is tried again
+}
+
+func (o *hostOptions) declare(s *sections) {
+	s.hosts = o
+	f := s.add("Hosts")
+	f.StringArrayVarP(&o.sets, "hosts", "w", nil, "`HOSTSET`: several hosts, such as 'web[01-30],@db!db2'; may be given several times")
+	f.StringArrayVarP(&o.without, "exclude", "x", nil, "`HOSTSET`: leave these out")
+	o.declareInventory(f)
+}
+
+func (o *hostOptions) declareInventory(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.sources, "inventory", nil, "`FILE` that has the groups and variables of hosts; else $"+inventoryVariable+
+		", else inventory.yaml in the directory mitosis of the user's configuration")
+}
+
+// many reports whether the options name the hosts, so that no word does.
+func (o *hostOptions) many() bool { return len(o.sets) > 0 || o.recorded != nil }
+
+// hosts are those that a command line names.
+type hosts struct {
+	set  fleet.HostSet
+	hops map[string][]connect.Method
+	// one: the command line names a single host by a word, and can't name more.
+	one bool
+}
+
+// single returns the hops of the only host.
+func (h *hosts) single() []connect.Method { return h.hops[h.set.Names()[0]] }
+
+// of returns the hops to a host, for fleet.Config.
+func (h *hosts) of(name string) ([]connect.Method, error) { return h.hops[name], nil }
+
+// choose finds the hosts that the words and the options name. Nothing is connected.
+func (o *hostOptions) choose(paths []string) (*hosts, error) {
+	known, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	if o.recorded != nil {
+		return known.reach(fleet.NewHosts(o.recorded...), false)
+	}
+	words := fleet.NewHosts(paths...)
+	if words.Len() < len(paths) {
+		return nil, fmt.Errorf("the host %s is given twice", printable(repeated(paths)))
+	}
+	set := words
+	for _, text := range o.sets {
+		more, err := fleet.ParseHostsWith(known, text)
+		if err != nil {
+			return nil, fmt.Errorf("-w: %w", err)
+		}
+		set = set.Union(more)
+	}
+	for _, text := range o.without {
+		less, err := fleet.ParseHostsWith(known, text)
+		if err != nil {
+			return nil, fmt.Errorf("-x: %w", err)
+		}
+		set = set.Minus(less)
+	}
+	switch {
+	case set.Len() > 0:
+	case len(o.sets) > 0 || len(paths) > 0:
+		return nil, errors.New("the set of hosts is empty")
+	default:
+		return nil, errNoHost
+	}
+	for name := range set.All() {
+		if set.Len() > 1 && words.Contains(name) && slices.Contains(becoming, methodOf(name)) {
+			return nil, fmt.Errorf("%s as a word of its own is on this host: what follows a host is written behind a slash, as in ssh:web1/%[1]s", printable(name))
+		}
+	}
+	return known.reach(set, len(o.sets) == 0 && len(paths) == 1)
+}
+
+// repeated returns the first word that is there again.
+func repeated(words []string) string {
+	seen := make(map[string]bool)
+	for _, w := range words {
+		if seen[w] || w == "" {
+			return w
+		}
+		seen[w] = true
+	}
+	return ""
+}
+
+// directory knows the hosts of the inventory, if there is one.
+type directory struct {
+	inv *inventory.Inventory // nil: none
+	all fleet.HostSet
+}
+
+// Group implements fleet.Groups.
+func (d *directory) Group(name string) (fleet.HostSet, error) {
+	if d.inv == nil {
+		return fleet.HostSet{}, fmt.Errorf("%w, since there is no inventory: give --inventory FILE", fleet.ErrNoGroup)
+	}
+	return d.inv.Group(name)
+}
+
+// reach finds the hops to each host of a set.
+func (d *directory) reach(set fleet.HostSet, one bool) (*hosts, error) {
+	h := &hosts{set: set, hops: make(map[string][]connect.Method, set.Len()), one: one}
+	same := make(map[string]string) // the first name of each way
+	for name := range set.All() {
+		hops, listed, err := d.hops(name)
+		if err != nil {
+			return nil, err
+		}
+		h.hops[name] = hops
+		way, err := encoded(hops)
+		if err != nil {
+			return nil, err
+		}
+		if other, twice := same[way]; twice && !listed {
+			return nil, fmt.Errorf("%s and %s are the same host", printable(other), printable(name))
+		}
+		same[way] = cmp.Or(same[way], name)
+	}
+	return h, nil
+}
+
+// becoming are the methods that go on as another user of the same host. Before a host was one
+// word, they stood behind it as a word of their own.
+var becoming = []string{"sudo", "su", "doas"}
+
+// methodOf returns the text in front of the colon or slash.
+func methodOf(path string) string {
+	if i := strings.IndexAny(path, ":/"); i >= 0 {
+		return path[:i]
+	}
+	return path
+}
+
+func encoded(hops []connect.Method) (string, error) {
+	var b strings.Builder
+	for _, hop := range hops {
+		code, err := connect.Encode(hop)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "%d:%s", len(code), code)
+	}
+	return b.String(), nil
+}
+
+// hops returns the hops to a host, and whether the inventory has it. Behind a name of the
+// inventory more hops may stand, with a slash between.
+func (d *directory) hops(name string) (hops []connect.Method, listed bool, err error) {
+	first, rest, more := strings.Cut(name, "/")
+	switch {
+	case d.inv == nil:
+		hops, err = parsePath(name)
+	case d.all.Contains(name):
+		listed = true
+		hops, err = d.inv.Host(name).Hops()
+	case more && d.all.Contains(first):
+		listed = true
+		if hops, err = d.inv.Host(first).Hops(); err == nil {
+			var behind []connect.Method
+			behind, err = parsePath(rest)
+			hops = append(hops, behind...)
+		}
+	default:
+		if hops, err = parsePath(name); err == nil && len(hops) == 1 && hops[0].Label() == "ssh:"+name {
+			hops, err = d.inv.Host(name).Hops() // with the variables that all hosts have
+		}
+	}
+	return hops, listed, err
+}
+
+// parsePath reads a hop path. A word without a method is an ssh hop; with a comma in it, it
+// might be two hosts for who knows clush and a jump host for who knows this program.
+func parsePath(path string) ([]connect.Method, error) {
+	for element := range strings.SplitSeq(path, "/") {
+		before, _, _ := strings.Cut(element, ":")
+		if strings.Contains(before, ",") && !strings.Contains(before, "[") {
+			return nil, fmt.Errorf("%s could mean two things: -w %[1]s is several hosts, ssh:%[1]s is the last of them, by way of the others", printable(element))
+		}
+	}
+	hops, err := connect.ParsePath(path)
+	if set, setErr := fleet.ParseHosts(path); err != nil && setErr == nil && set.Len() > 1 {
+		err = fmt.Errorf("%w; sets of hosts are given with -w", err)
+	}
+	return hops, err
+}
+
+// load reads the inventory. Without any it is empty.
+func (o *hostOptions) load() (*directory, error) {
+	sources := o.sources
+	if text := os.Getenv(inventoryVariable); len(sources) == 0 && text != "" {
+		sources = filepath.SplitList(text)
+	}
+	if len(sources) == 0 {
+		if dir, err := os.UserConfigDir(); err == nil {
+			if name := filepath.Join(dir, "mitosis", "inventory.yaml"); exists(name) {
+				sources = []string{name}
+			}
+		}
+	}
+	if len(sources) == 0 {
+		return new(directory), nil
+	}
+	inv, err := inventory.Load(context.Background(), sources...)
+	if err != nil {
+		return nil, err
+	}
+	return &directory{inv, inv.Hosts()}, nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// onlyPath reads the word that names the host of a command which takes one only.
+func (o *hostOptions) onlyPath(command string, paths []string) ([]connect.Method, error) {
+	if len(paths) > 1 {
+		return nil, fmt.Errorf("%s takes one host, and %s are several: a host is one word, with slashes between its hops, as %s", command, quoted(paths), strings.Join(paths, "/"))
+	}
+	if len(paths) == 0 {
+		return nil, errNoHost
+	}
+	h, err := o.choose(paths)
+	if err != nil {
+		return nil, err
+	}
+	return h.single(), nil
+}
