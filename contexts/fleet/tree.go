@@ -127,11 +127,11 @@ func (p *plan) add(i int, r Rule, hosts HostSet) error {
 		return errors.New("it has both Via and Path")
 	}
 	if unknown := r.Via.Minus(hosts); unknown.Len() > 0 {
-		return fmt.Errorf("Via: %v is not in the group; a context that is no member has a Path", unknown)
+		return fmt.Errorf("its Via, %v, is not in the group; a context that is no member has a Path", unknown)
 	}
 	if r.Path != "" {
 		if _, err := connect.ParsePath(r.Path); err != nil {
-			return fmt.Errorf("Path: %w", err)
+			return fmt.Errorf("its Path: %w", err)
 		}
 	}
 	found := false
