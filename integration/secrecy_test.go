@@ -48,9 +48,9 @@ func (s sighting) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s is in %s of %s (%s) %s %q", s.Needle, s.Place, s.Process, s.PID, s.Area, s.Content))
 }
 
-// seek looks for secrets where they must never be: in the arguments and
-// environments of processes, and in files. It has to run as root. What it finds
-// in itself, to which the needles were sent, doesn't count.
+// seek looks for secrets in places where they must never be: in the arguments and environments of
+// processes, and in files. It has to run as root. It skips its own context, which has got the
+// needles.
 var seek = contexts.NewFunc("lab.seek", func(_ context.Context, h hunt) ([]sighting, error) {
 	var found []sighting
 	look := func(at sighting, b []byte) {
@@ -74,7 +74,7 @@ var seek = contexts.NewFunc("lab.seek", func(_ context.Context, h hunt) ([]sight
 		return nil, err
 	}
 	for _, dir := range procs {
-		comm, _ := os.ReadFile(dir + "/comm") // it may have ended
+		comm, _ := os.ReadFile(dir + "/comm") // the process may have ended
 		at := sighting{Process: string(bytes.TrimSpace(comm)), PID: filepath.Base(dir)}
 		for _, at.Place = range []string{"cmdline", "environ"} {
 			if b, err := os.ReadFile(dir + "/" + at.Place); err == nil {
@@ -99,8 +99,7 @@ var seek = contexts.NewFunc("lab.seek", func(_ context.Context, h hunt) ([]sight
 	return found, nil
 })
 
-// unlinked calls f with the descriptors of a process that are files without a
-// name, such as memfds.
+// unlinked calls f with the descriptors of a process whose files have no name, such as memfds.
 func unlinked(dir string, f func(fd string)) {
 	fds, _ := filepath.Glob(dir + "/fd/*")
 	for _, fd := range fds {
@@ -111,12 +110,12 @@ func unlinked(dir string, f func(fd string)) {
 	}
 }
 
-// ours reports whether a process is the one that seeks, or the guard above it.
+// ours reports whether a process is the one that runs seek, or the guard above it.
 func ours(dir string) bool {
 	return dir == "/proc/"+itoa(os.Getpid()) || dir == "/proc/"+itoa(os.Getppid())
 }
 
-// seen is the pause between two looks at least: processes live longer.
+// seen is the least pause between two looks. The processes of interest live longer.
 const seen = 5 * time.Millisecond
 
 // A watch looks for secrets on a host again and again.
@@ -146,7 +145,7 @@ func watchFor(t *testing.T, host *lab.Running, secrets ...string) *watch {
 	return startWatch(t, host, enter(t, master(t, nil), host, ""), h)
 }
 
-// startWatch is watchFor by a context on the host that is there already.
+// startWatch is like watchFor, with a context on the host that exists already.
 func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *watch {
 	w := &watch{host: host, root: root, hunt: h, stop: make(chan struct{})}
 	ctx := context.WithoutCancel(t.Context())
@@ -162,7 +161,7 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 			select {
 			case <-w.stop:
 				return
-			case <-time.After(max(time.Since(began), seen)): // others need the processors, too
+			case <-time.After(max(time.Since(began), seen)): // the tests need processor time as well
 			}
 		}
 	})
@@ -170,8 +169,8 @@ func startWatch(t *testing.T, host *lab.Running, root *contexts.Node, h hunt) *w
 	return w
 }
 
-// end looks a last time, also into all files that the host does not have from
-// the machine, and says what was found at any time.
+// end looks a last time, also into all files that the host does not share with the machine. It
+// fails the test for all secrets that were ever found.
 func (w *watch) end(t *testing.T) {
 	t.Helper()
 	w.once.Do(func() {
@@ -182,22 +181,22 @@ func (w *watch) end(t *testing.T) {
 		found, err := seek.Call(context.WithoutCancel(t.Context()), w.root, h)
 		for _, err := range []error{w.err, err} {
 			if err != nil {
-				t.Errorf("looking for the secrets: %v", err)
+				t.Errorf("looking for the secrets ended with %v, want no error", err)
 			}
 		}
 		for _, f := range append(w.found, found...) {
-			t.Errorf("found on %s, where it must not be: %v", w.host.Name(), f)
+			t.Errorf("on %s a secret was found, want none: %v", w.host.Name(), f)
 		}
 		t.Logf("%s was looked at %d times", w.host.Name(), w.times+1)
 	})
 }
 
-// withholds makes sure that a secret is in no text.
+// withholds checks that a secret is in none of the texts.
 func withholds(t *testing.T, secret string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(text, secret) {
-			t.Errorf("the secret is in %q", text)
+			t.Errorf("the text %q has a secret in it, want none", text)
 		}
 	}
 }

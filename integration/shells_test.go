@@ -14,12 +14,12 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// answers makes sure that a context works: it knows who it is, and what is sent
-// through it arrives unharmed, every byte value included.
+// answers checks that a context works: it knows its user and path, and returns all values of a
+// byte unharmed.
 func answers(t *testing.T, n *contexts.Node, uid int) {
 	t.Helper()
 	if id := who(t, n); id.UID != uid || id.Path != n.String() {
-		t.Errorf("%v answers as %+v, not with uid %d", n, id, uid)
+		t.Errorf("%v answers as %+v, want uid %d and its own path", n, id, uid)
 	}
 	var all [256 << 8]byte
 	for i := range all {
@@ -28,21 +28,21 @@ func answers(t *testing.T, n *contexts.Node, uid int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if back, err := echo.Call(ctx, n, all[:]); err != nil || !bytes.Equal(back, all[:]) {
-		t.Errorf("%v: %d of %d bytes came back: %v", n, len(back), len(all), err)
+		t.Errorf("from %v %d bytes came back, error %v, want the %d that were sent", n, len(back), err, len(all))
 	}
 }
 
-// An account is somebody's, with a login shell and start-up files that were not
-// made for programs.
+// An account has a login shell and start-up files that were made for a person, not for programs.
 type account struct {
 	name, shell, home string
 	files             map[string]string // below the home directory
-	// Proof that the files were read: a command of sh in the child and what it prints.
+	// The proof that the shell has read the files: a command for sh in the child, and its
+	// output.
 	ask, answer string
 }
 
-// noise is a command of any shell that prints 1 MiB of text: what looks like
-// binary is stopped at as well as what looks like lines.
+// noise is a command for every shell. It prints 512 KiB of random bytes, and 512 KiB of lines that
+// look like a login and a prompt.
 const noise = "head -c 524288 /dev/urandom; yes 'Last login: password: $ # > mitosis' | head -c 524288; echo\n"
 
 var accounts = []account{
@@ -81,16 +81,15 @@ var accounts = []account{
 		".bashrc": "PATH=/usr/bin:/bin; IFS=x; set -f; export POSIXLY_CORRECT=1 TMPDIR=/nowhere\n"}, ask: `echo $TMPDIR`, answer: "/nowhere\n"},
 }
 
-// A child comes to life behind every login shell of the far side's user, and with
-// every file that the shell reads at its start: by a start method that an interpreter
-// carries out, and by one that the shell itself does.
+// A child starts behind every login shell of the far side's user, and with every file that the
+// shell reads at its start. One start method uses an interpreter, and one only the shell.
 func TestLoginShells(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
 	key := lab.NewClientKey(t)
 	h := lab.Host{
 		SSHD: &lab.SSHD{}, Files: map[string]string{},
-		// The name by which busybox is started is the applet that it is.
+		// The name by which busybox is started chooses its applet.
 		Setup: []string{`ln -s "$(command -v busybox)" /usr/local/bin/ash`},
 	}
 	for i, a := range accounts {
@@ -105,7 +104,7 @@ func TestLoginShells(t *testing.T) {
 	for _, method := range []string{bootstrap.StartPerl, bootstrap.StartRAM} {
 		t.Run(method, func(t *testing.T) {
 			self := master(t, &contexts.Config{StartMethods: []string{method}})
-			// The subtests are over before self is closed.
+			// self must be closed after the subtests have ended.
 			t.Run("as", func(t *testing.T) {
 				for i, a := range accounts {
 					t.Run(a.name, func(t *testing.T) {
@@ -113,10 +112,10 @@ func TestLoginShells(t *testing.T) {
 						n := login(t, self, host, a.name, key)
 						answers(t, n, 3000+i)
 						if out, err := run.Call(t.Context(), n, []string{"/bin/sh", "-c", a.ask}); err != nil || a.ask != "" && out != a.answer {
-							t.Errorf("%q prints %q: %v", a.ask, out, err)
+							t.Errorf("%q prints %q, error %v, want %q: the shell has to read its files", a.ask, out, err, a.answer)
 						}
 						if got := methodOf(t, self, n); got != method {
-							t.Errorf("the child came by the start method %s", got)
+							t.Errorf("the child was started by %s, want %s", got, method)
 						}
 						if err := n.Close(); err != nil {
 							t.Error(err)
@@ -128,8 +127,8 @@ func TestLoginShells(t *testing.T) {
 	}
 }
 
-// A user whose home directory does not exist, or may not be entered, logs in
-// to / and gets a message on the way.
+// A user whose home directory does not exist, or can't be entered, logs in to / and gets a message
+// from the login. The child starts all the same.
 func TestNoHome(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -148,14 +147,14 @@ func TestNoHome(t *testing.T) {
 			n := child(t, self, withPassword(reach(t, host, user), "s3cret"))
 			answers(t, n, 2000+i)
 			if err := n.Close(); err != nil {
-				t.Errorf("%s by %s: %v", user, method, err)
+				t.Errorf("closing the context of %s by %s: %v, want no error", user, method, err)
 			}
 		}
 	}
 	before.restored(t, patience)
 }
 
-// methodOf tells by which start method a context was started.
+// methodOf returns the start method of a context.
 func methodOf(t *testing.T, self, n *contexts.Node) string {
 	t.Helper()
 	tree, err := self.Tree(t.Context())
@@ -171,6 +170,6 @@ func methodOf(t *testing.T, self, n *contexts.Node) string {
 	for _, info := range tree {
 		known = append(known, fmt.Sprint(info.ID, " ", info.Path))
 	}
-	t.Fatalf("%v is not in the tree of %s", n, strings.Join(known, ", "))
+	t.Fatalf("the tree has %s, want %v in it", strings.Join(known, ", "), n)
 	return ""
 }

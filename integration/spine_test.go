@@ -19,9 +19,9 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// TestSpine goes the way that all of this is for: over ssh to a host, through
-// sudo with a typed password where sudo insists on a terminal, and into a
-// child of that. At the end nothing may be left there.
+// TestSpine makes the hops for which the project exists. They lead over ssh to a host, through sudo
+// with a password at a terminal, and to a child of that context. In the end nothing may be left on
+// the host.
 func TestSpine(t *testing.T) {
 	t.Parallel()
 	key := lab.NewClientKey(t)
@@ -52,11 +52,11 @@ func TestSpine(t *testing.T) {
 	t.Run("who is who", func(t *testing.T) {
 		path := fmt.Sprintf("ssh:deploy@%s/sudo:root/local", web.IP())
 		if leaf.String() != path {
-			t.Errorf("the path is %q, not %q", leaf, path)
+			t.Errorf("the path is %q, want %q", leaf, path)
 		}
 		for _, pair := range [][2]*contexts.Node{{leaf, root}, {root, user}, {user, self}} {
 			if got := pair[0].Parent(); got.ID() != pair[1].ID() || got.String() != pair[1].String() {
-				t.Errorf("%v was started from %v, not %v", pair[0], got, pair[1])
+				t.Errorf("the parent of %v is %v, want %v", pair[0], got, pair[1])
 			}
 		}
 		u, r, l := who(t, user), who(t, root), who(t, leaf)
@@ -88,9 +88,9 @@ func TestSpine(t *testing.T) {
 			t.Fatalf("the call ended with %v, want a panic", err)
 		}
 		if p.Value != "deliberate" || !strings.Contains(p.Stack, "panicHere") {
-			t.Errorf("value %q, stack %s", p.Value, p.Stack)
+			t.Errorf("the panic has the value %q, want deliberate, and a stack with panicHere: %s", p.Value, p.Stack)
 		}
-		who(t, leaf) // it is still there
+		who(t, leaf) // the context still answers
 	})
 	t.Run("a large argument", func(t *testing.T) { largeArgument(t, leaf) })
 	t.Run("a callback", func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestSpine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := who(t, n).Path, leaf.String()+"/local"; got != want {
-			t.Errorf("the path is %q, not %q", got, want)
+			t.Errorf("the path is %q, want %q", got, want)
 		}
 		if err := n.Close(); err != nil {
 			t.Error(err)
@@ -136,7 +136,7 @@ func TestSpine(t *testing.T) {
 	}
 	before.restored(t, 5*time.Second)
 	if strings.Contains(logged.String(), "sesame") {
-		t.Error("the password is in the log")
+		t.Error("the log has the password in it, want it without")
 	}
 }
 
@@ -162,37 +162,38 @@ func largeArgument(t *testing.T, n *contexts.Node) {
 		t.Fatal(err)
 	}
 	if got != sha256.Sum256(b) {
-		t.Error("the sum is another one")
+		t.Errorf("the checksum of the argument there is %x, want %x", got, sha256.Sum256(b))
 	}
 	t.Logf("%d MiB took %v; a ping meanwhile %v", size>>20, time.Since(start), ping)
 }
 
-// cancellation must reach the function, and the programs that it has started.
+// cancellation checks that a cancelled call ends the function and the programs that it has
+// started.
 func cancellation(t *testing.T, self, n *contexts.Node, host *lab.Running) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	p := occupy.Go(ctx, n, occupation{Argv: []string{"sleep", "86399"}, Topic: t.Name(), Tell: self})
 	pid := board.await(t, "started").PID
 	if !slices.ContainsFunc(host.Processes(), func(p lab.Proc) bool { return p.PID == pid && p.Comm == "sleep" }) {
-		t.Fatalf("no process %d on the host: %v", pid, host.Processes())
+		t.Fatalf("the host has the processes %v, want the sleep %d among them", host.Processes(), pid)
 	}
 	reason := errors.New("changed my mind")
 	cancel(reason)
 	start := time.Now()
 	if _, err := p.Wait(); !errors.Is(err, reason) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("the cancelled call ended with %v, want %v", err, reason)
 	}
 	if took := time.Since(start); took > stretched(soon) {
 		t.Errorf("Wait took %v after the cancellation, want at most %v", took, soon)
 	}
 	board.await(t, "ended")
 	if slices.ContainsFunc(host.Processes(), func(p lab.Proc) bool { return p.PID == pid }) {
-		t.Errorf("process %d goes on", pid)
+		t.Errorf("process %d, which the cancelled function has started, still runs", pid)
 	}
 }
 
-// endKillsProcesses closes a context which has started a process that no
-// call waits for.
+// endKillsProcesses closes a context that has started processes for which no call waits. They must
+// end.
 func endKillsProcesses(t *testing.T, self, parent *contexts.Node, host *lab.Running) {
 	before := look(host)
 	n := child(t, parent, local.Child{})
@@ -217,13 +218,13 @@ func endKillsProcesses(t *testing.T, self, parent *contexts.Node, host *lab.Runn
 		t.Error(err)
 	}
 	if err := n.Err(); !errors.Is(err, contexts.ErrClosed) && !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("the node's error is %v", err)
+		t.Errorf("the error of the closed node is %v, want %v or %v", err, contexts.ErrClosed, contexts.ErrGone)
 	}
 	for _, p := range before.newProcesses() {
-		t.Errorf("left after Close: %v", p)
+		t.Errorf("after Close %v still runs, want it ended", p)
 	}
 	if _, err := whoami.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) && !errors.Is(err, contexts.ErrClosed) {
-		t.Errorf("calling a closed context: %v", err)
+		t.Errorf("a call to a closed context ended with %v, want %v or %v", err, contexts.ErrGone, contexts.ErrClosed)
 	}
 	who(t, parent)
 }
@@ -233,14 +234,14 @@ func deadlineTravels(t *testing.T, n *contexts.Node) {
 	defer cancel()
 	left, err := remaining.Call(ctx, n, struct{}{})
 	if err != nil || left > time.Hour || left < time.Hour-time.Minute {
-		t.Errorf("%v left, %v", left, err)
+		t.Errorf("the function has %v left, error %v, want the hour of the caller less a minute at most", left, err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	start := time.Now()
 	_, err = run.Call(ctx, n, []string{"sleep", "86396"})
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("a call with a deadline of 200 ms ended with %v, want %v", err, context.DeadlineExceeded)
 	}
 	if took := time.Since(start); took > stretched(soon) {
 		t.Errorf("a call with a deadline of 200 ms took %v, want at most %v", took, soon)

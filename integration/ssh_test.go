@@ -22,12 +22,12 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// An sshStage has a server, and a client host in which a context makes the hops,
-// by our own client and by the ssh program.
+// An sshStage has a server and a client host. A context on the client makes the hops, by our own
+// ssh client and by the ssh program.
 type sshStage struct {
 	server, client *lab.Running
 	passphrase     string
-	key            lab.ClientKey // one that the server accepts
+	key            lab.ClientKey // a key that the server accepts
 }
 
 // Files of the client host.
@@ -41,7 +41,7 @@ const (
 	agentSocket   = "/home/me/agent.sock"
 )
 
-// banner is shown before authentication, and looks like more than it is.
+// banner is shown before authentication. It looks like a question for a password.
 const banner = "Authorised use only.\nalice's password:\npassword: "
 
 func newSSHStage(t *testing.T, config ...string) *sshStage {
@@ -87,8 +87,7 @@ func encryptedKey(t *testing.T, passphrase string) (private, authorized string) 
 	return string(pem.EncodeToMemory(block)), string(cryptossh.MarshalAuthorizedKey(p))
 }
 
-// startAgent runs an ssh-agent at a client which holds a key that needs a
-// passphrase.
+// startAgent runs an ssh-agent at a client. The agent holds a key that needs a passphrase.
 func startAgent(t *testing.T, client *lab.Running, passphrase, file string) {
 	t.Helper()
 	agent := client.CommandAs(t.Context(), "me", "ssh-agent", "-D", "-a", agentSocket)
@@ -102,11 +101,11 @@ func startAgent(t *testing.T, client *lab.Running, passphrase, file string) {
 	script := fmt.Sprintf(`cd; umask 077; printf '#!/bin/sh\necho %s\n' > ask; chmod +x ask
 SSH_AUTH_SOCK=%s SSH_ASKPASS=$HOME/ask SSH_ASKPASS_REQUIRE=force ssh-add %s </dev/null; r=$?; rm ask; exit $r`, passphrase, agentSocket, file)
 	if out, err := client.ExecAs(t.Context(), "me", "sh", "-c", script); err != nil {
-		t.Fatalf("no agent with the key: %v: %s", err, out)
+		t.Fatalf("adding the key to the agent: %v, want no error: %s", err, out)
 	}
 }
 
-// An sshHop has the options that both clients take.
+// An sshHop has the options that both clients have.
 type sshHop struct {
 	user       string // alice if empty
 	port       int    // of the server if 0
@@ -148,7 +147,7 @@ func (s *sshStage) program(t *testing.T, h sshHop) connect.Method {
 	return m
 }
 
-// withDefaults fills in the server that all cases are about.
+// withDefaults fills in the server of the stage.
 func (h sshHop) withDefaults(t *testing.T, s *sshStage) sshHop {
 	if h.user == "" {
 		h.user = "alice"
@@ -178,8 +177,8 @@ func TestSSHLogin(t *testing.T) {
 	cases := []struct {
 		name   string
 		hop    sshHop
-		reason error  // nil: it must work
-		text   string // in the error
+		reason error  // class of the error wanted; nil if the hop must work
+		text   string // text that the error must have
 	}{
 		{"password", sshHop{password: rightPassword}, nil, ""},
 		{"wrong password", sshHop{password: wrongPassword}, connect.ErrPassword, ""},
@@ -209,10 +208,10 @@ func TestSSHLogin(t *testing.T) {
 				} else {
 					err := refused(t, me, hop, c.reason, 8*time.Second)
 					if text = err.Error(); !strings.Contains(text, c.text) || !strings.Contains(text, hop.Label()) {
-						t.Errorf("%q does not have %q and the hop %q", text, c.text, hop.Label())
+						t.Errorf("the error is %q, want %q and the hop %q in it", text, c.text, hop.Label())
 					}
 					if hostKey := errors.Is(c.reason, connect.ErrHostKey); hostKey != errors.Is(err, connect.ErrHostKey) {
-						t.Errorf("whether %v is about the host key: not %v", err, hostKey)
+						t.Errorf("the error is %v, want it of the class ErrHostKey: %v", err, hostKey)
 					}
 					who(t, me)
 				}
@@ -225,9 +224,8 @@ func TestSSHLogin(t *testing.T) {
 	}
 }
 
-// A server that takes keys only denies one that it does not know, and all keys
-// of a user that there isn't. (Where it takes passwords as well, a password is
-// the thing that the hop lacked.)
+// A server that accepts only keys denies a key that it does not know, and all keys of a user that
+// does not exist. (If it accepted passwords as well, the error would say that the hop lacks one.)
 func TestSSHDeniedKey(t *testing.T) {
 	t.Parallel()
 	s := newSSHStage(t, "PasswordAuthentication no", "KbdInteractiveAuthentication no")
@@ -237,7 +235,7 @@ func TestSSHDeniedKey(t *testing.T) {
 			for _, h := range []sshHop{{key: fileStranger}, {user: "mallory", key: fileKey}} {
 				hop := client.hop(s, t, h.withDefaults(t, s))
 				if err := refused(t, me, hop, connect.ErrPermission, 8*time.Second); !strings.Contains(err.Error(), "publickey") {
-					t.Errorf("%v does not say what was tried", err)
+					t.Errorf("the error is %v, want it to name publickey, the method that was tried", err)
 				}
 			}
 			who(t, child(t, me, client.hop(s, t, sshHop{key: fileKey}.withDefaults(t, s))))
@@ -245,8 +243,8 @@ func TestSSHDeniedKey(t *testing.T) {
 	}
 }
 
-// A host that was never seen is remembered with accept-new, and then held to
-// its key.
+// With accept-new the key of an unknown host is added to known_hosts, and the host must have that
+// key from then on.
 func TestSSHAcceptNew(t *testing.T) {
 	t.Parallel()
 	for _, client := range sshClients {
@@ -256,13 +254,13 @@ func TestSSHAcceptNew(t *testing.T) {
 			h := sshHop{key: fileKey, known: knownNone}.withDefaults(t, s)
 			refused(t, me, client.hop(s, t, h), connect.ErrHostKeyUnknown, 8*time.Second)
 			if known := fileAt(t, me, knownNone); known != "" {
-				t.Errorf("the refused host is in known_hosts: %q", known)
+				t.Errorf("after the refusal known_hosts has %q, want it empty", known)
 			}
 			h.policy = connect.HostKeysAcceptNew
 			who(t, child(t, me, client.hop(s, t, h)))
 			wanted := strings.TrimSpace(string(cryptossh.MarshalAuthorizedKey(s.server.HostKeys()[0])))
 			if known := fileAt(t, me, knownNone); strings.Count(known, wanted) != 1 {
-				t.Errorf("%q is not in known_hosts once: %q", wanted, known)
+				t.Errorf("known_hosts has %q, want the key %q in it once", known, wanted)
 			}
 			h.policy = connect.HostKeysStrict
 			who(t, child(t, me, client.hop(s, t, h)))
@@ -279,8 +277,7 @@ func fileAt(t *testing.T, n *contexts.Node, path string) string {
 	return s
 }
 
-// Where sshd leaves the password to PAM, it asks it as one of several questions
-// that there could be.
+// If sshd leaves the password to PAM, the question for it is one of several that PAM might ask.
 func TestSSHKeyboardInteractive(t *testing.T) {
 	t.Parallel()
 	s := newSSHStage(t, "KbdInteractiveAuthentication yes", "PasswordAuthentication no")
@@ -295,7 +292,7 @@ func TestSSHKeyboardInteractive(t *testing.T) {
 	}
 }
 
-// Questions of a hop further down are asked at the master.
+// The master is asked the questions of a hop further down.
 func TestSSHPromptsAtTheMaster(t *testing.T) {
 	t.Parallel()
 	s := newSSHStage(t)
@@ -319,11 +316,11 @@ func TestSSHPromptsAtTheMaster(t *testing.T) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				if len(p.asked) != len(c.answers) {
-					t.Fatalf("asked %d times: %+v", len(p.asked), p.asked)
+					t.Fatalf("the person was asked %d times, want %d: %+v", len(p.asked), len(c.answers), p.asked)
 				}
 				for i, q := range p.asked {
 					if q.Path != me.String()+"/"+hop.Label() || q.Kind != c.kind || q.Attempt != i+1 || q.Echo {
-						t.Errorf("question %d: %+v", i+1, q)
+						t.Errorf("question %d is %+v, want attempt %d of kind %v for the hop's path, without echo", i+1, q, i+1, c.kind)
 					}
 				}
 			})
@@ -331,8 +328,8 @@ func TestSSHPromptsAtTheMaster(t *testing.T) {
 	}
 }
 
-// A server that takes the connection and then says nothing ends the wait of
-// whoever has a deadline, with the phase in the error.
+// If a server accepts the connection and then sends nothing, the caller's deadline ends the wait.
+// The error names the phase.
 func TestSSHSilentServer(t *testing.T) {
 	t.Parallel()
 	s := newSSHStage(t)
@@ -375,7 +372,7 @@ func TestSSHSilentServer(t *testing.T) {
 			start := time.Now()
 			_, err := me.Connect(ctx, hop)
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the error is %v", err)
+				t.Errorf("the connect to a silent server ended with %v, want %v", err, context.DeadlineExceeded)
 			}
 			if took := time.Since(start); took > stretched(soon) {
 				t.Errorf("a connect with a deadline of 500 ms took %v, want at most %v", took, soon)

@@ -20,26 +20,26 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// inMemory are the places in which the RAM start method looks. XDG_RUNTIME_DIR is not
-// set in the lab, as nothing there makes one.
+// inMemory are the directories that the RAM start method tries. The lab does not set
+// XDG_RUNTIME_DIR, which it would also try, because no program there makes one.
 var inMemory = []string{"/dev/shm", "/run", "/tmp"}
 
-// startMethodHosts are hosts on which everything above one start method is closed, each by the
-// means by which it is in the field.
+// startMethodHosts are hosts on which all start methods before one are impossible. The causes are
+// those of real hosts.
 var startMethodHosts = map[string]struct {
 	user string
 	host lab.Host
-	disk bool // the start method writes to a disk, and a warning says so
+	disk bool // the start method writes to a disk, of which a warning is wanted
 }{
 	bootstrap.StartPerl:   {user: "deploy"},
 	bootstrap.StartPython: {user: "deploy", host: lab.Host{Remove: []string{"perl"}}},
 	bootstrap.StartRAM:    {user: "deploy", host: lab.Host{Remove: []string{"perl", "python3"}}},
-	// memfd is forbidden: both interpreters are there and are tried in vain.
+	// memfd is forbidden: both interpreters exist, and both fail.
 	bootstrap.StartRAM + " without memfd": {user: "deploy", host: lab.Host{NoMemfd: true}},
 	bootstrap.StartTmpfs: {user: "root", host: lab.Host{
 		Remove: []string{"perl", "python3"}, Noexec: inMemory,
 	}},
-	// Only file systems in memory can be written, and nothing can be executed there.
+	// Only file systems in memory are writable, and they forbid execution.
 	bootstrap.StartTmpfs + " with a root that is read-only": {user: "root", host: lab.Host{
 		NoMemfd: true, Noexec: inMemory, ReadOnlyRoot: true,
 	}},
@@ -54,9 +54,8 @@ var startMethodHosts = map[string]struct {
 	}},
 }
 
-// Each start method is the one by which a child comes to life where those above it are
-// closed, and none of them leaves a file: neither after the child nor, but for
-// the disk's, while it lives. (Even that one has no name any more by then.)
+// Each start method starts a child if the methods before it are impossible. None of them leaves a
+// file after the child's end, and none has one with a name while the child lives.
 func TestEachStartMethod(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -75,14 +74,14 @@ func TestEachStartMethod(t *testing.T) {
 			n := login(t, self, host, test.user, key)
 			want, _, _ := strings.Cut(name, " ")
 			if got := methodOf(t, self, n); got != want {
-				t.Errorf("the start method was %s, not %s", got, want)
+				t.Errorf("the child was started by %s, want %s", got, want)
 			}
 			uid := 2000
 			if test.user == "root" {
 				uid = 0
 			}
 			answers(t, n, uid)
-			// A grandchild on the same host needs no start method, so closed places don't matter.
+			// A grandchild on the same host needs no image, and so none of the places.
 			grandchild, err := divide.Call(t.Context(), n, struct{}{})
 			if err != nil {
 				t.Fatal(err)
@@ -98,14 +97,14 @@ func TestEachStartMethod(t *testing.T) {
 				return strings.Contains(line, "level="+slog.LevelWarn.String()) && strings.Contains(line, "disk")
 			})
 			if warned != test.disk {
-				t.Errorf("warned of a disk: %v, not %v", warned, test.disk)
+				t.Errorf("the log has a warning of a disk: %v, want %v", warned, test.disk)
 			}
 		})
 	}
 }
 
-// The child of the tmpfs start method lives in the host's own mount namespace: what it
-// mounts is seen by everyone.
+// The child of the tmpfs start method is in the host's own mount namespace: all processes see its
+// mounts.
 func TestTmpfsChildMountsForAll(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -123,12 +122,12 @@ func TestTmpfsChildMountsForAll(t *testing.T) {
 		t.Errorf("/srv/seen has %q, %v, want the child's mount in it", out, err)
 	}
 	if out, err := host.Exec(t.Context(), "cat", "/proc/mounts"); err != nil || strings.Contains(out, "mitosis") {
-		t.Errorf("the image's own tmpfs can be seen: %v\n%s", err, out)
+		t.Errorf("the host's mounts, %v, want no tmpfs of the image among them:\n%s", err, out)
 	}
 }
 
-// Where all start methods are closed, one error says so and gives the reason of each,
-// nothing stays behind, and the tree goes on working.
+// If no start method is possible, one error says so and gives the reason for each. Nothing is left
+// on the host, and the tree goes on working.
 func TestEveryStartMethodClosed(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -169,19 +168,19 @@ func TestEveryStartMethodClosed(t *testing.T) {
 				return r.StartMethod == method && strings.Contains(r.Reason, why)
 			})
 			if i < 0 || !strings.Contains(err.Error(), e.StartMethods[i].Error()) {
-				t.Errorf("%s: %q is not given for %s, but %v", user, why, method, e.StartMethods)
+				t.Errorf("%s: the reasons are %v, want %q for %s, and that in the error's text", user, e.StartMethods, why, method)
 			}
 		}
 		if label := hop.Label(); !strings.Contains(err.Error(), label) {
-			t.Errorf("the path %s is not in %q", label, err)
+			t.Errorf("the error is %q, want the hop %s in it", err, label)
 		}
 	}
 	before.restored(t, patience)
 	answers(t, child(t, self, local.Child{}), 0)
 }
 
-// A connection that breaks while the image is under way leaves nothing either, at
-// whatever byte, and not even by the start method that writes to the disk.
+// A connection that breaks while the image is sent leaves nothing on the host. It may break at any
+// byte, and the start method may be the one that writes to the disk.
 func TestImageCutShort(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
@@ -190,7 +189,7 @@ func TestImageCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is sent may be packed better meanwhile. It is never smaller than this.
+	// The best packed form is the smallest that can be sent.
 	if err := img.Improve(t.Context(), image.Zstd, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -216,10 +215,10 @@ func TestImageCutShort(t *testing.T) {
 				cancel()
 				e, ok := errors.AsType[*bootstrap.Error](err)
 				if !ok {
-					t.Fatalf("%v, %v by a connection that broke at %d%%", n, err, percent)
+					t.Fatalf("a connect whose connection broke at %d%% returned %v, %v, want a *bootstrap.Error", percent, n, err)
 				}
 				if e.Phase != bootstrap.PhaseImage && e.Phase != bootstrap.PhaseHello {
-					t.Errorf("phase %q at %d%%", e.Phase, percent)
+					t.Errorf("the phase is %q when the connection breaks at %d%%, want %q or %q", e.Phase, percent, bootstrap.PhaseImage, bootstrap.PhaseHello)
 				}
 				before.restored(t, patience)
 			}

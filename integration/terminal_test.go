@@ -16,18 +16,17 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A sitting is a program of a host that runs at a terminal, with somebody who
-// types there.
+// A sitting is a program of a host that runs at a terminal. The test types there.
 type sitting struct {
 	// Immutable after sit.
 	cmd      *lab.Cmd
 	terminal *os.File
-	read     sync.WaitGroup // ends when nobody has the terminal any more
+	read     sync.WaitGroup // ends when no process has the terminal open any more
 
 	shown journal
 
 	// Owned by the goroutine that types.
-	before int // how much had been shown at the last answer
+	before int // number of bytes that had been shown at the last answer
 }
 
 // sit starts cmd at a terminal of its own.
@@ -43,7 +42,7 @@ func sit(t *testing.T, cmd *lab.Cmd) *sitting {
 	err = cmd.Start()
 	far.Close()
 	s.read.Go(func() {
-		_, _ = io.Copy(&s.shown, terminal) // the end is EIO
+		_, _ = io.Copy(&s.shown, terminal) // EIO marks the end of a terminal
 	})
 	t.Cleanup(func() {
 		if err == nil {
@@ -62,8 +61,8 @@ func sit(t *testing.T, cmd *lab.Cmd) *sitting {
 	return s
 }
 
-// answer waits for the next question, until the terminal does not echo any more,
-// and types.
+// answer waits until the terminal shows the next question and does not echo any more. Then it
+// types text.
 func (s *sitting) answer(t *testing.T, question, text string) {
 	t.Helper()
 	eventually(t, patience, "asked at the terminal: "+question, func() bool {
@@ -85,7 +84,7 @@ func (s *sitting) echoes(t *testing.T) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// end waits for the program and returns its exit status and all that was shown.
+// end waits for the program. It returns its exit status and all of the terminal's output.
 func (s *sitting) end() (int, string) {
 	timer := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
 	defer timer.Stop()

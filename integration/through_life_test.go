@@ -18,8 +18,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// A context that is reached through another is like any other, for as long as
-// there is the way.
+// A context that is reached through another works like any other, until the connection through
+// the other ends.
 func TestThroughAContext(t *testing.T) {
 	t.Parallel()
 	p := newPassage(t)
@@ -30,8 +30,8 @@ func TestThroughAContext(t *testing.T) {
 	t.Run("the way is cut", p.wayIsCut)
 }
 
-// When the context dies through which another was reached, the other is gone,
-// and nothing is left of either, whichever context made the hop.
+// wayDies kills the context through which another was reached. The other is gone then, and no
+// process of either is left, whichever context made the hop.
 func (p *passage) wayDies(t *testing.T) {
 	carol := p.native(p.target, "carol")
 	carol.IdentityFiles, carol.Keys = nil, []connect.Secret{connect.Secret(p.keys["carol"].Private)}
@@ -61,11 +61,11 @@ func (p *passage) wayDies(t *testing.T) {
 			for _, n := range []*contexts.Node{bastion, target, below} {
 				expectGone(t, n, deathBudget)
 				if _, err := echo.Call(t.Context(), n, nil); !errors.Is(err, contexts.ErrGone) {
-					t.Errorf("a call to %v: %v", n, err)
+					t.Errorf("a call to %v ended with %v, want %v", n, err, contexts.ErrGone)
 				}
 			}
 			if _, err := kept.Wait(); !errors.Is(err, contexts.ErrGone) {
-				t.Errorf("the call under way: %v", err)
+				t.Errorf("the call under way ended with %v, want %v", err, contexts.ErrGone)
 			}
 			t.Logf("known after %v: %v", time.Since(died), target.Err())
 			for _, s := range scenes {
@@ -76,8 +76,8 @@ func (p *passage) wayDies(t *testing.T) {
 	}
 }
 
-// A way that is cut without a word ends the contexts behind it as soon as the
-// heartbeat of the context in between is missed.
+// wayIsCut silently cuts the connection to the context in between. The contexts behind it are gone
+// as soon as that context's heartbeat is missed.
 func (p *passage) wayIsCut(t *testing.T) {
 	const heartbeat, missed = 200 * time.Millisecond, 3
 	self := master(t, &contexts.Config{Limits: router.Limits{Heartbeat: heartbeat, Missed: missed}})
@@ -93,20 +93,20 @@ func (p *passage) wayIsCut(t *testing.T) {
 		expectGone(t, n, missed*heartbeat+deathBudget)
 	}
 	if _, err := kept.Wait(); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("the call under way: %v", err)
+		t.Errorf("the call under way ended with %v, want %v", err, contexts.ErrGone)
 	}
 	// The bastion's context has lost its parent, and its connection to the target
 	// ends with it.
 	before.restored(t, missed*heartbeat+deathBudget)
 	who(t, me)
-	// sshd itself notices when the network is back and answers.
+	// sshd notices the loss only when the network is back.
 	if err := p.bastion.HealFrom(p.client); err != nil {
 		t.Fatal(err)
 	}
 	onBastion.restored(t, patience)
 }
 
-// parentOn returns the number of a process's parent.
+// parentOn returns the process ID of a process's parent on a host.
 func parentOn(t *testing.T, host *lab.Running, pid int) int {
 	t.Helper()
 	for _, p := range host.Processes() {
@@ -114,12 +114,12 @@ func parentOn(t *testing.T, host *lab.Running, pid int) int {
 			return p.PPID
 		}
 	}
-	t.Fatalf("there is no process %d on %s", pid, host.Name())
+	t.Fatalf("%s has no process %d, want its parent", host.Name(), pid)
 	return 0
 }
 
-// A hop through a context that is no way to anywhere fails at once and says
-// why.
+// noWay makes hops through contexts that can't lead to the target. They fail at once with the
+// reason.
 func (p *passage) noWay(t *testing.T) {
 	bastion := child(t, p.me, p.native(p.bastion, "alice"))
 	closed := child(t, p.me, p.native(p.bastion, "alice"))
@@ -159,8 +159,8 @@ func (p *passage) noWay(t *testing.T) {
 	})
 }
 
-// Several hosts are reached through one context side by side, and the end of
-// one is nothing to the others.
+// severalThroughOne reaches several hosts through one context at the same time. The end of one
+// does not affect the others.
 func (p *passage) severalThroughOne(t *testing.T) {
 	scenes := []scene{look(p.bastion), look(p.target), look(p.inner)}
 	bastion := child(t, p.me, p.native(p.bastion, "alice"))
@@ -192,18 +192,18 @@ func (p *passage) severalThroughOne(t *testing.T) {
 	}
 	for i, host := range []*lab.Running{p.target, p.inner} {
 		if id := who(t, nodes[i]); id.Host != host.Name() {
-			t.Errorf("%+v is not on %s", id, host.Name())
+			t.Errorf("the context is %+v, want one on %s", id, host.Name())
 		}
 	}
 	if talks[0].end(t) == 0 {
-		t.Error("nothing was said to the first")
+		t.Error("the first context has answered no call, want some")
 	}
 	if err := nodes[0].Close(); err != nil {
 		t.Error(err)
 	}
 	who(t, nodes[1])
 	if talks[1].end(t) == 0 {
-		t.Error("nothing was said to the second")
+		t.Error("the second context has answered no call, want some")
 	}
 	if err := errors.Join(nodes[1].Close(), bastion.Close()); err != nil {
 		t.Error(err)
@@ -213,7 +213,7 @@ func (p *passage) severalThroughOne(t *testing.T) {
 	}
 }
 
-// From a host beyond another it goes on as from any other.
+// onward makes further hops from a host that was reached through another.
 func (p *passage) onward(t *testing.T) {
 	before := look(p.target)
 	bastion := child(t, p.me, p.native(p.bastion, "alice"))
@@ -224,7 +224,7 @@ func (p *passage) onward(t *testing.T) {
 	leaf := child(t, root, local.Child{})
 	id := who(t, leaf)
 	if want := p.me.String() + "/ssh:carol@" + p.target.IP() + "/sudo:root/local"; id.Path != want || id.UID != 0 || id.Host != p.target.Name() {
-		t.Errorf("%+v is not %s", id, want)
+		t.Errorf("the context is %+v, want root's at %s", id, want)
 	}
 	if _, err := report.Call(t.Context(), leaf, occupation{Topic: t.Name(), Tell: p.self}); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func (p *passage) onward(t *testing.T) {
 	if n := board.await(t, "hello"); n.From != leaf.String() {
 		t.Errorf("the master was called by %+v, want %v", n, leaf)
 	}
-	// And through it: a server that listens only there can be reached from here.
+	// A server that listens only on that host can be reached from here.
 	if conn, err := root.DialContext(t.Context(), "tcp", "127.0.0.1:22"); err != nil {
 		t.Error(err)
 	} else {

@@ -20,7 +20,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A crossing is one way to get to a host behind others.
+// A crossing is a way to reach a host behind others.
 type crossing struct {
 	name    string
 	between []*lab.Running // the hosts on the way
@@ -103,9 +103,8 @@ func (p *passage) crossings(t *testing.T) []crossing {
 	}
 }
 
-// A host in between, be it a context of ours or an ssh server that forwards,
-// never gets to see a private key, a passphrase, a password or a word of what
-// is said beyond it.
+// A host in between never sees a private key, a passphrase, a password, or a byte in the clear of
+// the traffic beyond it. It may have a context of ours or only an ssh server that forwards.
 func TestTheHostInBetweenSeesCiphertext(t *testing.T) {
 	t.Parallel()
 	p := newPassage(t)
@@ -116,8 +115,8 @@ func TestTheHostInBetweenSeesCiphertext(t *testing.T) {
 	t.Run("what is there is found", p.control)
 }
 
-// observe crosses, talks to the context at the other side, and looks for what
-// must not be seen at the hosts on the way and on their links.
+// observe makes the hops of a crossing and talks to the last context. Meanwhile it looks for
+// secrets on the hosts on the way, and on their links.
 func (p *passage) observe(t *testing.T, c crossing) {
 	token := newToken()
 	h := p.hunt(token)
@@ -137,7 +136,7 @@ func (p *passage) observe(t *testing.T, c crossing) {
 		return made[len(made)-1]
 	})
 	if id := who(t, last); id.Host != c.to.Name() {
-		t.Fatalf("%+v is not on %s", id, c.to.Name())
+		t.Fatalf("the last context is %+v, want one on %s", id, c.to.Name())
 	}
 	talk := startTalk(t, last, token)
 	for _, w := range watches {
@@ -156,24 +155,24 @@ func (p *passage) observe(t *testing.T, c crossing) {
 		flows := stop(t, capture)
 		for _, n := range h.Needles {
 			for _, f := range carrying(flows, n) {
-				t.Errorf("%s was sent from %v to %v", n.Name, f.From, f.To)
+				t.Errorf("%s was sent in the clear from %v to %v, want it encrypted", n.Name, f.From, f.To)
 			}
 		}
-		// The talk has passed here, in whichever form.
+		// The talk has passed here, encrypted or not.
 		ends := append(slices.Clone(c.between), c.to)
 		here, next := ends[i], ends[i+1]
 		for _, way := range [][2]*lab.Running{{here, next}, {next, here}} {
 			if n := volume(flows, way[0], way[1]); n < calls*len(token) {
-				t.Errorf("%d times %d bytes were said, and %d went from %s to %s", calls, len(token), n, way[0].Name(), way[1].Name())
+				t.Errorf("%d bytes went from %s to %s, want at least the %d calls of %d bytes", n, way[0].Name(), way[1].Name(), calls, len(token))
 			}
 		}
 	}
 }
 
-// newToken makes the text of a talk: long enough to be nothing else.
+// newToken makes the random text of a talk. It is so long that no other text can equal it.
 func newToken() []byte { return []byte(rand.Text() + rand.Text() + rand.Text() + rand.Text()) }
 
-// hunt looks for secrets that must stay at the client, and for the text of the talk.
+// hunt returns a hunt for the secrets that must stay at the client, and for the text of the talk.
 func (p *passage) hunt(said []byte) hunt {
 	return hunt{Needles: append([]needle{{"what is said", said}}, p.needles...), Memory: true}
 }
@@ -197,7 +196,7 @@ func stop(t *testing.T, c *lab.Capture) []lab.Flow {
 	return flows
 }
 
-// carrying are the flows with a needle in them.
+// carrying returns the flows that have a needle in them.
 func carrying(flows []lab.Flow, n needle) (with []lab.Flow) {
 	for _, f := range flows {
 		if bytes.Contains(f.Data, n.Bytes) {
@@ -207,7 +206,7 @@ func carrying(flows []lab.Flow, n needle) (with []lab.Flow) {
 	return with
 }
 
-// volume is how much one host sent to another.
+// volume returns the number of bytes that one host sent to another.
 func volume(flows []lab.Flow, from, to *lab.Running) (n int) {
 	for _, f := range flows {
 		if f.From.Addr().String() == from.IP() && f.To.Addr().String() == to.IP() {
@@ -217,7 +216,7 @@ func volume(flows []lab.Flow, from, to *lab.Running) (n int) {
 	return n
 }
 
-// A talk is calls one after another whose argument and result is a token.
+// A talk is a series of calls. Their argument and result is a token.
 type talk struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
@@ -235,7 +234,7 @@ func startTalk(t *testing.T, n *contexts.Node, token []byte) *talk {
 				return
 			}
 			if !bytes.Equal(got, token) {
-				k.err = fmt.Errorf("%q came back", got)
+				k.err = fmt.Errorf("%q came back, want %q", got, token)
 				return
 			}
 			k.calls++
@@ -245,19 +244,19 @@ func startTalk(t *testing.T, n *contexts.Node, token []byte) *talk {
 	return k
 }
 
-// end returns how many calls there were.
+// end ends the talk, and returns the number of its calls.
 func (k *talk) end(t *testing.T) int {
 	t.Helper()
 	k.stop()
 	k.done.Wait()
 	if k.err != nil {
-		t.Errorf("after %d calls: %v", k.calls, k.err)
+		t.Errorf("the talk failed after %d calls: %v", k.calls, k.err)
 	}
 	return k.calls
 }
 
-// control makes sure that observe finds things that are there: at a bastion that makes
-// the hop itself, and that is told all that it must not know.
+// control checks that observe would find secrets. Here the bastion itself makes the hop, and gets
+// all secrets that it must not have otherwise.
 func (p *passage) control(t *testing.T) {
 	token := newToken()
 	h := p.hunt(token)
@@ -276,7 +275,7 @@ func (p *passage) control(t *testing.T) {
 	defer cancel()
 	kept := keep.Go(ctx, bastion, all)
 
-	// The same at the other places that are searched.
+	// The token is also in the other places that are searched.
 	script := `echo $1 >/tmp/there; exec 9<>/tmp/gone; rm /tmp/gone; echo $1 >&9; read end; rm /tmp/there`
 	cmd := p.bastion.Command(t.Context(), "/bin/sh", "-c", script, "sh", string(token))
 	cmd.Env = append(cmd.Env, "TOKEN="+string(token))
@@ -297,7 +296,7 @@ func (p *passage) control(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for what := range missing {
-			t.Errorf("not found: %s", what)
+			t.Errorf("the search has not found the token in %s, want it found there", what)
 		}
 	})
 	eventually(t, patience, "everything is found", func() bool {
@@ -321,11 +320,11 @@ func (p *passage) control(t *testing.T) {
 	})
 
 	if calls := talk.end(t); calls == 0 {
-		t.Error("nothing was said")
+		t.Error("the talk has made no call, want some")
 	}
 	cancel()
 	if _, err := kept.Wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("keeping the secrets: %v", err)
+		t.Errorf("the call that kept the secrets ended with %v, want %v", err, context.Canceled)
 	}
 	if err := errors.Join(input.Close(), cmd.Wait(), bastion.Close()); err != nil {
 		t.Error(err)
@@ -357,12 +356,12 @@ func (p *passage) control(t *testing.T) {
 	flows := stop(t, wire)
 	for _, n := range h.Needles {
 		if with := carrying(flows, n); len(with) != 1 || with[0].To.String() != listener.Addr().String() {
-			t.Errorf("%s was in %d flows", n.Name, len(with))
+			t.Errorf("%s was found in %d flows, want one, to %s", n.Name, len(with), listener.Addr())
 		}
 	}
 }
 
-// keep has its argument until it is cancelled.
+// keep holds its argument in memory until it is cancelled.
 var keep = contexts.NewFunc("lab.keep", func(ctx context.Context, b []byte) (int, error) {
 	<-ctx.Done()
 	return len(b), ctx.Err()

@@ -16,8 +16,7 @@ import (
 	"testing"
 )
 
-// build builds a program of testdata as the product is built, without the race
-// detector.
+// build builds a program of testdata with the flags of a release, and without the race detector.
 func build(t *testing.T, name string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), name)
@@ -29,8 +28,8 @@ func build(t *testing.T, name string) string {
 	return program
 }
 
-// traffic runs testdata/traffic. It must not log anything: honest traffic is within
-// every quota.
+// traffic runs testdata/traffic and decodes its result. The program must log nothing: honest
+// traffic exceeds no quota.
 func traffic(t *testing.T, program string, result any, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -40,7 +39,7 @@ func traffic(t *testing.T, program string, result any, args ...string) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil || said.Len() > 0 {
-		t.Fatalf("%v: %v\n%s", args, err, said.String())
+		t.Fatalf("traffic %v ended with %v, want no error and no message:\n%s", args, err, said.String())
 	}
 	if err := json.Unmarshal(out, result); err != nil {
 		t.Fatalf("%v printed no result, %v: %s", args, err, out)
@@ -48,13 +47,12 @@ func traffic(t *testing.T, program string, result any, args ...string) {
 	t.Logf("%s: %s", strings.Join(args, " "), bytes.TrimSpace(out))
 }
 
-// processBudget is by how much a process may grow, in MiB: the default of
-// Limits.ReceiveBudget or SendBudget, as none does both here, and what the
-// collector of garbage leaves behind.
+// processBudget bounds the growth of a process, in MiB. It is the default of Limits.ReceiveBudget
+// or SendBudget, since no process here needs both, and room for garbage that is not yet collected.
 const processBudget = 64 + 32
 
-// However much is offered to readers that stall, three hops away: no process
-// grows beyond its budget, and others go on as before.
+// Readers three hops away stall, and are offered 1 GiB. No process grows beyond its budget, and
+// other streams and calls go on as before.
 func TestStalledReaders(t *testing.T) {
 	program := build(t, "traffic")
 	for _, way := range []string{"down", "up"} {
@@ -65,29 +63,29 @@ func TestStalledReaders(t *testing.T) {
 					Idle, Stalled, Alone, Beside float64
 				}
 				traffic(t, program, &s, "local/local/local", "stalled", strconv.Itoa(streams), way)
-				// The window of one has 16 MiB at most.
+				// A stream's window has at most 16 MiB.
 				budget := float64(min(processBudget, 32*streams))
 				for i, grown := range s.Grown {
 					if grown > budget {
-						t.Errorf("process %d of %d grew by %.0f MiB, which is above %.0f", i, len(s.Grown), grown, budget)
+						t.Errorf("process %d of %d grew by %.0f MiB, want at most %.0f", i, len(s.Grown), grown, budget)
 					}
 				}
-				// Nothing of them is in the way any more: all is as fast as
-				// without, but for what else the machine does.
+				// The stalled streams hold nothing up: calls and other streams are as fast
+				// as before, but for other work of the machine.
 				if s.Stalled > 5*s.Idle {
-					t.Errorf("a call took %.0f us, and takes %.0f while they stall", s.Idle, s.Stalled)
+					t.Errorf("a call takes %.0f us while the streams stall, want at most 5 times the %.0f from before", s.Stalled, s.Idle)
 				}
 				if s.Beside < s.Alone/3 {
-					t.Errorf("another stream moved %.0f MiB/s, and moves %.0f while they stall", s.Alone, s.Beside)
+					t.Errorf("another stream moves %.0f MiB/s while the streams stall, want at least a third of the %.0f from before", s.Beside, s.Alone)
 				}
 			})
 		}
 	}
 }
 
-// Calls and bulk share a link, in both directions. What else the machine does in
-// the meantime is no fault of either: one of a few attempts has to succeed, and
-// a busy machine makes every call slower, those beside the bulk as well.
+// Calls and bulk share a link, in both directions. Other work of the machine may slow down both,
+// so one of a few attempts has to succeed. It also slows down the calls on links without bulk,
+// with which the calls are compared.
 func TestCallsDuringBulk(t *testing.T) {
 	program := build(t, "traffic")
 	const attempts = 6
@@ -101,7 +99,7 @@ func TestCallsDuringBulk(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("none of %d attempts found calls and bulk that leave each other alone", attempts)
+	t.Errorf("in each of %d attempts calls and bulk slowed each other down too much, want one without (the log has the ratios)", attempts)
 }
 
 func middle(v []float64) float64 {

@@ -14,8 +14,9 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// A host that can't be reached is of the same class by our own client, by ssh, and
-// by either of them through a jump host; seen here from two contexts away.
+// The error for a host that can't be reached has the same class by our own ssh client, by the ssh
+// program, and by either of them through a jump host. Here the context that connects is two hops
+// from the master.
 func TestHostsOutOfReach(t *testing.T) {
 	t.Parallel()
 	lab.Require(t)
@@ -65,10 +66,10 @@ func TestHostsOutOfReach(t *testing.T) {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				err := refused(t, far, m, c.class, soon)
 				if got := connect.Temporary(err); got != c.passes && !errors.Is(err, connect.ErrResolver) {
-					t.Errorf("trying again makes sense: %v, wanted %v, after %v", got, c.passes, err)
+					t.Errorf("whether another attempt makes sense after %v: %v, want %v", err, got, c.passes)
 				}
 				if errors.Is(err, connect.ErrStart) {
-					t.Errorf("a tool that could not be started: %v", err)
+					t.Errorf("the error %v is of the class %v, want it not: the tool has started", err, connect.ErrStart)
 				}
 			})
 		}

@@ -14,21 +14,21 @@ import (
 
 const module = "github.com/mitosis-go/mitosis/"
 
-// sourceRoot returns where the source of the project is. The bench is run in a directory of
-// its modules.
+// sourceRoot returns the directory of the project's source. The working directory of the bench is
+// in one of its modules.
 func sourceRoot(ctx context.Context) (string, error) {
 	return goCommand(ctx, ".", "list", "-m", "-f", "{{.Dir}}", strings.TrimSuffix(module, "/"))
 }
 
-// build builds a program of the project, as small as its users would, into a directory of
-// its own. The hosts of the lab don't see it unless they bind it. remove takes it away.
+// build builds a program of the project into a directory of its own, with the flags that make it
+// small. The hosts of the lab see it only by a bind. The caller calls remove.
 func build(ctx context.Context, pkg string) (name string, remove func(), err error) {
 	in, err := sourceRoot(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	if strings.HasPrefix(pkg, "integration/") {
-		in = filepath.Join(in, "integration") // a module of its own
+		in = filepath.Join(in, "integration") // integration is a module of its own
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {

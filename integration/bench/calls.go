@@ -67,8 +67,8 @@ func callRows(ctx context.Context) (rows []row, err error) {
 	if err := inTurns(ctx, rounds(15), floor, one, two, three); err != nil {
 		return nil, err
 	}
-	// Batches of a thousand, of which the least disturbed counts, for the limit as
-	// for the calls that are held against it: other work on the machine only ever adds.
+	// The limit and the calls are measured in batches of a thousand, and the fastest batch
+	// counts: other work on the machine only ever adds time.
 	limit := floor.results.least()
 	const limitIs = "ping-pong over pipes"
 	rows = append(rows,
@@ -85,11 +85,11 @@ func callRows(ctx context.Context) (rows []row, err error) {
 	return append(rows, pipe, forward), err
 }
 
-// window is the number of calls under way at once where they are pipelined.
+// window is the number of pipelined calls that are under way at once.
 const window = 1000
 
-// pipelined makes n calls without waiting for one before the next and returns
-// how many were answered per second.
+// pipelined makes n calls without waiting for one before the next. It returns the answers per
+// second.
 func pipelined(ctx context.Context, on *contexts.Node, n int) (float64, error) {
 	pending := make(chan *contexts.Pending[struct{}], window)
 	began := time.Now()
@@ -108,9 +108,9 @@ func pipelined(ctx context.Context, on *contexts.Node, n int) (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), first
 }
 
-// pipelinedOnTwoCores starts a process that may use two processors, for itself
-// and for its child. trip is the time of one ping-pong, in microseconds: with many calls
-// under way there are more of them than can go one after the other.
+// pipelinedOnTwoCores measures pipelined calls between a process and its child, which share two
+// processors. trip is the time of one ping-pong, in microseconds. Pipelined calls have to be
+// faster than one ping-pong after the other.
 func pipelinedOnTwoCores(ctx context.Context, trip float64) (row, error) {
 	r := row{What: "pipelined calls on two cores", Unit: "/s", Limit: 1e6 / trip, LimitIs: "ping-pongs over pipes", Factor: 1.5, AtLeast: true}
 	a, b, err := twoProcessors()
@@ -156,9 +156,9 @@ func twoCores(ctx context.Context, _ []string) (err error) {
 	return err
 }
 
-// forwarding measures how many frames a second of the processor time of middle
-// moves, reading and writing the links included: each call is one frame down
-// and one up. The limit is a process that reads a byte and writes it.
+// forwarding measures the number of frames that middle forwards in a second of its processor
+// time, with the reads and writes of its links. Each call is one frame down and one up. The limit
+// is a process that reads a byte and writes it.
 func forwarding(ctx context.Context, middle, far *contexts.Node) (row, error) {
 	const n = 50_000
 	s := &subject{name: "forwarding", measure: func(ctx context.Context) (float64, error) {

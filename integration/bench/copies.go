@@ -16,10 +16,10 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// copyPlace is a directory in both hosts where no disk is in the way.
+// copyPlace is a directory in the memory of both hosts, so that no disk slows down copies.
 const copyPlace = "/dev/shm/mitosis-bench"
 
-// treeFiles is how many small files the tree has that is copied.
+// treeFiles returns the number of small files in the tree that is copied.
 func treeFiles() int {
 	if quick {
 		return 2000
@@ -27,8 +27,8 @@ func treeFiles() int {
 	return 20_000
 }
 
-// copyRows compare Put and Get over ssh with commands of a shell. All
-// connections are there before the clock starts.
+// copyRows compares Put and Get over ssh with commands of a shell. All connections exist before
+// the measurement.
 func copyRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 	far := func(argv ...string) error {
 		_, err := work.Run.Call(ctx, web, work.Command{Argv: argv, Times: 1})
@@ -118,8 +118,8 @@ func copySubject(name string, remove func(string) error, do func(context.Context
 	}}
 }
 
-// pushSubject measures a local command whose output goes to one at the server,
-// in milliseconds.
+// pushSubject measures a local command whose output goes to a command at the server, in
+// milliseconds.
 func pushSubject(name, local, remote string, remove func(string) error) *subject {
 	to := filepath.Join(copyPlace, "push.copy")
 	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// partner is another process of this program at the other end of two pipes,
-// which is what a local child has for its link: the physical limit.
+// partner is another process of this program at the other end of two pipes. The link of a local
+// child is such a pair, so a partner shows the physical limit.
 type partner struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -60,11 +60,12 @@ func servePong(context.Context, []string) error {
 	}
 }
 
-// A trip is one round trip of a byte between two processes, in microseconds.
-type trip struct{ took, processor float64 } // altogether; of the far process alone
+// A trip is one round trip of a byte between two processes, in microseconds: the time that it took,
+// and the processor time of the far process alone.
+type trip struct{ took, processor float64 }
 
-// servePing is the role "ping": so many one-byte round trips to a "pong", of
-// which it prints the mean.
+// servePing is the role "ping": it makes a number of round trips of one byte to a "pong", and
+// prints their mean.
 func servePing(ctx context.Context, args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -85,7 +86,7 @@ func servePing(ctx context.Context, args []string) error {
 	var began time.Time
 	for i := range n + 1 {
 		if i == 1 {
-			began = time.Now() // the first waited for main
+			began = time.Now() // the first trip included the partner's start
 		}
 		if _, err := p.in.Write(b); err != nil {
 			return err
@@ -103,9 +104,9 @@ func servePing(ctx context.Context, args []string) error {
 	return err
 }
 
-// pingPong runs the two, each bound to a processor. Left alone the kernel puts them on one
-// when the machine is busy, which makes a factor of three and more, and is no limit for
-// programs that have work to do.
+// pingPong runs a "ping" and a "pong", each bound to a processor. On a busy machine the kernel
+// would put both on one, which changes the time by a factor of three or more. For programs that
+// have work to do that would be no limit.
 func pingPong(ctx context.Context, n, a, b int) (t trip, err error) {
 	cmd, err := self(ctx, "ping", strconv.Itoa(n), strconv.Itoa(b))
 	if err != nil {
@@ -123,7 +124,7 @@ func pingPong(ctx context.Context, n, a, b int) (t trip, err error) {
 	return t, err
 }
 
-// serveZeros is the role "zeros": so many bytes to standard output.
+// serveZeros is the role "zeros": it writes a number of bytes to standard output.
 func serveZeros(_ context.Context, args []string) error {
 	var n int64
 	if _, err := fmt.Sscan(args[0], &n); err != nil {
@@ -141,7 +142,7 @@ func serveDrain(context.Context, []string) error {
 	return err
 }
 
-// sayHello is the role "hello": one byte, as soon as main runs.
+// sayHello is the role "hello": it writes one byte as soon as main runs.
 func sayHello(context.Context, []string) error {
 	_, err := os.Stdout.Write([]byte("x"))
 	return err

@@ -29,7 +29,7 @@ var (
 		return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 	})
 
-	// source sends so many zero bytes.
+	// source sends n zero bytes.
 	source = contexts.NewConnFunc("bench.source", func(_ context.Context, c net.Conn, n int64) error {
 		return writeZeros(c, n)
 	})
@@ -44,8 +44,8 @@ var (
 	})
 )
 
-// block is the size of each Read and Write here, for ours and for what it is
-// compared with: io.Copy's own default.
+// block is the size of each Read and Write here, for our streams and for the pipes that they are
+// compared with. It is io.Copy's own default.
 const block = 32 << 10
 
 func writeZeros(w io.Writer, n int64) error {

@@ -24,8 +24,8 @@ const (
 	userName   = "deploy"
 )
 
-// hosts are a server with sshd and sudo, and a client whose root may log in
-// there by a key, both by nothing but OpenSSH's defaults.
+// hosts are a server with sshd and sudo, and a client whose root may log in there by a key. Both
+// have OpenSSH's default configuration.
 type hosts struct {
 	server, client *lab.Running
 }
@@ -69,7 +69,7 @@ func openHosts(ctx context.Context, visible ...string) (h *hosts, err error) {
 		Files: map[string]string{
 			"/root/.ssh/id_ed25519":  string(pem.EncodeToMemory(block)),
 			"/root/.ssh/known_hosts": h.server.KnownHosts(),
-			// One user name for all tools.
+			// With this, all tools log in as the same user.
 			"/root/.ssh/config": "Host " + serverName + "\n\tUser " + userName + "\n",
 		},
 		Setup: []string{"chmod 700 /root/.ssh; chmod 600 /root/.ssh/*"},
@@ -104,7 +104,7 @@ func (h *hosts) run(ctx context.Context, argv ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// networkRows measures in the lab.
+// networkRows returns the rows that are measured between hosts of the lab.
 func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	leftOut := func(why string) []row {
 		return []row{{What: "everything over ssh and through sudo", Missing: "left out: " + why}}

@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// The loop of 100 commands, for a shell.
+// loop is a loop of 100 commands, for a shell.
 const loop = "i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done"
 
 // openssh measures ssh with a command for the server, from start to end, in
@@ -33,9 +33,9 @@ func openssh(name string, args ...string) *subject {
 	}}
 }
 
-// insideClient is the role "inside": all that is measured in the client host. Its
-// arguments are the program that does one job, the command line's, and where this
-// project's source is. It prints rows.
+// insideClient is the role "inside": it measures in the client host, and prints rows. Its
+// arguments are the program that does one job, the command line's program, and the directory of
+// this project's source.
 func insideClient(ctx context.Context, args []string) error {
 	program, mitosis, source := args[0], args[1], args[2]
 	var errs []error
@@ -55,9 +55,8 @@ func insideClient(ctx context.Context, args []string) error {
 	return errors.Join(errs...)
 }
 
-// contactRows measure new programs at a host that has seen none of them, with an image that
-// an earlier program has packed and with one that nobody has. The limit is the way of the same
-// bytes.
+// contactRows measures the first contact of new programs with a host. The image was packed by an
+// earlier program, or by none. The limit is the time that the same bytes take by ssh and cat.
 func contactRows(ctx context.Context, program string) ([]row, error) {
 	if err := os.Mkdir(work.PackedDir, 0o700); err != nil {
 		return nil, err
@@ -105,13 +104,13 @@ func contactRows(ctx context.Context, program string) ([]row, error) {
 	}, nil
 }
 
-// wholeRows compare whole programs, from start to end.
+// wholeRows compares whole programs, from start to end.
 func wholeRows(ctx context.Context, program string) ([]row, error) {
 	true1 := openssh("ssh true", "true")
 	loop1 := openssh("ssh sudo loop", "sudo sh -c '"+loop+"'")
 	native := once("native ssh", program, "native")
 	cached := once("second contact", program, "cached")
-	if _, err := cached.measure(ctx); err != nil { // the first
+	if _, err := cached.measure(ctx); err != nil { // the first one fills the cache
 		return nil, err
 	}
 	far := once("loop at the far side", program, "far")
@@ -153,7 +152,7 @@ func wholeRows(ctx context.Context, program string) ([]row, error) {
 	}, nil
 }
 
-// hopRows are measured in one program that stays.
+// hopRows measures in this process, whose tree lives for all of the measurements.
 func hopRows(ctx context.Context, program, source string) (rows []row, err error) {
 	master, err := start(ctx)
 	if err != nil {
@@ -172,7 +171,7 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 	sudo := &subject{name: "sudo hop", measure: func(ctx context.Context) (float64, error) {
 		return connectTime(ctx, web, become.Sudo{})
 	}}
-	exe, err := os.Executable() // the hosts see it
+	exe, err := os.Executable() // the hosts see it at the same path
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +199,7 @@ func hopRows(ctx context.Context, program, source string) (rows []row, err error
 	return rows, err
 }
 
-// callsOverSSH are calls on a link through sshd and sshd's ciphers.
+// callsOverSSH measures calls on a link through sshd and its ciphers.
 func callsOverSSH(ctx context.Context, web *contexts.Node) ([]row, error) {
 	root, err := web.Connect(ctx, become.Sudo{})
 	if err != nil {
@@ -220,7 +219,7 @@ func callsOverSSH(ctx context.Context, web *contexts.Node) ([]row, error) {
 	}, nil
 }
 
-// connectTime measures one hop to the first answer, in milliseconds.
+// connectTime measures one hop, from its start to the first answer of the child, in milliseconds.
 func connectTime(ctx context.Context, from *contexts.Node, m connect.Method) (float64, error) {
 	began := time.Now()
 	n, err := from.Connect(ctx, m)
@@ -232,8 +231,8 @@ func connectTime(ctx context.Context, from *contexts.Node, m connect.Method) (fl
 	return took, errors.Join(err, n.Close())
 }
 
-// once measures a program that does one job, from its start to the byte that says
-// that its work is done, and where that is all of the job, to its end.
+// once measures a program that does one job, in milliseconds. A connect counts until the byte by
+// which the program says that its work is done. Other jobs count until the program's end.
 func once(name, program, way string) *subject {
 	return &subject{name: name, measure: func(ctx context.Context) (float64, error) {
 		began := time.Now()
@@ -247,7 +246,7 @@ func once(name, program, way string) *subject {
 			return 0, err
 		}
 		if way == "native" || way == "openssh" || way == "warm" {
-			return millis(answered), nil // a connect; the other ways are jobs with an end
+			return millis(answered), nil // a connect
 		}
 		return millis(time.Since(began)), nil
 	}}

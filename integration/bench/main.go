@@ -5,18 +5,18 @@
 //
 //	bench [-quick] [-peers]
 //
-// It is run in a directory of the project's modules, which may be anywhere.
+// Run it in a directory of one of the project's modules, which may be anywhere.
 //
-// A number from one machine says little about another, so each row has beside
-// it the physical limit, or another tool for the same job, measured in the same
-// run and in turns with it. The promise is a bound on the ratio of the two; the
-// exit status is 1 where one is missed by more than half.
+// A number from one machine says little about another. So each row also has the
+// physical limit, or another tool for the same job, measured in the same run and
+// in turns with it. The promise is a bound on the ratio of the two. The exit
+// status is 1 if a promise is missed by more than half.
 //
-// The rows on ssh and sudo need root: they are measured between two hosts of
-// package lab, with the real sshd and sudo in one of them, and in the other the
-// OpenSSH client and a copy of this program as the master of a tree. Those on
-// local children are measured by anybody. With -peers, Mitogen does the same
-// jobs between the same hosts, where Debian's python3-mitogen is installed.
+// The rows on ssh and sudo need root. They are measured between two hosts of
+// package lab. One has the real sshd and sudo, the other the OpenSSH client and
+// a copy of this program as the master of a tree. The rows on local children
+// need no root. With -peers, Mitogen does the same jobs between the same hosts,
+// if Debian's python3-mitogen is installed.
 //
 // This program runs itself again in several roles; see roles. Since a role
 // prints its rows as JSON lines, it can run wherever the lab puts it.
@@ -33,7 +33,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// A role is one thing that this program is started for, with its arguments.
+// A role is a task for which this program starts itself again, with arguments.
 type role func(ctx context.Context, args []string) error
 
 var roles = map[string]role{
@@ -77,10 +77,10 @@ func main() {
 	}
 }
 
-// quick is passed on to the roles by the environment.
+// quick asks for a short run. The roles get it by the environment.
 var quick = os.Getenv("BENCH_QUICK") != ""
 
-// rounds returns how often something is measured.
+// rounds returns the number of rounds of a measurement: n, or fewer if the run is quick.
 func rounds(n int) int {
 	if quick {
 		return max(2, n/3)
@@ -95,5 +95,5 @@ func start(ctx context.Context) (*contexts.Node, error) {
 	})
 }
 
-// tell prints a row, or another result, for the process that started this role.
+// tell prints a row, or another result, as JSON for the process that started this role.
 func tell(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }

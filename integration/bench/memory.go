@@ -47,7 +47,7 @@ func memoryOf(pids ...int) (m memory, err error) {
 
 // idleRows are the memory of a child that has nothing to do, its guard included.
 func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
-	const children = 10 // enough for the shared part to be shared
+	const children = 10 // so many that the part of each in shared pages is small
 	var guards, workers []int
 	for range children {
 		n, err := master.Connect(ctx, local.Child{})
@@ -61,7 +61,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 		}
 		workers, guards = append(workers, p[0]), append(guards, p[1])
 	}
-	time.Sleep(2 * time.Second) // after one, a child gives back the memory of its start
+	time.Sleep(2 * time.Second) // one second after its start a child gives memory back
 	w, err := memoryOf(workers...)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func idleRows(ctx context.Context, master *contexts.Node) ([]row, error) {
 	}, err
 }
 
-// Streams that nobody reads: 1 GiB is offered.
+// Streams without a reader, which are offered 1 GiB.
 const (
 	stalledStreams = 16
 	stalledOffer   = 64 << 20
@@ -138,7 +138,7 @@ func stalledReaders(ctx context.Context, _ []string) (err error) {
 			return err
 		}
 		most = max(most, now.Anonymous-before.Anonymous)
-		// Others are not held up.
+		// The stalled streams don't hold up calls.
 		if _, err := work.Empty.Call(ctx, child, struct{}{}); err != nil {
 			return err
 		}

@@ -16,11 +16,11 @@ var mitogenProgram string
 // python is Debian's own, for which Debian's mitogen is installed.
 const python = "/usr/bin/python3"
 
-// peerLimit bounds all that the peer does.
+// peerLimit bounds the time of all of the peer's jobs.
 const peerLimit = 5 * time.Minute
 
-// peerRows let Mitogen do the same jobs between the same hosts. They have no
-// budget and stand beside ours for the reader.
+// peerRows has Mitogen do the same jobs between the same hosts. Its rows have no budget. They are
+// there for comparison.
 func peerRows(ctx context.Context, h *hosts) ([]row, error) {
 	if err := exec.CommandContext(ctx, python, "-c", "import mitogen").Run(); err != nil {
 		return []row{{What: "Mitogen", Missing: "left out: python3-mitogen is not installed"}}, nil

@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// twoProcessors returns the first and the last of the processors that we may
-// use, which are the least likely to be two threads of one core. Where there is
-// one only, it is both.
+// twoProcessors returns the first and the last of the processors that this process may use. These
+// two are the least likely to be threads of one core. If there is only one, it returns that twice.
 func twoProcessors() (a, b int, err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
@@ -29,9 +28,9 @@ func twoProcessors() (a, b int, err error) {
 	return a, b, nil
 }
 
-// onProcessors has start start a process that may use only these processors: a
-// process inherits those of the thread that starts it. The thread gets its own
-// back before it is used for anything else.
+// onProcessors calls start, which starts a process that may use only these processors. A process
+// inherits them from the thread that starts it. The thread gets its own processors back before it
+// runs anything else.
 func onProcessors(start func() error, cpus ...int) error {
 	var before, during unix.CPUSet
 	for _, i := range cpus {

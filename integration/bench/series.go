@@ -25,7 +25,8 @@ func (s series) median() float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// least is for a time that others can only make longer: a physical limit.
+// least returns the smallest value. It is for a physical limit, a time that other work can only
+// make longer.
 func (s series) least() float64 {
 	if len(s) == 0 {
 		return 0
@@ -43,7 +44,7 @@ type subject struct {
 
 const (
 	hang   = 2 * time.Minute  // A single measurement that takes longer is a failure.
-	enough = 20 * time.Second // After so long there are no more rounds, where fewest have counted.
+	enough = 20 * time.Second // After this time no more rounds begin, once fewest have counted.
 	fewest = 3
 )
 
@@ -68,7 +69,7 @@ func inTurns(ctx context.Context, n int, subjects ...*subject) error {
 	return nil
 }
 
-// bounded is measure, with a limit of its own.
+// bounded calls measure with a deadline.
 func (s *subject) bounded(ctx context.Context) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
@@ -78,10 +79,10 @@ func (s *subject) bounded(ctx context.Context) (float64, error) {
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// perSecond is in units of 10^6 bytes.
+// megabytes returns a rate in units of 10^6 bytes per second.
 func megabytes(bytes int64, d time.Duration) float64 { return float64(bytes) / 1e6 / d.Seconds() }
 
-// self is this program, to be run again in a role.
+// self returns a command that runs this program again, in a role.
 func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// shimPlace is a directory in both hosts where no disk is in the way.
+// shimPlace is a directory in the memory of both hosts.
 const shimPlace = "/dev/shm/mitosis-shim"
 
 // rsyncBytes is the size of the file that rsync copies.
@@ -28,11 +28,11 @@ func rsyncBytes() int64 {
 	return 1 << 30
 }
 
-// rsyncFiles is how many small files are in the tree that rsync copies.
+// rsyncFiles is the number of small files in the tree that rsync copies.
 const rsyncFiles = 10_000
 
-// shimRows compare calls of ssh that end up at the shim with the command
-// underneath, and rsync by the shim with rsync by ssh.
+// shimRows compares commands through the shim with the same commands by contexts.Command, and
+// rsync by the shim with rsync by ssh.
 func shimRows(ctx context.Context, web *contexts.Node) (rows []row, err error) {
 	far := func(argv ...string) error {
 		_, err := work.Run.Call(ctx, web, work.Command{Argv: argv, Times: 1})
@@ -92,8 +92,8 @@ func shimCommand(ctx context.Context, p *fakessh.Proxy, line string) *exec.Cmd {
 	return cmd
 }
 
-// firstByte measures until something is written, in milliseconds. It comes to a
-// pipe, as it does where a tool runs ssh.
+// firstByte measures the time until run writes its first byte, in milliseconds. run writes to a
+// pipe, as ssh does when a tool runs it.
 func firstByte(run func(out io.Writer) error) (float64, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -112,7 +112,7 @@ func firstByte(run func(out io.Writer) error) (float64, error) {
 	return took, errors.Join(err, <-ended)
 }
 
-// shimThroughput moves bytes each way, from a file and to nowhere.
+// shimThroughput measures the throughput each way. The bytes come from a file and are thrown away.
 func shimThroughput(ctx context.Context, p *fakessh.Proxy, web *contexts.Node) ([]row, error) {
 	n := streamBytes()
 	path := filepath.Join(shimPlace, "big")
@@ -163,7 +163,7 @@ func shimThroughput(ctx context.Context, p *fakessh.Proxy, web *contexts.Node) (
 	return rows, nil
 }
 
-// rsyncRows have rsync copy a large file and many small ones.
+// rsyncRows measures rsync with a large file and with many small ones.
 func rsyncRows(ctx context.Context, p *fakessh.Proxy, removeFar func(string) error) ([]row, error) {
 	big, tree, to := filepath.Join(shimPlace, "big"), filepath.Join(shimPlace, "tree"), filepath.Join(shimPlace, "copy")
 	if err := errors.Join(makeFile(big, rsyncBytes()), makeTree(tree, rsyncFiles)); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// startRows are the rows on the cost of a start, in time and in bytes, and on the memory
-// of an idle child.
+// startRows returns the rows on the cost of a start, in time and in bytes, and on the memory of an
+// idle child.
 func startRows(ctx context.Context) (rows []row, err error) {
 	master, err := start(ctx)
 	if err != nil {
@@ -72,8 +72,8 @@ func startRows(ctx context.Context) (rows []row, err error) {
 	return append(rows, idle...), err
 }
 
-// imageSize packs an example as it is sent when it has been packed ahead of time, and
-// returns its bytes. This program itself holds the lab and its test hosts besides.
+// imageSize packs an example as ahead of time, and returns the size in bytes. An example serves
+// because this program is larger than a user's: it has the lab in it.
 func imageSize(ctx context.Context, example string) (int, error) {
 	name, remove, err := build(ctx, example)
 	if err != nil {

@@ -71,13 +71,13 @@ func bothWays(ctx context.Context, on *contexts.Node, n int64) error {
 	return errors.Join(err, <-up)
 }
 
-// copyDown and copyUp do the same over a bare pipe.
+// copyDown is like download, and copyUp like upload, over a bare pipe.
 func copyDown(ctx context.Context, n int64) (float64, error) {
 	p, err := newPartner(ctx, "zeros", fmt.Sprint(n))
 	if err != nil {
 		return 0, err
 	}
-	first := make([]byte, 1) // without the start of the process
+	first := make([]byte, 1) // with it the process has started, and the clock begins
 	if _, err := p.out.Read(first); err != nil {
 		return 0, err
 	}
@@ -106,7 +106,7 @@ func copyUp(ctx context.Context, n int64) (float64, error) {
 	return megabytes(n, took), p.cmd.Wait()
 }
 
-// streamRows are the rows on streams over a local hop.
+// streamRows returns the rows on streams over a local hop.
 func streamRows(ctx context.Context) (rows []row, err error) {
 	master, err := start(ctx)
 	if err != nil {
@@ -177,7 +177,7 @@ func duringBulk(name string, on *contexts.Node, bulk func(context.Context) error
 				}
 			}
 		}()
-		time.Sleep(10 * time.Millisecond) // the window has opened by then
+		time.Sleep(10 * time.Millisecond) // by then the window has opened
 		var s series
 		var err error
 		for range 200 {

@@ -17,13 +17,13 @@ import (
 	"github.com/mitosis-go/mitosis/integration/bench/work"
 )
 
-// syncPlace is a directory in both hosts where no disk is in the way.
+// syncPlace is a directory in the memory of both hosts.
 const syncPlace = "/dev/shm/mitosis-sync"
 
-// syncRows compare with rsync ways to bring a directory up to date: the project's
-// source, to where nothing is and to where all of it is. The program and rsync are
-// measured from start to end, each with an ssh connection of its own; Put on a
-// connection that is there, as the library is used.
+// syncRows compares ways to bring a directory up to date with rsync. The directory is the
+// project's source. The target has nothing of it, or all of it. The program and rsync are measured
+// from start to end, each with an ssh connection of its own. Put uses a connection that exists
+// already, as a user of the library does.
 func syncRows(ctx context.Context, web *contexts.Node, program, source string) (rows []row, err error) {
 	far := func(argv ...string) error {
 		_, err := work.Run.Call(ctx, web, work.Command{Argv: argv, Times: 1})
@@ -84,7 +84,7 @@ type syncWay struct {
 	name string
 	do   func(ctx context.Context, to string) error
 	far  func(argv ...string) error
-	runs [2]*subject // the first time, and when there is nothing to do
+	runs [2]*subject // the first time, and when the target is up to date
 	sent [2]series   // bytes on the wire, in each direction
 	read [2]series
 }
@@ -97,7 +97,7 @@ func (w *syncWay) first() *subject {
 	return w.subject(0, func() error { return w.far("rm", "-rf", w.target()) })
 }
 
-// second comes behind first in each round.
+// second measures the way when the target is up to date. In each round it follows first.
 func (w *syncWay) second() *subject { return w.subject(1, func() error { return nil }) }
 
 func (w *syncWay) subject(run int, prepare func() error) *subject {
@@ -120,7 +120,7 @@ func (w *syncWay) bytes(run int) string {
 	return fmt.Sprintf("%.0f kB out, %.0f kB in", w.sent[run].median()/1e3, w.read[run].median()/1e3)
 }
 
-// command runs a command of this host.
+// command runs a command on this host.
 func command(ctx context.Context, name string, args ...string) error {
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, out)

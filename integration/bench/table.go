@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// A row is one promise, or one figure that stands beside it without one.
+// A row is one promise, or a figure for comparison without a promise.
 type row struct {
 	What     string
 	Measured float64
 	Unit     string // us, ms, /s, MB/s, bytes, MB
 
-	// The physical limit, or the value of the usual tool. Zero for sizes.
+	// Limit is the physical limit, or the value of the usual tool, and LimitIs its name. Zero
+	// for sizes.
 	Limit   float64
 	LimitIs string
 
-	// The budget is Factor times Limit or, for sizes, which are the same on every machine,
-	// Size; none where both are zero.
+	// The budget is Factor times Limit. For sizes, which are the same on every machine, it is
+	// Size. There is none if both are zero.
 	Factor, Size float64
 	AtLeast      bool // the budget is a lower bound
 
-	// Missing says why there is no number, and Note something to know of it. It Failed where
-	// there should be one.
+	// Missing is the reason for which there is no number, and Note a remark on the number.
+	// Failed means that there should be a number.
 	Missing string
 	Failed  bool
 	Note    string
@@ -90,7 +91,7 @@ func (r row) budgetText() string {
 	}
 }
 
-// figure prints three or four digits that count.
+// figure formats a value with three or four significant digits.
 func figure(v float64, unit string) string {
 	digits := 0
 	switch {
@@ -116,7 +117,8 @@ func (t *table) add(name string, rows func(context.Context) ([]row, error)) {
 	t.groups = append(t.groups, group{name, rows})
 }
 
-// measure reports whether all budgets are met, or missed by not more than half.
+// measure measures and prints all groups. It reports whether all budgets are met, or missed by at
+// most half.
 func (t *table) measure(ctx context.Context) bool {
 	began := time.Now()
 	warnBusy()
@@ -126,7 +128,8 @@ func (t *table) measure(ctx context.Context) bool {
 		rows, err := g.rows(ctx)
 		printGroup(g.name, rows)
 		if err != nil {
-			// A thing that can not be measured may be slow without end.
+			// A group that can't be measured may be slow without end, so it counts as
+			// missed.
 			fmt.Printf("%s: failed: %v\n", g.name, err)
 			good = false
 		}
@@ -139,8 +142,8 @@ func (t *table) measure(ctx context.Context) bool {
 	return good && count[missedHalf] == 0 && count[failed] == 0
 }
 
-// warnBusy says when others use the machine: their work lengthens a job of several
-// processes more than it does a job of one.
+// warnBusy prints a warning if other work uses the machine. That lengthens a job of several
+// processes more than a job of one.
 func warnBusy() {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -172,7 +175,7 @@ func printGroup(name string, rows []row) {
 	for line := range strings.Lines("\n" + b.String()) {
 		fmt.Println(strings.TrimRight(line, " \n"))
 	}
-	// Behind the table, where they make no column wider.
+	// Notes come behind the table, where they make no column wider.
 	for _, r := range rows {
 		if note := r.Missing + r.Note; note != "" {
 			fmt.Printf("  %s: %s\n", r.What, note)

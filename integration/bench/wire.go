@@ -17,9 +17,9 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// traffic counts what has passed the client host's interface, in bytes with IP headers
-// and without those of Ethernet. The kernel counts a packet that it has not cut
-// up yet as one, so that of bulk transfers some headers are missing.
+// traffic counts the bytes that have passed the client host's interface, with IP headers and
+// without Ethernet headers. The kernel counts a large packet that it has not split yet as one. So
+// some headers of bulk transfers are missing.
 type traffic struct{ sent, read float64 }
 
 const ethernetHeader = 14
@@ -77,8 +77,8 @@ func callOnWire(ctx context.Context, on *contexts.Node) ([]row, error) {
 	}, nil
 }
 
-// transferRow compares a file's way over a stream with cat | ssh cat. Both
-// connections are there before the clock starts.
+// transferRow compares sending a file over a stream with cat | ssh cat. Both connections exist
+// before the measurement.
 func transferRow(ctx context.Context, web *contexts.Node) ([]row, error) {
 	n := streamBytes() / 2
 	const name = "/dev/shm/bench-file"
@@ -112,7 +112,7 @@ func sendFile(w io.Writer, name string) error {
 		return err
 	}
 	defer f.Close()
-	// A pipe to cat could be spliced and a stream can not: both get a copy.
+	// The kernel could splice a file to a pipe, but not to a stream. So both are copied.
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{f}, make([]byte, block))
 	return err
 }
@@ -130,7 +130,7 @@ func catOverSSH(ctx context.Context, name string, n int64) (float64, error) {
 	return megabytes(n, took), err
 }
 
-// session is a command at the server whose connection is there.
+// session is a command at the server that already runs, by ssh.
 type session struct {
 	cmd     *exec.Cmd
 	in, out *os.File
@@ -156,7 +156,7 @@ func overSSH(ctx context.Context, remote string) (*session, error) {
 	return s, s.line()
 }
 
-// line reads a line, and not a byte more.
+// line reads a line, and no byte behind it.
 func (s *session) line() error {
 	for b := []byte{0}; b[0] != '\n'; {
 		if _, err := s.out.Read(b); err != nil {

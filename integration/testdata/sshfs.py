@@ -1,6 +1,5 @@
-# Files that are used through sshfs are at the far side as they must be: sshfs.py
-# MOUNTED THERE, where MOUNTED shows the directory THERE of the host web. It prints what is
-# wrong.
+# Checks that changes of files through sshfs arrive at the far side: sshfs.py MOUNTED THERE, where
+# MOUNTED is the mount of the directory THERE of the host web. It prints each difference.
 import errno, os, random, shlex, subprocess, sys, time
 
 mounted, there = sys.argv[1:]

@@ -1,9 +1,9 @@
-// Command program is measured by the benchmarks as a whole, from its start to
-// its end: a program of a user's size that does one job on another host.
+// Command program is measured by the benchmarks as a whole, from its start to its end. It has the
+// size of a user's program, and does one job on another host.
 //
 //	program HOST native|openssh   one call, over our own ssh or the user's
-//	program HOST prepare          the same; it ends when it has packed its image for the next time
-//	program HOST warm             the same, with the image packed by that
+//	program HOST prepare          the same; it ends when it has packed its image for later runs
+//	program HOST warm             the same, with the image that prepare has packed
 //	program HOST cached           one call; the image stays there for the next time
 //	program HOST far|near         100 x /bin/true as root, looped there or here
 //
@@ -42,7 +42,7 @@ func do(ctx context.Context, host, way string) (err error) {
 	cfg := &contexts.Config{
 		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Cache:     way == "cached",
-		PackedDir: os.DevNull, // each start is as the first
+		PackedDir: os.DevNull, // no packed image is kept, so each run is like the first
 	}
 	if way == "prepare" || way == "warm" {
 		cfg.PackedDir = work.PackedDir

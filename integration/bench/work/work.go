@@ -16,7 +16,7 @@ var Empty = contexts.NewFunc("bench.empty", func(context.Context, struct{}) (str
 	return struct{}{}, nil
 })
 
-// Run runs a command so many times and returns how long that took.
+// Run runs a command a number of times, and returns the time that took.
 var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (time.Duration, error) {
 	began := time.Now()
 	for range c.Times {
@@ -27,7 +27,7 @@ var Run = contexts.NewFunc("bench.run", func(ctx context.Context, c Command) (ti
 	return time.Since(began), nil
 })
 
-// A Command is for Run.
+// A Command is the argument of Run.
 type Command struct {
 	Argv  []string
 	Times int

@@ -1,6 +1,5 @@
-// Command many connects to many hosts at once, says so and goes on until its
-// standard input ends. It is there to be interrupted, and small, so that fifty
-// rounds of it take little time.
+// Command many connects to many hosts at once, prints that it has, and goes on until its
+// standard input ends. Tests interrupt it. It is small, so that fifty rounds take little time.
 package main
 
 import (

@@ -11,12 +11,11 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// load is how much calls and bulk slow each other down. Each has a value a round; the
-// rounds alternate between all that is compared.
+// load shows how much calls and bulk slow each other down. Each field has one value for each
+// round. A round measures all of them in turns.
 type load struct {
-	// Median times of a call, in microseconds: with nothing else going on, on
-	// the links on which bulk goes, and at the same time on others, which
-	// tells what is due to the processors.
+	// Median times of a call, in microseconds: without bulk, on the links with bulk, and at
+	// the same time on links without. The last shows the effect of busy processors alone.
 	Idle, Busy, Beside []float64
 	Alone, With        []float64 // throughput of bulk without and with calls, in MiB/s
 }
@@ -30,7 +29,7 @@ func bulk(ctx context.Context, end, beside *contexts.Node) (*load, error) {
 		}
 		l.Idle = append(l.Idle, idle)
 		rate, err := bothWays(ctx, end, func() error {
-			time.Sleep(measured) // nothing but bulk
+			time.Sleep(measured) // bulk alone
 			return nil
 		})
 		if err != nil {
@@ -46,8 +45,8 @@ func bulk(ctx context.Context, end, beside *contexts.Node) (*load, error) {
 						return err
 					}
 					*times = append(*times, t)
-					// As many as somebody makes who works there, and not a load
-					// of their own.
+					// With this pause the calls are those of a user, and no
+					// load of their own.
 					time.Sleep(time.Millisecond)
 				}
 			}

@@ -1,7 +1,7 @@
-// Command traffic puts load on a row of contexts below it, each the child
-// of the one before, and prints the result as JSON. It is a program
-// of its own because the race detector, with which the tests run, distorts
-// memory and time. PATH is how to get to the last of them: see connect.ParsePath.
+// Command traffic puts load on a row of contexts below it, each the child of the one before, and
+// prints the result as JSON. It is a program of its own because the race detector, with which the
+// tests run, distorts memory and time. PATH is the hop path to the last context: see
+// connect.ParsePath.
 //
 //	traffic PATH stalled N up   N streams are offered 1 GiB together, and not read; or down
 //	traffic PATH bulk           calls while bulk goes both ways on the same links
@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
-	_ "github.com/mitosis-go/mitosis/connect/all" // of which PATH may name any
+	_ "github.com/mitosis-go/mitosis/connect/all" // PATH may name any method
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -30,17 +30,17 @@ const (
 )
 
 var (
-	// process returns the number of a context's process, and its guard's.
+	// process returns the process IDs of a context and its guard.
 	process = contexts.NewFunc("traffic.process", func(context.Context, struct{}) ([]int, error) {
 		return []int{os.Getpid(), os.Getppid()}, nil
 	})
 	empty = contexts.NewFunc("traffic.empty", func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
 
-	// source sends so many bytes.
+	// source sends n bytes.
 	source = contexts.NewConnFunc("traffic.source", func(_ context.Context, c net.Conn, n int64) error {
 		return writeZeros(c, n)
 	})
-	// hoard reads so many bytes, says so and reads no more.
+	// hoard reads n bytes, answers with a byte, and reads no more.
 	hoard = contexts.NewConnFunc("traffic.hoard", func(ctx context.Context, c net.Conn, n int64) error {
 		if _, err := io.CopyN(io.Discard, c, n); err != nil {
 			return err
@@ -51,7 +51,7 @@ var (
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	// counter says so whenever countedBytes more have come.
+	// counter answers with a byte whenever countedBytes more have come.
 	counter = contexts.NewConnFunc("traffic.counter", func(_ context.Context, c net.Conn, _ struct{}) error {
 		for b := make([]byte, countedBytes); ; {
 			if _, err := io.ReadFull(c, b); err != nil {
@@ -139,7 +139,7 @@ func run(ctx context.Context) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// divide makes a row of contexts, and returns it behind the one it begins at.
+// divide makes a row of contexts. The result begins with self, below which it makes them.
 func divide(ctx context.Context, self *contexts.Node, hops []connect.Method) ([]*contexts.Node, error) {
 	row := []*contexts.Node{self}
 	for i, hop := range hops {

@@ -10,12 +10,11 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// pace is the throughput of streams that have been going on for a while, in
-// MiB/s.
+// pace is the throughput of streams whose windows have opened, in MiB/s.
 type pace struct{ Down, Up float64 }
 
-// rates measures two streams, one in each direction, for so long, and as long
-// before for the windows to open.
+// rates measures two streams, one in each direction, for the time d. Before that it waits for d,
+// so that their windows open.
 func rates(ctx context.Context, on *contexts.Node, d time.Duration) (*pace, error) {
 	down, err := source.Dial(ctx, on, 1<<40)
 	if err != nil {
@@ -59,13 +58,13 @@ func rates(ctx context.Context, on *contexts.Node, d time.Duration) (*pace, erro
 	return p, nil
 }
 
-// steady returns the rate at which move counts what it has moved, until c is
-// closed.
+// steady returns the rate, in MiB/s, at which move adds to the count of moved bytes. move goes on
+// until c is closed.
 func steady(d time.Duration, c io.Closer, move func(*atomic.Int64)) float64 {
 	var moved atomic.Int64
 	var moving sync.WaitGroup
 	moving.Go(func() { move(&moved) })
-	time.Sleep(d) // until it moves as fast as it ever will
+	time.Sleep(d) // until its window is open
 	began, first := time.Now(), moved.Load()
 	time.Sleep(d)
 	rate := float64(moved.Load()-first) / mib / time.Since(began).Seconds()

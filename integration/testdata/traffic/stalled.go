@@ -15,24 +15,25 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// stall is the effect of streams that nobody reads on the others.
+// stall is the effect that streams without a reader have on memory, calls and other streams.
 type stall struct {
-	// Grown is the most that the memory of each process grew by, in MiB: of the
-	// master first, then of each context and its guard.
+	// Grown is the largest growth of the memory of each process, in MiB: first the master,
+	// then each context and its guard.
 	Grown []float64
 	// Idle and Stalled are medians of calls through all hops, before and
 	// while the streams stall, in microseconds.
 	Idle, Stalled float64
-	// Alone and Beside are the throughput of another stream then, in MiB/s.
+	// Alone and Beside are the throughput of another stream, before and while the streams
+	// stall, in MiB/s.
 	Alone, Beside float64
 }
 
-// readFirst is how much is read of all streams together before they stall, so that
-// their windows are open, where there are few: of many none gets that far.
+// readFirst is the number of bytes that are read of all streams together before they stall. So
+// the windows of a few streams open; many streams read too little each for that.
 const readFirst = 256 * mib
 
-// stalled offers 1 GiB, in so many streams, to readers that stop reading: those
-// of the last context to the master's or, with up, the other way.
+// stalled offers 1 GiB, in a number of streams, to readers that stop reading. The last context
+// sends and the master reads, or, with up, the other way round.
 func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*stall, error) {
 	end := row[len(row)-1]
 	pids := []int{os.Getpid()}
@@ -69,7 +70,7 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*
 		}
 	}
 	for range 20 {
-		time.Sleep(50 * time.Millisecond) // between two looks at memory that must not grow
+		time.Sleep(50 * time.Millisecond) // between two measurements of memory, which must not grow
 		now, err := memory(pids)
 		if err != nil {
 			return nil, err
@@ -82,8 +83,8 @@ func stalled(ctx context.Context, row []*contexts.Node, streams int, up bool) (*
 	return s, err
 }
 
-// offerDown opens a stream and reads the first bytes of it. It stays open until
-// the program ends.
+// offerDown opens a stream and reads its first bytes. The stream stays open until the program
+// ends.
 func offerDown(ctx context.Context, on *contexts.Node, offer, first int64) error {
 	c, err := source.Dial(ctx, on, offer)
 	if err != nil {
@@ -94,7 +95,7 @@ func offerDown(ctx context.Context, on *contexts.Node, offer, first int64) error
 	return err
 }
 
-// offerUp opens one whose other end does that, and writes to it.
+// offerUp opens a stream whose other end reads its first bytes, and writes to it.
 func offerUp(ctx context.Context, on *contexts.Node, offer, first int64) error {
 	c, err := hoard.Dial(ctx, on, first)
 	if err != nil {
@@ -126,7 +127,7 @@ func (h *conns) close() {
 	}
 }
 
-// others measures calls and the best of some transfers.
+// others measures the time of a call, and the best rate of some transfers.
 func others(ctx context.Context, on *contexts.Node) (call, rate float64, err error) {
 	if call, err = calls(ctx, on, 500); err != nil {
 		return 0, 0, err
@@ -142,7 +143,7 @@ func others(ctx context.Context, on *contexts.Node) (call, rate float64, err err
 	return call, rate, nil
 }
 
-// memory returns the size of the memory that processes have of their own, in bytes.
+// memory returns the sizes of the memory that each process shares with no other, in bytes.
 func memory(pids []int) ([]float64, error) {
 	all := make([]float64, len(pids))
 	for i, pid := range pids {
