@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fullBacklog returns the address of a socket that takes no connection.
+// fullBacklog returns the address of a listening socket that leaves connections unanswered.
 func fullBacklog(t *testing.T) string {
 	t.Helper()
 	syscall.ForkLock.RLock()

@@ -9,7 +9,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// The contexts below a host count, wherever they are and whoever makes them.
+// All contexts below a host count toward its bound, wherever they are and whichever context makes
+// them.
 func TestHostHasABudgetOfContexts(t *testing.T) {
 	self := start(t, nil)
 	h := self.Manage(local.Child{}, &contexts.ManagedHostConfig{MaxContexts: 3})
@@ -30,15 +31,15 @@ func TestHostHasABudgetOfContexts(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if failed++; !errors.Is(err, contexts.ErrTooDeep) {
-				t.Errorf("%d: %v, %v", i, n, err)
+				t.Errorf("connect %d returned %v, %v, want %v", i, n, err, contexts.ErrTooDeep)
 			}
 		})
 	}
 	wg.Wait()
 	if failed != 5 {
-		t.Errorf("%d of 6 failed where there was room for one", failed)
+		t.Errorf("%d of 6 connects failed, want 5: there is room for one context", failed)
 	}
-	// Elsewhere there is room, and what has gone leaves some.
+	// Outside of the host there is room, and a context that has gone leaves room.
 	child(t, self)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func TestHostHasADepth(t *testing.T) {
 	h := self.Manage(local.Child{}, &contexts.ManagedHostConfig{MaxDepth: 1})
 	a := child(t, must(h.Connect(t.Context())))
 	if n, err := a.Connect(t.Context(), local.Child{}); !errors.Is(err, contexts.ErrTooDeep) {
-		t.Errorf("%v, %v", n, err)
+		t.Errorf("a connect below the depth returned %v, %v, want %v", n, err, contexts.ErrTooDeep)
 	}
 	child(t, child(t, child(t, self)))
 }

@@ -19,10 +19,10 @@ func TestCallAcrossTwoHops(t *testing.T) {
 	a := child(t, self)
 	b := child(t, a)
 	if got := b.String(); got != "local/local" {
-		t.Errorf("the path is %q", got)
+		t.Errorf("the path is %q, want local/local", got)
 	}
 	if b.Parent() != a || a.Parent() != self || self.Parent() != nil {
-		t.Error("Parent does not lead back to the master")
+		t.Errorf("the parents are %v, %v and %v, want %v, the master and nil", b.Parent(), a.Parent(), self.Parent(), a)
 	}
 	seen := map[int]bool{}
 	for _, n := range []*contexts.Node{self, a, b} {
@@ -31,7 +31,7 @@ func TestCallAcrossTwoHops(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[p] {
-			t.Errorf("%v runs in a process that another context has", n)
+			t.Errorf("%v runs in the process of another context, want one of its own", n)
 		}
 		seen[p] = true
 	}
@@ -39,7 +39,7 @@ func TestCallAcrossTwoHops(t *testing.T) {
 		in := bytes.Repeat([]byte{'x'}, size)
 		out, err := echo.Call(t.Context(), b, in)
 		if err != nil || !bytes.Equal(in, out) {
-			t.Fatalf("%d bytes: %d came back, %v", size, len(out), err)
+			t.Fatalf("%d bytes came back, error %v, want the %d that were sent", len(out), err, size)
 		}
 	}
 }
@@ -53,10 +53,10 @@ func TestLargeArgument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != sha256.Sum256(in) {
-		t.Error("100 MiB did not arrive as they were sent")
+		t.Errorf("the checksum of 100 MiB there is %x, want %x", got, sha256.Sum256(in))
 	}
 	if _, err := sum.Call(t.Context(), b, make([]byte, 200<<20)); !errors.Is(err, contexts.ErrTooLarge) {
-		t.Errorf("200 MiB: %v", err)
+		t.Errorf("a call with 200 MiB ended with %v, want %v", err, contexts.ErrTooLarge)
 	}
 }
 
@@ -65,25 +65,25 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	b := child(t, child(t, self))
 	_, err := open.Call(t.Context(), b, "/no/such/file")
 	if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, syscall.ENOENT) {
-		t.Errorf("not ErrNotExist: %v", err)
+		t.Errorf("the error is %v, want it of the classes %v and %v", err, fs.ErrNotExist, syscall.ENOENT)
 	}
 	var e *contexts.Error
 	if !errors.As(err, &e) || e.Path != "local/local" {
-		t.Errorf("no path in %#v", err)
+		t.Errorf("the error is %#v, want a *contexts.Error with the path local/local", err)
 	}
 	var app *appError
 	if _, err := fail.Call(t.Context(), b, 7); !errors.As(err, &app) || app.Code != 7 {
-		t.Errorf("not the application's error: %v", err)
+		t.Errorf("the error is %v, want the application's own with code 7", err)
 	}
 	var p *contexts.PanicError
 	if _, err := panics.Call(t.Context(), b, "ouch"); !errors.As(err, &p) || p.Value != "ouch" || !strings.Contains(p.Stack, "contexts_test.go") {
-		t.Errorf("not a panic with its stack: %v", err)
+		t.Errorf("the error is %v, want a *contexts.PanicError with value and stack", err)
 	}
 	if _, err := pretend.Call(t.Context(), b, struct{}{}); err == nil || errors.Is(err, contexts.ErrGone) {
-		t.Errorf("a function's error was taken for a router's: %v", err)
+		t.Errorf("the error of a function that imitates the router is %v, want an error not of the class %v", err, contexts.ErrGone)
 	}
 	if _, err := pid.Call(t.Context(), b, struct{}{}); err != nil {
-		t.Errorf("the context does not work any more: %v", err)
+		t.Errorf("a call after the errors ended with %v, want no error", err)
 	}
 }
 
@@ -95,10 +95,10 @@ func TestCancellationTravels(t *testing.T) {
 	marks.await(t, "blocked")
 	cancel()
 	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("Wait returned %v", err)
+		t.Errorf("Wait of the cancelled call returned %v, want %v", err, context.Canceled)
 	}
 	if s := marks.await(t, "released"); s != "released: "+context.Canceled.Error() {
-		t.Error(s)
+		t.Errorf("the function says %q, want released by %v", s, context.Canceled)
 	}
 }
 
@@ -113,12 +113,12 @@ func TestDeadlineTravels(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d > time.Minute || d < 50*time.Second {
-		t.Errorf("%v left", d)
+		t.Errorf("the function has %v left, want 50s to 1m", d)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := block.Call(ctx, b, self); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the deadline passed and Call returned %v", err)
+		t.Errorf("after its deadline Call returned %v, want %v", err, context.DeadlineExceeded)
 	}
 	marks.await(t, "blocked")
 	marks.await(t, "released")
@@ -127,26 +127,26 @@ func TestDeadlineTravels(t *testing.T) {
 func TestAuthorityOfCalls(t *testing.T) {
 	self := start(t, nil)
 	a := child(t, self)
-	// A child may not call what is not offered, even by the name of ping.
+	// A child may not call a function that does not allow it.
 	if _, err := relayCall.Call(t.Context(), a, self); !errors.Is(err, contexts.ErrRefused) {
-		t.Errorf("a child called a function of the master: %v", err)
+		t.Errorf("a child's call to a function of the master ended with %v, want %v", err, contexts.ErrRefused)
 	}
 	got, err := whoami.Call(t.Context(), a, struct{}{})
 	if err != nil || got != "local called by master" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the function returned %q, %v, want that local was called by master", got, err)
 	}
 }
 
 func TestNodesTravel(t *testing.T) {
 	self := start(t, nil)
 	a, b := child(t, self), child(t, self)
-	// Passing a the node of b lets a call b, though they are siblings.
+	// a is passed the node of its sibling b. That lets a call b.
 	got, err := relayCall.Call(t.Context(), a, b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(got, "called by "+a.String()) && !strings.Contains(got, "called by context") {
-		t.Errorf("%q", got)
+		t.Errorf("b says %q, want that it was called by %v", got, a)
 	}
 	// A node that comes back can be used.
 	n, err := spawn.Call(t.Context(), a, struct{}{})
@@ -157,7 +157,7 @@ func TestNodesTravel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n.Parent().ID() != a.ID() {
-		t.Errorf("the new context hangs below %v", n.Parent())
+		t.Errorf("the parent of the new context is %v, want %v", n.Parent(), a)
 	}
 }
 
@@ -172,16 +172,16 @@ func TestChain(t *testing.T) {
 		_, err := p.Wait()
 		switch {
 		case i == 0 && err != nil:
-			t.Errorf("the first: %v", err)
+			t.Errorf("the first call ended with %v, want no error", err)
 		case i == 1 && (!errors.Is(err, fs.ErrNotExist) || errors.Is(err, contexts.ErrChainBroken)):
-			t.Errorf("the second: %v", err)
+			t.Errorf("the second call, which fails, ended with %v, want only %v", err, fs.ErrNotExist)
 		case i > 1 && (!errors.Is(err, fs.ErrNotExist) || !errors.Is(err, contexts.ErrChainBroken)):
-			t.Errorf("number %d: %v", i, err)
+			t.Errorf("call %d, behind the failure, ended with %v, want %v and %v", i, err, contexts.ErrChainBroken, fs.ErrNotExist)
 		}
 	}
 	c.Close()
 	if _, err := open.Call(t.Context(), c, "/"); err != nil {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("a call to the node after the chain's Close ended with %v, want no error", err)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestSerialCallsKeepTheirOrder(t *testing.T) {
 	}
 	for i, p := range calls {
 		if n, err := p.Wait(); err != nil || n != i {
-			t.Fatalf("call %d: %d, %v", i, n, err)
+			t.Fatalf("call %d returned %d, %v, want its own number", i, n, err)
 		}
 	}
 }
@@ -205,14 +205,14 @@ func TestEach(t *testing.T) {
 	seen := map[*contexts.Node]bool{}
 	for n, r := range contexts.CallAll(t.Context(), pid, []*contexts.Node{a, b}, struct{}{}) {
 		if r.Err != nil || r.Value == 0 {
-			t.Errorf("%v: %+v", n, r)
+			t.Errorf("the result of %v is %+v, want a process ID", n, r)
 		}
 		seen[n] = true
 	}
 	if len(seen) != 2 {
-		t.Errorf("%d answers", len(seen))
+		t.Errorf("%d contexts answered, want 2", len(seen))
 	}
 	for range contexts.CallAll(t.Context(), pid, []*contexts.Node(nil), struct{}{}) {
-		t.Error("an answer from nobody")
+		t.Error("a call to no contexts has a result, want none")
 	}
 }

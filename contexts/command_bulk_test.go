@@ -19,7 +19,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// counted counts what is read of an endless input.
+// counted is an endless input that counts the bytes read of it.
 type counted struct{ n atomic.Int64 }
 
 func (c *counted) Read(b []byte) (int, error) {
@@ -32,7 +32,7 @@ func (c *counted) Read(b []byte) (int, error) {
 	return int(n), nil
 }
 
-// A command that reads slowly holds up its input, and nothing else.
+// A command that reads slowly holds up only its own input.
 func TestSlowReader(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
@@ -61,7 +61,7 @@ func TestSlowReader(t *testing.T) {
 		<-time.After(5 * time.Millisecond)
 	}
 	if read > 2<<20 {
-		t.Errorf("%d bytes were read ahead", read)
+		t.Errorf("%d bytes were read ahead of the command, want at most 2 MiB", read)
 	}
 	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
@@ -71,11 +71,11 @@ func TestSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Fields(string(b)); len(got) != 2 || got[0] != "1" || got[1] != fmt.Sprint(64<<20-1) {
-		t.Errorf("%q", b)
+		t.Errorf("the command printed %q, want 1 and %d", b, 64<<20-1)
 	}
 }
 
-// peak is the most memory that a context has had resident, in bytes.
+// peak returns the most resident memory that a context has had, in bytes.
 var peak = contexts.NewFunc("test.peak", func(context.Context, struct{}) (int64, error) {
 	b, err := os.ReadFile("/proc/self/status")
 	var kib int64
@@ -96,13 +96,13 @@ func TestCommandPrintsMuch(t *testing.T) {
 		for _, n := range []*contexts.Node{self, middle, leaf} {
 			p, err := peak.Call(t.Context(), n, struct{}{})
 			if err != nil {
-				t.Skipf("no measure of memory here: %v", err)
+				t.Skipf("this system does not tell the memory of a process: %v", err)
 			}
 			sum += p
 		}
 		return sum
 	}
-	// A heap that was large in another test may become as large again.
+	// A heap that was large in another test may grow to that size again, so it counts as used.
 	runtime.GC()
 	before := measure()
 	c := leaf.Command(t.Context(), "head", "-c", fmt.Sprint(size), "/dev/zero")
@@ -110,12 +110,12 @@ func TestCommandPrintsMuch(t *testing.T) {
 	c.Stdout = writerFunc(func(b []byte) (int, error) { got += int64(len(b)); return len(b), nil })
 	begin := time.Now()
 	if err := c.Run(); err != nil || got != size {
-		t.Fatalf("%d bytes of %d, %v", got, size, err)
+		t.Fatalf("%d bytes of output arrived, error %v, want %d", got, err, size)
 	}
 	more := measure() - before
 	t.Logf("%d MiB in %v, %d MiB more memory in three contexts", size>>20, time.Since(begin), more>>20)
 	if more > 192<<20 {
-		t.Errorf("%d MiB of output took %d MiB of memory", size>>20, more>>20)
+		t.Errorf("%d MiB of output took %d MiB of memory, want at most 192", size>>20, more>>20)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 			out, err := c.Output()
 			exit, _ := errors.AsType[*contexts.ExitError](err)
 			if string(out) != fmt.Sprint("input ", i) || i > 0 && (exit == nil || exit.Code != i) || i == 0 && err != nil {
-				errs <- fmt.Errorf("%d: %q, %w", i, out, err)
+				errs <- fmt.Errorf("command %d printed %q and ended with %w, want its input and the status %d", i, out, err, i)
 				return
 			}
 			errs <- nil

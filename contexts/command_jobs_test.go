@@ -20,10 +20,10 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// quietly is where a job has its descriptors, as if it were started by hand.
+// quietly redirects the descriptors of a job, as a user does who starts one by hand.
 const quietly = " </dev/null >/dev/null 2>&1"
 
-// jobsOf are commands that leave a process running and print its number.
+// jobsOf are commands that leave a process running and print its process ID.
 var jobsOf = map[string]string{
 	"in the background":   "sleep 86400" + quietly + " & echo $!",
 	"nohup":               "nohup sleep 86400" + quietly + " & echo $!",
@@ -42,20 +42,20 @@ func leave(t *testing.T, n *contexts.Node, keep bool, script, dir string) int {
 	out, err := c.Output()
 	pid, convErr := strconv.Atoi(strings.TrimSpace(string(out)))
 	if err != nil || convErr != nil {
-		t.Fatalf("%q, %v, %v", out, err, convErr)
+		t.Fatalf("the command printed %q and ended with %v (%v), want a process ID and no error", out, err, convErr)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	return pid
 }
 
-// lives reports whether a process is there and not only to be taken note of.
+// lives reports whether a process exists and is no zombie.
 func lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
-// parentOf returns 0 for a process that is not there.
+// parentOf returns the process ID of a process's parent, 0 if there is no such process.
 func parentOf(pid int) (parent int) {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
@@ -65,7 +65,7 @@ func parentOf(pid int) (parent int) {
 	return parent
 }
 
-// below waits for a child of a process beside those that are known.
+// below waits for a child of a process that is not among the known ones, and returns it.
 func below(t *testing.T, parent int, known ...int) int {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
@@ -76,7 +76,7 @@ func below(t *testing.T, parent int, known ...int) int {
 			}
 		}
 	}
-	t.Fatalf("process %d has started nothing beside %v", parent, known)
+	t.Fatalf("process %d has no child but %v, want another one", parent, known)
 	return 0
 }
 
@@ -85,18 +85,18 @@ func awaitEnd(t *testing.T, why string, pids ...int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); slices.ContainsFunc(pids, lives); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: of %v some live on", why, pids)
+			t.Fatalf("%s: after 10 s some of the processes %v still run, want all ended", why, pids)
 		}
 	}
 }
 
-// Jobs outlive their context, the contexts above on the same host and the master,
-// whatever ends them. What is no job does not.
+// Jobs outlive their context, the contexts above on the same host, and the master, whatever ends
+// these. Processes that are no jobs end.
 func TestJobsThatAreKept(t *testing.T) {
 	kill := func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
 	for _, end := range []struct {
 		name string
-		do   func(upper, lower int) // the workers
+		do   func(upper, lower int) // gets the process IDs of the workers
 	}{
 		{"in order", func(upper, lower int) {}},
 		{"the worker is killed", func(upper, lower int) { kill(lower) }},
@@ -144,11 +144,11 @@ func TestJobsThatAreKept(t *testing.T) {
 				}
 			})
 			end.do(workers[0], workers[1])
-			_ = self.Close() // it may tell that it did not find all as it should be
+			_ = self.Close() // contexts were killed, which may be an error here
 			_ = running.Wait()
 			awaitEnd(t, "workers and guards", slices.Concat(workers, guards)...)
 			awaitEnd(t, "a process that is not kept, and the running command", notKept, running.Pid)
-			if end.name != "both are killed" { // then nobody is left who knows that a command ran
+			if end.name != "both are killed" { // then no context is left that knows of the running command
 				awaitEnd(t, "the group of the running command", background, foreground)
 			}
 			for _, name := range slices.Sorted(maps.Keys(kept)) {
@@ -158,30 +158,30 @@ func TestJobsThatAreKept(t *testing.T) {
 	}
 }
 
-// checkJob makes sure that a process lives, and holds nothing of a context.
+// checkJob checks that a job runs, and has no descriptor, executable or mark of a context.
 func checkJob(t *testing.T, name string, pid int) {
 	t.Helper()
 	if !lives(pid) {
-		t.Errorf("%s: process %d has ended", name, pid)
+		t.Errorf("%s: the job %d has ended, want it running", name, pid)
 		return
 	}
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range fds {
 		if file, _ := os.Readlink(fd); file != os.DevNull {
-			t.Errorf("%s: it holds %s", name, file)
+			t.Errorf("%s: the job has %s open, want only %s", name, file, os.DevNull)
 		}
 	}
 	self, _ := os.Executable()
 	if maps, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); strings.Contains(string(maps), self) || strings.Contains(string(maps), "memfd") {
-		t.Errorf("%s: it holds the executable", name)
+		t.Errorf("%s: the job has the context's executable mapped, want it not to", name)
 	}
 	if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), "MITOSIS_") {
-		t.Errorf("%s: it has the mark of a context", name)
+		t.Errorf("%s: the job's environment has a variable MITOSIS_*, want none", name)
 	}
 }
 
-// What a command has started for the time after lives on also if the command is cut
-// off: with nohup, or in a session of its own.
+// Processes that a command has started with nohup, or in a session of their own, outlive the
+// command even if it is cut off.
 func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 	for _, end := range []string{"its ctx ends", "its ctx ends, and then the tree", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
 		t.Run(end, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 	}
 }
 
-// thatStartsOthers is a command that goes on when it has started others.
+// thatStartsOthers returns a command that starts other processes and then goes on.
 func thatStartsOthers(ctx context.Context, n *contexts.Node) *contexts.Command {
 	c := n.Command(ctx, "sh", "-c", `
 		nohup sleep 86400 </dev/null >/dev/null 2>&1 & a=$!
@@ -253,7 +253,7 @@ func thatStartsOthers(ctx context.Context, n *contexts.Node) *contexts.Command {
 	return c
 }
 
-// A command that is to keep jobs ends with its ctx like any other, with its group.
+// A command with KeepJobs ends with its ctx, and so does its process group.
 func TestKeepingJobsKeepsNoCommand(t *testing.T) {
 	n := child(t, child(t, start(t, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -262,13 +262,13 @@ func TestKeepingJobsKeepsNoCommand(t *testing.T) {
 	group := startFamily(t, c)
 	cancel()
 	if err := c.Wait(); err == nil {
-		t.Error("it ended by itself")
+		t.Error("Wait of the cancelled command returned no error, want one")
 	}
 	isGone(t, group, 5*time.Second)
 }
 
-// One line says what ends with a context that was left running, and how that can be
-// kept; nothing is said of what is kept.
+// One line of the log names the processes that were left running and end with their context, and
+// says how they can be kept. The log says nothing about jobs that are kept.
 func TestEndOfJobsIsTold(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder
@@ -290,9 +290,9 @@ func TestEndOfJobsIsTold(t *testing.T) {
 	defer mu.Unlock()
 	want := fmt.Sprintf(`processes="sleep (%d)"`, ended)
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || !strings.Contains(got, "KeepJobs") || !strings.Contains(got, "context=local") {
-		t.Errorf("one line is to have %s and KeepJobs: %s", want, got)
+		t.Errorf("the log is %q, want one line with %s, KeepJobs and context=local", got, want)
 	}
 	if !lives(kept) {
-		t.Error("what is kept has ended")
+		t.Errorf("the job %d, which is to be kept, has ended", kept)
 	}
 }

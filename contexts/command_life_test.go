@@ -18,8 +18,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// family is a script for a group of three that prints its process IDs. None
-// ends by itself, and with "stubborn" none heeds SIGTERM.
+// family is a script for a process group of three, which prints their process IDs. None of them
+// ends by itself. With "stubborn" all ignore SIGTERM.
 const family = `
 test "$1" = stubborn && trap "" TERM
 sleep 86400 & a=$!
@@ -27,7 +27,7 @@ sleep 86400 & a=$!
 echo $$ $a $b
 wait; wait`
 
-// startFamily starts one and returns its process group.
+// startFamily starts a command with that script and returns its process group.
 func startFamily(t *testing.T, c *contexts.Command) (group int) {
 	t.Helper()
 	out, err := c.StdoutPipe()
@@ -42,7 +42,7 @@ func startFamily(t *testing.T, c *contexts.Command) (group int) {
 		t.Fatal(err)
 	}
 	if group != c.Pid {
-		t.Errorf("process %d is not the %d it said", c.Pid, group)
+		t.Errorf("Pid is %d, want %d, the process ID that the command printed", c.Pid, group)
 	}
 	return group
 }
@@ -53,7 +53,7 @@ func isGone(t *testing.T, group int, limit time.Duration) {
 	for deadline := time.Now().Add(limit); !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
-			t.Fatalf("group %d is there after %v", group, limit)
+			t.Fatalf("after %v the process group %d still has processes, want none", limit, group)
 		}
 	}
 }
@@ -70,10 +70,10 @@ func TestCancelKillsTheGroup(t *testing.T) {
 			begin := time.Now()
 			err := c.Wait()
 			if !errors.Is(err, reason) || !strings.Contains(err.Error(), "signal: ") {
-				t.Errorf("%s: %v", manner, err)
+				t.Errorf("%s: the cancelled command ended with %v, want %v and the signal", manner, err, reason)
 			}
 			if took := time.Since(begin); took > 5*time.Second || manner == "stubborn" && took < c.KillDelay {
-				t.Errorf("%s: it took %v", manner, took)
+				t.Errorf("%s: the end took %v, want at most 5s, and at least %v if it is stubborn", manner, took, c.KillDelay)
 			}
 			isGone(t, group, 5*time.Second)
 		}
@@ -82,13 +82,13 @@ func TestCancelKillsTheGroup(t *testing.T) {
 
 func TestDeadlineKillsTheGroup(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
-		// It has to start within that, on a busy machine as well.
+		// On a busy machine, too, the command has to start within this time.
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		c := n.Command(ctx, "sh", "-c", family)
 		group := startFamily(t, c)
 		if err := c.Wait(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want %v", err, context.DeadlineExceeded)
 		}
 		isGone(t, group, 5*time.Second)
 	})
@@ -100,7 +100,7 @@ func TestIdleCommandIsKilled(t *testing.T) {
 		c.IdleTimeout = 400 * time.Millisecond
 		out, err := c.Output()
 		if !errors.Is(err, contexts.ErrIdle) || string(out) != "1\n2\n3\n4\n5\n" {
-			t.Errorf("%q, %v", out, err)
+			t.Errorf("the idle command printed %q and ended with %v, want the numbers to 5 and %v", out, err, contexts.ErrIdle)
 		}
 	})
 }
@@ -109,12 +109,12 @@ func TestCancelBeforeStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := start(t, nil).Command(ctx, "true").Run(); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("a command whose ctx had ended before its start returned %v, want %v", err, context.Canceled)
 	}
 }
 
-// What a command leaves in the background may hold its output open. That does
-// not hold up Wait, and goes on until the context ends.
+// A process that a command leaves in the background may hold the command's output open. That does
+// not hold up Wait. The process runs until the context ends.
 func TestDaemonHoldsTheOutput(t *testing.T) {
 	self := start(t, nil)
 	n := child(t, child(t, self))
@@ -124,43 +124,42 @@ func TestDaemonHoldsTheOutput(t *testing.T) {
 	begin := time.Now()
 	err := c.Run()
 	if !errors.Is(err, exec.ErrWaitDelay) {
-		t.Errorf("%v", err)
+		t.Errorf("the command ended with %v, want %v", err, exec.ErrWaitDelay)
 	}
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("the command took %v, want at most 5s", took)
 	}
 	if lines := strings.Fields(out.String()); len(lines) != 10001 || lines[10000] != "10000" {
-		t.Errorf("%d lines", len(lines))
+		t.Errorf("the command printed %d lines, want 10001, the last 10000", len(lines))
 	}
 	if c.ProcessState == nil || !c.ProcessState.Success() {
-		t.Errorf("%v", c.ProcessState)
+		t.Errorf("the state of the command is %v, want success", c.ProcessState)
 	}
 	var daemon int
 	fmt.Sscan(out.String(), &daemon)
 	if err := syscall.Kill(daemon, 0); err != nil {
-		t.Errorf("the daemon: %v", err)
+		t.Errorf("a signal to the daemon after the command's end: %v, want it running", err)
 	}
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := syscall.Kill(daemon, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("the daemon is still there: %v", err)
+		t.Errorf("a signal to the daemon after the context's end: %v, want %v", err, syscall.ESRCH)
 	}
 }
 
-// The exit status is not lost if the output cannot be complete.
+// The exit status is not lost if the output can't be complete.
 func TestDaemonOfACommandThatFailed(t *testing.T) {
 	c := shell(t, start(t, nil), "sleep 2 & exit 4")
 	c.WaitDelay, c.Stdout = time.Millisecond, new(strings.Builder)
 	err := c.Run()
 	exit, ok := errors.AsType[*contexts.ExitError](err)
 	if !ok || exit.Code != 4 || !errors.Is(err, exec.ErrWaitDelay) {
-		t.Errorf("%v", err)
+		t.Errorf("the command ended with %v, want the status 4 and %v", err, exec.ErrWaitDelay)
 	}
 }
 
-// A reader that does not come holds up neither the end of the command nor the
-// news of it.
+// If nobody reads the output, that holds up neither the end of the command nor Wait.
 func TestNobodyReadsTheOutput(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -173,7 +172,7 @@ func TestNobodyReadsTheOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := c.Wait(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want %v", err, context.DeadlineExceeded)
 		}
 		isGone(t, c.Pid, 5*time.Second)
 	})
@@ -193,7 +192,7 @@ func TestSignals(t *testing.T) {
 			t.Helper()
 			b := make([]byte, len(line))
 			if _, err := io.ReadFull(out, b); err != nil || string(b) != line {
-				t.Fatalf("%q, %v", b, err)
+				t.Fatalf("the command printed %q, %v, want %q", b, err, line)
 			}
 		}
 		expect("ready\n")
@@ -202,19 +201,19 @@ func TestSignals(t *testing.T) {
 		}
 		expect("user1\n")
 		if err := c.Signal(syscall.Signal(0)); !errors.Is(err, os.ErrInvalid) {
-			t.Errorf("signal 0: %v", err)
+			t.Errorf("signal 0 is sent with %v, want %v", err, os.ErrInvalid)
 		}
 		if err := c.SignalGroup(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
 		err = c.Wait()
 		if exit, ok := errors.AsType[*contexts.ExitError](err); !ok || exit.Code != 9 {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want the status 9", err)
 		}
 	})
 }
 
-// Signal says that it went well also where that is the command's end.
+// Signal returns no error even if the signal ends the command.
 func TestSignalThatKills(t *testing.T) {
 	n := child(t, start(t, nil))
 	for range 50 {
@@ -227,13 +226,13 @@ func TestSignalThatKills(t *testing.T) {
 		}
 		err := c.Wait()
 		if exit, ok := errors.AsType[*contexts.ExitError](err); !ok || exit.ShellStatus() != 128+9 {
-			t.Errorf("%v", err)
+			t.Errorf("the killed command ended with %v, want the shell status 137", err)
 		}
 	}
 }
 
-// Whichever context of the chain is killed, nothing of the command is left and
-// its caller hears why.
+// If any context on the way to a command is killed, no process of the command is left. The caller
+// gets the reason.
 func TestLossOfAContextKillsTheGroup(t *testing.T) {
 	for _, victim := range []int{0, 1} {
 		self := start(t, nil)
@@ -253,13 +252,13 @@ func TestLossOfAContextKillsTheGroup(t *testing.T) {
 		}
 		err = c.Wait()
 		if !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("victim %d: %v", victim, err)
+			t.Errorf("when context %d was killed, the command ended with %v, want %v", victim, err, contexts.ErrGone)
 		}
 		isGone(t, group, 5*time.Second)
 	}
 }
 
-// The function that runs a command is cancelled: its command is killed.
+// If a function that runs a command is cancelled, the command is killed.
 func TestLossOfTheCallerKillsTheGroup(t *testing.T) {
 	self := start(t, nil)
 	leaf := child(t, child(t, self))
@@ -276,13 +275,13 @@ func TestLossOfTheCallerKillsTheGroup(t *testing.T) {
 	}
 	cancel()
 	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("the cancelled call ended with %v, want %v", err, context.Canceled)
 	}
 	isGone(t, group, 5*time.Second)
 }
 
-// The caller gives up at any moment of a command's life: nothing is left, and
-// Run returns what is true.
+// The caller gives up at any moment of a command's life. No process is left, and Run returns
+// either the result of the command or the end of the ctx.
 func TestCancelAtAnyMoment(t *testing.T) {
 	n := child(t, child(t, start(t, nil)))
 	for i := range 100 {
@@ -296,7 +295,7 @@ func TestCancelAtAnyMoment(t *testing.T) {
 		case ok && exit.Code == 5 && string(out) == "out\n":
 		case errors.Is(err, context.DeadlineExceeded):
 		default:
-			t.Errorf("after %d: %q, %v", i, out, err)
+			t.Errorf("moment %d: the command printed %q and ended with %v, want out and the status 5, or %v", i, out, err, context.DeadlineExceeded)
 		}
 		if c.Pid != 0 {
 			isGone(t, c.Pid, 5*time.Second)

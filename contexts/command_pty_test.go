@@ -23,7 +23,7 @@ func TestTerminal(t *testing.T) {
 		c.Pty = &contexts.Pty{Rows: 33, Cols: 111, Term: "vt100"}
 		out, err := c.Output()
 		if err != nil || !strings.HasPrefix(string(out), "33 111\r\nvt100\r\n/dev/") {
-			t.Errorf("%q, %v", out, err)
+			t.Errorf("the command printed %q, %v, want 33 111, vt100 and a terminal in /dev", out, err)
 		}
 	})
 }
@@ -37,7 +37,7 @@ func TestTerminalIsResized(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := c.Resize(1, 2); err == nil {
-			t.Error("resized before it was started")
+			t.Error("Resize before Start returned no error, want one")
 		}
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
@@ -50,16 +50,16 @@ func TestTerminalIsResized(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b, err := io.ReadAll(out); err != nil || string(b) != "40 100\r\n" {
-			t.Errorf("%q, %v", b, err)
+			t.Errorf("after Resize the command printed %q, %v, want 40 100", b, err)
 		}
 		err = c.Wait()
 		if exit, ok := errors.AsType[*contexts.ExitError](err); !ok || exit.Code != 6 {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want the status 6", err)
 		}
 	})
 }
 
-// Standard input is typed, and its end is typed as well.
+// On a terminal, standard input is typed, and its end is typed as well.
 func TestInputOfATerminal(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		for _, text := range []string{"typed\n", "no line end", "", strings.Repeat("long\n", 50_000)} {
@@ -76,10 +76,10 @@ func TestInputOfATerminal(t *testing.T) {
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
-			// What comes before the shell has turned the echo off is echoed.
+			// Until the shell has turned the echo off, input would be echoed.
 			b := make([]byte, len("ready\n"))
 			if _, err := io.ReadFull(out, b); err != nil || string(b) != "ready\n" {
-				t.Fatalf("%q, %v", b, err)
+				t.Fatalf("the shell printed %q, %v, want ready", b, err)
 			}
 			go func() {
 				_, _ = io.WriteString(in, text)
@@ -87,7 +87,7 @@ func TestInputOfATerminal(t *testing.T) {
 			}()
 			all, err := io.ReadAll(out)
 			if err != nil || string(all) != text+"\nbye\n" {
-				t.Errorf("%.40q came back as %.60q, %v", text, all, err)
+				t.Errorf("%.40q came back as %.60q, %v, want the same text and bye", text, all, err)
 			}
 			if err := c.Wait(); err != nil {
 				t.Error(err)
@@ -96,7 +96,7 @@ func TestInputOfATerminal(t *testing.T) {
 	})
 }
 
-// The kernel keeps what was printed right before the end.
+// Output that a command prints right before its end is not lost, because the kernel keeps it.
 func TestTerminalLosesNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		for range 10 {
@@ -104,14 +104,14 @@ func TestTerminalLosesNothing(t *testing.T) {
 			c.Pty = new(contexts.Pty)
 			out, err := c.Output()
 			if err != nil || strings.Count(string(out), "\r\n") != 20000 || !strings.HasSuffix(string(out), "\n20000\r\n") {
-				t.Errorf("%d lines, %v", strings.Count(string(out), "\n"), err)
+				t.Errorf("%d lines arrived, error %v, want 20000", strings.Count(string(out), "\n"), err)
 			}
 		}
 	})
 }
 
-// A shell on a terminal has groups of its own for what it runs. That in the
-// foreground ends with the shell.
+// A shell on a terminal runs each job in a process group of its own. The job in the foreground
+// ends with the shell.
 func TestCancelHangsUpATerminal(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -130,22 +130,22 @@ func TestCancelHangsUpATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if group, err := syscall.Getpgid(job); err != nil || group != job {
-			t.Fatalf("the job is in group %d, not one of its own; %v", group, err)
+			t.Fatalf("the job %d is in the group %d, error %v, want a group of its own", job, group, err)
 		}
 		cancel()
 		begin := time.Now()
 		if err := c.Wait(); !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
+			t.Errorf("the cancelled shell ended with %v, want %v", err, context.Canceled)
 		}
 		if took := time.Since(begin); took > 30*time.Second {
-			t.Errorf("a shell that heeds no SIGTERM took %v", took)
+			t.Errorf("a shell that ignores SIGTERM took %v to end, want at most 30s", took)
 		}
 		isGone(t, c.Pid, 30*time.Second)
 		isGone(t, job, 30*time.Second)
 	})
 }
 
-// The environment that a file makes is found out once.
+// The environment that a file sets is found out only once.
 func TestSourcedEnvironment(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		file := filepath.Join(t.TempDir(), "activate")
@@ -171,21 +171,21 @@ func TestSourcedEnvironment(t *testing.T) {
 			return string(out)
 		}
 		if got := get(); got != "two\nlines|b\n" {
-			t.Errorf("%q", got)
+			t.Errorf("the command printed %q, want the variables of the file", got)
 		}
 		write("exit 1")
 		if got := get("B=mine"); got != "two\nlines|mine\n" {
-			t.Errorf("%q", got)
+			t.Errorf("the second command printed %q, want the variables of the file as it was, and B=mine", got)
 		}
 		broken := n.Command(t.Context(), "true")
 		broken.SourceEnv = filepath.Join(filepath.Dir(file), "none")
 		if err := broken.Run(); err == nil || !strings.Contains(err.Error(), broken.SourceEnv) {
-			t.Errorf("%v", err)
+			t.Errorf("a command with a missing file ended with %v, want an error that names the file", err)
 		}
 		login := n.Command(t.Context(), "sh", "-c", `echo "${HOME:+home} ${USER:+user} ${PATH:+path}"`)
 		login.LoginEnv = true
 		if out, err := login.Output(); err != nil || string(out) != "home user path\n" {
-			t.Errorf("%q, %v", out, err)
+			t.Errorf("the command with LoginEnv printed %q, %v, want HOME, USER and PATH set", out, err)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// everywhere runs a test in the master and in a grandchild of it.
+// everywhere runs a test with the master and with a grandchild of it.
 func everywhere(t *testing.T, f func(t *testing.T, n *contexts.Node)) {
 	self := start(t, nil)
 	leaf := child(t, child(t, self))
@@ -26,7 +26,7 @@ func everywhere(t *testing.T, f func(t *testing.T, n *contexts.Node)) {
 	t.Run("grandchild", func(t *testing.T) { f(t, leaf) })
 }
 
-// shell is a command of some lines for sh.
+// shell returns a command that runs a script with sh.
 func shell(t *testing.T, n *contexts.Node, script string, args ...string) *contexts.Command {
 	return n.Command(t.Context(), "sh", append([]string{"-c", script, "sh"}, args...)...)
 }
@@ -78,7 +78,7 @@ func TestCommandOutput(t *testing.T) {
 		} {
 			out, err := c.make().Output()
 			if err != nil || string(out) != c.want {
-				t.Errorf("%s: %.200q, not %.200q; %v", name, out, c.want, err)
+				t.Errorf("%s: the command printed %.200q, error %v, want %.200q", name, out, err, c.want)
 			}
 		}
 	})
@@ -92,17 +92,17 @@ func TestCommandOutputsAreApart(t *testing.T) {
 		err := c.Run()
 		exit, ok := errors.AsType[*contexts.ExitError](err)
 		if !ok || exit.Code != 3 || exit.Signal != 0 || !strings.Contains(err.Error(), n.String()) {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want the status 3 and the path %v", err, n)
 		}
 		if out.String() != "out\nout\n" || errOut.String() != "err\n" {
-			t.Errorf("%q, %q", &out, &errOut)
+			t.Errorf("the outputs are %q and %q, want out twice and err", &out, &errOut)
 		}
 		if s := c.ProcessState; s == nil || s.PID != c.Pid || s.Code != 3 || s.ShellStatus() != 3 {
-			t.Errorf("%+v, process %d", s, c.Pid)
+			t.Errorf("the state is %+v, want the status 3 of process %d", s, c.Pid)
 		}
 		both, err := shell(t, n, "echo 1; echo 2 >&2; echo 3; echo 4 >&2").CombinedOutput()
 		if err != nil || string(both) != "1\n2\n3\n4\n" {
-			t.Errorf("%q, %v", both, err)
+			t.Errorf("both outputs together are %q, %v, want 1 to 4 in order", both, err)
 		}
 	})
 }
@@ -138,21 +138,21 @@ func TestCommandFails(t *testing.T) {
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = endless{}, io.Discard, nil
 			err := cmd.Run()
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
-				t.Errorf("%s: %v, not %v", name, err, c.want)
+				t.Errorf("%s: the command ended with %v, want %v (any error if that is nil)", name, err, c.want)
 			}
 			if _, ok := err.(*contexts.Error); !ok {
-				t.Errorf("%s: %T", name, err)
+				t.Errorf("%s: the error is a %T, want a *contexts.Error", name, err)
 			}
 		}
 		c := n.Command(t.Context(), "true")
 		if err := c.Wait(); err == nil {
-			t.Error("Wait before Start")
+			t.Error("Wait before Start returned no error, want one")
 		}
 		if err := c.Run(); err != nil {
 			t.Error(err)
 		}
 		if err := c.Run(); err == nil {
-			t.Error("a Command was used twice")
+			t.Error("a second Run of a Command returned no error, want one")
 		}
 	})
 }
@@ -167,15 +167,15 @@ func TestCommandDiesBySignal(t *testing.T) {
 		out, err := shell(t, n, "echo before; echo why >&2; kill -SEGV $$").Output()
 		exit, ok := errors.AsType[*contexts.ExitError](err)
 		if !ok || exit.Signal != syscall.SIGSEGV || exit.Code != -1 || exit.ShellStatus() != 128+11 {
-			t.Fatalf("%v", err)
+			t.Fatalf("the command ended with %v, want SIGSEGV", err)
 		}
 		if string(out) != "before\n" || string(exit.Stderr) != "why\n" {
-			t.Errorf("%q, %q", out, exit.Stderr)
+			t.Errorf("the outputs are %q and %q, want before and why", out, exit.Stderr)
 		}
 	})
 }
 
-// runRemotely returns the error of a command as a function's error.
+// runRemotely runs a command and returns its error as the function's own.
 var runRemotely = contexts.NewFunc("test.command", func(ctx context.Context, script string) (struct{}, error) {
 	_, err := contexts.Self(ctx).Command(ctx, "sh", "-c", script).Output()
 	return struct{}{}, err
@@ -185,7 +185,7 @@ func TestExitErrorTravels(t *testing.T) {
 	_, err := runRemotely.Call(t.Context(), child(t, child(t, start(t, nil))), "echo why >&2; exit 7")
 	exit, ok := errors.AsType[*contexts.ExitError](err)
 	if !ok || exit.Code != 7 || string(exit.Stderr) != "why\n" {
-		t.Errorf("%v", err)
+		t.Errorf("the call ended with %v, want an *ExitError with status 7 and why", err)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestTailOfStandardError(t *testing.T) {
 	_, err := shell(t, start(t, nil), "seq 100000 >&2; exit 1").Output()
 	exit, ok := errors.AsType[*contexts.ExitError](err)
 	if !ok || len(exit.Stderr) > 65<<10 || !strings.HasPrefix(string(exit.Stderr), "... ") || !strings.HasSuffix(string(exit.Stderr), "\n99999\n100000\n") {
-		t.Errorf("%v", err)
+		t.Errorf("the command ended with %v, want an *ExitError with the last 64 KiB of standard error", err)
 	}
 }
 
@@ -219,26 +219,26 @@ func TestCommandPipes(t *testing.T) {
 		for i := range 20 {
 			fmt.Fprintln(in, i)
 			if n, err := io.ReadAtLeast(out, b, len(fmt.Sprintf("<%d>\n", i))); err != nil || string(b[:n]) != fmt.Sprintf("<%d>\n", i) {
-				t.Fatalf("%q, %v", b[:n], err)
+				t.Fatalf("line %d came back as %q, %v, want it in angle brackets", i, b[:n], err)
 			}
 		}
 		in.Close()
 		if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
-			t.Errorf("%q, %v", rest, err)
+			t.Errorf("the rest of the output is %q, %v, want nothing", rest, err)
 		}
 		if rest, err := io.ReadAll(errOut); err != nil || string(rest) != "end\n" {
-			t.Errorf("%q, %v", rest, err)
+			t.Errorf("standard error is %q, %v, want end", rest, err)
 		}
 		if err := c.Wait(); err != nil {
 			t.Error(err)
 		}
 		if err := c.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("a signal after the end: %v", err)
+			t.Errorf("a signal after the end returned %v, want %v", err, os.ErrProcessDone)
 		}
 	})
 }
 
-// A failing writer is what a closed pipe is to a local command.
+// If the writer of the output fails, the command gets the same as from a closed pipe.
 func TestWriterFails(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		c := n.Command(t.Context(), "yes")
@@ -246,7 +246,7 @@ func TestWriterFails(t *testing.T) {
 		err := c.Run()
 		exit, ok := errors.AsType[*contexts.ExitError](err)
 		if !ok || exit.Signal != syscall.SIGPIPE && exit.Code != 1 || !errors.Is(err, errFailing) {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want SIGPIPE or the status 1, and %v", err, errFailing)
 		}
 	})
 }
@@ -258,7 +258,7 @@ type failing struct{}
 func (failing) Write([]byte) (int, error) { return 0, errFailing }
 func (failing) Read([]byte) (int, error)  { return 0, errFailing }
 
-// A command whose input breaks off must not take a part of it for the whole.
+// A command whose input breaks off must not treat the part as the whole.
 func TestReaderFails(t *testing.T) {
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		c := shell(t, n, "cat >/dev/null; echo the end was seen")
@@ -266,10 +266,10 @@ func TestReaderFails(t *testing.T) {
 		var out strings.Builder
 		c.Stdout = &out
 		if err := c.Run(); !errors.Is(err, errFailing) {
-			t.Errorf("%v", err)
+			t.Errorf("the command ended with %v, want %v", err, errFailing)
 		}
 		if out.Len() > 0 {
-			t.Errorf("%s", &out)
+			t.Errorf("the command printed %q, want nothing: it must not reach the end of its input", &out)
 		}
 	})
 }
@@ -280,7 +280,7 @@ func TestStdinIsAFifoWithoutEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
-		// Open for both, the fifo never is at its end.
+		// The fifo is open for reading and writing, so it never ends.
 		feed, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -297,16 +297,16 @@ func TestStdinIsAFifoWithoutEnd(t *testing.T) {
 		}
 		fmt.Fprintln(feed, "first")
 		if b, err := io.ReadAll(out); err != nil || string(b) != "first\n" {
-			t.Errorf("%q, %v", b, err)
+			t.Errorf("the command printed %q, %v, want first", b, err)
 		}
 		if err := c.Wait(); err != nil {
 			t.Error(err)
 		}
-		// Nobody reads the fifo any more.
+		// After the command's end no goroutine reads the fifo: the test reads all of it.
 		fmt.Fprintln(feed, "second")
 		b := make([]byte, 64)
 		if n, err := feed.Read(b); err != nil || string(b[:n]) != "second\n" {
-			t.Errorf("%q, %v", b[:n], err)
+			t.Errorf("the fifo has %q, %v, want second", b[:n], err)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// played is a hop that another context makes as the test has it do.
+// played is a hop that another context makes. The test decides how it goes.
 var played struct {
 	sync.Mutex
 	do     func(ctx context.Context, p *tree.Progress) (*ProbeResult, error)
@@ -37,7 +37,7 @@ var playedForTest = newConnecting("test.connecting", func(ctx context.Context, _
 	played.undone++
 })
 
-// elsewhere plays a hop in fake time, made by a child of the test's master.
+// elsewhere runs a test in fake time in which a child of the master makes the hop do.
 func elsewhere(t *testing.T, do func(ctx context.Context, p *tree.Progress) (*ProbeResult, error), test func(t *testing.T, self inside, far *Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -47,7 +47,7 @@ func elsewhere(t *testing.T, do func(ctx context.Context, p *tree.Progress) (*Pr
 		self := insideMaster(t)
 		far := self.child("far")
 		test(t, self, self.node(far.id))
-		time.Sleep(5 * time.Minute) // whatever hangs comes to its end
+		time.Sleep(5 * time.Minute) // goroutines that hang come to their ends
 	})
 }
 
@@ -58,7 +58,7 @@ func hopElsewhere(ctx context.Context, self inside, far *Node, b bounds) (*Probe
 
 var underWay = bootstrap.Progress{Phase: bootstrap.PhaseImage, StartMethod: bootstrap.StartPerl, Sent: 1_200_000, Size: 2_100_000}
 
-// The far context hangs, and the caller knows all the same how far it had come.
+// If the far context hangs, the caller's error still names the phase that was under way.
 func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
 	hangs := func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 		p.Note(underWay)
@@ -72,22 +72,22 @@ func TestDeadlineElsewhereNamesThePhase(t *testing.T) {
 		start := time.Now()
 		_, err := hopElsewhere(ctx, self, far, bounds{})
 		if want := "connect far/local: sending the image by memfd-perl (1.2 of 2.1 MB): context deadline exceeded"; err == nil || err.Error() != want {
-			t.Errorf("%v, wanted %q", err, want)
+			t.Errorf("the hop ended with %v, want %q", err, want)
 		}
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 5*time.Second {
-			t.Errorf("after %v: %v", took, err)
+			t.Errorf("the hop ended after %v with %v, want %v after 5s", took, err, context.DeadlineExceeded)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, stop)
 		_, err = hopElsewhere(ctx, self, far, bounds{})
 		if want := "(1.2 of 2.1 MB): context canceled"; err == nil || !strings.HasSuffix(err.Error(), want) || !errors.Is(err, context.Canceled) {
-			t.Errorf("%v, wanted %q", err, want)
+			t.Errorf("the cancelled hop ended with %v, want %v that ends in %q", err, context.Canceled, want)
 		}
 	})
 }
 
-// A bound on silence holds where the hop is made. Its own error is worth waiting for,
-// but not for ever.
+// A bound on silence applies at the context that makes the hop. The caller waits for the error of
+// that context, but not forever.
 func TestSilenceElsewhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		deaf bool
@@ -117,18 +117,18 @@ func TestSilenceElsewhere(t *testing.T) {
 			_, err := hopElsewhere(t.Context(), self, far, bounds{Silence: 5 * time.Second})
 			took := time.Since(start) - 5*time.Second
 			if !connect.Temporary(err) || !errors.Is(err, connect.ErrTimeout) || !strings.Contains(err.Error(), c.text) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: the hop ended with %v, want a temporary %v with %q", name, err, connect.ErrTimeout, c.text)
 			}
-			// The last step may have been told a little late.
+			// The last step may have arrived a little late.
 			if took < c.want || took > c.want+tree.StepEvery {
-				t.Errorf("%s: it took 5s and %v, wanted %v", name, took, c.want)
+				t.Errorf("%s: the hop took 5s and %v, want 5s and %v", name, took, c.want)
 			}
 		})
 	}
 }
 
-// Another context can say what it likes: it can't paint over a terminal, and does
-// not make long errors.
+// Texts from another context can't make long errors, and have no control characters, which could
+// change a terminal.
 func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 	for name, said := range map[string]bootstrap.Progress{
 		"control characters": {Phase: "\x1b[2J\x1b]0;x\a\r\nroot#\u202e", StartMethod: "\x9b31m\xff"},
@@ -146,18 +146,18 @@ func TestPhasesFromElsewhereAreMadeSafe(t *testing.T) {
 			defer cancel()
 			_, err := hopElsewhere(ctx, self, far, bounds{})
 			if !errors.Is(err, context.DeadlineExceeded) || len(err.Error()) > 3*tree.MaxWord {
-				t.Errorf("%s: %d bytes, %.100q", name, len(err.Error()), err)
+				t.Errorf("%s: the error has %d bytes, %.100q, want %v with at most %d", name, len(err.Error()), err, context.DeadlineExceeded, 3*tree.MaxWord)
 			}
 			for _, r := range err.Error() {
 				if !unicode.IsPrint(r) {
-					t.Errorf("%s: %q is in %q", name, r, err)
+					t.Errorf("%s: the error %q has %q in it, want only printable characters", name, err, r)
 				}
 			}
 		})
 	}
 }
 
-// Steps that tell of bytes come a few times a second, those of phases at once.
+// Steps about bytes are sent a few times a second. Steps that begin a phase are sent at once.
 func TestStepsAreFew(t *testing.T) {
 	elsewhere(t, func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 		for i := range 10_000 {
@@ -185,15 +185,15 @@ func TestStepsAreFew(t *testing.T) {
 			}
 		}
 		if most := int(10*time.Second/tree.StepEvery) + 5; steps > most || steps < 10 {
-			t.Errorf("%d steps, wanted at most %d", steps, most)
+			t.Errorf("%d steps arrived, want 10 to %d", steps, most)
 		}
 		if len(phases) != 2 || phases[1] != bootstrap.PhaseHello {
-			t.Errorf("%q", phases)
+			t.Errorf("the phases are %q, want two, the last %q", phases, bootstrap.PhaseHello)
 		}
 	})
 }
 
-// What came of a hop that nobody waits for any more is taken back.
+// If nobody waits for a hop any more, its late result is undone.
 func TestLateHopIsUndone(t *testing.T) {
 	elsewhere(t, func(ctx context.Context, p *tree.Progress) (*ProbeResult, error) {
 		<-ctx.Done()
@@ -202,36 +202,36 @@ func TestLateHopIsUndone(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := hopElsewhere(ctx, self, far, bounds{}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Error(err)
+			t.Errorf("the hop ended with %v, want %v", err, context.DeadlineExceeded)
 		}
 		time.Sleep(time.Second)
 		played.Lock()
 		defer played.Unlock()
 		if played.undone != 1 {
-			t.Errorf("undone %d times, wanted once", played.undone)
+			t.Errorf("the result was undone %d times, want once", played.undone)
 		}
 	})
 	elsewhere(t, func(context.Context, *tree.Progress) (*ProbeResult, error) {
 		return &ProbeResult{Facts: Facts{UID: 7}}, nil
 	}, func(t *testing.T, self inside, far *Node) {
 		if n, err := hopElsewhere(t.Context(), self, far, bounds{}); err != nil || n.Facts.UID != 7 {
-			t.Errorf("%v, %v", n, err)
+			t.Errorf("the hop returned %v, %v, want the facts of uid 7", n, err)
 		}
 		time.Sleep(time.Second)
 		played.Lock()
 		defer played.Unlock()
 		if played.undone != 0 {
-			t.Error("what was waited for is undone")
+			t.Errorf("a result that the caller got was undone %d times, want never", played.undone)
 		}
 	})
 }
 
-// A method that panics is an error of the call, and the context lives on.
+// If a method panics, the call returns an error, and the context goes on.
 func TestPanicElsewhere(t *testing.T) {
 	elsewhere(t, func(context.Context, *tree.Progress) (*ProbeResult, error) { panic("no method at all") }, func(t *testing.T, self inside, far *Node) {
 		_, err := hopElsewhere(t.Context(), self, far, bounds{})
 		if p, ok := errors.AsType[*core.PanicError](err); !ok || p.Value != "no method at all" || !strings.Contains(p.Stack, "connecting_test.go") {
-			t.Errorf("%v", err)
+			t.Errorf("the hop ended with %v, want a *core.PanicError with value and stack", err)
 		}
 		if _, err := far.Ping(t.Context()); err != nil {
 			t.Error(err)

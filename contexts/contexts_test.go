@@ -104,7 +104,7 @@ var (
 	})
 )
 
-// mark records what children tell the master.
+// mark keeps a text in the master. Children call it.
 var mark = contexts.NewFunc("test.mark", func(_ context.Context, s string) (struct{}, error) {
 	marks.add(s)
 	return struct{}{}, nil
@@ -134,7 +134,7 @@ func (m *markBoard) add(s string) {
 	m.mu.Unlock()
 	select {
 	case m.wake <- struct{}{}:
-	default: // somebody has been told that there is news
+	default: // the channel already has a signal
 	}
 }
 
@@ -155,7 +155,7 @@ func (m *markBoard) await(t *testing.T, prefix string) string {
 		select {
 		case <-m.wake:
 		case <-deadline:
-			t.Fatalf("nobody said %q", prefix)
+			t.Fatalf("no context has sent a mark that begins with %q", prefix)
 		}
 	}
 }

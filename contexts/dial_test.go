@@ -24,15 +24,15 @@ func TestDialErrorsKeepTheirMeaning(t *testing.T) {
 		c, err := b.DialContext(ctx, network, addr)
 		if err == nil {
 			c.Close()
-			t.Fatalf("%s was reached", addr)
+			t.Fatalf("the dial of %s succeeded, want an error", addr)
 		}
 		var e *contexts.Error
 		if !errors.As(err, &e) || e.Path != b.String() {
-			t.Errorf("no path in %#v", err)
+			t.Errorf("the error is %#v, want a *contexts.Error with the path %v", err, b)
 		}
 		var op *net.OpError
 		if !errors.As(err, &op) || op.Net != network || op.Op != "dial" {
-			t.Errorf("%v is no *net.OpError of the dial", err)
+			t.Errorf("the error is %v, want a *net.OpError of the dial", err)
 		}
 		return op, err
 	}
@@ -40,32 +40,32 @@ func TestDialErrorsKeepTheirMeaning(t *testing.T) {
 	ln.Close()
 	op, err := dial(time.Minute, "tcp", ln.Addr().String())
 	if !errors.Is(err, syscall.ECONNREFUSED) || op.Timeout() {
-		t.Errorf("a closed port: %v", err)
+		t.Errorf("the dial of a closed port ended with %v, want %v and no timeout", err, syscall.ECONNREFUSED)
 	}
 	if want := b.String() + ": dial tcp " + ln.Addr().String() + ": connect: connection refused"; err.Error() != want {
-		t.Errorf("it reads %q", err)
+		t.Errorf("the error is %q, want %q", err, want)
 	}
 	if _, err = dial(time.Minute, "unix", "/no/such/socket"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing socket: %v", err)
+		t.Errorf("the dial of a missing socket ended with %v, want %v", err, os.ErrNotExist)
 	}
 	_, err = dial(time.Minute, "tcp", "no.such.host.invalid:1")
 	var dns *net.DNSError
 	if !errors.As(err, &dns) || !(dns.IsNotFound || dns.IsTemporary) || dns.Name != "no.such.host.invalid" {
-		t.Errorf("a host without a name: %v", err)
+		t.Errorf("the dial of an unknown name ended with %v, want a *net.DNSError with the name", err)
 	}
 	if _, err = dial(time.Minute, "ip4:icmp", "127.0.0.1"); !errors.As(err, new(net.UnknownNetworkError)) {
-		t.Errorf("a raw socket: %v", err)
+		t.Errorf("the dial of a raw socket ended with %v, want a net.UnknownNetworkError", err)
 	}
-	// A listener whose backlog is full answers nobody.
+	// A listener whose backlog is full leaves connections unanswered.
 	full := fullBacklog(t)
 	op, err = dial(200*time.Millisecond, "tcp", full)
 	if outer, ok := err.(net.Error); !op.Timeout() || !ok || !outer.Timeout() {
-		t.Errorf("a dial that takes too long: %v", err)
+		t.Errorf("a dial that takes too long ended with %v, want a timeout", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	if _, err := b.DialContext(ctx, "tcp", full); !errors.Is(err, context.Canceled) {
-		t.Errorf("a dial that was given up: %v", err)
+		t.Errorf("a cancelled dial ended with %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -87,20 +87,20 @@ func TestDatagramsKeepTheirBoundaries(t *testing.T) {
 		}
 		n, from, err := peer.ReadFrom(buf)
 		if err != nil || !bytes.Equal(buf[:n], want) || from.String() != near.LocalAddr().String() {
-			t.Fatalf("%d bytes of %d came, %v", n, size, err)
+			t.Fatalf("a datagram arrived with %d bytes, error %v, want %d from %v", n, err, size, near.LocalAddr())
 		}
 		must(peer.WriteTo(buf[:n], from))
 		if n, err := near.Read(buf); err != nil || !bytes.Equal(buf[:n], want) {
-			t.Fatalf("%d bytes of %d came back, %v", n, size, err)
+			t.Fatalf("a datagram came back with %d bytes, error %v, want %d", n, err, size)
 		}
 	}
 	if _, err := near.Write(make([]byte, 65508)); !errors.Is(err, syscall.EMSGSIZE) {
-		t.Errorf("a datagram that is too large: %v", err)
+		t.Errorf("a datagram that is too large was written with %v, want %v", err, syscall.EMSGSIZE)
 	}
-	// A deadline that comes in between loses nothing.
+	// A deadline that passes in between loses no datagram.
 	near.SetReadDeadline(time.Now().Add(-time.Second))
 	if _, err := near.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a deadline that has passed: %v", err)
+		t.Errorf("a read after its deadline ended with %v, want %v", err, os.ErrDeadlineExceeded)
 	}
 	near.SetReadDeadline(time.Time{})
 	peer.Close()
@@ -112,8 +112,8 @@ func TestDatagramsKeepTheirBoundaries(t *testing.T) {
 	})
 }
 
-// Giving up may hit any phase: before the request is out, while it dials, when
-// the answer is on its way.
+// A dial may be given up in any phase: before the request is sent, during the dial, and when the
+// answer is on its way.
 func TestGivingUpAtAnyPhaseLeavesNothing(t *testing.T) {
 	b := grandchild(t)
 	sameFiles(t, b)
@@ -127,7 +127,7 @@ func TestGivingUpAtAnyPhaseLeavesNothing(t *testing.T) {
 		if outcomes[err == nil]++; err == nil {
 			c.Close()
 		} else if !errors.Is(err, context.Canceled) {
-			t.Errorf("given up after %v: %v", after, err)
+			t.Errorf("a dial that was given up after %v ended with %v, want %v", after, err, context.Canceled)
 		}
 	}
 	begin := time.Now()
@@ -145,7 +145,7 @@ func TestGivingUpAtAnyPhaseLeavesNothing(t *testing.T) {
 		})
 	}
 	if outcomes[true] == 0 || outcomes[false] == 0 {
-		t.Errorf("they were given up always or never: %v", outcomes)
+		t.Errorf("the outcomes (by success) are %v, want some dials that succeed and some that don't", outcomes)
 	}
 }
 
@@ -176,10 +176,10 @@ func TestDialThroughAContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(c); err != nil || string(got) != "got 5" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the answer is %q, %v, want got 5", got, err)
 	}
 	ln.Close()
 	if _, err := a.DialContext(t.Context(), "tcp", ln.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a closed port: %v", err)
+		t.Errorf("the dial of a closed port ended with %v, want %v", err, syscall.ECONNREFUSED)
 	}
 }

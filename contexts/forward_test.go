@@ -19,14 +19,14 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// grandchild starts a tree of three.
+// grandchild starts a tree of three contexts in a row, and returns the last.
 func grandchild(t *testing.T) *contexts.Node {
 	t.Helper()
 	noLeaks(t)
 	return child(t, child(t, start(t, nil)))
 }
 
-// dialPair returns a connection that a context made and its other end.
+// dialPair returns a connection that a context has dialled, and its other end.
 func dialPair(t *testing.T, n *contexts.Node, network string) (near net.Conn, peer net.Conn) {
 	t.Helper()
 	addr := "127.0.0.1:0"
@@ -48,7 +48,7 @@ func dialPair(t *testing.T, n *contexts.Node, network string) (near net.Conn, pe
 	return near, peer
 }
 
-// listenPair returns a connection that came in at a context and its other end.
+// listenPair returns a connection that a context has accepted, and its other end.
 func listenPair(t *testing.T, n *contexts.Node) (near net.Conn, peer net.Conn) {
 	t.Helper()
 	ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -109,10 +109,10 @@ func TestForwardedAddresses(t *testing.T) {
 			near, peer = listenPair(t, b)
 		}
 		if near.RemoteAddr().String() != peer.LocalAddr().String() || near.LocalAddr().String() != peer.RemoteAddr().String() {
-			t.Errorf("%s: %v to %v here, %v to %v there", kind, near.LocalAddr(), near.RemoteAddr(), peer.RemoteAddr(), peer.LocalAddr())
+			t.Errorf("%s: the addresses are %v to %v here, want those of the other end, %v to %v", kind, near.LocalAddr(), near.RemoteAddr(), peer.RemoteAddr(), peer.LocalAddr())
 		}
 		if _, ok := near.RemoteAddr().(*net.TCPAddr); !ok {
-			t.Errorf("%s: the address is a %T", kind, near.RemoteAddr())
+			t.Errorf("%s: the address is a %T, want a *net.TCPAddr", kind, near.RemoteAddr())
 		}
 	}
 }
@@ -135,12 +135,12 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := io.ReadAll(peer); err != nil || string(got) != "question" {
-				t.Fatalf("%q, %v", got, err)
+				t.Fatalf("the peer read %q, %v, want question", got, err)
 			}
 			fmt.Fprint(peer, "answer")
 			peer.Close()
 			if got, err := io.ReadAll(near); err != nil || string(got) != "answer" {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("the near end read %q, %v, want answer", got, err)
 			}
 		})
 		t.Run(side+"/half-close of the peer", func(t *testing.T) {
@@ -148,12 +148,12 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 			fmt.Fprint(peer, "question")
 			peer.CloseWrite()
 			if got, err := io.ReadAll(near); err != nil || string(got) != "question" {
-				t.Fatalf("%q, %v", got, err)
+				t.Fatalf("the near end read %q, %v, want question", got, err)
 			}
 			fmt.Fprint(near, "answer")
 			near.Close()
 			if got, err := io.ReadAll(peer); err != nil || string(got) != "answer" {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("the peer read %q, %v, want answer", got, err)
 			}
 		})
 		t.Run(side+"/reset by the peer", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 			peer.SetLinger(0)
 			peer.Close()
 			if _, err := io.ReadAll(near); !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("the peer's reset is read as %v", err)
+				t.Errorf("after the peer's reset the near end reads %v, want %v", err, syscall.ECONNRESET)
 			}
 		})
 		t.Run(side+"/reset", func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 			}
 			near.Close()
 			if _, err := io.ReadAll(peer); !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("the peer reads %v where it was reset", err)
+				t.Errorf("after the near end's reset the peer reads %v, want %v", err, syscall.ECONNRESET)
 			}
 		})
 		t.Run(side+"/writing to a peer that has gone", func(t *testing.T) {
@@ -183,10 +183,10 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 				return err != nil
 			})
 			if _, err := near.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("writing fails with %v", err)
+				t.Errorf("a write to the closed peer fails with %v, want %v or %v", err, syscall.EPIPE, syscall.ECONNRESET)
 			}
 			if got, _ := io.ReadAll(near); string(got) != "farewell" {
-				t.Errorf("%q was said before", got)
+				t.Errorf("the near end read %q, want farewell, which the peer sent before it closed", got)
 			}
 		})
 		t.Run(side+"/close with a peer that never ends", func(t *testing.T) {
@@ -197,9 +197,10 @@ func TestHalfCloseAndResetArePassedOn(t *testing.T) {
 				near.Close()
 			}()
 			if got, err := io.ReadAll(peer); err != nil || !bytes.Equal(got, want) {
-				t.Fatalf("%d bytes, %v", len(got), err)
+				t.Fatalf("the peer read %d bytes, error %v, want %d", len(got), err, len(want))
 			}
-			// Nobody listens any more: the host says so, as for a closed socket.
+			// The near end is closed: the host refuses the peer's bytes, as for any closed
+			// socket.
 			eventually(t, "the peer's writes fail", func() bool {
 				_, err := peer.Write([]byte("x"))
 				return err != nil
@@ -217,10 +218,10 @@ func TestALostContextResetsItsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(near); !errors.Is(err, contexts.ErrClosed) {
-		t.Errorf("the end of the context reads like %v", err)
+		t.Errorf("after the end of the context the near end reads %v, want %v", err, contexts.ErrClosed)
 	}
 	if _, err := io.ReadAll(peer); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the peer reads %v", err)
+		t.Errorf("after the end of the context the peer reads %v, want %v", err, syscall.ECONNRESET)
 	}
 }
 
@@ -253,7 +254,7 @@ func TestHTTPBothWays(t *testing.T) {
 			}
 			defer r.Body.Close()
 			if got, err := io.ReadAll(r.Body); err != nil || r.StatusCode != 200 || !bytes.Equal(got, body) {
-				t.Errorf("%s, %d bytes, %v", r.Status, len(got), err)
+				t.Errorf("the answer is %s with %d bytes, error %v, want 200 with the %d that were sent", r.Status, len(got), err, len(body))
 			}
 		})
 	}
@@ -267,11 +268,11 @@ func TestHTTPBothWays(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		c.Close()
-		t.Error("the port is open after Close")
+		t.Error("after the server's end the port is open, want it closed")
 	}
 }
 
-// dialUp makes a child try what only an ancestor may.
+// dialUp makes a child dial through another context, which only ancestors of that one may.
 var dialUp = contexts.NewFunc("test.dialup", func(ctx context.Context, to *contexts.Node) (bool, error) {
 	_, err := to.DialContext(ctx, "tcp", "127.0.0.1:1")
 	if !errors.Is(err, contexts.ErrRefused) {
@@ -289,7 +290,7 @@ func TestForwardingIsForAncestors(t *testing.T) {
 	a := child(t, self)
 	for _, from := range []*contexts.Node{a, child(t, a)} {
 		if refused, err := dialUp.Call(t.Context(), from, self); !refused {
-			t.Errorf("a descendant used the master's network: %v", err)
+			t.Errorf("%v was not refused the master's network (%v), want a refusal", from, err)
 		}
 	}
 }
@@ -318,7 +319,7 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 				c.(interface{ CloseWrite() error }).CloseWrite()
 			}()
 			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
+				t.Errorf("%d bytes came back, error %v, want %d", len(got), err, len(want))
 			}
 		})
 	}

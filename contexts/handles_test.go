@@ -15,7 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// What is lost further down is as gone as a child, and so it is to calls.
+// A context that is lost further down is gone, as a child is. Calls to it and streams fail.
 func TestALossFurtherDown(t *testing.T) {
 	self := start(t, nil)
 	a := child(t, self)
@@ -28,26 +28,26 @@ func TestALossFurtherDown(t *testing.T) {
 		select {
 		case <-n.Done():
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%v is not done", n)
+			t.Fatalf("after 10 s Done of %v is not closed", n)
 		}
 		_, err := echo.Call(t.Context(), n, nil)
 		if !errors.Is(err, contexts.ErrGone) || !strings.Contains(err.Error(), n.String()) {
-			t.Errorf("a call: %v", err)
+			t.Errorf("a call to %v ended with %v, want %v with the path", n, err, contexts.ErrGone)
 		}
 		if _, err := shout.Dial(t.Context(), n, ""); !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("a stream: %v", err)
+			t.Errorf("a stream to %v failed with %v, want %v", n, err, contexts.ErrGone)
 		}
 	}
 	if err := lost.Err(); !errors.Is(err, contexts.ErrGone) || strings.Count(err.Error(), contexts.ErrGone.Error()) != 1 {
-		t.Errorf("the reason is %v", err)
+		t.Errorf("the lost node has the error %v, want %v, said once", err, contexts.ErrGone)
 	}
 	if err := closed.Err(); !errors.Is(err, contexts.ErrClosed) {
-		t.Errorf("the reason is %v", err)
+		t.Errorf("the closed node has the error %v, want %v", err, contexts.ErrClosed)
 	}
 }
 
-// The number of a node means somebody else in another tree, and the zero Node would
-// be the master.
+// The ID of a node belongs to another context in another tree, and the ID of the zero Node is that
+// of the master. So such nodes can't be passed.
 func TestANodeOfAnotherTreeDoesNotTravel(t *testing.T) {
 	self, other := start(t, nil), start(t, nil)
 	a, b := child(t, self), child(t, self)
@@ -55,7 +55,7 @@ func TestANodeOfAnotherTreeDoesNotTravel(t *testing.T) {
 	for name, n := range map[string]*contexts.Node{"of another tree": stranger, "of no tree": {}} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := relayCall.Call(t.Context(), a, n); err == nil || !strings.Contains(err.Error(), "not part of a tree here") {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("passing the node returned %q, %v, want an error that it is not part of a tree here", got, err)
 			}
 		})
 	}
@@ -68,16 +68,16 @@ func TestSelfOfANode(t *testing.T) {
 	self, other := start(t, nil), start(t, nil)
 	b := child(t, child(t, self))
 	if self.Local() != self || b.Local() != self || child(t, other).Local() != other {
-		t.Error("not the local context of the tree")
+		t.Error("Local of a node is not the local context of its tree, want it to be")
 	}
 	var nobody *contexts.Node
 	if nobody.Local() != nil || new(contexts.Node).Local() != nil {
-		t.Error("a node of no tree has a local context")
+		t.Error("a node of no tree has a local context, want nil")
 	}
 }
 
-// A hop that is made by another context goes the way it was told or none: never
-// from there to the server itself.
+// A hop that another context makes goes through the context that it names, or fails. It never goes
+// from there to the server directly.
 func TestAHopGoesNoOtherWay(t *testing.T) {
 	self := start(t, nil)
 	a, b, closed := child(t, self), child(t, self), child(t, self)
@@ -114,15 +114,15 @@ func TestAHopGoesNoOtherWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n, err := a.Connect(t.Context(), test.hop); !errors.Is(err, test.reason) {
-				t.Errorf("%v, %v", n, err)
+				t.Errorf("the hop returned %v, %v, want %v", n, err, test.reason)
 			}
 			if _, err := a.Probe(t.Context(), test.hop); !errors.Is(err, test.reason) || strings.Count(err.Error(), test.hop.Label()) != 1 {
-				t.Errorf("probe: %v", err)
+				t.Errorf("the probe failed with %v, want %v with the hop's label once", err, test.reason)
 			}
 		})
 	}
 	if _, err := os.Stat(trace); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the command was run: %v", err)
+		t.Errorf("the file that the hop's command would make: %v, want none", err)
 	}
 	ours, err := net.Dial("tcp", addr.String())
 	if err != nil {
@@ -135,6 +135,6 @@ func TestAHopGoesNoOtherWay(t *testing.T) {
 	}
 	defer first.Close()
 	if first.RemoteAddr().String() != ours.LocalAddr().String() {
-		t.Error("the server was reached")
+		t.Error("the server has got a connection from a hop, want none")
 	}
 }
