@@ -17,17 +17,17 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// fakeHost is a managed host whose other side is the test.
+// fakeHost is a managed host whose far side is played by the test.
 type fakeHost struct {
 	*ManagedHost
 	t *testing.T
 
 	// Guarded by fakeMu.
 	fakeMu sync.Mutex
-	down   error         // why attempts fail, nil: they do not
-	slow   time.Duration // that an attempt takes
+	down   error         // the error of attempts; nil if they succeed
+	slow   time.Duration // the time that an attempt takes
 	boot   string
-	at     []time.Time // of attempts
+	at     []time.Time // the times of attempts
 	now    *Node
 }
 
@@ -58,7 +58,7 @@ func newFakeHost(t *testing.T, cfg ManagedHostConfig) *fakeHost {
 	return f
 }
 
-// lose ends the context there is.
+// lose ends the present context of the host with an error.
 func (f *fakeHost) lose(err error) {
 	f.fakeMu.Lock()
 	defer f.fakeMu.Unlock()
@@ -66,7 +66,7 @@ func (f *fakeHost) lose(err error) {
 	close(f.now.life.done)
 }
 
-// later changes the far side in a while.
+// later changes the far side after a time.
 func (f *fakeHost) later(d time.Duration, change func()) {
 	time.AfterFunc(d, func() { f.change(change) })
 }
@@ -80,31 +80,31 @@ func (f *fakeHost) change(change func()) {
 	change()
 }
 
-// attempts are the times at which the host was connected.
+// attempts returns the times of all attempts to connect the host.
 func (f *fakeHost) attempts() []time.Time {
 	f.fakeMu.Lock()
 	defer f.fakeMu.Unlock()
 	return slices.Clone(f.at)
 }
 
-// context is the one there is, or was last.
+// context returns the present context of the host, or the last one.
 func (f *fakeHost) context() *Node {
 	f.fakeMu.Lock()
 	defer f.fakeMu.Unlock()
 	return f.now
 }
 
-// must connects.
+// must connects the host and returns its context. It fails the test if that fails.
 func (f *fakeHost) must() *Node {
 	f.t.Helper()
 	n, err := f.connect()
 	if err != nil || n != f.context() {
-		f.t.Fatalf("%v, %v", n, err)
+		f.t.Fatalf("Connect returned %v, %v, want the context of the last attempt, %v", n, err, f.context())
 	}
 	return n
 }
 
-// inFakeTime runs a test in which no goroutine may be left.
+// inFakeTime runs a test of a host in fake time. It may leave no goroutine.
 func inFakeTime(t *testing.T, cfg ManagedHostConfig, test func(t *testing.T, f *fakeHost)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestHostIsConnectedOnFirstUseAndOnce(t *testing.T) {
 		f.change(func() { f.slow = time.Second })
 		synctest.Wait()
 		if len(f.attempts()) != 0 {
-			t.Fatal("it was connected before anybody used it")
+			t.Fatal("the host was connected before its first use, want no attempt")
 		}
 		results := make(chan *Node, 10)
 		for range cap(results) {
@@ -129,11 +129,11 @@ func TestHostIsConnectedOnFirstUseAndOnce(t *testing.T) {
 		}
 		for range cap(results) {
 			if n := <-results; n != f.context() {
-				t.Error("another context")
+				t.Errorf("a use got the context %v, want that of the one attempt, %v", n, f.context())
 			}
 		}
 		if len(f.attempts()) != 1 {
-			t.Errorf("%d attempts", len(f.attempts()))
+			t.Errorf("there were %d attempts, want 1", len(f.attempts()))
 		}
 	})
 }
@@ -146,7 +146,7 @@ func TestHostComesBackAtOnceAfterALoss(t *testing.T) {
 		f.lose(ErrGone)
 		synctest.Wait()
 		if f.must() == first || !time.Now().Equal(lost) {
-			t.Error("no new context, or not at once")
+			t.Errorf("after the loss the context is the old one, or took %v, want a new one at once", time.Since(lost))
 		}
 	})
 }
@@ -162,20 +162,20 @@ func TestHostPausesAreJitteredAndBounded(t *testing.T) {
 		for i := range at[1:] {
 			pause := at[i+1].Sub(at[i])
 			if pause > most {
-				t.Errorf("pause %d is %v, at most %v", i, pause, most)
+				t.Errorf("pause %d is %v, want at most %v", i, pause, most)
 			}
 			different[pause] = true
 			most = min(2*most, high)
 		}
-		// 20 minutes of 4 s on average.
+		// 20 minutes of pauses of 4 s on average.
 		if n := len(at); n < 200 || n > 450 || len(different) < n/2 {
-			t.Errorf("%d attempts, %d different pauses", n, len(different))
+			t.Errorf("there were %d attempts with %d different pauses, want 200 to 450 attempts, and half as many pauses", n, len(different))
 		}
 	})
 }
 
-// A host is found within a quarter of the time that it was away, and a little: also
-// if it was lost before, had been away for long then, and died at birth in between.
+// A host that is back is found within a quarter of the time that it was away, and a little more.
+// That holds even if it was away for long before, and was lost right after a connect in between.
 func TestHostIsFoundSoonAfterItIsBack(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		f.must()
@@ -188,28 +188,28 @@ func TestHostIsFoundSoonAfterItIsBack(t *testing.T) {
 				start := time.Now()
 				f.must()
 				if took, most := time.Since(start), away+away*3/10+time.Second; took < away || took > most {
-					t.Errorf("back after %v, away for %v, wanted at most %v", took, away, most)
+					t.Errorf("the host was away for %v and found after %v, want at most %v", away, took, most)
 				}
 				f.change(func() { f.down = connect.ErrRefused })
 				f.later(10*time.Second, func() { f.down = nil })
-				f.lose(ErrGone) // at birth
+				f.lose(ErrGone) // right after the connect
 				synctest.Wait()
 				start = time.Now()
 				f.must()
 				if took := time.Since(start); took > 14*time.Second {
-					t.Errorf("back after %v, away for 10s once more after %v", took, away)
+					t.Errorf("after being away for %v the host was away for 10s again and found after %v, want at most 14s", away, took)
 				}
 				time.Sleep(time.Minute)
 			}
 		}
 		if n := len(f.attempts()); n > 3000 {
-			t.Errorf("%d attempts", n)
+			t.Errorf("there were %d attempts, want at most 3000", n)
 		}
 	})
 }
 
-// A machine that boots takes no connection for a minute, and does not say so. It is asked
-// often enough to be found soon after.
+// A machine that boots leaves connections unanswered for a minute. It is dialled often enough to
+// be found soon after that.
 func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		f.must()
@@ -218,7 +218,8 @@ func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
 		dial := f.dial
 		f.dial = func(ctx context.Context) (*Node, string, error) {
 			tree.ProgressOf(ctx).Note(bootstrap.Progress{Phase: connect.PhaseDial})
-			// As the kernel asks: the answer comes to the first question after the start.
+			// The kernel sends a SYN at these seconds. The machine answers the first one
+			// after its start.
 			began := time.Now()
 			for _, asked := range []time.Duration{0, 1, 3, 7, 15, 31, 63} {
 				if !sleep(ctx, time.Until(began.Add(asked*time.Second))) {
@@ -237,14 +238,15 @@ func TestHostThatIsSilentIsDialledAgain(t *testing.T) {
 			synctest.Wait()
 			f.must()
 			if took, most := time.Since(start), down+down*3/10+5*time.Second; took < down || took > most {
-				t.Errorf("back after %v, down for %v, wanted at most %v", took, down, most)
+				t.Errorf("the machine was down for %v and found after %v, want at most %v", down, took, most)
 			}
 			time.Sleep(time.Minute)
 		}
 	})
 }
 
-// Where somebody answers, and fails, each attempt is a login: there are few of them.
+// If the far side answers and the connect fails, each attempt is a login. So there are few
+// attempts.
 func TestHostThatAnswersIsNotAskedOften(t *testing.T) {
 	for _, reason := range []error{connect.ErrEOF, connect.ErrPermission} {
 		inFakeTime(t, ManagedHostConfig{Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
@@ -253,7 +255,7 @@ func TestHostThatAnswersIsNotAskedOften(t *testing.T) {
 			f.lose(ErrGone)
 			time.Sleep(time.Minute)
 			if n := len(f.attempts()); n > 20 {
-				t.Errorf("%v: %d attempts within a minute", reason, n)
+				t.Errorf("%v: there were %d attempts within a minute, want at most 20", reason, n)
 			}
 			f.change(func() { f.down = nil })
 			f.must()
@@ -270,7 +272,7 @@ func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
 		}
 		at := f.attempts()
 		if took := at[len(at)-1].Sub(at[0]); took < 10*time.Second {
-			t.Errorf("%d attempts in %v", len(at), took)
+			t.Errorf("there were %d attempts within %v, want them spread over at least 10s", len(at), took)
 		}
 	})
 }
@@ -278,16 +280,16 @@ func TestHostThatDiesAtBirthIsNotConnectedInARow(t *testing.T) {
 func TestHostThatIsAwayFailsAtOnceIfAskedTo(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.slow, f.down = time.Second, connect.ErrRefused })
-		// The first use has nothing to go by and waits for one attempt.
+		// At the first use the state of the host is unknown, so it waits for one attempt.
 		for range 3 {
 			start := time.Now()
 			_, err := f.connect()
 			e, ok := err.(*Error)
 			if !ok || e.Path != "fake" || !errors.Is(err, ErrUnavailable) || !errors.Is(err, connect.ErrRefused) {
-				t.Fatalf("%v", err)
+				t.Fatalf("the use ended with %v, want an *Error at fake with %v and %v", err, ErrUnavailable, connect.ErrRefused)
 			}
 			if took := time.Since(start); took > time.Second {
-				t.Errorf("it took %v", took)
+				t.Errorf("the error took %v, want at most 1s", took)
 			}
 		}
 		f.change(func() { f.down = nil })
@@ -301,13 +303,13 @@ func TestHostIsAwaitedAsLongAsConfigured(t *testing.T) {
 		f.change(func() { f.down = connect.ErrTimeout })
 		start := time.Now()
 		if _, err := f.connect(); !errors.Is(err, ErrUnavailable) || !errors.Is(err, connect.ErrTimeout) || time.Since(start) != time.Minute {
-			t.Errorf("after %v: %v", time.Since(start), err)
+			t.Errorf("the use ended after %v with %v, want %v and %v after 1m", time.Since(start), err, ErrUnavailable, connect.ErrTimeout)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		start = time.Now()
 		if _, err := f.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) || time.Since(start) != 10*time.Second {
-			t.Errorf("after %v: %v", time.Since(start), err)
+			t.Errorf("the use ended after %v with %v, want %v and %v after 10s", time.Since(start), err, context.DeadlineExceeded, ErrUnavailable)
 		}
 	})
 }
@@ -316,13 +318,13 @@ func TestHostAttemptIsBounded(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Attempt: time.Second, Wait: time.Minute}, func(t *testing.T, f *fakeHost) {
 		f.change(func() { f.slow = time.Hour })
 		if _, err := f.connect(); !errors.Is(err, ErrUnavailable) || len(f.attempts()) < 2 {
-			t.Errorf("%d attempts, %v", len(f.attempts()), err)
+			t.Errorf("after %d attempts the use ended with %v, want %v after at least 2", len(f.attempts()), err, ErrUnavailable)
 		}
 	})
 }
 
-// An attempt in which something moves is not given up, however long it takes; one that
-// stands still is, at any point.
+// An attempt that makes progress is not given up, however long it takes. An attempt without
+// progress is given up, at any point.
 func TestHostAttemptIsASilence(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Attempt: 5 * time.Second, Wait: time.Hour}, func(t *testing.T, f *fakeHost) {
 		const size = 2_100_000
@@ -339,7 +341,7 @@ func TestHostAttemptIsASilence(t *testing.T) {
 		}
 		f.dial = func(ctx context.Context) (*Node, string, error) {
 			if len(f.attempts()) == 0 {
-				// The first stands still half-way.
+				// The first attempt stops half-way.
 				_ = send(ctx, size/2)
 				dial(ctx)
 				<-ctx.Done()
@@ -353,7 +355,7 @@ func TestHostAttemptIsASilence(t *testing.T) {
 		start := time.Now()
 		f.must()
 		if took := time.Since(start); len(f.attempts()) != 2 || took < 3*time.Minute || took > 8*time.Minute {
-			t.Errorf("%d attempts in %v", len(f.attempts()), took)
+			t.Errorf("the host was connected by %d attempts in %v, want 2 in 3m to 8m", len(f.attempts()), took)
 		}
 	})
 }
@@ -363,11 +365,11 @@ func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
 		for i, reason := range []error{connect.ErrPassword, connect.ErrHostKeyChanged, ErrTooDeep, &lasting{ErrGone}} {
 			f.change(func() { f.down = reason })
 			if _, err := f.connect(); !errors.Is(err, reason) && i < 3 || err == nil || errors.Is(err, ErrUnavailable) {
-				t.Errorf("%v", err)
+				t.Errorf("the use ended with %v, want %v and not %v", err, reason, ErrUnavailable)
 			}
 			time.Sleep(time.Hour)
 			if len(f.attempts()) != i+1 {
-				t.Errorf("%d attempts after %v", len(f.attempts()), reason)
+				t.Errorf("an hour after %v there were %d attempts, want %d", reason, len(f.attempts()), i+1)
 			}
 		}
 		f.change(func() { f.down = nil })
@@ -375,11 +377,12 @@ func TestHostGivesUpOnWhatOnlyAPersonCanChange(t *testing.T) {
 	})
 }
 
-// A host that has been there comes back from more than one that was never reached.
+// A host that was connected before is waited for after more kinds of errors than a host that was
+// never reached.
 func TestHostThatWasThereIsWaitedFor(t *testing.T) {
 	for _, c := range []struct {
 		reason        error
-		first, second bool // whether it is waited for before it was there, and afterwards
+		first, second bool // whether the host is waited for before its first connect, and after it
 	}{
 		{connect.ErrRefused, true, true}, {connect.ErrUnreachable, true, true}, {connect.ErrResolver, true, true},
 		{connect.ErrEOF, true, true}, {ErrGone, true, true}, {ErrUnavailable, true, true},
@@ -392,13 +395,13 @@ func TestHostThatWasThereIsWaitedFor(t *testing.T) {
 				f.change(func() { f.down = c.reason })
 				f.later(30*time.Second, func() { f.down = nil })
 				if _, err := f.connect(); (err == nil) != want || err != nil && !errors.Is(err, c.reason) {
-					t.Errorf("%v, %s: %v; waited for: wanted %v", c.reason, when, err, want)
+					t.Errorf("%v, %s: the use ended with %v, want the host waited for: %v", c.reason, when, err, want)
 				}
 				time.Sleep(2 * time.Minute)
 			}
 			try("before it was there", c.first)
 			f.must()
-			f.change(func() { f.down = c.reason }) // before it is connected again
+			f.change(func() { f.down = c.reason }) // before the host is connected again
 			f.lose(ErrGone)
 			try("afterwards", c.second)
 		})
@@ -415,7 +418,7 @@ func TestHostErrorsNameThePathOnce(t *testing.T) {
 				})
 				_, err := f.connect()
 				if !errors.Is(err, reason) || strings.Count(err.Error(), "fake") != 1 {
-					t.Errorf("%v", err)
+					t.Errorf("the use ended with %v, want %v with the path fake once", err, reason)
 				}
 			})
 		}
@@ -426,8 +429,8 @@ func TestHostIsKnownByItsBoot(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{Wait: -1}, func(t *testing.T, f *fakeHost) {
 		f.must()
 		before := f.Boot()
-		// It goes on for a while after it was told, and its server even takes one
-		// more connection before it is down for a minute.
+		// The host goes on for a while after the command to reboot. Its server even accepts
+		// one more connection before the host is down for a minute.
 		time.AfterFunc(5*time.Second, func() { f.lose(ErrGone) })
 		time.AfterFunc(6*time.Second, func() { f.lose(ErrGone) })
 		f.later(5500*time.Millisecond, func() { f.down = connect.ErrRefused })
@@ -435,12 +438,12 @@ func TestHostIsKnownByItsBoot(t *testing.T) {
 		start := time.Now()
 		n, err := f.WaitReboot(t.Context(), before)
 		if err != nil || n != f.context() || f.Boot() != "second" || time.Since(start) < time.Minute {
-			t.Errorf("after %v: %v, %v", time.Since(start), n, err)
+			t.Errorf("WaitReboot returned %v, %v after %v with the boot %q, want the new context and the boot second after at least 1m", n, err, time.Since(start), f.Boot())
 		}
 		if again, err := f.WaitReboot(t.Context(), before); again != n || err != nil {
-			t.Errorf("%v, %v", again, err)
+			t.Errorf("a second WaitReboot returned %v, %v, want %v", again, err, n)
 		}
-		// Where a boot has no name, a new context is all that can be told.
+		// If boots have no ID, WaitReboot can only wait for a new context.
 		f.change(func() { f.boot = "" })
 		time.Sleep(time.Minute)
 		f.lose(ErrGone)
@@ -448,7 +451,7 @@ func TestHostIsKnownByItsBoot(t *testing.T) {
 		n = f.must()
 		time.AfterFunc(time.Second, func() { f.lose(ErrGone) })
 		if again, err := f.WaitReboot(t.Context(), ""); again == n || err != nil {
-			t.Errorf("%v, %v", again, err)
+			t.Errorf("WaitReboot without a boot ID returned %v, %v, want a new context", again, err)
 		}
 	})
 }
@@ -457,19 +460,19 @@ func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
 	inFakeTime(t, ManagedHostConfig{}, func(t *testing.T, f *fakeHost) {
 		first := f.must()
 		if err := f.Close(); err != nil || first.Err() == nil {
-			t.Error(err)
+			t.Errorf("Close returned %v, and the context has the error %v, want nil and an error", err, first.Err())
 		}
 		second := f.must()
-		f.lose(ErrClosed) // by Node.Close: that is no loss
+		f.lose(ErrClosed) // as by Node.Close, which is no loss
 		synctest.Wait()
 		time.Sleep(time.Hour)
 		if len(f.attempts()) != 2 {
-			t.Errorf("%d attempts", len(f.attempts()))
+			t.Errorf("there were %d attempts, want 2: a closed context is not connected again by itself", len(f.attempts()))
 		}
 		if f.must() == second {
-			t.Error("no new context")
+			t.Error("the use after Node.Close got the closed context, want a new one")
 		}
-		// Those who wait when it is closed are told.
+		// Uses that wait when the host is closed end with an error.
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
@@ -484,7 +487,7 @@ func TestHostMayBeUsedAfterItWasClosed(t *testing.T) {
 			t.Error(err)
 		}
 		if err := <-waiting; !errors.Is(err, ErrClosed) {
-			t.Errorf("%v", err)
+			t.Errorf("the waiting use ended with %v, want %v", err, ErrClosed)
 		}
 	})
 }
@@ -495,10 +498,10 @@ func TestHostEndsWithTheTree(t *testing.T) {
 		f.l.Cancel(errShutdown)
 		synctest.Wait()
 		if f.context().Err() != nil {
-			t.Error("the host closed what the tree closes")
+			t.Error("the host has closed its context, want that left to the tree")
 		}
 		if _, err := f.connect(); !errors.Is(err, ErrClosed) {
-			t.Errorf("%v", err)
+			t.Errorf("a use after the end of the tree returned %v, want %v", err, ErrClosed)
 		}
 	})
 }

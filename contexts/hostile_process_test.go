@@ -25,32 +25,32 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// The environment of a hostile child in a process of its own: which flood it
-// makes, the marker of its hello, and the context beside it.
+// The variables in the environment of a hostile child, which is a process of its own. They are the
+// name of its flood, the marker of its hello, and the ID of the context beside it.
 const (
 	hostileFlood   = "MITOSIS_TEST_FLOOD"
 	hostileMarker  = "MITOSIS_TEST_MARKER"
 	hostileSibling = "MITOSIS_TEST_SIBLING"
 )
 
-// floodFrames is how many frames of a hostile child are read where it is not cut
-// off: more than any burst that is allowed.
+// floodFrames is the number of frames that are read of a hostile child that is not cut off. It is
+// more than any burst that is allowed.
 const floodFrames = 25_000
 
-// A flood is one way to bother a parent.
+// A flood is one way in which a child may try to overload its parent.
 type flood struct {
-	// frame is the i-th frame of the child evil, beside the child good.
+	// frame makes the i-th frame of the child evil. good is its sibling.
 	frame func(evil, good core.ID, i int) []byte
-	// cut is what the log says of why the child is cut off. Where it is empty
-	// that would hit honest children too: then what is too much is refused, and
-	// what the log says of it, if anything, is in told.
+	// cut is the reason that the log gives for cutting the child off. If it is empty, the
+	// child is not cut off, because honest children may do the same. Then the excess is
+	// refused, and told is the text that the log must have about it, if any.
 	cut, told string
 }
 
-// handleOf is a handle that the i-th frame names.
+// handleOf returns the handle that the i-th frame names.
 func handleOf(i int) core.Handle { return core.FirstDynamic + core.Handle(i) }
 
-// callOfEvil is the header of a call by the hostile child.
+// callOfEvil returns the header of a call by the hostile child.
 func callOfEvil(evil, to core.ID, i int) core.Header {
 	return core.Header{Dst: to, Src: evil, Auth: evil, Handle: core.HandleCall, Reply: handleOf(i)}
 }
@@ -100,7 +100,7 @@ var floods = map[string]flood{
 		return append(b, whole[len(whole)-core.MaxBody:]...)
 	}},
 
-	// What an honest child may do, though never so much of it.
+	// Frames that an honest child may send as well, though never so many.
 	"logs": {told: "dropped", frame: func(evil, _ core.ID, i int) []byte {
 		b, _ := core.Marshal([]any{0, 0, 0, strings.Repeat("spam ", 100), []any{}})
 		return frame(core.Header{Src: evil, Auth: evil, Handle: core.HandleLog}, b)
@@ -127,7 +127,7 @@ var floods = map[string]flood{
 	}},
 }
 
-// What descendants may call, for floods.
+// Functions that descendants may call, for floods.
 var (
 	offeredNothing = NewFunc("hostile_test.nothing", func(context.Context, struct{}) (struct{}, error) {
 		return struct{}{}, nil
@@ -138,8 +138,8 @@ var (
 	}, AllowDescendants)
 )
 
-// floodProcess is a hop to a process that says a proper hello, makes its flood and
-// reads nothing of what it is told. It is this test binary.
+// floodProcess is a hop to a process that sends a correct hello, makes its flood, and reads no
+// frames. The process is this test binary.
 type floodProcess struct {
 	name    string
 	sibling core.ID
@@ -178,12 +178,12 @@ func (c *floodCarrier) Cause(context.Context) error { return nil }
 func (c *floodCarrier) Close() error {
 	c.end.Do(func() {
 		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait() // which was killed
+		_ = c.cmd.Wait() // its error is that the process was killed
 	})
 	return nil
 }
 
-// actAsFlood is what the process does. It ends when it is killed.
+// actAsFlood makes the flood in the hostile process. It goes on until the process is killed.
 func actAsFlood(name string) {
 	freeze()
 	sibling, err := strconv.ParseUint(os.Getenv(hostileSibling), 10, 64)
@@ -207,14 +207,14 @@ func actAsFlood(name string) {
 	select {}
 }
 
-// liveHeap is what the last collection of garbage left, in bytes.
+// liveHeap returns the size of the heap after the last collection of garbage, in bytes.
 func liveHeap() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
 }
 
-// framesFrom is how many frames of a child were read.
+// framesFrom returns the number of frames that were read of a child.
 func framesFrom(n *Node) uint64 {
 	if c := n.self.children.Get(n.id); c != nil {
 		return c.Link.Stats().FramesIn
@@ -222,7 +222,7 @@ func framesFrom(n *Node) uint64 {
 	return 0
 }
 
-// withoutSpam keeps what is logged but for what the flood of logs says.
+// withoutSpam keeps the log, but for the records of the flood "logs".
 type withoutSpam struct{ lockedBuffer }
 
 func (w *withoutSpam) Write(p []byte) (int, error) {
@@ -232,8 +232,8 @@ func (w *withoutSpam) Write(p []byte) (int, error) {
 	return w.lockedBuffer.Write(p)
 }
 
-// flatHeap is what a hostile child may cost its parent, beside the bounds for split
-// messages, which are made small here: queued logs and answers, calls that run.
+// flatHeap bounds the memory that a hostile child may cost its parent, in bytes: queued logs and
+// answers, and calls that run. The bounds for split messages are made small here.
 const flatHeap = 32 << 20
 
 func TestFloodsByAProcess(t *testing.T) {
@@ -242,7 +242,7 @@ func TestFloodsByAProcess(t *testing.T) {
 	}
 }
 
-// BenchmarkCallsBesideAFlood prints how much longer calls of another child take.
+// BenchmarkCallsBesideAFlood measures by which factor a flood lengthens calls to another child.
 func BenchmarkCallsBesideAFlood(b *testing.B) {
 	for name, f := range floods {
 		b.Run(name, func(b *testing.B) {
@@ -255,8 +255,8 @@ func BenchmarkCallsBesideAFlood(b *testing.B) {
 	}
 }
 
-// runFlood has a hostile process do its worst, and holds what must not come of it. It
-// returns how much longer calls to another child take meanwhile.
+// runFlood runs a hostile process, and checks that its flood has no effect that it must not have.
+// It returns the factor by which calls to another child take longer meanwhile.
 func runFlood(t testing.TB, name string, f flood) (slower float64) {
 	var log withoutSpam
 	limits := router.Limits{PartialBytes: 8 << 20, MessageBudget: 8 << 20, ChildQueue: 8 << 20}
@@ -274,7 +274,7 @@ func runFlood(t testing.TB, name string, f flood) (slower float64) {
 		defer cancel()
 		d, err := good.Ping(ctx)
 		if err != nil {
-			t.Fatalf("the other child does not answer: %v", err)
+			t.Fatalf("a ping of the other child ended with %v, want an answer during the flood", err)
 		}
 		return d
 	}
@@ -292,12 +292,12 @@ func runFlood(t testing.TB, name string, f flood) (slower float64) {
 		busy = append(busy, ping())
 		most = max(most, liveHeap())
 		if time.Now().After(deadline) {
-			t.Fatalf("only %d frames were read", framesFrom(evil))
+			t.Fatalf("by the deadline %d frames of the hostile child were read, want %d or its end", framesFrom(evil), floodFrames)
 		}
 	}
 	runtime.GC()
 	if most = max(most, liveHeap()); most > before+flatHeap {
-		t.Errorf("the heap grew by %d MiB", (most-before)>>20)
+		t.Errorf("the heap grew by %d MiB, want at most %d", (most-before)>>20, flatHeap>>20)
 	}
 	slices.Sort(quiet)
 	slices.Sort(busy)
@@ -308,20 +308,20 @@ func runFlood(t testing.TB, name string, f flood) (slower float64) {
 		select {
 		case <-evil.Done():
 		case <-time.After(10 * time.Second):
-			t.Error("it was not cut off within 10 s")
+			t.Error("the hostile child was not cut off within 10 s")
 		}
 		if !errors.Is(evil.Err(), ErrGone) {
-			t.Errorf("its end is %v, want %v", evil.Err(), ErrGone)
+			t.Errorf("the hostile child ended with %v, want %v", evil.Err(), ErrGone)
 		}
 		logged(t, &log, `"a context is cut off" context=`+evil.String(), evil)
 		logged(t, &log, f.cut, evil)
 	} else if err := evil.Err(); err != nil {
-		t.Errorf("it was cut off (%v), want what is too much refused; the log says %s", err, log.String())
+		t.Errorf("the hostile child was cut off (%v), want only its excess refused; the log says %s", err, log.String())
 	}
-	logged(t, &log, f.told, evil) // what was dropped is told once a second
+	logged(t, &log, f.told, evil) // the log tells of dropped frames once a second
 	select {
 	case id := <-secretCalls:
-		t.Errorf("context %d called what is not offered", id)
+		t.Errorf("context %d has called a function that descendants may not call, want that refused", id)
 	default:
 	}
 	ping()

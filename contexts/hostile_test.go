@@ -21,12 +21,11 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// hostile is a hop to a child that this test plays itself, with the wire in
-// its hands: it says a proper hello and then whatever a compromised host might
-// say.
+// hostile is a hop to a child that this test plays itself, byte by byte. It sends a correct hello,
+// and then bytes that a compromised host might send.
 type hostile struct {
 	link net.Conn      // the child's end
-	born chan core.ID  // its ID, once welcomed
+	born chan core.ID  // gets its ID after the welcome
 	read chan struct{} // closed to let it read on
 }
 
@@ -46,7 +45,7 @@ func (h *hostile) Open(_ context.Context, e *connect.OpenRequest) (bootstrap.Car
 	return hostileCarrier{near}, nil
 }
 
-// play says hello, hears the welcome and then what it is told.
+// play sends a hello, reads the welcome, and then reads all frames once read is closed.
 func (h *hostile) play(marker string) {
 	r, id, err := greet(h.link, marker)
 	if err != nil {
@@ -63,7 +62,7 @@ func (h *hostile) play(marker string) {
 	}
 }
 
-// greet says the hello of a hostile child, and returns the ID that it is given.
+// greet sends the hello of a hostile child, and returns the ID that the welcome has.
 func greet(link io.ReadWriter, marker string) (*core.Reader, core.ID, error) {
 	body, err := core.Marshal(bootstrap.Hello{
 		Version: bootstrap.Version, Fingerprint: functions.fingerprint, GOOS: "plan9", GOARCH: "mips",
@@ -91,7 +90,7 @@ func frame(h core.Header, body []byte) []byte {
 	return append(core.AppendHeader(nil, &h, len(body)), body...)
 }
 
-// socketPair is a connection with a buffer, unlike net.Pipe.
+// socketPair returns both ends of a connection. Unlike those of net.Pipe they have a buffer.
 func socketPair() (a, b net.Conn) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -107,7 +106,7 @@ func socketPair() (a, b net.Conn) {
 	return a, b
 }
 
-// offeredForTest may be called by descendants; it tells who called.
+// offeredForTest may be called by descendants. It sends the ID of its caller to offeredCallers.
 var offeredForTest = NewFunc("hostile_test.offered", func(ctx context.Context, _ struct{}) (string, error) {
 	offeredCallers <- Caller(ctx).ID()
 	return "", nil
@@ -176,7 +175,7 @@ func newAttack(t *testing.T) *attack {
 	return a
 }
 
-// say sends bytes as the hostile child. An error means that it was cut off.
+// say sends bytes as the hostile child. An error means that the child was cut off.
 func (a *attack) say(b []byte) error {
 	_ = a.h.link.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	_, err := a.h.link.Write(b)
@@ -189,7 +188,7 @@ func (a *attack) goodStillAnswers() time.Duration {
 	defer cancel()
 	d, err := a.good.Ping(ctx)
 	if err != nil {
-		a.t.Fatalf("the other child does not answer: %v", err)
+		a.t.Fatalf("a ping of the other child ended with %v, want an answer", err)
 	}
 	return d
 }
@@ -199,7 +198,7 @@ func (a *attack) cutOff() {
 	select {
 	case <-a.evil.Done():
 	case <-time.After(20 * time.Second):
-		a.t.Fatal("the hostile child was not cut off")
+		a.t.Fatal("after 20 s the hostile child was not cut off, want that")
 	}
 	a.goodStillAnswers()
 }
@@ -222,17 +221,17 @@ func TestForgedIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// One honest call behind them: when it has arrived, the others have, too.
+	// An honest call follows. When it has arrived, the forged ones have arrived as well.
 	if err := a.say(frame(core.Header{Src: a.evil.id, Auth: a.evil.id, Handle: core.HandleCall, Reply: 5005}, callBody(offeredForTest.e))); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case id := <-offeredCallers:
 		if id != a.evil.id {
-			t.Errorf("a call in the name of context %d was run", id)
+			t.Errorf("a call in the name of context %d was run, want only that of %d", id, a.evil.id)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("an honest call was not run")
+		t.Fatal("after 10 s an honest call was not run, want it run")
 	}
 	tree, err := a.self.Tree(t.Context())
 	if err != nil {
@@ -240,7 +239,7 @@ func TestForgedIdentity(t *testing.T) {
 	}
 	for _, i := range tree {
 		if i.ID == a.evil.id && i.Forged != 5 {
-			t.Errorf("%d forged frames were counted, not 5", i.Forged)
+			t.Errorf("%d forged frames were counted, want 5", i.Forged)
 		}
 	}
 	a.goodStillAnswers()
@@ -260,7 +259,7 @@ func TestDescendantsCannotCallWhatIsNotOffered(t *testing.T) {
 	<-offeredCallers
 	select {
 	case <-secretCalls:
-		t.Error("a function that was not offered was run")
+		t.Error("a function that descendants may not call was run for one, want it refused")
 	default:
 	}
 	a.goodStillAnswers()
@@ -284,7 +283,7 @@ func TestSiblingTrafficIsRefused(t *testing.T) {
 	}
 	for _, i := range tree {
 		if i.ID == a.evil.id && i.Refused < 100 {
-			t.Errorf("%d frames were refused, not 100", i.Refused)
+			t.Errorf("%d frames were refused, want at least 100", i.Refused)
 		}
 	}
 }
@@ -305,7 +304,7 @@ func TestMalformedFramesCutTheChildOff(t *testing.T) {
 			}
 			a.cutOff()
 			if err := a.evil.Err(); !errors.Is(err, ErrGone) && !errors.Is(err, core.ErrProtocol) {
-				t.Errorf("the node's error is %v", err)
+				t.Errorf("the node of the hostile child has the error %v, want %v or %v", err, ErrGone, core.ErrProtocol)
 			}
 		})
 	}
@@ -319,11 +318,11 @@ func TestHostileNamesAreMadeSafe(t *testing.T) {
 		"a\x1b[2Jb\nc": "ssh:web1/a_[2Jb_c",
 	} {
 		if got := joinPath(parent, in); got != want {
-			t.Errorf("%q becomes %q, not %q", in, got, want)
+			t.Errorf("the label %q makes the path %q, want %q", in, got, want)
 		}
 	}
 	if got := joinPath(parent, strings.Repeat("x", 10_000)); len(got) > 300 {
-		t.Errorf("a label of 10,000 bytes makes a path of %d", len(got))
+		t.Errorf("a label of 10,000 bytes makes a path of %d, want at most 300", len(got))
 	}
 }
 

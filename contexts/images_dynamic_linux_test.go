@@ -11,13 +11,13 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 )
 
-// dynamicProgram is a program that was built with cgo, with a loader in a place of its own.
+// dynamicProgram is a program that was built with cgo. Its dynamic loader has a path of its own.
 type dynamicProgram struct{ path, loader string }
 
 func buildDynamic(t *testing.T) dynamicProgram {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root: it hides files in mount namespaces")
+		t.Skip("this test hides files in mount namespaces, which needs root")
 	}
 	dir := t.TempDir()
 	p := dynamicProgram{path: filepath.Join(dir, "dynamic"), loader: filepath.Join(dir, "lib", "ld.so")}
@@ -33,7 +33,7 @@ func buildDynamic(t *testing.T) dynamicProgram {
 	return p
 }
 
-// run goes over a hop and returns what is printed on either output.
+// run runs the program, which makes a hop. It returns both outputs.
 func (p dynamicProgram) run(t *testing.T, args ...string) (out, errOut string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), p.path, args...)
@@ -44,12 +44,12 @@ func (p dynamicProgram) run(t *testing.T, args ...string) (out, errOut string, e
 	return stdout.String(), stderr.String(), err
 }
 
-// in is a hop into a mount namespace, behind commands.
+// in returns a command line that runs commands in a new mount namespace, and then its arguments.
 func in(commands string) []string {
 	return []string{"unshare", "-m", "sh", "-c", commands + ` && exec "$@"`, "sh"}
 }
 
-// busyboxTree makes a root that has a static busybox and no library.
+// busyboxTree makes a root file system that has a static busybox and no library.
 func busyboxTree(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,8 +61,8 @@ for x in $(bin/busybox --list); do ln -s busybox bin/$x 2>/dev/null || :; done`,
 	return dir
 }
 
-// A program that was built with cgo is replaced by a static one where its loader or its
-// libraries are not, and the error says what to do where there is none.
+// A program that was built with cgo is replaced by a static one if its loader or its libraries are
+// missing at the far side. If there is no static one, the error says how to make one.
 func TestProgramThatNeedsALoader(t *testing.T) {
 	p := buildDynamic(t)
 	hidden := in("mount -t tmpfs none " + filepath.Dir(p.loader))
@@ -70,7 +70,7 @@ func TestProgramThatNeedsALoader(t *testing.T) {
 	tree := busyboxTree(t)
 	type far struct {
 		name   string
-		method string // "": any
+		method string // start method; "" for any
 		argv   []string
 	}
 	fars := []far{{"busybox only", "", in("mount -t proc proc " + tree + "/proc && mount -t tmpfs -o mode=1777 none " + tree + "/tmp && set -- chroot " + tree + ` "$@"`)}}
@@ -102,7 +102,7 @@ func TestProgramThatNeedsALoader(t *testing.T) {
 			t.Errorf("%v, it printed %q, want the program itself\n%s", err, out, errOut)
 		}
 	})
-	// Where the far side is on this host it executes the program itself, if that loads.
+	// A far side on this host executes the program itself, if its loader and libraries are there.
 	for name, setup := range map[string]string{"no loader": ":", "no library": `mkdir -p "$1/$(dirname "$2")" && cp "$2" "$1/$2"`} {
 		t.Run("a chroot, "+name, func(t *testing.T) {
 			script := setup + ` && mount -t proc proc "$1/proc" && mount -t tmpfs -o mode=1777 none "$1/tmp" && exec "$3" chroot "$1"`

@@ -15,7 +15,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/images"
 )
 
-// imageOf has a context look for an image as a hop would, and returns its hash.
+// imageOf has a context get an image, as a hop would, and returns the image's hash.
 var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys images.System) ([32]byte, error) {
 	image, err := callOf(ctx).l.images.Image(ctx, sys.GOOS, sys.GOARCH)
 	if err != nil {
@@ -28,7 +28,7 @@ var imageOf = NewFunc("test.image.of", func(ctx context.Context, sys images.Syst
 // each link once.
 func TestImageCrossesEachLinkOnce(t *testing.T) {
 	foreign := images.System{GOOS: "linux", GOARCH: "riscv64"}
-	data := make([]byte, 1<<20) // that nothing can pack
+	data := make([]byte, 1<<20) // random bytes, which don't compress
 	rand.NewChaCha8([32]byte{}).Read(data)
 	self, err := Start(t.Context(), &Config{Images: fstest.MapFS{foreign.File(): {Data: data}}})
 	if err != nil {
@@ -50,7 +50,7 @@ func TestImageCrossesEachLinkOnce(t *testing.T) {
 		for _, n := range leaves {
 			wg.Go(func() {
 				if got, err := imageOf.Call(t.Context(), n, foreign); err != nil || got != sha256.Sum256(data) {
-					t.Errorf("%v: %x, %v", n, got, err)
+					t.Errorf("the image at %v has the hash %x, error %v, want %x", n, got, err, sha256.Sum256(data))
 				}
 			})
 		}
@@ -62,7 +62,7 @@ func TestImageCrossesEachLinkOnce(t *testing.T) {
 	}
 	for _, info := range tree[1:] {
 		if size := uint64(len(data)); info.BytesSent < size || info.BytesSent > size*3/2 {
-			t.Errorf("%d bytes were sent to %s for an image of %d", info.BytesSent, info.Path, size)
+			t.Errorf("%d bytes were sent to %s for an image of %d, want it sent once", info.BytesSent, info.Path, size)
 		}
 	}
 }
@@ -80,15 +80,15 @@ func TestImageThatIsMissing(t *testing.T) {
 	for _, n := range []*Node{self, a} {
 		_, err := imageOf.Call(t.Context(), n, images.System{GOOS: "linux", GOARCH: "s390x"})
 		if !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), `"linux_s390x" in Config.Images`) {
-			t.Errorf("at %v: %v", n, err)
+			t.Errorf("a missing image at %v: error %v, want %v with the name of the image", n, err, ErrNoImage)
 		}
-		// What is there and can't be read is not missing.
+		// An image that exists and can't be read is not missing.
 		if _, err := imageOf.Call(t.Context(), n, images.System{GOOS: "linux", GOARCH: "arm"}); err == nil || errors.Is(err, ErrNoImage) {
-			t.Errorf("at %v: %v", n, err)
+			t.Errorf("an unreadable image at %v: error %v, want one other than %v", n, err, ErrNoImage)
 		}
 		for _, strange := range []images.System{{GOOS: "linux", GOARCH: "../x"}, {GOOS: "plan9", GOARCH: "amd64"}, {}} {
 			if _, err := imageOf.Call(t.Context(), n, strange); !errors.Is(err, ErrNoImage) {
-				t.Errorf("%v at %v: %v", strange, n, err)
+				t.Errorf("an image for %v at %v: error %v, want %v", strange, n, err, ErrNoImage)
 			}
 		}
 	}

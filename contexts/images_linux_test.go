@@ -20,7 +20,7 @@ var architecture = contexts.NewFunc("test.architecture", func(context.Context, s
 	return runtime.GOARCH, nil
 })
 
-// machine is a hop to this host, which says that it is another machine.
+// machine returns a hop to this host, on which uname prints another machine.
 func machine(t *testing.T, name string) connect.Method {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,14 +51,14 @@ func executes386(t *testing.T) bool {
 	return err == nil
 }
 
-// A 32-bit x86 machine is as foreign to a 64-bit program as any, and the one
-// that the same processor can be. A kernel that says it is one, and does not
-// execute such programs, gets one of 64 bits.
+// A 32-bit x86 machine is as foreign to a 64-bit program as any other, but the same processor
+// executes its programs. A kernel that claims to be one, and does not execute 32-bit programs, gets
+// a 64-bit image.
 func TestForeignImageIsBuiltAndRuns(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
-		t.Skip("it takes a processor that runs the images of another architecture")
+		t.Skip("this test needs a processor that executes programs of another architecture")
 	}
-	// The toolchain keeps its own cache, which makes seconds of minutes.
+	// The toolchain keeps its own cache, with which a build takes seconds and not minutes.
 	t.Setenv("GOCACHE", strings.TrimSpace(string(must(exec.Command("go", "env", "GOCACHE").Output()))))
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	narrow := "386"
@@ -68,7 +68,7 @@ func TestForeignImageIsBuiltAndRuns(t *testing.T) {
 	is := func(n *contexts.Node, want string) {
 		t.Helper()
 		if got, err := architecture.Call(t.Context(), n, struct{}{}); err != nil || got != want {
-			t.Errorf("%v: %q, %v", n, got, err)
+			t.Errorf("%v runs an image for %q, error %v, want %q", n, got, err, want)
 		}
 	}
 	connected := func(from *contexts.Node, m connect.Method) *contexts.Node {
@@ -91,17 +91,17 @@ func TestForeignImageIsBuiltAndRuns(t *testing.T) {
 		}
 		return 0
 	}
-	// Children of the same system are made of its own image.
+	// A context makes children of its own system from its own image.
 	before := sent()
 	is(connected(a, small), narrow)
 	is(connected(a, local.Child{}), narrow)
 	if more := sent() - before; more > 16<<10 {
-		t.Errorf("%d bytes were sent to a context that makes children of its own kind", more)
+		t.Errorf("%d bytes were sent to a context that makes children of its own system, want at most 16 KiB", more)
 	}
-	// And of another by way of the master, which for that one is foreign, too.
+	// For another system it gets an image from the master. Here that system is the master's own.
 	is(connected(a, machine(t, "x86_64")), "amd64")
 
-	// The next master of the same executable finds what was built.
+	// The next master of the same executable finds the image that was built.
 	again := start(t, &contexts.Config{Sources: "/nonexistent"})
 	is(connected(again, small), narrow)
 }

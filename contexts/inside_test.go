@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/router"
 )
 
-// inside is a context within the process of the test, so that the test sees
-// both ends of what goes on between two that are not the master.
+// inside is a context within the process of the test. So the test sees both ends of traffic between
+// two contexts that are not the master.
 type inside struct {
 	*local
 	t *testing.T
@@ -39,7 +39,7 @@ func newInside(t *testing.T, at place) inside {
 	return inside{l, t}
 }
 
-// divide makes a child.
+// child makes a child of this context, within the same process.
 func (p inside) child(label string) inside {
 	p.t.Helper()
 	id, block, err := p.router.AllocID(context.Background())
@@ -66,7 +66,7 @@ func (p inside) attach(c router.LinkConfig) {
 	}
 }
 
-// grant lets a talk to b, as an ancestor's passing it a node does.
+// grant lets a talk to b, as an ancestor does that passes a the node of b.
 func (p inside) grant(a, b inside) {
 	p.t.Helper()
 	if _, err := takeNode.Call(p.t.Context(), p.node(a.id), p.node(b.id)); err != nil {
@@ -76,8 +76,8 @@ func (p inside) grant(a, b inside) {
 
 var takeNode = NewFunc("test.takenode", func(context.Context, *Node) (struct{}, error) { return struct{}{}, nil })
 
-// handedOver is where the tests get the far end of a ConnFunc from. It is the
-// test's until release is called.
+// handedOver passes the far end of a ConnFunc to a test. The test owns that end until it calls
+// release.
 var handedOver = make(chan handed)
 
 type handed struct {

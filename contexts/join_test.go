@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// joined returns the outer ends of two connections that are joined: one to this
-// process and one that a context dialled.
+// joined returns the outer ends of two connections that are joined. One leads to this process, and
+// a context has dialled the other.
 func joined(t *testing.T, n *contexts.Node) (client, server *net.TCPConn, result chan error) {
 	t.Helper()
 	far, peer := dialPair(t, n, "tcp")
@@ -43,12 +43,12 @@ func TestJoinedConnectionsAreOne(t *testing.T) {
 		must(client.Write([]byte("question")))
 		client.CloseWrite()
 		if got, err := io.ReadAll(server); err != nil || string(got) != "question" {
-			t.Fatalf("%q, %v", got, err)
+			t.Fatalf("the server read %q, %v, want question", got, err)
 		}
 		must(server.Write([]byte("answer")))
 		server.Close()
 		if got, err := io.ReadAll(client); err != nil || string(got) != "answer" {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("the client read %q, %v, want answer", got, err)
 		}
 		if err := <-result; err != nil {
 			t.Error(err)
@@ -64,10 +64,10 @@ func TestJoinedConnectionsAreOne(t *testing.T) {
 			from.SetLinger(0)
 			from.Close()
 			if _, err := io.ReadAll(to); !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("the other reads %v", err)
+				t.Errorf("after a reset the other end reads %v, want %v", err, syscall.ECONNRESET)
 			}
 			if err := <-result; !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("it ends with %v", err)
+				t.Errorf("after a reset Relay returned %v, want %v", err, syscall.ECONNRESET)
 			}
 		}
 	})

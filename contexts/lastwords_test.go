@@ -20,7 +20,7 @@ var talk = contexts.NewFunc("test.talk", func(_ context.Context, lines int) (str
 	return struct{}{}, nil
 })
 
-// All that a context has said when it is closed is shown, an unfinished line too.
+// All output and records of a context are shown when it is closed, even an unfinished line.
 func TestLastWords(t *testing.T) {
 	const lines = 1000
 	var mu sync.Mutex
@@ -42,12 +42,12 @@ func TestLastWords(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if got := strings.Count(printed.String(), "[local/local] line "); got != lines {
-		t.Errorf("%d lines of %d were shown", got, lines)
+		t.Errorf("%d lines of output were shown, want %d", got, lines)
 	}
 	if got := strings.Count(shown.String(), "msg=record"); got != lines {
-		t.Errorf("%d records of %d were shown", got, lines)
+		t.Errorf("%d records were shown, want %d", got, lines)
 	}
 	if !strings.HasSuffix(printed.String(), "[local/local] and the last\n") {
-		t.Error("the last line is missing")
+		t.Error("the unfinished last line was not shown, want it at the end")
 	}
 }

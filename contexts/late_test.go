@@ -13,9 +13,9 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// A hop for which the time of its caller is not enough is timed out, as the method's own
-// bounds have it and as package context has it, whoever makes the hop and however long the
-// path is.
+// If a hop takes longer than its caller's time, its error matches connect.ErrTimeout and
+// context.DeadlineExceeded. That holds whichever context makes the hop, and however long the path
+// is.
 func TestAHopThatTakesTooLongIsTimedOut(t *testing.T) {
 	self, err := contexts.Start(t.Context(), nil)
 	if err != nil {
@@ -41,13 +41,13 @@ func TestAHopThatTakesTooLongIsTimedOut(t *testing.T) {
 			cancel()
 			for _, class := range []error{connect.ErrTimeout, context.DeadlineExceeded} {
 				if !errors.Is(err, class) {
-					t.Errorf("%s, %s: %v; want it to be %q as well", what, name, err, class)
+					t.Errorf("%s, %s: error %v, want one that matches %q", what, name, err, class)
 				}
 			}
 			ctx, cancel = context.WithCancel(t.Context())
 			time.AfterFunc(100*time.Millisecond, cancel)
 			if err = from(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, connect.ErrTimeout) {
-				t.Errorf("%s, %s, cancelled: %v; want %q and no timeout", what, name, err, context.Canceled)
+				t.Errorf("%s, %s, cancelled: error %v, want one that matches %q and no timeout", what, name, err, context.Canceled)
 			}
 		}
 	}

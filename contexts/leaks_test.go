@@ -13,14 +13,14 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
 
-// openFiles tells how many descriptors a context has.
+// openFiles returns the number of descriptors of a context.
 var openFiles = contexts.NewFunc("test.openfiles", func(context.Context, struct{}) (int, error) {
 	list, err := os.ReadDir("/proc/self/fd")
 	return len(list), err
 })
 
-// noLeaks makes the test fail if it leaves goroutines or descriptors behind in
-// this process. It must come before anything that the test's own cleanup ends.
+// noLeaks fails the test if it leaves goroutines or descriptors in this process. Call it before the
+// test makes anything that its own cleanup ends.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()
@@ -40,13 +40,12 @@ func noLeaks(t *testing.T) {
 			return len(descriptors()) <= len(before)
 		})
 		if t.Failed() {
-			t.Logf("before %v, now %v", before, descriptors())
+			t.Logf("the descriptors before were %v, now they are %v", before, descriptors())
 		}
 	})
 }
 
-// sameFiles makes the test fail if a context has more descriptors in the end
-// than now.
+// sameFiles fails the test if a context has more descriptors at the end of the test than now.
 func sameFiles(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	count := func() int {
@@ -62,7 +61,7 @@ func sameFiles(t *testing.T, n *contexts.Node) {
 	})
 }
 
-// descriptors returns what this process has open, in no order.
+// descriptors returns the open files of this process, in no order.
 func descriptors() (list []string) {
 	for _, fd := range must(os.ReadDir("/proc/self/fd")) {
 		name, _ := os.Readlink("/proc/self/fd/" + fd.Name()) // one is that of ReadDir, closed by now

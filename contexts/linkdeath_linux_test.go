@@ -23,7 +23,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// mortal is a hop to a local child whose link can be made to break.
+// mortal is a hop to a local child. The test can make its link break.
 type mortal struct {
 	local.Child
 	link *mortalLink // set by Open
@@ -38,19 +38,18 @@ func (m *mortal) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Ca
 	return m.link, nil
 }
 
-// mortalLink breaks after so many bytes, both ways counted together, in the midst
-// of a read or a write.
+// mortalLink breaks after a number of bytes in both directions together, within a read or a write.
 type mortalLink struct {
 	bootstrap.Carrier
 	moved atomic.Int64
-	last  atomic.Int64 // 0: it does not break
+	last  atomic.Int64 // number of bytes after which it breaks; 0 for never
 	once  sync.Once
 	err   error
 }
 
 var errBroken = errors.New("the link broke")
 
-// breakAfter makes the link break after so many more bytes.
+// breakAfter makes the link break after n more bytes.
 func (l *mortalLink) breakAfter(n int64) { l.last.Store(l.moved.Load() + n) }
 
 // pass counts n bytes and returns how many of them come before the break.
@@ -59,7 +58,7 @@ func (l *mortalLink) pass(n int) (int, error) {
 	if last == 0 || moved < last {
 		return n, nil
 	}
-	go l.Close() // as a tool does that ends: both directions at once
+	go l.Close() // both directions end at once, as when a tool ends
 	return int(max(0, int64(n)-(moved-last))), errBroken
 }
 
@@ -92,7 +91,7 @@ func (l *mortalLink) Close() error {
 	return l.err
 }
 
-// deathPoints is at how many points of each job the link breaks.
+// deathPoints returns the number of points of each job at which the link breaks.
 func deathPoints() int64 {
 	if testing.Short() {
 		return 20
@@ -103,9 +102,8 @@ func deathPoints() int64 {
 // jobTime bounds a job whose link breaks.
 const jobTime = 5 * time.Second
 
-// TestTheLinkDies breaks the link at 200 points of each of some jobs: with an error
-// that says so, in time, and with nothing left over. (Package files does the same
-// with copies.)
+// TestTheLinkDies breaks the link at up to 200 points of several jobs. Each time the job ends soon
+// with an error that says so, and nothing is left. (Package files has the same test for copies.)
 func TestTheLinkDies(t *testing.T) {
 	content := make([]byte, 150_000)
 	for i := range content {
@@ -114,7 +112,7 @@ func TestTheLinkDies(t *testing.T) {
 	sum := sha256.Sum256(content)
 	mark := "MITOSIS_TEST_JOB=" + t.TempDir()
 
-	// echoes has two sides talk, half of them through a context.
+	// echoes sends content from near to peer and back. One of the ends is at a context.
 	echoes := func(near, peer net.Conn) error {
 		defer near.Close()
 		if err := near.SetDeadline(time.Now().Add(jobTime)); err != nil {
@@ -140,7 +138,7 @@ func TestTheLinkDies(t *testing.T) {
 			return err
 		}
 		if n != int64(len(content)) || !bytes.Equal(got.Sum(nil), sum[:]) {
-			return fmt.Errorf("%d bytes came back, or others, and no error", n)
+			return fmt.Errorf("%d bytes came back without an error, want the %d that were sent", n, len(content))
 		}
 		return nil
 	}
@@ -151,7 +149,7 @@ func TestTheLinkDies(t *testing.T) {
 			c.Stdin = bytes.NewReader(content)
 			out, err := c.Output()
 			if err == nil && sha256.Sum256(out) != sum {
-				err = fmt.Errorf("%d bytes came, or others, and no error", len(out))
+				err = fmt.Errorf("%d bytes came back without an error, want the %d that were sent", len(out), len(content))
 			}
 			return err
 		},
@@ -195,13 +193,14 @@ func TestTheLinkDies(t *testing.T) {
 				})
 			}
 			workers.Wait()
-			// What is sent is not the same each time, to the byte.
+			// The number of bytes differs a little from job to job, so a few may end
+			// before the break.
 			if failed.Load() < deathPoints()*9/10 {
-				t.Errorf("the link broke during %d of %d jobs", failed.Load(), deathPoints())
+				t.Errorf("the link broke during %d of %d jobs, want at least nine tenths", failed.Load(), deathPoints())
 			}
 			eventually(t, "nothing of the jobs is left", func() bool { return len(descendants(mark)) == 0 })
 			if t.Failed() {
-				t.Logf("left: %q", descendants(mark))
+				t.Logf("the processes that are left are %q", descendants(mark))
 			}
 		})
 	}
@@ -224,7 +223,7 @@ func dialled(ctx context.Context, n *contexts.Node) (near, peer net.Conn, err er
 	return near, peer, err
 }
 
-// accepted returns one that comes in at a context.
+// accepted returns a connection that a context accepts, and its other end.
 func accepted(ctx context.Context, n *contexts.Node) (near, peer net.Conn, err error) {
 	ln, err := n.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -233,7 +232,7 @@ func accepted(ctx context.Context, n *contexts.Node) (near, peer net.Conn, err e
 	defer ln.Close()
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 	if peer, err = net.Dial("tcp", ln.Addr().String()); err != nil {
-		<-n.Done() // nobody listens there any more
+		<-n.Done() // with the context the listener ends
 		return nil, nil, n.Err()
 	}
 	if near, err = ln.Accept(); err != nil {
@@ -242,8 +241,8 @@ func accepted(ctx context.Context, n *contexts.Node) (near, peer net.Conn, err e
 	return near, peer, err
 }
 
-// breakDuring does a job over a link that breaks after so many bytes of it, and
-// reports whether that kept it from being done.
+// breakDuring does a job over a link that breaks after at bytes of the job. It reports whether the
+// job failed for that.
 func breakDuring(t *testing.T, self *contexts.Node, job func(context.Context, *contexts.Node) error, at int64) bool {
 	m := &mortal{}
 	n, err := self.Connect(t.Context(), m)
@@ -260,16 +259,15 @@ func breakDuring(t *testing.T, self *contexts.Node, job func(context.Context, *c
 		return false
 	}
 	if !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("broken after %d bytes: %v", at, err)
+		t.Errorf("when the link broke after %d bytes the job ended with %v, want %v", at, err, contexts.ErrGone)
 	}
 	return true
 }
 
-// descendants lists the processes that are children of this one, or have an entry
-// in their environment.
+// descendants lists the processes that are children of this one, or whose environment has an entry.
 func descendants(entry string) (list []string) {
 	for _, dir := range must(filepath.Glob("/proc/[0-9]*")) {
-		stat, _ := os.ReadFile(dir + "/stat") // nothing where it has ended meanwhile
+		stat, _ := os.ReadFile(dir + "/stat") // empty if the process has ended meanwhile
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
 		environ, _ := os.ReadFile(dir + "/environ")

@@ -16,8 +16,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// listenPlaces are the two hosts on which is listened: that of this process and that of a
-// context.
+// listenPlaces returns the two ways to listen: in this process, and at a context.
 func listenPlaces(t *testing.T) map[string]func(contexts.ListenConfig, context.Context, string, string) (net.Listener, error) {
 	far := child(t, start(t, nil))
 	return map[string]func(contexts.ListenConfig, context.Context, string, string) (net.Listener, error){
@@ -30,8 +29,7 @@ func listenPlaces(t *testing.T) map[string]func(contexts.ListenConfig, context.C
 	}
 }
 
-// Who may connect to a socket is said by its mode, which the umask must not widen
-// or narrow.
+// The mode of a socket decides which users may connect. The umask must not widen or narrow it.
 func TestModeOfSockets(t *testing.T) {
 	dir := t.TempDir()
 	for _, umask := range []int{0, 0o22, 0o277} {
@@ -42,13 +40,13 @@ func TestModeOfSockets(t *testing.T) {
 				path := filepath.Join(dir, "s")
 				ln := must(listen(contexts.ListenConfig{SocketMode: mode}, t.Context(), "unix", path))
 				if got := must(os.Lstat(path)).Mode(); got != fs.ModeSocket|want {
-					t.Errorf("%s, umask %o, mode %v: the socket is %v, not %v", place, umask, mode, got, want)
+					t.Errorf("%s, umask %o, mode %v: the socket has the mode %v, want %v", place, umask, mode, got, want)
 				}
 				if err := ln.Close(); err != nil {
 					t.Error(err)
 				}
 				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("%s: the socket is there after Close: %v", place, err)
+					t.Errorf("%s: the socket after Close: %v, want no such file", place, err)
 				}
 			}
 		}
@@ -64,7 +62,7 @@ func TestModeOfDatagramSockets(t *testing.T) {
 	c := must(far.ListenPacket(t.Context(), "unixgram", path))
 	defer c.Close()
 	if got := must(os.Lstat(path)).Mode(); got != fs.ModeSocket|0o600 {
-		t.Errorf("the socket is %v", got)
+		t.Errorf("the socket has the mode %v, want %v", got, fs.ModeSocket|0o600)
 	}
 }
 
@@ -76,7 +74,7 @@ func TestUnlinkOfSockets(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
 			first := must(listen(unlink, t.Context(), "unix", path))
 			if _, err := listen(plain, t.Context(), "unix", path); !errors.Is(err, syscall.EADDRINUSE) {
-				t.Errorf("without Unlink: %v", err)
+				t.Errorf("a second listener without Unlink: error %v, want %v", err, syscall.EADDRINUSE)
 			}
 			second := must(listen(unlink, t.Context(), "unix", path))
 			if err := first.Close(); err != nil {
@@ -84,7 +82,7 @@ func TestUnlinkOfSockets(t *testing.T) {
 			}
 			conn, err := net.Dial("unix", path)
 			if err != nil {
-				t.Fatalf("the end of the first removed the socket of the second: %v", err)
+				t.Fatalf("dialling the second listener after the end of the first: %v, want its socket still there", err)
 			}
 			defer conn.Close()
 			if err := second.Close(); err != nil {
@@ -94,10 +92,10 @@ func TestUnlinkOfSockets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := listen(unlink, t.Context(), "unix", path); !errors.Is(err, syscall.EADDRINUSE) {
-				t.Errorf("in place of a file: %v", err)
+				t.Errorf("a listener with Unlink in the place of a file: error %v, want %v", err, syscall.EADDRINUSE)
 			}
 			if b, err := os.ReadFile(path); string(b) != "precious" {
-				t.Errorf("the file has %q, %v", b, err)
+				t.Errorf("the file has %q, %v, want it unchanged: precious", b, err)
 			}
 		})
 	}
@@ -127,36 +125,36 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 			cfg := contexts.ListenConfig{Skipped: func(addr string, err error) {
 				skipped = append(skipped, addr)
 				if !strings.Contains(err.Error(), "address already in use") {
-					t.Errorf("%s is skipped: %v", addr, err)
+					t.Errorf("%s is skipped for %v, want only addresses in use skipped", addr, err)
 				}
 			}}
 			ln := must(listen(cfg, t.Context(), "tcp", "Localhost:0"))
 			_, port, _ := net.SplitHostPort(ln.Addr().String())
 			four, six := "127.0.0.1:"+port, "[::1]:"+port
 			if ln.Addr().String() != four {
-				t.Errorf("the address is %v", ln.Addr())
+				t.Errorf("the address is %v, want %v", ln.Addr(), four)
 			}
 			for range 3 {
 				for _, addr := range []string{four, six} {
 					if !accepts(t, ln, addr) {
-						t.Errorf("%s does not lead to the listener", addr)
+						t.Errorf("a connection to %s did not reach the listener, want it accepted", addr)
 					}
 				}
 			}
 			if _, err := listen(cfg, t.Context(), "tcp", "localhost:"+port); !errors.Is(err, syscall.EADDRINUSE) {
-				t.Errorf("the port is taken twice: %v", err)
+				t.Errorf("a second listener on the port: error %v, want %v", err, syscall.EADDRINUSE)
 			}
 			if len(skipped) > 0 {
-				t.Errorf("skipped: %q", skipped)
+				t.Errorf("the addresses %q were skipped, want none", skipped)
 			}
 			if err := ln.Close(); err != nil {
 				t.Error(err)
 			}
 			if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("Accept after Close: %v", err)
+				t.Errorf("Accept after Close returned %v, want %v", err, net.ErrClosed)
 			}
 			if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("closed twice: %v", err)
+				t.Errorf("a second Close returned %v, want %v", err, net.ErrClosed)
 			}
 			for _, addr := range []string{four, six} {
 				taken := must(net.Listen("tcp", addr))
@@ -167,7 +165,7 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 					free = six
 				}
 				if !accepts(t, ln, free) || len(skipped) != 1 || skipped[0] != addr {
-					t.Errorf("where %s is taken: skipped %q", addr, skipped)
+					t.Errorf("with %s in use, %q were skipped, want only that, and a listener on %s", addr, skipped, free)
 				}
 				ln.Close()
 				taken.Close()
@@ -175,7 +173,7 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 			for network, want := range map[string]string{"tcp4": "127.0.0.1:", "tcp6": "[::1]:"} {
 				ln := must(listen(cfg, t.Context(), network, "localhost:0"))
 				if !strings.HasPrefix(ln.Addr().String(), want) {
-					t.Errorf("%s: %v", network, ln.Addr())
+					t.Errorf("the address of a listener for %s is %v, want one on %s", network, ln.Addr(), want)
 				}
 				ln.Close()
 			}
@@ -183,8 +181,8 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 	}
 }
 
-// Connections that nobody has accepted are reset with the listener, and nothing of it
-// stays.
+// Connections that nobody has accepted are reset when the listener is closed. Nothing of the
+// listener is left.
 func TestCloseOfBothFamilies(t *testing.T) {
 	noLeaks(t)
 	ln := must(new(contexts.ListenConfig).Listen(t.Context(), "tcp", "localhost:0"))
@@ -198,7 +196,7 @@ func TestCloseOfBothFamilies(t *testing.T) {
 	}
 	for _, c := range conns {
 		if _, err := c.Read(make([]byte, 1)); err == nil {
-			t.Error("there is something to be read")
+			t.Error("reading from a connection that nobody accepted returned a byte, want an error")
 		}
 		c.Close()
 	}

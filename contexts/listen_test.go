@@ -37,7 +37,7 @@ func TestListenerEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	closed := must(b.Listen(t.Context(), "unix", path))
 	if closed.Addr().String() != path {
-		t.Errorf("the address is %v", closed.Addr())
+		t.Errorf("the address is %v, want %s", closed.Addr(), path)
 	}
 	errs := accept(closed)
 	waiting := must(net.Dial("unix", path))
@@ -46,13 +46,13 @@ func TestListenerEnds(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-errs; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept of a closed listener: %v", err)
+		t.Errorf("Accept of a closed listener returned %v, want %v", err, net.ErrClosed)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket after Close: %v", err)
+		t.Errorf("the socket after Close: %v, want no such file", err)
 	}
 	if err := closed.Close(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("closed twice: %v", err)
+		t.Errorf("a second Close returned %v, want %v", err, net.ErrClosed)
 	}
 
 	lost := must(b.Listen(t.Context(), "unix", path))
@@ -61,18 +61,18 @@ func TestListenerEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-errs; errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept of a lost listener: %v", err)
+		t.Errorf("Accept of a lost listener returned %v, want an error that is not %v", err, net.ErrClosed)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket after the context: %v", err)
+		t.Errorf("the socket after the end of its context: %v, want no such file", err)
 	}
 	lost.Close()
 	if _, err := b.Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("listening at a lost context: %v", err)
+		t.Errorf("listening at a lost context: error %v, want %v", err, contexts.ErrGone)
 	}
 }
 
-// When the process in the middle is killed, so is the one at the listening host.
+// If the context in the middle is killed, the context that listens ends as well.
 func TestAKilledHopLeavesNoListener(t *testing.T) {
 	noLeaks(t)
 	a := child(t, start(t, nil))
@@ -81,16 +81,16 @@ func TestAKilledHopLeavesNoListener(t *testing.T) {
 	near, peer := dialPair(t, b, "tcp")
 	kill(t, a)
 	if _, err := port.Accept(); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("Accept: %v", err)
+		t.Errorf("Accept of a listener at a lost context returned %v, want %v", err, contexts.ErrGone)
 	}
 	port.Close()
 	if _, err := io.ReadAll(near); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("reading from a lost connection: %v", err)
+		t.Errorf("a read from a lost connection returned %v, want %v", err, contexts.ErrGone)
 	}
 	if _, err := near.Write([]byte("x")); !errors.Is(err, contexts.ErrGone) {
-		t.Errorf("writing to a lost connection: %v", err)
+		t.Errorf("a write to a lost connection returned %v, want %v", err, contexts.ErrGone)
 	}
-	_, _ = io.ReadAll(peer) // it ends, in whatever way the system ends those of the dead
+	_, _ = io.ReadAll(peer) // the system ends the connections of a dead process in some way
 	eventually(t, "the port is closed", func() bool {
 		c, err := net.Dial("tcp", port.Addr().String())
 		if err == nil {
@@ -105,10 +105,10 @@ func TestListenErrors(t *testing.T) {
 	busy := must(net.Listen("tcp", "127.0.0.1:0"))
 	defer busy.Close()
 	if _, err := b.Listen(t.Context(), "tcp", busy.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a port that is taken: %v", err)
+		t.Errorf("listening on a port in use: error %v, want %v", err, syscall.EADDRINUSE)
 	}
 	if _, err := b.Listen(t.Context(), "udp", "127.0.0.1:0"); !errors.As(err, new(net.UnknownNetworkError)) {
-		t.Errorf("a listener for datagrams: %v", err)
+		t.Errorf("a listener on udp: error %v, want a net.UnknownNetworkError", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestBacklogIsBounded(t *testing.T) {
 		return must(openFiles.Call(t.Context(), b, struct{}{})) >= before+128
 	})
 	if n := must(openFiles.Call(t.Context(), b, struct{}{})); n > before+128+8 {
-		t.Errorf("%d descriptors more while nobody accepts", n-before)
+		t.Errorf("the context has %d more descriptors while nobody accepts, want at most 136", n-before)
 	}
 	seen := map[string]bool{}
 	for range many {
@@ -143,7 +143,7 @@ func TestBacklogIsBounded(t *testing.T) {
 		}
 		line, err := io.ReadAll(c)
 		if err != nil || seen[string(line)] || !strings.HasSuffix(string(line), "\n") {
-			t.Fatalf("%q, %v", line, err)
+			t.Fatalf("a connection has %q, %v, want a line that no other has", line, err)
 		}
 		seen[string(line)] = true
 		c.Close()
@@ -151,7 +151,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	ln.Close()
 	for _, c := range conns {
 		if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
-			t.Fatalf("%q, %v", got, err)
+			t.Fatalf("the peer of a connection read %q, %v, want only the end", got, err)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// A child may log before it has its link to the parent, as one does whose image
-// can't be kept. The record arrives, and so do those that come after it.
+// A child may log before it has its link to the parent, for example because its image can't be kept.
+// The record arrives, and so do those that come after it.
 func TestRecordsOfTheFirstMoment(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("images are kept on Linux only")

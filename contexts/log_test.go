@@ -29,15 +29,15 @@ func TestLogsAndOutput(t *testing.T) {
 	defer mu.Unlock()
 	for _, want := range []string{`msg="a record"`, "a=1", "g.b=two", "context=local/local", "level=WARN"} {
 		if !strings.Contains(shown.String(), want) {
-			t.Errorf("%q is not in the log:\n%s", want, shown.String())
+			t.Errorf("the log is\n%s\nwant %q in it", shown.String(), want)
 		}
 	}
 	if strings.Contains(shown.String(), "too quiet") {
-		t.Error("a debug record arrived")
+		t.Error("a debug record arrived, want it left out")
 	}
 	for _, want := range []string{"[local/local] printed\n", "[local/local] shouted\n"} {
 		if !strings.Contains(printed.String(), want) {
-			t.Errorf("%q is not in the output:\n%s", want, printed.String())
+			t.Errorf("the output is\n%s\nwant %q in it", printed.String(), want)
 		}
 	}
 }

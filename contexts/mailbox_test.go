@@ -14,7 +14,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// letter holds what may travel in a mail: also the way to answer it.
+// letter is a value for mailboxes. It also has a sender for the answer.
 type letter struct {
 	Text   string
 	Answer contexts.Sender[string]
@@ -92,18 +92,18 @@ func TestMailArrivesInOrderAndNamesItsSender(t *testing.T) {
 		select {
 		case m := <-inbox.C():
 			if want := fmt.Sprint(next[m.From.ID()], " "); strings.TrimSpace(m.Value.Text) != strings.TrimSpace(want) {
-				t.Fatalf("%v sent %q, and not %q", m.From, m.Value.Text, want)
+				t.Fatalf("%v sent %q, want %q", m.From, m.Value.Text, want)
 			}
 			next[m.From.ID()]++
 		case <-other.C():
-			t.Fatal("it came to another mailbox")
+			t.Fatal("a letter came to another mailbox, want it in its own")
 		case <-time.After(20 * time.Second):
-			t.Fatalf("it stopped at %v", next)
+			t.Fatalf("no letter came for 20 s; by sender %v have come, want %d each", next, each)
 		}
 	}
 	senders.Wait()
 	if next[self.ID()] != each || next[a.ID()] != each || next[b.ID()] != each {
-		t.Errorf("who sent how much: %v", next)
+		t.Errorf("by sender the letters were %v, want %d each", next, each)
 	}
 }
 
@@ -116,23 +116,22 @@ func TestSendersArePassedToThirdContexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if to.Node().ID() != a.ID() {
-		t.Errorf("it leads to %v", to.Node())
+		t.Errorf("the sender leads to %v, want %v", to.Node(), a)
 	}
-	// The master and the mailbox's own context may use it, and a sibling once it
-	// was handed the sender. For an answer to the sibling the other would have to
-	// be granted that, too.
+	// The master and the mailbox's own context may use the sender. A sibling may use it once it
+	// was passed the sender. An answer to the sibling would need a grant as well.
 	for _, from := range []*contexts.Node{self, a} {
 		if got, err := sendOne.Call(brief(t, 20*time.Second), from, to); err != nil || got != "hello from "+from.String() {
-			t.Errorf("from %v: %q, %v", from, got, err)
+			t.Errorf("a letter from %v was answered by %q, %v, want a hello with its path", from, got, err)
 		}
 	}
 	if _, err := sendLetters.Call(t.Context(), b, sendOrder{To: to, N: 100}); err != nil {
-		t.Errorf("from a sibling: %v", err)
+		t.Errorf("letters from a sibling: %v, want no error", err)
 	}
 	_, back := contexts.NewMailbox[string](self, 1)
 	var nowhere contexts.Sender[letter]
 	if err := nowhere.Send(t.Context(), letter{Answer: back}); err == nil {
-		t.Error("the zero sender leads somewhere")
+		t.Error("the zero Sender has sent a letter, want an error")
 	}
 }
 
@@ -145,13 +144,13 @@ func TestAFullMailboxHoldsItsSendersUp(t *testing.T) {
 	order := sendOrder{To: to, N: 1 << 20, Size: 1000}
 	_, err := sendLetters.Call(brief(t, 500*time.Millisecond), a, order)
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("nobody received, and still %v", err)
+		t.Fatalf("sending to a full mailbox ended with %v, want %v", err, context.DeadlineExceeded)
 	}
 	if len(inbox.C()) != 3 {
-		t.Errorf("it holds %d values", len(inbox.C()))
+		t.Errorf("the mailbox holds %d values, want 3", len(inbox.C()))
 	}
-	// What was under way comes whole and in order, and what is sent later
-	// behind it. Another context is not held up by what the first has under way.
+	// The letters that were under way come whole and in order, and later letters come behind
+	// them. The first sender's letters don't hold up another context.
 	if _, err := sendLetters.Call(brief(t, 20*time.Second), self, sendOrder{To: to, N: 1}); err != nil {
 		t.Error(err)
 	}
@@ -168,7 +167,7 @@ func TestAFullMailboxHoldsItsSendersUp(t *testing.T) {
 			break // the last one
 		}
 		if want := fmt.Sprint(came, " "); !strings.HasPrefix(m.Value.Text, want[:len(want)-1]) {
-			t.Fatalf("letter %d is %.10q", came, m.Value.Text)
+			t.Fatalf("letter %d is %.10q, want its number first", came, m.Value.Text)
 		}
 		came++
 	}
@@ -176,11 +175,11 @@ func TestAFullMailboxHoldsItsSendersUp(t *testing.T) {
 		t.Error(err)
 	}
 	if came*1000 > 512<<10 {
-		t.Errorf("%d letters of 1000 bytes were under way to a mailbox that was not emptied", came)
+		t.Errorf("%d letters of 1000 bytes were under way to a full mailbox, want at most 512 KiB", came)
 	}
 }
 
-// A large value that is given up half-way does not spoil those behind it.
+// A large value whose sending is given up half-way does not damage the values behind it.
 func TestAValueThatIsGivenUpHalfWay(t *testing.T) {
 	noLeaks(t)
 	self := start(t, nil)
@@ -200,12 +199,12 @@ func TestAValueThatIsGivenUpHalfWay(t *testing.T) {
 	for last := -1; last < 9; {
 		m := <-inbox.C()
 		if n := len(m.Value); n != 900<<10 && n != 10 || int(m.Value[0]) <= last || !bytes.Equal(m.Value, bytes.Repeat(m.Value[:1], n)) {
-			t.Fatalf("%d bytes of %d behind %d", n, m.Value[0], last)
+			t.Fatalf("a value has %d bytes that begin with %d, behind value %d, want a whole one of a later number", n, m.Value[0], last)
 		}
 		last = int(m.Value[0])
 	}
 	if err := sendBytes(t, a, to, 1<<20, 1, time.Second); !errors.Is(err, contexts.ErrTooLarge) {
-		t.Errorf("a value that is too large: %v", err)
+		t.Errorf("sending a value that is too large: error %v, want %v", err, contexts.ErrTooLarge)
 	}
 	inbox.Close()
 }
@@ -243,11 +242,11 @@ func TestAClosedMailbox(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-blocked; !errors.Is(err, contexts.ErrClosed) {
-		t.Errorf("who was sending: %v", err)
+		t.Errorf("a Send that waited when the mailbox was closed ended with %v, want %v", err, contexts.ErrClosed)
 	}
 	for _, n := range []*contexts.Node{a, self} {
 		if _, err := sendLetters.Call(t.Context(), n, sendOrder{To: to, N: 1}); !errors.Is(err, contexts.ErrClosed) {
-			t.Errorf("who sends later: %v", err)
+			t.Errorf("a Send after the mailbox was closed ended with %v, want %v", err, contexts.ErrClosed)
 		}
 	}
 	n := 0
@@ -255,7 +254,7 @@ func TestAClosedMailbox(t *testing.T) {
 		n++
 	}
 	if n != 5 {
-		t.Errorf("%d values were left", n)
+		t.Errorf("the closed mailbox has %d values left, want 5", n)
 	}
 }
 
@@ -277,7 +276,7 @@ func TestAMailboxOfALostContext(t *testing.T) {
 	eventually(t, "sending fails", func() bool { err = to.Send(t.Context(), letter{}); return err != nil })
 	for range 2 {
 		if err = to.Send(t.Context(), letter{}); !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("sending to a lost context: %v", err)
+			t.Errorf("sending to a lost context: error %v, want %v", err, contexts.ErrGone)
 		}
 	}
 }
@@ -293,7 +292,7 @@ func TestWhatCannotBeAMailbox(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("a mailbox %s was made", what)
+					t.Errorf("a mailbox %s was made, want a panic", what)
 				}
 			}()
 			f()

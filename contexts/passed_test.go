@@ -16,11 +16,11 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// errand is a call that is passed on from context to context, each of which calls
-// the next one and returns what that returns, with words of its own around an error.
+// errand is a call that is passed on from context to context. Each calls the next one and returns
+// its result. It adds words of its own to an error.
 type errand struct {
 	Way  []*contexts.Node
-	What string // for the last one to do
+	What string // the task of the last context
 	Tell *contexts.Node
 }
 
@@ -49,8 +49,8 @@ func init() {
 	})
 }
 
-// Five contexts call one another. What an error, a deadline and a cancellation
-// mean is the same at both ends.
+// Five contexts call one another in a row. Errors, deadlines and cancellations keep their meaning
+// from one end to the other.
 func TestPassedOnByFive(t *testing.T) {
 	self := start(t, nil)
 	var way []*contexts.Node
@@ -63,27 +63,27 @@ func TestPassedOnByFive(t *testing.T) {
 	var app *appError
 	_, err := call(t.Context(), "joined")
 	if !errors.Is(err, fs.ErrExist) || !errors.Is(err, syscall.ENOSPC) || !errors.As(err, &app) || app.Code != 3 || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what was joined: %v", err)
+		t.Errorf("the joined errors arrived as %v, want all three of them", err)
 	}
 	for _, n := range way {
 		if !strings.Contains(err.Error(), "call test.pass "+n.String()+": ") {
-			t.Errorf("%v is not in the text: %v", n, err)
+			t.Errorf("the error is %v, want the call to %v in it", err, n)
 		}
 	}
 	var p *contexts.PanicError
 	if _, err := call(t.Context(), "panic"); !errors.As(err, &p) || p.Value != "at the end" || !strings.Contains(p.Stack, "contexts_test.") {
-		t.Errorf("not the panic of the last one: %v", err)
+		t.Errorf("the error is %v, want the panic of the last context with its stack", err)
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if left, err := call(ctx, "deadline"); err != nil || left > time.Minute || left < 50*time.Second {
-		t.Errorf("%v left, %v", left, err)
+		t.Errorf("the last context has %v left, error %v, want 50s to 1m", left, err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := call(ctx, "block"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the deadline passed: %v", err)
+		t.Errorf("after the deadline the call ended with %v, want %v", err, context.DeadlineExceeded)
 	}
 	marks.await(t, "blocked")
 	marks.await(t, "released")
@@ -93,24 +93,25 @@ func TestPassedOnByFive(t *testing.T) {
 	marks.await(t, "blocked")
 	stop()
 	if _, err := pending.Wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("the cancelled call ended with %v, want %v", err, context.Canceled)
 	}
 	marks.await(t, "released")
 
-	// That the last one is gone is an error of the one before it, which is there.
+	// If the last context is gone, the context before it returns that error. That one is not
+	// gone.
 	pending = passOn.Go(t.Context(), way[0], errand{way[1:], "block", self})
 	marks.await(t, "blocked")
 	kill(t, way[4])
 	if _, err := pending.Wait(); err == nil || errors.Is(err, contexts.ErrGone) || !strings.Contains(err.Error(), contexts.ErrGone.Error()) {
-		t.Errorf("the last one is gone: %v", err)
+		t.Errorf("with the last context gone the call ended with %v, want an error that says so and is not %v", err, contexts.ErrGone)
 	}
 	if _, err := pid.Call(t.Context(), way[3], struct{}{}); err != nil {
-		t.Errorf("the one before it: %v", err)
+		t.Errorf("a call to the context before it ended with %v, want no error", err)
 	}
 }
 
-// A call whose argument is on its way can be cancelled at any moment, at once,
-// and harms no other.
+// A call can be cancelled at any moment while its argument is sent. It ends at once, and harms no
+// other call.
 func TestCancellationDuringALargeArgument(t *testing.T) {
 	self := start(t, nil)
 	b := child(t, child(t, self))
@@ -118,7 +119,7 @@ func TestCancellationDuringALargeArgument(t *testing.T) {
 	want := sha256.Sum256(in)
 	begin := time.Now()
 	if got, err := sum.Call(t.Context(), b, in); err != nil || got != want {
-		t.Fatal(err)
+		t.Fatalf("the checksum there is %x, error %v, want %x", got, err, want)
 	}
 	span := time.Since(begin)
 	for i := range 10 {
@@ -130,7 +131,7 @@ func TestCancellationDuringALargeArgument(t *testing.T) {
 		at := rand.N(span)
 		timer := time.AfterFunc(at, cancel)
 		if got, err := sum.Call(ctx, b, in); err == nil && got != want || err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled after %v: %v", at, err)
+			t.Errorf("the call that was cancelled after %v ended with %v, want %v or the right checksum", at, err, context.Canceled)
 		}
 		timer.Stop()
 		cancel()
@@ -139,7 +140,7 @@ func TestCancellationDuringALargeArgument(t *testing.T) {
 		}
 		if other != nil {
 			if got, err := other.Wait(); err != nil || got != want {
-				t.Errorf("another call meanwhile: %v", err)
+				t.Errorf("another call meanwhile ended with the checksum %x, %v, want %x", got, err, want)
 			}
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A context is shown under its own path, or one below, whatever it says.
+// A prompt of a context is shown under the context's own path or one below it, whatever path it
+// claims.
 func TestPathsAreTheirOwners(t *testing.T) {
 	self, err := Start(t.Context(), nil)
 	if err != nil {
@@ -28,7 +29,7 @@ func TestPathsAreTheirOwners(t *testing.T) {
 		"ssh:web1/\x1b[2J/su:a\n": "ssh:web1/[2J/su:a",
 	} {
 		if got := l.pathWithin(id, claimed); got != want {
-			t.Errorf("%q is shown as %q, not %q", claimed, got, want)
+			t.Errorf("the claimed path %q is shown as %q, want %q", claimed, got, want)
 		}
 	}
 }
@@ -45,11 +46,11 @@ func TestNoticesOfTheTreeAreBounded(t *testing.T) {
 			return n
 		}
 		if n := shown(); n != noticeBurst {
-			t.Errorf("%d at once", n)
+			t.Errorf("%d notices were shown at once, want %d", n, noticeBurst)
 		}
 		time.Sleep(2 * time.Second)
 		if n := shown(); n < 2*noticeRate-1 || n > 2*noticeRate+1 {
-			t.Errorf("%d in two seconds", n)
+			t.Errorf("%d notices were shown after two seconds, want %d or one more or less", n, 2*noticeRate)
 		}
 	})
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// What can't be registered panics with the line that tried it.
+// A registration that is not allowed panics. The text has the line of the call.
 func TestRegistrationPanicsNameTheLine(t *testing.T) {
 	file := "registry_test.go:"
 	if _, here, _, _ := runtime.Caller(0); here == "?" {
-		file = "?:" // this is a slim program, which has no lines
+		file = "?:" // this is a slim program, which has no file names and lines
 	}
 	for name, try := range map[string]func(){
 		"registered after Init": func() {
@@ -34,7 +34,7 @@ func TestRegistrationPanicsNameTheLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
 				if s := fmt.Sprint(recover()); !strings.Contains(s, file) || !strings.Contains(s, name) {
-					t.Errorf("panic: %s", s)
+					t.Errorf("the panic is %q, want %q and %q in it", s, file, name)
 				}
 			}()
 			try()

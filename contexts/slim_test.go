@@ -16,9 +16,8 @@ var hasLines = contexts.NewFunc("test.haslines", func(context.Context, struct{})
 	return ok && file != "?", nil
 })
 
-// What was sent to a far side has no lines (but in a build for the race
-// detector, which is sent whole). The stack of a panic there has them all the
-// same, however deep it happened.
+// An image has no line numbers, unless it is built for the race detector, which is sent whole. The
+// stack of a panic at a far side still has them, at any depth of the tree.
 func TestPanicWhereThereAreNoLines(t *testing.T) {
 	self := start(t, nil)
 	far, err := self.Connect(t.Context(), local.Exec{Argv: []string{"env"}})
@@ -35,11 +34,11 @@ func TestPanicWhereThereAreNoLines(t *testing.T) {
 		_, err = panics.Call(t.Context(), n, "ouch")
 		var p *contexts.PanicError
 		if !errors.As(err, &p) || p.Value != "ouch" || !strings.Contains(p.Stack, "contexts_test.go:") {
-			t.Fatalf("%v", err)
+			t.Fatalf("the call ended with %v, want a *contexts.PanicError with lines of contexts_test.go", err)
 		}
 		calls, _, _ := strings.Cut(p.Stack, "created by")
 		if !strings.HasPrefix(calls, "goroutine ") || strings.Contains(calls, "?:0") {
-			t.Errorf("the stack of %v is not complete:\n%s", n, p.Stack)
+			t.Errorf("the stack of %v lacks lines, want a file and line for each call:\n%s", n, p.Stack)
 		}
 	}
 }

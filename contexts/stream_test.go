@@ -18,19 +18,19 @@ func TestSequence(t *testing.T) {
 	next := 0
 	for i, err := range count.Call(t.Context(), b, 100_000) {
 		if err != nil || i != next {
-			t.Fatalf("%d, %v in place of %d", i, err, next)
+			t.Fatalf("the sequence has %d, %v, want %d next", i, err, next)
 		}
 		next++
 	}
 	if next != 100_000 {
-		t.Errorf("%d values", next)
+		t.Errorf("the sequence has %d values, want 100000", next)
 	}
 	var last error
 	for _, err := range count.Call(t.Context(), b, 13) {
 		last = err
 	}
 	if !errors.Is(last, fs.ErrExist) {
-		t.Errorf("the sequence ended with %v", last)
+		t.Errorf("the sequence ended with %v, want %v", last, fs.ErrExist)
 	}
 	for i := range count.Call(t.Context(), b, 1<<30) {
 		if i == 10 {
@@ -53,11 +53,11 @@ func TestStream(t *testing.T) {
 	}
 	got, err := io.ReadAll(c)
 	if err != nil || string(got) != "HELLO!" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("the stream returned %q, %v, want HELLO!", got, err)
 	}
 }
 
-// How the function's ctx was when yield returned false.
+// leftWith gets the error of the function's ctx at the time when yield returned false.
 var leftWith = make(chan error, 1)
 
 var unending = contexts.NewSeqFunc("test.unending", func(ctx context.Context, _ struct{}) iter.Seq2[int, error] {
@@ -68,8 +68,8 @@ var unending = contexts.NewSeqFunc("test.unending", func(ctx context.Context, _ 
 	}
 })
 
-// A function whose caller has left its loop finds its ctx cancelled as soon as it
-// knows.
+// If the caller leaves its loop, yield returns false in the function. By then the function's ctx is
+// cancelled.
 func TestLeavingALoopCancels(t *testing.T) {
 	self := start(t, nil)
 	for i := range 200 {
@@ -80,7 +80,7 @@ func TestLeavingALoopCancels(t *testing.T) {
 			break
 		}
 		if err := <-leftWith; !errors.Is(err, context.Canceled) {
-			t.Fatalf("loop %d: %v", i, err)
+			t.Fatalf("loop %d: the function's ctx has the error %v, want %v", i, err, context.Canceled)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// Whatever runs on a node runs on a managed host as well, which is connected by the first
-// use and again by the next one after a loss.
+// All operations on a node also work on a managed host. The first use connects the host, and the
+// next use after a loss connects it again.
 func TestManagedHostIsATarget(t *testing.T) {
 	self := start(t, nil)
 	uses := map[string]func(t *testing.T, on *contexts.ManagedHost) error{
@@ -73,7 +73,7 @@ func TestManagedHostIsATarget(t *testing.T) {
 			host := self.Manage(local.Child{}, nil)
 			defer host.Close()
 			if err := use(t, host); err != nil {
-				t.Fatalf("the first use: %v", err)
+				t.Fatalf("the first use of the host ended with %v, want no error", err)
 			}
 			node, err := host.Connect(t.Context())
 			if err != nil {
@@ -82,13 +82,13 @@ func TestManagedHostIsATarget(t *testing.T) {
 			_ = node.Close()
 			<-node.Done()
 			if err := use(t, host); err != nil {
-				t.Errorf("after its context was lost: %v", err)
+				t.Errorf("the use after the loss of its context ended with %v, want no error", err)
 			}
 		})
 	}
 }
 
-// What orders calls can't order what is no call.
+// A chain orders calls. It accepts no sequence, and is no node.
 func TestChainTakesOnlyCalls(t *testing.T) {
 	self := start(t, nil)
 	chain := contexts.NewChain(child(t, self))
@@ -103,22 +103,22 @@ func TestChainTakesOnlyCalls(t *testing.T) {
 	}
 }
 
-// Nil is no target, in whatever form it comes.
+// Nil is no target, in any of its forms.
 func TestNoTarget(t *testing.T) {
 	start(t, nil)
 	for name, on := range map[string]contexts.Target{"nil": nil, "no node": (*contexts.Node)(nil), "no host": (*contexts.ManagedHost)(nil), "a zero node": new(contexts.Node)} {
 		if _, err := pid.Call(t.Context(), on, struct{}{}); err == nil {
-			t.Errorf("%s: a call went somewhere", name)
+			t.Errorf("%s: a call succeeded, want an error", name)
 		}
 		for _, err := range squares.Call(t.Context(), on, 1) {
 			if err == nil {
-				t.Errorf("%s: a sequence came from somewhere", name)
+				t.Errorf("%s: a sequence has a value, want an error", name)
 			}
 		}
 	}
 }
 
-// A path is connected hop by hop; where a hop fails, nothing of it stays.
+// A path is connected hop by hop. If a hop fails, no context of the path is left.
 func TestConnectPath(t *testing.T) {
 	self := start(t, nil)
 	node, err := self.ConnectPath(t.Context(), "local/local")
@@ -142,12 +142,12 @@ func TestConnectPath(t *testing.T) {
 			t.Errorf("the path %q: %v, want one that matches %q", path, err, class)
 		}
 	}
-	// The second hop can't be made, the first is there by then.
+	// The second hop fails when the first has been made.
 	connect.RegisterSyntax("nowhere", func(string) (connect.Method, error) {
 		return local.Exec{Argv: []string{"/no/such/tool"}}, nil
 	})
 	if _, err := self.ConnectPath(t.Context(), "local/nowhere"); !errors.Is(err, connect.ErrStart) {
-		t.Errorf("a tool that is not there: %v, want one that matches ErrStart", err)
+		t.Errorf("a path with a missing tool: error %v, want one that matches ErrStart", err)
 	}
 	after, err := self.Tree(t.Context())
 	if err != nil {
@@ -158,8 +158,8 @@ func TestConnectPath(t *testing.T) {
 	}
 }
 
-// Two children by the same hop have different paths, and a name that became free is given
-// again: that of a host which was lost and is back.
+// Two children by the same hop have different paths. The name of a context that has gone is used
+// again, so a host that was lost and is back keeps its name.
 func TestSiblingsHaveDifferentPaths(t *testing.T) {
 	self := start(t, nil)
 	a, b, c := child(t, self), child(t, self), child(t, self)
@@ -172,16 +172,16 @@ func TestSiblingsHaveDifferentPaths(t *testing.T) {
 	if below.String() != "local#2/local" {
 		t.Errorf("the path below the second is %q, want local#2/local", below)
 	}
-	// It is the same wherever it is told.
+	// The context itself has the same path.
 	if out, err := whereAmI.Call(t.Context(), below, struct{}{}); err != nil || out != below.String() {
-		t.Errorf("the context itself takes its path for %q, %v", out, err)
+		t.Errorf("the context's own path is %q, %v, want %q", out, err, below)
 	}
 	_ = b.Close()
 	if again := child(t, self); again.String() != "local#2" {
 		t.Errorf("the path after the second was closed is %q, want local#2", again)
 	}
 	if hops, err := connect.ParsePath(below.String()); err != nil || len(hops) != 2 {
-		t.Errorf("a path with a number is not understood: %v, %v", hops, err)
+		t.Errorf("the path %v is parsed as %v, %v, want two hops", below, hops, err)
 	}
 }
 
@@ -189,7 +189,8 @@ var whereAmI = contexts.NewFunc("test.path", func(ctx context.Context, _ struct{
 	return contexts.Self(ctx).String(), nil
 })
 
-// A function that calls itself in other contexts is declared, then defined.
+// A function that calls itself in other contexts is declared first, and defined in an init
+// function.
 func TestFunctionThatCallsItself(t *testing.T) {
 	self := start(t, nil)
 	way := []*contexts.Node{child(t, self)}

@@ -30,22 +30,22 @@ func TestCloseOfAMiddleContext(t *testing.T) {
 		select {
 		case <-n.Done():
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%v is not done", n)
+			t.Fatalf("after 10 s Done of %v is not closed", n)
 		}
 		if n.Err() == nil {
-			t.Errorf("%v has no error", n)
+			t.Errorf("the closed node %v has no error, want one", n)
 		}
 		if _, err := pid.Call(t.Context(), n, struct{}{}); !errors.Is(err, contexts.ErrGone) {
-			t.Errorf("a call to %v: %v", n, err)
+			t.Errorf("a call to %v ended with %v, want %v", n, err, contexts.ErrGone)
 		}
 	}
 	if process, err := os.FindProcess(p); err == nil {
 		if err := process.Signal(syscall.Signal(0)); !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("process %d is still there: %v", p, err)
+			t.Errorf("a signal to process %d, which must have ended, returned %v, want %v", p, err, os.ErrProcessDone)
 		}
 	}
 	if err := a.Close(); err != nil {
-		t.Errorf("closed twice: %v", err)
+		t.Errorf("a second Close returned %v, want no error", err)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestDepthLimit(t *testing.T) {
 	b := child(t, child(t, self))
 	_, err := b.Connect(t.Context(), local.Child{})
 	if !errors.Is(err, contexts.ErrTooDeep) || strings.Count(err.Error(), "connect local/local/local: ") != 1 {
-		t.Errorf("the third hop: %v", err)
+		t.Errorf("the third hop failed with %v, want %v with its path once", err, contexts.ErrTooDeep)
 	}
 }
 
@@ -106,13 +106,13 @@ func TestTree(t *testing.T) {
 	for _, i := range tree {
 		got = append(got, fmt.Sprint(i.ID))
 		if i.PID == 0 || i.Hostname == "" || i.User == "" {
-			t.Errorf("incomplete: %+v", i)
+			t.Errorf("a context of the tree is %+v, want PID, host name and user", i)
 		}
 		if i.Node != self && (i.BytesSent == 0 || i.BytesRead == 0) {
-			t.Errorf("no figures of the link: %+v", i)
+			t.Errorf("a context of the tree is %+v, want the bytes of its link", i)
 		}
 	}
 	if want := fmt.Sprint([]any{self.ID(), a.ID(), b.ID(), c.ID()}); fmt.Sprint(got) != want {
-		t.Errorf("%v, not %v", got, want)
+		t.Errorf("the IDs of the tree are %v, want %v", got, want)
 	}
 }

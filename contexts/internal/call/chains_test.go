@@ -10,7 +10,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// turns records what becomes of the calls of a chain.
+// turns records whether the calls of a chain ran, were skipped, or were released.
 type turns struct {
 	mu  sync.Mutex
 	log []string
@@ -37,7 +37,7 @@ func (c turn) Failed() error    { return c.err }
 var someChain = ChainKey{Src: 7, ID: 1}
 
 // Calls of a chain run in the order of their numbers, whatever the order of their arrival.
-// Behind one that fails the others are skipped, with the first failure.
+// Behind a call that fails the others are skipped, with the first failure.
 func TestChainsRunInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all Chains
@@ -58,7 +58,7 @@ func TestChainsRunInOrder(t *testing.T) {
 			t.Errorf("the calls of a chain came as %q, want %q", of.log, want)
 		}
 		if err := all.Enqueue(someChain, 1, turn{&of, "b", nil}); !errors.Is(err, core.ErrProtocol) {
-			t.Errorf("a number that was there before: got %v, want %v", err, core.ErrProtocol)
+			t.Errorf("a call with a number that was used before: error %v, want %v", err, core.ErrProtocol)
 		}
 		all.OnEnd(someChain.Src, ChainEnd{Chain: someChain.ID, Calls: 4})
 		if left := all.Callers(); len(left) != 0 {
@@ -67,8 +67,8 @@ func TestChainsRunInOrder(t *testing.T) {
 	})
 }
 
-// The end of a chain may overtake its calls. A chain whose caller is lost gives its calls
-// up.
+// The end of a chain may overtake its calls. The calls of a chain whose caller is lost are
+// released.
 func TestChainsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all Chains
@@ -86,7 +86,7 @@ func TestChainsAreForgotten(t *testing.T) {
 		}
 		must(0, "a")
 		synctest.Wait()
-		must(1, "d") // of the next chain of that number
+		must(1, "d") // a call of the next chain with that number
 		all.Drop(someChain.Src)
 		want := []string{"a ran", "b ran", "d released"}
 		if got := all.Callers(); !slices.Equal(of.log, want) || len(got) != 0 {
@@ -95,7 +95,7 @@ func TestChainsAreForgotten(t *testing.T) {
 	})
 }
 
-// One caller can make us hold so many chains and so many calls, and no more.
+// The chains and waiting calls that one caller can make this context hold are bounded.
 func TestChainsAreBounded(t *testing.T) {
 	var all Chains
 	var of turns

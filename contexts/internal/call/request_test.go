@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A request arrives as it was sent, and no cut of it is taken for another one.
+// A request arrives as it was sent. A request that is cut short is an error.
 func TestRequestsTravel(t *testing.T) {
 	for _, q := range []Request{
 		{Fn: 0, Arg: []byte{0xa0}},
@@ -16,15 +16,16 @@ func TestRequestsTravel(t *testing.T) {
 		b := q.Encode()
 		got, err := DecodeRequest(b)
 		if err != nil || !reflect.DeepEqual(got, q) {
-			t.Errorf("%+v arrived as %+v, %v", q, got, err)
+			t.Errorf("the request arrived as %+v, %v, want %+v", got, err, q)
 		}
 		for cut := range len(b) - len(q.Arg) + 1 {
 			if got, err := DecodeRequest(b[:cut]); err == nil {
-				t.Errorf("%d of the %d bytes of %+v were taken for %+v, want an error", cut, len(b), q, got)
+				t.Errorf("the first %d of %d bytes of %+v were decoded as %+v, want an error", cut, len(b), q, got)
 			}
 		}
 	}
-	// A time that is longer than a month is none, and one that is shorter than a microsecond is one.
+	// A timeout of more than a month counts as none. One of less than a microsecond counts as a
+	// microsecond.
 	for sent, want := range map[time.Duration]time.Duration{365 * 24 * time.Hour: 0, 1: time.Microsecond} {
 		q := Request{Timeout: sent, Arg: []byte{0}}
 		if got, err := DecodeRequest(q.Encode()); err != nil || got.Timeout != want {

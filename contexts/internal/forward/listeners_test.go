@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestUnclaimedConnectionsEndWithTheContext: a listener has ended in order, and its
-// owner has accepted a connection but not claimed it when the context ends.
+// TestUnclaimedConnectionsEndWithTheContext closes a listener in order. Its owner has accepted a
+// connection, and not claimed it when the context ends.
 func TestUnclaimedConnectionsEndWithTheContext(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

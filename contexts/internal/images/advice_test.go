@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A program that is as it should be gets no advice; a loader is a warning, and an unknown
-// release of Go is one line at info, which is shown by default.
+// A static program of a known release of Go gets no advice. For a program with a loader the advice
+// is a warning. For an unknown release it is one line at the level info, which is shown by default.
 func TestAdviceOfABuild(t *testing.T) {
 	for name, test := range map[string]struct {
 		loader  string

@@ -16,6 +16,6 @@ func TestImagesOfOldExecutablesAreForgotten(t *testing.T) {
 	}
 	forgetImages(dir)
 	if left, err := os.ReadDir(dir); err != nil || len(left) != keptExecutables {
-		t.Errorf("%d are left, %v", len(left), err)
+		t.Errorf("the images of %d executables are left, error %v, want %d", len(left), err, keptExecutables)
 	}
 }

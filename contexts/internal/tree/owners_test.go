@@ -6,7 +6,7 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// A name is given to one child at a time, and a place to one connect or child.
+// Only one child has a name at a time. Each connect and each child takes one place.
 func TestChildrenHaveNamesAndPlaces(t *testing.T) {
 	var c Children
 	for _, want := range []string{"local", "local#2", "local#3"} {
@@ -14,7 +14,7 @@ func TestChildrenHaveNamesAndPlaces(t *testing.T) {
 			t.Errorf("the next child by the same hop is named %q, want %q", got, want)
 		}
 	}
-	c.DropName("local#2") // it has not come to be
+	c.DropName("local#2") // its child was never connected
 	if got := c.TakeName("local"); got != "local#2" {
 		t.Errorf("a name that was given back is not given again: got %q, want %q", got, "local#2")
 	}
@@ -46,11 +46,12 @@ func TestAskingEndsWithTheLastHop(t *testing.T) {
 	}
 	second()
 	if c.MayAsk(id) {
-		t.Error("it may ask when no hop is under way, want not")
+		t.Error("without a hop under way the context may ask, want not")
 	}
 }
 
-// A file is removed once: by its maker, at the end, or at once when the end has come.
+// A leftover is removed only once: by its maker, at the end, or at once if the end has come before
+// it was added.
 func TestLeftoversAreRemovedAtTheEnd(t *testing.T) {
 	var o Leftovers
 	removed := make(map[string]int)
@@ -61,6 +62,6 @@ func TestLeftoversAreRemovedAtTheEnd(t *testing.T) {
 	o.Remove()
 	add("late")()
 	if removed["stays"] != 1 || removed["late"] != 1 || len(removed) != 2 {
-		t.Errorf("removed %v, want the one that stays and the late one, once", removed)
+		t.Errorf("the removals are %v, want the one that stays and the late one, once each", removed)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mitosis-go/mitosis/connect"
 )
 
-// What the pipe has taken of an image may take a while yet to arrive, and a busy machine
-// takes its time to pack one.
+// While an image is packed or sent, a longer silence is allowed. A busy machine packs slowly, and
+// bytes that the pipe has accepted may take a while to arrive.
 func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 	for name, c := range map[string]struct {
 		at   bootstrap.Progress
@@ -34,10 +34,10 @@ func TestSilenceIsLongerBehindAnImage(t *testing.T) {
 			p.Note(c.at)
 			<-ctx.Done()
 			if took := time.Since(start); took != c.want {
-				t.Errorf("%s: given up after %v, wanted %v", name, took, c.want)
+				t.Errorf("%s: the hop was given up after %v, want %v", name, took, c.want)
 			}
 			if err := context.Cause(ctx); !connect.Temporary(err) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: the cause is %v, want a temporary %v", name, err, context.DeadlineExceeded)
 			}
 		})
 	}

@@ -12,10 +12,10 @@ func TestNoticesAreMadeSafe(t *testing.T) {
 		"a\xffb":                  "ab",
 	} {
 		if got := Printable(text); got != want {
-			t.Errorf("%q becomes %q, not %q", text, got, want)
+			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
 	if got := Printable(strings.Repeat("é", MaxText)); len(got) > MaxText+4 {
-		t.Errorf("%d bytes are shown", len(got))
+		t.Errorf("of a long text %d bytes are shown, want at most %d", len(got), MaxText+4)
 	}
 }
