@@ -104,7 +104,7 @@ func TestDatagramsKeepTheirBoundaries(t *testing.T) {
 	}
 	near.SetReadDeadline(time.Time{})
 	peer.Close()
-	eventually(t, "it is told that nobody listens", func() bool {
+	eventually(t, "the connection reports that nobody listens", func() bool {
 		near.Write([]byte("x"))
 		near.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		_, err := near.Read(buf)

@@ -232,7 +232,7 @@ func TestAClosedMailbox(t *testing.T) {
 	if _, err := sendLetters.Call(t.Context(), a, sendOrder{To: to, N: 5}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "they are there", func() bool { return len(inbox.C()) == 5 })
+	eventually(t, "all letters are in the mailbox", func() bool { return len(inbox.C()) == 5 })
 	blocked := make(chan error, 1)
 	go func() {
 		_, err := sendLetters.Call(context.Background(), a, sendOrder{To: to, N: 1 << 20, Size: 1000})

@@ -54,7 +54,7 @@ func TestActAsMaster(t *testing.T) {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 }
 
-// A separateMaster is one that can be killed.
+// A separateMaster is a master in a process of its own, which can be killed.
 type separateMaster struct {
 	cmd   *lab.Cmd
 	ready chan error // gets one value: nil, or the reason for which the master was never ready

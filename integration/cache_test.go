@@ -188,7 +188,7 @@ func TestHarmedCacheIsReplaced(t *testing.T) {
 			if c := contactWith(t, host, cfg); c.method == bootstrap.StartCache {
 				t.Errorf("the contact after the harm is %+v, want the image in the cache not used", c)
 			}
-			eventually(t, patience, "a record of it", func() bool { return strings.Contains(said.String(), "was not what had been put there") })
+			eventually(t, patience, "a record of the changed file", func() bool { return strings.Contains(said.String(), "was not what had been put there") })
 			if c := contactWith(t, host, cfg); c.method != bootstrap.StartCache {
 				t.Errorf("the contact after that is %+v, want one by the cache, with a new file", c)
 			}
@@ -218,7 +218,7 @@ func TestHostsThatCanKeepNothing(t *testing.T) {
 					t.Errorf("the contact is %+v, want one without a cache", c)
 				}
 			}
-			eventually(t, patience, "a record of it", func() bool {
+			eventually(t, patience, "a record with the reason", func() bool {
 				s := said.String()
 				return strings.Contains(s, "kept in the cache") && strings.Contains(s, test.why)
 			})

@@ -54,7 +54,7 @@ func TestCommandLineAsksAtTheTerminal(t *testing.T) {
 		if err := s.cmd.Process.Signal(unix.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, patience, "the terminal to show what is typed again", func() bool { return s.echoes(t) })
+		eventually(t, patience, "the terminal echoes again", func() bool { return s.echoes(t) })
 		if status, shown := s.end(); status != 128+int(unix.SIGTERM) {
 			t.Errorf("status %d, want %d after SIGTERM:\n%s", status, 128+int(unix.SIGTERM), shown)
 		}
@@ -121,7 +121,7 @@ exit 1
 `
 	o := newOfficeOf(t, lab.Host{Files: map[string]string{"/usr/local/bin/doas": script}})
 	s := sit(t, o.command(t.Context(), "run", o.path+"/doas:app", "--", "echo", "it works"))
-	eventually(t, patience, "what looks like a question", func() bool {
+	eventually(t, patience, "the text that looks like a question", func() bool {
 		return strings.HasSuffix(s.shown.String(), "doas:app: Contacting the server... ")
 	})
 	if _, err := o.web.Shell("touch /tmp/go-on"); err != nil {

@@ -52,7 +52,7 @@ func (o *office) forward(t *testing.T, listeners int, args ...string) *forwarder
 	if err := f.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "it listens", func() bool {
+	eventually(t, patience, "the forwarder listens", func() bool {
 		if hasEnded(f.Cmd) {
 			t.Fatalf("%q has ended: %s", args, &f.err)
 		}
@@ -128,7 +128,7 @@ func TestForwardFromTheCommandLine(t *testing.T) {
 		}
 	}
 	for _, told := range []string{f.addrs[2] + " 127.0.0.1:9: ", "lookup no.such.name", "dial tcp 127.0.0.1:9: connect: connection refused"} {
-		eventually(t, patience, "it is told: "+told, func() bool { return strings.Contains(f.err.String(), told) })
+		eventually(t, patience, "the message "+told, func() bool { return strings.Contains(f.err.String(), told) })
 	}
 	uses()
 

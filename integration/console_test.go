@@ -82,7 +82,7 @@ func (s serialHost) level(t *testing.T) string {
 // back checks that only the named processes are left, and that the line is as it was before.
 func (s serialHost) back(t *testing.T, limit time.Duration, prompt string, left ...string) {
 	t.Helper()
-	eventually(t, limit, "what was there before is back, and nothing else", func() bool {
+	eventually(t, limit, "the line shows the prompt, and no other process runs", func() bool {
 		return strings.HasSuffix(s.wire.Said(), prompt) && !slices.ContainsFunc(s.Processes(), func(p lab.Proc) bool {
 			return !slices.Contains(left, p.Comm)
 		})

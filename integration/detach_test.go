@@ -102,7 +102,7 @@ func TestDetachOverSSH(t *testing.T) {
 	}
 	third := master()
 	host := hop(third, "deploy")
-	eventually(t, patience, "it is attached again", func() bool {
+	eventually(t, patience, "the context is attached again", func() bool {
 		owned, err = attach.Attach(t.Context(), host, d, &contexts.Config{Log: log, PackedDir: nothingKept})
 		if err != nil && !errors.Is(err, attach.ErrOwned) {
 			t.Fatal(err)

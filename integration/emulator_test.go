@@ -160,7 +160,7 @@ func inForeignContainer(t *testing.T, host *lab.Running, self *contexts.Node, li
 	case <-time.After(patience):
 		t.Fatalf("after %v the master has not noticed that the worker was killed", patience)
 	}
-	eventually(t, 5*time.Second, "what a killed worker started is gone", func() bool {
+	eventually(t, 5*time.Second, "the processes that a killed worker has started have ended", func() bool {
 		_, err := run.Call(t.Context(), c, []string{"kill", "-0", itoa(pid)})
 		return err != nil
 	})

@@ -175,7 +175,7 @@ func hostBehindHost(t *testing.T, host *lab.Running, hop ssh.Login) {
 		t.Errorf("the path of the inner host is %q, want one below %q", first.Path, outerID.Path)
 	}
 	kill(t, host, syscall.SIGKILL, asked(t, outer).PID)
-	eventually(t, patience, "the inner one is another", func() bool { return asked(t, inner).PID != first.PID })
+	eventually(t, patience, "another context of the inner host answers", func() bool { return asked(t, inner).PID != first.PID })
 }
 
 // bootIs returns the setup of a host whose boot has this ID. The kernel is the machine's, so its

@@ -60,7 +60,7 @@ func TestForwardingsToANameThatOnlyNSSKnows(t *testing.T) {
 	if out, err := o.desk.Exec(t.Context(), "curl", "-sS", "http://"+f.addrs[4]); err == nil {
 		t.Errorf("curl by the forwarding to nosuch succeeds: %s, want an error, since no such host exists", out)
 	}
-	eventually(t, patience, "it is told that nobody knows nosuch", func() bool {
+	eventually(t, patience, "the message that the name nosuch is unknown", func() bool {
 		return strings.Contains(f.err.String(), "lookup nosuch") && strings.Contains(f.err.String(), "getent does not know it either")
 	})
 

@@ -294,7 +294,7 @@ account required LAB [info=Your account expires in 3 days]
 				return "424242", nil
 			}})
 			who(t, child(t, node, m))
-			eventually(t, patience, "the word about the account", func() bool { return seen.has("expires in 3 days", path) })
+			eventually(t, patience, "the notice about the account", func() bool { return seen.has("expires in 3 days", path) })
 			withholds(t, rightPassword, fmt.Sprint(seen.seen))
 		})
 	}
@@ -311,7 +311,7 @@ func TestWhatPAMTellsIsLogged(t *testing.T) {
 	if len(a.asked) != 1 || !strings.Contains(a.asked[0].Text, "1. Duo Push\nPasscode") {
 		t.Errorf("the person was asked %+v, want one question that begins with PAM's text", a.asked)
 	}
-	eventually(t, patience, "a record", func() bool {
+	eventually(t, patience, "a record with PAM's text", func() bool {
 		return strings.Contains(logged.String(), `text="Duo two-factor login for deploy"`)
 	})
 }

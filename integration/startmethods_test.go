@@ -227,8 +227,7 @@ func TestImageCutShort(t *testing.T) {
 	}
 }
 
-// breaking opens connections to the lab that break after so many bytes have been
-// written.
+// breaking opens connections to the lab that break after a number of bytes have been written.
 type breaking struct{ after int64 }
 
 func (b breaking) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {

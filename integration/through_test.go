@@ -296,10 +296,10 @@ func (p *passage) control(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for what := range missing {
-			t.Errorf("the search has not found the token in %s, want it found there", what)
+			t.Errorf("the search has not found %s, want it found", what)
 		}
 	})
-	eventually(t, patience, "everything is found", func() bool {
+	eventually(t, patience, "all secrets are found in all places", func() bool {
 		h.Files = p.bastion.Upper()
 		found, err := seek.Call(t.Context(), p.eyes[p.bastion], h)
 		if err != nil {

@@ -38,8 +38,8 @@ def latency(context, n=200):
     return 1e3 * took / n
 
 
-# What runs at the far side comes as source text that eval takes there: the main
-# module, which is this text, can not be imported.
+# The functions for the far side are source text that eval runs there. The main module, which is
+# this text, can't be imported there.
 TRUE = "__import__('subprocess').check_call(['/bin/true'])"
 LOOP = "[" + TRUE + " for _ in range(100)]"
 

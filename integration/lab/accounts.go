@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// User is an account of a host. One called root changes the root that is there.
+// User is an account of a host. A User called root changes the account root, which every host has.
 type User struct {
 	Name string
 	// Password is the plain password. If it is empty, no password is accepted.

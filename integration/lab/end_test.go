@@ -54,14 +54,14 @@ func TestProcesses(t *testing.T) {
 	if err := h.Kill(p.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is stopped", func() bool { return find("4321").State == "T" })
+	eventually(t, "the process is stopped", func() bool { return find("4321").State == "T" })
 	for _, p := range h.Processes() {
 		if err := h.Kill(p.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Error(err)
 		}
 	}
 	cmd.Wait() // bash may end by itself, once the others are gone
-	eventually(t, "all are reaped", func() bool { return len(h.Processes()) == 0 })
+	eventually(t, "all processes are reaped", func() bool { return len(h.Processes()) == 0 })
 	if err := h.Kill(99999, syscall.SIGTERM); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("killing a process that does not exist: error %v, want %v", err, syscall.ESRCH)
 	}
@@ -228,7 +228,7 @@ func TestKilledTestProcessLeavesNothing(t *testing.T) {
 	}
 	victim.Wait()
 	for _, space := range spaces {
-		eventually(t, "processes of the killed one are gone", func() bool { return len(membersOf(t, space)) == 0 })
+		eventually(t, "the processes of the killed victim have ended", func() bool { return len(membersOf(t, space)) == 0 })
 	}
 	if now := readFile(t, "/proc/self/mountinfo"); now != mounts {
 		t.Errorf("after the victim was killed the mounts of this process are\n%swant\n%s", now, mounts)

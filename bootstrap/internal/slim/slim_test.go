@@ -98,8 +98,8 @@ func TestSlimProgramsRun(t *testing.T) {
 	}
 }
 
-// Images that a release built which nobody has checked are a quarter larger. No test that
-// builds and runs such programs would notice, so this one fails.
+// Images from a release of Go that this package was not checked against are a quarter larger. Tests
+// that only build and run such programs would not notice, so this test fails.
 func TestToolchainIsKnown(t *testing.T) {
 	if err := CheckRelease(runtime.Version()); err != nil {
 		t.Errorf("%v: read the changes of its runtime (slim.release has the list of places), set slim.release to it, and run the tests of this package", err)

@@ -1,14 +1,14 @@
 /*
  * A PAM module that does as its arguments say, one after the other:
  *
- *	info=TEXT    tells something
- *	err=TEXT     tells that something is wrong
- *	echo=TEXT    asks, with what is typed being shown
- *	hidden=TEXT  asks, with what is typed being hidden
+ *	info=TEXT    shows a text
+ *	err=TEXT     shows a text as an error
+ *	echo=TEXT    asks for an answer that is shown as it is typed
+ *	hidden=TEXT  asks for an answer that is not shown
  *	want=TEXT    fails, in the end, unless this was the last answer
  *	enough=TEXT  succeeds at once if this was the last answer
  *	wait=MS      lets time pass
- *	note=FILE    adds a line to a file: how often the module is called
+ *	note=FILE    adds a line to a file, which counts the calls of the module
  *
  * An argument with blanks stands between square brackets (pam.conf(5)).
  */
