@@ -174,7 +174,7 @@ func newToken() []byte { return []byte(rand.Text() + rand.Text() + rand.Text() +
 
 // hunt returns a hunt for the secrets that must stay at the client, and for the text of the talk.
 func (p *passage) hunt(said []byte) hunt {
-	return hunt{Needles: append([]needle{{"what is said", said}}, p.needles...), Memory: true}
+	return hunt{Needles: append([]needle{{"the text of the talk", said}}, p.needles...), Memory: true}
 }
 
 func capture(t *testing.T, host *lab.Running) *lab.Capture {
@@ -292,7 +292,7 @@ func (p *passage) control(t *testing.T) {
 		missing[n.Name+" in memory of a context"] = true
 	}
 	for _, place := range []string{"memory of sshd", "memory of sh", "cmdline of sh", "environ of sh", "unnamed file of sh", "/tmp/there"} {
-		missing["what is said in "+place] = true
+		missing["the text of the talk in "+place] = true
 	}
 	t.Cleanup(func() {
 		for what := range missing {

@@ -14,8 +14,8 @@ import (
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
 
-// The error for a host that can't be reached has the same class by our own ssh client, by the ssh
-// program, and by either of them through a jump host. Here the context that connects is two hops
+// The error for a host that can't be reached has the same class for our own ssh client and for the
+// ssh program, with a jump host and without. Here the context that connects is two hops
 // from the master.
 func TestHostsOutOfReach(t *testing.T) {
 	t.Parallel()

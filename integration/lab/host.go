@@ -35,9 +35,9 @@ type Host struct {
 	// SSHD asks for an sshd.
 	SSHD *SSHD
 
-	// Files maps absolute paths to contents. A file that begins with #! is
-	// executable, one that holds a private key has mode 0600, and one below a
-	// user's home belongs to that user with all directories made for it.
+	// Files maps absolute paths to contents. A file that begins with #! is executable, and
+	// a private key has mode 0600. A file below a user's home belongs to that user, with all
+	// directories that are made for it.
 	Files map[string]string
 	// Binds are paths of the machine that are visible in the host: "path" or
 	// "path:target". A ":ro" at the end makes them read-only.

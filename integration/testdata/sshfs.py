@@ -43,7 +43,7 @@ for i in range(20):
         g.write(b"foo")
         g.write(b"bar")
         g.seek(0)
-        check("what was just written", g.read(), b"foobar")
+        check("the bytes just written", g.read(), b"foobar")
 
 f = os.open("short", os.O_RDWR | os.O_CREAT)
 os.write(f, b"x" * 14000)
@@ -151,13 +151,13 @@ for i in range(300):
         check(f"step {i}: the size", os.fstat(f).st_size, len(model))
     elif i % 5 == 0:
         os.fsync(f)
-        check(f"step {i}: what is there after fsync", content("random") == model, True)
+        check(f"step {i}: the file after fsync is as its copy in memory", content("random") == model, True)
 os.close(f)
-check("what is there in the end", content("random") == model, True)
+check("the file in the end is as its copy in memory", content("random") == model, True)
 
 deadline = time.monotonic() + 20
 while b"hidden" in far("ls", "-a", there) and time.monotonic() < deadline:
-    time.sleep(0.01)  # what was open without a name is removed a little later
-check("what is left", b"hidden" in far("ls", "-a", there), False)
+    time.sleep(0.01)  # sshfs removes files that were open without a name a little later
+check("a hidden file is left", b"hidden" in far("ls", "-a", there), False)
 print("\n".join(wrong), end="")
 sys.exit(len(wrong) > 0)
