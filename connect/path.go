@@ -1,8 +1,10 @@
 package connect
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +19,11 @@ var syntaxes struct {
 }
 
 // RegisterSyntax gives a method a name in hop paths. parse gets the text behind the colon,
-// "" if there is none, and returns the method. The text has no comma, and a slash only in
-// the path of a device. Call RegisterSyntax from an init function. It panics if the name is
-// taken or has a character that separates elements.
+// "" if there is none, without brackets and escapes, and returns the method. If that is a
+// [WordMethod], its options are read next. Call RegisterSyntax from an init function. It panics
+// if the name is taken or has a character that separates elements.
 func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
-	if name == "" || strings.ContainsAny(name, "/,:@ ") {
+	if name == "" || strings.ContainsAny(name, "/,:@ ?&=#%[]") {
 		panic(fmt.Sprintf("connect: no method can be called %q in a hop path", name))
 	}
 	syntaxes.mu.Lock()
@@ -40,20 +42,27 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 //
 //	ssh:deploy@web1:2222/sudo:root/local
 //
-// Each hop is the name of a method and, for most, a colon and its argument:
+// Each hop is the word of a method, for most a colon and its target, and where wanted a
+// question mark and options with ampersands between them:
+//
+//	method:target?option=value&flag
 //
 //	ssh:[JUMP,...][USER@]HOST[:PORT]   and so openssh
 //	sudo[:USER]              su[:USER]   doas[:USER]
 //	local                    unshare
 //	docker:CONTAINER         and so podman, buildah, lxc
+//	docker:IMAGE?run         and so podman
 //	lxd:INSTANCE             incus:INSTANCE
 //	jail:JAIL                machinectl:MACHINE
+//	chroot:[DIRECTORY]       with these brackets
 //	kubectl:POD[:CONTAINER][@NAMESPACE]
 //	nsenter:PID              nsenter:RUNTIME:CONTAINER, by docker, podman, lxc, machinectl
 //	console:[USER@]DEVICE[:BAUD]   console:[USER@]tcp:HOST:PORT
 //
-// A DEVICE is ttyS0, /dev/ttyS0, or any other path in brackets, within which slashes
-// and commas separate nothing: [/dev/serial/by-id/usb-1], [/run/vm.sock].
+// docs/hops.md has all options. Within brackets nothing separates: slashes, commas, question
+// marks. So a path stands in brackets, [/dev/serial/by-id/usb-1] or config=[/etc/ssh/other];
+// ttyS0 and /dev/ttyS0 need none. %XX is the byte with that number in base 16, %2F a slash. A
+// percent sign before anything else stands for itself. No word has a secret.
 //
 // [RegisterSyntax] adds names. A hop that begins with no known name is an ssh hop. A program
 // knows the methods of the packages that it imports; package connect/all imports them all.
@@ -77,14 +86,59 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // Errors: [ErrBadName], and [ErrNoMethod] for a method whose package is not imported.
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
-	for _, element := range splitPath(path) {
+	for i, element := range splitPath(path) {
 		m, err := parseElement(element)
 		if err != nil {
-			return nil, fmt.Errorf("hop %q: %w", printable.Name(element), err)
+			return nil, fmt.Errorf("hop %d, %q: %w", i+1, printable.Name(element), err)
 		}
 		hops = append(hops, m)
 	}
 	return hops, nil
+}
+
+// FormatPath writes hops as a path that [ParsePath] reads as the same hops, without their
+// secrets. The error says which hop can't be written: its method has no word, or it has
+// settings that no option of the word says.
+func FormatPath(hops []Method) (string, error) {
+	words := make([]string, len(hops))
+	for i, m := range hops {
+		word, err := formatElement(m)
+		if err != nil {
+			return "", fmt.Errorf("hop %d, %s: %w", i+1, printable.Name(m.Label()), err)
+		}
+		words[i] = word
+	}
+	return strings.Join(words, "/"), nil
+}
+
+// errNoWord: a hop can't be written as a word.
+var errNoWord = fmt.Errorf("%w: no word of a hop path says all of it", errors.ErrUnsupported)
+
+func formatElement(m Method) (string, error) {
+	registry.mu.RLock()
+	name := registry.byType[reflect.TypeOf(m)]
+	registry.mu.RUnlock()
+	w := new(Word)
+	if method, ok := m.(WordMethod); ok {
+		m = method.HopWord(w)
+	}
+	word := name + w.String()
+	again, err := parseElement(word)
+	if err != nil {
+		return "", fmt.Errorf("%w: %v", errNoWord, err)
+	}
+	if !reflect.DeepEqual(again, m) || len(splitPath(word)) != 1 {
+		return "", errNoWord
+	}
+	return word, nil
+}
+
+// OptionsOf returns the options that the word of a method has, by name. The last one may be a
+// kind of names, in capital letters.
+func OptionsOf(m WordMethod) []string {
+	w := new(Word)
+	m.HopWord(w)
+	return w.known
 }
 
 // splitPath returns the elements of a path. Slashes within brackets separate nothing, and
@@ -94,7 +148,7 @@ func splitPath(path string) (elements []string) {
 	for i := 0; i < len(path); i++ {
 		switch path[i] {
 		case '[', ']':
-			bracket = strings.HasPrefix(path[i:], "[/")
+			bracket = path[i] == '['
 		case '/':
 			if bracket {
 				continue
@@ -127,39 +181,78 @@ func withoutOrdinal(element string) string {
 	return name
 }
 
+// parseElement reads one hop.
 func parseElement(element string) (Method, error) {
-	element = withoutOrdinal(element)
-	name, arg, hasArg := strings.Cut(element, ":")
+	body, options, hasOptions := cutOutside(withoutOrdinal(element), '?')
+	name, arg, hasArg := strings.Cut(body, ":")
 	syntaxes.mu.RLock()
 	parse, ssh := syntaxes.byName[name], syntaxes.byName["ssh"]
 	names := slices.Sorted(maps.Keys(syntaxes.byName))
 	syntaxes.mu.RUnlock()
-	if parse != nil {
-		if name != "ssh" && name != "openssh" && strings.Contains(withoutBrackets(arg), ",") {
-			return nil, fmt.Errorf("%w: a comma goes between the hosts of one ssh hop, a slash between hops", ErrBadName)
+	if parse == nil {
+		if err := notImported(name); err != nil {
+			return nil, err
 		}
-		return parse(arg)
+		if ssh == nil {
+			return nil, notImported("ssh")
+		}
+		m, err := parseWord("ssh", ssh, body, options, hasOptions)
+		if err != nil && hasArg && !strings.Contains(name, "@") {
+			err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
+		}
+		return m, err
 	}
-	if err := notImported(name); err != nil {
-		return nil, err
-	}
-	var m Method
-	err := notImported("ssh")
-	if ssh != nil {
-		m, err = ssh(element)
-	}
-	if err != nil && hasArg && !strings.Contains(name, "@") {
-		err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
-	}
-	return m, err
+	return parseWord(name, parse, arg, options, hasOptions)
 }
 
-// withoutBrackets takes out a path in brackets, in which a comma separates nothing.
-func withoutBrackets(arg string) string {
-	before, rest, found := strings.Cut(arg, "[/")
-	if !found {
-		return arg
+// parseWord reads the target and the options of a method.
+func parseWord(name string, parse func(string) (Method, error), target, options string, hasOptions bool) (Method, error) {
+	isSSH := name == "ssh" || name == "openssh"
+	if _, _, comma := cutOutside(target, ','); comma && !isSSH {
+		return nil, fmt.Errorf("%w: a comma goes between the hosts of one ssh hop, a slash between hops", ErrBadName)
 	}
-	_, after, _ := strings.Cut(rest, "]")
-	return before + after
+	if isSSH || name == "console" {
+		target = unescape(target) // these give brackets a meaning of their own
+	} else {
+		var err error
+		if target, err = withoutBrackets(target); err != nil {
+			return nil, err
+		}
+	}
+	m, err := parse(target)
+	if err != nil {
+		return nil, err
+	}
+	w := &Word{reading: true}
+	if hasOptions {
+		if w.options, err = readOptions(options); err != nil {
+			return nil, err
+		}
+	}
+	if method, ok := m.(WordMethod); ok {
+		m = method.HopWord(w)
+	}
+	return m, w.finish(name)
+}
+
+// readOptions reads what stands behind the question mark.
+func readOptions(text string) ([]wordOption, error) {
+	var options []wordOption
+	for _, part := range splitOutside(text, '&') {
+		var o wordOption
+		var value string
+		var err error
+		o.key, value, o.hasValue = cutOutside(part, '=')
+		if o.key, err = withoutBrackets(o.key); err == nil {
+			o.value, err = withoutBrackets(value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o.key == "" {
+			return nil, fmt.Errorf("%w: an option has no name: %q", ErrBadName, printable.Name(text))
+		}
+		options = append(options, o)
+	}
+	return options, nil
 }

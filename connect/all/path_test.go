@@ -79,7 +79,7 @@ func TestParsePath(t *testing.T) {
 		"ssh:@web1":        "the user is empty",
 		"sudo:-x":          "looks like an option",
 		"sudo:a b":         "holds the character",
-		"rsh:web1":         "no method (buildah, console, doas, ",
+		"rsh:web1":         "no method (buildah, chroot, console, doas, ",
 		"su:-c":            "looks like an option",
 		"console":          "empty",
 		"console:@ttyS0":   "the user is empty",
@@ -131,13 +131,16 @@ func TestRegisterSyntax(t *testing.T) {
 	}
 }
 
-// A path is read as its labels say it, which is how it is shown.
+// What is read can be written, and is read the same.
 func FuzzParsePath(f *testing.F) {
-	f.Add("ssh:deploy@web1:2222/sudo:root/local")
-	f.Add("jump,me@[fe80::1%eth0]:22,::1")
-	f.Add("openssh:a@b@c/sudo")
-	f.Add("[,]")
-	f.Add("console:a@[/dev/tcp]:1/console:/dev/x:9/console:tcp:[::1]:2")
+	for _, seed := range []string{
+		"ssh:deploy@web1:2222/sudo:root/local", "jump,me@[fe80::1%eth0]:22,::1", "openssh:a@b@c/sudo", "[,]",
+		"console:a@[/dev/tcp]:1/console:/dev/x:9/console:tcp:[::1]:2", "docker:[a/b:1]?run&user=x&arg=%2F%26", "chroot:[/a%5Db#1]?user=x#2",
+		"sudo:x?login=no&keep-env=a&keep-env=b", "web?Port=1&port=2&key=[a,b/c]&timeout=1h", "kubectl:[deployment/a]:b@c?context=d",
+		"nsenter:lxc:a?net&pid", "console:[/a[b]?silence=1ms", "su?shell=[/x?]", "lxd:r:i?uid=1", "openssh:j@h:22,w?Port=2&verbose=3",
+	} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, path string) {
 		hops, err := connect.ParsePath(path)
 		if err != nil {
@@ -146,18 +149,13 @@ func FuzzParsePath(f *testing.F) {
 			}
 			return
 		}
-		var labels []string
-		for _, h := range hops {
-			labels = append(labels, h.Label())
+		text, err := connect.FormatPath(hops)
+		if err != nil {
+			t.Fatalf("%q is read as %+v, which can't be written: %v", path, hops, err)
 		}
-		again, err := connect.ParsePath(strings.Join(labels, "/"))
-		if err != nil || len(again) != len(hops) {
-			t.Fatalf("%q became %q, which is %+v, %v", path, labels, again, err)
-		}
-		for i := range again {
-			if again[i].Label() != labels[i] {
-				t.Fatalf("%q: %q became %q", path, labels[i], again[i].Label())
-			}
+		again, err := connect.ParsePath(text)
+		if err != nil || !reflect.DeepEqual(again, hops) {
+			t.Fatalf("%q is read as %+v, and when it is written as %q as %+v, %v", path, hops, text, again, err)
 		}
 	})
 }

@@ -28,11 +28,20 @@ type Doas struct {
 
 func init() {
 	connect.Register[Doas]("doas")
-	connect.RegisterSyntax("doas", func(arg string) (connect.Method, error) { return Doas{User: arg}, check.Optional("user", arg) })
+	connect.RegisterSyntax("doas", func(arg string) (connect.Method, error) { return Doas{User: arg}, nil })
 }
 
 // Label implements Method.
 func (d Doas) Label() string { return "doas:" + d.user() }
+
+// HopWord implements [connect.WordMethod].
+func (d Doas) HopWord(w *connect.Word) connect.Method {
+	w.Target(d.User)
+	w.Text("path", &d.Path)
+	w.Secret(&d.Password)
+	w.Check(check.User(d.user()))
+	return d
+}
 
 // Traits implements Method.
 func (d Doas) Traits() connect.Traits { return connect.Traits{Local: true, User: d.user()} }

@@ -37,11 +37,23 @@ type Su struct {
 
 func init() {
 	connect.Register[Su]("su")
-	connect.RegisterSyntax("su", func(arg string) (connect.Method, error) { return Su{User: arg}, check.Optional("user", arg) })
+	connect.RegisterSyntax("su", func(arg string) (connect.Method, error) { return Su{User: arg}, nil })
 }
 
 // Label implements Method.
 func (s Su) Label() string { return "su:" + s.user() }
+
+// HopWord implements [connect.WordMethod].
+func (s Su) HopWord(w *connect.Word) connect.Method {
+	w.Target(s.User)
+	w.Flag("login", &s.Login)
+	w.Flag("preserve-env", &s.PreserveEnv)
+	w.Text("shell", &s.Shell)
+	w.Text("path", &s.Path)
+	w.Secret(&s.Password)
+	w.Check(s.check())
+	return s
+}
 
 // Traits implements Method.
 func (s Su) Traits() connect.Traits { return connect.Traits{Local: true, User: s.user()} }
@@ -57,7 +69,7 @@ func (s Su) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier
 func (s Su) DryRun() ([]string, error) { return tool.DryRun(s, s.command) }
 
 func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	if err := check.User(s.user()); err != nil {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
 	var args []string
@@ -68,9 +80,6 @@ func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		args = append(args, "-m")
 	}
 	if s.Shell != "" {
-		if err := check.Dir("shell", s.Shell); err != nil {
-			return nil, err
-		}
 		args = append(args, "-s", s.Shell)
 	}
 	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).CommandLine
@@ -85,6 +94,10 @@ func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		Tells:   true,
 		Explain: explainSu,
 	}, nil
+}
+
+func (s Su) check() error {
+	return cmp.Or(check.User(s.user()), check.Dir("shell", cmp.Or(s.Shell, "/"))) // "/" passes the check
 }
 
 // explainSu finds the class of a failure. su ends with status 1 if it fails itself, and says

@@ -48,11 +48,27 @@ type Sudo struct {
 
 func init() {
 	connect.Register[Sudo]("sudo")
-	connect.RegisterSyntax("sudo", func(arg string) (connect.Method, error) { return Sudo{User: arg}, check.Optional("user", arg) })
+	connect.RegisterSyntax("sudo", func(arg string) (connect.Method, error) { return Sudo{User: arg}, nil })
 }
 
 // Label implements Method.
 func (s Sudo) Label() string { return "sudo:" + s.user() }
+
+// HopWord implements [connect.WordMethod].
+func (s Sudo) HopWord(w *connect.Word) connect.Method {
+	w.Target(s.User)
+	w.Text("group", &s.Group)
+	w.Flag("preserve-env", &s.PreserveEnv)
+	w.List("keep-env", &s.KeepEnv)
+	w.Flag("set-home", &s.SetHome)
+	w.Flag("login", &s.Login)
+	w.Text("role", &s.Role)
+	w.Text("type", &s.Type)
+	w.Text("path", &s.Path)
+	w.Secret(&s.Password)
+	w.Check(s.check())
+	return s
+}
 
 // Traits implements Method.
 func (s Sudo) Traits() connect.Traits { return connect.Traits{Local: true, User: s.user()} }
@@ -101,7 +117,7 @@ func (s Sudo) check() error {
 		}
 	}
 	if s.Login && (s.PreserveEnv || len(s.KeepEnv) > 0) {
-		return errors.New("a login shell makes its own environment: it can't keep that of the caller")
+		return fmt.Errorf("%w: a login shell makes its own environment: it can't keep that of the caller", connect.ErrBadName)
 	}
 	return nil
 }

@@ -94,7 +94,10 @@ func init() {
 }
 
 // Label implements Method.
-func (c Login) Label() string {
+func (c Login) Label() string { return "console:" + c.target(defaultBaud) }
+
+// target is [USER@]DEVICE[:BAUD] or [USER@]tcp:HOST:PORT, without the usual speed of the line.
+func (c Login) target(usual int) string {
 	where := strings.TrimPrefix(c.Device, deviceDir)
 	switch {
 	case c.Address != "":
@@ -105,10 +108,22 @@ func (c Login) Label() string {
 	if c.User != "" {
 		where = c.User + "@" + where
 	}
-	if c.Address == "" && c.baud() != defaultBaud {
+	if c.Address == "" && c.Baud != 0 && c.Baud != usual {
 		where += ":" + strconv.Itoa(c.Baud)
 	}
-	return "console:" + where
+	return where
+}
+
+// HopWord implements [connect.WordMethod].
+func (c Login) HopWord(w *connect.Word) connect.Method {
+	w.TargetAsIs(c.target(0))
+	w.Flag("rtscts", &c.RTSCTS)
+	w.Flag("boot", &c.Boot)
+	w.Time("silence", &c.Silence)
+	w.Flag("kernel-messages", &c.KernelMessages)
+	w.Secret(&c.Password)
+	w.Check(c.check())
+	return c
 }
 
 func (c Login) baud() int { return cmp.Or(c.Baud, defaultBaud) }
@@ -228,7 +243,11 @@ func parseConsole(arg string) (connect.Method, error) {
 	}
 	device, baud := where, ""
 	if rest, ok := strings.CutPrefix(where, "["); ok {
-		if device, baud, ok = strings.Cut(rest, "]"); !ok || !strings.HasPrefix(device, "/") || printable.Name(device) != device {
+		end := strings.LastIndexByte(rest, ']')
+		if ok = end >= 0; ok {
+			device, baud = rest[:end], rest[end+1:]
+		}
+		if !ok || !strings.HasPrefix(device, "/") || printable.Name(device) != device {
 			return nil, fmt.Errorf("%w: %q is no path in brackets", connect.ErrBadName, printable.Name(where))
 		}
 		c.Device = device

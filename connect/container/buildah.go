@@ -31,6 +31,16 @@ func init() {
 // Label implements Method.
 func (b Buildah) Label() string { return "buildah:" + b.Container }
 
+// HopWord implements [connect.WordMethod].
+func (b Buildah) HopWord(w *connect.Word) connect.Method {
+	w.Target(b.Container)
+	w.Text("user", &b.User)
+	w.List("arg", &b.Args)
+	w.Text("path", &b.Path)
+	w.Check(b.check())
+	return b
+}
+
 // Traits implements Method.
 func (Buildah) Traits() connect.Traits { return connect.Traits{} }
 
@@ -43,9 +53,13 @@ func (b Buildah) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Ca
 func (b Buildah) DryRun() ([]string, error) { return tool.DryRun(b, b.command) }
 
 func (b Buildah) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	if err := cmp.Or(check.Word("container", b.Container, ""), check.Optional("user", b.User), check.Args(b.Args)); err != nil {
+	if err := b.check(); err != nil {
 		return nil, err
 	}
 	user := flags(flag{"user", b.User})
 	return enter(tool.ProgramOr(b.Path, "buildah"), []string{"run"}, user, b.Args, []string{"--", b.Container}, e.Argv), nil
+}
+
+func (b Buildah) check() error {
+	return cmp.Or(check.Word("container", b.Container, ""), check.Optional("user", b.User), check.Args(b.Args))
 }

@@ -26,10 +26,22 @@ type Chroot struct {
 	Path string // of chroot; "" looks for it in PATH
 }
 
-func init() { connect.Register[Chroot]("chroot") }
+func init() {
+	connect.Register[Chroot]("chroot")
+	connect.RegisterSyntax("chroot", func(arg string) (connect.Method, error) { return Chroot{Dir: arg}, nil })
+}
 
 // Label implements Method.
 func (c Chroot) Label() string { return "chroot:" + c.Dir }
+
+// HopWord implements [connect.WordMethod].
+func (c Chroot) HopWord(w *connect.Word) connect.Method {
+	w.Target(c.Dir)
+	w.Text("user", &c.User)
+	w.Text("path", &c.Path)
+	w.Check(c.check())
+	return c
+}
 
 // Traits implements Method.
 func (c Chroot) Traits() connect.Traits { return connect.Traits{Local: true, User: c.User} }
@@ -43,8 +55,12 @@ func (c Chroot) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Car
 func (c Chroot) DryRun() ([]string, error) { return tool.DryRun(c, c.command) }
 
 func (c Chroot) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	if err := cmp.Or(check.Dir("tree", c.Dir), check.Optional("user", c.User)); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	return enter(tool.ProgramOr(c.Path, "chroot"), flags(flag{"userspec", c.User}), []string{c.Dir}, e.Argv), nil
+}
+
+func (c Chroot) check() error {
+	return cmp.Or(check.Dir("tree", c.Dir), check.Optional("user", c.User))
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
@@ -31,12 +32,22 @@ type Docker struct {
 func init() {
 	connect.Register[Docker]("docker")
 	connect.RegisterSyntax("docker", func(arg string) (connect.Method, error) {
-		return Docker{Container: arg}, check.Name("container", arg, "")
+		return Docker{Container: arg}, nil
 	})
 }
 
 // Label implements Method.
 func (d Docker) Label() string { return d.engine().label("docker") }
+
+// HopWord implements [connect.WordMethod].
+func (d Docker) HopWord(w *connect.Word) connect.Method {
+	wordOfEngine(w, &d.Container, &d.Image, &d.User)
+	w.Text("host", &d.Host)
+	w.List("arg", &d.Args)
+	w.Text("path", &d.Path)
+	w.Check(d.check())
+	return d
+}
 
 // Traits implements Method.
 func (Docker) Traits() connect.Traits { return connect.Traits{} }
@@ -57,8 +68,10 @@ func (d Docker) engine() engine {
 }
 
 func (d Docker) command(e *connect.OpenRequest, token string) (*tool.Tool, error) {
-	if err := check.Args([]string{d.Host}); err != nil {
+	if err := d.check(); err != nil {
 		return nil, err
 	}
 	return d.engine().command(e, token)
 }
+
+func (d Docker) check() error { return cmp.Or(check.Args([]string{d.Host}), d.engine().check()) }

@@ -28,6 +28,11 @@ func init() {
 // Label implements Method.
 func (i Incus) Label() string { return "incus:" + i.Instance }
 
+// HopWord implements [connect.WordMethod].
+func (i Incus) HopWord(w *connect.Word) connect.Method {
+	return Incus(LXD(i).HopWord(w).(LXD))
+}
+
 // Traits implements Method.
 func (Incus) Traits() connect.Traits { return connect.Traits{} }
 

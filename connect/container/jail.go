@@ -27,6 +27,15 @@ func init() {
 // Label implements Method.
 func (j Jail) Label() string { return "jail:" + j.Jail }
 
+// HopWord implements [connect.WordMethod].
+func (j Jail) HopWord(w *connect.Word) connect.Method {
+	w.Target(j.Jail)
+	w.Text("user", &j.User)
+	w.Text("path", &j.Path)
+	w.Check(j.check())
+	return j
+}
+
 // Traits implements Method.
 func (Jail) Traits() connect.Traits { return connect.Traits{} }
 
@@ -39,7 +48,7 @@ func (j Jail) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carri
 func (j Jail) DryRun() ([]string, error) { return tool.DryRun(j, j.command) }
 
 func (j Jail) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	if err := cmp.Or(check.Word("jail", j.Jail, ""), check.Optional("user", j.User)); err != nil {
+	if err := j.check(); err != nil {
 		return nil, err
 	}
 	var args []string
@@ -47,4 +56,8 @@ func (j Jail) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 		args = []string{"-U", j.User} // of the jail's passwd; -u is of the host's
 	}
 	return enter(tool.ProgramOr(j.Path, "jexec"), args, []string{j.Jail}, e.Argv), nil
+}
+
+func (j Jail) check() error {
+	return cmp.Or(check.Word("jail", j.Jail, ""), check.Optional("user", j.User))
 }

@@ -35,13 +35,33 @@ func init() {
 
 // Label implements Method.
 func (k Kubectl) Label() string {
-	label := "kubectl:" + k.Pod
-	for _, part := range []struct{ mark, name string }{{":", k.Container}, {"@", k.Namespace}, {"@", k.Context}} {
-		if part.name != "" {
-			label += part.mark + part.name
-		}
+	label := "kubectl:" + k.target()
+	if k.Context != "" {
+		label += "@" + k.Context
 	}
 	return label
+}
+
+// target is POD[:CONTAINER][@NAMESPACE].
+func (k Kubectl) target() string {
+	target := k.Pod
+	for _, part := range []struct{ mark, name string }{{":", k.Container}, {"@", k.Namespace}} {
+		if part.name != "" {
+			target += part.mark + part.name
+		}
+	}
+	return target
+}
+
+// HopWord implements [connect.WordMethod].
+func (k Kubectl) HopWord(w *connect.Word) connect.Method {
+	w.Target(k.target())
+	w.Text("context", &k.Context)
+	w.Text("kubeconfig", &k.Kubeconfig)
+	w.List("arg", &k.Args)
+	w.Text("path", &k.Path)
+	w.Check(k.check())
+	return k
 }
 
 // Traits implements Method.
@@ -56,11 +76,7 @@ func (k Kubectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Ca
 func (k Kubectl) DryRun() ([]string, error) { return tool.DryRun(k, k.command) }
 
 func (k Kubectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	err := cmp.Or(
-		check.Word("pod", k.Pod, "/"), check.Optional("container", k.Container), check.Optional("namespace", k.Namespace),
-		check.Args([]string{k.Context, k.Kubeconfig}), check.Args(k.Args),
-	)
-	if err != nil {
+	if err := k.check(); err != nil {
 		return nil, err
 	}
 	cluster := flags(flag{"kubeconfig", k.Kubeconfig}, flag{"context", k.Context}, flag{"namespace", k.Namespace})
@@ -68,10 +84,17 @@ func (k Kubectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	return enter(tool.ProgramOr(k.Path, "kubectl"), cluster, []string{"exec", "-i"}, container, k.Args, []string{k.Pod, "--"}, e.Argv), nil
 }
 
-// parseKubectl reads POD[:CONTAINER][@NAMESPACE].
+func (k Kubectl) check() error {
+	return cmp.Or(
+		check.Word("pod", k.Pod, "/"), check.Optional("container", k.Container), check.Optional("namespace", k.Namespace),
+		check.Args([]string{k.Context, k.Kubeconfig}), check.Args(k.Args),
+	)
+}
+
+// parseKubectl reads POD[:CONTAINER][@NAMESPACE]. Whether the names are valid is checked when
+// the options are known.
 func parseKubectl(arg string) (connect.Method, error) {
 	pod, namespace, _ := strings.Cut(arg, "@")
 	pod, container, _ := strings.Cut(pod, ":")
-	err := cmp.Or(check.Name("pod", pod, ""), check.Optional("container", container), check.Optional("namespace", namespace))
-	return Kubectl{Pod: pod, Container: container, Namespace: namespace}, err
+	return Kubectl{Pod: pod, Container: container, Namespace: namespace}, nil
 }

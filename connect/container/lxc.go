@@ -31,6 +31,16 @@ func init() {
 // Label implements Method.
 func (l LXC) Label() string { return "lxc:" + l.Container }
 
+// HopWord implements [connect.WordMethod].
+func (l LXC) HopWord(w *connect.Word) connect.Method {
+	w.Target(l.Container)
+	w.Text("dir", &l.Dir)
+	w.List("arg", &l.Args)
+	w.Text("path", &l.Path)
+	w.Check(l.check())
+	return l
+}
+
 // Traits implements Method.
 func (LXC) Traits() connect.Traits { return connect.Traits{} }
 
@@ -43,10 +53,14 @@ func (l LXC) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrie
 func (l LXC) DryRun() ([]string, error) { return tool.DryRun(l, l.command) }
 
 func (l LXC) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	dir := cmp.Or(l.Dir, "/") // which passes the check
-	if err := cmp.Or(check.Word("container", l.Container, ""), check.Dir("directory", dir), check.Args(l.Args)); err != nil {
+	if err := l.check(); err != nil {
 		return nil, err
 	}
 	own := flags(flag{"name", l.Container}, flag{"lxcpath", l.Dir})
 	return enter(tool.ProgramOr(l.Path, "lxc-attach"), []string{"--clear-env"}, own, l.Args, []string{"--"}, e.Argv), nil
+}
+
+func (l LXC) check() error {
+	dir := cmp.Or(l.Dir, "/") // which passes the check
+	return cmp.Or(check.Word("container", l.Container, ""), check.Dir("directory", dir), check.Args(l.Args))
 }

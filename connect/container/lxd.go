@@ -30,6 +30,17 @@ func init() {
 // Label implements Method.
 func (l LXD) Label() string { return "lxd:" + l.Instance }
 
+// HopWord implements [connect.WordMethod].
+func (l LXD) HopWord(w *connect.Word) connect.Method {
+	w.Target(l.Instance)
+	w.Text("project", &l.Project)
+	w.Text("uid", &l.UID)
+	w.List("arg", &l.Args)
+	w.Text("path", &l.Path)
+	w.Check(l.check())
+	return l
+}
+
 // Traits implements Method.
 func (LXD) Traits() connect.Traits { return connect.Traits{} }
 
@@ -48,14 +59,17 @@ func (l LXD) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 // execInstance returns the command line of lxc, the client of LXD, or of incus, which has the
 // same options.
 func execInstance(program string, l LXD, e *connect.OpenRequest) (*tool.Tool, error) {
-	err := cmp.Or(
-		check.Word("instance", l.Instance, ":"), check.Optional("project", l.Project), check.Optional("user", l.UID), check.Args(l.Args),
-	)
-	if err != nil {
+	if err := l.check(); err != nil {
 		return nil, err
 	}
 	// If this process has a terminal, the default mode would send the bytes through one.
 	exec := []string{"exec", "--mode=non-interactive"}
 	own := flags(flag{"project", l.Project}, flag{"user", l.UID})
 	return enter(program, exec, own, l.Args, []string{l.Instance, "--"}, e.Argv), nil
+}
+
+func (l LXD) check() error {
+	return cmp.Or(
+		check.Word("instance", l.Instance, ":"), check.Optional("project", l.Project), check.Optional("user", l.UID), check.Args(l.Args),
+	)
 }

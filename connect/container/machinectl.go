@@ -33,6 +33,15 @@ func init() {
 // Label implements Method.
 func (m Machinectl) Label() string { return "machinectl:" + m.Machine }
 
+// HopWord implements [connect.WordMethod].
+func (m Machinectl) HopWord(w *connect.Word) connect.Method {
+	w.Target(m.Machine)
+	w.Text("user", &m.User)
+	w.Text("path", &m.Path)
+	w.Check(m.check())
+	return m
+}
+
 // Traits implements Method.
 func (Machinectl) Traits() connect.Traits { return connect.Traits{} }
 
@@ -45,11 +54,15 @@ func (m Machinectl) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap
 func (m Machinectl) DryRun() ([]string, error) { return tool.DryRun(m, m.command) }
 
 func (m Machinectl) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
-	if err := cmp.Or(check.Word("machine", m.Machine, ""), check.Optional("user", m.User)); err != nil {
+	if err := m.check(); err != nil {
 		return nil, err
 	}
 	own := flags(flag{"machine", m.Machine}, flag{"uid", m.User})
 	rest := []string{"--pipe", "--wait", "--collect", "--quiet", "--"}
 	// systemd would expand variables in the command line.
 	return enter(tool.ProgramOr(m.Path, "systemd-run"), own, rest, tool.ArgvWithoutDollars(e)), nil
+}
+
+func (m Machinectl) check() error {
+	return cmp.Or(check.Word("machine", m.Machine, ""), check.Optional("user", m.User))
 }

@@ -1,5 +1,7 @@
 package container
 
+import "github.com/mitosis-go/mitosis/connect"
+
 // Namespaces are the namespaces that [Unshare] makes and [Nsenter] joins. The zero value
 // stands for mount, UTS, IPC, network and PID together.
 type Namespaces struct {
@@ -28,4 +30,15 @@ func (n Namespaces) flags(user string) []string {
 		}
 	}
 	return args
+}
+
+// hopWord has the namespaces as options of a hop word.
+func (n *Namespaces) hopWord(w *connect.Word) {
+	w.Flag("mount", &n.Mount)
+	w.Flag("uts", &n.UTS)
+	w.Flag("ipc", &n.IPC)
+	w.Flag("net", &n.Net)
+	w.Flag("pid", &n.PID)
+	w.Flag("cgroup", &n.Cgroup)
+	w.Flag("user", &n.User)
 }

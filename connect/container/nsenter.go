@@ -65,6 +65,15 @@ func (n Nsenter) Label() string {
 	return "nsenter:" + leaderOf[n.Runtime].runtime + ":" + n.Container
 }
 
+// HopWord implements [connect.WordMethod].
+func (n Nsenter) HopWord(w *connect.Word) connect.Method {
+	w.Target(strings.TrimPrefix(n.Label(), "nsenter:"))
+	n.Namespaces.hopWord(w)
+	w.Text("path", &n.Path)
+	w.Check(n.check())
+	return n
+}
+
 // Traits implements Method.
 func (Nsenter) Traits() connect.Traits { return connect.Traits{} }
 

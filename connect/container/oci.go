@@ -21,8 +21,11 @@ type engine struct {
 
 // check refuses strings that name no container, image or user.
 func (g engine) check() error {
-	if (g.container == "") == (g.image == "") {
-		return fmt.Errorf("%w: set either Container or Image", connect.ErrBadName)
+	switch {
+	case g.container == "" && g.image == "":
+		return fmt.Errorf("%w: the name of the container or image is empty", connect.ErrBadName)
+	case g.container != "" && g.image != "":
+		return fmt.Errorf("%w: a container and an image are given", connect.ErrBadName)
 	}
 	what, err := "container", error(nil)
 	if g.image != "" {
@@ -32,6 +35,18 @@ func (g engine) check() error {
 		err = check.Word(what, g.container, "")
 	}
 	return cmp.Or(err, check.Optional("user", g.user), check.Args(g.args))
+}
+
+// wordOfEngine has the target of a hop word, which is a container or with the flag run an image,
+// and the user.
+func wordOfEngine(w *connect.Word, container, image, user *string) {
+	isImage := *image != ""
+	w.Target(cmp.Or(*container, *image))
+	w.Flag("run", &isImage)
+	if isImage && w.Reading() {
+		*container, *image = "", *container
+	}
+	w.Text("user", user)
 }
 
 // label is user@container, or the image.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/connect"
-	"github.com/mitosis-go/mitosis/connect/internal/check"
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
 
@@ -30,12 +29,21 @@ type Podman struct {
 func init() {
 	connect.Register[Podman]("podman")
 	connect.RegisterSyntax("podman", func(arg string) (connect.Method, error) {
-		return Podman{Container: arg}, check.Name("container", arg, "")
+		return Podman{Container: arg}, nil
 	})
 }
 
 // Label implements Method.
 func (p Podman) Label() string { return p.engine().label("podman") }
+
+// HopWord implements [connect.WordMethod].
+func (p Podman) HopWord(w *connect.Word) connect.Method {
+	wordOfEngine(w, &p.Container, &p.Image, &p.User)
+	w.List("arg", &p.Args)
+	w.Text("path", &p.Path)
+	w.Check(p.engine().check())
+	return p
+}
 
 // Traits implements Method.
 func (Podman) Traits() connect.Traits { return connect.Traits{} }

@@ -29,6 +29,13 @@ func init() {
 // Label implements Method.
 func (Unshare) Label() string { return "unshare" }
 
+// HopWord implements [connect.WordMethod].
+func (u Unshare) HopWord(w *connect.Word) connect.Method {
+	u.Namespaces.hopWord(w)
+	w.Text("path", &u.Path)
+	return u
+}
+
 // Traits implements Method.
 func (Unshare) Traits() connect.Traits { return connect.Traits{} }
 

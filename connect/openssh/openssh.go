@@ -73,7 +73,7 @@ func init() {
 		jumps, to, err := sshconfig.ParseJumped(arg)
 		var names []string
 		for _, jump := range jumps {
-			names = append(names, jump.String())
+			names = append(names, jump.Word())
 		}
 		return Login{Host: to.Host, User: to.User, Port: to.Port, ProxyJump: strings.Join(names, ",")}, err
 	})

@@ -38,3 +38,29 @@ func (o Login) WithSSHSettings(set connect.SSHSettings) (connect.Method, error) 
 	o.Options = slices.Concat(o.Options, set.Options)
 	return o, o.check()
 }
+
+// HopWord implements [connect.WordMethod]. Besides its own options, a word has the keywords of
+// ssh_config(5).
+func (o Login) HopWord(w *connect.Word) connect.Method {
+	to := sshconfig.Destination{User: o.User, Host: o.Host, Port: o.Port}.Word()
+	if o.ProxyJump != "" {
+		to = o.ProxyJump + "," + to
+	}
+	w.TargetAsIs(to)
+	w.List("key", &o.IdentityFiles)
+	w.Flag("keys-only", &o.IdentitiesOnly)
+	w.Choice("host-keys", (*uint8)(&o.HostKeys), sshconfig.HostKeyPolicies...)
+	w.List("known-hosts", &o.KnownHostsFiles)
+	w.Flag("compression", &o.Compression)
+	w.Number("verbose", &o.Verbose)
+	w.Time("keepalive", &o.Keepalive)
+	w.Number("keepalive-count", &o.KeepaliveCount)
+	w.Text("config", &o.ConfigFile)
+	w.List("arg", &o.Args)
+	w.Text("path", &o.Path)
+	w.Pairs(sshconfig.AnyKeyword, sshconfig.IsOption, &o.Options)
+	w.Secret(&o.Password)
+	w.Secret(&o.Passphrase)
+	w.Check(o.check())
+	return o
+}

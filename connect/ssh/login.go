@@ -153,7 +153,7 @@ func destinations(hosts []Login) string {
 }
 
 func (s Login) destination() string {
-	return sshconfig.Destination{User: s.User, Host: s.Host, Port: s.Port}.String()
+	return s.to().String()
 }
 
 // Traits implements Method.

@@ -94,7 +94,7 @@ func (s *Login) configuration(ctx context.Context, places sshconfig.Places) (map
 	if s.NoConfig {
 		file = "none"
 	}
-	return sshconfig.Values(ctx, places, file, s.Options, sshconfig.Destination{User: s.User, Host: s.Host, Port: s.Port})
+	return sshconfig.Values(ctx, places, file, s.Options, s.to())
 }
 
 // settings applies the order of precedence: the method's fields, the

@@ -9,13 +9,21 @@ import (
 // Destination is a host in the form that ssh takes: [USER@]HOST[:PORT].
 type Destination struct {
 	User, Host string
-	Port       int // 0 and 22 are not shown
+	Port       int // 0: that of the configuration, or 22
 }
 
-// String is the destination without the parts that are not set.
+// String is the destination without the parts that are not set, and without the port 22.
 func (d Destination) String() string {
+	if d.Port == 22 {
+		d.Port = 0
+	}
+	return d.Word()
+}
+
+// Word is the destination with its port, also 22: it wins over that of the configuration.
+func (d Destination) Word() string {
 	to := d.Host
-	if d.Port != 0 && d.Port != 22 {
+	if d.Port != 0 {
 		to = check.HostPort(d.Host, d.Port)
 	}
 	if d.User != "" {

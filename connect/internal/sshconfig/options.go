@@ -17,6 +17,12 @@ type Options []string
 // inFilesOnly are the keywords that structure a file.
 var inFilesOnly = []string{"host", "match", "include"}
 
+// IsOption reports whether an option can set a keyword.
+func IsOption(keyword string) bool {
+	keyword = canonicalKeyword(strings.ToLower(keyword))
+	return keywords[keyword] != 0 && !slices.Contains(inFilesOnly, keyword)
+}
+
 // Values returns the values of the options, as a file with the same lines has them. The error
 // names the first one that can't be read. It matches connect.ErrStart.
 func (o Options) Values() (map[string][]string, error) {
@@ -63,3 +69,9 @@ func (c *reader) readOption(option string) error {
 func Quote(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
+
+// AnyKeyword stands for the keywords in a list of the options of a hop word.
+const AnyKeyword = "KEYWORD of ssh_config"
+
+// HostKeyPolicies are the words for a connect.HostKeyPolicy, in its order.
+var HostKeyPolicies = []string{"strict", "accept-new", "insecure-ignore", "ask"}
