@@ -101,10 +101,10 @@ func TestFleetResultsConformToTheSchema(t *testing.T) {
 	defer j.Close()
 	scripts := map[string]string{
 		"plain": "echo out; echo err >&2", "silent": "true", "fails": "echo partly; exit 7", "quiet": "exit 1",
-		"binary": `printf '\377\000\033[31m'`, "cut": "yes äöü | head -c 4004", "killed": "kill -9 $$", "slow": "sleep 60",
+		"binary": `printf '\377\000\033[31m'`, "controls": `printf '\033\302\233\177é'`, "cut": "yes äöü | head -c 4004", "killed": "kill -9 $$", "slow": "sleep 60",
 		"done": "true", "unknown": "true", "broken": "", "late": "true",
 	}
-	names := []string{"plain", "silent", "fails", "quiet", "binary", "cut", "killed", "slow", "done", "unknown", "broken", "late"}
+	names := []string{"plain", "silent", "fails", "quiet", "binary", "controls", "cut", "killed", "slow", "done", "unknown", "broken", "late"}
 	g, err := fleet.New(master(t, nil), fleet.NewHosts(names...), &fleet.Config{
 		Policy: fleet.Policy{Timeout: stretched(time.Second), Journal: j, Name: "run", Batches: []fleet.Share{{N: len(names) - 1}}, StopAbove: &fleet.Share{N: 1}},
 		Hops: func(name string) ([]connect.Method, error) {
@@ -145,7 +145,7 @@ func TestFleetResultsConformToTheSchema(t *testing.T) {
 		}
 	}
 	want := map[string]fleet.Kind{
-		"plain": "", "silent": "", "binary": "", "cut": "", "done": "", "fails": fleet.KindExit, "quiet": fleet.KindExit, "killed": fleet.KindExit,
+		"plain": "", "silent": "", "binary": "", "controls": "", "cut": "", "done": "", "fails": fleet.KindExit, "quiet": fleet.KindExit, "killed": fleet.KindExit,
 		"slow": fleet.KindTimeout, "unknown": fleet.KindUnknown, "broken": fleet.KindConnect, "late": fleet.KindNotTried,
 	}
 	if fmt.Sprint(kinds) != fmt.Sprint(want) {

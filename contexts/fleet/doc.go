@@ -18,6 +18,11 @@
 // many are under way at once, which times bound them, when one is tried again, in which
 // batches, and when so many have failed that the rest is left alone.
 //
+// Results fold, and have a stable form in JSON. [Where] makes groups of members by their
+// results, such as those of facts.OfAll. Package copies has the files of groups, journal the
+// record with which a run that was killed goes on, and inventory the hosts. [AskOnce] asks for
+// a password that many hosts want. examples/rollout has all of these in one program.
+//
 // # Host sets
 //
 // A [HostSet] is an ordered set of names, written as in ClusterShell, pdsh and Slurm:

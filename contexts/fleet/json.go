@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -156,12 +157,31 @@ func KindOf(err error) Kind {
 }
 
 // MarshalJSON writes what the command printed as text where it is valid UTF-8, and otherwise
-// as base64 in fields of their own.
+// as base64 in fields of their own. A terminal that shows the text finds nothing to obey in it.
 func (o Output) MarshalJSON() ([]byte, error) {
 	j := outputJSON{StdoutBytes: o.StdoutBytes, StderrBytes: o.StderrBytes, ExitStatus: o.ExitStatus}
 	j.Stdout, j.StdoutBase64 = textOrBytes(o.Stdout, o.StdoutBytes)
 	j.Stderr, j.StderrBase64 = textOrBytes(o.Stderr, o.StderrBytes)
-	return json.Marshal(j)
+	b, err := json.Marshal(j)
+	return escapeControls(b), err
+}
+
+// escapeControls escapes the control characters that encoding/json leaves as they are: DEL and
+// those of C1, which are two bytes each.
+func escapeControls(text []byte) []byte {
+	var out []byte
+	for i := 0; i < len(text); i++ {
+		c := rune(text[i])
+		if c == 0xc2 && i+1 < len(text) && text[i+1] < 0xa0 {
+			i++
+			c = rune(text[i])
+		} else if c != 0x7f {
+			out = append(out, text[i])
+			continue
+		}
+		out = fmt.Appendf(out, `\u%04x`, c)
+	}
+	return out
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

@@ -37,6 +37,7 @@ var Packages = []Package{
 	{"faketime", "faketime"},
 	{"sshfs", "sshfs"},
 	{"ansible-core", "ansible-playbook"},
+	{"clustershell", "clush"},
 	{"busybox-static", "busybox"},
 	{"toybox", "toybox"},
 	{"dash", "dash"},
