@@ -23,6 +23,9 @@
 // record with which a run that was killed goes on, and inventory the hosts. [AskOnce] asks for
 // a password that many hosts want. examples/rollout has all of these in one program.
 //
+// With a [Tree], members are reached by way of others, and start them; docs/fleet-tree.md of
+// the project says how.
+//
 // # Host sets
 //
 // A [HostSet] is an ordered set of names, written as in ClusterShell, pdsh and Slurm:

@@ -68,6 +68,7 @@ type class struct {
 	listed  map[*station]bool
 	next    int // the station to look at first when one more is to be connected
 	started int // stations that are being connected
+	running int // stations whose goroutines run
 }
 
 // ask is one member's wait for a station.
@@ -276,24 +277,28 @@ func (k *class) hopeLocked() bool {
 	if k.children > 0 {
 		each = 4
 	}
+	helped := k.running > 0 || len(k.stations) > 0 && k.stations[0].member == nil // the master comes first
 	if each*k.started < len(k.waiting)+len(k.urgent) {
+		look := len(k.stations)
+		if helped {
+			look = min(look, stationsLookedAt)
+		}
 		now := time.Now()
-		for range k.stations {
+		for range look {
 			s := k.stations[k.next]
 			k.next = (k.next + 1) % len(k.stations)
 			if s.member != nil && !s.running && s.node == nil && now.After(s.again) {
 				k.broker.runLocked(s)
-				break
+				return true
 			}
 		}
 	}
-	for _, s := range k.stations {
-		if s.running || s.member == nil {
-			return true
-		}
-	}
-	return false
+	return helped
 }
+
+// stationsLookedAt bounds the search for one more station, which is made for each member that
+// waits. The next search goes on where this one ends.
+const stationsLookedAt = 32
 
 func (k *class) reasonLocked() error {
 	var errs []error
@@ -311,12 +316,24 @@ func (b *broker) runLocked(s *station) {
 		b.ctx, b.cancel = context.WithCancel(context.Background())
 		b.running = new(sync.WaitGroup)
 	}
-	s.running = true
+	s.runsLocked(true)
 	for _, k := range s.classes {
 		k.started++
 	}
 	ctx := b.ctx
 	b.running.Go(func() { b.run(ctx, s) })
+}
+
+// runsLocked notes whether the goroutine of a station runs.
+func (s *station) runsLocked(runs bool) {
+	s.running = runs
+	for _, k := range s.classes {
+		if runs {
+			k.running++
+		} else {
+			k.running--
+		}
+	}
 }
 
 // run keeps the broker informed of a station, until it can't be connected.
@@ -330,7 +347,7 @@ func (b *broker) run(ctx context.Context, s *station) {
 			}
 		}
 		if s.err = err; err != nil {
-			s.running = false
+			s.runsLocked(false)
 			s.failures++
 			s.again = time.Now().Add(min(time.Duration(s.failures)*250*time.Millisecond, 10*time.Second))
 			s.roomLocked()
@@ -348,12 +365,13 @@ func (b *broker) run(ctx context.Context, s *station) {
 		s.node, s.children = nil, 0
 		s.life++
 		s.err = n.Err()
-		if s.running = ctx.Err() == nil && !errors.Is(s.err, contexts.ErrClosed); !s.running {
+		over := ctx.Err() != nil || errors.Is(s.err, contexts.ErrClosed)
+		if over {
+			s.runsLocked(false)
 			s.roomLocked()
 		}
-		running := s.running
 		b.mu.Unlock()
-		if !running {
+		if over {
 			return
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,6 +73,17 @@ func startBare(n int) (took time.Duration, err error) {
 	return took, errors.Join(errs...)
 }
 
+// namedChild is a local child with a name: members behind equal hops share a context.
+type namedChild struct {
+	local.Child
+	Name string
+}
+
+func init() { connect.Register[namedChild]("benchfleet.child") }
+
+// Label implements connect.Method.
+func (c namedChild) Label() string { return c.Name }
+
 // process returns the pids of a context: of itself and of its guard.
 var process = contexts.NewFunc("benchfleet.process", func(context.Context, struct{}) ([]int, error) {
 	return []int{os.Getpid(), os.Getppid()}, nil
@@ -111,7 +123,7 @@ func threeTiers(ctx context.Context, n int) (self *contexts.Node, g *fleet.Group
 	g, err = fleet.New(self, fleet.NewHosts(names...), &fleet.Config{
 		Tree:   &tree,
 		Policy: fleet.Policy{ConnectTimeout: 10 * time.Minute},
-		Hops:   func(string) ([]connect.Method, error) { return []connect.Method{local.Child{}}, nil },
+		Hops:   func(name string) ([]connect.Method, error) { return []connect.Method{namedChild{Name: name}}, nil },
 	})
 	return self, g, err
 }
@@ -169,6 +181,10 @@ func pidsOf(ctx context.Context, g *fleet.Group) (pids []int, err error) {
 	for _, r := range fleet.Call(ctx, g, process, struct{}{}) {
 		err = errors.Join(err, r.Err)
 		pids = append(pids, r.Value...)
+	}
+	slices.Sort(pids)
+	if distinct := len(slices.Compact(slices.Clone(pids))); err == nil && distinct != 2*g.Len() {
+		err = fmt.Errorf("%d members are %d processes, want two for each", g.Len(), distinct)
 	}
 	return pids, err
 }
