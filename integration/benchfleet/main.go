@@ -3,10 +3,11 @@
 // Command benchfleet measures how far a fleet goes on one machine, and prints one row for
 // each promise, as command bench does.
 //
-//	benchfleet [-contexts N] [-profile FILE] [local|simulated ...]
+//	benchfleet [-contexts N] [-hosts N] [-profile FILE] [local|simulated|lab ...]
 //
 // local: contexts in three tiers are processes of this machine. simulated: the hosts have no
-// processes, so that there may be 100,000 of them.
+// processes, so that there may be 100,000 of them. lab: hosts of package lab with a real sshd
+// each, flat and in two tiers, beside clush and pdsh where they are installed; it needs root.
 package main
 
 import (
@@ -27,10 +28,12 @@ var parts = []struct {
 }{
 	{"local", localTiers},
 	{"simulated", simulated},
+	{"lab", labHosts},
 }
 
 var (
 	contextsWanted = flag.Int("contexts", 1500, "contexts of the part local")
+	hostsWanted    = flag.Int("hosts", 200, "hosts of the part lab")
 	profile        = flag.String("profile", "", "write the master's processor profile of the part local to this file")
 )
 
@@ -42,19 +45,31 @@ func main() {
 	}
 	flag.Parse()
 	ctx := context.Background()
-	if flag.Arg(0) == doomedRole {
-		fmt.Fprintln(os.Stderr, doomed(ctx))
+	var err error
+	switch flag.Arg(0) {
+	case doomedRole:
+		err = doomed(ctx)
+	case insideRole:
+		err = inside(ctx, flag.Arg(1), flag.Args()[2:])
+	default:
+		err = measure(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "benchfleet: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+func measure(ctx context.Context) error {
 	for _, p := range parts {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), p.name) {
 			continue
 		}
 		if err := p.measure(ctx); err != nil {
-			fmt.Fprintf(os.Stderr, "benchfleet %s: %v\n", p.name, err)
-			os.Exit(1)
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+	return nil
 }
 
 // tell prints a row: what was measured, what it is measured against, and the promise.
