@@ -41,6 +41,8 @@ func ourNames(vars map[string]any) map[string]any {
 var variableNames = map[string][]string{
 	"hop":             {},
 	"via":             {},
+	"behind":          {},
+	"through":         {},
 	"connection":      {"ansible_connection"},
 	"host":            {"ansible_host", "ansible_ssh_host"},
 	"port":            {"ansible_port", "ansible_ssh_port"},
@@ -238,10 +240,10 @@ func (r *reach) sshArgs() (jump string, args []string) {
 // become returns the hop to another user, nil if there is none.
 func (r *reach) become() (connect.Method, error) {
 	how := r.text("become")
-	switch strings.ToLower(how) {
-	case "", "false", "no", "off", "0", "n", "f":
+	switch {
+	case how == "" || isFalse(how):
 		return nil, r.err
-	case "true", "yes", "on", "1", "y", "t":
+	case isTrue(how):
 		if how = r.text("become_method"); how == "" {
 			how = "sudo"
 		}
@@ -258,4 +260,13 @@ func (r *reach) become() (connect.Method, error) {
 	}
 	r.fail("become_method", "%q is not sudo, su or doas", how)
 	return nil, r.err
+}
+
+// isTrue and isFalse read a truth value as YAML 1.1 and Ansible do.
+func isTrue(text string) bool {
+	return slices.Contains([]string{"true", "yes", "on", "1", "y", "t"}, strings.ToLower(text))
+}
+
+func isFalse(text string) bool {
+	return slices.Contains([]string{"false", "no", "off", "0", "n", "f"}, strings.ToLower(text))
 }

@@ -24,6 +24,8 @@
 //	here        Ansible                          meaning
 //	hop         -                                the whole hop path; nothing else counts
 //	via         -                                hops in front, as a hop path
+//	behind      -                                hosts of the inventory, by one of which it is reached; see Inventory.Tree
+//	through     -                                true: those behind which it is only carry its connection
 //	connection  ansible_connection               ssh, openssh, local, docker, podman ...: a method of hop paths
 //	host        ansible_host                     the name or address to connect to; else the host's name
 //	port        ansible_port                     of the ssh server
