@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -208,23 +209,27 @@ func (r *gathered) failure(function string, n *contexts.Node) error {
 
 // A folder puts records with equal results together. The zero value has none.
 type folder struct {
-	records map[string]*gathered
+	records map[[sha256.Size]byte]*gathered // by the hash of the result
 	order   []*gathered
 	bytes   int
 	due     <-chan time.Time // when they are to be sent; nil: there are none
 }
 
 func (f *folder) add(r gathered) {
-	key := fmt.Sprintf("%t %d %s%s", r.Gone, len(r.Body), r.Body, r.Err)
+	h := sha256.New()
+	fmt.Fprintf(h, "%t %t %d ", r.Gone, r.Err != nil, len(r.Body))
+	h.Write(r.Body)
+	h.Write(r.Err)
+	key := [sha256.Size]byte(h.Sum(nil))
 	if f.records == nil {
-		f.records, f.due = make(map[string]*gathered), time.After(gatherTime)
+		f.records, f.due = make(map[[sha256.Size]byte]*gathered), time.After(gatherTime)
 	}
 	same := f.records[key]
 	if same == nil {
 		same = &gathered{Body: r.Body, Err: r.Err, Gone: r.Gone}
 		f.records[key] = same
 		f.order = append(f.order, same)
-		f.bytes += len(key)
+		f.bytes += len(key) + len(r.Body) + len(r.Err)
 	}
 	same.Members = append(same.Members, r.Members...)
 }
