@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -19,14 +20,37 @@ import (
 
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// tell shows a notice of a hop at once, on standard error as ssh does.
-func tell(_ context.Context, n connect.Notice) {
-	fmt.Fprintf(os.Stderr, "[%s] %s\n", n.Path, n.Text)
+// teller returns a function that shows a notice of a hop at once, as ssh does.
+func teller(messages io.Writer) func(context.Context, connect.Notice) {
+	return func(_ context.Context, n connect.Notice) {
+		fmt.Fprintf(messages, "[%s] %s\n", n.Path, visibleLines([]byte(n.Text)))
+	}
 }
 
-// ask asks at the terminal. Unless the question allows echo, that is off before the question
+// beforeQuestion, if not nil, clears the terminal for a question.
+var beforeQuestion atomic.Pointer[func()]
+
+// turn is held by the question that is at the terminal.
+var turn sync.Mutex
+
+// ask gets the answer to a question: from the given file, from the program that SSH_ASKPASS
+// names, or at the terminal. Unless the question allows echo, that is off before the question
 // is shown. If ctx ends, the terminal is restored.
 func ask(ctx context.Context, p connect.Prompt) (string, error) {
+	if p.Kind == connect.PromptPassword && givenPassword.source != "" {
+		return givenPassword.answer(p)
+	}
+	if program := askProgram(); program != "" {
+		return askBy(ctx, program, p)
+	}
+	turn.Lock() // many hosts may ask at once
+	defer turn.Unlock()
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if clear := beforeQuestion.Load(); clear != nil {
+		(*clear)()
+	}
 	tty, err := openTTY()
 	if err != nil {
 		return "", fmt.Errorf("nobody can be asked: %w", err)
@@ -37,7 +61,7 @@ func ask(ctx context.Context, p connect.Prompt) (string, error) {
 	if attempts.isNew(p) {
 		fmt.Fprintln(tty, "that was wrong")
 	}
-	text := p.Path + ": " + strings.TrimSpace(p.Text) + " "
+	text := p.Path + ": " + string(visibleLines([]byte(strings.TrimSpace(p.Text)))) + " "
 	var answer string
 	if p.Echo {
 		fmt.Fprint(tty, text)

@@ -83,7 +83,7 @@ func newLines(out io.Writer, prompt string) (next func() (string, error), end fu
 			return "", err
 		}
 		defer restore()
-		if cols, rows, err := term.GetSize(int(os.Stdin.Fd())); err == nil {
+		if cols, rows, err := term.GetSize(int(os.Stdin.Fd())); err == nil && cols > 0 {
 			_ = t.SetSize(cols, rows)
 		}
 		return t.ReadLine()

@@ -135,7 +135,7 @@ func (t *copyTask) declare(s *sections) {
 
 func (t *copyTask) job(hops []connect.Method) job {
 	return func(out, errOut io.Writer) int {
-		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
+		return session(hops, &t.several, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
 			return caughtOr(ctx, t.copyAll(ctx, node, out, errOut))
 		})
 	}

@@ -48,7 +48,7 @@ func declareForward(s *sections) parser {
 		return nil
 	})
 	f.BoolVar(&t.listen.Unlink, "unlink", false, "remove a socket that stands in the way")
-	t.hosts.declareInventory(s.add("Hosts"))
+	t.hosts.declareOne(s)
 	return func(w words) (job, error) {
 		hops, err := t.hosts.onlyPath("forward", w.all())
 		if err == nil && len(t.wanted) == 0 {
@@ -60,7 +60,7 @@ func declareForward(s *sections) parser {
 
 func declareSocks(s *sections) parser {
 	var t forwardTask
-	t.hosts.declareInventory(s.add("Hosts"))
+	t.hosts.declareOne(s)
 	return func(w words) (job, error) {
 		list, addr := w.all(), "1080"
 		if len(list) > 2 {
@@ -85,7 +85,7 @@ func declareSocks(s *sections) parser {
 
 func (t *forwardTask) job(hops []connect.Method) job {
 	return func(out, errOut io.Writer) int {
-		return session(hops, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
+		return session(hops, nil, errOut, func(ctx context.Context, node *contexts.Node, _ *forwarder) int {
 			return t.forward(ctx, node, out, errOut)
 		})
 	}

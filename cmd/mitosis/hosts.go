@@ -25,6 +25,9 @@ const inventoryVariable = "MITOSIS_INVENTORY"
 type hostOptions struct {
 	sets, without, sources []string
 
+	ssh       connect.SSHSettings
+	acceptNew bool
+
 	recorded []string // not nil: those of the run that is tried again
 }
 
@@ -34,6 +37,33 @@ func (o *hostOptions) declare(s *sections) {
 	f.StringArrayVarP(&o.sets, "hosts", "w", nil, "`HOSTSET`: several hosts, such as 'web[01-30],@db!db2'; may be given several times")
 	f.StringArrayVarP(&o.without, "exclude", "x", nil, "`HOSTSET`: leave these out")
 	o.declareInventory(f)
+	o.declareSSH(s.add("Hops by ssh"))
+}
+
+// declareOne declares the options of commands that take one host.
+func (o *hostOptions) declareOne(s *sections) {
+	o.declareInventory(s.add("Host"))
+	o.declareSSH(s.add("Hops by ssh"))
+}
+
+func (o *hostOptions) declareSSH(f *pflag.FlagSet) {
+	f.StringArrayVarP(&o.ssh.IdentityFiles, "identity", "i", nil, "`FILE`: a private key; may be given several times")
+	f.StringVarP(&o.ssh.ConfigFile, "ssh-config", "F", "", "`FILE`: the configuration of ssh, in place of the user's and the system's")
+	f.StringArrayVarP(&o.ssh.Options, "option", "o", nil, "`KEYWORD=VALUE`: a setting of ssh_config; may be given several times")
+	f.IntVarP(&o.ssh.Port, "port", "p", 0, "`PORT` of hosts that are given without one")
+	f.StringVarP(&o.ssh.User, "login-name", "l", "", "`USER` at hosts that are given without one")
+	f.BoolVar(&o.acceptNew, "accept-new", false, "take the keys of hosts that were never seen, and remember them")
+	onValue(f, "password-from", "", "`FILE|FD`: take the password, for all who ask for one, from the first line of a file or descriptor", givenPassword.from)
+}
+
+// settings returns the options of ssh.
+func (o *hostOptions) settings() connect.SSHSettings {
+	s := o.ssh
+	s.HostKeys = connect.HostKeysAsk // which refuses where nobody can be asked
+	if o.acceptNew {
+		s.HostKeys = connect.HostKeysAcceptNew
+	}
+	return s
 }
 
 func (o *hostOptions) declareInventory(f *pflag.FlagSet) {
@@ -65,7 +95,7 @@ func (o *hostOptions) choose(paths []string) (*hosts, error) {
 		return nil, err
 	}
 	if o.recorded != nil {
-		return known.reach(fleet.NewHosts(o.recorded...), false)
+		return known.reach(fleet.NewHosts(o.recorded...), o.settings(), false)
 	}
 	words := fleet.NewHosts(paths...)
 	if words.Len() < len(paths) {
@@ -98,7 +128,7 @@ func (o *hostOptions) choose(paths []string) (*hosts, error) {
 			return nil, fmt.Errorf("%s as a word of its own is on this host: what follows a host is written behind a slash, as in ssh:web1/%[1]s", printable(name))
 		}
 	}
-	return known.reach(set, len(o.sets) == 0 && len(paths) == 1)
+	return known.reach(set, o.settings(), len(o.sets) == 0 && len(paths) == 1)
 }
 
 // repeated returns the first word that is there again.
@@ -128,11 +158,14 @@ func (d *directory) Group(name string) (fleet.HostSet, error) {
 }
 
 // reach finds the hops to each host of a set.
-func (d *directory) reach(set fleet.HostSet, one bool) (*hosts, error) {
+func (d *directory) reach(set fleet.HostSet, ssh connect.SSHSettings, one bool) (*hosts, error) {
 	h := &hosts{set: set, hops: make(map[string][]connect.Method, set.Len()), one: one}
 	same := make(map[string]string) // the first name of each way
 	for name := range set.All() {
 		hops, listed, err := d.hops(name)
+		if err == nil {
+			hops, err = ssh.Apply(hops)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -110,7 +110,10 @@ func execute(args []string, out, errOut io.Writer) int { return newProgram(out, 
 
 // complain prints an error and returns the status.
 func complain(errOut io.Writer, err error, status int) int {
-	fmt.Fprintf(errOut, "mitosis: %v\n", err)
+	fmt.Fprintf(errOut, "mitosis: %s\n", forReader(errOut, inWords(err)))
+	if more := advice(err); more != "" {
+		fmt.Fprintf(errOut, "mitosis: %s\n", more)
+	}
 	return status
 }
 
@@ -140,11 +143,13 @@ func version() string {
 
 // session makes the hops, and calls do with the last node, which returns the exit status.
 // Signals end ctx, with caughtError as the cause, until do makes a command their receiver.
-func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *contexts.Node, *forwarder) int) int {
+func session(hops []connect.Method, limits *severalOptions, errOut io.Writer, do func(context.Context, *contexts.Node, *forwarder) int) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := newForwarder(cancel)
-	self, node, err := dial(ctx, hops)
+	connecting, stop := limits.whileConnecting(ctx)
+	self, node, err := dial(ctx, connecting, hops)
+	stop()
 	if err != nil {
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
@@ -153,7 +158,13 @@ func session(hops []connect.Method, errOut io.Writer, do func(context.Context, *
 			_ = complain(errOut, err, 0)
 		}
 	}()
-	return do(ctx, node, signals)
+	working, stop := limits.whileWorking(ctx)
+	defer stop()
+	status := do(working, node, signals)
+	if errors.Is(context.Cause(working), errTimeout) && status != 0 {
+		return exitTimeout
+	}
+	return status
 }
 
 // failure returns the exit status for an error of a node.
@@ -165,11 +176,11 @@ func failure(err error) int {
 }
 
 // dial starts a tree and makes the hops of a path. Closing self ends the tree.
-func dial(ctx context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
-	if self, err = startTree(ctx); err != nil {
+func dial(ctx, connecting context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
+	if self, err = startTree(ctx, os.Stderr); err != nil {
 		return nil, nil, err
 	}
-	if node, err = reach(ctx, self, hops); err != nil {
+	if node, err = reach(connecting, self, hops); err != nil {
 		_ = self.Close() // the error of the hop is the one to report
 		return nil, nil, err
 	}

@@ -36,7 +36,7 @@ func declareProbe(s *sections) parser {
 		case how.dryRun:
 			return dryRun(h, "probe"), nil
 		case h.one && !asked:
-			return probeJob(h.single()), nil
+			return probeJob(h.single(), &how), nil
 		}
 		return probeSeveral(h, &how), nil
 	}
@@ -76,9 +76,9 @@ func probeSeveral(h *hosts, how *severalOptions) job {
 }
 
 // probeJob probes one host.
-func probeJob(hops []connect.Method) job {
+func probeJob(hops []connect.Method, limits *severalOptions) job {
 	return func(out, errOut io.Writer) int {
-		err := probe(hops, out)
+		err := probe(hops, limits, out)
 		if _, ok := errors.AsType[*contexts.Error](err); ok {
 			return complain(errOut, err, exitHop)
 		} else if err != nil {
@@ -89,10 +89,12 @@ func probeJob(hops []connect.Method) job {
 }
 
 // probe connects all hops but the last, and prints the facts about the host behind that one.
-func probe(hops []connect.Method, out io.Writer) error {
+func probe(hops []connect.Method, limits *severalOptions, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	self, node, err := dial(ctx, hops[:len(hops)-1])
+	ctx, end := limits.whileConnecting(ctx)
+	defer end()
+	self, node, err := dial(ctx, ctx, hops[:len(hops)-1])
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (t *task) job(paths []string) (job, error) {
 		return t.runSeveral(h), nil
 	}
 	return func(_, errOut io.Writer) int {
-		return session(h.single(), errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
+		return session(h.single(), &t.several, errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
 			return t.do(ctx, node, signals, errOut)
 		})
 	}, nil

@@ -34,7 +34,7 @@ func (t *task) runSeveral(h *hosts) job {
 		return severally(s, out, errOut, begin, func(m *fleet.Member, r *fleet.Result[fleet.Output]) {
 			switch {
 			case t.several.json:
-				s.screen.object(outputOf(s, m.Name(), r))
+				row(s.screen, m, r)
 			case t.several.gather:
 				equal.add(m.Name(), r)
 			}

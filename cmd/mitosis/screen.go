@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,11 +66,7 @@ func (s *screen) shown(text []byte, stderr bool) []byte {
 
 // say prints a message of this program on standard error.
 func (s *screen) say(format string, args ...any) {
-	text := fmt.Appendf(nil, format, args...)
-	if s.errTTY {
-		text = visibleLines(text)
-	}
-	s.print(append(text, '\n'), true)
+	s.print([]byte(forReader(s.errOut, fmt.Sprintf(format, args...))+"\n"), true)
 }
 
 // print prints bytes that end with a line. The first error of standard output is kept.
@@ -178,4 +175,21 @@ func visibleLines(text []byte) []byte {
 		lines = append(lines, string(visible([]byte(strings.TrimSuffix(line, "\r")))))
 	}
 	return []byte(strings.Join(lines, "\n"))
+}
+
+// forReader returns a text as it may be written: with controls that are seen at a terminal.
+func forReader(w io.Writer, text string) string {
+	if isTerminal(w) {
+		return string(visibleLines([]byte(text)))
+	}
+	return text
+}
+
+// messages writes lines on standard error, above a progress bar.
+type messages struct{ *screen }
+
+// Write implements io.Writer.
+func (m messages) Write(b []byte) (int, error) {
+	m.print(append(slices.Clip(bytes.TrimSuffix(b, []byte("\n"))), '\n'), true)
+	return len(b), nil
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -49,8 +50,10 @@ func together(s *several, out, errOut io.Writer, do func(ctx context.Context, g 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	s.screen = newScreen(out, errOut, func(err error) { cancel(fmt.Errorf("standard output: %w", err)) })
+	clear := s.screen.end // a question stays for as long as it takes, and a bar would be drawn over it
+	beforeQuestion.Store(&clear)
 	s.endBySignals(cancel)
-	self, err := startTree(ctx)
+	self, err := startTree(ctx, messages{s.screen})
 	if err != nil {
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
@@ -142,10 +145,17 @@ func (s *several) summarize(results *fleet.Results[struct{}], took time.Duration
 			text += fmt.Sprintf(", %d not tried", n)
 		}
 		s.screen.say("%s in %s", text, seconds(took))
+		var helps []string
 		for _, f := range results.Fold() {
 			if f.Err != nil {
+				if more := advice(f.Err); more != "" && !slices.Contains(helps, more) {
+					helps = append(helps, more)
+				}
 				s.screen.say("  %s (%d): %s", printable(f.Hosts.String()), f.Hosts.Len(), strings.ReplaceAll(inWords(f.Err), "\n", "\n    "))
 			}
+		}
+		for _, more := range helps {
+			s.screen.say("mitosis: %s", more)
 		}
 	}
 	name, err := s.closeRecord(failed.Len() > 0)

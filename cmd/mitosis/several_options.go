@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -117,4 +118,26 @@ func ceil(x float64) int {
 		n++
 	}
 	return n
+}
+
+var (
+	errConnectTimeout = fmt.Errorf("the time for connecting, --connect-timeout, is over: %w", context.DeadlineExceeded)
+	errTimeout        = fmt.Errorf("the time for the work, --timeout, is over: %w", context.DeadlineExceeded)
+)
+
+// whileConnecting bounds the time for connecting one host. Without an option that has no bound:
+// a person can end it.
+func (o *severalOptions) whileConnecting(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o == nil || o.connectTimeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, o.connectTimeout, errConnectTimeout)
+}
+
+// whileWorking bounds the time for the work at one host.
+func (o *severalOptions) whileWorking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o == nil || o.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 }

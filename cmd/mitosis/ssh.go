@@ -13,7 +13,7 @@ import (
 func declareSSH(s *sections) parser {
 	keep := declareKeepJobs(s.add("Options"), true)
 	var o hostOptions
-	o.declareInventory(s.add("Hosts"))
+	o.declareOne(s)
 	return func(w words) (job, error) {
 		args := w.all()
 		if len(args) == 0 {

@@ -17,19 +17,18 @@ const (
 	cacheVariable = "MITOSIS_CACHE"
 )
 
-// startTree makes this process a master. By default only warnings are logged: errors have the
-// last words of tools.
-func startTree(ctx context.Context) (*contexts.Node, error) {
-	log, level, err := newLog(os.Stderr)
+// startTree makes this process a master, with a place for messages. By default only warnings are
+// logged: errors have the last words of tools.
+func startTree(ctx context.Context, messages io.Writer) (*contexts.Node, error) {
+	log, level, err := newLog(messages)
 	if err != nil {
 		return nil, err
 	}
 	cfg := &contexts.Config{
-		Notify: tell, Output: os.Stderr, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
+		Notify: teller(messages), Output: messages, LogLevel: level, Cache: os.Getenv(cacheVariable) != "", Log: log,
 		Images: agents(),
 	}
-	if tty, err := openTTY(); err == nil {
-		_ = tty.Close()
+	if canAsk() {
 		cfg.Prompt = ask // without it, hops know that nobody can be asked
 	}
 	return contexts.Start(ctx, cfg)

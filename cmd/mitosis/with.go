@@ -24,7 +24,7 @@ import (
 func declareWith(s *sections) parser {
 	keep := declareKeepJobs(s.add("Options"), true)
 	var o hostOptions
-	o.declareInventory(s.add("Hosts"))
+	o.declareOne(s)
 	return func(w words) (job, error) {
 		if len(w.operands) == 0 || len(w.behind) == 0 {
 			return nil, errors.New("give HOST... -- PROGRAM and its arguments")
@@ -96,7 +96,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 			}
 		}
 	}()
-	self, err := startTree(ctx)
+	self, err := startTree(ctx, os.Stderr)
 	if err != nil {
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
