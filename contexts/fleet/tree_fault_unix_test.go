@@ -37,7 +37,7 @@ func upsAndLeaves(t *testing.T, tree func(ups, leaves HostSet) *Tree) (g *Group,
 	})
 	g, err := New(self, ups.Union(leaves), &Config{
 		Tree: tree(ups, leaves),
-		Host: contexts.ManagedHostConfig{MinDelay: time.Millisecond, MaxDelay: 100 * time.Millisecond},
+		Host: contexts.ManagedHostConfig{MinDelay: time.Millisecond, MaxDelay: 100 * time.Millisecond, Attempt: 5 * time.Second},
 		Hops: func(name string) ([]connect.Method, error) {
 			return []connect.Method{local.Exec{Name: name, Argv: []string{
 				"sh", "-c", `[ ! -e ` + refused + `/` + name + ` ] && exec "$@"; echo refused >&2; exit 9`, "sh"}}}, nil
@@ -65,7 +65,11 @@ func TestContextsOnTheWayFailAtRandom(t *testing.T) {
 				t.Logf("seed %d", seed)
 				dice := rand.New(rand.NewPCG(seed, 0))
 				var processes []int
-				for range 4 {
+				rounds := 6
+				if testing.Short() {
+					rounds = 2
+				}
+				for range rounds {
 					victim := g.Member(fmt.Sprintf("up%d", 1+dice.IntN(4)))
 					fault, after := dice.IntN(3), time.Duration(dice.IntN(150))*time.Millisecond
 					done := make(chan []int)

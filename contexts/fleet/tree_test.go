@@ -244,3 +244,43 @@ func TestACloseOfATreeLeavesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A group is closed, and its caller gives up, while the tree grows: each member has one result,
+// and nothing is left once the operation is over.
+func TestATreeIsClosedWhileItGrows(t *testing.T) {
+	g := treeOf(t, "up[1-3],n[1-12],h[1-6]", &Tree{
+		Rules: []Rule{{Hosts: mustParse(t, "n[1-12]"), Via: mustParse(t, "up[1-3]")}},
+		Auto:  &Auto{},
+	}, Policy{})
+	for i := range 4 {
+		ctx, cancel := context.WithCancel(t.Context())
+		closed := make(chan error)
+		go func() {
+			time.Sleep(time.Duration(i*80) * time.Millisecond)
+			if i%2 == 0 {
+				cancel()
+			}
+			closed <- g.Close()
+		}()
+		seen := make(map[string]int)
+		for m := range Call(ctx, g.With(Policy{Gather: i > 1, ConnectTimeout: 20 * time.Second}), pid, struct{}{}) {
+			seen[m.Name()]++
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		cancel()
+		for name := range g.Hosts().All() {
+			if seen[name] != 1 {
+				t.Errorf("round %d: %s had %d results, want 1", i, name, seen[name])
+			}
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+		treetest.Eventually(t, "only the master is left", func() bool {
+			tree, err := g.kept.self.Tree(t.Context())
+			return err == nil && len(tree) == 1
+		})
+	}
+}

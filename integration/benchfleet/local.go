@@ -177,7 +177,7 @@ func tiers(ctx context.Context, n int, floor time.Duration) error {
 	began = time.Now()
 	err = self.Close()
 	tell("orderly close", time.Since(began).Round(time.Millisecond).String(), "at most 5 s")
-	return errors.Join(err, noneLeft(pids, 0))
+	return errors.Join(err, noneLeft(pids, 10*time.Second)) // guards end behind their workers
 }
 
 // pidsOf returns the processes of all members.
