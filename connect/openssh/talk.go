@@ -196,7 +196,7 @@ func sshSays(line string) error {
 	case strings.HasPrefix(line, "Timeout, server ") && strings.HasSuffix(line, " not responding."),
 		strings.HasSuffix(line, " timed out"):
 		return connect.ErrTimeout
-	case strings.HasPrefix(line, "unknown option"), strings.HasPrefix(line, "usage: ssh"),
+	case strings.HasPrefix(line, "unknown option"), strings.HasPrefix(line, "usage: ssh"), strings.HasPrefix(line, "command-line line "),
 		tool.ContainsAny(line, "Bad configuration option", " bad configuration options",
 			"Bad owner or permissions", "Cannot execute command-line and remote command"):
 		return connect.ErrStart
