@@ -160,7 +160,7 @@ func TestQuestionAboutANewHost(t *testing.T) {
 func TestHopWordsOfContainers(t *testing.T) {
 	lab.Require(t)
 	t.Parallel()
-	host := start(t, lab.Host{Cgroups: true, Setup: []string{withTree(t), podmanSetup, startDocker}})
+	host := start(t, lab.Host{Cgroups: true, Setup: []string{withTree(t), podmanSetup, startDocker, "mount -t proc proc /srv/tree/proc"}})
 	root := enter(t, master(t, nil), host, "root")
 	const env = "arg=--env=GORACE=" + quickEnd
 	for path, uid := range map[string]int{
@@ -187,7 +187,7 @@ func TestHopWordsOfContainers(t *testing.T) {
 			}
 		})
 	}
-	for _, list := range []string{"podman ps -aq --filter name=mitosis", "docker ps -aq --filter name=mitosis"} {
+	for _, list := range []string{"podman ps -aq --filter name=mitosis", "docker -H unix:///run/d.sock ps -aq --filter name=mitosis"} {
 		eventually(t, patience, "no container of ours is left", func() bool {
 			out, err := host.Exec(t.Context(), "sh", "-c", list)
 			return err == nil && strings.TrimSpace(out) == ""
