@@ -13,6 +13,7 @@ import (
 	cryptossh "golang.org/x/crypto/ssh"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
 )
@@ -175,14 +176,15 @@ func TestHopWordsOfContainers(t *testing.T) {
 		"nsenter:podman:web?mount&uts":                                        0,
 	} {
 		t.Run(path, func(t *testing.T) {
-			n, err := by(t, root, path, connect.SSHSettings{})
+			from := child(t, root, local.Child{}) // all hops of the path end with it
+			n, err := by(t, from, path, connect.SSHSettings{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if id := who(t, n); id.UID != uid {
 				t.Errorf("the context is %+v, want the uid %d", id, uid)
 			}
-			if err := n.Close(); err != nil {
+			if err := from.Close(); err != nil {
 				t.Error(err)
 			}
 		})
