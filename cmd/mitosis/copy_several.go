@@ -49,7 +49,12 @@ func (t *copyTask) copySeveral(command string, h *hosts, list []string) (job, er
 			return fleet.Do(ctx, g, func(ctx context.Context, m *fleet.Member, n *contexts.Node) (none struct{}, err error) {
 				own := tasks[m.Name()]
 				out, errOut := &labelled{s.screen, m.Name(), false, own.json}, &labelled{s.screen, m.Name(), true, false}
-				own.copies(ctx, n, out, errOut, func(failed error) { err = errors.Join(err, failed) })
+				own.copies(ctx, n, out, errOut, func(failed error) {
+					if err != nil {
+						failed = errors.Join(err, failed)
+					}
+					err = failed // alone it is as others have it, and is folded with them
+				})
 				if err == nil && ctx.Err() != nil {
 					err = context.Cause(ctx)
 				}

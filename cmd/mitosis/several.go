@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,10 @@ func together(s *several, out, errOut io.Writer, do func(ctx context.Context, g 
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
 	defer self.Close()
-	group, err := fleet.New(self, s.hosts.set, &fleet.Config{Hops: s.hosts.of})
+	// A host that is away is a failure at once: whether it is tried again is for --retry to say. A
+	// person has the time for connecting to answer a question.
+	kept := contexts.ManagedHostConfig{Wait: -1, Attempt: cmp.Or(s.options.connectTimeout, 2*time.Minute)}
+	group, err := fleet.New(self, s.hosts.set, &fleet.Config{Hops: s.hosts.of, Host: kept})
 	if err != nil {
 		return complain(errOut, err, exitUsage)
 	}
