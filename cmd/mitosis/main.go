@@ -13,11 +13,45 @@
 //	mitosis with ssh:web1/sudo -- rsync -a site/ web:/srv/www/
 //	mitosis version
 //
-// A hop path lists the hops from here to the host, with slashes between them: see
-// connect.ParsePath. Where no other operand follows, each hop may be an argument. With a comma
-// between two hosts, the first one only passes the connection on, as with ssh -J. Options may
-// come before and after the operands, but not behind "--". "mitosis help COMMAND" lists the
-// options of a command.
+// A host is one word: a path of hops with slashes between them, see connect.ParsePath. web1 is
+// ssh:web1. A comma within ssh:jump,web1 passes the connection on at jump, as with ssh -J; without
+// ssh: in front it could mean two hosts, and is an error. Options may come before and after the
+// operands, but not behind "--". "mitosis help COMMAND" lists the options of a command, and
+// "mitosis completion SHELL" prints a script that completes them.
+//
+// # Several hosts
+//
+//	mitosis run web1 web2 -- uptime
+//	mitosis run -w 'web[01-30],@db!db2' --batch 5 --stop-at 20% -- systemctl restart nginx
+//	mitosis get -w @web /etc/nginx/nginx.conf 'conf/{host}/'
+//
+// Several words, or -w with a host set, are several hosts for run, shell and probe; for put and
+// get there is only -w. Package contexts/fleet says how a set is written, package
+// contexts/fleet/inventory what an inventory is: --inventory, else $MITOSIS_INVENTORY, else
+// mitosis/inventory.yaml in the user's directory of configurations. The other commands take one
+// host. With -w the output has the form for several hosts even if the set has one.
+//
+// Lines that hosts print have the name of the host and a colon in front; one of more than 64 KiB
+// comes in pieces. With -b outputs come at the end, equal ones once, below the names of their
+// hosts. With --json each host is an object on a line, as docs/schema says. Either has the last
+// MiB of each output. A terminal shows control characters of hosts, and does not obey them. A
+// standard input that is no terminal goes to all hosts as a whole. "shell" runs each line that it
+// reads by a shell of its own on all hosts. In names of files of put and get, {host} is the name
+// of the host.
+//
+// At the end standard error has a summary. If a host has failed, the run is kept under
+// $XDG_STATE_HOME/mitosis/runs, else ~/.local/state/mitosis/runs, for 30 days, with its command
+// line, and --retry-failed NAME does the same for the hosts that are not done.
+//
+// The first Ctrl-C begins with no more hosts and ends what runs; the second ends at once. QUIT
+// prints the stacks of all goroutines and ends, with status 131, unless a command gets it.
+//
+// # Options of ssh
+//
+// -i, -F, -o, -p and -l are those of ssh, for all hops by ssh that do not say otherwise. Where ssh
+// and clush differ, a letter is that of ssh if it is about the connection or the program (-l, -t,
+// -n, -o), and that of clush if it is about the hosts (-w, -x, -f, -b, -q). -C is the directory, as
+// of make and tar, and the login environment of run is --login, since -l is the user.
 //
 // # Run and shell
 //
@@ -53,14 +87,18 @@
 //
 // Passwords, codes and passphrases are asked for at the terminal, in the words of the tool or
 // server. Notices of servers and of PAM modules are shown on standard error, behind the path of
-// the hop. Without a terminal nobody is asked, and the error lists the attempts.
+// the hop. Without a terminal SSH_ASKPASS is run, where ssh would, and else nobody is asked, and the
+// error lists the attempts. --password-from has a password for all hops; one that refuses it is
+// not given it again.
 //
 // # Exit status
 //
 // It is that of the program at the far side, or 128 and the number of the signal that killed it;
 // 127 if there is no such program, and 126 if it cannot be executed. 255 means that a hop failed
 // or was lost, 2 that the command line is wrong, and 1 another error. A signal while it connects
-// or copies gives 128 and the number of the signal. Standard output has only results.
+// or copies gives 128 and the number of the signal, and --timeout 124. Standard output has only
+// results. Of several hosts it is the highest: 1 for one that was not tried, 255 for one that was
+// not reached.
 //
 // # Agents
 //
