@@ -61,15 +61,19 @@ func TestThePiecesInTheReadmeBuild(t *testing.T) {
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/contexts/files"
+	"github.com/mitosis-go/mitosis/contexts/fleet"
 	"github.com/mitosis-go/mitosis/fakessh"
 )
 
 var (
+	_ = fleet.New
+	_ = fmt.Println
 	_ = attach.Detach
 	_ = fakessh.Command
 	_ = files.Put
