@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/fleet"
 	"github.com/mitosis-go/mitosis/contexts/fleet/inventory"
 )
@@ -77,16 +78,29 @@ func (o *hostOptions) many() bool { return len(o.sets) > 0 || o.recorded != nil 
 // hosts are those that a command line names.
 type hosts struct {
 	set  fleet.HostSet
-	hops map[string][]connect.Method
+	hops map[string][]connect.Method // all the way from here
 	// one: the command line names a single host by a word, and can't name more.
 	one bool
+	// behind is for hosts that the inventory has behind others; nil: there are none.
+	behind *behind
+}
+
+// group makes the group of the hosts.
+func (h *hosts) group(self *contexts.Node, kept contexts.ManagedHostConfig) (*fleet.Group, error) {
+	if h.behind == nil {
+		of := func(name string) ([]connect.Method, error) { return h.hops[name], nil }
+		return fleet.New(self, h.set, &fleet.Config{Hops: of, Host: kept})
+	}
+	of := func(name string) ([]connect.Method, error) { return h.behind.hops[name], nil }
+	all, err := fleet.New(self, h.behind.all, &fleet.Config{Hops: of, Host: kept, Tree: h.behind.tree})
+	if err != nil {
+		return nil, err
+	}
+	return all.Only(h.set), nil
 }
 
 // single returns the hops of the only host.
 func (h *hosts) single() []connect.Method { return h.hops[h.set.Names()[0]] }
-
-// of returns the hops to a host, for fleet.Config.
-func (h *hosts) of(name string) ([]connect.Method, error) { return h.hops[name], nil }
 
 // choose finds the hosts that the words and the options name. Nothing is connected.
 func (o *hostOptions) choose(paths []string) (*hosts, error) {
@@ -179,7 +193,7 @@ func (d *directory) reach(set fleet.HostSet, ssh connect.SSHSettings, one bool) 
 		}
 		same[way] = cmp.Or(same[way], name)
 	}
-	return h, nil
+	return h, d.putBehind(h, ssh)
 }
 
 // becoming are the methods that go on as another user of the same host. Before a host was one
@@ -204,6 +218,14 @@ func encoded(hops []connect.Method) (string, error) {
 		fmt.Fprintf(&b, "%d:%s", len(code), code)
 	}
 	return b.String(), nil
+}
+
+// first returns the name of the inventory that a host begins with, or else its own.
+func (d *directory) first(name string) string {
+	if first, _, more := strings.Cut(name, "/"); more && !d.all.Contains(name) && d.all.Contains(first) {
+		return first
+	}
+	return name
 }
 
 // hops returns the hops to a host, and whether the inventory has it. Behind a name of the

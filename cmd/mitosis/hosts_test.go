@@ -82,3 +82,55 @@ func TestHostsOfCommandLines(t *testing.T) {
 		t.Errorf("a group without an inventory: %v", err)
 	}
 }
+
+// Hosts that the inventory has behind others go by way of these, which need not be named.
+func TestHostsBehindOthers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hosts.yaml")
+	if err := os.WriteFile(file, []byte(`
+hosts:
+  gate:
+  "head[1-2]": {behind: gate}
+  "n[1-3]": {behind: "head[1-2]"}
+  kept: {behind: gate, through: true}
+  a: {behind: b}
+  b: {behind: a}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ sets, path, want string }{
+		{"", "n2", "n2=ssh:gate>ssh:head1>ssh:n2"},
+		{"n[1-2]", "", "n1=ssh:gate>ssh:head1>ssh:n1 n2=ssh:gate>ssh:head1>ssh:n2"},
+		{"gate", "", "gate=ssh:gate"},
+		{"", "n1/sudo", "n1/sudo=ssh:gate>ssh:head1>ssh:n1>sudo:root"},
+		{"kept", "", "kept=ssh:gate>ssh:kept"},
+		{"", "kept", "!give it by -w kept"},
+		{"a", "", "!behind itself"},
+	} {
+		o := hostOptions{sources: []string{file}}
+		if c.sets != "" {
+			o.sets = []string{c.sets}
+		}
+		h, err := o.choose(strings.Fields(c.path))
+		if text, fails := strings.CutPrefix(c.want, "!"); fails {
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%+v: %v, want an error with %q", c, err, text)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		var got []string
+		for name := range h.set.All() {
+			var labels []string
+			for _, hop := range h.hops[name] {
+				labels = append(labels, hop.Label())
+			}
+			got = append(got, name+"="+strings.Join(labels, ">"))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: %q, want %q", c, got, c.want)
+		}
+	}
+}

@@ -28,7 +28,8 @@
 // Several words, or -w with a host set, are several hosts for run, shell and probe; for put and
 // get there is only -w. Package contexts/fleet says how a set is written, package
 // contexts/fleet/inventory what an inventory is: --inventory, else $MITOSIS_INVENTORY, else
-// mitosis/inventory.yaml in the user's directory of configurations. The other commands take one
+// mitosis/inventory.yaml in the user's directory of configurations. A host that has the variable
+// behind there is reached by way of the hosts that it names. The other commands take one
 // host. With -w the output has the form for several hosts even if the set has one.
 //
 // Lines that hosts print have the name of the host and a colon in front; one of more than 64 KiB

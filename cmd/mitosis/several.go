@@ -62,7 +62,7 @@ func together(s *several, out, errOut io.Writer, do func(ctx context.Context, g 
 	// A host that is away is a failure at once: whether it is tried again is for --retry to say. A
 	// person has the time for connecting to answer a question.
 	kept := contexts.ManagedHostConfig{Wait: -1, Attempt: cmp.Or(s.options.connectTimeout, 2*time.Minute)}
-	group, err := fleet.New(self, s.hosts.set, &fleet.Config{Hops: s.hosts.of, Host: kept})
+	group, err := s.hosts.group(self, kept)
 	if err != nil {
 		return complain(errOut, err, exitUsage)
 	}
