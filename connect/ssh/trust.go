@@ -50,10 +50,10 @@ func (v *hostVerifier) askPerson(remote net.Addr, key ssh.PublicKey) error {
 	text := v.question(remote, key, lines)
 	for attempt := 1; attempt <= maxTrustQuestions; attempt++ {
 		answer, err := tool.AskPerson(v.ctx, v.ask, connect.Prompt{Kind: connect.PromptHostKey, Path: v.label, Text: text, Attempt: attempt, Echo: true})
+		if v.ctx.Err() != nil {
+			return contextError(v.ctx) // an answer that comes now is too late
+		}
 		if err != nil {
-			if v.ctx.Err() != nil {
-				return contextError(v.ctx)
-			}
 			return v.unknown(key, fmt.Sprintf("; nobody says whether to trust it: %v", errors.Unwrap(err)))
 		}
 		switch answer = strings.TrimSpace(answer); {
