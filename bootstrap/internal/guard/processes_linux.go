@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"time"
 )
 
 // readProcesses lists the processes below root from a proc file system. Kernels with
@@ -108,8 +109,7 @@ func strays(marker string, self int) []int {
 		if pid == self {
 			continue
 		}
-		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil || !hasEntry(env, entry) {
+		if !hasMark(pid, entry) {
 			continue
 		}
 		if p, ok := readStat("/proc", pid); ok && !p.Dead {
@@ -117,6 +117,32 @@ func strays(marker string, self int) []int {
 		}
 	}
 	return found
+}
+
+// hasMark reports whether a process has an entry in its environment. In the middle of execve it
+// has no environment for some microseconds, and is looked at again.
+func hasMark(pid int, entry []byte) bool {
+	for empty, looks := 0, 0; empty < 4 && looks < 100; looks++ {
+		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		if err != nil || len(env) > 0 {
+			return err == nil && hasEntry(env, entry)
+		}
+		if isExecuting(pid) {
+			empty = 0
+			time.Sleep(100 * time.Microsecond)
+		} else {
+			empty++ // it may have begun or ended that between the two looks
+		}
+	}
+	return false
+}
+
+// isExecuting reports whether a process is in the middle of execve: it has memory, where the
+// place of its environment is not known yet (fields 23 and 51 of proc_pid_stat(5)).
+func isExecuting(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	words := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	return err == nil && len(words) > 48 && string(words[20]) != "0" && string(words[48]) == "0"
 }
 
 // hasEntry reports whether an environment has an entry. env is in the kernel's form: a zero

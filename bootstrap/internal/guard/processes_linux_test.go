@@ -2,6 +2,7 @@ package guard
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -84,4 +85,32 @@ func TestZombiesAreNotAlive(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("12 (sh) S 7 12 12 0"))
 	f.Fuzz(func(t *testing.T, b []byte) { parseStat(1, b) })
+}
+
+// A process that is in the middle of execve has no environment yet. It has the mark all the same.
+func TestStraysThatAreExecutingAnotherProgram(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec \"$0\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script)
+	cmd.Env = []string{markVariable + "stray"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	entry := []byte(markVariable + "stray")
+	scans, misses := 20000, 0
+	if testing.Short() {
+		scans = 5000
+	}
+	for range scans {
+		if !hasMark(cmd.Process.Pid, entry) {
+			misses++
+		}
+	}
+	if misses > 0 {
+		t.Errorf("%d of %d looks missed it, want none", misses, scans)
+	}
 }
