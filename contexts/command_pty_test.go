@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -113,6 +114,11 @@ func TestTerminalLosesNothing(t *testing.T) {
 // A shell on a terminal runs each job in a process group of its own. The job in the foreground
 // ends with the shell.
 func TestCancelHangsUpATerminal(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup, as the shell and its job would
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
 	everywhere(t, func(t *testing.T, n *contexts.Node) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := n.Command(ctx, "bash", "-ic", `trap "" TERM; sh -c 'trap "" TERM; echo $$; exec sleep 86402'; echo over`)

@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 	if script := os.Getenv(scriptVariable); script != "" {
 		os.Exit(runProgram(script))
 	}
-	// A shell ignores SIGINT and SIGQUIT for what it starts in the background. Shims would
-	// inherit that from the tests, and leave these signals ignored as ssh does.
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+	// A shell ignores SIGINT and SIGQUIT for what it starts in the background, and nohup SIGHUP.
+	// Shims would inherit that from the tests, and leave these signals ignored as ssh does.
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
 		if signal.Ignored(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
 		}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,10 +32,12 @@ import (
 func TestMain(m *testing.M) {
 	contexts.Init()
 	os.Setenv("GORACE", quickEnd)
-	if signal.Ignored(os.Interrupt) {
-		// SIGINT is ignored here under nohup, or in the background of a shell. The
-		// programs under test would inherit that, and an interrupt would not end them.
-		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		// They are ignored here under nohup, or in the background of a shell. The programs
+		// under test would inherit that, and these signals would not end them.
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	os.Exit(m.Run())
 }
