@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -215,9 +216,12 @@ func TestOpenSSHDialogue(t *testing.T) {
 
 // The password for a host is not typed at the prompt of a jump host.
 func TestOpenSSHJumpHostDoesNotGetThePassword(t *testing.T) {
+	var mu sync.Mutex
 	var given []string
 	jump := sshtest.Start(t, func(s *sshtest.Server) {
 		s.Config.PasswordCallback = func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			given = append(given, string(p))
 			return nil, errors.New("no")
 		}
@@ -232,6 +236,8 @@ func TestOpenSSHJumpHostDoesNotGetThePassword(t *testing.T) {
 		t.Errorf("cause: %v", err)
 	}
 	// An empty answer is what ssh makes of a terminal that was hung up.
+	mu.Lock()
+	defer mu.Unlock()
 	if got := strings.Join(given, ""); got != "" {
 		t.Errorf("the jump host was given %q", got)
 	}

@@ -393,7 +393,8 @@ func (d *dialogue) askWhileItStands(ctx context.Context, p connect.Prompt, line 
 	stands := func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return d.standing() == line
+		// The blank at the end may come later than the rest.
+		return strings.TrimRight(d.standing(), " ") == strings.TrimRight(line, " ")
 	}
 	var answer string
 	var err error

@@ -128,6 +128,32 @@ func TestAQuestionIsWithdrawn(t *testing.T) {
 	})
 }
 
+// The blank at the end of a question may come later than the rest. It is the same question.
+func TestABlankBehindAQuestionChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var texts []string
+		think := make(chan struct{})
+		k := startTalk(t, Answers{Recognise: WordedPrompt, Repeats: RepeatsNever}, func(ctx context.Context, p connect.Prompt) (string, error) {
+			texts = append(texts, p.Text)
+			select {
+			case <-think:
+				return "secret", nil
+			case <-ctx.Done():
+				return "", context.Cause(ctx)
+			}
+		})
+		defer k.end()
+		k.shows("[sudo] password for alice:", true, time.Second)
+		k.shows(" ", true, time.Second)
+		close(think)
+		k.passes(time.Second)
+		k.typed("secret\n")
+		if len(texts) != 1 {
+			t.Errorf("the questions were %q, want one", texts)
+		}
+	})
+}
+
 // A tool that is seen to be at work asks nothing, however long its line stands.
 func TestABusyToolAsksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
