@@ -185,7 +185,7 @@ var closeFunc = NewFunc("mitosis.close", func(ctx context.Context, id core.ID) (
 	l := callOf(ctx).l
 	c := l.children.Get(id)
 	if c == nil {
-		return closeReport{}, ErrGone
+		return closeReport{}, nil // it is gone already
 	}
 	return l.closeChild(c, l.cfg.CloseTimeout), nil
 })

@@ -155,12 +155,17 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			dir := t.TempDir()
 			to := filepath.Join(dir, "pipe")
 			makeFifo(t, to)
+			arrived := func() bool { return true }
 			if opened {
 				f, err := os.OpenFile(to, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer f.Close()
+				arrived = func() bool {
+					n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+					return err == nil && n > 0
+				}
 			}
 			from := filepath.Join(dir, "from")
 			write(t, from, noise(size))
@@ -176,6 +181,9 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 			case err := <-ended:
 				t.Fatalf("it ended with %v, want that it waits for a reader", err)
 			case <-time.After(10 * disk.PipePoll):
+			}
+			for end := time.Now().Add(20 * time.Second); !arrived() && time.Now().Before(end); {
+				time.Sleep(disk.PipePoll)
 			}
 			a.Reset(errCut)
 			select {
