@@ -50,7 +50,7 @@ var becomeCases = []struct {
 	{name: "su, no password", method: become.Su{}, reason: connect.ErrPasswordRequired, text: "Password:"},
 	{name: "su, no such user", method: become.Su{User: "mallory"}, reason: connect.ErrBadName, text: "mallory does not exist"},
 	{name: "su, no shell", method: become.Su{User: "nobody1", Password: connect.Secret(rightPassword)},
-		reason: connect.ErrPermission, text: "name one in Shell"},
+		reason: connect.ErrPermission, text: "name another (su:USER?shell=/bin/sh)"},
 	{name: "su, only the group wheel", setup: "sed -i 's/^# auth *required *pam_wheel.so$/auth required pam_wheel.so/' /etc/pam.d/su; groupadd wheel; grep -q '^auth required pam_wheel' /etc/pam.d/su",
 		method: become.Su{Password: connect.Secret(rootPassword)}, reason: connect.ErrPermission, text: "group wheel"},
 	{name: "su, a new password is wanted", setup: "chage -d 0 carol",

@@ -5,5 +5,6 @@ package functions
 import (
 	_ "github.com/mitosis-go/mitosis/connect/all"
 	_ "github.com/mitosis-go/mitosis/contexts/files"
+	_ "github.com/mitosis-go/mitosis/contexts/fleet"
 	_ "github.com/mitosis-go/mitosis/fakessh"
 )
