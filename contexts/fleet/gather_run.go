@@ -18,14 +18,18 @@ type runRequest struct {
 
 // ran is what came of it. An error is part of it, because there is output in any case.
 type ran struct {
-	Output Output
+	Output travelling
 	Err    []byte // encoded; nil: none
 }
+
+// travelling is an Output without its methods. Every copy of a program would carry these, with
+// all that they need of encoding/json.
+type travelling Output
 
 var runFunc = contexts.NewFunc("mitosis.fleet.run", func(ctx context.Context, q runRequest) (ran, error) {
 	c := Command{Args: q.Args, Keep: q.Keep}
 	out, err := c.run(ctx, nil, contexts.Self(ctx), new(sync.Mutex))
-	r := ran{Output: out}
+	r := ran{Output: travelling(out)}
 	if exit, ok := errors.AsType[*contexts.ExitError](err); ok {
 		// Process IDs and times differ from member to member: the same end is equal.
 		err = &contexts.ExitError{ProcessState: contexts.ProcessState{Code: exit.Code, Signal: exit.Signal, Core: exit.Core}}
@@ -57,7 +61,7 @@ func runGathered(ctx context.Context, g *Group, c Command) iter.Seq2[*Member, Re
 					err = exit
 				}
 			}
-			return r.Output, err
+			return Output(r.Output), err
 		})(yield)
 	}
 }
