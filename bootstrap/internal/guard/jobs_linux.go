@@ -56,15 +56,19 @@ func LeftRunning() []Left {
 // isMarked reports whether a process has the mark of some context. It returns false where the
 // environment of the process can't be read.
 func isMarked(pid int) bool {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	return err == nil && (bytes.HasPrefix(env, []byte(markVariable)) || bytes.Contains(env, []byte("\x00"+markVariable)))
+	env, err := environ(pid)
+	return err == nil && hasSomeMark(env)
+}
+
+func hasSomeMark(env []byte) bool {
+	return bytes.HasPrefix(env, []byte(markVariable)) || bytes.Contains(env, []byte("\x00"+markVariable))
 }
 
 // hasNoMark reports whether a process has no mark. It returns false where the environment of
 // the process can't be read.
 func hasNoMark(pid int) bool {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	return err == nil && len(env) > 0 && !isMarked(pid)
+	env, err := environ(pid)
+	return err == nil && len(env) > 0 && !hasSomeMark(env)
 }
 
 // isGone reports whether a process has ended.
@@ -95,13 +99,8 @@ func isDying(pid int) bool {
 		}
 	}
 	const exiting, signaled = 0x4, 0x400
-	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	words := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(words) < 7 {
-		return false
-	}
-	flags, err := strconv.ParseUint(string(words[6]), 10, 64)
-	return err == nil && flags&(exiting|signaled) != 0
+	flags := statField(pid, 9)
+	return flags > 0 && flags&(exiting|signaled) != 0
 }
 
 // HeedsHangup reports whether a process does not ignore SIGHUP.

@@ -109,7 +109,7 @@ func strays(marker string, self int) []int {
 		if pid == self {
 			continue
 		}
-		if !hasMark(pid, entry) {
+		if env, err := environ(pid); err != nil || !hasEntry(env, entry) {
 			continue
 		}
 		if p, ok := readStat("/proc", pid); ok && !p.Dead {
@@ -119,13 +119,12 @@ func strays(marker string, self int) []int {
 	return found
 }
 
-// hasMark reports whether a process has an entry in its environment. In the middle of execve it
-// has no environment for some microseconds, and is looked at again.
-func hasMark(pid int, entry []byte) bool {
+// environ returns the environment of a process in the kernel's form. In the middle of execve it
+// has none for some microseconds, and is looked at again.
+func environ(pid int) (env []byte, err error) {
 	for empty, looks := 0, 0; empty < 4 && looks < 100; looks++ {
-		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil || len(env) > 0 {
-			return err == nil && hasEntry(env, entry)
+		if env, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err != nil || len(env) > 0 {
+			break
 		}
 		if isExecuting(pid) {
 			empty = 0
@@ -134,15 +133,30 @@ func hasMark(pid int, entry []byte) bool {
 			empty++ // it may have begun or ended that between the two looks
 		}
 	}
-	return false
+	return env, err
 }
 
 // isExecuting reports whether a process is in the middle of execve: it has memory, where the
-// place of its environment is not known yet (fields 23 and 51 of proc_pid_stat(5)).
+// place of its environment is not known yet.
 func isExecuting(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	const memory, environment = 23, 51
+	return statField(pid, memory) > 0 && statField(pid, environment) == 0
+}
+
+// statField returns a number of /proc/PID/stat, by its place in proc_pid_stat(5) behind the name;
+// -1 if it is not there.
+func statField(pid, n int) int64 {
+	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	words := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	return err == nil && len(words) > 48 && string(words[20]) != "0" && string(words[48]) == "0"
+	const first = 3
+	if n-first >= len(words) {
+		return -1
+	}
+	value, err := strconv.ParseInt(string(words[n-first]), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return value
 }
 
 // hasEntry reports whether an environment has an entry. env is in the kernel's form: a zero

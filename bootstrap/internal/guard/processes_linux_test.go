@@ -101,14 +101,20 @@ func TestStraysThatAreExecutingAnotherProgram(t *testing.T) {
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
 	entry := []byte(markVariable + "stray")
-	scans, misses := 20000, 0
+	scans, misses, unmarked := 20000, 0, 0
 	if testing.Short() {
 		scans = 5000
 	}
 	for range scans {
-		if !hasMark(cmd.Process.Pid, entry) {
+		if env, err := environ(cmd.Process.Pid); err != nil || !hasEntry(env, entry) {
 			misses++
 		}
+		if !isMarked(cmd.Process.Pid) { // a job is known by that
+			unmarked++
+		}
+	}
+	if unmarked > 0 {
+		t.Errorf("%d of %d looks found no mark, want none", unmarked, scans)
 	}
 	if misses > 0 {
 		t.Errorf("%d of %d looks missed it, want none", misses, scans)
