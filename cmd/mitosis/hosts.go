@@ -231,16 +231,14 @@ func (d *directory) first(name string) string {
 // hops returns the hops to a host, and whether the inventory has it. Behind a name of the
 // inventory more hops may stand, with a slash between.
 func (d *directory) hops(name string) (hops []connect.Method, listed bool, err error) {
-	first, rest, more := strings.Cut(name, "/")
+	first := d.first(name)
 	switch {
 	case d.inv == nil:
 		hops, err = parsePath(name)
-	case d.all.Contains(name):
+	case d.all.Contains(first):
 		listed = true
-		hops, err = d.inv.Host(name).Hops()
-	case more && d.all.Contains(first):
-		listed = true
-		if hops, err = d.inv.Host(first).Hops(); err == nil {
+		hops, err = d.inv.Host(first).Hops()
+		if rest := strings.TrimPrefix(name[len(first):], "/"); err == nil && first != name {
 			var behind []connect.Method
 			behind, err = parsePath(rest)
 			hops = append(hops, behind...)

@@ -59,14 +59,7 @@ func TestHostsOfCommandLines(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 			continue
 		}
-		var got []string
-		for name := range h.set.All() {
-			var labels []string
-			for _, hop := range h.hops[name] {
-				labels = append(labels, hop.Label())
-			}
-			got = append(got, name+"="+strings.Join(labels, ">"))
-		}
+		got := waysOf(h)
 		if h.one {
 			got = append(got, "one")
 		}
@@ -121,16 +114,21 @@ hosts:
 			t.Errorf("%+v: %v", c, err)
 			continue
 		}
-		var got []string
-		for name := range h.set.All() {
-			var labels []string
-			for _, hop := range h.hops[name] {
-				labels = append(labels, hop.Label())
-			}
-			got = append(got, name+"="+strings.Join(labels, ">"))
-		}
+		got := waysOf(h)
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%+v: %q, want %q", c, got, c.want)
 		}
 	}
+}
+
+// waysOf returns how each host is reached, as "web1=ssh:gate>ssh:web1".
+func waysOf(h *hosts) (ways []string) {
+	for name := range h.set.All() {
+		var labels []string
+		for _, hop := range h.hops[name] {
+			labels = append(labels, hop.Label())
+		}
+		ways = append(ways, name+"="+strings.Join(labels, ">"))
+	}
+	return ways
 }

@@ -9,8 +9,7 @@ import (
 // row prints the result of a host as a JSON object on a line: docs/schema says which fields it
 // has. Within JSON controls are escaped.
 func row[Out any](s *screen, m *fleet.Member, r *fleet.Result[Out]) {
-	one := fleet.Collect(func(yield func(*fleet.Member, fleet.Result[Out]) bool) { yield(m, *r) })
-	text, err := json.Marshal(one.Rows()[0])
+	text, err := json.Marshal(fleet.RowOf(m, *r))
 	if err != nil {
 		panic(err) // the types can all be written
 	}

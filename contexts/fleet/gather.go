@@ -108,10 +108,6 @@ func (q *gatherRequest) pass(ctx context.Context, calls *sync.WaitGroup, tell fu
 		below[f.ID()] = append(below[f.ID()], n)
 	}
 	for id, nodes := range below {
-		if len(nodes) == 1 {
-			calls.Go(func() { tell(recordOf(q.call(ctx, nodes[0]), nodes[0].ID())) })
-			continue
-		}
 		calls.Go(func() {
 			for r := range gatherFrom(ctx, first[id], nodes, q.Call, q.Within) {
 				tell(r)
@@ -132,11 +128,15 @@ func (q *gatherRequest) call(ctx context.Context, n *contexts.Node) answer {
 }
 
 // gatherFrom has a context call nodes below it, or itself, and yields records of their
-// results. Each node is in one of them, whatever the context says.
+// results. Each node is in one of them, whatever the context says. One alone is called from here.
 func gatherFrom(ctx context.Context, via *contexts.Node, nodes []*contexts.Node, call contexts.EncodedCall, within time.Duration) iter.Seq[gathered] {
 	return func(yield func(gathered) bool) {
-		asked := make(map[core.ID]bool, len(nodes))
 		q := gatherRequest{Call: call, Within: within}
+		if len(nodes) == 1 {
+			yield(recordOf(q.call(ctx, nodes[0]), nodes[0].ID()))
+			return
+		}
+		asked := make(map[core.ID]bool, len(nodes))
 		for _, n := range nodes {
 			asked[n.ID()] = true
 			if n.ID() != via.ID() {
@@ -390,21 +390,11 @@ func (c *gatherer) request(via *contexts.Node) {
 	for _, w := range waiting {
 		nodes = append(nodes, w.node)
 	}
-	for r := range c.results(via, nodes) {
+	for r := range gatherFrom(c.ctx, via, nodes, c.call, c.within) {
 		for id := range r.Members.all() {
 			w := waiting[id]
 			w.done <- answer{r.Body, r.failure(c.function, w.node)}
 		}
-	}
-}
-
-func (c *gatherer) results(via *contexts.Node, nodes []*contexts.Node) iter.Seq[gathered] {
-	if len(nodes) > 1 {
-		return gatherFrom(c.ctx, via, nodes, c.call, c.within)
-	}
-	return func(yield func(gathered) bool) {
-		q := gatherRequest{Call: c.call, Within: c.within}
-		yield(recordOf(q.call(c.ctx, nodes[0]), nodes[0].ID()))
 	}
 }
 

@@ -190,9 +190,14 @@ func (l *line) freest() (best *conn) {
 func (c *conn) lend() {
 	c.uses++
 	c.wake()
-	w := c.line.waiting.Remove(c.line.waiting.Front()).(*waiter)
+	c.line.answer(got{lease: &Lease{conn: c}})
+}
+
+// answer gives the first of the line what it waits for, or an error.
+func (l *line) answer(g got) {
+	w := l.waiting.Remove(l.waiting.Front()).(*waiter)
 	w.place = nil
-	w.ready <- got{lease: &Lease{conn: c}}
+	w.ready <- g
 }
 
 // makeRoom reports whether a connection may be opened for a line. Where it may not, a connection
@@ -337,9 +342,7 @@ func (s *shared) refused(l *line, err error) {
 		err = ErrClosed
 	}
 	for l.waiting.Len() > 0 {
-		w := l.waiting.Remove(l.waiting.Front()).(*waiter)
-		w.place = nil
-		w.ready <- got{err: err}
+		l.answer(got{err: err})
 	}
 	s.noLongerWants(l)
 }
@@ -406,9 +409,7 @@ func (s *shared) close() error {
 	for _, h := range s.hosts {
 		for _, l := range h.lines {
 			for l.waiting.Len() > 0 {
-				w := l.waiting.Remove(l.waiting.Front()).(*waiter)
-				w.place = nil
-				w.ready <- got{err: ErrClosed}
+				l.answer(got{err: ErrClosed})
 			}
 		}
 	}
