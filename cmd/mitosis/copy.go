@@ -67,20 +67,8 @@ func declareCopy(s *sections, name string) parser {
 		if err := t.read(name, list); err != nil {
 			return nil, err
 		}
-		h, err := t.hosts.choose(paths)
-		if err != nil {
-			return nil, err
-		}
-		asked, err := t.several.check()
-		switch {
-		case err != nil:
-			return nil, err
-		case t.several.dryRun:
-			return dryRun(h, name+" "+quotedArgs(list)), nil
-		case h.one && !asked:
-			return t.job(h.single()), nil
-		}
-		return t.copySeveral(name, h, list)
+		many := func(h *hosts) (job, error) { return t.copySeveral(name, h, list) }
+		return t.several.jobFor(&t.hosts, paths, name+" "+quotedArgs(list), t.job, many)
 	}
 }
 

@@ -25,20 +25,9 @@ func declareProbe(s *sections) parser {
 	f := how.declare(s, "probe")
 	f.BoolVarP(&how.gather, "gather", "b", false, "the answers at the end, equal ones together")
 	return func(w words) (job, error) {
-		h, err := o.choose(w.all())
-		if err != nil {
-			return nil, err
-		}
-		asked, err := how.check()
-		switch {
-		case err != nil:
-			return nil, err
-		case how.dryRun:
-			return dryRun(h, "probe"), nil
-		case h.one && !asked:
-			return probeJob(h.single(), &how), nil
-		}
-		return probeSeveral(h, &how), nil
+		one := func(hops []connect.Method) job { return probeJob(hops, &how) }
+		many := func(h *hosts) (job, error) { return probeSeveral(h, &how), nil }
+		return how.jobFor(&o, w.all(), "probe", one, many)
 	}
 }
 

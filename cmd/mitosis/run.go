@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -76,29 +77,24 @@ func (t *task) declare(s *sections) *pflag.FlagSet {
 }
 
 func (t *task) job(paths []string) (job, error) {
-	h, err := t.hosts.choose(paths)
-	if err != nil {
-		return nil, err
-	}
-	asked, err := t.several.check()
-	switch {
-	case err != nil:
-		return nil, err
-	case t.several.dryRun:
-		return dryRun(h, quotedArgs(t.argv)), nil
-	case h.one && !asked:
-	case t.terminal:
-		return nil, errors.New("a terminal is for one host")
-	case len(t.argv) == 0:
-		return t.broadcast(h), nil
-	default:
+	return t.several.jobFor(&t.hosts, paths, quotedArgs(t.argv), t.runOne, func(h *hosts) (job, error) {
+		switch {
+		case t.terminal:
+			return nil, errors.New("a terminal is for one host")
+		case len(t.argv) == 0:
+			return t.broadcast(h), nil
+		}
 		return t.runSeveral(h), nil
-	}
+	})
+}
+
+// runOne returns the job for one host.
+func (t *task) runOne(hops []connect.Method) job {
 	return func(_, errOut io.Writer) int {
-		return session(h.single(), &t.several, errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
+		return session(hops, &t.several, errOut, func(ctx context.Context, node *contexts.Node, signals *forwarder) int {
 			return t.do(ctx, node, signals, errOut)
 		})
-	}, nil
+	}
 }
 
 // do runs the task and returns the exit status.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts/fleet"
 )
 
@@ -84,6 +85,25 @@ func (o *severalOptions) check() (given bool, err error) {
 		return false, errors.New("-b and --json are two forms of the same")
 	}
 	return len(o.batch) > 0 || o.stopAt != "" || o.fanOut > 0 || o.shuffle || o.retry > 0 || o.gather || o.json || o.retryFailed != "", nil
+}
+
+// jobFor chooses the hosts and returns the job for one or for many of them, or the dry run. what
+// says what would be done.
+func (o *severalOptions) jobFor(of *hostOptions, paths []string, what string, one func([]connect.Method) job, many func(*hosts) (job, error)) (job, error) {
+	h, err := of.choose(paths)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := o.check()
+	switch {
+	case err != nil:
+		return nil, err
+	case o.dryRun:
+		return dryRun(h, what), nil
+	case h.one && !asked:
+		return one(h.single()), nil
+	}
+	return many(h)
 }
 
 // policy returns the options for package fleet.
