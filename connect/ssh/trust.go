@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/pacing"
 	"github.com/mitosis-go/mitosis/connect/internal/printable"
 	"github.com/mitosis-go/mitosis/connect/internal/tool"
 )
@@ -23,14 +24,14 @@ const (
 
 // trustTurns has an element for each host that a person is asked about. Others who meet the
 // same host meanwhile wait, and find its key known, or ask in their turn.
-var trustTurns turns
+var trustTurns = pacing.Pace{Most: 1}
 
 // askPerson asks whether to trust a key that is not known, and adds it to known_hosts if the
 // answer is yes or the fingerprint.
 func (v *hostVerifier) askPerson(remote net.Addr, key ssh.PublicKey) error {
-	done, err := trustTurns.take(v.ctx, v.add+" "+v.name())
+	done, err := trustTurns.Wait(v.ctx, v.add+" "+v.name(), func() {})
 	if err != nil {
-		return err
+		return contextError(v.ctx)
 	}
 	defer done()
 	lines, err := readKnownHosts(v.files)

@@ -12,8 +12,10 @@ import (
 // than they need; four are left for that and for other clients.
 const MaxHandshakes = 6
 
-// pace gives turns to callers, a number at once for each key, first come, first served.
-type pace struct {
+// A Pace gives turns to callers, so many at once for each key, first come, first served.
+type Pace struct {
+	Most int // for each key
+
 	mu    sync.Mutex
 	queue map[string]*paceQueue
 }
@@ -24,11 +26,11 @@ type paceQueue struct {
 }
 
 // Handshakes paces all methods of this process that log in at a server.
-var Handshakes pace
+var Handshakes = Pace{Most: MaxHandshakes}
 
 // Wait waits for a turn. It calls waits if there is none yet. release gives the turn back, and may
 // be called more than once.
-func (p *pace) Wait(ctx context.Context, key string, waits func()) (release func(), err error) {
+func (p *Pace) Wait(ctx context.Context, key string, waits func()) (release func(), err error) {
 	p.mu.Lock()
 	if p.queue == nil {
 		p.queue = make(map[string]*paceQueue)
@@ -39,7 +41,7 @@ func (p *pace) Wait(ctx context.Context, key string, waits func()) (release func
 		p.queue[key] = q
 	}
 	release = sync.OnceFunc(func() { p.release(key) })
-	if q.busy < MaxHandshakes {
+	if q.busy < p.Most {
 		q.busy++
 		p.mu.Unlock()
 		return release, nil
@@ -67,7 +69,7 @@ func (p *pace) Wait(ctx context.Context, key string, waits func()) (release func
 }
 
 // release gives the turn to the caller who waits longest.
-func (p *pace) release(key string) {
+func (p *Pace) release(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.queue[key]
@@ -82,7 +84,7 @@ func (p *pace) release(key string) {
 }
 
 // Idle reports whether nobody has a turn.
-func (p *pace) Idle() bool {
+func (p *Pace) Idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.queue) == 0

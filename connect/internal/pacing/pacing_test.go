@@ -9,7 +9,7 @@ import (
 
 func TestPaceLetsThroughEightInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		p := Pace{Most: MaxHandshakes}
 		var releases []func()
 		for range MaxHandshakes {
 			r, err := p.Wait(t.Context(), "web1:22", func() {})
