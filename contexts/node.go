@@ -120,16 +120,24 @@ func (n *Node) Connect(ctx context.Context, m connect.Method) (*Node, error) {
 // returns the last context: that of "ssh:web1/sudo" is root on web1. [connect.ParsePath]
 // says how a path is written, and which packages have to be imported for it.
 //
-// Each hop is made as by Connect. If one fails, the contexts of the hops before it are
-// closed. An empty path is an error.
-//
-// The contexts on the way are the ancestors of the result: see Parent. Close of the
-// result does not close them. Close of the first one closes all.
+// An empty path is an error. Everything else is as in ConnectHops.
 func (n *Node) ConnectPath(ctx context.Context, path string) (*Node, error) {
 	hops, err := connect.ParsePath(path)
 	if err != nil {
 		return nil, &Error{Op: "connect", Path: n.String(), Err: err}
 	}
+	return n.ConnectHops(ctx, hops...)
+}
+
+// ConnectHops makes several hops, each from the context that the one before started, and
+// returns the last context. Without a hop that is n.
+//
+// Each hop is made as by Connect. If one fails, the contexts of the hops before it are
+// closed.
+//
+// The contexts on the way are the ancestors of the result: see Parent. Close of the
+// result does not close them. Close of the first one closes all.
+func (n *Node) ConnectHops(ctx context.Context, hops ...connect.Method) (*Node, error) {
 	first, last := (*Node)(nil), n
 	for _, m := range hops {
 		next, err := last.Connect(ctx, m)

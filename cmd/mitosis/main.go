@@ -219,19 +219,9 @@ func dial(ctx, connecting context.Context, hops []connect.Method) (self, node *c
 	if self, err = startTree(ctx, os.Stderr); err != nil {
 		return nil, nil, err
 	}
-	if node, err = reach(connecting, self, hops); err != nil {
+	if node, err = self.ConnectHops(connecting, hops...); err != nil {
 		_ = self.Close() // the error of the hop is the one to report
 		return nil, nil, err
 	}
 	return self, node, nil
-}
-
-// reach makes the hops of a path, starting at a node.
-func reach(ctx context.Context, node *contexts.Node, hops []connect.Method) (_ *contexts.Node, err error) {
-	for _, hop := range hops {
-		if node, err = node.Connect(ctx, hop); err != nil {
-			return nil, err
-		}
-	}
-	return node, nil
 }

@@ -103,7 +103,7 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 	defer self.Close()
 	hosts := fakessh.Hosts{Names: make(map[string]contexts.Target), KeepJobs: keepJobs}
 	for name, hops := range paths {
-		node, err := reach(ctx, self, hops)
+		node, err := self.ConnectHops(ctx, hops...)
 		if err != nil {
 			return caughtOr(ctx, complain(errOut, err, exitHop))
 		}

@@ -165,19 +165,9 @@ type link struct {
 
 // open makes the hops.
 func open(ctx context.Context, self *contexts.Node, hops []connect.Method) (link, error) {
-	var first *contexts.Node
-	node := self
-	for _, hop := range hops {
-		next, err := node.Connect(ctx, hop)
-		if err != nil {
-			if first != nil {
-				err = errors.Join(err, first.Close())
-			}
-			return link{}, err
-		}
-		if node = next; first == nil {
-			first = next
-		}
+	node, err := self.ConnectHops(ctx, hops...)
+	if err != nil {
+		return link{}, err
 	}
-	return link{node, node.Done(), first.Close}, nil
+	return link{node, node.Done(), self.Toward(node).Close}, nil
 }
