@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/core"
@@ -50,6 +51,20 @@ type wireMethod struct {
 	_     struct{} `cbor:",toarray"`
 	Name  string
 	Value []byte
+}
+
+// Key returns a text that is equal for equal hops, and for no others. It has their secrets. The
+// key of some hops begins with that of the first of them.
+func Key(hops ...Method) (string, error) {
+	var key strings.Builder
+	for _, hop := range hops {
+		code, err := Encode(hop)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&key, "%d:%s", len(code), code)
+	}
+	return key.String(), nil
 }
 
 // Encode returns a method as bytes that [Decode] reads. Its type must be registered.

@@ -184,7 +184,7 @@ func (d *directory) reach(set fleet.HostSet, ssh connect.SSHSettings, one bool) 
 			return nil, err
 		}
 		h.hops[name] = hops
-		way, err := encoded(hops)
+		way, err := connect.Key(hops...)
 		if err != nil {
 			return nil, err
 		}
@@ -206,18 +206,6 @@ func methodOf(path string) string {
 		return path[:i]
 	}
 	return path
-}
-
-func encoded(hops []connect.Method) (string, error) {
-	var b strings.Builder
-	for _, hop := range hops {
-		code, err := connect.Encode(hop)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "%d:%s", len(code), code)
-	}
-	return b.String(), nil
 }
 
 // first returns the name of the inventory that a host begins with, or else its own.

@@ -119,11 +119,11 @@ func (c *connections) manage(name string, hops []connect.Method, members int) (c
 		cfg = c.configOf(name, members)
 	}
 	for _, hop := range hops {
-		code, err := connect.Encode(hop)
+		one, err := connect.Key(hop)
 		if err != nil {
 			return nil, err
 		}
-		key += fmt.Sprintf("%d:%s", len(code), code)
+		key += one
 		known := c.hosts[key]
 		switch {
 		case known != nil:

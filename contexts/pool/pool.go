@@ -25,8 +25,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -109,7 +107,10 @@ func (p *Pool) Get(ctx context.Context, path string) (*Lease, error) {
 // back. If a new one can't be made and none stands, the error is that of
 // [contexts.Node.Connect], for all who wait for the host at that moment.
 func (p *Pool) GetHops(ctx context.Context, hops ...connect.Method) (*Lease, error) {
-	key, err := keyOf(hops)
+	if len(hops) == 0 {
+		return nil, errors.New("pool: there is no hop")
+	}
+	key, err := connect.Key(hops...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +122,6 @@ func (p *Pool) GetHops(ctx context.Context, hops ...connect.Method) (*Lease, err
 		p.shared.giveUp(w)
 		return nil, context.Cause(ctx)
 	}
-}
-
-// keyOf returns a text that is equal for equal hops. It may have secrets of theirs.
-func keyOf(hops []connect.Method) (string, error) {
-	if len(hops) == 0 {
-		return "", errors.New("pool: there is no hop")
-	}
-	var key strings.Builder
-	for _, hop := range hops {
-		code, err := connect.Encode(hop)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&key, "%d:%s", len(code), code)
-	}
-	return key.String(), nil
 }
 
 // Close ends all connections, those of pools by other names, too, and waits for that. Those who
