@@ -3,6 +3,10 @@
 package integration
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +35,8 @@ func threeTiers(t *testing.T, self *contexts.Node) (middle, leaves []*contexts.N
 	return middle, leaves
 }
 
-// freeze stops the process of a context, so that it answers no frame.
+// freeze stops the process of a context, so that it answers no frame. It returns when all threads
+// stand: kill returns before that, and on a busy machine the others answer for a while.
 func freeze(t *testing.T, n *contexts.Node) {
 	t.Helper()
 	id, err := whoami.Call(t.Context(), n, struct{}{})
@@ -41,6 +46,13 @@ func freeze(t *testing.T, n *contexts.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, patience, "all threads of the context stand", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", id.PID))
+		return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, func(path string) bool {
+			status, err := os.ReadFile(path)
+			return err == nil && !strings.Contains(string(status), "T (stopped)")
+		})
+	})
 }
 
 // Contexts that don't end in order get one line in the log, however many there are and at

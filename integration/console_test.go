@@ -293,8 +293,9 @@ func TestConsoleInterrupted(t *testing.T) {
 
 func TestConsoleSaysWhatItSaw(t *testing.T) {
 	t.Parallel()
-	s := serial(t, lab.Host{}, "/bin/sh", "-c", "stty -echo; echo Loading initial ramdisk; exec sleep 1000")
-	s.console.Silence = time.Second
+	s := serial(t, lab.Host{}, "/bin/sh", "-c", "stty -echo; echo Power on; read key; echo Loading initial ramdisk; exec sleep 1000")
+	eventually(t, patience, "the host is switched on", func() bool { return strings.Contains(s.wire.Said(), "Power on") })
+	s.console.Silence = 2 * time.Second
 	err := refused(t, master(t, nil), s.console, connect.ErrTimeout, 15*time.Second)
 	if e, ok := errors.AsType[*connect.Error](err); !ok || e.Phase != "looking for a login prompt" || !strings.Contains(e.Output, "initial ramdisk") {
 		t.Errorf("the error is %v, want the phase, and the output of the boot", err)
