@@ -116,6 +116,9 @@ func childMain() {
 			fmt.Fprintf(b.Link, "harmed %v, %v\n", harmed, err)
 		case line == "exit":
 			Exit(3)
+		case line == "goodbye":
+			fmt.Println("goodbye")
+			Exit(0)
 		case line == "kill":
 			n := KillDescendants(context.Background(), time.Second)
 			fmt.Fprintf(b.Link, "survivors %d\n", n)

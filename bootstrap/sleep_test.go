@@ -77,6 +77,57 @@ func TestSleeperSleepsOn(t *testing.T) {
 	gone(t, tree(guard))
 }
 
+// A guard does not wake only to end behind a worker that has ended in order. Here it can't: its
+// program is larger than the memory that it may have from now on.
+func TestSleeperEndsBehindItsWorker(t *testing.T) {
+	if !sleepers {
+		t.Skip("guards don't sleep on this machine")
+	}
+	for name, test := range map[string]struct {
+		order, line string
+		status      int // -1: a signal
+	}{
+		"the worker has left nothing":          {},
+		"control: it has left a process":       {order: "run (setsid sleep 1000 </dev/null >/dev/null 2>&1 &); echo started", status: -1},
+		"control: there are words in its log":  {line: "goodbye\n", status: -1},
+		"control: its status tells of trouble": {line: "exit\n", status: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, s, guard := family(t, test.order)
+			pids := tree(guard)
+			if test.order != "" {
+				readLine(t, s)
+			}
+			if err := unix.Prlimit(guard, unix.RLIMIT_AS, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if test.line != "" {
+				_, _ = s.Link.Write([]byte(test.line))
+				<-c.done
+			}
+			c.in.Close()
+			<-c.done
+			if got := c.cmd.ProcessState.ExitCode(); got != test.status {
+				t.Errorf("the guard's exit status is %d, want %d (-1: killed by a signal)", got, test.status)
+			}
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// What a worker prints before it ends in order is heard.
+func TestLastWordsOfAnOrderlyWorker(t *testing.T) {
+	c, s, _ := family(t, "")
+	_, _ = s.Link.Write([]byte("goodbye\n"))
+	<-c.done
+	if got, status := c.stderr.String(), c.cmd.ProcessState.ExitCode(); got != "goodbye\n" || status != 0 {
+		t.Errorf("the guard has printed %q and ended with status %d, want goodbye and 0", got, status)
+	}
+}
+
 // state is the letter in /proc/PID/stat.
 func state(pid int) string {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

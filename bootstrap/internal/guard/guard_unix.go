@@ -52,9 +52,10 @@ func runGuard(marker string, args []string) bool {
 			kill = time.After(Grace)
 		}
 	}
-	if slept && !w.released() {
+	reaped := slept && wasReaped(w.pid)
+	if slept && !reaped && !w.released() {
 		allowGrace() // whatever the reason for waking
-	} else if slept {
+	} else if slept && !reaped {
 		// A SIGTERM that came in the few milliseconds since we woke is
 		// forgotten. The lease is not.
 		_ = w.sleep()
@@ -65,7 +66,10 @@ func runGuard(marker string, args []string) bool {
 	hangup := w.awaitHangup()
 	exited := make(chan syscall.WaitStatus, 1)
 	killed := new(killedAfter)
-	go reap(w.pid, exited, killed)
+	if reaped {
+		exited <- 0
+	}
+	go reap(w.pid, reaped, exited, killed)
 
 	var status syscall.WaitStatus
 	gone := false
@@ -190,26 +194,34 @@ func dup(fd int) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 }
 
-// reap waits for every child: for the worker, and for orphans that the kernel gave to this
-// process. It notes the children that were killed after the worker's end. It returns when no
-// child is left.
-func reap(pid int, exited chan<- syscall.WaitStatus, killed *killedAfter) {
-	ended := false
-	for {
-		var status syscall.WaitStatus
-		got, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-		case err != nil:
-			return
-		case got == pid && !status.Stopped() && !status.Continued():
-			ended = true
-			exited <- status
-		case ended && status.Signaled() && status.Signal() == syscall.SIGKILL:
-			killed.add(got)
-		}
+// reap waits for every child: for the worker, unless it has ended already, and for orphans that the
+// kernel gave to this process. It notes the children that were killed with the worker. It returns
+// when no child is left.
+func reap(pid int, ended bool, exited chan<- syscall.WaitStatus, killed *killedAfter) {
+	for childless := false; !childless && awaitChild(); {
+		killed.reap(func() (int, bool) {
+			var status syscall.WaitStatus
+			got, err := syscall.Wait4(-1, &status, reapOptions, nil)
+			switch {
+			case err != nil || got <= 0:
+				childless = errors.Is(err, syscall.ECHILD)
+			case got == pid:
+				ended = true
+				exited <- status
+			case status.Signaled() && status.Signal() == syscall.SIGKILL:
+				if !ended && !isGone(pid) {
+					time.Sleep(moment)
+				}
+				return got, ended || isGone(pid)
+			}
+			return 0, false
+		})
 	}
 }
+
+// moment is how long the worker's end may be seen behind that of a command which the kernel kills
+// with it: its last thread gives its children to us and then tells of the worker.
+const moment = 10 * time.Millisecond
 
 // lastWords copies the rest of a dead worker's output, such as the trace of a panic, to the
 // carrier's standard error. The parent shows it like other output of the tool.

@@ -43,8 +43,8 @@ func LeftRunning() []Left {
 	}
 	keep := keepsJobs(WorkerLease)
 	var left []Left
-	for _, p := range processes(root) {
-		if p.Parent != root || p.PID == self || p.Dead || isContext(p.PID) || keep && !isMarked(p.PID) {
+	for _, p := range readChildren("/proc", root) {
+		if p.PID == self || p.Dead || isContext(p.PID) || keep && !isMarked(p.PID) {
 			continue
 		}
 		name, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/comm")
@@ -127,7 +127,7 @@ func isContext(pid int) bool {
 func isGuard(pid int) bool { return strings.HasPrefix(firstArgument(pid), GuardPrefix) }
 
 func firstArgument(pid int) string {
-	line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	line, _ := readStart(pid, "cmdline")
 	words := bytes.SplitN(line, []byte{0}, 3)
 	if len(words) < 2 {
 		return ""

@@ -91,7 +91,7 @@ func (j *jobs) others(list []Process, root int, adopts bool, except ...int) []in
 		case guards[p.Parent]:
 			is = (!j.looked || j.sessions[session(p.PID)]) && !isMarked(p.PID) && !isContext(p.PID) && !j.isOfCutOff(p.PID)
 		case !j.looked:
-			is = isLeftAlone(p.PID, parents, contexts)
+			is = j.isLeftAlone(p.PID, parents, contexts)
 		}
 		if is {
 			for _, pid := range append(descendants(list, p.PID), p.PID) {
@@ -111,19 +111,26 @@ func (j *jobs) isOfCutOff(pid int) bool {
 		return false
 	}
 	leader := session(pid)
-	return isDying(pid) || (j.cutOff.has(leader) || isDying(leader)) && !ignoresHangup(pid)
+	// In this order: it may be reaped, and noted, between the two looks.
+	return isDying(pid) || (isDying(leader) || j.cutOff.has(leader)) && !ignoresHangup(pid)
 }
 
-// killedAfter are the killed processes that a guard has reaped after the end of its worker.
+// killedAfter are the killed processes that a guard has reaped at the end of its worker, or later.
 // Among them are the commands that ran at that time, each the leader of its session.
 type killedAfter struct {
 	mu   sync.Mutex
 	pids map[int]bool // guarded by mu
 }
 
-func (k *killedAfter) add(pid int) {
+// reap waits for a dead child, calls wait to reap it, and notes it if wait says so. Whoever asks
+// has about a process that is reaped gets the answer behind that.
+func (k *killedAfter) reap(wait func() (pid int, killed bool)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	pid, killed := wait()
+	if !killed {
+		return
+	}
 	if k.pids == nil {
 		k.pids = make(map[int]bool)
 	}
@@ -138,7 +145,7 @@ func (k *killedAfter) has(pid int) bool {
 
 // isLeftAlone reports whether a process has prepared to outlive the command above it, which has
 // no mark. It has left the command's session, or it ignores SIGHUP and the command does not.
-func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
+func (j *jobs) isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
 	command := 0
 	for p := pid; ; p = parents[p] {
 		above, known := parents[p]
@@ -157,7 +164,8 @@ func isLeftAlone(pid int, parents map[int]int, contexts map[int]bool) bool {
 		return false
 	}
 	apart := session(pid) != session(command) || ignoresHangup(pid) && !ignoresHangup(command)
-	unmarked := hasNoMark(command)
-	// It may have ended since the processes were listed. Then this is an orphan.
-	return isGone(command) || apart && unmarked
+	if unmarked := hasNoMark(command); !isGone(command) {
+		return apart && unmarked
+	}
+	return !j.isOfCutOff(pid) // an orphan, since the processes were listed
 }

@@ -19,7 +19,7 @@ import (
 // that stay: where there may be jobs, two rounds that find no other process are enough.
 func killLeft(worker int, spared *jobs, budget time.Duration) {
 	if spared.keep {
-		awaitGuards(guardsBudget)
+		awaitGuards(os.Getpid(), guardsBudget)
 	}
 	end := time.Now().Add(budget)
 	nothing := 0
@@ -57,13 +57,16 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 	}
 }
 
-// awaitGuards waits until the guards of contexts below have ended, or budget is used up. Only
-// they can tell which of their children are jobs. Their links have hung up with the worker.
-func awaitGuards(budget time.Duration) {
+// awaitGuards waits until the guards of contexts below a process have ended, or budget is used up.
+// Only they can tell which of their children are jobs. Their links have hung up with the worker,
+// or it has closed them.
+func awaitGuards(root int, budget time.Duration) {
 	end := time.Now().Add(budget)
-	self := os.Getpid()
-	for pause := time.Millisecond; time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
-		if !slices.ContainsFunc(descendants(processes(self), self), isGuard) {
+	nothing := 0 // the kernel may leave out a child while another one ends: one look is not enough
+	for pause := time.Millisecond; nothing < 2 && time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
+		if slices.ContainsFunc(descendants(processes(root), root), isGuard) {
+			nothing = 0
+		} else if nothing++; nothing == 2 {
 			return
 		}
 		time.Sleep(pause)
@@ -90,7 +93,8 @@ func Wake() {
 
 // KillDescendants ends the live processes that this context started. It sends SIGTERM, and
 // after grace or at the end of ctx SIGKILL, until none is left or two seconds have passed. It
-// returns how many processes survived.
+// returns how many processes survived. Where there may be jobs, it waits before that for the guards
+// of the contexts below, which must have been closed.
 //
 // In a worker this includes daemons that have left their session and whose parents are dead,
 // since they are children of the guard. Where the guard was killed, it includes those that
@@ -114,6 +118,13 @@ func KillDescendants(ctx context.Context, grace time.Duration) (survivors int) {
 		}
 	}
 
+	if spared.keep {
+		budget := guardsBudget
+		if deadline, ok := ctx.Deadline(); ok {
+			budget = min(budget, time.Until(deadline))
+		}
+		awaitGuards(top(self), budget)
+	}
 	told := make(map[int]bool)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

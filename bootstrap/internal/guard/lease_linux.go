@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 	"unsafe"
 
@@ -82,7 +80,7 @@ func Below() (int, error) {
 		if pid = p.Parent; pid <= 1 {
 			break
 		}
-		line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		line, err := readStart(pid, "cmdline")
 		if err != nil {
 			return 0, err
 		}

@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,37 +12,49 @@ import (
 // CONFIG_PROC_CHILDREN name the children of each thread, so the cost grows with the processes
 // below root. Elsewhere it lists all of /proc, and the cost grows with those of the machine.
 func readProcesses(proc string, root int) []Process {
-	if _, err := os.Stat(proc + "/" + strconv.Itoa(root) + "/task/" + strconv.Itoa(root) + "/children"); err == nil {
-		return readChildren(proc, root)
+	if !namesChildren(proc, root) {
+		return readAll(proc)
 	}
-	return readAll(proc)
-}
-
-func readChildren(proc string, root int) []Process {
 	var all []Process
 	seen := map[int]bool{root: true}
 	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
-		parent := queue[0]
-		tasks := proc + "/" + strconv.Itoa(parent) + "/task"
-		for _, tid := range readNumbers(tasks) {
-			list, _ := os.ReadFile(tasks + "/" + strconv.Itoa(tid) + "/children")
-			for _, word := range bytes.Fields(list) {
-				pid := number(string(word))
-				if pid == 0 || seen[pid] {
-					continue
-				}
-				seen[pid] = true
-				p, ok := readStat(proc, pid)
-				if !ok {
-					continue
-				}
-				p.Parent = parent
+		for _, p := range namedChildren(proc, queue[0]) {
+			if !seen[p.PID] {
+				seen[p.PID] = true
 				all = append(all, p)
-				queue = append(queue, pid)
+				queue = append(queue, p.PID)
 			}
 		}
 	}
 	return all
+}
+
+// readChildren lists the children of a process.
+func readChildren(proc string, parent int) []Process {
+	if namesChildren(proc, parent) {
+		return namedChildren(proc, parent)
+	}
+	return slices.DeleteFunc(readAll(proc), func(p Process) bool { return p.Parent != parent })
+}
+
+// namesChildren reports whether the kernel names the children of threads.
+func namesChildren(proc string, pid int) bool {
+	_, err := os.Stat(proc + "/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/children")
+	return err == nil
+}
+
+func namedChildren(proc string, parent int) (children []Process) {
+	tasks := proc + "/" + strconv.Itoa(parent) + "/task"
+	for _, tid := range readNumbers(tasks) {
+		list, _ := os.ReadFile(tasks + "/" + strconv.Itoa(tid) + "/children")
+		for _, word := range bytes.Fields(list) {
+			if p, ok := readStat(proc, number(string(word))); ok {
+				p.Parent = parent
+				children = append(children, p)
+			}
+		}
+	}
+	return children
 }
 
 func readAll(proc string) []Process {
@@ -119,11 +132,14 @@ func strays(marker string, self int) []int {
 	return found
 }
 
-// environ returns the environment of a process in the kernel's form. In the middle of execve it
-// has none for some microseconds, and is looked at again.
-func environ(pid int) (env []byte, err error) {
+// environ returns the environment of a process in the kernel's form.
+func environ(pid int) ([]byte, error) { return readStart(pid, "environ") }
+
+// readStart reads the arguments or the environment of a process. In the middle of execve it has
+// none for some microseconds, and is looked at again.
+func readStart(pid int, file string) (text []byte, err error) {
 	for empty, looks := 0, 0; empty < 4 && looks < 100; looks++ {
-		if env, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err != nil || len(env) > 0 {
+		if text, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file); err != nil || len(text) > 0 {
 			break
 		}
 		if isExecuting(pid) {
@@ -133,7 +149,7 @@ func environ(pid int) (env []byte, err error) {
 			empty++ // it may have begun or ended that between the two looks
 		}
 	}
-	return env, err
+	return text, err
 }
 
 // isExecuting reports whether a process is in the middle of execve: it has memory, where the

@@ -69,6 +69,13 @@ func TestDescendantsAreFoundBothWays(t *testing.T) {
 				t.Errorf("below %d (children files: %v) found %v, want %v", root, children, got, want)
 			}
 		}
+		var direct []int
+		for _, p := range readChildren(proc, 10) {
+			direct = append(direct, p.PID)
+		}
+		if slices.Sort(direct); !slices.Equal(direct, []int{11, 12}) {
+			t.Errorf("the children of 10 (children files: %v) are %v, want 11 and 12", children, direct)
+		}
 		if got := descendants(readProcesses(proc, 10), 10, 11); slices.Contains(got, 11) || !slices.Contains(got, 13) {
 			t.Errorf("below 10 except 11 found %v, want 13 (a child of 11) but not 11", got)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,32 +24,45 @@ import (
 // code's data. The code is the function sleeping in sleep_linux_*.s, which makes these system
 // calls and no other:
 //
-//	         prctl    gives the process a name
-//	reap:    waitid   finds a dead child; the worker: wake
-//	         wait4    reaps any other child: an orphan that the kernel gave to us
-//	wait:    ppoll    hang-up of the link: wake
-//	         kill     SIGTERM: passes it on to the worker, then wake
-//	         read     SIGCHLD: takes it, then reap
-//	wake:    kill     SIGCONT: a stopped worker would not see that it should end
-//	         rt_sig-  ignores SIGTERM: a Go program unblocks it before it has a
-//	         action   handler, and would die of one that is pending
-//	         execve   the guard, with our own arguments and environment
-//	         kill     if execve fails: asks the worker's process group to end
-//	         exit     and leaves the rest to the worker, as if we had been killed
+//	           prctl    gives the process a name
+//	reap:      waitid   finds a dead child
+//	           ppoll    one that was killed: waits for a moment, for it may be the first that is
+//	           waitid   seen of the worker's end. If the worker is dead, too: wake
+//	child:     wait4    reaps it: an orphan that the kernel gave to us, or the worker, if that
+//	                    has exited with status 0
+//	childless: ppoll    the worker is reaped: is there something left in its log? then wake
+//	           exit     with the worker's status
+//	wait:      ppoll    hang-up of the link: continue the worker, which could not end while it
+//	                    is stopped, and wait once more for its end, up to patience: then wake
+//	           kill     SIGTERM: passes it on to the worker, then wake
+//	           read     SIGCHLD: takes it, then reap
+//	wake:      kill     SIGCONT
+//	           rt_sig-  ignores SIGTERM: a Go program unblocks it before it has a
+//	           action   handler, and would die of one that is pending
+//	           execve   the guard, with our own arguments and environment
+//	           kill     if execve fails: asks the worker's process group to end
+//	           exit     and leaves the rest to the worker, as if we had been killed
+//
+// So a context that ends in order does not start its guard's program once more, which took as
+// much processor time as the rest of its end.
 //
 // An exec keeps descriptors, children, the adoption of orphans (PR_SET_CHILD_SUBREAPER), the
-// worker's parent-death signal, and pending signals. The sleeper neither reaps the worker nor
-// reads the link, so the guard can see for itself why it was woken.
+// worker's parent-death signal, and pending signals. The sleeper does not read the link, and it
+// reaps no worker that ended in another way, so the guard can see for itself why it was woken.
 type sleeper struct {
 	header   elfHeader
 	segments [2]elfSegment
-	code     [512]byte
+	code     [768]byte
 
-	poll   [3]unix.PollFd // the link, SIGTERM, SIGCHLD
-	ignore sigaction
-	worker int32 // its pid
-	name   [16]byte
-	image  [32]byte // path of the guard's executable
+	poll     [3]unix.PollFd // the link, SIGTERM, SIGCHLD
+	log      unix.PollFd
+	ignore   sigaction
+	patience unix.Timespec
+	moment   unix.Timespec
+	worker   int32 // its pid
+	adopts   int32 // 1 if orphans are given to this process: without children it has no descendants
+	name     [16]byte
+	image    [32]byte // path of the guard's executable
 }
 
 // sigaction is the kernel's struct. The handler 1 ignores the signal (SIG_IGN).
@@ -71,6 +85,10 @@ type elfSegment struct {
 	offset, address, physical, fileSize, memorySize, align uint64
 }
 
+// patience is how long a sleeper waits for the worker when the link has hung up. The guard then
+// allows it Grace.
+const patience = 500 * time.Millisecond
+
 // sleeperAt is the address at which the file is mapped.
 const sleeperAt = 0x400000
 
@@ -80,7 +98,7 @@ func sleepingCode() (from, to unsafe.Pointer)
 // newSleeper makes the executable, but for the fields that depend on the worker and on
 // descriptors. The method sleep fills these in.
 func newSleeper() (*sleeper, error) {
-	s := &sleeper{ignore: sigaction{handler: 1}}
+	s := &sleeper{ignore: sigaction{handler: 1}, patience: unix.NsecToTimespec(int64(patience)), moment: unix.NsecToTimespec(int64(moment))}
 	copy(s.name[:], processName)
 	from, to := sleepingCode()
 	size := uintptr(to) - uintptr(from)
@@ -169,7 +187,11 @@ func (w *worker) sleep() error {
 	s.poll[0] = w.polled()
 	s.poll[1] = unix.PollFd{Fd: open(unix.Signalfd(-1, &term, 0)), Events: unix.POLLIN}
 	s.poll[2] = unix.PollFd{Fd: open(unix.Signalfd(-1, &child, 0)), Events: unix.POLLIN}
+	s.log = unix.PollFd{Fd: int32(w.log), Events: unix.POLLIN}
 	s.worker = int32(w.pid)
+	if getsOrphans() {
+		s.adopts = 1
+	}
 	copy(s.image[:len(s.image)-1], descriptorPath(image))
 	file := open(createExecutable())
 	if failed != nil {

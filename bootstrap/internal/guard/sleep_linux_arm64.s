@@ -15,6 +15,8 @@
 #define SIGTERM 15
 #define SIGCONT 18
 #define PR_SET_NAME 15
+#define CLD_EXITED 1
+#define P_PID 1
 #define WNOHANG 1
 #define WEXITED_WNOHANG_WNOWAIT 0x1000005
 
@@ -29,8 +31,11 @@ TEXT ·sleepingCode(SB),NOSPLIT,$0-16
 // sleeping is the code of a sleeper: see the type sleeper. Nothing calls it: a process begins
 // here, with argc, argv..., 0, envp..., 0 on its stack.
 //
-// R20 holds the address of the sleeper, R19 the stack pointer at entry. From RSP on: the three
-// descriptors to poll at 0, the results of waitid and read at 64.
+// R20 holds the address of the sleeper, R19 the stack pointer at entry, R21 the address of the
+// time that ppoll waits (0: without end), R22 whether the worker has been reaped, R23 a child that
+// was killed. From RSP on: the
+// three descriptors to poll at 0, that of the log at 24, the results of waitid and read at 64, no
+// time at all at 192.
 TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVD RSP, R19
 	SUB $256, RSP
@@ -41,6 +46,12 @@ TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVD R0, 8(RSP)
 	MOVD (sleeper_poll+16)(R20), R0
 	MOVD R0, 16(RSP)
+	MOVD sleeper_log(R20), R0
+	MOVD R0, 24(RSP)
+	MOVD ZR, 192(RSP)
+	MOVD ZR, 200(RSP)
+	MOVD ZR, R21
+	MOVD ZR, R22
 
 	MOVD $PR_SET_NAME, R0
 	ADD $sleeper_name, R20, R1
@@ -57,12 +68,48 @@ reap:
 	MOVD $SYS_waitid, R8
 	SVC
 	CMP $0, R0
-	BLT wake
+	BLT childless
 	MOVW 80(RSP), R0
-	CBZW R0, wait
+	CBZW R0, alive
 	MOVW sleeper_worker(R20), R1
 	CMPW R1, R0
-	BEQ wake
+	BEQ worker
+	MOVW 72(RSP), R1 // si_code
+	CMPW $CLD_EXITED, R1
+	BEQ child
+	CBNZ R22, wake
+	MOVW R0, R23
+	MOVD ZR, R0
+	MOVD ZR, R1
+	ADD $sleeper_moment, R20, R2
+	MOVD ZR, R3
+	MOVD ZR, R4
+	MOVD $SYS_ppoll, R8
+	SVC
+	MOVD ZR, 80(RSP)
+	MOVD $P_PID, R0
+	MOVW sleeper_worker(R20), R1
+	ADD $64, RSP, R2
+	MOVD $WEXITED_WNOHANG_WNOWAIT, R3
+	MOVD ZR, R4
+	MOVD $SYS_waitid, R8
+	SVC
+	MOVW 80(RSP), R1
+	CBNZW R1, wake
+	MOVW R23, R0
+	B child
+
+worker:
+	MOVW sleeper_adopts(R20), R1
+	CBZW R1, wake
+	MOVW 72(RSP), R1 // si_code
+	CMPW $CLD_EXITED, R1
+	BNE wake
+	MOVW 88(RSP), R1 // si_status
+	CBNZW R1, wake
+	MOVD $1, R22
+
+child:
 	MOVD ZR, R1
 	MOVD $WNOHANG, R2
 	MOVD ZR, R3
@@ -70,10 +117,30 @@ reap:
 	SVC
 	B reap
 
+childless:
+	CBZ R22, wake
+	ADD $24, RSP, R0
+	MOVD $1, R1
+	ADD $192, RSP, R2
+	MOVD ZR, R3
+	MOVD ZR, R4
+	MOVD $SYS_ppoll, R8
+	SVC
+	CMP $0, R0
+	BLT wake
+	MOVHU 30(RSP), R0 // revents of the log
+	TBNZ $0, R0, wake // POLLIN
+	MOVD ZR, R0
+	MOVD $SYS_exit_group, R8
+	SVC
+
+alive:
+	CBNZ R22, wake
+
 wait:
 	ADD $0, RSP, R0
 	MOVD $3, R1
-	MOVD ZR, R2
+	MOVD R21, R2
 	MOVD ZR, R3
 	MOVD ZR, R4
 	MOVD $SYS_ppoll, R8
@@ -81,7 +148,7 @@ wait:
 	CMN $4, R0 // EINTR: this process was stopped and continued
 	BEQ reap
 	CMP $0, R0
-	BLT wake
+	BLE wake
 	MOVHU 14(RSP), R0 // revents of SIGTERM
 	CBZ R0, other
 	MOVW sleeper_worker(R20), R0
@@ -92,7 +159,17 @@ wait:
 
 other:
 	MOVHU 6(RSP), R0 // revents of the link
-	CBNZ R0, wake
+	CBZ R0, dead
+	MOVW sleeper_worker(R20), R0
+	MOVD $SIGCONT, R1
+	MOVD $SYS_kill, R8
+	SVC
+	MOVD $-1, R0
+	MOVW R0, 0(RSP) // ppoll skips it from now on
+	ADD $sleeper_patience, R20, R21
+	B reap
+
+dead:
 	MOVW 16(RSP), R0 // SIGCHLD
 	ADD $64, RSP, R1
 	MOVD $128, R2 // one signalfd_siginfo
@@ -101,11 +178,13 @@ other:
 	B reap
 
 wake:
+	CBNZ R22, execute // the worker's number may be that of another process now
 	MOVW sleeper_worker(R20), R0
 	MOVD $SIGCONT, R1
 	MOVD $SYS_kill, R8
 	SVC
 
+execute:
 	MOVD $SIGTERM, R0
 	ADD $sleeper_ignore, R20, R1
 	MOVD ZR, R2
