@@ -41,7 +41,7 @@ func (l *local) budgetOfChildren() core.ID {
 // announced: from then on it counts by itself.
 func (l *local) takeContext(ctx context.Context) (release func(), err error) {
 	if l.maxContexts > 0 {
-		if !l.children.Take(len(l.router.Contexts()), l.maxContexts) {
+		if !l.children.Take(l.router.Size(), l.maxContexts) {
 			return nil, fmt.Errorf("%w: %d contexts below %s, as many as ManagedHostConfig.MaxContexts allows", ErrTooDeep, l.maxContexts, l.displayPath())
 		}
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -134,23 +135,12 @@ func (m *mux) onJoined(l *Link, e routeEntry) {
 // onLeft takes the news that contexts below a child are lost.
 func (m *mux) onLeft(l *Link, ids []core.ID, why []byte) {
 	t := m.routes()
-	lost := make(idSet)
-	for _, id := range ids {
-		if c := t.find(id); c != nil && c.link == l && id != l.peer {
-			lost[id] = struct{}{}
-		}
-	}
+	known := slices.DeleteFunc(ids, func(id core.ID) bool {
+		c := t.find(id)
+		return c == nil || c.link != l || id == l.peer
+	})
 	// Contexts below a lost one are lost with it, listed or not.
-	for grown := true; grown; {
-		grown = false
-		for _, c := range t.all() {
-			_, ok := lost[c.id]
-			if _, up := lost[c.parent]; up && !ok {
-				lost[c.id] = struct{}{}
-				grown = true
-			}
-		}
-	}
+	lost := m.families(known...)
 	reason := core.DecodeError(why)
 	m.left(lost, reason, &core.Error{Kind: core.KindGone, Err: reason})
 }

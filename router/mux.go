@@ -3,6 +3,8 @@ package router
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -14,6 +16,7 @@ type mux struct {
 	emit   func(Event)
 	links  map[*Link]struct{}
 	closed bool
+	below  map[core.ID]idSet // the known descendants, by their parents
 
 	// pairs has the contexts below different children that have addressed each other, in
 	// both directions. Each is told when the other is lost.
@@ -39,6 +42,7 @@ func (m *mux) init(r *Router, c Config) {
 		m.emit = func(Event) {}
 	}
 	m.links = make(map[*Link]struct{})
+	m.below = make(map[core.ID]idSet)
 	m.pairs = make(map[core.ID]map[core.ID]*Link)
 	m.issued = make(map[core.ID]core.Block)
 	m.ids.space.add(c.Block)
@@ -92,6 +96,10 @@ func (m *mux) attach(l *Link) error {
 // joined adds a new descendant.
 func (m *mux) joined(c *member) {
 	m.publish(m.routes().join(c))
+	if m.below[c.parent] == nil {
+		m.below[c.parent] = make(idSet)
+	}
+	m.below[c.parent][c.id] = struct{}{}
 	m.announce(c)
 	m.emit(Event{Kind: EventJoined, ID: c.id, Parent: c.parent, Info: c.info})
 }
@@ -105,13 +113,7 @@ func (m *mux) linkLost(l *Link) {
 	delete(m.links, l)
 	err := goneError(l.err)
 	if !l.parent {
-		lost := make(idSet)
-		for _, c := range m.routes().all() {
-			if c.link == l {
-				lost[c.id] = struct{}{}
-			}
-		}
-		m.left(lost, l.err, err)
+		m.left(m.families(l.peer), l.err, err)
 		return
 	}
 	t := m.routes().clone()
@@ -122,6 +124,20 @@ func (m *mux) linkLost(l *Link) {
 	m.r.partials.drop(beyond)
 	m.idsLost(err)
 	m.emit(Event{Kind: EventParentLost, ID: l.peer, Err: l.err})
+}
+
+// families returns descendants with all that are known below them.
+func (m *mux) families(ids ...core.ID) idSet {
+	all := make(idSet)
+	for len(ids) > 0 {
+		id := ids[len(ids)-1]
+		ids = ids[:len(ids)-1]
+		if _, ok := all[id]; !ok {
+			all[id] = struct{}{}
+			ids = slices.AppendSeq(ids, maps.Keys(m.below[id]))
+		}
+	}
+	return all
 }
 
 // left takes lost descendants out of the tree. err is the error for everything that waits for
@@ -139,6 +155,10 @@ func (m *mux) left(lost idSet, reason, err error) {
 	m.r.endpoints.lose(isLost, err)
 	m.r.partials.drop(isLost)
 	for _, c := range gone {
+		delete(m.below, c.id)
+		if delete(m.below[c.parent], c.id); len(m.below[c.parent]) == 0 {
+			delete(m.below, c.parent)
+		}
 		if l := c.link; l.mux.attached {
 			if l.mux.retired == nil {
 				l.mux.retired = make(idSet)

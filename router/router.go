@@ -98,6 +98,14 @@ func (r *Router) Contexts() []ContextInfo {
 	return infos
 }
 
+// Size returns the number of the known descendants.
+func (r *Router) Size() (n int) {
+	for _, m := range r.routes.Load().contexts {
+		n += len(m)
+	}
+	return n
+}
+
 // muxLoop is the multiplexer. It runs one op after the other, until Close. No op waits, so that
 // a reader may wait for an op.
 func (r *Router) muxLoop() {
