@@ -124,6 +124,30 @@ func TestDeadlineTravels(t *testing.T) {
 	marks.await(t, "released")
 }
 
+// overTime makes an error of its own of the end of its time, as a command does that is killed. It
+// may be back before the caller's clock has come to the deadline.
+var overTime = contexts.NewFunc("test.overtime", func(ctx context.Context, _ struct{}) (struct{}, error) {
+	<-ctx.Done()
+	return struct{}{}, errors.New("signal: killed")
+})
+
+// slowClock has a deadline and does not end by it, like the ctx of a caller whose timer is late.
+type slowClock struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c slowClock) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// The time of a call may be over there before it is over here. The error is the same.
+func TestDeadlineThatTheFarSideSeesFirst(t *testing.T) {
+	n := child(t, start(t, nil))
+	_, err := overTime.Call(slowClock{t.Context(), time.Now().Add(10 * time.Millisecond)}, n, struct{}{})
+	if text := context.DeadlineExceeded.Error() + ": signal: killed"; !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), text) {
+		t.Errorf("the call ended with %v, want %s", err, text)
+	}
+}
+
 func TestAuthorityOfCalls(t *testing.T) {
 	self := start(t, nil)
 	a := child(t, self)

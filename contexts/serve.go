@@ -152,8 +152,12 @@ func (c *incoming) reply(body []byte) { c.answer(0, body) }
 func (c *incoming) fail(err error) {
 	// The caller gave up, or its time ran out: that says more than the error which the
 	// function made of it.
-	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	switch ended := c.ctx.Err(); {
+	case ended == nil:
+	case errors.Is(err, context.Canceled):
 		err = context.Cause(c.ctx)
+	case ended == context.DeadlineExceeded && !errors.Is(err, ended):
+		err = fmt.Errorf("%w: %w", ended, err)
 	}
 	c.failed = err
 	c.answer(core.Dead, core.EncodeError(err))
