@@ -258,6 +258,29 @@ func TestOperationsEnd(t *testing.T) {
 	})
 }
 
+// Tools name the host that they could not reach. Such errors are equal nevertheless.
+func TestErrorsThatNameTheirHostFold(t *testing.T) {
+	for _, test := range []struct{ text, name, want string }{
+		{"Could not resolve hostname web7: no such name", "web7", "Could not resolve hostname {host}: no such name"},
+		{"web7: no route to web7.", "deploy@web7:22", "{host}: no route to {host}."},
+		{"no container c1, but c10, c1-old, c1.old and ac1", "podman:c1", "no container {host}, but c10, c1-old, c1.old and ac1"},
+		{"c1c1 c1", "c1", "c1c1 {host}"},
+		{"rack-é: down", "ssh:rack-é/sudo:x", "{host}: down"},
+		{"nothing of it", "web1", "nothing of it"},
+		{"", "a", ""},
+	} {
+		if got := withoutName(test.text, test.name); got != test.want {
+			t.Errorf("%q without the name %s is %q, want %q", test.text, test.name, got, test.want)
+		}
+	}
+	r := Collect(Do(t.Context(), here(t, 10, Policy{}), func(_ context.Context, m *Member, _ *contexts.Node) (struct{}, error) {
+		return struct{}{}, fmt.Errorf("%v is down", m)
+	}))
+	if f := r.Fold(); len(f) != 1 || f[0].Hosts.Len() != 10 {
+		t.Errorf("the errors fold to %v, want one for all ten hosts", f)
+	}
+}
+
 func TestFoldResults(t *testing.T) {
 	g := here(t, 10, Policy{})
 	r := Collect(Do(t.Context(), g, func(_ context.Context, m *Member, n *contexts.Node) ([]string, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mitosis-go/mitosis/core"
 )
@@ -138,14 +140,14 @@ func (e *FailedError) Unwrap() []error {
 type Fold[Out any] struct {
 	Hosts HostSet
 	Value Out
-	Err   error // of the first of them; the others' have the same text
+	Err   error // of the first of them; the others' texts differ only in what names the host
 	// Before is set for the members that an earlier run is done with.
 	Before bool
 }
 
 // Fold puts members with equal results together, the largest group first. Values are equal
-// if they would travel as the same bytes, errors if their texts are the same but for the
-// paths of the hosts.
+// if they would travel as the same bytes, errors if their texts are the same but for what
+// names the host.
 func (r *Results[Out]) Fold() []Fold[Out] {
 	type bucket struct {
 		names  []string
@@ -154,7 +156,7 @@ func (r *Results[Out]) Fold() []Fold[Out] {
 	buckets := make(map[string]*bucket)
 	var order []*bucket
 	for m, result := range r.All() {
-		key := foldKey(result.Value, result.Err)
+		key := foldKey(m.name, result.Value, result.Err)
 		if result.Before {
 			key = "before"
 		}
@@ -174,10 +176,10 @@ func (r *Results[Out]) Fold() []Fold[Out] {
 	return folds
 }
 
-func foldKey(value any, err error) string {
+func foldKey(name string, value any, err error) string {
 	key := "ok "
 	if err != nil {
-		key = "error " + withoutPath(err) + " "
+		key = "error " + withoutName(withoutPath(err), name) + " "
 	}
 	b, err := core.Marshal(value)
 	if err != nil {
@@ -197,4 +199,33 @@ func withoutPath(err error) string {
 		return same.Error()
 	}
 	return err.Error()
+}
+
+// withoutName is the text of an error without the words of a host's name. The name may be a
+// path of hops, and tools name what they could not reach.
+func withoutName(text, name string) string {
+	isPart := func(c rune) bool {
+		return c == '-' || c == '.' || c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c)
+	}
+	for word := range strings.FieldsFuncSeq(name, func(c rune) bool { return !isPart(c) }) {
+		var out strings.Builder
+		done := 0 // of text
+		for at := strings.Index(text, word); at >= 0; {
+			end := at + len(word)
+			before, _ := utf8.DecodeLastRuneInString(text[:at])
+			after, _ := utf8.DecodeRuneInString(text[end:])
+			if sentence := text[end:] == "." || strings.HasPrefix(text[end:], ". "); !isPart(before) && (!isPart(after) || sentence) {
+				out.WriteString(text[done:at])
+				out.WriteString("{host}")
+				done = end
+			}
+			next := strings.Index(text[end:], word)
+			if next < 0 {
+				break
+			}
+			at = end + next
+		}
+		text = out.String() + text[done:]
+	}
+	return text
 }
