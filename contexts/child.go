@@ -106,6 +106,7 @@ func (l *local) connect(ctx context.Context, m connect.Method, b bounds) (*Node,
 		dropHopName(err, m)
 		return nil, &Error{Op: "connect", Path: path, Kind: core.KindConnect, Err: withCause(ctx, err)}
 	}
+	l.log.Debug("connected", "hop", path)
 	return n, nil
 }
 

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -140,7 +141,47 @@ func TestProbeFromTheCommandLine(t *testing.T) {
 	if t.Failed() {
 		t.Log(r.out)
 	}
+	r = finish(t, o.command(t.Context(), "probe", "--json", "-q", o.path))
+	var found struct {
+		Host  string
+		OK    bool
+		Value any
+	}
+	if err := json.Unmarshal([]byte(r.out), &found); err != nil || r.status != 0 || !found.OK || found.Host != o.path {
+		t.Fatalf("as JSON the probe ended with %+v, %v, want a result of %s", r, err, o.path)
+	}
+	if err := schema(t, "probe.json").Validate(asJSON(t, found.Value)); err != nil {
+		t.Errorf("%v\n%s", err, r.out)
+	}
 	before.restored(t, patience)
+}
+
+// With -v each hop tells its steps in their order.
+func TestVerboseFromTheCommandLine(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, nil)
+	r := finish(t, o.command(t.Context(), "run", "-v", o.path+"/sudo", "--", "echo", "here"))
+	var steps []string
+	for line := range strings.Lines(r.err) {
+		words := strings.SplitN(strings.TrimSpace(line), " ", 2)
+		if words[0] == "mitosis:" {
+			words = strings.SplitN(strings.TrimSpace(words[1]), " ", 2)
+		}
+		seconds, err := strconv.ParseFloat(words[0], 64)
+		if err != nil || seconds < 0 || seconds > 600 {
+			t.Fatalf("a line of -v is %q, want seconds and a step", line)
+		}
+		steps = append(steps, words[1])
+	}
+	ends := slices.DeleteFunc(slices.Clone(steps), func(step string) bool { return !strings.HasSuffix(step, ": connected") })
+	if r.status != 0 || r.out != "here\n" || len(ends) != 2 || len(steps) < 4 {
+		t.Fatalf("run -v ended with %+v, want the steps of two hops", r)
+	}
+	web, sudo := strings.TrimSuffix(ends[0], ": connected"), strings.TrimSuffix(ends[1], ": connected")
+	first, next := slices.Index(steps, ends[0]), slices.IndexFunc(steps, func(step string) bool { return strings.HasPrefix(step, sudo) })
+	if sudo != web+"/sudo:root" || first < 1 || next < first || steps[len(steps)-1] != ends[1] {
+		t.Errorf("the steps are %q, want those of one hop and then those of the other", steps)
+	}
 }
 
 func TestRunFromTheCommandLine(t *testing.T) {

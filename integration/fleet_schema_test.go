@@ -28,7 +28,7 @@ func schema(t *testing.T, name string) *jsonschema.Schema {
 	const id = "https://github.com/mitosis-go/mitosis/docs/schema/"
 	c := jsonschema.NewCompiler()
 	c.AssertContent()
-	for _, name := range []string{"fleet-result.json", "fleet-summary.json"} {
+	for _, name := range []string{"fleet-result.json", "fleet-summary.json", "probe.json"} {
 		text, err := os.ReadFile(filepath.Join("..", "docs", "schema", name))
 		if err != nil {
 			t.Fatal(err)

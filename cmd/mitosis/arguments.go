@@ -9,8 +9,7 @@ import (
 
 // onValue declares an option whose values go to a function.
 func onValue(flags *pflag.FlagSet, name, letter, usage string, set func(string) error) {
-	operand, usage := pflag.UnquoteUsage(&pflag.Flag{Usage: usage, Value: &called{}})
-	flags.VarP(&called{set: set}, name, letter, "`"+operand+"` "+usage)
+	flags.VarP(&called{set: set}, name, letter, usage)
 }
 
 // called is the value of an option that is handed to a function.

@@ -119,7 +119,8 @@ func newProgram(out, errOut io.Writer) *program {
 	}
 	cobra.EnableCommandSorting = false
 	cobra.MousetrapHelpText = "" // a click on the program shows the overview, as anywhere else
-	p.root.Flags().BoolP("version", "v", false, "print the version")
+	verbosity = 0
+	p.root.Flags().BoolP("version", "V", false, "print the version")
 	p.root.SetOut(out)
 	p.root.SetErr(errOut)
 	p.root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c, err} })

@@ -16,8 +16,8 @@ machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare, local, o
 console:[USER@]DEVICE[:BAUD], a login on a serial line. web1 is ssh:web1, and
 ssh:web1/sudo goes on as root there. ssh:jump,web1 passes through jump as ssh -J does,
 with the keys and known_hosts of here; ssh:jump/ssh:web1 runs on jump and goes on with
-those of there. In the environment, MITOSIS_LOG=debug shows what happens on the way,
-and MITOSIS_CACHE=yes keeps the program at the hosts for the next time.
+those of there. -v shows what happens on the way. MITOSIS_CACHE=yes in the environment
+keeps the program at the hosts for the next time.
 `
 
 const (
@@ -105,6 +105,9 @@ func usages(flags *pflag.FlagSet) string {
 	shown.SortFlags = false
 	flags.VisitAll(func(f *pflag.Flag) {
 		of := *f
+		if f.Value.Type() == "count" {
+			of.Value, of.NoOptDefVal, of.DefValue = named{f.Value, "bool"}, "true", "false" // shown without a value
+		}
 		if name, usage := pflag.UnquoteUsage(f); strings.Contains(f.Usage, "`") {
 			of.Usage, of.Value, of.DefValue = strings.TrimPrefix(usage, name+": "), named{f.Value, name}, ""
 		}

@@ -38,22 +38,23 @@ func (o *hostOptions) declare(s *sections) {
 	f.StringArrayVarP(&o.sets, "hosts", "w", nil, "`HOSTSET`: several hosts, such as 'web[01-30],@db!db2'; may be given several times")
 	f.StringArrayVarP(&o.without, "exclude", "x", nil, "`HOSTSET`: leave these out")
 	o.declareInventory(f)
-	o.declareSSH(s.add("Hops by ssh"))
+	o.declareHops(s.add("Hops"))
 }
 
 // declareOne declares the options of commands that take one host.
 func (o *hostOptions) declareOne(s *sections) {
 	o.declareInventory(s.add("Host"))
-	o.declareSSH(s.add("Hops by ssh"))
+	o.declareHops(s.add("Hops"))
 }
 
-func (o *hostOptions) declareSSH(f *pflag.FlagSet) {
+func (o *hostOptions) declareHops(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.ssh.IdentityFiles, "identity", "i", nil, "`FILE`: a private key; may be given several times")
 	f.StringVarP(&o.ssh.ConfigFile, "ssh-config", "F", "", "`FILE`: the configuration of ssh, in place of the user's and the system's")
 	f.StringArrayVarP(&o.ssh.Options, "option", "o", nil, "`KEYWORD=VALUE`: a setting of ssh_config; may be given several times")
 	f.IntVarP(&o.ssh.Port, "port", "p", 0, "`PORT` of hosts that are given without one")
 	f.StringVarP(&o.ssh.User, "login-name", "l", "", "`USER` at hosts that are given without one")
 	f.BoolVar(&o.acceptNew, "accept-new", false, "take the keys of hosts that were never seen, and remember them")
+	declareVerbose(f)
 	onValue(f, "password-from", "", "`FILE|FD`: take the password, for all who ask for one, from the first line of a file or descriptor", givenPassword.from)
 }
 

@@ -109,7 +109,8 @@
 // # Environment
 //
 // MITOSIS_LOG is the lowest level that is logged to standard error, by default "warn". The level
-// "info" includes the output of tools, and "debug" also how a copy starts at the far side.
+// "info" includes the output of tools, and "debug" also how a copy starts at the far side. -v shows
+// of these the steps of each hop, and -vv is "debug".
 //
 // If MITOSIS_CACHE is set to anything, hosts keep the program in the cache directory of the
 // user, and it is not sent the next time. It is checked at each use: see contexts.Config.Cache.

@@ -24,6 +24,7 @@ func declareProbe(s *sections) parser {
 	var how severalOptions
 	f := how.declare(s, "probe")
 	f.BoolVarP(&how.gather, "gather", "b", false, "the answers at the end, equal ones together")
+	f.BoolVar(&how.json, "json", false, "a JSON object for each host, on a line")
 	return func(w words) (job, error) {
 		one := func(hops []connect.Method) job { return probeJob(hops, &how) }
 		many := func(h *hosts) (job, error) { return probeSeveral(h, &how), nil }
@@ -39,26 +40,28 @@ func probeSeveral(h *hosts, how *severalOptions) job {
 		last[name], before[name] = hops[len(hops)-1], hops[:len(hops)-1]
 	}
 	return func(out, errOut io.Writer) int {
-		s := &several{hosts: &hosts{set: h.set, hops: before}, options: how, what: "probe", status: func(error) int { return exitHop }}
+		s := &several{hosts: &hosts{set: h.set, hops: before}, options: how, what: "probe", status: func(error) int { return exitHop }, silent: how.json}
 		equal := make(folded)
 		s.last = func() { equal.print(s.screen) }
-		begin := func(ctx context.Context, g *fleet.Group) iter.Seq2[*fleet.Member, fleet.Result[string]] {
-			return fleet.Do(ctx, g, func(ctx context.Context, m *fleet.Member, n *contexts.Node) (string, error) {
+		begin := func(ctx context.Context, g *fleet.Group) iter.Seq2[*fleet.Member, fleet.Result[*probed]] {
+			return fleet.Do(ctx, g, func(ctx context.Context, m *fleet.Member, n *contexts.Node) (*probed, error) {
 				offer, err := n.Probe(ctx, last[m.Name()])
-				var text strings.Builder
-				if err == nil {
-					err = printOffer(&text, &offer)
+				if err != nil {
+					return nil, err
 				}
-				return text.String(), err
+				return newProbed(&offer), nil
 			})
 		}
-		return severally(s, out, errOut, begin, func(m *fleet.Member, r *fleet.Result[string]) {
+		return severally(s, out, errOut, begin, func(m *fleet.Member, r *fleet.Result[*probed]) {
 			switch {
+			case how.json:
+				row(s.screen, m, r)
 			case r.Err != nil || r.Before:
 			case how.gather:
-				equal[r.Value] = append(equal[r.Value], m.Name())
+				text := r.Value.String()
+				equal[text] = append(equal[text], m.Name())
 			default:
-				s.screen.block(fleet.NewHosts(m.Name()), r.Value)
+				s.screen.block(fleet.NewHosts(m.Name()), r.Value.String())
 			}
 		})
 	}
@@ -92,50 +95,83 @@ func probe(hops []connect.Method, limits *severalOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return printOffer(out, &offer)
+	_, err = io.WriteString(out, newProbed(&offer).String())
+	return err
 }
 
-// printOffer prints the facts, and a table of the start methods: whether each would work, where,
-// and what it lacks.
-func printOffer(out io.Writer, offer *contexts.ProbeResult) error {
+// probed is what probe finds out about a host, as docs/schema/probe.json says.
+type probed struct {
+	System   string   `json:"system"`
+	Machine  string   `json:"machine"`
+	Image    string   `json:"image"` // GOOS/GOARCH
+	UID      int      `json:"uid"`
+	Tools    []string `json:"tools"`
+	InMemory []string `json:"writable_in_memory"`
+	NoProc   bool     `json:"no_proc"`
+	Start    string   `json:"starts_by"` // empty: by nothing
+	Hint     string   `json:"hint"`
+	Methods  []way    `json:"methods"`
+}
+
+// way is a start method: whether it would work, where, and what it lacks.
+type way struct {
+	Method string   `json:"method"`
+	State  string   `json:"state"` // used, open or closed
+	Where  []string `json:"where"`
+	Lacks  []string `json:"lacks"`
+}
+
+func newProbed(offer *contexts.ProbeResult) *probed {
 	facts := &offer.Facts
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "system\t%s %s\n", facts.Kernel, facts.Machine)
-	fmt.Fprintf(w, "image wanted\t%s/%s\n", facts.GOOS(), facts.GOARCH())
-	fmt.Fprintf(w, "user ID\t%d\n", facts.UID)
-	fmt.Fprintf(w, "tools\t%s\n", orNone(facts.Tools, " "))
-	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(facts.Dirs, " "))
-	if facts.NoProc {
-		fmt.Fprint(w, "/proc\tnot mounted\n")
+	list := func(of []string) []string { return append([]string{}, of...) } // [] in JSON, and not null
+	p := &probed{
+		System: facts.Kernel, Machine: facts.Machine, Image: facts.GOOS() + "/" + facts.GOARCH(), UID: facts.UID,
+		Tools: list(facts.Tools), InMemory: list(facts.Dirs), NoProc: facts.NoProc, Start: string(offer.StartMethod()), Hint: offer.Hint,
 	}
-	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(offer.StartMethod(), "nothing: no start method works there"))
-	if offer.Hint != "" {
-		fmt.Fprintf(w, "what would help\t%s\n", offer.Hint)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprint(w, "\nMETHOD\tSTATE\tWHERE\tLACKS\n")
 	for i := 0; i < len(offer.StartMethods); {
 		method := offer.StartMethods[i].StartMethod
-		var where, lacks []string
+		w := way{Method: string(method), State: "closed", Where: []string{}, Lacks: []string{}}
 		for ; i < len(offer.StartMethods) && offer.StartMethods[i].StartMethod == method; i++ {
 			if r := offer.StartMethods[i]; r.Lacks == "" {
-				where = append(where, r.Where)
+				w.Where = append(w.Where, r.Where)
 			} else {
-				lacks = append(lacks, r.Lacks)
+				w.Lacks = append(w.Lacks, r.Lacks)
 			}
 		}
-		state := "closed"
 		switch {
 		case method == offer.StartMethod():
-			state = "used"
-		case len(where) > 0:
-			state = "open"
+			w.State = "used"
+		case len(w.Where) > 0:
+			w.State = "open"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", method, state, orNone(where, " "), orNone(lacks, "; "))
+		p.Methods = append(p.Methods, w)
 	}
-	return w.Flush()
+	return p
+}
+
+// String returns the facts, and a table of the start methods.
+func (p *probed) String() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "system\t%s %s\n", p.System, p.Machine)
+	fmt.Fprintf(w, "image wanted\t%s\n", p.Image)
+	fmt.Fprintf(w, "user ID\t%d\n", p.UID)
+	fmt.Fprintf(w, "tools\t%s\n", orNone(p.Tools, " "))
+	fmt.Fprintf(w, "writable in memory\t%s\n", orNone(p.InMemory, " "))
+	if p.NoProc {
+		fmt.Fprint(w, "/proc\tnot mounted\n")
+	}
+	fmt.Fprintf(w, "would start by\t%s\n", cmp.Or(p.Start, "nothing: no start method works there"))
+	if p.Hint != "" {
+		fmt.Fprintf(w, "what would help\t%s\n", p.Hint)
+	}
+	w.Flush()
+	fmt.Fprint(w, "\nMETHOD\tSTATE\tWHERE\tLACKS\n")
+	for _, m := range p.Methods {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Method, m.State, orNone(m.Where, " "), orNone(m.Lacks, "; "))
+	}
+	w.Flush()
+	return b.String()
 }
 
 func orNone(list []string, between string) string {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
 )
@@ -34,7 +35,8 @@ func startTree(ctx context.Context, messages io.Writer) (*contexts.Node, error) 
 	return contexts.Start(ctx, cfg)
 }
 
-// newLog returns a log of the level in the environment.
+// newLog returns a log, and its level: that in the environment, or debug if there is a -v. The
+// clocks of hosts may be wrong, but the steps of a hop are told by the context that makes it.
 func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 	level := slog.LevelWarn
 	if text := os.Getenv(logVariable); text != "" {
@@ -42,5 +44,12 @@ func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 			return nil, 0, fmt.Errorf("%s: %q is none of debug, info, warn, error", logVariable, text)
 		}
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level, nil
+	if verbosity > 1 {
+		level = slog.LevelDebug
+	}
+	var h slog.Handler = slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
+	if verbosity > 0 {
+		h, level = &stepLog{Handler: h, out: w, began: time.Now()}, slog.LevelDebug
+	}
+	return slog.New(h), level, nil
 }
