@@ -36,7 +36,7 @@ func (r resources) released(t *testing.T) {
 			t.Errorf("this process holds %+v, want no more than before, %+v\n%s", now, r, stacks[:runtime.Stack(stacks, true)])
 			return
 		}
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 }
 
