@@ -3,7 +3,8 @@ GO ?= go
 FUZZTIME ?= 3s
 # Sweeps through very many cases have a short form, which "make test" runs.
 SHORT = -short
-# Tests that are run once more with programs as users build them: of how images start.
+# Tests that are run with programs as users build them: of how images start. In the long form the
+# race detector watches them once more.
 RELEASED ?= StartMethod|Damaged|Cache|SecondContact|Chroot|CutShort|MasterDies
 # So many tests against hosts run beside each other: they wait most of their time, for each
 # other's ends, for far sides and for tools that are slow on purpose.
@@ -74,10 +75,10 @@ race:
 
 # The tests against hosts.
 hosts:
-	$(IN_INTEGRATION) $(GO_TEST_RACE) -parallel $(PARALLEL) ./...
+	$(IN_INTEGRATION) $(GO_TEST_RACE) -parallel $(PARALLEL) $(if $(SHORT),-skip '$(RELEASED)') ./...
 
 # A program that is built for the race detector is not sent as users' programs are
-# (package slim). So the tests that depend on images run once more without it.
+# (package slim). So the tests that depend on images run without it.
 released:
 	$(GO) test $(SHORT) -timeout $(TIMEOUT) -run 'StartMethod|Image|Cache|Guard|Memory' ./bootstrap/...
 	$(IN_INTEGRATION) $(GO) test $(SHORT) -timeout $(TIMEOUT) -parallel $(PARALLEL) -run '$(RELEASED)' .

@@ -108,7 +108,7 @@ func TestJobsThatAreKept(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
-			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 2 * time.Second})
+			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 20 * time.Second})
 			upper := child(t, self)
 			lower := child(t, upper)
 			workers := make([]int, 2)
@@ -186,7 +186,7 @@ func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 	for _, end := range []string{"its ctx ends", "its ctx ends, and then the tree", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
-			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 2 * time.Second})
+			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 20 * time.Second})
 			upper := child(t, self)
 			lower := child(t, upper)
 			var workers [2]int

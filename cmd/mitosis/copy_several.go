@@ -11,10 +11,8 @@ import (
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/fleet"
+	"github.com/mitosis-go/mitosis/contexts/fleet/copies"
 )
-
-// hostMark stands for the name of the host in the names of a copy.
-const hostMark = "{host}"
 
 // copySeveral returns the job that copies to or from several hosts.
 func (t *copyTask) copySeveral(command string, h *hosts, list []string) (job, error) {
@@ -23,7 +21,7 @@ func (t *copyTask) copySeveral(command string, h *hosts, list []string) (job, er
 	for host := range h.set.All() {
 		own, words := *t, make([]string, len(list))
 		for i, word := range list {
-			words[i] = strings.ReplaceAll(word, hostMark, fileNameOf(host))
+			words[i] = copies.PathFor(word, host)
 		}
 		if err := own.read(command, words); err != nil {
 			return nil, err
@@ -36,8 +34,8 @@ func (t *copyTask) copySeveral(command string, h *hosts, list []string) (job, er
 		to := filepath.Clean(words[len(words)-1])
 		if other, taken := targets[to]; taken {
 			err := fmt.Errorf("the copies of %s and %s would both be %s", printable(other), printable(host), printable(to))
-			if !strings.Contains(list[len(list)-1], hostMark) {
-				err = fmt.Errorf("%w: write %s into the name of the target, for the name of the host", err, hostMark)
+			if !strings.Contains(list[len(list)-1], copies.Placeholder) {
+				err = fmt.Errorf("%w: write %s into the name of the target, for the name of the host", err, copies.Placeholder)
 			}
 			return nil, err
 		}
@@ -63,14 +61,6 @@ func (t *copyTask) copySeveral(command string, h *hosts, list []string) (job, er
 		}
 		return severally(s, out, errOut, begin, func(*fleet.Member, *fleet.Result[struct{}]) {})
 	}, nil
-}
-
-// fileNameOf returns the name of a host as a part of the name of a file: a hop path has slashes.
-func fileNameOf(host string) string {
-	if host == "." || host == ".." {
-		return strings.ReplaceAll(host, ".", "_")
-	}
-	return strings.NewReplacer("/", "_", string(filepath.Separator), "_").Replace(host)
 }
 
 func statusOfCopy(err error) int {

@@ -38,7 +38,7 @@
 // MiB of each output. A terminal shows control characters of hosts, and does not obey them. A
 // standard input that is no terminal goes to all hosts as a whole. "shell" runs each line that it
 // reads by a shell of its own on all hosts. In names of files of put and get, {host} is the name
-// of the host.
+// of the host, escaped as in URLs where it has slashes and the like.
 //
 // At the end standard error has a summary. If a host has failed, the run is kept under
 // $XDG_STATE_HOME/mitosis/runs, else ~/.local/state/mitosis/runs, for 30 days, with its command

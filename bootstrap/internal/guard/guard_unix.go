@@ -221,7 +221,7 @@ func reap(pid int, ended bool, exited chan<- syscall.WaitStatus, killed *killedA
 
 // moment is how long the worker's end may be seen behind that of a command which the kernel kills
 // with it: its last thread gives its children to us and then tells of the worker.
-const moment = 10 * time.Millisecond
+const moment = 50 * time.Millisecond
 
 // lastWords copies the rest of a dead worker's output, such as the trace of a panic, to the
 // carrier's standard error. The parent shows it like other output of the tool.

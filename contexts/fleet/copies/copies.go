@@ -46,7 +46,7 @@ var ErrTemplate = errors.New("the path is wrong for several hosts")
 // tree once.
 func Put(ctx context.Context, g *fleet.Group, local, remote string, o *files.Options) iter.Seq2[*fleet.Member, fleet.Result[files.Result]] {
 	return fleet.Do(ctx, g, func(ctx context.Context, m *fleet.Member, n *contexts.Node) (files.Result, error) {
-		return files.Put(ctx, n, pathFor(local, m.Name()), pathFor(remote, m.Name()), o)
+		return files.Put(ctx, n, PathFor(local, m.Name()), PathFor(remote, m.Name()), o)
 	})
 }
 
@@ -56,7 +56,7 @@ func Put(ctx context.Context, g *fleet.Group, local, remote string, o *files.Opt
 // [ErrTemplate]; no member is connected then.
 func PutAll(ctx context.Context, g *fleet.Group, local, remote string, o *files.Options) iter.Seq2[*fleet.Member, fleet.Result[files.Result]] {
 	for _, path := range []string{local, remote} {
-		if strings.Contains(path, placeholder) {
+		if strings.Contains(path, Placeholder) {
 			return notTried[files.Result](g, fmt.Errorf("%w: %s can't differ for each host in a copy that crosses each link once", ErrTemplate, path))
 		}
 	}
@@ -79,7 +79,7 @@ func Fetch(ctx context.Context, g *fleet.Group, remote, local string, o *files.O
 		if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
 			return files.Result{}, err
 		}
-		return files.Get(ctx, n, pathFor(remote, m.Name()), target, o)
+		return files.Get(ctx, n, PathFor(remote, m.Name()), target, o)
 	})
 }
 
@@ -88,7 +88,7 @@ func localPaths(g *fleet.Group, template string) (map[string]string, error) {
 	targets := make(map[string]string, g.Len())
 	owner := make(map[string]string, g.Len())
 	for m := range g.Members() {
-		path, err := filepath.Abs(pathFor(template, m.Name()))
+		path, err := filepath.Abs(PathFor(template, m.Name()))
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func localPaths(g *fleet.Group, template string) (map[string]string, error) {
 			path = strings.ToLower(path) // names that differ in case are one file there
 		}
 		if other, taken := owner[path]; taken {
-			return nil, fmt.Errorf("%w: %s is that of %s and of %s; put %s into it", ErrTemplate, template, other, m.Name(), placeholder)
+			return nil, fmt.Errorf("%w: %s is that of %s and of %s; put %s into it", ErrTemplate, template, other, m.Name(), Placeholder)
 		}
 		owner[path] = m.Name()
 	}

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// placeholder stands for the name of the member in a path.
-const placeholder = "{host}"
+// Placeholder stands for the name of the member in a path.
+const Placeholder = "{host}"
 
-func pathFor(template, name string) string {
-	return strings.ReplaceAll(template, placeholder, FileName(name))
+// PathFor returns a path in which the file name of a member stands for each Placeholder.
+func PathFor(template, name string) string {
+	return strings.ReplaceAll(template, Placeholder, FileName(name))
 }
 
 // longestName is how many bytes of a file name a member's takes. File systems have 255 for
