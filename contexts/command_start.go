@@ -115,7 +115,10 @@ func (c *Command) verdict(end command.End) error {
 		if c.ctx.Err() != nil {
 			why = context.Cause(c.ctx)
 		}
-		return fmt.Errorf("%w (%v)", why, c.ProcessState)
+		if state := c.ProcessState.String(); why.Error() != state {
+			return fmt.Errorf("%w (%s)", why, state)
+		}
+		return why
 	}
 	outErr := end.Output
 	if outErr != nil && c.ctx.Err() != nil {
