@@ -46,20 +46,21 @@ func init() {
 }
 
 func farEnd(b *testing.B, mode string) net.Conn {
-	x, y := socketPair(b)
+	near, far := socketPair(b)
+	c := near.(*net.UnixConn)
+	file, err := far.(*net.UnixConn).File()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = far.Close()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "MITOSIS_ROUTER_FAR_END="+mode)
-	cmd.ExtraFiles = []*os.File{y.(*os.File)}
+	cmd.ExtraFiles = []*os.File{file}
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = cmd.Wait() })
-	_ = y.Close()
-	c, err := net.FileConn(x.(*os.File))
-	if err != nil {
-		b.Fatal(err)
-	}
-	_ = x.Close()
+	_ = file.Close()
 	b.Cleanup(func() { c.Close() })
 	return c
 }
