@@ -37,8 +37,8 @@ type Child struct {
 	Stderr *os.File
 }
 
-// trimAfter is the time after which a child gives back the pages of its executable that it
-// needed to start: most of those that it has touched.
+// trimAfter is how long nothing comes from the parent until a child gives back the pages of its
+// executable that it has touched.
 const trimAfter = time.Second
 
 // IsChild reports whether this process was started by a [Launch]. It should call [Accept]
@@ -76,7 +76,7 @@ func Accept(fingerprint [32]byte) (*Child, error) {
 	if b.Welcome.Version != Version {
 		return nil, fmt.Errorf("%w: the parent has %d, this program has %d; run the same build on both sides", ErrVersion, b.Welcome.Version, Version)
 	}
-	time.AfterFunc(trimAfter, guard.Trim)
+	l.trim = time.AfterFunc(trimAfter, guard.Trim)
 	return b, nil
 }
 
@@ -157,7 +157,8 @@ var _ interface{ TryWrite([]byte) int } = (*childLink)(nil)
 type childLink struct {
 	*pipe.Pipe
 	in, out *os.File
-	left    []byte // owned by the one reader
+	left    []byte      // owned by the one reader
+	trim    *time.Timer // likewise; nil until the welcome has come
 
 	once sync.Once
 	err  error
@@ -171,7 +172,11 @@ func (l *childLink) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return l.Pipe.Read(b)
+	n, err := l.Pipe.Read(b)
+	if l.trim != nil {
+		l.trim.Reset(trimAfter)
+	}
+	return n, err
 }
 
 func (l *childLink) Close() error {
