@@ -107,7 +107,6 @@ func TestJobsThatAreKept(t *testing.T) {
 		{"a worker is stopped", func(upper, lower int) { _ = syscall.Kill(lower, syscall.SIGSTOP); kill(upper) }},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			t.Parallel()
 			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 20 * time.Second})
 			upper := child(t, self)
 			lower := child(t, upper)
@@ -185,7 +184,6 @@ func checkJob(t *testing.T, name string, pid int) {
 func TestJobsOfACommandThatIsCutOff(t *testing.T) {
 	for _, end := range []string{"its ctx ends", "its ctx ends, and then the tree", "the tree is closed", "the worker is killed", "both workers are killed", "the guard above is killed"} {
 		t.Run(end, func(t *testing.T) {
-			t.Parallel()
 			self := start(t, &contexts.Config{Log: slog.New(slog.DiscardHandler), CloseTimeout: 20 * time.Second})
 			upper := child(t, self)
 			lower := child(t, upper)

@@ -20,7 +20,10 @@ import (
 const (
 	orderlyTime = 500 * time.Millisecond
 	closeGrace  = 2 * time.Second
-	killTime    = 2 * time.Second
+	// guardGrace takes its place where the tool is the guard of the far side: that ends by
+	// itself, and only it can tell jobs from what else it has to kill.
+	guardGrace = 6 * time.Second
+	killTime   = 2 * time.Second
 	// undoTime bounds the removal of a container that has survived its tool, after all that.
 	undoTime = 10 * time.Second
 )
@@ -87,8 +90,15 @@ func (p *process) close() error {
 		p.hangUp() // there is no far side yet, or it learns of the end in no other way
 	}
 	orderly := p.endsWithin(orderlyTime)
-	p.hangUp()
-	if !orderly && !p.endsWithin(closeGrace) {
+	grace := closeGrace
+	if p.tool.IsFarSide && IsClosed(p.ready) {
+		// The link has told it. A SIGTERM would kill a guard that is just starting again.
+		p.signal(syscall.SIGCONT)
+		grace = guardGrace
+	} else {
+		p.hangUp()
+	}
+	if !orderly && !p.endsWithin(grace) {
 		p.signal(syscall.SIGKILL)
 		if !p.endsWithin(killTime) {
 			return &connect.Error{Hop: p.tool.Hop, Phase: "closing", Err: fmt.Errorf("%s, process %d, does not end and can't be killed",
