@@ -13,17 +13,14 @@ import (
 )
 
 // Close ends a tool in steps. It closes the pipe, which ends the far side and then the tool.
-// After orderlyTime it hangs up the terminal, and sends SIGHUP and SIGTERM to the process
-// group. After closeGrace more it kills the group. After killTime more it gives up on a
-// process that can't be killed: one that is stuck in the kernel, or another user's that
-// ignores the hang-up.
+// After orderlyTime, and closeGrace more where the tool is the far side's guard, it hangs up the
+// terminal, and sends SIGHUP and SIGTERM to the process group. After closeGrace more it kills the
+// group. After killTime more it gives up on a process that can't be killed: one that is stuck in
+// the kernel, or another user's that ignores the hang-up.
 const (
 	orderlyTime = 500 * time.Millisecond
 	closeGrace  = 2 * time.Second
-	// guardGrace takes its place where the tool is the guard of the far side: that ends by
-	// itself, and only it can tell jobs from what else it has to kill.
-	guardGrace = 6 * time.Second
-	killTime   = 2 * time.Second
+	killTime    = 2 * time.Second
 	// undoTime bounds the removal of a container that has survived its tool, after all that.
 	undoTime = 10 * time.Second
 )
@@ -90,15 +87,15 @@ func (p *process) close() error {
 		p.hangUp() // there is no far side yet, or it learns of the end in no other way
 	}
 	orderly := p.endsWithin(orderlyTime)
-	grace := closeGrace
-	if p.tool.IsFarSide && IsClosed(p.ready) {
-		// The link has told it. A SIGTERM would kill a guard that is just starting again.
+	ended := orderly
+	if p.tool.IsFarSide && IsClosed(p.ready) && !ended {
+		// The end of the link has told its guard, which alone can tell jobs from what else it
+		// has to kill. A SIGTERM would kill a guard that is just starting again.
 		p.signal(syscall.SIGCONT)
-		grace = guardGrace
-	} else {
-		p.hangUp()
+		ended = p.endsWithin(closeGrace)
 	}
-	if !orderly && !p.endsWithin(grace) {
+	p.hangUp()
+	if !ended && !p.endsWithin(closeGrace) {
 		p.signal(syscall.SIGKILL)
 		if !p.endsWithin(killTime) {
 			return &connect.Error{Hop: p.tool.Hop, Phase: "closing", Err: fmt.Errorf("%s, process %d, does not end and can't be killed",
