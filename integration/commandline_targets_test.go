@@ -185,14 +185,17 @@ func TestAPipeIsGivenUpWithTheCopy(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("the copy ended with %v, want %v", err, context.Canceled)
 	}
-	// The pipe is free again: the next copy into it succeeds.
-	reader := web.Command(t.Context(), "cat", "/srv/pipe")
+	// The pipe is free again: the next copy into it succeeds. The host may learn of the end of the
+	// first one a little later, so that a reader lets it open the pipe once more, and finds nothing.
+	ctx, cancel = context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	reader := web.Command(ctx, "sh", "-c", `until test "$got"; do got=$(cat /srv/pipe); done; printf %s "$got"`)
 	var got bytes.Buffer
 	reader.Stdout = &got
 	if err := reader.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := files.PutReader(t.Context(), n, strings.NewReader("next"), "/srv/pipe", nil); err != nil {
+	if _, err := files.PutReader(ctx, n, strings.NewReader("next"), "/srv/pipe", nil); err != nil {
 		t.Error(err)
 	}
 	if err := reader.Wait(); err != nil || got.String() != "next" {

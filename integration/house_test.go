@@ -68,7 +68,7 @@ var allowedImports = map[string][]string{
 	"contexts/socks":           {"contexts"},
 	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/descriptor", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},
-	"cmd":                      {"contexts", "contexts/files", "contexts/fleet", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"cmd":                      {"contexts", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts", "contexts/fleet"},
 	"contexts/pool":            {"connect", "contexts"},
 	"contexts/fleet":           {"core", "connect", "contexts"},
