@@ -35,8 +35,7 @@ func startTree(ctx context.Context, messages io.Writer) (*contexts.Node, error) 
 	return contexts.Start(ctx, cfg)
 }
 
-// newLog returns a log, and its level: that in the environment, or debug if there is a -v. The
-// clocks of hosts may be wrong, but the steps of a hop are told by the context that makes it.
+// newLog returns a log, and its level: that in the environment, or debug if there is a -v.
 func newLog(w io.Writer) (*slog.Logger, slog.Level, error) {
 	level := slog.LevelWarn
 	if text := os.Getenv(logVariable); text != "" {

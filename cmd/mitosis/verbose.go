@@ -19,7 +19,8 @@ func declareVerbose(f *pflag.FlagSet) {
 	f.CountVarP(&verbosity, "verbose", "v", "tell the steps of each hop, with the seconds since the beginning; -vv tells all that is logged")
 }
 
-// stepLog prints the steps of hops for people, and gives all other records to another handler.
+// stepLog prints the steps of hops for people, and gives all other records to another handler. A
+// step has the time at which it is heard of: the clock of the host that made the hop may be wrong.
 type stepLog struct {
 	slog.Handler
 	out   io.Writer
@@ -52,7 +53,7 @@ func (h *stepLog) Handle(ctx context.Context, r slog.Record) error {
 		note(a)
 	}
 	r.Attrs(note)
-	_, err := fmt.Fprintf(h.out, "mitosis: %8.3f %s: %s\n", r.Time.Sub(h.began).Seconds(), printable(hop), printable(phase))
+	_, err := fmt.Fprintf(h.out, "mitosis: %8.3f %s: %s\n", time.Since(h.began).Seconds(), printable(hop), printable(phase))
 	return err
 }
 

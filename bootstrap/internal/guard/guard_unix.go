@@ -53,9 +53,11 @@ func runGuard(marker string, args []string) bool {
 		}
 	}
 	reaped := slept && wasReaped(w.pid)
-	if slept && !reaped && !w.released() {
+	switch {
+	case !slept || reaped:
+	case !w.released():
 		allowGrace() // whatever the reason for waking
-	} else if slept && !reaped {
+	default:
 		// A SIGTERM that came in the few milliseconds since we woke is
 		// forgotten. The lease is not.
 		_ = w.sleep()

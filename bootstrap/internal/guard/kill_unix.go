@@ -63,7 +63,7 @@ func killLeft(worker int, spared *jobs, budget time.Duration) {
 func awaitGuards(root int, budget time.Duration) {
 	end := time.Now().Add(budget)
 	nothing := 0 // the kernel may leave out a child while another one ends: one look is not enough
-	for pause := time.Millisecond; nothing < 2 && time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
+	for pause := time.Millisecond; time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
 		if slices.ContainsFunc(descendants(processes(root), root), isGuard) {
 			nothing = 0
 		} else if nothing++; nothing == 2 {

@@ -34,9 +34,8 @@ TEXT ·sleepingCode(SB),NOSPLIT,$0-16
 //
 // R12 holds the address of the sleeper, BX the stack pointer at entry, R13 the address of the
 // time that ppoll waits (0: without end), R14 whether the worker has been reaped, R15 a child that
-// was killed. From SP on: the
-// three descriptors to poll at 0, that of the log at 24, the results of waitid and read at 64, no
-// time at all at 192.
+// was killed. From SP on: the three descriptors to poll at 0, that of the log at 24, the results of
+// waitid and read at 64, no time at all at 192.
 TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVQ SP, BX
 	SUBQ $256, SP

@@ -33,9 +33,8 @@ TEXT ·sleepingCode(SB),NOSPLIT,$0-16
 //
 // R20 holds the address of the sleeper, R19 the stack pointer at entry, R21 the address of the
 // time that ppoll waits (0: without end), R22 whether the worker has been reaped, R23 a child that
-// was killed. From RSP on: the
-// three descriptors to poll at 0, that of the log at 24, the results of waitid and read at 64, no
-// time at all at 192.
+// was killed. From RSP on: the three descriptors to poll at 0, that of the log at 24, the results of
+// waitid and read at 64, no time at all at 192.
 TEXT sleeping<>(SB),NOSPLIT|NOFRAME,$0-0
 	MOVD RSP, R19
 	SUB $256, RSP
