@@ -118,6 +118,9 @@ func (s *source) top() *wire.Entry {
 		e.Kind = wire.KindDir
 		return e
 	}
+	if !s.info.Mode().IsRegular() {
+		e.Mode = 0o600 // the permissions of a device or a pipe are not those of its contents
+	}
 	// The size that another fs.File reports may be wrong, and files of /proc have none.
 	f, ok := s.reader.(*os.File)
 	if !ok || !s.info.Mode().IsRegular() || s.info.Size() == 0 {

@@ -318,3 +318,24 @@ func TestAPipeIsNoResource(t *testing.T) {
 		t.Fatal("it waits for a writer")
 	}
 }
+
+// The permissions of a device are not those of its contents: a new file of them is the user's alone.
+func TestContentsOfADeviceAreTheUsersAlone(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = os.WriteFile(fifo, []byte("contents"), 0) }()
+	for _, source := range []string{os.DevNull, fifo} {
+		to := filepath.Join(dir, "of "+filepath.Base(source))
+		mustCopy(t, source, to, Options{})
+		info, err := os.Stat(to)
+		if err != nil || info.Mode() != 0o600 {
+			t.Errorf("a new file of the contents of %s has mode %v (error: %v), want 0600", source, info.Mode(), err)
+		}
+	}
+}

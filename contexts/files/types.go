@@ -17,7 +17,7 @@ type conn interface {
 type Options struct {
 	// Mode is the permissions of a single file, whatever the umask. 0 stands for
 	// those of the target if it exists, else for those of the source, or 0600 if
-	// that has none (an io.Reader).
+	// that has none of its own (an io.Reader, a device, a named pipe).
 	Mode fs.FileMode
 	// Perm gives files that exist the permissions of the source, too.
 	Perm bool
