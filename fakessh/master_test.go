@@ -257,6 +257,42 @@ func TestConnectionsOutliveTheCommand(t *testing.T) {
 	}
 }
 
+// A client of SOCKS that has not said where to does not hold up the end: ssh counts channels.
+func TestHalfAClientOfSOCKSOutlivesNoCommand(t *testing.T) {
+	runtimeDir(t)
+	p, err := fakessh.Open(t.Context(), fakessh.Hosts{Default: child(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	port := freePort(t)
+	cmd := exec.Command(p.Path(), "-D", port, "h", "read x; exit 7")
+	cmd.Env = p.Environ(os.Environ())
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var conn net.Conn
+	eventually(t, "it listens", func() bool {
+		conn, err = net.Dial("tcp", "127.0.0.1:"+port)
+		return err == nil
+	})
+	defer conn.Close()
+	if _, err := conn.Write([]byte{5}); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	began := time.Now()
+	_ = cmd.Wait()
+	if got, took := cmd.ProcessState.ExitCode(), time.Since(began); got != 7 || took > 20*time.Second {
+		t.Errorf("it ended with status %d after %v, want 7 before the time of the client's request is over, which is 30 s", got, took)
+	}
+}
+
 // As in the background: what is said through a forwarding may take longer than the command.
 func TestConnectionsOutliveTheCommandInTheBackground(t *testing.T) {
 	runtimeDir(t)

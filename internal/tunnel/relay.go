@@ -26,7 +26,8 @@ type Relay struct {
 	Network, Addr string
 	// Refuse closes a connection whose target can't be reached, or when ctx ends.
 	Refuse func(net.Conn)
-	// Count is called when a connection begins (1) and when it has ended (-1).
+	// Count is called when a connection begins (1) and when it has ended (-1). One by SOCKS
+	// begins when its client has said where to.
 	Count func(delta int)
 	// Waits is called with the reason when nothing is accepted for a while.
 	Waits func(error)
@@ -44,11 +45,10 @@ func (r *Relay) Serve(ctx context.Context) error {
 		near, err := r.Listener.Accept()
 		switch {
 		case err == nil:
-			r.Count(1)
-			r.connections.Go(func() {
-				defer r.Count(-1)
-				r.pass(ctx, near)
-			})
+			if r.Network != "" {
+				r.Count(1)
+			}
+			r.connections.Go(func() { r.pass(ctx, near) })
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case !IsPassing(err):
@@ -74,9 +74,18 @@ func (r *Relay) pass(ctx context.Context, near net.Conn) {
 		}
 	}
 	if r.Network == "" {
-		tell(r.Failed, socks.Serve(ctx, near, r.Dial))
+		counted := false // owned by this goroutine, on which Serve dials
+		tell(r.Failed, socks.Serve(ctx, near, func(ctx context.Context, network, addr string) (net.Conn, error) {
+			r.Count(1)
+			counted = true
+			return r.Dial(ctx, network, addr)
+		}))
+		if counted {
+			r.Count(-1)
+		}
 		return
 	}
+	defer r.Count(-1)
 	far, err := r.Dial(ctx, r.Network, r.Addr)
 	if err != nil {
 		r.Refuse(near)
