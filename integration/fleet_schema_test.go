@@ -28,8 +28,14 @@ func schema(t *testing.T, name string) *jsonschema.Schema {
 	const id = "https://github.com/mitosis-go/mitosis/docs/schema/"
 	c := jsonschema.NewCompiler()
 	c.AssertContent()
-	for _, name := range []string{"fleet-result.json", "fleet-summary.json", "probe.json"} {
-		text, err := os.ReadFile(filepath.Join("..", "docs", "schema", name))
+	dir := filepath.Join("..", "docs", "schema")
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		name := file.Name()
+		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}

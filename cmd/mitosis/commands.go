@@ -20,6 +20,8 @@ type verb struct {
 	declare func(s *sections) parser
 	// whole: the options end at the first operand; the rest is for another program.
 	whole bool
+	// unset: the settings are not read, so a fault in them does no harm.
+	unset bool
 }
 
 // A parser makes the job of a command line.
@@ -80,7 +82,8 @@ func verbs() []verb {
 		{use: "ssh [OPTION]... HOST [OPTION OF SSH]... [COMMAND]", summary: "ssh to there", text: keptJobsText, declare: declareSSH, whole: true},
 		{use: "with [OPTION]... [NAME=]HOST... -- PROGRAM [ARG]...", summary: "a local program whose ssh leads there", text: keptJobsText, declare: declareWith},
 		{use: "probe [OPTION]... HOST...", summary: "how a copy would be started there, and what else a host lacks", declare: declareProbe},
-		{use: "version", summary: "print the version", declare: func(*sections) parser { return parseVersion }},
+		{use: "config [OPTION]... [show]", summary: "print the settings that are in force, and where they were made", text: configText(), declare: declareConfig, unset: true},
+		{use: "version", summary: "print the version", declare: func(*sections) parser { return parseVersion }, unset: true},
 	}
 }
 
@@ -146,6 +149,11 @@ func (p *program) add(v verb) {
 		w := words{operands: args}
 		if n := c.ArgsLenAtDash(); n >= 0 {
 			w = words{args[:n], args[n:]}
+		}
+		if !d.unset {
+			if err := loadSettings(); err != nil {
+				return err
+			}
 		}
 		do, err := p.read(d, parse, w)
 		if err != nil {
@@ -233,6 +241,9 @@ func (p *program) run(args []string) int {
 	err := p.root.Execute()
 	if err == nil {
 		return p.status
+	}
+	if faults, ok := errors.AsType[*settingsError](err); ok {
+		return faults.complain(p.errOut)
 	}
 	e, ok := errors.AsType[*usageError](err)
 	if !ok { // of the library's own commands

@@ -102,10 +102,7 @@ func (t *forwardTask) forward(ctx context.Context, node *contexts.Node, out, err
 		}
 	}()
 	messages := &lockedWriter{w: errOut}
-	log, _, err := newLog(messages)
-	if err != nil {
-		return complain(errOut, err, exitError)
-	}
+	log, _ := newLog(messages)
 	for _, f := range t.wanted {
 		listen := t.listen
 		listen.Skipped = func(addr string, err error) {

@@ -16,8 +16,8 @@ machinectl), kubectl:POD[:CONTAINER][@NAMESPACE], nsenter:PID, unshare, local, o
 console:[USER@]DEVICE[:BAUD], a login on a serial line. web1 is ssh:web1, and
 ssh:web1/sudo goes on as root there. ssh:jump,web1 passes through jump as ssh -J does,
 with the keys and known_hosts of here; ssh:jump/ssh:web1 runs on jump and goes on with
-those of there. -v shows what happens on the way. MITOSIS_CACHE=yes in the environment
-keeps the program at the hosts for the next time.
+those of there. -v shows what happens on the way. What is always the same, such as the
+user or a key, can be set once: see mitosis help config.
 `
 
 const (

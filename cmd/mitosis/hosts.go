@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,10 +16,6 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/fleet/inventory"
 )
 
-// inventoryVariable has the inventory that is read where none is given. Several have the
-// separator of PATH between them.
-const inventoryVariable = "MITOSIS_INVENTORY"
-
 // hostOptions say which hosts a command is for.
 type hostOptions struct {
 	sets, without, sources []string
@@ -29,22 +23,35 @@ type hostOptions struct {
 	ssh       connect.SSHSettings
 	acceptNew bool
 
+	flags []*pflag.FlagSet
+
 	recorded []string // not nil: those of the run that is tried again
 }
 
 func (o *hostOptions) declare(s *sections) {
 	s.hosts = o
-	f := s.add("Hosts")
+	f := o.add(s, "Hosts")
 	f.StringArrayVarP(&o.sets, "hosts", "w", nil, "`HOSTSET`: several hosts, such as 'web[01-30],@db!db2'; may be given several times")
 	f.StringArrayVarP(&o.without, "exclude", "x", nil, "`HOSTSET`: leave these out")
 	o.declareInventory(f)
-	o.declareHops(s.add("Hops"))
+	o.declareHops(o.add(s, "Hops"))
 }
 
 // declareOne declares the options of commands that take one host.
 func (o *hostOptions) declareOne(s *sections) {
-	o.declareInventory(s.add("Host"))
-	o.declareHops(s.add("Hops"))
+	o.declareInventory(o.add(s, "Host"))
+	o.declareHops(o.add(s, "Hops"))
+}
+
+func (o *hostOptions) add(s *sections, title string) *pflag.FlagSet {
+	f := s.add(title)
+	o.flags = append(o.flags, f)
+	return f
+}
+
+// given reports whether the command line has an option.
+func (o *hostOptions) given(name string) bool {
+	return slices.ContainsFunc(o.flags, func(f *pflag.FlagSet) bool { return f.Changed(name) })
 }
 
 func (o *hostOptions) declareHops(f *pflag.FlagSet) {
@@ -58,9 +65,18 @@ func (o *hostOptions) declareHops(f *pflag.FlagSet) {
 	onValue(f, "password-from", "", "`FILE|FD`: take the password, for all who ask for one, from the first line of a file or descriptor", givenPassword.from)
 }
 
-// settings returns the options of ssh.
+// settings returns the options of ssh, those that were not given as the settings have them.
 func (o *hostOptions) settings() connect.SSHSettings {
 	s := o.ssh
+	if !o.given("login-name") {
+		s.User = inForce.User
+	}
+	if !o.given("identity") {
+		s.IdentityFiles = inForce.Identity
+	}
+	if !o.given("ssh-config") {
+		s.ConfigFile = inForce.SSHConfig
+	}
 	s.HostKeys = connect.HostKeysAsk // which refuses where nobody can be asked
 	if o.acceptNew {
 		s.HostKeys = connect.HostKeysAcceptNew
@@ -69,8 +85,7 @@ func (o *hostOptions) settings() connect.SSHSettings {
 }
 
 func (o *hostOptions) declareInventory(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.sources, "inventory", nil, "`FILE` that has the groups and variables of hosts; else $"+inventoryVariable+
-		", else inventory.yaml in the directory mitosis of the user's configuration")
+	f.StringArrayVar(&o.sources, "inventory", nil, "`FILE` that has the groups and variables of hosts; else those that the settings name: see mitosis help config")
 }
 
 // many reports whether the options name the hosts, so that no word does.
@@ -259,15 +274,8 @@ func parsePath(path string) ([]connect.Method, error) {
 // load reads the inventory. Without any it is empty.
 func (o *hostOptions) load() (*directory, error) {
 	sources := o.sources
-	if text := os.Getenv(inventoryVariable); len(sources) == 0 && text != "" {
-		sources = filepath.SplitList(text)
-	}
 	if len(sources) == 0 {
-		if dir, err := os.UserConfigDir(); err == nil {
-			if name := filepath.Join(dir, "mitosis", "inventory.yaml"); exists(name) {
-				sources = []string{name}
-			}
-		}
+		sources = inForce.Inventory
 	}
 	if len(sources) == 0 {
 		return new(directory), nil
@@ -277,11 +285,6 @@ func (o *hostOptions) load() (*directory, error) {
 		return nil, err
 	}
 	return &directory{inv, inv.Hosts()}, nil
-}
-
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
 }
 
 // onlyPath reads the word that names the host of a command which takes one only.

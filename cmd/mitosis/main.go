@@ -11,6 +11,7 @@
 //	mitosis probe ssh:web1
 //	mitosis ssh ssh:web1/sudo -t top
 //	mitosis with ssh:web1/sudo -- rsync -a site/ web:/srv/www/
+//	mitosis config
 //	mitosis version
 //
 // A host is one word: a path of hops with slashes between them, see connect.ParsePath. web1 is
@@ -27,10 +28,9 @@
 //
 // Several words, or -w with a host set, are several hosts for run, shell and probe; for put and
 // get there is only -w. Package contexts/fleet says how a set is written, package
-// contexts/fleet/inventory what an inventory is: --inventory, else $MITOSIS_INVENTORY, else
-// mitosis/inventory.yaml in the user's directory of configurations. A host that has the variable
-// behind there is reached by way of the hosts that it names. The other commands take one
-// host. With -w the output has the form for several hosts even if the set has one.
+// contexts/fleet/inventory what an inventory is: that of --inventory, else of the settings. A host
+// that has the variable behind there is reached by way of the hosts that it names. The other
+// commands take one host. With -w the output has the form for several hosts even if the set has one.
 //
 // Lines that hosts print have the name of the host and a colon in front; one of more than 64 KiB
 // comes in pieces. With -b outputs come at the end, equal ones once, below the names of their
@@ -96,7 +96,7 @@
 //
 // It is that of the program at the far side, or 128 and the number of the signal that killed it;
 // 127 if there is no such program, and 126 if it cannot be executed. 255 means that a hop failed
-// or was lost, 2 that the command line is wrong, and 1 another error. A signal while it connects
+// or was lost, 2 that the command line or a setting is wrong, and 1 another error. A signal while it connects
 // or copies gives 128 and the number of the signal, and --timeout 124. Standard output has only
 // results. Of several hosts it is the highest: 1 for one that was not tried, 255 for one that was
 // not reached.
@@ -106,14 +106,14 @@
 // A program that was built by "make release", or after "make agents", sends a smaller program in
 // its place, which has the same functions. One that was installed by "go install" sends itself.
 //
-// # Environment
+// # Settings
 //
-// MITOSIS_LOG is the lowest level that is logged to standard error, by default "warn". The level
-// "info" includes the output of tools, and "debug" also how a copy starts at the far side. -v shows
-// of these the steps of each hop, and -vv is "debug".
-//
-// If MITOSIS_CACHE is set to anything, hosts keep the program in the cache directory of the
-// user, and it is not sent the next time. It is checked at each use: see contexts.Config.Cache.
+// What holds for all commands is set in ~/.config/mitosis/config.yaml or in the environment, and
+// "mitosis config" shows it with its source: docs/cli.md has the keys and variables. Of log,
+// which is MITOSIS_LOG in the environment, the level "info" includes the output of tools, and
+// "debug" also how a copy starts at the far side; -v shows of these the steps of each hop, and -vv
+// is "debug". With cache hosts keep the program in the cache directory of the user, and it is not
+// sent the next time. It is checked at each use: see contexts.Config.Cache.
 package main
 
 import (

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/mitosis-go/mitosis/cmd/internal/settings"
 )
 
 // screen prints for several hosts. Lines come whole, and above a progress bar if there is one.
@@ -21,7 +23,7 @@ type screen struct {
 	// Immutable.
 	out, errOut    io.Writer
 	outTTY, errTTY bool // controls are shown and not obeyed
-	colours        bool
+	colours        settings.Choice
 	failed         func(error) // called, with mu, when out can't be written
 
 	mu  sync.Mutex
@@ -31,7 +33,10 @@ type screen struct {
 
 func newScreen(out, errOut io.Writer, failed func(error)) *screen {
 	s := &screen{out: out, errOut: errOut, outTTY: isTerminal(out), errTTY: isTerminal(errOut), failed: failed}
-	s.colours = s.outTTY && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.colours = inForce.Colours
+	if s.colours == settings.Auto && (!s.outTTY || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb") {
+		s.colours = settings.Never
+	}
 	return s
 }
 
@@ -48,7 +53,7 @@ func (s *screen) line(host string, text []byte, stderr bool) {
 // label returns the name of a host in its colour, and what stands behind it.
 func (s *screen) label(host, behind string, stderr bool) []byte {
 	host = printable(host)
-	if !s.colours || stderr && !s.errTTY {
+	if s.colours == settings.Never || s.colours == settings.Auto && stderr && !s.errTTY {
 		return []byte(host + behind)
 	}
 	h := fnv.New32a()

@@ -61,7 +61,7 @@ func together(s *several, out, errOut io.Writer, do func(ctx context.Context, g 
 	defer self.Close()
 	// A host that is away is a failure at once: whether it is tried again is for --retry to say. A
 	// person has the time for connecting to answer a question.
-	kept := contexts.ManagedHostConfig{Wait: -1, Attempt: cmp.Or(s.options.connectTimeout, 2*time.Minute)}
+	kept := contexts.ManagedHostConfig{Wait: -1, Attempt: cmp.Or(s.options.connectBound(), 2*time.Minute)}
 	group, err := s.hosts.group(self, kept)
 	if err != nil {
 		return complain(errOut, err, exitUsage)

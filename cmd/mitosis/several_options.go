@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (o *severalOptions) jobFor(of *hostOptions, paths []string, what string, on
 // policy returns the options for package fleet.
 func (o *severalOptions) policy(s *several) fleet.Policy {
 	p := fleet.Policy{
-		FanOut: o.fanOut, Shuffle: o.shuffle, ConnectTimeout: o.connectTimeout, Timeout: o.timeout,
+		FanOut: cmp.Or(o.fanOut, inForce.FanOut), Shuffle: o.shuffle, ConnectTimeout: o.connectBound(), Timeout: o.timeout,
 		Retry: fleet.Retry{Attempts: o.retry + 1}, Batches: o.batches, StopAbove: below(o.stopAbove, s.hosts.set.Len()),
 		Journal: watcher{several: s}, Name: s.what,
 	}
@@ -141,17 +142,27 @@ func ceil(x float64) int {
 }
 
 var (
-	errConnectTimeout = fmt.Errorf("the time for connecting, --connect-timeout, is over: %w", context.DeadlineExceeded)
+	errConnectTimeout = fmt.Errorf("the time for connecting (--connect-timeout, connect_timeout) is over: %w", context.DeadlineExceeded)
 	errTimeout        = fmt.Errorf("the time for the work, --timeout, is over: %w", context.DeadlineExceeded)
 )
 
-// whileConnecting bounds the time for connecting one host. Without an option that has no bound:
+// connectBound is how long connecting one host may take, by the option or by the settings; 0 if
+// neither says so.
+func (o *severalOptions) connectBound() time.Duration {
+	if o == nil {
+		return inForce.ConnectTimeout
+	}
+	return cmp.Or(o.connectTimeout, inForce.ConnectTimeout)
+}
+
+// whileConnecting bounds the time for connecting one host. Without a setting that has no bound:
 // a person can end it.
 func (o *severalOptions) whileConnecting(ctx context.Context) (context.Context, context.CancelFunc) {
-	if o == nil || o.connectTimeout == 0 {
+	bound := o.connectBound()
+	if bound == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, o.connectTimeout, errConnectTimeout)
+	return context.WithTimeoutCause(ctx, bound, errConnectTimeout)
 }
 
 // whileWorking bounds the time for the work at one host.

@@ -103,7 +103,9 @@ func runLedTo(paths map[string][]connect.Method, keepJobs bool, argv []string, e
 	defer self.Close()
 	hosts := fakessh.Hosts{Names: make(map[string]contexts.Target), KeepJobs: keepJobs}
 	for name, hops := range paths {
-		node, err := self.ConnectHops(ctx, hops...)
+		connecting, stop := (*severalOptions)(nil).whileConnecting(ctx)
+		node, err := self.ConnectHops(connecting, hops...)
+		stop()
 		if err != nil {
 			return caughtOr(ctx, complain(errOut, err, exitHop))
 		}
