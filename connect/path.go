@@ -141,6 +141,13 @@ func OptionsOf(m WordMethod) []string {
 	return w.known
 }
 
+// WordNames returns the names with which words of hop paths begin, sorted.
+func WordNames() []string {
+	syntaxes.mu.RLock()
+	defer syntaxes.mu.RUnlock()
+	return slices.Sorted(maps.Keys(syntaxes.byName))
+}
+
 // splitPath returns the elements of a path. Slashes within brackets separate nothing, and
 // neither do those of /dev/ directly behind a colon or an at sign.
 func splitPath(path string) (elements []string) {
@@ -187,7 +194,6 @@ func parseElement(element string) (Method, error) {
 	name, arg, hasArg := strings.Cut(body, ":")
 	syntaxes.mu.RLock()
 	parse, ssh := syntaxes.byName[name], syntaxes.byName["ssh"]
-	names := slices.Sorted(maps.Keys(syntaxes.byName))
 	syntaxes.mu.RUnlock()
 	if parse == nil {
 		if err := notImported(name); err != nil {
@@ -198,7 +204,7 @@ func parseElement(element string) (Method, error) {
 		}
 		m, err := parseWord("ssh", ssh, body, options, hasOptions)
 		if err != nil && hasArg && !strings.Contains(name, "@") {
-			err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(names, ", "))
+			err = fmt.Errorf("%w; it begins with the name of no method (%s) either", err, strings.Join(WordNames(), ", "))
 		}
 		return m, err
 	}
