@@ -34,13 +34,15 @@ func TestLongNamesWithOneDash(t *testing.T) {
 		f.StringP("chdir", "C", "", "")
 		f.String("mode", "", "")
 		f.Bool("json", false, "")
-		if got := twoDashes(f, strings.Fields(line), false); !slices.Equal(got, strings.Fields(want)) {
+		if got := joined(twoDashes(f, strings.Fields(line), false)); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
 	}
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.Bool("keep-jobs", false, "")
-	if got := twoDashes(f, strings.Fields("-keep-jobs host -keep-jobs"), true); strings.Join(got, " ") != "--keep-jobs host -keep-jobs" {
+	if got := joined(twoDashes(f, strings.Fields("-keep-jobs host -keep-jobs"), true)); strings.Join(got, " ") != "--keep-jobs host -keep-jobs" {
 		t.Errorf("behind the operand of a command with options of another program: %q", got)
 	}
 }
+
+func joined(options, rest []string) []string { return append(options, rest...) }

@@ -41,8 +41,9 @@ type sections struct {
 	title []string
 	flags []*pflag.FlagSet
 
-	hosts   *hostOptions    // nil: the command is for one host
-	several *severalOptions // nil: likewise
+	hosts   *hostOptions    // nil: the command has no host
+	several *severalOptions // nil: it has no more than one
+	text    string          // behind the options in the help, in place of the command's
 }
 
 // add begins a section.
@@ -82,7 +83,7 @@ func verbs() []verb {
 		{use: "ssh [OPTION]... HOST [OPTION OF SSH]... [COMMAND]", summary: "ssh to there", text: keptJobsText, declare: declareSSH, whole: true},
 		{use: "with [OPTION]... [NAME=]HOST... -- PROGRAM [ARG]...", summary: "a local program whose ssh leads there", text: keptJobsText, declare: declareWith},
 		{use: "probe [OPTION]... HOST...", summary: "how a copy would be started there, and what else a host lacks", declare: declareProbe},
-		{use: "config [OPTION]... [show]", summary: "print the settings that are in force, and where they were made", text: configText(), declare: declareConfig, unset: true},
+		{use: "config [OPTION]... [show]", summary: "print the settings that are in force, and where they were made", declare: declareConfig, unset: true},
 		{use: "version", summary: "print the version", declare: func(*sections) parser { return parseVersion }, unset: true},
 	}
 }
@@ -99,8 +100,25 @@ type program struct {
 // declared is a command with its options.
 type declared struct {
 	verb
+	command *cobra.Command
+
+	// Set by ready.
 	sections sections
-	command  *cobra.Command
+	parse    parser
+}
+
+// ready declares the options of a command. That takes time, which other commands need not spend.
+func (d *declared) ready() {
+	if d.parse != nil {
+		return
+	}
+	d.parse = d.declare(&d.sections)
+	for _, f := range d.sections.flags {
+		d.command.Flags().AddFlagSet(f)
+	}
+	if d.sections.text != "" {
+		d.command.Long = d.sections.text
+	}
 }
 
 func newProgram(out, errOut io.Writer) *program {
@@ -132,18 +150,13 @@ func newProgram(out, errOut io.Writer) *program {
 		p.add(v)
 	}
 	p.root.SetHelpCommand(p.helpCommand())
-	p.root.InitDefaultCompletionCmd()
 	return p
 }
 
 // add adds a command.
 func (p *program) add(v verb) {
-	d := &declared{verb: v}
-	parse := v.declare(&d.sections)
 	c := &cobra.Command{Use: v.use, Short: v.summary, Long: v.text, Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true}
-	for _, f := range d.sections.flags {
-		c.Flags().AddFlagSet(f)
-	}
+	d := &declared{verb: v, command: c}
 	c.Flags().SetInterspersed(!v.whole)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := words{operands: args}
@@ -155,14 +168,13 @@ func (p *program) add(v verb) {
 				return err
 			}
 		}
-		do, err := p.read(d, parse, w)
+		do, err := p.read(d, d.parse, w)
 		if err != nil {
 			return &usageError{c, err}
 		}
 		p.status = do(p.root.OutOrStdout(), p.errOut)
 		return nil
 	}
-	d.command = c
 	p.of[c.Name()] = d
 	p.root.AddCommand(c)
 }
@@ -214,6 +226,16 @@ func (p *program) read(d *declared, parse parser, w words) (job, error) {
 func (p *program) helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "help [COMMAND]", Short: "tell about the commands, or one of them", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+		ValidArgsFunction: func(_ *cobra.Command, before []string, word string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if len(before) == 0 {
+				for _, v := range verbs() {
+					name, _, _ := strings.Cut(v.use, " ")
+					names = append(names, name+"\t"+v.summary)
+				}
+			}
+			return beginning(word, names), noFiles
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			topic := p.root
 			if len(args) > 1 {
@@ -229,14 +251,34 @@ func (p *program) helpCommand() *cobra.Command {
 	}
 }
 
-// run runs a command line and returns the exit status.
-func (p *program) run(args []string) int {
+// prepare makes ready what a command line needs, and returns it as the library reads it.
+func (p *program) prepare(args []string) []string {
 	if len(args) > 0 {
 		if v := p.of[args[0]]; v != nil {
-			p.args = twoDashes(v.command.Flags(), args[1:], v.whole)
-			args = append([]string{args[0]}, p.args...)
+			v.ready()
+			p.root.CompletionOptions.DisableDefaultCmd = true
+			options, rest := twoDashes(v.command.Flags(), args[1:], v.whole)
+			p.args = append(options, rest...)
+			return append([]string{args[0]}, p.args...)
 		}
 	}
+	for _, v := range p.of {
+		v.ready()
+	}
+	p.root.SetOut(completionScript{p.root.OutOrStdout()})
+	p.root.InitDefaultCompletionCmd()
+	if c, _, err := p.root.Find([]string{"completion"}); err == nil {
+		c.Short = "print a script by which a shell completes command lines"
+	}
+	if len(args) > 2 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return p.completing(args)
+	}
+	return args
+}
+
+// run runs a command line and returns the exit status.
+func (p *program) run(args []string) int {
+	args = p.prepare(args)
 	p.root.SetArgs(args)
 	err := p.root.Execute()
 	if err == nil {
@@ -271,17 +313,16 @@ func unknownCommand(root *cobra.Command, name string) error {
 func tooMany(word string) error { return fmt.Errorf("there is an operand too many: %q", word) }
 
 // twoDashes writes long names with two dashes that have one, as they had before there was a
-// library: -json is --json. So a long name counts more than the letters in it. With whole the
-// options end at the first operand.
-func twoDashes(flags *pflag.FlagSet, args []string, whole bool) []string {
-	var out []string
+// library: -json is --json. So a long name counts more than the letters in it. rest begins with
+// "--", or, with whole, at the first operand.
+func twoDashes(flags *pflag.FlagSet, args []string, whole bool) (options, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" || whole && (len(arg) < 2 || arg[0] != '-') {
-			return append(out, args[i:]...)
+			return options, args[i:]
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			out = append(out, arg)
+			options = append(options, arg)
 			continue
 		}
 		name, _, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
@@ -293,13 +334,13 @@ func twoDashes(flags *pflag.FlagSet, args []string, whole bool) []string {
 		default:
 			f, hasValue = lastLetter(flags, arg[1:])
 		}
-		out = append(out, arg)
+		options = append(options, arg)
 		if f != nil && f.NoOptDefVal == "" && !hasValue && i+1 < len(args) { // its value may look like an option
 			i++
-			out = append(out, args[i])
+			options = append(options, args[i])
 		}
 	}
-	return out
+	return options, nil
 }
 
 // lastLetter returns the first option of several letters that takes a value, and whether the

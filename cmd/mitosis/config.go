@@ -75,6 +75,7 @@ type shownSetting struct {
 }
 
 func declareConfig(s *sections) parser {
+	s.text = configText()
 	asJSON := s.add("Options").Bool("json", false, "one JSON object")
 	return func(w words) (job, error) {
 		switch all := w.all(); {

@@ -20,7 +20,7 @@ func parseCopy(name string, args []string) (t *copyTask, path string, err error)
 	t = new(copyTask)
 	var s sections
 	t.declare(&s)
-	if err := s.flags[0].Parse(twoDashes(s.flags[0], args, false)); err != nil {
+	if err := s.flags[0].Parse(joined(twoDashes(s.flags[0], args, false))); err != nil {
 		return t, "", err
 	}
 	list := s.flags[0].Args()

@@ -87,6 +87,7 @@ func (p *program) help(c *cobra.Command) string {
 	case d == nil || c.Parent() != p.root: // one of the library's
 		return "usage: " + c.UseLine() + "\n\n" + c.Short + "\n" + strings.TrimRight("\n"+c.Long, "\n") + "\n"
 	}
+	d.ready()
 	var b strings.Builder
 	fmt.Fprintf(&b, "usage: mitosis %s\n\n%s\n", c.Use, c.Short)
 	for i, f := range d.sections.flags {

@@ -39,6 +39,7 @@ func (o *hostOptions) declare(s *sections) {
 
 // declareOne declares the options of commands that take one host.
 func (o *hostOptions) declareOne(s *sections) {
+	s.hosts = o
 	o.declareInventory(o.add(s, "Host"))
 	o.declareHops(o.add(s, "Hops"))
 }
