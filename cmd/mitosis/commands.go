@@ -84,7 +84,7 @@ func verbs() []verb {
 		{use: "with [OPTION]... [NAME=]HOST... -- PROGRAM [ARG]...", summary: "a local program whose ssh leads there", text: keptJobsText, declare: declareWith},
 		{use: "probe [OPTION]... HOST...", summary: "how a copy would be started there, and what else a host lacks", declare: declareProbe},
 		{use: "config [OPTION]... [show]", summary: "print the settings that are in force, and where they were made", declare: declareConfig, unset: true},
-		{use: "version", summary: "print the version", declare: func(*sections) parser { return parseVersion }, unset: true},
+		{use: "version [OPTION]...", summary: "print the version", declare: declareVersion, unset: true},
 	}
 }
 
@@ -130,8 +130,7 @@ func newProgram(out, errOut io.Writer) *program {
 				return &usageError{c, unknownCommand(c, args[0])}
 			}
 			if asked, _ := c.Flags().GetBool("version"); asked {
-				printVersion(out)
-				return nil
+				return printVersion(out)
 			}
 			fmt.Fprint(errOut, p.overview())
 			p.status = exitUsage
@@ -224,7 +223,8 @@ func (p *program) read(d *declared, parse parser, w words) (job, error) {
 }
 
 func (p *program) helpCommand() *cobra.Command {
-	return &cobra.Command{
+	asJSON := false
+	c := &cobra.Command{
 		Use: "help [COMMAND]", Short: "tell about the commands, or one of them", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
 		ValidArgsFunction: func(_ *cobra.Command, before []string, word string) ([]string, cobra.ShellCompDirective) {
 			var names []string
@@ -246,9 +246,14 @@ func (p *program) helpCommand() *cobra.Command {
 					return &usageError{c, unknownCommand(p.root, args[0])}
 				}
 			}
+			if asJSON {
+				return p.describeJSON(c.OutOrStdout(), topic)
+			}
 			return topic.Help()
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "the commands with their options as one JSON object")
+	return c
 }
 
 // prepare makes ready what a command line needs, and returns it as the library reads it.
@@ -268,7 +273,8 @@ func (p *program) prepare(args []string) []string {
 	p.root.SetOut(completionScript{p.root.OutOrStdout()})
 	p.root.InitDefaultCompletionCmd()
 	if c, _, err := p.root.Find([]string{"completion"}); err == nil {
-		c.Short = "print a script by which a shell completes command lines"
+		c.DisableFlagsInUseLine = true
+		c.Use, c.Short = "completion bash|zsh|fish|powershell", "print a script by which a shell completes command lines"
 	}
 	if len(args) > 2 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return p.completing(args)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -87,16 +86,10 @@ func declareConfig(s *sections) parser {
 		if err := loadSettings(); err != nil {
 			return nil, err
 		}
-		return func(out, errOut io.Writer) int {
-			show := showConfig
-			if *asJSON {
-				show = showConfigJSON
-			}
-			if err := show(out); err != nil {
-				return complain(errOut, err, exitError)
-			}
-			return 0
-		}, nil
+		if *asJSON {
+			return printing(showConfigJSON), nil
+		}
+		return printing(showConfig), nil
 	}
 }
 
@@ -112,7 +105,7 @@ func showConfigJSON(out io.Writer) error {
 		from := inForce.Source(k.Name)
 		shown.Settings = append(shown.Settings, shownSetting{k.Name, k.Value(inForce), from.Kind, from.Variable, from.Line, from.Column})
 	}
-	return json.NewEncoder(out).Encode(shown)
+	return printJSON(out, shown)
 }
 
 func showConfig(out io.Writer) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +67,7 @@ func declareCopy(s *sections, name string) parser {
 			return nil, err
 		}
 		many := func(h *hosts) (job, error) { return t.copySeveral(name, h, list) }
-		return t.several.jobFor(&t.hosts, paths, name+" "+quotedArgs(list), t.job, many)
+		return t.several.jobFor(&t.hosts, paths, name+" "+quotedArgs(list), t.json, t.job, many)
 	}
 }
 
@@ -224,19 +223,22 @@ func (t *copyTask) report(out io.Writer, res *files.Result) error {
 	for _, n := range res.Notes {
 		notes = append(notes, noted{n.Path, n.String()})
 	}
-	return json.NewEncoder(out).Encode(struct {
-		Host    string   `json:"host,omitempty"` // of several
-		Source  string   `json:"source"`
-		Target  string   `json:"target"`
-		Files   int      `json:"files"`
-		Dirs    int      `json:"dirs"`
-		Links   int      `json:"links"`
-		Size    int64    `json:"size"` // bytes
-		Sent    int64    `json:"sent"` // of them
-		SHA256  string   `json:"sha256,omitempty"`
-		Skipped []string `json:"skipped,omitempty"`
-		Notes   []noted  `json:"notes,omitempty"`
-	}{t.host, res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped, notes})
+	return printJSON(out, shownCopy{t.host, res.Source, res.Target, res.Files, res.Dirs, res.Links, res.Size, res.Sent, sum, res.Skipped, notes})
+}
+
+// shownCopy is the result of a copy, as docs/schema/copy.json says.
+type shownCopy struct {
+	Host    string   `json:"host,omitempty"` // of several
+	Source  string   `json:"source"`
+	Target  string   `json:"target"`
+	Files   int      `json:"files"`
+	Dirs    int      `json:"dirs"`
+	Links   int      `json:"links"`
+	Size    int64    `json:"size"` // bytes
+	Sent    int64    `json:"sent"` // of them
+	SHA256  string   `json:"sha256,omitempty"`
+	Skipped []string `json:"skipped,omitempty"`
+	Notes   []noted  `json:"notes,omitempty"`
 }
 
 // noted is a note in JSON.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/internal/resolve"
@@ -22,7 +24,12 @@ import (
 type forwardTask struct {
 	wanted []forwarding
 	listen contexts.ListenConfig
+	json   bool
 	hosts  hostOptions
+}
+
+func (t *forwardTask) declareJSON(f *pflag.FlagSet) {
+	f.BoolVar(&t.json, "json", false, "tell of each listener as a JSON object on a line")
 }
 
 func declareForward(s *sections) parser {
@@ -48,6 +55,7 @@ func declareForward(s *sections) parser {
 		return nil
 	})
 	f.BoolVar(&t.listen.Unlink, "unlink", false, "remove a socket that stands in the way")
+	t.declareJSON(f)
 	t.hosts.declareOne(s)
 	return func(w words) (job, error) {
 		hops, err := t.hosts.onlyPath("forward", w.all())
@@ -60,6 +68,7 @@ func declareForward(s *sections) parser {
 
 func declareSocks(s *sections) parser {
 	var t forwardTask
+	t.declareJSON(s.add("Options"))
 	t.hosts.declareOne(s)
 	return func(w words) (job, error) {
 		list, addr := w.all(), "1080"
@@ -119,7 +128,7 @@ func (t *forwardTask) forward(ctx context.Context, node *contexts.Node, out, err
 		relays = append(relays, r)
 	}
 	for _, r := range relays {
-		if _, err := fmt.Fprintln(out, r); err != nil {
+		if err := t.report(out, r); err != nil {
 			return complain(errOut, err, exitError)
 		}
 	}
@@ -139,6 +148,25 @@ func (t *forwardTask) forward(ctx context.Context, node *contexts.Node, out, err
 		return caughtOr(ctx, exitError)
 	}
 	return complain(messages, cause, failure(cause))
+}
+
+// report prints that a listener is open.
+func (t *forwardTask) report(out io.Writer, r *relay) error {
+	if !t.json {
+		_, err := fmt.Fprintln(out, r)
+		return err
+	}
+	addr := r.tunnel.Listener.Addr()
+	return printJSON(out, shownListener{string(r.option), addr.Network(), addr.String(), r.target.network, r.target.addr})
+}
+
+// shownListener is an open listener, as docs/schema/listener.json says.
+type shownListener struct {
+	Option        string `json:"option"`
+	Network       string `json:"network"`
+	Address       string `json:"address"`
+	TargetNetwork string `json:"target_network,omitempty"` // empty: clients name the target, by SOCKS
+	Target        string `json:"target,omitempty"`
 }
 
 // relay is an open forwarding.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,15 +69,21 @@ const lineWidth = 88
 func (p *program) overview() string {
 	var b strings.Builder
 	b.WriteString("usage:\n")
-	for _, c := range p.root.Commands() {
-		if c.IsAvailableCommand() || c.Name() == "help" {
-			fmt.Fprintf(&b, "  mitosis %-51s %s\n", c.Use, c.Short)
-		}
+	for _, c := range p.shownCommands() {
+		fmt.Fprintf(&b, "  mitosis %-51s %s\n", c.Use, c.Short)
 	}
 	b.WriteString(hopText)
 	b.WriteString("\n\"mitosis help COMMAND\" lists the options of a command.\n")
 	return b.String()
 }
+
+// shownCommands returns the commands that people use.
+func (p *program) shownCommands() []*cobra.Command {
+	return slices.DeleteFunc(slices.Clone(p.root.Commands()), func(c *cobra.Command) bool { return !c.IsAvailableCommand() && c.Name() != "help" })
+}
+
+// takesHosts reports whether a command has hosts, so that its help tells how they are written.
+func takesHosts(c *cobra.Command) bool { return strings.Contains(c.Use, "HOST") }
 
 // help returns the help of a command.
 func (p *program) help(c *cobra.Command) string {
@@ -85,7 +92,11 @@ func (p *program) help(c *cobra.Command) string {
 	case !c.HasParent():
 		return p.overview()
 	case d == nil || c.Parent() != p.root: // one of the library's
-		return "usage: " + c.UseLine() + "\n\n" + c.Short + "\n" + strings.TrimRight("\n"+c.Long, "\n") + "\n"
+		text := "usage: " + c.UseLine() + "\n\n" + c.Short + "\n"
+		if c.HasAvailableLocalFlags() {
+			text += "\nOptions:\n" + usages(c.LocalFlags())
+		}
+		return text + strings.TrimRight("\n"+c.Long, "\n") + "\n"
 	}
 	d.ready()
 	var b strings.Builder
@@ -94,7 +105,7 @@ func (p *program) help(c *cobra.Command) string {
 		fmt.Fprintf(&b, "\n%s:\n%s", d.sections.title[i], usages(f))
 	}
 	b.WriteString(c.Long)
-	if strings.Contains(c.Use, "HOST") {
+	if takesHosts(c) {
 		b.WriteString(hopText)
 	}
 	return b.String()

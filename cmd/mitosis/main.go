@@ -157,18 +157,42 @@ func complain(errOut io.Writer, err error, status int) int {
 	return status
 }
 
-func parseVersion(w words) (job, error) {
-	if all := w.all(); len(all) > 0 {
-		return nil, tooMany(all[0])
-	}
-	return func(out, _ io.Writer) int {
-		printVersion(out)
+// printing returns the job that does nothing but print.
+func printing(show func(out io.Writer) error) job {
+	return func(out, errOut io.Writer) int {
+		if err := show(out); err != nil {
+			return complain(errOut, err, exitError)
+		}
 		return 0
-	}, nil
+	}
 }
 
-func printVersion(out io.Writer) {
-	fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+func declareVersion(s *sections) parser {
+	asJSON := s.add("Options").Bool("json", false, "one JSON object")
+	return func(w words) (job, error) {
+		if all := w.all(); len(all) > 0 {
+			return nil, tooMany(all[0])
+		}
+		return printing(func(out io.Writer) error {
+			if *asJSON {
+				return printJSON(out, shownVersion{version(), runtime.GOOS, runtime.GOARCH, runtime.Version()})
+			}
+			return printVersion(out)
+		}), nil
+	}
+}
+
+// shownVersion is the version, as docs/schema/version.json says.
+type shownVersion struct {
+	Version string `json:"version"`
+	GOOS    string `json:"goos"`
+	GOARCH  string `json:"goarch"`
+	Go      string `json:"go"`
+}
+
+func printVersion(out io.Writer) error {
+	_, err := fmt.Fprintf(out, "mitosis %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return err
 }
 
 // version returns the version of the module. Behind it is the one that the go command has

@@ -28,7 +28,7 @@ func declareProbe(s *sections) parser {
 	return func(w words) (job, error) {
 		one := func(hops []connect.Method) job { return probeJob(hops, &how) }
 		many := func(h *hosts) (job, error) { return probeSeveral(h, &how), nil }
-		return how.jobFor(&o, w.all(), "probe", one, many)
+		return how.jobFor(&o, w.all(), "probe", how.json, one, many)
 	}
 }
 

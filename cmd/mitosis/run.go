@@ -77,7 +77,7 @@ func (t *task) declare(s *sections) *pflag.FlagSet {
 }
 
 func (t *task) job(paths []string) (job, error) {
-	return t.several.jobFor(&t.hosts, paths, quotedArgs(t.argv), t.runOne, func(h *hosts) (job, error) {
+	return t.several.jobFor(&t.hosts, paths, quotedArgs(t.argv), t.several.json, t.runOne, func(h *hosts) (job, error) {
 		switch {
 		case t.terminal:
 			return nil, errors.New("a terminal is for one host")

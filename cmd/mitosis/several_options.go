@@ -89,8 +89,8 @@ func (o *severalOptions) check() (given bool, err error) {
 }
 
 // jobFor chooses the hosts and returns the job for one or for many of them, or the dry run. what
-// says what would be done.
-func (o *severalOptions) jobFor(of *hostOptions, paths []string, what string, one func([]connect.Method) job, many func(*hosts) (job, error)) (job, error) {
+// says what would be done, and asJSON how that is printed.
+func (o *severalOptions) jobFor(of *hostOptions, paths []string, what string, asJSON bool, one func([]connect.Method) job, many func(*hosts) (job, error)) (job, error) {
 	h, err := of.choose(paths)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (o *severalOptions) jobFor(of *hostOptions, paths []string, what string, on
 	case err != nil:
 		return nil, err
 	case o.dryRun:
-		return dryRun(h, what), nil
+		return dryRun(h, what, asJSON), nil
 	case h.one && !asked:
 		return one(h.single()), nil
 	}
