@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/shlex"
 )
@@ -131,7 +132,7 @@ func cutPort(pattern string) (string, int) {
 }
 
 // decimal is a number with a point, as in Python.
-var decimal = regexp.MustCompile(`^[-+]?[0-9]+\.[0-9]+$`)
+var decimal = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-+]?[0-9]+\.[0-9]+$`) })
 
 // iniValue is what a value means: a number, true or false where it is written as in Python,
 // and else a text.
@@ -139,7 +140,7 @@ func iniValue(s string) any {
 	if n, err := strconv.Atoi(s); err == nil && (s == "0" || !strings.HasPrefix(strings.TrimLeft(s, "+-"), "0")) {
 		return n
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && decimal.MatchString(s) {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && decimal().MatchString(s) {
 		return f
 	}
 	switch s {
