@@ -31,11 +31,11 @@ type shownSection struct {
 }
 
 type shownOption struct {
-	Name     string `json:"name"`             // without the dashes
-	Letter   string `json:"letter,omitempty"` // likewise
-	Value    string `json:"value,omitempty"`  // empty: it takes none
-	Default  string `json:"default,omitempty"`
-	Text     string `json:"text"`
+	Name    string `json:"name"`             // without the dashes
+	Letter  string `json:"letter,omitempty"` // likewise
+	Value   string `json:"value,omitempty"`  // empty: it takes none
+	Default string `json:"default,omitempty"`
+	Text    string `json:"text"`
 }
 
 // describe describes the given commands.

@@ -96,10 +96,10 @@
 //
 // It is that of the program at the far side, or 128 and the number of the signal that killed it;
 // 127 if there is no such program, and 126 if it cannot be executed. 255 means that a hop failed
-// or was lost, 2 that the command line or a setting is wrong, and 1 another error. A signal while it connects
-// or copies gives 128 and the number of the signal, and --timeout 124. Standard output has only
-// results. Of several hosts it is the highest: 1 for one that was not tried, 255 for one that was
-// not reached.
+// or was lost, 2 that the command line or a setting is wrong, and 1 another error. A signal while
+// it connects or copies gives 128 and the number of the signal, and --timeout 124. Standard output
+// has only results. Of several hosts it is the highest: 1 for one that was not tried, 255 for one
+// that was not reached.
 //
 // # Agents
 //

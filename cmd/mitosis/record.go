@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts/fleet/journal"
@@ -112,17 +113,18 @@ func (s *several) closeRecord(failed bool) (name string, err error) {
 func removeOld(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && runName.MatchString(strings.TrimSuffix(strings.TrimSuffix(e.Name(), "l"), ".json")) && time.Since(info.ModTime()) > keptFor {
+		if info, err := e.Info(); err == nil && runName().MatchString(strings.TrimSuffix(strings.TrimSuffix(e.Name(), "l"), ".json")) && time.Since(info.ModTime()) > keptFor {
 			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }
 
-var runName = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[a-z0-9]{4}$`)
+// runName matches the name of a run. Few commands need it, and all would make it at their start.
+var runName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[a-z0-9]{4}$`) })
 
 // readRecord returns what a run was asked for.
 func readRecord(command, name string) (*asked, error) {
-	if !runName.MatchString(name) {
+	if !runName().MatchString(name) {
 		return nil, fmt.Errorf("%q is not the name of a run, as 20260131-120000-abcd is", name)
 	}
 	dir, err := stateDir()
