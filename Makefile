@@ -23,7 +23,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # module, so it is a module of its own. The go command looks at one module at a time.
 IN_INTEGRATION = cd integration &&
 
-.PHONY: all build agents release test test-long unit race hosts released lab-packages tidy vet vet-all staticcheck format fuzz demo bench bench-fleet bench-peers clean
+.PHONY: all build agents release man test test-long unit race hosts released lab-packages tidy vet vet-all staticcheck format fuzz demo bench bench-fleet bench-peers clean
 
 all: build
 
@@ -48,6 +48,12 @@ release: agents
 		GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -ldflags '-s -w' -o "$$out" ./cmd/mitosis; \
 	done
 	@rm -f $(AGENTS)/*_*
+
+# The pages of the manual, in bin/man: of what the commands tell about themselves, and of docs/cli.md.
+man:
+	@mkdir -p bin
+	$(GO) build -o bin/mitosis ./cmd/mitosis
+	$(IN_INTEGRATION) $(GO) run ./manual -o ../bin/man ../bin/mitosis ../docs/cli.md
 
 # Everything that has to hold before a change is taken.
 test: lab-packages format tidy vet vet-all staticcheck unit

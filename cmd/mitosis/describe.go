@@ -14,6 +14,7 @@ import (
 // shownHelp describes the command line, as docs/schema/help.json says.
 type shownHelp struct {
 	Version  string         `json:"version"`
+	Text     string         `json:"text"` // about hosts
 	Commands []shownCommand `json:"commands"`
 }
 
@@ -40,7 +41,7 @@ type shownOption struct {
 
 // describe describes the given commands.
 func describe(p *program, commands []*cobra.Command) shownHelp {
-	shown := shownHelp{Version: version()}
+	shown := shownHelp{Version: version(), Text: strings.Trim(hopText, "\n")}
 	for _, c := range commands {
 		text := c.Long
 		if takesHosts(c) {
