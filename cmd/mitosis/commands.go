@@ -275,6 +275,12 @@ func (p *program) prepare(args []string) []string {
 	if c, _, err := p.root.Find([]string{"completion"}); err == nil {
 		c.DisableFlagsInUseLine = true
 		c.Use, c.Short = "completion bash|zsh|fish|powershell", "print a script by which a shell completes command lines"
+		c.Args, c.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{c, fmt.Errorf("there is no script for %q", args[0])}
+			}
+			return c.Help()
+		}
 	}
 	if len(args) > 2 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return p.completing(args)

@@ -174,3 +174,14 @@ func TestScriptsOfShellsAreChanged(t *testing.T) {
 		}
 	}
 }
+
+func TestScriptsAreForKnownShells(t *testing.T) {
+	for _, args := range [][]string{{"completion", "tcsh"}, {"completion", "bash", "more"}} {
+		if out, errOut, status := runs(t, args...); status != exitUsage || out != "" || errOut == "" {
+			t.Errorf("%q ended with %d and printed %q, %q; want %d and a message", args, status, out, errOut, exitUsage)
+		}
+	}
+	if out, _, status := runs(t, "completion"); status != 0 || !strings.Contains(out, "bash|zsh|fish") {
+		t.Errorf("completion ended with %d and printed %q", status, out)
+	}
+}
