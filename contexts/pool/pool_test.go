@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,22 +15,24 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
-// server stands for hosts: it counts connections, and refuses what is above its bound.
+// server stands for hosts: it counts connections by path, and refuses what is above its bound.
 type server struct {
 	mu      sync.Mutex
-	bound   int // for each host; 0: none
+	bound   int // for each path; 0: none
 	open    map[string]int
 	most    map[string]int
 	opened  int
 	refused int
-	lose    map[*int]func()
+	paths   map[*contexts.Node]string // of what is open
+	lose    map[*contexts.Node]func()
 	err     error // of every connect
 	delay   time.Duration
+	faults  []string // against the order of closing
 }
 
 var errFull = fmt.Errorf("the server is full: %w", connect.ErrUnreachable)
 
-func (s *server) connect(ctx context.Context, hops []connect.Method) (link, error) {
+func (s *server) connect(ctx context.Context, before *contexts.Node, hop connect.Method) (link, error) {
 	if s.delay > 0 {
 		select {
 		case <-time.After(s.delay):
@@ -40,7 +42,14 @@ func (s *server) connect(ctx context.Context, hops []connect.Method) (link, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := hops[0].(local.Exec).Name
+	name := hop.(local.Exec).Name
+	if before != nil {
+		way, ok := s.paths[before]
+		if !ok {
+			return link{}, contexts.ErrGone
+		}
+		name = way + "/" + name
+	}
 	if s.err != nil {
 		return link{}, s.err
 	}
@@ -51,20 +60,32 @@ func (s *server) connect(ctx context.Context, hops []connect.Method) (link, erro
 	s.opened++
 	s.open[name]++
 	s.most[name] = max(s.most[name], s.open[name])
-	done, id := make(chan struct{}), new(int)
+	done, node := make(chan struct{}), new(contexts.Node)
 	lose := sync.OnceFunc(func() { close(done) })
-	s.lose[id] = lose
-	return link{done: done, close: func() error {
+	s.paths[node], s.lose[node] = name, lose
+	children := func() (n int) {
+		for path, open := range s.open {
+			if strings.HasPrefix(path, name+"/") {
+				n += open
+			}
+		}
+		return n
+	}
+	return link{node: node, done: done, close: func() error {
 		lose()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open[name]--
-		delete(s.lose, id)
+		if s.open[name] == 0 && children() > 0 {
+			s.faults = append(s.faults, name)
+		}
+		delete(s.lose, node)
+		delete(s.paths, node)
 		return nil
 	}}, nil
 }
 
-// now returns the number of connections to a host, and the largest there has been.
+// now returns the number of connections to a path, and the largest there has been.
 func (s *server) now(name string) (open, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,16 +100,21 @@ func (s *server) set(change func()) {
 }
 
 func newTestPool(cfg Config) (*Pool, *server) {
-	s := &server{open: make(map[string]int), most: make(map[string]int), lose: make(map[*int]func())}
-	cfg = cfg.withDefaults()
-	return &Pool{"", cfg.Uses, newShared(cfg, s.connect)}, s
+	s := &server{open: make(map[string]int), most: make(map[string]int), paths: make(map[*contexts.Node]string), lose: make(map[*contexts.Node]func())}
+	return newPool(cfg, s.connect), s
 }
 
-func hopTo(name string) connect.Method { return local.Exec{Argv: []string{"true"}, Name: name} }
+// hopsTo returns the hops of a path of names.
+func hopsTo(path string) (hops []connect.Method) {
+	for name := range strings.SplitSeq(path, "/") {
+		hops = append(hops, local.Exec{Argv: []string{"true"}, Name: name})
+	}
+	return hops
+}
 
 func get(t *testing.T, p *Pool, name string) *Lease {
 	t.Helper()
-	l, err := p.GetHops(t.Context(), hopTo(name))
+	l, err := p.GetHops(t.Context(), hopsTo(name)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +130,12 @@ func closePool(t *testing.T, p *Pool, s *server) {
 		if n != 0 {
 			t.Errorf("%d connections to %s are open after Close, want 0", n, name)
 		}
+	}
+	if len(s.faults) > 0 {
+		t.Errorf("%v were closed before the connections through them, want after", s.faults)
+	}
+	if x := p.shared; x.ends != 0 || x.ending != 0 || len(x.all) != 0 || x.resting.Len() != 0 {
+		t.Errorf("after Close the pool counts %d ends, %d that are being closed, %d connections, %d that rest; want 0", x.ends, x.ending, len(x.all), x.resting.Len())
 	}
 }
 
@@ -149,7 +181,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 				if i != 2 {
 					ctx = t.Context()
 				}
-				l, err := p.GetHops(ctx, hopTo("h"))
+				l, err := p.GetHops(ctx, hopsTo("h")...)
 				if i == 2 {
 					if !errors.Is(err, context.Canceled) {
 						t.Errorf("the one that gave up got %v, want context.Canceled", err)
@@ -196,12 +228,12 @@ func TestBoundIsLearned(t *testing.T) {
 		if _, most := s.now("h"); most != 3 || s.refused > 8 {
 			t.Errorf("at most %d connections and %d refusals, want 3, and few", most, s.refused)
 		}
-		if got := p.Stats()[0].Limit; got != 3 {
-			t.Errorf("the bound is %d, want 3", got)
+		if got := p.Hosts()[0]; got.Bound != 3 || !errors.Is(got.Refusal, errFull) {
+			t.Errorf("the bound is %d by %v, want 3 by the server's refusal", got.Bound, got.Refusal)
 		}
 		s.set(func() { s.bound = 0 })
 		for range 6 {
-			time.Sleep(forget + time.Second)
+			time.Sleep(longPause + time.Second)
 			for range 8 {
 				all.Go(func() {
 					l := get(t, p, "h")
@@ -226,7 +258,7 @@ func TestErrorsAreForThoseWhoWait(t *testing.T) {
 		var all sync.WaitGroup
 		for range 40 {
 			all.Go(func() {
-				if _, err := p.GetHops(t.Context(), hopTo("h")); !errors.Is(err, s.err) {
+				if _, err := p.GetHops(t.Context(), hopsTo("h")...); !errors.Is(err, s.err) {
 					t.Errorf("%v, want the error of the connect", err)
 				}
 			})
@@ -264,8 +296,8 @@ func TestLostAndIdleConnectionsGo(t *testing.T) {
 		if open, _ := s.now("h"); open != 0 {
 			t.Errorf("%d connections are open after the idle time, want 0", open)
 		}
-		if stats := p.Stats(); len(stats) != 0 {
-			t.Errorf("the pool still knows %+v, want nothing", stats)
+		if stats, hosts := p.Stats(), p.Hosts(); len(stats)+len(hosts) != 0 {
+			t.Errorf("the pool still knows %+v and %+v, want nothing", stats, hosts)
 		}
 	})
 }
@@ -333,65 +365,6 @@ func TestTotalBound(t *testing.T) {
 		}
 		all.Wait()
 	})
-}
-
-// Whatever the users of a pool do, each gets what it waits for or its own cancellation, and
-// nothing is left.
-func TestPoolAtRandom(t *testing.T) {
-	for seed := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 1))
-			p, s := newTestPool(Config{Uses: 1 + random.IntN(3), PerHost: 1 + random.IntN(4), Total: 1 + random.IntN(6), Idle: time.Duration(random.IntN(20)-1) * time.Second})
-			s.bound, s.delay = random.IntN(4), time.Duration(random.IntN(3))*time.Second
-			bulk := p.Named("bulk", 1)
-			var all sync.WaitGroup
-			for range 100 {
-				from, host := p, fmt.Sprint("h", random.IntN(5))
-				if random.IntN(4) == 0 {
-					from = bulk
-				}
-				pause, use, patience := time.Duration(random.IntN(60)), time.Duration(random.IntN(8)), time.Duration(1+random.IntN(3000))
-				all.Go(func() {
-					time.Sleep(pause * time.Second)
-					ctx, cancel := context.WithTimeout(t.Context(), patience*time.Second)
-					defer cancel()
-					l, err := from.GetHops(ctx, hopTo(host))
-					if err != nil {
-						if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errFull) {
-							t.Errorf("seed %d: %v", seed, err)
-						}
-						return
-					}
-					time.Sleep(use * time.Second)
-					l.Release()
-				})
-			}
-			for range 20 {
-				time.Sleep(time.Duration(random.IntN(8)) * time.Second)
-				s.mu.Lock()
-				for _, lose := range s.lose {
-					if random.IntN(2) == 0 {
-						lose()
-					}
-					break
-				}
-				s.mu.Unlock()
-			}
-			all.Wait()
-			for _, st := range p.Stats() {
-				if st.Leases != 0 || st.Waiting != 0 {
-					t.Errorf("seed %d: %+v is left", seed, st)
-				}
-			}
-			closePool(t, p, s)
-			if p.shared.total != 0 {
-				t.Errorf("seed %d: the pool counts %d connections after Close, want 0", seed, p.shared.total)
-			}
-			if _, err := p.GetHops(t.Context(), hopTo("h")); !errors.Is(err, ErrClosed) {
-				t.Errorf("after Close: %v, want ErrClosed", err)
-			}
-		})
-	}
 }
 
 // A real connection that ends by itself is dropped, all of a path is closed, and the error of a
