@@ -70,8 +70,9 @@ var allowedImports = map[string][]string{
 	"internal":                 {"contexts", "contexts/socks"},
 	"cmd":                      {"contexts", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts", "contexts/fleet"},
-	"contexts/pool":            {"connect", "contexts"},
-	"contexts/fleet":           {"core", "connect", "contexts"},
+	"contexts/retry":           {}, // it knows neither contexts nor what is tried
+	"contexts/pool":            {"connect", "contexts", "contexts/retry"},
+	"contexts/fleet":           {"core", "connect", "contexts", "contexts/retry"},
 	"contexts/fleet/copies":    {"contexts", "contexts/files", "contexts/fleet"},
 	"contexts/fleet/journal":   {"contexts/fleet"},
 	"contexts/fleet/inventory": {"contexts/fleet", "connect", "connect/ssh", "connect/openssh", "connect/become"},

@@ -199,28 +199,12 @@ func (op *operation[Out]) sync() {
 func (op *operation[Out]) attempts(ctx context.Context, m *Member) Result[Out] {
 	began := time.Now()
 	var r Result[Out]
-	for {
-		r.Attempts++
-		r.Value, r.Err = op.attempt(ctx, m)
+	r.Attempts, r.Err = op.policy.Retry.Do(ctx, m, Retryable, func() (err error) {
+		r.Value, err = op.attempt(ctx, m)
 		r.Took = time.Since(began)
-		if r.Err == nil || ctx.Err() != nil {
-			return r
-		}
-		pause, again := op.policy.Retry.again(r.Attempts, r.Took, r.Err)
-		if !again {
-			return r
-		}
-		if notify := op.policy.Retry.Notify; notify != nil {
-			notify(m, r.Attempts, r.Err, pause)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return r
-		}
-	}
+		return err
+	})
+	return r
 }
 
 func (op *operation[Out]) attempt(ctx context.Context, m *Member) (out Out, err error) {

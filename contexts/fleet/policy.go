@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/contexts/retry"
 )
 
 // Policy says how an operation goes about the members of a group. The zero value tries all
@@ -90,24 +90,9 @@ type Progress struct {
 	Batch                 int // that has ended, from 1
 }
 
-// Retry says when and how often a member is tried again.
-type Retry struct {
-	// Attempts is how often a member is tried in all. Default: 1.
-	Attempts int
-	// Pause bounds the pause before the second attempt; each further one doubles it, up to
-	// MaxPause. Pauses are random, so that hosts that failed together do not come back
-	// together. Defaults: 1 s, 1 minute.
-	Pause, MaxPause time.Duration
-	// AtOnce makes the second attempt without a pause.
-	AtOnce bool
-	// Elapsed bounds the time from the first attempt to the beginning of the last.
-	// Default: none.
-	Elapsed time.Duration
-	// If reports whether trying again makes sense. Default: [Retryable].
-	If func(err error) bool
-	// Notify, if not nil, is called before each pause, by several goroutines.
-	Notify func(m *Member, attempt int, err error, pause time.Duration)
-}
+// Retry says when and how often a member is tried again. The default of If is [Retryable]; Notify
+// gets the member.
+type Retry = retry.Policy[*Member]
 
 // Retryable reports whether a member could not be connected for a reason that may pass. An
 // operation that has begun may have had its effect, so its failures are none of these.
@@ -202,32 +187,4 @@ func (p *Policy) batches(members []*Member) [][]*Member {
 // stops reports whether so many failures of so many members end the operation.
 func (p *Policy) stops(failed, members int) bool {
 	return p.StopAbove != nil && failed > p.StopAbove.of(members)
-}
-
-// again returns the pause before another attempt, and whether there is to be one. attempt is
-// the number of the one that failed, and took the time since the first began.
-func (r *Retry) again(attempt int, took time.Duration, err error) (time.Duration, bool) {
-	retryable := r.If
-	if retryable == nil {
-		retryable = Retryable
-	}
-	if attempt >= r.Attempts || !retryable(err) {
-		return 0, false
-	}
-	pause := time.Duration(0)
-	if attempt > 1 || !r.AtOnce {
-		base, most := r.Pause, r.MaxPause
-		if base <= 0 {
-			base = time.Second
-		}
-		if most <= 0 {
-			most = time.Minute
-		}
-		bound := min(float64(most), float64(base)*math.Pow(2, float64(attempt-1)))
-		pause = time.Duration(rand.Float64() * bound)
-	}
-	if r.Elapsed > 0 && took+pause > r.Elapsed {
-		return 0, false
-	}
-	return pause, true
 }

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/retry"
 )
 
 // A conn is a connection: the last hop of a path, made from the context at the end of the
@@ -120,7 +122,7 @@ func (s *shared) keep(ctx context.Context, c *conn) {
 
 // connect makes the hop. It ends when the pool is closed, when nobody waits for it any more, and
 // when the connection before it is lost.
-func (s *shared) connect(ctx context.Context, c *conn) (link, error) {
+func (s *shared) connect(ctx context.Context, c *conn) (l link, err error) {
 	defer c.cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { c.cancel(ErrClosed) })()
 	defer c.watch.Stop()
@@ -131,8 +133,32 @@ func (s *shared) connect(ctx context.Context, c *conn) (link, error) {
 	if c.through != nil {
 		before = c.through.link.node
 	}
-	hops := c.line.host.hops
-	return s.open(ctx, before, hops[len(hops)-1])
+	h := c.line.host
+	policy, path := s.retry(c)
+	_, err = policy.Do(ctx, path, nil, func() error {
+		l, err = s.open(ctx, before, h.hops[len(h.hops)-1])
+		return err
+	})
+	return l, err
+}
+
+// retry returns when the opening of a connection is tried again, and the path of it. Where others
+// stand, those who wait have these.
+func (s *shared) retry(c *conn) (policy retry.Policy[string], path string) {
+	policy = s.cfg.Retry
+	isWorthIt := policy.If
+	if isWorthIt == nil {
+		isWorthIt = connect.Temporary
+	}
+	policy.If = func(err error) bool {
+		s.mu.Lock()
+		alone := c.state == Opening && c.line.host.conns == 1
+		s.mu.Unlock()
+		return alone && isWorthIt(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return policy, c.line.host.path()
 }
 
 // The functions below are called with mu held.

@@ -39,6 +39,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/retry"
 )
 
 // ErrClosed is the error of a pool that has been closed.
@@ -57,6 +58,10 @@ type Config struct {
 	// Idle is the time after which a connection without leases is closed. Default: 10 minutes;
 	// less than 0: at once. The use of one that goes through another is a use of both.
 	Idle time.Duration
+	// Retry says when the opening of a connection is tried again while no other to the end of
+	// the path stands. Its If is connect.Temporary by default; Notify gets the path. Those who
+	// wait for it wait longer, and it ends when nobody waits any more. Default: never.
+	Retry retry.Policy[string]
 	// Opening, if not nil, returns the ctx with which a connection is opened. ctx has the
 	// values of that of the first who waits for it, or for one that goes through it, and ends
 	// when nobody waits any more. key is that of the hops: see [connect.Key]. It begins the
