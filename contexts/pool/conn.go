@@ -20,14 +20,14 @@ type conn struct {
 	line    *line
 	through *conn // nil: the hop is made from the context that the pool belongs to
 	began   time.Time
-	cancel  context.CancelCauseFunc // ends the opening
 
 	finished  chan struct{} // closed when it leaves and nobody uses it or goes through it
 	childless chan struct{} // closed when it leaves and nobody goes through it
 	lost      chan struct{} // closed when it is lost, before those through it are closed
 
 	// Guarded by shared.mu.
-	link     link // set when it is ready
+	cancel   context.CancelCauseFunc // ends the opening; nil when it has ended
+	link     link                    // set when it is ready
 	state    State
 	uses     int
 	leases   int                // ever
@@ -46,6 +46,9 @@ type link struct {
 	done  <-chan struct{} // closed when the connection is lost
 	close func() error    // waits until all of it has ended
 }
+
+// maxErrors bounds the errors that Close returns.
+const maxErrors = 20
 
 // start opens a connection for a line. mu is held.
 func (s *shared) start(l *line, through *conn) {
@@ -89,6 +92,7 @@ func (s *shared) keep(ctx context.Context, c *conn) {
 		return
 	}
 	s.opened(c, link)
+	c.cancel = nil // it keeps the values of the one for whom this was opened
 	s.mu.Unlock()
 
 	var through <-chan struct{} // nil blocks
@@ -114,7 +118,7 @@ func (s *shared) keep(ctx context.Context, c *conn) {
 	err = link.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil {
+	if err != nil && len(s.errs) < maxErrors {
 		s.errs = append(s.errs, err)
 	}
 	s.gone(c)
@@ -123,8 +127,11 @@ func (s *shared) keep(ctx context.Context, c *conn) {
 // connect makes the hop. It ends when the pool is closed, when nobody waits for it any more, and
 // when the connection before it is lost.
 func (s *shared) connect(ctx context.Context, c *conn) (l link, err error) {
-	defer c.cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { c.cancel(ErrClosed) })()
+	s.mu.Lock()
+	cancel := c.cancel
+	s.mu.Unlock()
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(ErrClosed) })()
 	defer c.watch.Stop()
 	if s.cfg.Opening != nil {
 		ctx = s.cfg.Opening(ctx, c.line.host.key)

@@ -25,9 +25,10 @@ type server struct {
 	refused int
 	paths   map[*contexts.Node]string // of what is open
 	lose    map[*contexts.Node]func()
-	err     error // of every connect
-	delay   time.Duration
-	faults  []string // against the order of closing
+	err     error         // of every connect
+	delay   time.Duration // of every connect
+	closing time.Duration // of every close
+	faults  []string      // against the order of closing
 }
 
 var errFull = fmt.Errorf("the server is full: %w", connect.ErrUnreachable)
@@ -73,6 +74,7 @@ func (s *server) connect(ctx context.Context, before *contexts.Node, hop connect
 	}
 	return link{node: node, done: done, close: func() error {
 		lose()
+		time.Sleep(s.closing)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open[name]--
@@ -134,8 +136,8 @@ func closePool(t *testing.T, p *Pool, s *server) {
 	if len(s.faults) > 0 {
 		t.Errorf("%v were closed before the connections through them, want after", s.faults)
 	}
-	if x := p.shared; x.ends != 0 || x.ending != 0 || len(x.all) != 0 || x.resting.Len() != 0 {
-		t.Errorf("after Close the pool counts %d ends, %d that are being closed, %d connections, %d that rest; want 0", x.ends, x.ending, len(x.all), x.resting.Len())
+	if x := p.shared; x.ends != 0 || x.full != 0 || x.ending != 0 || len(x.all) != 0 || x.resting.Len() != 0 {
+		t.Errorf("after Close the pool counts %d ends, %d lines that want one, %d that are being closed, %d connections, %d that rest; want 0", x.ends, x.full, x.ending, len(x.all), x.resting.Len())
 	}
 }
 
@@ -338,6 +340,24 @@ func TestNamedPoolsShareTheBound(t *testing.T) {
 		if _, most := s.now("h"); most != 1 {
 			t.Errorf("at most %d connections, want 1", most)
 		}
+	})
+}
+
+// Room for one more is made by the connection that was used longest ago, and the way to it; and
+// by no others.
+func TestRoomIsMadeByTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newTestPool(Config{Total: 3})
+		defer closePool(t, p, s)
+		s.closing = time.Second
+		for _, path := range []string{"a/x", "b", "c"} {
+			get(t, p, path).Release()
+			time.Sleep(time.Second)
+		}
+		time.AfterFunc(500*time.Millisecond, func() { get(t, p, "c").Release() }) // while one is being closed
+		d := get(t, p, "d")
+		s.wantOpen(t, "for a fourth path", map[string]int{"a/x": 0, "a": 0, "b": 1, "c": 1, "d": 1})
+		d.Release()
 	})
 }
 

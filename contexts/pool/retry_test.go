@@ -62,5 +62,16 @@ func TestOpeningIsTriedAgain(t *testing.T) {
 		if after := told.Load(); after != before || len(p.Stats()) != 0 {
 			t.Errorf("nobody waits, and the host was tried %d times more; %+v is left", after-before, p.Stats())
 		}
+
+		// Those who wait beside a connection that stands wait for that.
+		down(nil)
+		p = p.Named("one", 1)
+		first := get(t, p, "h")
+		down(connect.ErrRefused)
+		time.AfterFunc(10*time.Second, first.Release)
+		get(t, p, "h").Release()
+		if after := told.Load(); after != before {
+			t.Errorf("beside a connection that stands, the host was tried again after %d pauses, want 0", after-before)
+		}
 	})
 }

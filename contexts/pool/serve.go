@@ -48,6 +48,7 @@ func (l *line) isShort() bool {
 //
 // Nobody keeps room while it waits for other room, so nobody waits for somebody who waits.
 func (s *shared) makeRoom(l *line) (through *conn, ok bool) {
+	s.noLongerFull(l)
 	if !s.letsIn(l) {
 		s.want(l)
 		return nil, false
@@ -61,7 +62,11 @@ func (s *shared) makeRoom(l *line) (through *conn, ok bool) {
 	// The first that goes through a connection counts in its place.
 	if s.ends >= s.cfg.Total && (through == nil || len(through.children) > 0) {
 		s.want(l)
-		if s.ending < s.wanting.Len() {
+		if !l.full {
+			l.full = true
+			s.full++
+		}
+		if s.ending < s.full {
 			if e := s.resting.Front(); e != nil {
 				s.leave(e.Value.(*conn))
 			}
@@ -187,6 +192,14 @@ func (s *shared) unwant(l *line) {
 	if l.wants != nil {
 		s.wanting.Remove(l.wants)
 		l.wants = nil
+		s.noLongerFull(l)
+	}
+}
+
+func (s *shared) noLongerFull(l *line) {
+	if l.full {
+		l.full = false
+		s.full--
 	}
 }
 

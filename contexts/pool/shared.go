@@ -35,6 +35,7 @@ type shared struct {
 	hosts   map[string]*host   // by key
 	all     map[*conn]struct{} // in all states
 	ends    int                // connections through which no other one goes, whatever their state
+	full    int                // lines that want a connection because of Config.Total
 	ending  int                // connections that are being closed, with nothing to wait for
 	wanting *list.List         // of *line: those that want a connection and have no room, the first to want first
 	resting *list.List         // of *conn: those without leases, the one that was used longest ago first
@@ -70,6 +71,7 @@ type line struct {
 	waiting *list.List    // of *waiter, the first first
 	asking  *list.List    // of *line: those that want a connection and have none of this line to go through
 	wants   *list.Element // in shared.wanting; nil: it is not there
+	full    bool          // it wants one because of Config.Total
 	asks    *list.Element // in before.asking; nil: it is not there
 }
 

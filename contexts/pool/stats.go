@@ -42,7 +42,7 @@ type Stat struct {
 	Through int            // connections that go through it, in all states
 	Leases  int            // leases since it was opened
 	Age     time.Duration  // since its opening began
-	Idle    time.Duration  // since the last use of it or of one through it; 0: it is in use, or is being opened
+	Idle    time.Duration  // since the last use of it or of one through it; 0: it is in use, others go through it, or it is being opened
 	Node    *contexts.Node // nil while it is being opened
 }
 

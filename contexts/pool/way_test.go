@@ -46,6 +46,15 @@ func TestPathsShareTheirWay(t *testing.T) {
 		s.wantOpen(t, "59 s after the last use", map[string]int{"web": 1, "web/sudo": 1})
 		time.Sleep(2 * time.Second)
 		s.wantOpen(t, "61 s after the last use", map[string]int{"web": 0, "web/sudo": 0})
+		// The use of a connection is one of those on the way.
+		root = get(t, p, "web/sudo")
+		time.Sleep(5 * time.Minute)
+		if err := p.ResetHops(hopsTo("web/sudo")...); err != nil {
+			t.Fatal(err)
+		}
+		root.Release()
+		time.Sleep(59 * time.Second)
+		s.wantOpen(t, "59 s after the last use", map[string]int{"web": 1, "web/sudo": 0})
 		// A path is opened as a whole, and each name has its own.
 		deep, other := get(t, p, "web/sudo/box"), get(t, p.Named("bulk", 1), "web/sudo/box")
 		s.wantOpen(t, "with two names", map[string]int{"web": 2, "web/sudo": 2, "web/sudo/box": 2})
