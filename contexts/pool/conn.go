@@ -187,6 +187,7 @@ func (s *shared) opened(c *conn, link link) {
 	l.dropOpening(c)
 	l.ready = append(l.ready, c)
 	s.lend(l)
+	s.serveAsking(l)
 	s.restConn(c)
 	s.serveWanting() // those for whose sake it should leave again, too
 	s.serve(l)

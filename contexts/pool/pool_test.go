@@ -18,7 +18,8 @@ import (
 // server stands for hosts: it counts connections by path, and refuses what is above its bound.
 type server struct {
 	mu      sync.Mutex
-	bound   int // for each path; 0: none
+	bound   int    // for each path; 0: none
+	bounded string // the only path with the bound; "": all
 	open    map[string]int
 	most    map[string]int
 	opened  int
@@ -54,7 +55,7 @@ func (s *server) connect(ctx context.Context, before *contexts.Node, hop connect
 	if s.err != nil {
 		return link{}, s.err
 	}
-	if s.bound > 0 && s.open[name] >= s.bound {
+	if s.bound > 0 && s.open[name] >= s.bound && (s.bounded == "" || s.bounded == name) {
 		s.refused++
 		return link{}, errFull
 	}

@@ -1,6 +1,9 @@
 package pool
 
-import "container/list"
+import (
+	"cmp"
+	"container/list"
+)
 
 // All functions of this file are called with mu held.
 
@@ -20,8 +23,7 @@ func (s *shared) serve(l *line) {
 	s.rest(l)
 }
 
-// lend lends what stands to the first of a line. Those who ask for a connection to go through are
-// served where there is one.
+// lend lends what stands to the first of a line.
 func (s *shared) lend(l *line) {
 	for l.waiting.Len() > 0 {
 		c := l.freest()
@@ -30,16 +32,21 @@ func (s *shared) lend(l *line) {
 		}
 		c.lend()
 	}
-	for l.asking.Len() > 0 && l.lightest() != nil {
-		child := l.asking.Front().Value.(*line)
-		child.unask()
-		s.serve(child)
+}
+
+// serveAsking serves the lines that ask for a connection to go through.
+func (s *shared) serveAsking(l *line) {
+	for _, child := range lines(l.asking) {
+		if child.asks != nil {
+			child.unask()
+			s.serve(child)
+		}
 	}
 }
 
 // isShort reports whether a line needs more connections than it has and will have.
 func (l *line) isShort() bool {
-	return l.waiting.Len() > len(l.opening)*l.uses || l.asking.Len() > 0 && len(l.opening) == 0 && l.lightest() == nil
+	return l.waiting.Len() > len(l.opening)*l.uses || l.asking.Len() > 0 && len(l.opening) == 0
 }
 
 // makeRoom reports whether a connection may be opened for a line, and through which one. Where it
@@ -54,7 +61,8 @@ func (s *shared) makeRoom(l *line) (through *conn, ok bool) {
 		return nil, false
 	}
 	if l.before != nil {
-		if through = l.before.lightest(); through == nil {
+		through = l.before.lightest(l)
+		if through == nil || through.countOf(l) > 0 && s.mayGrow(l.before) {
 			s.ask(l)
 			return nil, false
 		}
@@ -125,15 +133,36 @@ func (l *line) freest() (best *conn) {
 	return best
 }
 
-// lightest returns the connection through which the fewest others go, of equal ones that with the
-// fewest leases; nil if there is none.
-func (l *line) lightest() (best *conn) {
+// lightest returns the connection through which another one of a line goes: that with the fewest of
+// the line, of equal ones that with the fewest in all, and then with the fewest leases. It returns
+// nil if there is none.
+func (l *line) lightest(of *line) (best *conn) {
 	for _, c := range l.ready {
-		if !c.isLost() && (best == nil || len(c.children) < len(best.children) || len(c.children) == len(best.children) && c.uses < best.uses) {
+		if !c.isLost() && (best == nil || cmp.Or(cmp.Compare(c.countOf(of), best.countOf(of)),
+			cmp.Compare(len(c.children), len(best.children)), cmp.Compare(c.uses, best.uses)) < 0) {
 			best = c
 		}
 	}
 	return best
+}
+
+// countOf returns how many connections of a line go through this one and stay.
+func (c *conn) countOf(l *line) (n int) {
+	for child := range c.children {
+		if child.line == l && child.state != Leaving {
+			n++
+		}
+	}
+	return n
+}
+
+// mayGrow reports whether a line soon has one connection more, without anybody's leaving for it. A
+// second connection of a line has a way of its own then, since it is opened for a load that is too
+// much for the first.
+func (s *shared) mayGrow(l *line) bool {
+	h := l.host
+	ready, opening := h.count()
+	return l.wants == nil && (len(l.opening) > 0 || h.conns < h.limit && opening < max(ready, 1) && s.ends < s.cfg.Total)
 }
 
 // serveWanting serves the lines that had no room.
@@ -156,7 +185,8 @@ func lines(of *list.List) []*line {
 	return all
 }
 
-// want notes that a line has no room. Then it does not ask, so that nothing is opened in vain.
+// want notes that a line has no room. Then it does not ask, so that nothing is opened in vain; and
+// those who ask for a way of their own have one together with others, if there is one.
 func (s *shared) want(l *line) {
 	if l.asks != nil {
 		l.unask()
@@ -164,6 +194,9 @@ func (s *shared) want(l *line) {
 	}
 	if l.wants == nil {
 		l.wants = s.wanting.PushBack(l)
+	}
+	if l.asking.Len() > 0 && l.lightest(nil) != nil {
+		s.serveAsking(l)
 	}
 }
 

@@ -63,6 +63,37 @@ func TestPathsShareTheirWay(t *testing.T) {
 	})
 }
 
+// A further connection to the same end has a way of its own where the bounds allow one, and no
+// other path has: streams share no link, and whoever waits for one that is not let in shares it.
+func TestFurtherConnectionsHaveWaysOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newTestPool(Config{PerHost: 4})
+		defer closePool(t, p, s)
+		bulk := p.Named("bulk", 1)
+		var all []*Lease
+		lease := func(path string, ways, ends int) {
+			t.Helper()
+			all = append(all, get(t, bulk, path))
+			s.wantOpen(t, path, map[string]int{"web": ways, path: ends})
+		}
+		lease("web/sudo", 1, 1)
+		lease("web/box", 1, 1)
+		lease("web/sudo", 2, 2)
+		lease("web", 2, 2)
+		lease("web/box", 2, 2)
+		s.set(func() { s.bound, s.bounded, s.delay = 2, "web", 100*time.Millisecond })
+		began := time.Now()
+		lease("web/sudo", 2, 3)
+		if took := time.Since(began); took != 200*time.Millisecond {
+			t.Errorf("with the server's refusal the lease came after %v, want after that and the last hop, 200 ms", took)
+		}
+		lease("web/sudo", 2, 4)
+		for _, l := range all {
+			l.Release()
+		}
+	})
+}
+
 // With the loss of a connection those through it are lost, whoever uses them, and all is made
 // anew. That is no error of those who wait, unless what is made anew is lost, too.
 func TestLossOfTheWay(t *testing.T) {
