@@ -66,7 +66,7 @@ func TestActAsPoolUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer self.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), stretched(2*patience))
 	defer cancel()
 	u := &poolUser{ctx: ctx, orders: o}
 	again := retry.Policy[string]{Attempts: 1000, Pause: 200 * time.Millisecond, MaxPause: 2 * time.Second}
