@@ -256,6 +256,7 @@ func (s *shared) abandon(l *line) {
 	if l.isAwaited() {
 		return
 	}
+	l.lost = false
 	for _, c := range slices.Clone(l.opening) {
 		s.leave(c)
 	}
