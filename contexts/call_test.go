@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -219,6 +220,35 @@ func TestSerialCallsKeepTheirOrder(t *testing.T) {
 	for i, p := range calls {
 		if n, err := p.Wait(); err != nil || n != i {
 			t.Fatalf("call %d returned %d, %v, want its own number", i, n, err)
+		}
+	}
+}
+
+// alone fails if another call of it runs at the same time.
+var (
+	alone = contexts.NewFunc("test.alone", func(ctx context.Context, tell *contexts.Node) (struct{}, error) {
+		if !aloneNow.CompareAndSwap(false, true) {
+			return struct{}{}, errors.New("another call of a Serial function runs at the same time")
+		}
+		defer aloneNow.Store(false)
+		return mark.Call(ctx, tell, "alone")
+	}, contexts.Serial)
+	aloneNow atomic.Bool
+)
+
+// Calls of a Serial function run one after the other, those of chains included.
+func TestSerialCallsOfChains(t *testing.T) {
+	self := start(t, nil)
+	n := child(t, self)
+	var calls []*contexts.Pending[struct{}]
+	for range 20 {
+		c := contexts.NewChain(n)
+		defer c.Close()
+		calls = append(calls, alone.Go(t.Context(), c, self), alone.Go(t.Context(), n, self), alone.Go(t.Context(), c, self))
+	}
+	for i, p := range calls {
+		if _, err := p.Wait(); err != nil {
+			t.Fatalf("call %d of chains and others: %v, want no error", i, err)
 		}
 	}
 }

@@ -49,10 +49,10 @@ func (l *local) onCall(m router.Message) {
 			c.Release()
 		}
 	} else if err == nil {
-		if c.e.opts&Serial != 0 {
-			c.e.serial.Enqueue(c.Execute)
+		if q := c.queue(); q != nil {
+			q.Enqueue(c.run)
 		} else {
-			go c.Execute()
+			go c.run()
 		}
 	}
 	if err != nil {
@@ -102,8 +102,31 @@ func growStack() {
 	runtime.KeepAlive(&room)
 }
 
-// Execute runs the function and answers. A panic becomes the answer.
+// queue returns the queue in which the call waits for its turn; nil: it does not wait.
+func (c *incoming) queue() *call.Queue {
+	if c.e.opts&Serial != 0 {
+		return &c.e.serial
+	}
+	return nil
+}
+
+// Execute runs a call of a chain, in its turn among all other calls of a Serial function.
 func (c *incoming) Execute() {
+	q := c.queue()
+	if q == nil {
+		c.run()
+		return
+	}
+	done := make(chan struct{})
+	q.Enqueue(func() {
+		defer close(done)
+		c.run()
+	})
+	<-done
+}
+
+// run runs the function and answers. A panic becomes the answer.
+func (c *incoming) run() {
 	growStack()
 	defer c.Release()
 	defer func() {
