@@ -220,14 +220,15 @@ func (l *local) onShutdown(router.Message) {
 // errShutdown is the cause with which calls are cancelled at the end.
 var errShutdown = &Error{Op: "run", Kind: core.KindClosed, Err: errors.New("the context is shutting down")}
 
-// shutdown ends all work here, from the leaves up. Calls are cancelled, children are
-// closed, and then the processes end that were started from here. The router stays:
+// shutdown ends all work here, from the leaves up. Calls are cancelled, objects of services
+// and then children are closed, and then the processes end that were started from here. The router stays:
 // records and printed lines of all of them go up, and then the report.
 func (l *local) shutdown(budget time.Duration) closeReport {
 	deadline := time.Now().Add(budget)
 	l.calls.Close()
 	left := bootstrap.LeftRunning() // before the tools of hops below end, which leave processes for a moment
 	l.Cancel(errShutdown)
+	l.Ends.Run(budget / 2)
 	l.leftovers.Remove()
 	report := l.closeChildren(below(time.Until(deadline)))
 	if !l.ownsProcess() {
@@ -255,6 +256,10 @@ const killGrace = 300 * time.Millisecond
 // is lost. It is short: a person who kills the master wants all of the tree to end.
 const lossGrace = 50 * time.Millisecond
 
+// endsGrace is the time that objects of services have to close once the parent is lost. The
+// process ends half a second later in any case.
+const endsGrace = time.Second
+
 // abandon ends a context that has lost its parent. There is nobody to report to, so the
 // contexts below are not closed in order: their links end now, and each of them abandons
 // itself at the same time. The guard ends the processes that are left when this returns.
@@ -266,6 +271,7 @@ func (l *local) abandon() {
 	var ending sync.WaitGroup
 	ending.Go(func() { _ = l.router.Close(ErrClosed) })
 	ending.Go(func() { bootstrap.KillDescendants(context.Background(), lossGrace) })
+	ending.Go(func() { l.Ends.Run(endsGrace) })
 	l.calls.Wait(lossGrace)
 	ending.Wait()
 }

@@ -35,6 +35,9 @@ var (
 	// ErrUnavailable means that a managed host can't be reached at the moment. Further
 	// attempts will be made. The error wraps the reason of the last one.
 	ErrUnavailable = errors.New("the host is away")
+	// ErrNotStarted means that a service was started neither in the context nor in one of its
+	// ancestors, or that it allows the context nothing there.
+	ErrNotStarted = errors.New("the service is not started there, nor in a context above")
 )
 
 // errOtherTree is the error of handles that belong to no tree of this process, or to
@@ -45,6 +48,7 @@ func init() {
 	core.RegisterSentinel(200, ErrNotInitialized)
 	core.RegisterSentinel(201, ErrChainBroken)
 	core.RegisterSentinel(202, ErrUnavailable)
+	core.RegisterSentinel(203, ErrNotStarted)
 }
 
 // RegisterErrorType makes errors of type T arrive as T, with the fields that CBOR encodes, so

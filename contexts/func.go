@@ -161,7 +161,7 @@ func (f *Func[In, Out]) Call(ctx context.Context, on Target, in In) (Out, error)
 // Go blocks until a ManagedHost is connected, and while more bytes wait to be sent than
 // Limits allow.
 func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] {
-	n, chain, err := targetOf(ctx, on)
+	n, chain, err := targetOf(ctx, on, f.e)
 	p := &Pending[Out]{ctx: ctx, nodes: f.recvNode, call: outgoing{e: f.e, n: n, err: err}}
 	if err == nil {
 		p.call.sendCall(ctx, chain, f.sendNode, &in)
@@ -172,7 +172,7 @@ func (f *Func[In, Out]) Go(ctx context.Context, on Target, in In) *Pending[Out] 
 // CallNoReply calls the function and asks for no reply: neither its result nor its error
 // comes back. CallNoReply returns an error only if the call could not be sent.
 func (f *Func[In, Out]) CallNoReply(ctx context.Context, on Target, in In) error {
-	n, chain, err := targetOf(ctx, on)
+	n, chain, err := targetOf(ctx, on, f.e)
 	if err != nil {
 		return err
 	}
@@ -239,6 +239,12 @@ func (c *outgoing) sendCall(ctx context.Context, chain *Chain, nodes visitor, in
 		return
 	}
 	var err error
+	if m := c.e.method; m != nil && !c.oneWay {
+		if err = m.check(ctx, c.n, in); err != nil {
+			c.err = c.wrap(err)
+			return
+		}
+	}
 	if err = l.grantNodes(c.n.id, nodes, in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))
 		return

@@ -50,6 +50,9 @@ type entry struct {
 	// serial queues the calls of a Serial function.
 	serial call.Queue
 
+	// method is set in methods of services only.
+	method *method
+
 	// index is the function's number on the wire; set when the table is
 	// frozen.
 	index uint64

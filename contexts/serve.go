@@ -24,6 +24,8 @@ type incoming struct {
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // the deadline's timer; may be nil
 	failed error              // the error that was the answer; nil: none
+
+	use *use // of a service's object; nil in calls of other functions
 }
 
 // The bounds of calls that run at once for one caller. An ancestor may do anything, so
@@ -77,7 +79,11 @@ func (c *incoming) admit() error {
 		}
 		limit = maxCallsDescendant
 	}
-	return c.l.calls.Admit(c.key(), c, limit)
+	err = c.l.calls.Admit(c.key(), c, limit)
+	if err == nil && c.e.method != nil {
+		c.e.method.arrive(c)
+	}
+	return err
 }
 
 // key names the call among those that run here.
@@ -104,7 +110,10 @@ func growStack() {
 
 // queue returns the queue in which the call waits for its turn; nil: it does not wait.
 func (c *incoming) queue() *call.Queue {
-	if c.e.opts&Serial != 0 {
+	switch {
+	case c.use != nil:
+		return c.use.queue
+	case c.e.opts&Serial != 0:
 		return &c.e.serial
 	}
 	return nil
@@ -161,6 +170,9 @@ func (c *incoming) Failed() error { return c.failed }
 
 // Release gives back the place that admit took. It is called exactly once.
 func (c *incoming) Release() {
+	if c.use != nil {
+		c.use.release()
+	}
 	c.cancel(nil)
 	if c.stop != nil {
 		c.stop()

@@ -9,18 +9,8 @@ import (
 // The modes are built on first use, because many contexts do little, and one that only
 // forwards decodes nothing.
 var (
-	encMode = sync.OnceValue(func() cbor.EncMode {
-		m, err := cbor.EncOptions{
-			Time:          cbor.TimeRFC3339Nano, // keeps the zone, and all digits
-			TagsMd:        cbor.TagsForbidden,
-			NilContainers: cbor.NilContainerAsNull,
-			IndefLength:   cbor.IndefLengthForbidden,
-		}.EncMode()
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return m
-	})
+	encMode = sync.OnceValue(func() cbor.EncMode { return encModeSorted(cbor.SortNone) })
+	keyMode = sync.OnceValue(func() cbor.EncMode { return encModeSorted(cbor.SortBytewiseLexical) })
 	decMode = sync.OnceValue(func() cbor.DecMode {
 		m, err := cbor.DecOptions{
 			DupMapKey:   cbor.DupMapKeyEnforcedAPF,
@@ -40,6 +30,20 @@ var (
 	})
 )
 
+func encModeSorted(maps cbor.SortMode) cbor.EncMode {
+	m, err := cbor.EncOptions{
+		Sort:          maps,
+		Time:          cbor.TimeRFC3339Nano, // keeps the zone, and all digits
+		TagsMd:        cbor.TagsForbidden,
+		NilContainers: cbor.NilContainerAsNull,
+		IndefLength:   cbor.IndefLengthForbidden,
+	}.EncMode()
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return m
+}
+
 // maxNesting bounds the depth of decoded values, and so the stack that a peer can have us
 // use.
 const maxNesting = 128
@@ -47,6 +51,10 @@ const maxNesting = 128
 // Marshal encodes v as CBOR: definite lengths, integers in shortest form, no
 // tags, times as RFC 3339 text with nanoseconds.
 func Marshal(v any) ([]byte, error) { return encMode().Marshal(v) }
+
+// MarshalKey encodes v as Marshal does, with maps in the order of their keys, so that the
+// encodings of equal values are equal.
+func MarshalKey(v any) ([]byte, error) { return keyMode().Marshal(v) }
 
 // Unmarshal decodes one CBOR item, all of b, into v, which must be a pointer.
 // It refuses indefinite lengths, duplicate map keys, tags, and items nested

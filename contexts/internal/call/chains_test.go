@@ -10,7 +10,8 @@ import (
 	"github.com/mitosis-go/mitosis/core"
 )
 
-// turns records whether the calls of a chain ran, were skipped, or were released.
+// turns records in which order the calls of a chain ran, were skipped or were released, or runs
+// began and were told to end.
 type turns struct {
 	mu  sync.Mutex
 	log []string

@@ -5,5 +5,6 @@
 //   - calls.go: calls that run here, counted by their callers.
 //   - chains.go: calls that run here one after the other, in the order of their sending.
 //   - queue.go: calls of one function that run one after the other.
+//   - flights.go: runs that all who ask for them at the same time share.
 //   - types.go: which types can travel, and where the nodes in a value are.
 package call

@@ -19,6 +19,7 @@ type Lifetime struct {
 	closeOnce sync.Once
 	closeErr  error // set within closeOnce
 
+	Ends    Ends           // they end after Ctx, and before the contexts below
 	keeping sync.WaitGroup // see Keep
 	Tasks   Tasks          // Close of the context waits for them
 }
