@@ -87,8 +87,7 @@ type visitor = call.Visitor[*Node]
 // newEntry registers a function, without its body. Its panics name the line that called
 // NewFunc or the like, which is three frames up.
 func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
-	_, file, line, _ := runtime.Caller(3)
-	e := &entry{name: name, kind: k, where: fmt.Sprintf("%s:%d", file, line)}
+	e := &entry{name: name, kind: k, where: lineOf(3)}
 	for _, o := range opts {
 		e.opts |= o
 	}
@@ -103,6 +102,12 @@ func newEntry(name string, k kind, opts []Option, in, out reflect.Type) *entry {
 	e.sig = "(" + arg + ") " + result
 	register(e)
 	return e
+}
+
+// lineOf returns the file and line of a caller, so many frames above the function that calls lineOf.
+func lineOf(frames int) string {
+	_, file, line, _ := runtime.Caller(frames + 1)
+	return fmt.Sprintf("%s:%d", file, line)
 }
 
 // serveFunc decodes the argument, has call make the result, and answers.

@@ -11,6 +11,11 @@ import (
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
+// closing is closed by way of a pointer.
+type closing struct{}
+
+func (*closing) Close() error { return nil }
+
 // A registration that is not allowed panics. The text has the line of the call.
 func TestRegistrationPanicsNameTheLine(t *testing.T) {
 	file := "registry_test.go:"
@@ -26,6 +31,21 @@ func TestRegistrationPanicsNameTheLine(t *testing.T) {
 		},
 		"argument": func() {
 			contexts.NewFunc("test.channel", func(context.Context, chan int) (int, error) { return 0, nil })
+		},
+		"service \"test.closing\"": func() {
+			contexts.NewService("test.closing", func(context.Context, *contexts.Node) (closing, error) { return closing{}, nil })
+		},
+		"\"test.lateservice\" is registered after Init": func() {
+			contexts.NewService("test.lateservice", func(context.Context, *contexts.Node) (*closing, error) { return nil, nil })
+		},
+		"\"test.tally.late\" is registered after Init": func() {
+			contexts.NewMethod(tallies, "late", (*tally).Where)
+		},
+		"\"test.tally.add\" is already registered": func() {
+			contexts.NewMethod(tallies, "add", (*tally).Add)
+		},
+		"\"test.tally.channel\": argument": func() {
+			contexts.NewMethod(tallies, "channel", func(*tally, context.Context, chan int) (int, error) { return 0, nil })
 		},
 		"result": func() {
 			contexts.NewFunc("test.reader", func(context.Context, int) (io.Reader, error) { return nil, nil })

@@ -62,11 +62,14 @@ func NewService[T any](name string, newObject func(ctx context.Context, self *No
 func DeclareService[T any](name string) *Service[T] { return declareService[T](name) }
 
 func declareService[T any](name string) *Service[T] {
-	unit, node := reflect.TypeFor[struct{}](), reflect.TypeFor[*Node]()
-	s := &service{name: name, object: reflect.TypeFor[T]()}
+	unit, object := reflect.TypeFor[struct{}](), reflect.TypeFor[T]()
+	if object.Kind() != reflect.Interface && !closes(object) && closes(reflect.PointerTo(object)) {
+		panic(fmt.Sprintf("%s: contexts: service %q: the object is a %v, and only a pointer to it has the method Close", lineOf(2), name, object))
+	}
+	s := &service{name: name}
 	s.start.e = newEntry(name, kindFunc, nil, unit, unit)
-	s.find.e = newEntry(name+".(find)", kindFunc, nil, unit, node)
-	s.register.e = newEntry(name+".(register)", kindFunc, nil, node, unit)
+	s.find.e = newEntry(name+".(find)", kindFunc, nil, unit, reflect.TypeFor[bool]())
+	s.register.e = newEntry(name+".(register)", kindFunc, nil, reflect.TypeFor[*Node](), unit)
 	s.init()
 	return &Service[T]{s}
 }
@@ -96,16 +99,20 @@ func (s *Service[T]) Object(ctx context.Context, self *Node) (T, error) {
 	return object, err
 }
 
-// Find returns the context whose object [Nearest] means. A program that calls often finds
-// once, and calls the node until it is gone.
+// Find returns the context that [Nearest] means: it has the object, or passes calls on to it.
+// A program that calls often finds once, and calls the node until it is gone.
 func (s *Service[T]) Find(ctx context.Context, from *Node) (*Node, error) {
 	return s.s.nearest(ctx, from)
 }
 
-// Register starts the service in the context at, and has Nearest find it there from the
-// context with, and from all contexts below with that have no nearer one. at must be below
-// with. So contexts use an object that is beside them, without knowing it: finding it lets
-// them call its methods that are allowed to descendants.
+// Register starts the service in the context at, which must be below the context with, and
+// has with pass calls on to it. So Nearest leads there from with and from all contexts below
+// that have no nearer one: contexts use an object that is beside them, without knowing it
+// and without any other right to its context.
+//
+// For calls that are passed on, the authority of methods is that of with, and [Caller]
+// returns with. Nodes in their arguments and results come without a grant. An object in
+// with itself takes the place of the registration.
 //
 // The registration ends with the context at, with another one, and with Register of nil.
 // Only with and its ancestors may register.
@@ -173,6 +180,9 @@ func declareMethod[T, In, Out any](s *Service[T], name string, opts []MethodOpti
 // Define gives a method that was made by [DeclareMethod] its body, as [Func.Define] does.
 func (m *Method[T, In, Out]) Define(fn func(T, context.Context, In) (Out, error)) {
 	m.e.define(func(c *incoming) {
+		if c.passOn() {
+			return
+		}
 		var in In
 		var out Out
 		c.serveFunc(m.sendNode, m.recvNode, &in, &out, func() error {
@@ -190,14 +200,13 @@ func (m *Method[T, In, Out]) Define(fn func(T, context.Context, In) (Out, error)
 type service struct {
 	// Immutable after registration.
 	name      string
-	object    reflect.Type
 	newObject func(ctx context.Context, self *Node) (any, error)
 
 	// The functions by which contexts talk of the service. Their names have no other form,
 	// and so none of them is that of a method.
 	start    Func[struct{}, struct{}] // makes the object
-	find     Func[struct{}, *Node]    // tells where the service is found
-	register Func[*Node, struct{}]    // changes that
+	find     Func[struct{}, bool]     // reports whether the context has the service
+	register Func[*Node, struct{}]    // has the context pass calls on
 
 	homes homes
 }
@@ -215,9 +224,8 @@ type method struct {
 
 // init defines the functions that need no body of the user.
 func (s *service) init() {
-	nodes := types.VisitorOf(reflect.TypeFor[*Node]())
-	s.find.recvNode, s.register.sendNode = nodes, nodes
-	s.find.Define(func(ctx context.Context, _ struct{}) (*Node, error) { return s.foundIn(callOf(ctx).l), nil })
+	s.register.sendNode = types.VisitorOf(reflect.TypeFor[*Node]())
+	s.find.Define(func(ctx context.Context, _ struct{}) (bool, error) { return s.isIn(callOf(ctx).l), nil })
 	s.register.Define(func(ctx context.Context, at *Node) (struct{}, error) {
 		return struct{}{}, s.registerIn(callOf(ctx).l, at)
 	})
@@ -237,9 +245,6 @@ func (s *service) addMethod(e *entry, opts []MethodOption) {
 
 // define gives the service its body.
 func (s *service) define(newObject func(ctx context.Context, self *Node) (any, error)) {
-	if t := s.object; t.Kind() != reflect.Interface && !closes(t) && closes(reflect.PointerTo(t)) {
-		panic(fmt.Sprintf("%s: contexts: service %q: its object is a %v and not a pointer, so its Close would not be called", s.start.e.where, s.name, t))
-	}
 	s.start.Define(func(ctx context.Context, _ struct{}) (struct{}, error) {
 		_, err := s.in(callOf(ctx).l).get(ctx)
 		return struct{}{}, err

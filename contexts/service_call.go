@@ -13,6 +13,7 @@ import (
 // use is a call's use of a service's object. Owned by the goroutine of the call.
 type use struct {
 	h       *home
+	to      *Node        // the context to which the call is passed on; nil: it uses the object here
 	making  bool         // it is no call, but the making of the object
 	entered bool         // it is counted among the users
 	wait    *call.Flight // of the making that has to end before; nil: the object is made
@@ -25,10 +26,11 @@ type use struct {
 // called before later calls arrive, so that they find their places behind this one.
 func (s *service) arrive(c *incoming) {
 	h := s.in(c.l)
-	u := &use{h: h, entered: h.enter()}
-	if u.entered {
+	u := &use{h: h, to: h.passesTo(), entered: h.enter()}
+	if u.entered && u.to == nil {
 		u.wait = h.join()
 	}
+	// A call that is passed on is in the queue, too, so that these keep their order.
 	if c.e.opts&Serial != 0 && !c.e.method.single {
 		u.queue = &h.serial
 	}

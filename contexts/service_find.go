@@ -46,12 +46,12 @@ func (s *service) nearest(ctx context.Context, from *Node) (*Node, error) {
 		return fail(errOtherTree)
 	}
 	for _, n := range from.self.upFrom(from) {
-		found, err := s.foundAt(ctx, n)
+		has, err := s.isAt(ctx, n)
 		switch {
 		case ctx.Err() != nil:
 			return fail(context.Cause(ctx))
-		case err == nil && found != nil && found.Err() == nil:
-			return found, nil
+		case has && err == nil:
+			return n, nil
 		case err == nil, errors.Is(err, ErrRefused), errors.Is(err, ErrGone), errors.Is(err, ErrClosed):
 		default:
 			return fail(err)
@@ -78,21 +78,23 @@ func (l *local) upFrom(n *Node) (up []*Node) {
 	return up
 }
 
-// foundAt asks a context where it has the service; nil: it has not.
-func (s *service) foundAt(ctx context.Context, n *Node) (*Node, error) {
+// isAt asks a context whether it has the service.
+func (s *service) isAt(ctx context.Context, n *Node) (bool, error) {
 	if l := n.self; n.id == l.id {
-		return s.foundIn(l), nil
+		return s.isIn(l), nil
 	}
 	return s.find.Call(ctx, n, struct{}{})
 }
 
-func (s *service) foundIn(l *local) *Node {
+func (s *service) isIn(l *local) bool {
 	h := s.known(l)
-	if h == nil {
-		return nil
-	}
+	return h != nil && (h.started() || h.passesTo() != nil)
+}
+
+// passesTo returns the context to which calls are passed on; nil: they use the object here.
+func (h *home) passesTo() *Node {
 	if h.started() {
-		return l.selfNode
+		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,6 +102,26 @@ func (s *service) foundIn(l *local) *Node {
 		return n
 	}
 	return nil
+}
+
+// passOn makes the call in the context that is registered here, if it is one that is passed
+// on. The argument and the result are passed as they travel: nobody is granted the nodes
+// in them, for this context does not know what its caller may do.
+func (c *incoming) passOn() bool {
+	if c.use.to == nil {
+		return false
+	}
+	call := outgoing{e: c.e, n: c.use.to}
+	arg := encoded(c.q.Arg)
+	call.sendCall(c.ctx, nil, nil, &arg)
+	if call.reply != nil {
+		if body, err := call.wait(c.ctx); err == nil {
+			c.reply(body)
+			return true
+		}
+	}
+	c.fail(call.err)
+	return true
 }
 
 // startOn makes the object in another context or in this one.
@@ -143,7 +165,7 @@ func (s *service) registerWith(ctx context.Context, with, at *Node) error {
 	return err
 }
 
-// registerIn notes in a context where the service is found from there.
+// registerIn has a context pass calls on.
 func (s *service) registerIn(l *local, at *Node) error {
 	if at != nil && l.router.Relation(at.id) != router.RelationDescendant {
 		return fmt.Errorf("%w: %v is not below %v", ErrRefused, at, l.selfNode)

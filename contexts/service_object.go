@@ -38,7 +38,7 @@ type home struct {
 	users     int           // calls, runs and makings that are under way
 	idle      chan struct{} // closed when there are none; nil: nobody waits for that
 	closing   bool          // no more users
-	elsewhere *Node         // the context that is registered here; nil: none
+	elsewhere *Node         // the context that is registered here and has the object; nil: none
 }
 
 // object is a service's object with its type erased. Immutable.

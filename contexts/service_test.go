@@ -51,13 +51,17 @@ var (
 		return &tally{self: self, life: ctx}, nil
 	})
 
-	add   = contexts.NewMethod(tallies, "add", (*tally).Add, contexts.Serial, contexts.AllowDescendants)
-	twice = contexts.NewMethod(tallies, "twice", (*tally).Twice, contexts.Serial)
-	where = contexts.NewMethod(tallies, "where", (*tally).Where, contexts.AllowDescendants)
-	once  = contexts.NewMethod(tallies, "once", (*tally).Work, contexts.SingleFlight)
-	beat  = contexts.NewMethod(tallies, "beat", (*tally).Work)
-	turns = contexts.NewMethod(tallies, "turns", (*tally).Work, contexts.SingleFlight, contexts.Serial)
-	trip  = contexts.NewMethod(tallies, "trip", func(_ *tally, _ context.Context, s string) (struct{}, error) { panic(s) })
+	add      = contexts.NewMethod(tallies, "add", (*tally).Add, contexts.Serial, contexts.AllowDescendants)
+	twice    = contexts.NewMethod(tallies, "twice", (*tally).Twice, contexts.Serial)
+	where    = contexts.NewMethod(tallies, "where", (*tally).Where, contexts.AllowDescendants)
+	once     = contexts.NewMethod(tallies, "once", (*tally).Work, contexts.SingleFlight)
+	beat     = contexts.NewMethod(tallies, "beat", (*tally).Work)
+	turns    = contexts.NewMethod(tallies, "turns", (*tally).Work, contexts.SingleFlight, contexts.Serial)
+	hang     = contexts.NewMethod(tallies, "hang", (*tally).Hang, contexts.AllowDescendants)
+	nodeName = contexts.NewMethod(tallies, "nodename", func(_ *tally, _ context.Context, n *contexts.Node) (string, error) {
+		return n.String(), nil
+	})
+	trip = contexts.NewMethod(tallies, "trip", func(_ *tally, _ context.Context, s string) (struct{}, error) { panic(s) })
 
 	fib     = contexts.DeclareMethod[int, int](tallies, "fib", contexts.SingleFlight)
 	forever = contexts.DeclareMethod[int, int](tallies, "forever", contexts.SingleFlight)
@@ -113,6 +117,25 @@ func (t *tally) Work(ctx context.Context, in job) (int32, error) {
 		return n, (*f)(ctx, in)
 	}
 	return n, nil
+}
+
+// Hang returns when its ctx ends. The master learns of both.
+func (t *tally) Hang(ctx context.Context, _ struct{}) (struct{}, error) {
+	master := masterOf(t.self)
+	if _, err := mark.Call(context.WithoutCancel(ctx), master, "the method hangs"); err != nil {
+		return struct{}{}, err
+	}
+	<-ctx.Done()
+	_, err := mark.Call(context.WithoutCancel(ctx), master, "the method returns: "+context.Cause(ctx).Error())
+	return struct{}{}, errors.Join(ctx.Err(), err)
+}
+
+// masterOf returns the root of a tree, which must be an ancestor that is known.
+func masterOf(n *contexts.Node) *contexts.Node {
+	for n.Parent() != nil && n.Parent().ID() != n.ID() {
+		n = n.Parent()
+	}
+	return n
 }
 
 func (t *tally) Close() {
@@ -506,6 +529,10 @@ var tryService = contexts.NewFunc("test.service.try", func(ctx context.Context, 
 		return where.Call(ctx, a.On, struct{}{})
 	case "nearest":
 		return where.Call(ctx, contexts.Nearest(a.On.Local()), struct{}{})
+	case "nearest twice":
+		_, err = twice.Call(ctx, contexts.Nearest(a.On.Local()), 1)
+	case "nearest hang":
+		_, err = hang.Call(ctx, contexts.Nearest(a.On.Local()), struct{}{})
 	case "twice":
 		_, err = twice.Call(ctx, a.On, 1)
 	case "once":
