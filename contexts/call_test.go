@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"iter"
+	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -250,6 +253,64 @@ func TestSerialCallsOfChains(t *testing.T) {
 		if _, err := p.Wait(); err != nil {
 			t.Fatalf("call %d of chains and others: %v, want no error", i, err)
 		}
+	}
+}
+
+var (
+	exits       = contexts.NewFunc("test.exits", goexit)
+	exitsSerial = contexts.NewFunc("test.exits.serial", goexit, contexts.Serial)
+	exitsInConn = contexts.NewConnFunc("test.exits.conn", func(ctx context.Context, _ net.Conn, _ bool) error {
+		_, err := goexit(ctx, true)
+		return err
+	})
+	exitsInSeq = contexts.NewSeqFunc("test.exits.seq", func(ctx context.Context, _ bool) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			yield(1, nil)
+			_, _ = goexit(ctx, true)
+		}
+	})
+)
+
+func goexit(_ context.Context, exit bool) (bool, error) {
+	if exit {
+		runtime.Goexit()
+	}
+	return true, nil
+}
+
+// A function that ends its goroutine is an error of its caller, and holds up no later call.
+func TestGoexitIsAnError(t *testing.T) {
+	n := child(t, start(t, nil))
+	for _, f := range []*contexts.Func[bool, bool]{exits, exitsSerial} {
+		for range 2 {
+			if _, err := f.Call(t.Context(), n, true); err == nil || !strings.Contains(err.Error(), "ended its goroutine") {
+				t.Errorf("%s ended with %v, want an error that says so", f.Name(), err)
+			}
+			if ok, err := f.Call(t.Context(), n, false); !ok || err != nil {
+				t.Errorf("the next call of %s returned %v, %v; want true", f.Name(), ok, err)
+			}
+		}
+	}
+	chain := contexts.NewChain(n)
+	defer chain.Close()
+	exits.Go(t.Context(), chain, true)
+	if _, err := exits.Call(t.Context(), chain, false); !errors.Is(err, contexts.ErrChainBroken) {
+		t.Errorf("the next call of a chain ended with %v, want %v", err, contexts.ErrChainBroken)
+	}
+	conn, err := exitsInConn.Dial(t.Context(), n, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "ended its goroutine") {
+		t.Errorf("the stream of a function that ended its goroutine ends with %v, want an error that says so", err)
+	}
+	var last error
+	for _, err := range exitsInSeq.Call(t.Context(), n, true) {
+		last = err
+	}
+	if last == nil {
+		t.Errorf("the sequence of a function that ended its goroutine has no error, want one")
 	}
 }
 

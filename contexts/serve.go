@@ -134,20 +134,25 @@ func (c *incoming) Execute() {
 	<-done
 }
 
-// run runs the function and answers. A panic becomes the answer.
+// run runs the function and answers. A panic becomes the answer, and so does the end of
+// the goroutine by runtime.Goexit.
 func (c *incoming) run() {
 	growStack()
 	defer c.Release()
+	answered := false
 	defer func() {
 		if v := recover(); v != nil {
 			c.fail(newPanicError(v))
+		} else if !answered {
+			c.fail(call.ErrNoReturn)
 		}
 	}()
 	if c.ctx.Err() != nil {
 		c.fail(context.Cause(c.ctx))
-		return
+	} else {
+		c.e.serve(c)
 	}
-	c.e.serve(c)
+	answered = true
 }
 
 // newPanicError makes an error of a panic. The deferred function that recovered v calls

@@ -130,8 +130,9 @@ func (s *service) startOn(ctx context.Context, on Target) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkMaking(ctx, n); err != nil {
-		return &Error{Op: "start " + s.name, Path: n.String(), Err: err}
+	if n != nil && n.self != nil && n.id == n.self.id {
+		_, err = s.objectHere(ctx, n)
+		return err
 	}
 	_, err = s.start.Call(ctx, n, struct{}{})
 	return err

@@ -2,7 +2,6 @@ package contexts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -229,7 +228,7 @@ func (h *home) closeObject(v any, limit time.Duration) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		err := errors.New("the function ended its goroutine and did not return")
+		err := call.ErrNoReturn
 		defer func() { done <- err }()
 		err = closeValue(ctx, v)
 	}()

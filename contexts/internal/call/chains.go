@@ -112,22 +112,27 @@ func (t *Chains) advanceLocked(key ChainKey, s *chain) {
 	s.running = true
 	broken := s.err
 	go func() {
+		defer t.passed(key, s, c) // even if the call has ended the goroutine
 		if broken != nil {
 			c.Skip(broken)
 		} else {
 			c.Execute()
 		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if s.err == nil {
-			s.err = c.Failed()
-		}
-		s.running = false
-		s.next++
-		if t.all[key] == s {
-			t.advanceLocked(key, s)
-		}
 	}()
+}
+
+// passed gives the turn to the next call of a chain.
+func (t *Chains) passed(key ChainKey, s *chain, c Turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.err == nil {
+		s.err = c.Failed()
+	}
+	s.running = false
+	s.next++
+	if t.all[key] == s {
+		t.advanceLocked(key, s)
+	}
 }
 
 // OnEnd handles the end of a chain.

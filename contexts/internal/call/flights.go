@@ -72,13 +72,13 @@ func (f *Flight) fly(after *Flight, run func(context.Context) (any, error)) {
 	f.begun = f.err == nil
 	f.of.mu.Unlock()
 	if f.begun {
-		f.err = errNoReturn // it stays if run does not return
+		f.err = ErrNoReturn // it stays if run does not return
 		f.value, f.err = run(f.ctx)
 	}
 }
 
-// errNoReturn is the error of a run that called runtime.Goexit.
-var errNoReturn = errors.New("the function ended its goroutine and did not return")
+// ErrNoReturn is the error of a function that called runtime.Goexit.
+var ErrNoReturn = errors.New("the function ended its goroutine and did not return")
 
 func (f *Flight) land() {
 	f.of.mu.Lock()

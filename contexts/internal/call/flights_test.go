@@ -127,8 +127,8 @@ func TestFlightsThatEndOtherwise(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		})
-		if _, err := c.Wait(t.Context()); err != errNoReturn {
-			t.Errorf("a run that ended its goroutine has error %v, want %v", err, errNoReturn)
+		if _, err := c.Wait(t.Context()); err != ErrNoReturn {
+			t.Errorf("a run that ended its goroutine has error %v, want %v", err, ErrNoReturn)
 		}
 	})
 }

@@ -24,12 +24,19 @@ func (q *Queue) Enqueue(f func()) {
 // loop runs until the queue is empty. The calls in the queue are counted by Calls, which
 // waits for them.
 func (q *Queue) loop() {
+	empty := false
+	defer func() {
+		if !empty {
+			go q.loop() // a function has ended this goroutine
+		}
+	}()
 	for {
 		q.mu.Lock()
 		if len(q.waiting) == 0 {
 			q.running = false
 			q.waiting = nil
 			q.mu.Unlock()
+			empty = true
 			return
 		}
 		f := q.waiting[0]
