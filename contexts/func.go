@@ -243,12 +243,10 @@ func (c *outgoing) sendCall(ctx context.Context, chain *Chain, nodes visitor, in
 		c.err = c.wrap(context.Cause(ctx))
 		return
 	}
-	var err error
-	if m := c.e.method; m != nil && !c.oneWay {
-		if err = m.check(ctx, c.n, in); err != nil {
-			c.err = c.wrap(err)
-			return
-		}
+	err := c.e.method.mayCall(ctx, c, in)
+	if err != nil {
+		c.err = c.wrap(err)
+		return
 	}
 	if err = l.grantNodes(c.n.id, nodes, in); err != nil {
 		c.err = c.wrap(fmt.Errorf("the argument cannot travel: %w", err))

@@ -231,6 +231,15 @@ func (s *service) init() {
 	})
 }
 
+// mayCall returns an error for a call that would wait for itself. Functions that are no
+// methods have a nil m.
+func (m *method) mayCall(ctx context.Context, c *outgoing, in any) error {
+	if m == nil || c.oneWay {
+		return nil
+	}
+	return m.check(ctx, c.n, in)
+}
+
 // addMethod makes a function a method.
 func (s *service) addMethod(e *entry, opts []MethodOption) {
 	m := &method{s: s}

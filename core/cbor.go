@@ -10,7 +10,6 @@ import (
 // forwards decodes nothing.
 var (
 	encMode = sync.OnceValue(func() cbor.EncMode { return encModeSorted(cbor.SortNone) })
-	keyMode = sync.OnceValue(func() cbor.EncMode { return encModeSorted(cbor.SortBytewiseLexical) })
 	decMode = sync.OnceValue(func() cbor.DecMode {
 		m, err := cbor.DecOptions{
 			DupMapKey:   cbor.DupMapKeyEnforcedAPF,
@@ -54,7 +53,16 @@ func Marshal(v any) ([]byte, error) { return encMode().Marshal(v) }
 
 // MarshalKey encodes v as Marshal does, with maps in the order of their keys, so that the
 // encodings of equal values are equal.
-func MarshalKey(v any) ([]byte, error) { return keyMode().Marshal(v) }
+func MarshalKey(v any) ([]byte, error) {
+	keyMode.once.Do(func() { keyMode.mode = encModeSorted(cbor.SortBytewiseLexical) })
+	return keyMode.mode.Marshal(v)
+}
+
+// keyMode is no sync.OnceValue, so that programs without a use for it do not carry it.
+var keyMode struct {
+	once sync.Once
+	mode cbor.EncMode
+}
 
 // Unmarshal decodes one CBOR item, all of b, into v, which must be a pointer.
 // It refuses indefinite lengths, duplicate map keys, tags, and items nested

@@ -9,9 +9,13 @@ import (
 // Ends are things that end with a context, in an order of their own: the last one that
 // was made is the first to end. The zero value has none.
 type Ends struct {
-	mu   sync.Mutex
-	list []*End        // in the order of their making
-	done chan struct{} // made by Run, after which nothing is added, and closed when it is through
+	mu    sync.Mutex
+	list  []*End        // in the order of their making
+	ended bool          // nothing is added any more
+	done  chan struct{} // made by runAll, and closed when it is through
+
+	// run is runAll. It is set by Add, so that programs that add nothing do not carry it.
+	run func(limit time.Duration)
 }
 
 // An End ends one thing. It takes no longer than limit.
@@ -21,10 +25,11 @@ type End struct{ Do func(limit time.Duration) }
 func (e *Ends) Add(end *End) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.done != nil {
+	if e.ended {
 		return false
 	}
 	e.list = append(e.list, end)
+	e.run = e.runAll
 	return true
 }
 
@@ -40,6 +45,16 @@ func (e *Ends) MoveLast(end *End) {
 // Run ends everything, one after the other. Each gets an equal share of the time that is
 // left. If Run runs already, it waits for that.
 func (e *Ends) Run(limit time.Duration) {
+	e.mu.Lock()
+	e.ended = true
+	run := e.run
+	e.mu.Unlock()
+	if run != nil {
+		run(limit)
+	}
+}
+
+func (e *Ends) runAll(limit time.Duration) {
 	e.mu.Lock()
 	done := e.done
 	if done == nil {
