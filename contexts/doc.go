@@ -53,6 +53,17 @@
 // may be passed on, its [Receiver] has a channel. With [Node.DialContext] and [Node.Listen]
 // a program uses the network of a context's host as if it ran there.
 //
+// # Services
+//
+// A [Service] is an object that lives in a context and is called by name: a cache, a pool of
+// connections. Its methods are functions. [Nearest] finds the object that was started in the
+// context or above it.
+//
+//	var pages = contexts.NewService("pages", openCache)
+//	var page = contexts.NewMethod(pages, "get", (*Cache).Get, contexts.SingleFlight, contexts.AllowDescendants)
+//
+//	text, err := page.Call(ctx, contexts.Nearest(self), "index")
+//
 // # Commands
 //
 // [Node.Command] runs a program on the context's host. It is used like os/exec: see
@@ -84,9 +95,10 @@
 // # Goroutines
 //
 // A context has the goroutines of its router: one multiplexer, and a reader and a writer
-// for each link. It has one for each call that runs, one for the log, and one for each
-// child, which waits for the end of the link. Close of the local node waits for all of
-// them, except for calls of user functions that do not heed their ctx.
+// for each link. It has one for each call that runs, one for each making of a service's
+// object and each run that callers share, one for the log, and one for each child, which
+// waits for the end of the link. Close of the local node waits for all of them, except for
+// functions of the user that do not heed their ctx.
 //
 // # Errors
 //
@@ -100,7 +112,9 @@ package contexts
 // that another context makes), bounds.go (how many contexts there may be), closing.go (how
 // all of it ends), node.go, tree.go, host.go (managed hosts) and config.go. Calls are in
 // registry.go (the table of functions), func.go (the caller's side), serve.go (the side where
-// they run), chain.go, stream.go (sequences and byte streams), mailbox.go and target.go.
+// they run), chain.go, stream.go (sequences and byte streams), mailbox.go and target.go. Services
+// are in service.go (their declaration), service_call.go (methods where they run),
+// service_object.go (the life of an object) and service_find.go (which context has one).
 // What is done at a host is in command.go, command_start.go, command_state.go, dial.go and
 // listen.go. The person and the log at the master are in prompt.go and logs.go, executables
 // for far sides in images.go, the way into package attach in succession.go. The engines,

@@ -19,7 +19,8 @@ const (
 	// a function as input from a hostile host.
 	AllowDescendants Option = 1 << iota
 	// Serial runs the calls of the function one after the other, in the order of their
-	// arrival. Without it they run side by side.
+	// arrival. Without it they run side by side. For methods of services see
+	// [MethodOption].
 	Serial
 )
 

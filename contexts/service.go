@@ -29,14 +29,15 @@ import (
 // if an object is made nevertheless, it is closed. A second object is never made before
 // the first making has ended.
 //
-// The object lives until its context ends. There is no way to end it before. When the
-// context ends, its calls are cancelled and new ones fail with [ErrClosed]. When all
-// methods have returned, or half of the time is over, the object is closed: by its method
-// Close() error, Close(context.Context) error or Close(), if it has one. The object that
-// was made last is closed first, and all of them before the contexts below. Together they
-// have half of Config.CloseTimeout, and a second if the parent was lost. Objects that take
-// longer are left, with a warning in the log, as are errors of Close. A context that is
-// killed closes nothing.
+// The object lives until its context ends. When that happens, its calls are cancelled and
+// new ones fail with [ErrClosed]. When all of its methods have returned, or half of the time
+// is over, the object is closed: by its method Close() error, Close(context.Context) error
+// or Close(), if it has one. Close of the context waits for that. The object that was made
+// last is closed first, and all of them before the contexts below: Close may use these.
+//
+// The objects of a context have at most half of Config.CloseTimeout together, and a second
+// if the parent was lost. Objects that take longer are left, with a warning in the log,
+// where errors of Close are as well. A context that is killed closes nothing.
 //
 // If a method panics, its caller gets a *PanicError, and the object lives on.
 //
