@@ -27,7 +27,7 @@ import (
 // them get the error, and the next call tries again. A caller that gives up does not end
 // the making for the others. When the last one has left, the ctx of the making ends, and
 // if an object is made nevertheless, it is closed. A second object is never made before
-// the first making has ended.
+// the first making has ended. A making has no deadline: one that may hang has to set its own.
 //
 // The object lives until its context ends. When that happens, its calls are cancelled and
 // new ones fail with [ErrClosed]. When all of its methods have returned, or half of the time
