@@ -9,17 +9,21 @@ import (
 	"path/filepath"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/core"
 )
 
 // copyRequest asks for one end of a copy.
 type copyRequest struct {
 	Path    string
 	Options Options
+	Lanes   int // further connections over which the copy goes: see acceptLanes
 }
 
 var putConn = contexts.NewConnFunc("mitosis.files.put", func(_ context.Context, c net.Conn, q copyRequest) error {
-	_, err := receive(c.(stream), q.Path, q.Options, false)
-	return err
+	return acceptLanes(c.(stream), q.Lanes, func(c conn) error {
+		_, err := receive(c, q.Path, q.Options, false)
+		return err
+	})
 })
 
 var getConn = contexts.NewConnFunc("mitosis.files.get", func(_ context.Context, c net.Conn, q copyRequest) error {
@@ -28,8 +32,10 @@ var getConn = contexts.NewConnFunc("mitosis.files.get", func(_ context.Context, 
 		return err
 	}
 	defer src.close()
-	_, err = sendTree(c.(stream), src, q.Options)
-	return err
+	return acceptLanes(c.(stream), q.Lanes, func(c conn) error {
+		_, err := sendTree(c, src, q.Options)
+		return err
+	})
 })
 
 // Put copies a file or a directory tree from this process's host to the host of the
@@ -69,6 +75,11 @@ func PutReader(ctx context.Context, on contexts.Target, r io.Reader, remote stri
 }
 
 func put(ctx context.Context, on contexts.Target, src *source, remote string, o *Options) (Result, error) {
+	if o != nil && len(o.Over) > 0 && src.size() < worthLanes {
+		alone := *o
+		alone.Over = nil
+		o = &alone
+	}
 	return converseWith(ctx, on, "put", putConn, remote, o, func(_ *contexts.Node, c conn, o Options) (Result, error) {
 		return sendTree(c, src, o)
 	})
@@ -98,17 +109,27 @@ func converseWith(ctx context.Context, on contexts.Target, op string, f *context
 	if o != nil {
 		options = *o
 	}
+	over := options.Over
+	options.Over = nil
+	if len(over) > maxLanes {
+		return Result{}, failedAt(on, op, fmt.Errorf("%w: more than %d targets in Over", core.ErrTooLarge, maxLanes))
+	}
 	n, err := contexts.NodeOf(ctx, on)
 	if err != nil {
 		return Result{}, failedAt(on, op, reasonWithin(err))
 	}
-	c, err := dial(ctx, n, f, copyRequest{Path: remote, Options: options})
+	c, err := dial(ctx, n, f, copyRequest{Path: remote, Options: options, Lanes: len(over)})
 	if err != nil {
 		return Result{}, failedAt(on, op, err)
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Reset(context.Cause(ctx)) })
-	res, err := side(n, c, options)
+	var res Result
+	if len(over) == 0 {
+		res, err = side(n, c, options)
+	} else {
+		res, err = openLanes(ctx, c, over, func(c conn) (Result, error) { return side(n, c, options) })
+	}
 	if !stop() && err != nil {
 		err = because(ctx, err)
 	}

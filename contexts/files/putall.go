@@ -94,6 +94,9 @@ func putAll(ctx context.Context, nodes []*contexts.Node, name, remote string, o 
 	if o != nil {
 		q.Options = *o
 	}
+	if len(q.Options.Over) > 0 {
+		return errors.New("the connections of Options.Over lead to one host, and PutAll copies to many")
+	}
 	q.Options.Resume = false
 	for i := range nodes {
 		q.Members = append(q.Members, i)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -94,6 +95,15 @@ func (s *source) hash() error {
 	s.sum = c.Sum()
 	_, err := f.Seek(0, io.SeekStart)
 	return err
+}
+
+// size returns the size of a regular file; or more than any file has, where only reading
+// shows how much there is.
+func (s *source) size() int64 {
+	if f, ok := s.reader.(*os.File); !ok || f == nil || !s.info.Mode().IsRegular() || s.info.Size() == 0 {
+		return math.MaxInt64
+	}
+	return s.info.Size()
 }
 
 // close closes the file or directory that openSource has opened.

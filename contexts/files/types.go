@@ -1,6 +1,10 @@
 package files
 
-import "io/fs"
+import (
+	"io/fs"
+
+	"github.com/mitosis-go/mitosis/contexts"
+)
 
 // conn is the connection between sender and receiver. Reset must end reads and writes
 // that wait, on both sides, and the other side must return err from them.
@@ -42,6 +46,14 @@ type Options struct {
 	// next copy to the same target with this option continues the part, unless it is
 	// older than a day, and removes it in the end. Nothing else removes it.
 	Resume bool
+
+	// Over are contexts at the target's host, of the same user, each behind a connection
+	// of its own, over which the copy goes besides; at most 32. One connection of ssh fills
+	// no link on which more than 2 MiB are under way, which is 100 Mbit/s with a round trip
+	// of 160 ms. A connection that is lost leaves its part to the others, but for that of
+	// the target of the copy. A context of another host or user is an error. Each end may
+	// need 8 MiB of memory for each connection. PutAll takes none.
+	Over []contexts.Target `cbor:"-"`
 
 	// The limits of a receiver. Zero stands for the default.
 	MaxEntries int   // files, directories and symbolic links; default: 1,000,000
