@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func TestStreamsOverLongLinks(t *testing.T) {
 					t.Fatalf("in 10 attempts the streams by %q were too slow, want the share of ssh's and TCP's rate that the log shows", missing)
 				}
 				settle := 500*time.Millisecond + 11*rtt
-				tcp, cat := tcpRate(t, far, settle), sshRate(t, near, far, settle)
+				tcp, cat := tcpRate(t, far, settle), sshRate(t, near, far, 1, settle)
 				missing = slices.DeleteFunc(missing, func(carrier string) bool {
 					var ours struct{ Down, Up float64 }
 					if err := trafficAt(t.Context(), near, &ours, program, carrier+"deploy@"+far.Addr(), "rates", settle.String()); err != nil {
@@ -120,14 +121,16 @@ func tcpRate(t *testing.T, from *lab.Running, settle time.Duration) float64 {
 	return rateOf(t, c, settle)
 }
 
-// sshRate returns the throughput of the ssh program from a far host, in MiB/s.
-func sshRate(t *testing.T, near, far *lab.Running, settle time.Duration) float64 {
+// sshRate returns the throughput from a far host of the ssh program, by so many connections
+// together, in MiB/s.
+func sshRate(t *testing.T, near, far *lab.Running, connections int, settle time.Duration) float64 {
 	t.Helper()
 	out, stdout, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := near.Command(t.Context(), "ssh", "-o", "LogLevel=ERROR", "deploy@"+far.IP(), "cat /dev/zero")
+	one := "ssh -o LogLevel=ERROR deploy@" + far.IP() + " cat /dev/zero & "
+	cmd := near.Command(t.Context(), "sh", "-c", strings.Repeat(one, connections)+"wait")
 	cmd.Stdout = stdout
 	err = cmd.Start()
 	stdout.Close()

@@ -127,11 +127,16 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 		return leftOut(err.Error()), nil
 	}
 	defer remove()
+	spread, remove, err := build(ctx, "integration/testdata/spread")
+	if err != nil {
+		return leftOut(err.Error()), nil
+	}
+	defer remove()
 	source, err := sourceRoot(ctx)
 	if err != nil {
 		return leftOut(err.Error()), nil
 	}
-	h, err := openHosts(ctx, program, mitosis, source)
+	h, err := openHosts(ctx, program, mitosis, source, spread)
 	if err != nil {
 		return leftOut("no host can be made: " + err.Error()), nil
 	}
@@ -143,6 +148,10 @@ func networkRows(ctx context.Context, peers bool) (rows []row, err error) {
 	out, err := h.run(ctx, exe, "inside", program, mitosis, source)
 	rows, decodeErr := decodeLines[row](out)
 	if err := errors.Join(err, decodeErr); err != nil {
+		return rows, err
+	}
+	long, err := longRows(ctx, h, spread)
+	if rows = append(rows, long...); err != nil {
 		return rows, err
 	}
 	if peers {
