@@ -4,19 +4,20 @@ import (
 	"errors"
 
 	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // The conditions that a caller can act on, besides those of package contexts.
 var (
 	// ErrOtherUser says that the process at the other end of the socket is another
 	// user's.
-	ErrOtherUser = errors.New("the process at the other end is another user's")
+	ErrOtherUser = usersocket.ErrOtherUser
 	// ErrExposed says that other users can reach a socket in that directory, or put
 	// another in its place. Give the directory to the user, with mode 0700.
-	ErrExposed = errors.New("the directory of the socket is not the user's alone")
+	ErrExposed = usersocket.ErrExposed
 	// ErrPathTooLong says that a path does not fit into the address of a socket, whatever
 	// is there.
-	ErrPathTooLong = errors.New("the path is too long for a unix socket")
+	ErrPathTooLong = usersocket.ErrPathTooLong
 	// ErrSecret says that a process that wants to be the master does not know the secret,
 	// or that the context on the socket is not the one that was detached.
 	ErrSecret = errors.New("the secret is wrong")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // Member is this process as a guest in the tree of another.
@@ -33,18 +34,40 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 	if err := initialized(); err != nil {
 		return nil, err
 	}
-	if err := checkPath(path); err != nil {
+	if err := usersocket.CheckPath(path); err != nil {
 		return nil, err
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := usersocket.CheckPeer(c); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return joinBy(ctx, c, cfg)
+}
+
+// JoinBy joins the tree of the process at the other end of a connection, which hands it to
+// [Listener.Admit]. Both have made sure whose process the other one is. The connection belongs to
+// the tree from then on, and is closed on failure.
+func JoinBy(ctx context.Context, c net.Conn, cfg *contexts.Config) (*Member, error) {
+	err := initialized()
+	var self *contexts.Node
+	if err == nil {
+		self, err = joinBy(ctx, c, cfg)
+	} else {
+		_ = c.Close()
+	}
+	if err != nil {
+		return nil, &contexts.Error{Op: "join", Path: c.RemoteAddr().String(), Err: err}
+	}
+	return &Member{self}, nil
+}
+
+func joinBy(ctx context.Context, c net.Conn, cfg *contexts.Config) (*contexts.Node, error) {
 	var w bootstrap.Welcome
 	t, err := converse(ctx, c, func(t *talk) error {
-		if _, err := checkPeer(c); err != nil {
-			return err
-		}
 		k := knock{Version: version, Purpose: toJoin, Hello: bootstrap.NewHello(trees.Fingerprint())}
 		if err := t.say(k); err != nil {
 			return heard(t, err)

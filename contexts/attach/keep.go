@@ -14,6 +14,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // guardSlack is the time by which the guard waits longer than the context itself, which
@@ -215,7 +216,7 @@ func (k *lessee) accept() {
 // serve talks with a process that may become the next master.
 func (k *lessee) serve(c net.Conn) {
 	// This comes first: another user could otherwise take up all places for talks.
-	if _, err := checkPeer(c); err != nil {
+	if _, err := usersocket.CheckPeer(c); err != nil {
 		newTalk(c).refuse(err)
 		_ = c.Close()
 		return

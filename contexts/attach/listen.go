@@ -11,7 +11,11 @@ import (
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
+
+// Peer is a process that wants to join, as the kernel describes it.
+type Peer = usersocket.Peer
 
 // Config says which processes may join, and what they may do. The zero value, and nil,
 // let processes of the user list the tree, and call the functions of the listener that
@@ -34,7 +38,7 @@ const maxTalks = 16
 
 // Listener lets processes join the tree of a node.
 //
-// Goroutines, all ended when Close returns: accept takes connections; serve talks on
+// Goroutines, all ended when Close returns: accept takes connections, if there is a socket; serve talks on
 // each, and then waits for the end of the process's membership; one more ends the
 // others when the tree ends.
 type Listener struct {
@@ -74,6 +78,16 @@ func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
+	l := newListener(self, s, cfg)
+	l.work.Go(l.accept)
+	return l, nil
+}
+
+// NewListener returns a listener without a socket. Processes join by [Listener.Admit]. self is the
+// local node.
+func NewListener(self *contexts.Node, cfg *Config) *Listener { return newListener(self, nil, cfg) }
+
+func newListener(self *contexts.Node, s *socket, cfg *Config) *Listener {
 	l := &Listener{self: self, socket: s, talks: make(chan struct{}, maxTalks)}
 	if cfg != nil {
 		l.cfg = *cfg
@@ -82,7 +96,6 @@ func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
 		l.cfg.MaxPeers = defaultMaxPeers
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.work.Go(l.accept)
 	l.work.Go(func() {
 		select {
 		case <-self.Done():
@@ -90,11 +103,40 @@ func Listen(self *contexts.Node, path string, cfg *Config) (*Listener, error) {
 		case <-l.ctx.Done():
 		}
 	})
-	return l, nil
+	return l
 }
 
-// Path returns the path of the socket.
-func (l *Listener) Path() string { return l.socket.path }
+// Path returns the path of the socket, "" if there is none.
+func (l *Listener) Path() string {
+	if l.socket == nil {
+		return ""
+	}
+	return l.socket.path
+}
+
+// Admit lets a process join by a connection that the caller has accepted, and returns when the
+// process has left. The caller has made sure that the process is one of the user: peer says which.
+// The process calls [JoinBy]. Admit closes the connection.
+func (l *Listener) Admit(c net.Conn, peer Peer) {
+	l.mu.Lock()
+	ended := l.ctx.Err() != nil
+	if !ended {
+		l.work.Add(1) // before Close waits
+	}
+	l.mu.Unlock()
+	if ended {
+		_ = c.Close()
+		return
+	}
+	defer l.work.Done()
+	select {
+	case l.talks <- struct{}{}:
+	case <-l.ctx.Done():
+		_ = c.Close()
+		return
+	}
+	l.serve(c, func(net.Conn) (Peer, error) { return peer, nil })
+}
 
 // Close ends the listening, ends the membership of all processes that have joined, and
 // removes the socket.
@@ -107,8 +149,12 @@ func (l *Listener) Close() error {
 // stop ends all goroutines of the listener, and does not wait for them.
 func (l *Listener) stop() {
 	l.stopOnce.Do(func() {
+		l.mu.Lock()
 		l.cancel()
-		l.stopErr = l.socket.Close()
+		l.mu.Unlock()
+		if l.socket != nil {
+			l.stopErr = l.socket.Close()
+		}
 	})
 }
 
@@ -128,7 +174,7 @@ func (l *Listener) accept() {
 		}
 		select {
 		case l.talks <- struct{}{}:
-			l.work.Go(func() { l.serve(c) })
+			l.work.Go(func() { l.serve(c, usersocket.CheckPeer) })
 		default:
 			_ = c.Close() // all connections are the user's own: none is more important
 		}
@@ -136,10 +182,10 @@ func (l *Listener) accept() {
 }
 
 // serve lets the process at the other end of a connection join, and waits for its end.
-func (l *Listener) serve(c net.Conn) {
+func (l *Listener) serve(c net.Conn, check func(net.Conn) (Peer, error)) {
 	stop := context.AfterFunc(l.ctx, func() { _ = c.SetDeadline(time.Now()) })
 	t := newTalk(c)
-	n, err := l.welcome(t)
+	n, err := l.welcome(t, check)
 	stop()
 	<-l.talks
 	if err != nil {
@@ -157,8 +203,8 @@ func (l *Listener) serve(c net.Conn) {
 }
 
 // welcome gives a process its place in the tree.
-func (l *Listener) welcome(t *talk) (*contexts.Node, error) {
-	peer, err := checkPeer(t.conn)
+func (l *Listener) welcome(t *talk, check func(net.Conn) (Peer, error)) (*contexts.Node, error) {
+	peer, err := check(t.conn)
 	if err != nil {
 		return nil, err
 	}

@@ -13,20 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
-
-// maxPath is the length of the longest path that a socket's address holds, in
-// bytes: sun_path of unix(7) with a zero byte behind it.
-const maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1
-
-// checkPath returns an error for a path that is too long. The kernel only says "invalid
-// argument".
-func checkPath(path string) error {
-	if len(path) > maxPath {
-		return fmt.Errorf("%w: %q has %d bytes, %d are allowed", ErrPathTooLong, path, len(path), maxPath)
-	}
-	return nil
-}
 
 // socket is a unix socket that only the user can reach.
 type socket struct {
@@ -57,7 +46,7 @@ func bind(path string) (*socket, error) {
 }
 
 func (s *socket) bind() error {
-	if err := checkPath(s.path); err != nil {
+	if err := usersocket.CheckPath(s.path); err != nil {
 		return err
 	}
 	dir := filepath.Dir(s.path)
@@ -91,24 +80,12 @@ func (s *socket) bind() error {
 // lockOwn checks that a directory is the user's alone, and keeps other processes of the
 // user from binding and removing sockets there at the same time.
 func lockOwn(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
+	f, err := usersocket.OpenDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		switch st, ok := info.Sys().(*syscall.Stat_t); {
-		case !info.IsDir():
-			err = &fs.PathError{Op: "bind", Path: dir, Err: syscall.ENOTDIR}
-		case !ok || int(st.Uid) != os.Geteuid():
-			err = fmt.Errorf("%w: %s belongs to another user", ErrExposed, dir)
-		case info.Mode().Perm()&0o077 != 0:
-			err = fmt.Errorf("%w: %s has mode %04o; it needs 0700", ErrExposed, dir, info.Mode().Perm())
-		default:
-			for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-				err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-			}
-		}
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 	}
 	if err != nil {
 		_ = f.Close()

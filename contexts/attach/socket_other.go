@@ -12,7 +12,5 @@ type socket struct {
 	path string
 }
 
-func checkPath(string) error { return nil }
-
 // bind fails on systems that do not tell which user connects.
 func bind(string) (*socket, error) { return nil, errors.ErrUnsupported }

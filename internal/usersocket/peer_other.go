@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !freebsd
 
-package attach
+package usersocket
 
 import (
 	"errors"

@@ -1,4 +1,6 @@
-package attach
+//go:build darwin || freebsd
+
+package usersocket
 
 import (
 	"net"
@@ -9,12 +11,12 @@ import (
 )
 
 // peerOf returns the process that has connected to a socket of this host, or listens
-// on it.
+// on it. It asks as getpeereid(3) does.
 func peerOf(c *net.UnixConn) (p Peer, err error) {
 	err = descriptor.Control(c, func(fd int) error {
-		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 		if err == nil {
-			p = Peer{UID: int(cred.Uid), PID: int(cred.Pid)}
+			p = Peer{UID: int(cred.Uid)}
 		}
 		return err
 	})

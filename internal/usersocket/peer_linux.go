@@ -1,6 +1,4 @@
-//go:build darwin || freebsd
-
-package attach
+package usersocket
 
 import (
 	"net"
@@ -11,12 +9,12 @@ import (
 )
 
 // peerOf returns the process that has connected to a socket of this host, or listens
-// on it. It asks as getpeereid(3) does.
+// on it.
 func peerOf(c *net.UnixConn) (p Peer, err error) {
 	err = descriptor.Control(c, func(fd int) error {
-		cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err == nil {
-			p = Peer{UID: int(cred.Uid)}
+			p = Peer{UID: int(cred.Uid), PID: int(cred.Pid)}
 		}
 		return err
 	})
