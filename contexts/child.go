@@ -169,7 +169,7 @@ func (l *local) openCarrier(ctx context.Context, m connect.Method, path string, 
 	launch := bootstrap.NewLaunch(options)
 	env := &connect.OpenRequest{
 		CommandLine: launch.Line(), Argv: launch.Argv(), Ready: launch.Ready(), Log: options.Log, Early: launch.Early(),
-		Prompt: p.Asking(l.prompter(path)), Notify: l.notifier(path), Dial: new(net.Dialer).DialContext,
+		Prompt: p.Asking(l.prompter(ctx, path)), Notify: l.notifier(ctx, path), Dial: new(net.Dialer).DialContext,
 		Phase: func(phase string) { p.Note(bootstrap.Progress{Phase: bootstrap.Phase(phase)}) },
 	}
 	if env.Exec, env.ExecArgv = launch.Exec(); probe {

@@ -131,7 +131,7 @@ func connecting(ctx context.Context, l *local, n *Node, m connect.Method, b boun
 	if q.Method, err = connect.Encode(m); err != nil {
 		return fail(err)
 	}
-	defer l.children.LetAsk(n.id)()
+	defer l.children.LetAsk(n.id, joinPath(n, m.Label()), personOf(ctx))()
 	var last step
 	for s, err := range f.Call(ctx, n, q) {
 		if err != nil {

@@ -59,6 +59,7 @@ func declareFunc[In, Out any](name string, opts []Option) *Func[In, Out] {
 		recvNode: types.VisitorOf(reflect.TypeFor[Out]()),
 	}
 	f.e = newEntry(name, kindFunc, opts, reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	f.e.nodes = f.sendNode != nil || f.recvNode != nil
 	return f
 }
 

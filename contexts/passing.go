@@ -23,7 +23,7 @@ var ErrHasNodes = errors.New("the argument or the result may hold nodes")
 
 // Encode returns the call of the function with an argument.
 func (f *Func[In, Out]) Encode(in In) (EncodedCall, error) {
-	if f.sendNode != nil || f.recvNode != nil {
+	if f.e.nodes {
 		return EncodedCall{}, fmt.Errorf("function %q: %w", f.e.name, ErrHasNodes)
 	}
 	arg, err := marshalAt(&in)
@@ -82,4 +82,20 @@ func (n *Node) Descendant(id core.ID) *Node {
 		return nil
 	}
 	return n.self.node(id)
+}
+
+// EncodedCallOf returns the call of a function by its name, with an argument that has been encoded
+// as CBOR. The error matches [ErrUnknownFunc] where this program has no function of that name, and
+// [ErrHasNodes] as of [Func.Encode]. An argument of the wrong type is an error of the call.
+func EncodedCallOf(name string, arg []byte) (EncodedCall, error) {
+	functions.mu.Lock()
+	e := functions.byName[name]
+	functions.mu.Unlock()
+	if e == nil || e.kind != kindFunc {
+		return EncodedCall{}, fmt.Errorf("%w: %q", ErrUnknownFunc, name)
+	}
+	if e.nodes {
+		return EncodedCall{}, fmt.Errorf("function %q: %w", name, ErrHasNodes)
+	}
+	return EncodedCall{Func: e.index, Arg: arg}, nil
 }

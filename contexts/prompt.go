@@ -14,15 +14,39 @@ import (
 // The person in front of the master is asked for passwords and shown notices, whatever the
 // depth of the hop that needs it.
 
+// WithPrompts returns a ctx whose connects ask another person than the one in front of the
+// master: each function, if not nil, is used in place of that of [Config]. It is for a master
+// that connects on behalf of others.
+//
+// It concerns connects that the master asks for, at any depth. Where both hops that one context
+// makes at a time have the same path, a question of one may go to the person of the other. If
+// Config.Prompt is nil, other contexts ask nobody: a master that asks by WithPrompts only sets it
+// to a function that returns [connect.ErrPasswordRequired].
+func WithPrompts(ctx context.Context, prompt func(context.Context, connect.Prompt) (string, error), notify func(context.Context, connect.Notice)) context.Context {
+	return context.WithValue(ctx, personKey{}, tree.Person{Prompt: prompt, Notify: notify})
+}
+
+type personKey struct{}
+
+// personOf returns the person whom connects with ctx ask.
+func personOf(ctx context.Context) tree.Person {
+	p, _ := ctx.Value(personKey{}).(tree.Person)
+	return p
+}
+
 // prompter returns the function with which a hop at path asks its questions; nil if nobody
-// can be asked.
-func (l *local) prompter(path string) func(context.Context, connect.Prompt) (string, error) {
-	if l.cfg.Prompt == nil {
+// can be asked. ctx is that of the connect.
+func (l *local) prompter(ctx context.Context, path string) func(context.Context, connect.Prompt) (string, error) {
+	ask := personOf(ctx).Prompt
+	if ask == nil {
+		ask = l.cfg.Prompt
+	}
+	if ask == nil {
 		return nil
 	}
 	return func(ctx context.Context, p connect.Prompt) (string, error) {
 		p.Path = path
-		return l.cfg.Prompt(ctx, p)
+		return ask(ctx, p)
 	}
 }
 
@@ -38,16 +62,21 @@ func (l *local) promptMaster(ctx context.Context, p connect.Prompt) (string, err
 var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.Prompt) (connect.Secret, error) {
 	c := callOf(ctx)
 	l := c.l
-	if !l.children.MayAsk(c.m.Src) || l.cfg.Prompt == nil || l.id != core.Master {
+	p.Path = l.pathWithin(c.m.Src, p.Path)
+	person, may := l.children.PersonFor(c.m.Src, p.Path)
+	ask := person.Prompt
+	if ask == nil {
+		ask = l.cfg.Prompt
+	}
+	if !may || ask == nil || l.id != core.Master {
 		return "", ErrRefused
 	}
-	p.Path = l.pathWithin(c.m.Src, p.Path)
 	lines := strings.Split(p.Text, "\n")
 	for i := range lines {
 		lines[i] = tree.Printable(lines[i])
 	}
 	p.Text = strings.Join(lines, "\n")
-	answer, err := l.cfg.Prompt(ctx, p)
+	answer, err := ask(ctx, p)
 	return connect.Secret(answer), err
 }, AllowDescendants)
 
@@ -59,14 +88,18 @@ const (
 )
 
 // notifier returns the function with which a hop at path shows its notices; nil if nobody
-// wants to see them.
-func (l *local) notifier(path string) func(context.Context, connect.Notice) {
-	if l.cfg.Notify == nil {
+// wants to see them. ctx is that of the connect.
+func (l *local) notifier(ctx context.Context, path string) func(context.Context, connect.Notice) {
+	show := personOf(ctx).Notify
+	if show == nil {
+		show = l.cfg.Notify
+	}
+	if show == nil {
 		return nil
 	}
 	return func(ctx context.Context, n connect.Notice) {
 		n.Path = path
-		l.cfg.Notify(ctx, n)
+		show(ctx, n)
 	}
 }
 
@@ -94,10 +127,16 @@ func (m *noticeMeter) take() bool {
 var noticeFunc = NewFunc("mitosis.notice", func(ctx context.Context, n connect.Notice) (struct{}, error) {
 	c := callOf(ctx)
 	l := c.l
-	if l.cfg.Notify == nil || l.id != core.Master || !l.notices.take() {
+	n = connect.Notice{Path: l.pathWithin(c.m.Src, n.Path), Text: tree.Printable(n.Text)}
+	person, _ := l.children.PersonFor(c.m.Src, n.Path)
+	show := person.Notify
+	if show == nil {
+		show = l.cfg.Notify
+	}
+	if show == nil || l.id != core.Master || !l.notices.take() {
 		return struct{}{}, ErrRefused
 	}
-	l.cfg.Notify(ctx, connect.Notice{Path: l.pathWithin(c.m.Src, n.Path), Text: tree.Printable(n.Text)})
+	show(ctx, n)
 	return struct{}{}, nil
 }, AllowDescendants)
 

@@ -41,6 +41,7 @@ type entry struct {
 	name  string
 	kind  kind
 	opts  Option
+	nodes bool   // its argument or result may hold nodes
 	sig   string // the types of argument and result, as Describe of package call spells them
 	where string // file:line of the registration
 

@@ -1,10 +1,14 @@
 package tree
 
 import (
+	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
 	"github.com/mitosis-go/mitosis/router"
 )
@@ -27,11 +31,11 @@ func (c *Child) CloseOnce(do func()) { c.closing.Do(do) }
 type Children struct {
 	mu         sync.Mutex
 	all        map[core.ID]*Child
-	names      map[string]ordinal // the last elements of their paths
-	free       map[string]int     // by label: its children have all lower numbers; absent: 1 is free
-	connecting int                // places taken by connects under way
-	asking     map[core.ID]int    // hops that each context makes for us, for which it may ask for passwords
-	taken      int                // contexts below this one that are under way: see Take
+	names      map[string]ordinal        // the last elements of their paths
+	free       map[string]int            // by label: its children have all lower numbers; absent: 1 is free
+	connecting int                       // places taken by connects under way
+	asking     map[core.ID][]*pendingHop // hops that each context makes for us, for which it may ask for passwords
+	taken      int                       // contexts below this one that are under way: see Take
 }
 
 // An ordinal tells children by the same hop apart. The first has 1.
@@ -138,29 +142,54 @@ func (c *Children) List() []*Child {
 	return all
 }
 
+// A Person answers the questions of a hop, and sees its notices.
+type Person struct {
+	Prompt func(context.Context, connect.Prompt) (string, error) // nil: that of the tree
+	Notify func(context.Context, connect.Notice)                 // nil: that of the tree
+}
+
+// pendingHop is a hop that another context makes for us.
+type pendingHop struct {
+	path   string
+	person Person
+}
+
 // LetAsk lets a context ask for passwords until end is called: it makes a hop for us that
-// may need them.
-func (c *Children) LetAsk(id core.ID) (end func()) {
+// may need them. The path is that of the hop, and the person answers.
+func (c *Children) LetAsk(id core.ID, path string, person Person) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.asking == nil {
-		c.asking = make(map[core.ID]int)
+		c.asking = make(map[core.ID][]*pendingHop)
 	}
-	c.asking[id]++
+	hop := &pendingHop{path, person}
+	c.asking[id] = append(c.asking[id], hop)
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.asking[id]--; c.asking[id] == 0 {
+		left := slices.DeleteFunc(c.asking[id], func(h *pendingHop) bool { return h == hop })
+		if c.asking[id] = left; len(left) == 0 {
 			delete(c.asking, id)
 		}
 	}
 }
 
-// MayAsk reports whether a context may ask for passwords.
-func (c *Children) MayAsk(id core.ID) bool {
+// PersonFor returns the person for a question or a notice of a context about a path: that of
+// the hop with this path, or of the first hop where none has it. may reports whether the context
+// makes a hop for us at all, and so may ask.
+func (c *Children) PersonFor(id core.ID, path string) (p Person, may bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.asking[id] > 0
+	hops := c.asking[id]
+	if len(hops) == 0 {
+		return Person{}, false
+	}
+	for _, h := range hops {
+		if path == h.path || strings.HasPrefix(path, h.path+"/") {
+			return h.person, true
+		}
+	}
+	return hops[0].person, true
 }
 
 // Take takes a place for one more context below this one. there counts the contexts that

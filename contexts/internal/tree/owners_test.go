@@ -1,8 +1,10 @@
 package tree
 
 import (
+	"context"
 	"testing"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -35,19 +37,40 @@ func TestChildrenHaveNamesAndPlaces(t *testing.T) {
 	}
 }
 
-// A context may ask for passwords as long as any of its hops for us is under way.
+// A context may ask for passwords as long as any of its hops for us is under way, and the person
+// of the hop with the path of the question answers.
 func TestAskingEndsWithTheLastHop(t *testing.T) {
 	var c Children
 	const id = core.ID(7)
-	first, second := c.LetAsk(id), c.LetAsk(id)
+	person := func(name string) Person {
+		return Person{Prompt: func(context.Context, connect.Prompt) (string, error) { return name, nil }}
+	}
+	asked := func(id core.ID, path string) string {
+		p, may := c.PersonFor(id, path)
+		if !may {
+			return "nobody"
+		}
+		name, _ := p.Prompt(t.Context(), connect.Prompt{})
+		return name
+	}
+	check := func(when string, want map[string]string) {
+		t.Helper()
+		for path, name := range want {
+			if got := asked(id, path); got != name {
+				t.Errorf("%s, %q is asked of %s, want %s", when, path, got, name)
+			}
+		}
+		if got := asked(8, "ssh:a/sudo"); got != "nobody" {
+			t.Errorf("%s, another context asks %s, want nobody", when, got)
+		}
+	}
+	first := c.LetAsk(id, "ssh:a/sudo", person("Ann"))
+	second := c.LetAsk(id, "ssh:a/sudo:carol", person("Carol"))
+	check("with two hops", map[string]string{"ssh:a/sudo": "Ann", "ssh:a/sudo:carol": "Carol", "ssh:a/sudo:carol/su": "Carol", "ssh:a": "Ann"})
 	first()
-	if !c.MayAsk(id) || c.MayAsk(8) {
-		t.Errorf("with one of two hops left: %v for it, %v for another context; want true and false", c.MayAsk(id), c.MayAsk(8))
-	}
+	check("with one of two hops left", map[string]string{"ssh:a/sudo": "Carol", "ssh:a/sudo:carol": "Carol"})
 	second()
-	if c.MayAsk(id) {
-		t.Error("without a hop under way the context may ask, want not")
-	}
+	check("without a hop under way", map[string]string{"ssh:a/sudo": "nobody"})
 }
 
 // A leftover is removed only once: by its maker, at the end, or at once if the end has come before
