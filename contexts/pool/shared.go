@@ -246,6 +246,7 @@ func (l *line) fail(err error) {
 		child.fail(err)
 	}
 	l.host.pool.rest(l)
+	l.host.pool.forgetHost(l.host)
 }
 
 // abandon ends what is being opened for a line, and for those before it, if nobody waits for it
@@ -268,7 +269,7 @@ func (s *shared) abandon(l *line) {
 // forgetHost drops a host that has neither connections nor anybody who waits, and those before it
 // that were there for its sake.
 func (s *shared) forgetHost(h *host) {
-	for ; h != nil && h.conns == 0 && h.after == 0 && !h.isAwaited(); h = h.before {
+	for ; h != nil && s.hosts[h.key] == h && h.conns == 0 && h.after == 0 && !h.isAwaited(); h = h.before {
 		if h.isLearned() {
 			s.later(h)
 			return

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -350,5 +351,28 @@ func TestReset(t *testing.T) {
 			t.Errorf("the lease came after %v, want 2.5 s: the reset has the first hop made anew", took)
 		}
 		other.Release()
+	})
+}
+
+// Nothing is kept of paths that could not be connected: a program that is given many wrong ones does
+// not grow.
+func TestNothingIsKeptOfWrongPaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newTestPool(Config{})
+		defer closePool(t, p, s)
+		for _, lasting := range []error{errors.New("no such host"), connect.ErrUnreachable} {
+			s.set(func() { s.err = lasting })
+			for _, path := range []string{"one", "two/sudo", "three/sudo/box"} {
+				if l, err := p.GetHops(t.Context(), hopsTo(path)...); err == nil {
+					l.Release()
+					t.Errorf("%s was connected, want its refusal", path)
+				}
+			}
+			synctest.Wait()
+			if left := p.Hosts(); len(left) != 0 {
+				t.Errorf("after refusals by %v the pool keeps %+v, want nothing", lasting, left)
+			}
+		}
+		s.set(func() { s.err = nil })
 	})
 }
