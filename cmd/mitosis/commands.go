@@ -84,6 +84,7 @@ func verbs() []verb {
 		{use: "with [OPTION]... [NAME=]HOST... -- PROGRAM [ARG]...", summary: "a local program whose ssh leads there", text: keptJobsText, declare: declareWith},
 		{use: "probe [OPTION]... HOST...", summary: "how a copy would be started there, and what else a host lacks", declare: declareProbe},
 		{use: "config [OPTION]... [show]", summary: "print the settings that are in force, and where they were made", declare: declareConfig, unset: true},
+		{use: "broker [OPTION]... start|status|list|reset HOST|stop|serve", summary: "a process that keeps connections for others", text: brokerText, declare: declareBroker},
 		{use: "version [OPTION]...", summary: "print the version", declare: declareVersion, unset: true},
 	}
 }

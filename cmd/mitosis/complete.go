@@ -240,7 +240,7 @@ func prefixed(with string, words []string) []string {
 
 // records returns the runs of a command that can be tried again, the newest first.
 func records(command string) []string {
-	dir, err := stateDir()
+	dir, err := runsDir()
 	if err != nil {
 		return nil
 	}

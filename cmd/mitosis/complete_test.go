@@ -141,7 +141,7 @@ func TestCompletionPassesFaultsOver(t *testing.T) {
 func TestRecordsAreCompleted(t *testing.T) {
 	home := typist(t)
 	t.Setenv("XDG_STATE_HOME", home)
-	dir, err := stateDir()
+	dir, err := runsDir()
 	if err != nil {
 		t.Fatal(err)
 	}

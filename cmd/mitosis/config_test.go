@@ -65,7 +65,7 @@ func TestConfigShowsValuesWithTheirSource(t *testing.T) {
 	out, errOut, status := runs(t, "config")
 	dir := filepath.Dir(file)
 	for _, want := range []string{
-		"user admin $MITOSIS_USER", "colours never " + file + ":2:1", "broker no default", "connect_timeout - default: none for one host, 2m for several",
+		"user admin $MITOSIS_USER", "colours never " + file + ":2:1", "broker auto default", "connect_timeout - default: none for one host, 2m for several",
 		"identity " + filepath.Join(dir, "a") + " " + filepath.Join(dir, "b") + " " + file + ":4:1", "file: " + file,
 	} {
 		found := false

@@ -62,6 +62,7 @@ func (o *hostOptions) declareHops(f *pflag.FlagSet) {
 	f.IntVarP(&o.ssh.Port, "port", "p", 0, "`PORT` of hosts that are given without one")
 	f.StringVarP(&o.ssh.User, "login-name", "l", "", "`USER` at hosts that are given without one")
 	f.BoolVar(&o.acceptNew, "accept-new", false, "take the keys of hosts that were never seen, and remember them")
+	declareBrokerChoice(f)
 	declareVerbose(f)
 	onValue(f, "password-from", "", "`FILE|FD`: take the password, for all who ask for one, from the first line of a file or descriptor", givenPassword.from)
 }

@@ -212,13 +212,13 @@ func session(hops []connect.Method, limits *severalOptions, errOut io.Writer, do
 	defer cancel(nil)
 	signals := newForwarder(cancel)
 	connecting, stop := limits.whileConnecting(ctx)
-	self, node, err := dial(ctx, connecting, hops)
+	node, end, err := dial(ctx, connecting, hops)
 	stop()
 	if err != nil {
 		return caughtOr(ctx, complain(errOut, err, exitHop))
 	}
 	defer func() {
-		if err := self.Close(); err != nil {
+		if err := end(); err != nil {
 			_ = complain(errOut, err, 0)
 		}
 	}()
@@ -239,14 +239,19 @@ func failure(err error) int {
 	return exitError
 }
 
-// dial starts a tree and makes the hops of a path. Closing self ends the tree.
-func dial(ctx, connecting context.Context, hops []connect.Method) (self, node *contexts.Node, err error) {
-	if self, err = startTree(ctx, os.Stderr); err != nil {
+// dial makes the hops of a path, by the broker or from a tree of this process. end ends what it has
+// begun.
+func dial(ctx, connecting context.Context, hops []connect.Method) (node *contexts.Node, end func() error, err error) {
+	if node, end, err = dialBroker(ctx, connecting, hops); node != nil || err != nil {
+		return node, end, err
+	}
+	self, err := startTree(ctx, os.Stderr)
+	if err != nil {
 		return nil, nil, err
 	}
 	if node, err = self.ConnectHops(connecting, hops...); err != nil {
 		_ = self.Close() // the error of the hop is the one to report
 		return nil, nil, err
 	}
-	return self, node, nil
+	return node, self.Close, nil
 }

@@ -86,11 +86,15 @@ func probe(hops []connect.Method, limits *severalOptions, out io.Writer) error {
 	defer stop()
 	ctx, end := limits.whileConnecting(ctx)
 	defer end()
-	self, node, err := dial(ctx, ctx, hops[:len(hops)-1])
+	self, err := startTree(ctx, os.Stderr) // not by a broker: a probe tells how a copy would start
 	if err != nil {
 		return err
 	}
 	defer self.Close()
+	node, err := self.ConnectHops(ctx, hops[:len(hops)-1]...)
+	if err != nil {
+		return err
+	}
 	offer, err := node.Probe(ctx, hops[len(hops)-1])
 	if err != nil {
 		return err

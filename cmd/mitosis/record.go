@@ -36,17 +36,24 @@ type asked struct {
 // keptFor is how long records are kept. Nobody retries a run that is older.
 const keptFor = 30 * 24 * time.Hour
 
-// stateDir returns where records are: $XDG_STATE_HOME/mitosis/runs, or what a system has for it.
+// stateDir returns where the program keeps its state: $XDG_STATE_HOME/mitosis, or what a system has
+// for it.
 func stateDir() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "mitosis", "runs"), nil
+		return filepath.Join(dir, "mitosis"), nil
 	}
 	if runtime.GOOS == "windows" {
 		dir, err := os.UserCacheDir() // %LocalAppData%
-		return filepath.Join(dir, "mitosis", "runs"), err
+		return filepath.Join(dir, "mitosis"), err
 	}
 	home, err := os.UserHomeDir()
-	return filepath.Join(home, ".local", "state", "mitosis", "runs"), err
+	return filepath.Join(home, ".local", "state", "mitosis"), err
+}
+
+// runsDir returns where the records of runs are.
+func runsDir() (string, error) {
+	dir, err := stateDir()
+	return filepath.Join(dir, "runs"), err
 }
 
 // openRecord makes the record of a run, or goes on with the one that is retried.
@@ -54,7 +61,7 @@ func (s *several) openRecord() error {
 	if s.options.asked == nil {
 		return nil // nothing to try again
 	}
-	dir, err := stateDir()
+	dir, err := runsDir()
 	if err != nil {
 		return err
 	}
@@ -102,7 +109,7 @@ func (s *several) closeRecord(failed bool) (name string, err error) {
 	if failed {
 		return s.record.name, err
 	}
-	dir, dirErr := stateDir()
+	dir, dirErr := runsDir()
 	if dirErr != nil {
 		return "", dirErr
 	}
@@ -127,7 +134,7 @@ func readRecord(command, name string) (*asked, error) {
 	if !runName().MatchString(name) {
 		return nil, fmt.Errorf("%q is not the name of a run, as 20260131-120000-abcd is", name)
 	}
-	dir, err := stateDir()
+	dir, err := runsDir()
 	if err != nil {
 		return nil, err
 	}

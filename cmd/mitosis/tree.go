@@ -12,6 +12,11 @@ import (
 // startTree makes this process a master, with a place for messages. By default only warnings are
 // logged: errors have the last words of tools.
 func startTree(ctx context.Context, messages io.Writer) (*contexts.Node, error) {
+	return contexts.Start(ctx, treeConfig(messages))
+}
+
+// treeConfig returns the configuration of a tree, or of this process in that of a broker.
+func treeConfig(messages io.Writer) *contexts.Config {
 	log, level := newLog(messages)
 	cfg := &contexts.Config{
 		Notify: teller(messages), Output: messages, LogLevel: level, Cache: inForce.Cache, PackedDir: inForce.PackedCache, Log: log,
@@ -20,7 +25,7 @@ func startTree(ctx context.Context, messages io.Writer) (*contexts.Node, error) 
 	if canAsk() {
 		cfg.Prompt = ask // without it, hops know that nobody can be asked
 	}
-	return contexts.Start(ctx, cfg)
+	return cfg
 }
 
 // newLog returns a log, and its level: that of the settings, or debug if there is a -v.

@@ -4,6 +4,8 @@ package functions
 
 import (
 	_ "github.com/mitosis-go/mitosis/connect/all"
+	_ "github.com/mitosis-go/mitosis/contexts/attach"
+	_ "github.com/mitosis-go/mitosis/contexts/broker/door"
 	_ "github.com/mitosis-go/mitosis/contexts/files"
 	_ "github.com/mitosis-go/mitosis/contexts/fleet"
 	_ "github.com/mitosis-go/mitosis/fakessh"

@@ -101,13 +101,13 @@ func Keys() []Key {
 			read:  readLog,
 			value: func(s *Settings) any { return strings.ToLower(s.Log.String()) },
 		}, {
-			Name: "broker", Values: "yes|no|auto", Default: "no",
-			About: "whether commands go through a broker, which keeps connections for the next command; auto: if one is running",
+			Name: "broker", Option: "--broker", Values: "yes|no|auto", Default: "auto",
+			About: "whether commands for one host go through a broker, which keeps connections for the next command; auto: if one is running",
 			read:  choice(func(s *Settings) *Choice { return &s.Broker }, Yes, No, Auto),
 			value: func(s *Settings) any { return s.Broker },
 		}, {
-			Name: "broker_idle", Values: "TIME", Default: "10m",
-			About: "a broker ends after so long without a client",
+			Name: "broker_idle", Option: "--idle-timeout", Values: "TIME", Default: "10m",
+			About: "a broker ends after so long without use",
 			read:  duration(func(s *Settings) *time.Duration { return &s.BrokerIdle }),
 			value: func(s *Settings) any { return timeText(s.BrokerIdle) },
 		},
@@ -116,7 +116,7 @@ func Keys() []Key {
 
 // Defaults returns the settings where nothing is set.
 func Defaults() *Settings {
-	return &Settings{Colours: Auto, Log: slog.LevelWarn, Broker: No, BrokerIdle: 10 * time.Minute, from: make(map[string]Source)}
+	return &Settings{Colours: Auto, Log: slog.LevelWarn, Broker: Auto, BrokerIdle: 10 * time.Minute, from: make(map[string]Source)}
 }
 
 // list makes JSON have [] and not null.
