@@ -23,11 +23,18 @@ const module = "github.com/mitosis-go/mitosis/"
 var allowedImports = map[string][]string{
 	".": {}, // the module's root: documentation and the version
 
-	"contexts/attach": {"core", "bootstrap", "contexts", "contexts/internal/succession", "internal/descriptor"},
+	"contexts/attach": {"core", "bootstrap", "contexts", "contexts/internal/succession", "internal/usersocket"},
+
+	// A broker's functions are apart from it: a small agent has them, and no broker.
+	"contexts/broker":               {"core", "connect", "contexts", "contexts/attach", "contexts/files", "contexts/pool", "contexts/broker/client", "contexts/broker/door", "contexts/broker/internal/wire", "internal", "internal/resolve", "internal/usersocket"},
+	"contexts/broker/client":        {"connect", "contexts/broker/internal/wire", "internal/usersocket"},
+	"contexts/broker/door":          {"connect", "contexts"},
+	"contexts/broker/internal/wire": {},
 
 	"core":                {},
-	"internal/descriptor": {}, // descriptors of files, where package os has no method
-	"internal/resolve":    {}, // names, as the system resolves them
+	"internal/descriptor": {},                      // descriptors of files, where package os has no method
+	"internal/resolve":    {},                      // names, as the system resolves them
+	"internal/usersocket": {"internal/descriptor"}, // unix sockets of one user alone
 	"router":              {"core"},
 	"bootstrap":           {"core"},
 	"connect":             {"core", "bootstrap", "connect/internal/printable"}, // the contract
@@ -68,7 +75,7 @@ var allowedImports = map[string][]string{
 	"contexts/socks":           {"contexts"},
 	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/descriptor", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},
-	"cmd":                      {"contexts", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"cmd":                      {"contexts", "contexts/attach", "contexts/broker", "contexts/broker/client", "contexts/broker/door", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts", "contexts/fleet"},
 	"contexts/retry":           {}, // it knows neither contexts nor what is tried
 	"contexts/pool":            {"connect", "contexts", "contexts/retry"},

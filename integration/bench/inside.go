@@ -43,6 +43,7 @@ func insideClient(ctx context.Context, args []string) error {
 		func(ctx context.Context) ([]row, error) { return wholeRows(ctx, program) },
 		func(ctx context.Context) ([]row, error) { return contactRows(ctx, program) },
 		func(ctx context.Context) ([]row, error) { return hopRows(ctx, mitosis, source) },
+		func(ctx context.Context) ([]row, error) { return brokerRows(ctx, mitosis) },
 	} {
 		rows, err := measure(ctx)
 		errs = append(errs, err)
