@@ -66,6 +66,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/attach"
+	"github.com/mitosis-go/mitosis/contexts/broker"
 	"github.com/mitosis-go/mitosis/contexts/files"
 	"github.com/mitosis-go/mitosis/contexts/fleet"
 	"github.com/mitosis-go/mitosis/fakessh"
@@ -75,6 +76,7 @@ var (
 	_ = fleet.New
 	_ = fmt.Println
 	_ = attach.Detach
+	_ = broker.Dial
 	_ = fakessh.Command
 	_ = files.Put
 	_ time.Duration
