@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
 )
 
@@ -298,15 +301,14 @@ func TestServiceMadeAtTheEnd(t *testing.T) {
 
 // A context whose parent is lost closes its objects, and ends soon.
 func TestServiceClosesWithoutParent(t *testing.T) {
-	self := start(t, nil)
-	a := child(t, self)
-	b := child(t, a)
+	made := make(chan bootstrap.Carrier, 1)
+	a := must(start(t, nil).Connect(t.Context(), cuttable{made: made}))
 	file := filepath.Join(t.TempDir(), "closed")
-	give(t, b, orderUpper, closeOrder{File: file})
+	give(t, a, orderUpper, closeOrder{File: file})
 	hung := filepath.Join(t.TempDir(), "hung")
-	give(t, b, orderLower, closeOrder{File: hung, Does: "hang"})
-	process := must(os.FindProcess(must(pid.Call(t.Context(), b, struct{}{}))))
-	kill(t, a)
+	give(t, a, orderLower, closeOrder{File: hung, Does: "hang"})
+	process := must(os.FindProcess(must(pid.Call(t.Context(), a, struct{}{}))))
+	go (<-made).Close() // which waits for the process
 	for _, f := range []string{file, hung} {
 		eventually(t, "the object is closed", func() bool {
 			text, _ := os.ReadFile(f)
@@ -314,4 +316,20 @@ func TestServiceClosesWithoutParent(t *testing.T) {
 		})
 	}
 	eventually(t, "the process ends although one object hangs", func() bool { return process.Signal(syscall.Signal(0)) != nil })
+}
+
+// cuttable is a hop whose link can be closed from here. (Below a context that is killed nothing is
+// closed in order: its guard ends all of it.)
+type cuttable struct {
+	local.Child
+	made chan<- bootstrap.Carrier
+}
+
+// Open implements connect.Method.
+func (c cuttable) Open(ctx context.Context, e *connect.OpenRequest) (bootstrap.Carrier, error) {
+	carrier, err := c.Child.Open(ctx, e)
+	if err == nil {
+		c.made <- carrier
+	}
+	return carrier, err
 }
