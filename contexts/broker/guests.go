@@ -105,7 +105,7 @@ func (b *broker) openFor(ctx context.Context, caller *contexts.Node, q door.Open
 		return door.OpenAnswer{}, err
 	}
 	b.use(nil, true)
-	l, err := b.lease(ctx, q.Pool, hops, &guestPerson{caller, q.Prompts}, nil)
+	l, err := b.lease(ctx, q.Pool, hops, &guestPerson{caller, q.Prompts, b.numbers.Add(1)}, nil)
 	if !b.guestLeases.settle(caller.ID(), q.Lease, l) {
 		b.unuse(nil, true)
 		if l != nil {
@@ -197,7 +197,11 @@ func (b *broker) endGuestLease(entry *guestLease) {
 type guestPerson struct {
 	node    *contexts.Node
 	prompts bool
+	number  uint64 // of the request
 }
+
+// place implements person.
+func (g *guestPerson) place() uint64 { return g.number }
 
 // ask implements person.
 func (g *guestPerson) ask(ctx context.Context, p connect.Prompt) (string, error) {

@@ -19,22 +19,19 @@ import (
 type askers struct {
 	mu   sync.Mutex
 	all  map[string][]*waiting // guarded by mu
-	last uint64                // guarded by mu: the number of the last client
 	open map[string]int        // guarded by mu: questions under way, by the key of the connection
 }
 
 type waiting struct {
 	person
-	clock  *clock // held while a question for what it waits for is under way
-	number uint64 // those who came earlier have a lower one
+	clock *clock // held while a question for what it waits for is under way
 }
 
 // add adds a client until end is called.
 func (a *askers) add(key string, p person, c *clock) (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.last++
-	w := &waiting{p, c, a.last}
+	w := &waiting{p, c}
 	if a.all == nil {
 		a.all, a.open = make(map[string][]*waiting), make(map[string]int)
 	}
@@ -86,7 +83,7 @@ func (a *askers) of(key string) (all []*waiting) {
 			all = append(all, clients...)
 		}
 	}
-	slices.SortFunc(all, func(a, b *waiting) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(all, func(a, b *waiting) int { return cmp.Compare(a.place(), b.place()) })
 	return all
 }
 

@@ -19,6 +19,7 @@ import (
 // request is one request of a client, while it is carried out.
 type request struct {
 	// Immutable.
+	number uint64 // of all requests
 	s      *session
 	f      wire.ClientFrame
 	body   []byte // a copy
@@ -77,7 +78,7 @@ func capabilities() []string {
 }
 
 func newRequest(s *session, f *wire.ClientFrame, body []byte) *request {
-	q := &request{s: s, f: *f, body: slices.Clone(body), orders: make(chan wire.ClientFrame, maxOrders), began: time.Now()}
+	q := &request{number: s.b.numbers.Add(1), s: s, f: *f, body: slices.Clone(body), orders: make(chan wire.ClientFrame, maxOrders), began: time.Now()}
 	ctx, cancel := context.WithCancelCause(s.b.ctx)
 	q.ctx, q.cancel = ctx, cancel
 	switch {
@@ -205,6 +206,7 @@ func (q *request) grant(stream string, n int64) error {
 type person interface {
 	ask(ctx context.Context, p connect.Prompt) (string, error) // errNobody: another one is to be asked
 	tell(n connect.Notice)
+	place() uint64 // among all requests: earlier ones have a lower one
 }
 
 // errNobody: the one that was asked is gone, or takes no questions.
@@ -250,6 +252,9 @@ func (q *request) ask(ctx context.Context, p connect.Prompt) (string, error) {
 var promptKinds = map[connect.PromptKind]string{
 	connect.PromptOther: "other", connect.PromptPassword: "password", connect.PromptPassphrase: "passphrase", connect.PromptHostKey: "hostkey",
 }
+
+// place implements person.
+func (q *request) place() uint64 { return q.number }
 
 // tell implements person.
 func (q *request) tell(n connect.Notice) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
@@ -37,9 +38,10 @@ type broker struct {
 	ctx    context.Context // ends with the broker; the cause says why
 	cancel context.CancelCauseFunc
 
-	work   sync.WaitGroup // see goLocked
-	asking askers
-	events hub
+	work    sync.WaitGroup // see goLocked
+	numbers atomic.Uint64  // the number of the last request
+	asking  askers
+	events  hub
 
 	guestLeases guestLeases
 
