@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -84,6 +85,54 @@ func TestPoliciesOfSudo(t *testing.T) {
 				if err := managed.Close(); err != nil {
 					t.Error(err)
 				}
+			}
+			before.restored(t, patience)
+		})
+	}
+}
+
+// A sudo that intercepts by a library lets a file without a name be executed, if its path does not
+// lead sudo to a descriptor of its own. Each start method works then, as its trial says.
+func TestInterceptByLibrary(t *testing.T) {
+	lab.Require(t)
+	t.Parallel()
+	for name, test := range map[string]struct {
+		options string
+		user    string
+		remove  []string
+		noexec  []string
+		want    string
+	}{
+		"perl":                  {user: "carol", want: bootstrap.StartPerl},
+		"python":                {user: "carol", remove: []string{"perl"}, want: bootstrap.StartPython},
+		"memory":                {user: "carol", remove: noInterpreter, want: bootstrap.StartRAM},
+		"disk":                  {user: "carol", remove: noInterpreter, noexec: inMemory, want: bootstrap.StartDisk},
+		"root, tmpfs":           {remove: noInterpreter, noexec: inMemory, want: bootstrap.StartTmpfs},
+		"subcommands, perl":     {options: "log_subcmds", user: "carol", want: bootstrap.StartPerl},
+		"subcommands, memory":   {options: "log_subcmds", user: "carol", remove: noInterpreter, want: bootstrap.StartRAM},
+		"no hash, image hashes": {user: "carol", remove: append([]string{"openssl", "sha256sum", "shasum"}, noInterpreter...), want: bootstrap.StartRAM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := becomeHost("")
+			h.Remove, h.Noexec = test.remove, test.noexec
+			h.Sudoers = "Defaults:deploy " + cmp.Or(test.options, "intercept") + ", intercept_type=dso\ndeploy ALL=(ALL) NOPASSWD: ALL"
+			host := start(t, h)
+			self := master(t, &contexts.Config{})
+			user := enter(t, self, host, "deploy")
+			hop := become.Sudo{User: test.user}
+			before := look(host)
+			offer, err := user.Probe(t.Context(), hop)
+			if err != nil || test.user != "" && offer.StartMethod() != test.want {
+				t.Errorf("the probe says %+v, error %v, want %s", offer, err, test.want)
+			}
+			n := child(t, user, hop)
+			if got := methodOf(t, self, n); test.user != "" && got != test.want {
+				t.Errorf("the child was started by %s, want %s", got, test.want)
+			}
+			linkIsClean(t, n)
+			if err := n.Close(); err != nil {
+				t.Error(err)
 			}
 			before.restored(t, patience)
 		})

@@ -84,5 +84,5 @@ if y.hexdigest()!=h: fail("hash")
 signal.signal(signal.SIGPIPE,signal.SIG_DFL)
 try: os.chdir(q)
 except OSError: pass
-try: os.execv("/proc/self/fd/%d"%d,["mitosis"]+sys.argv[10:])
+try: image(d,*sys.argv[10:])
 except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))

@@ -48,12 +48,12 @@ head() { dd bs=1 count="$2" 2>/dev/null; }
 # ksh93 and mksh close descriptors above 2 that exec has opened in every program that they
 # execute. They keep a descriptor that is redirected at the command: hence 8<&8.
 
-# image executes descriptor 8, in place of a subshell. The path names this process by number: a
+# image executes descriptor 8, in place of the shell or of a subshell. The path names this process by number: a
 # sudo that intercepts the execution opens the path as well. /proc/self would lead it to its own
 # descriptor 8, perhaps a terminal, on which it would wait forever.
 image() {
 	read -r q x </proc/self/stat
-	exec /proc/$q/fd/8 8<&8
+	exec /proc/$q/fd/8 "$@" 8<&8
 }
 
 # next begins a place. It fails if an earlier plan has tried that place, or if z says that no
@@ -139,7 +139,7 @@ receive() {
 	@VERIFY@
 	say "at $r $d"
 	cd "$w" 2>/dev/null
-	exec /proc/self/fd/8 @ARGS@ 8<&8
+	image @ARGS@
 }
 
 #: verify
@@ -147,7 +147,7 @@ receive() {
 # the image checks itself. That executes bytes that may be damaged, but does not give them the
 # link.
 e=@HASHED@
-[ ${#e} -ge 64 ] || { /proc/self/fd/8 @CHECK@@HASH@ 8<&8 && e=@HASH@; }
+[ ${#e} -ge 64 ] || { (image @CHECK@@HASH@) && e=@HASH@; }
 case $e in
 @HASH@*);;
 *)
@@ -159,7 +159,7 @@ esac
 #: load
 # An image that needs a dynamic loader is executed once without effect. If the loader or a
 # library is missing, the plan fails.
-/proc/self/fd/8 @CHECK@ 8<&8 || { bad "@NOLOADER@"; return; }
+(image @CHECK@) || { bad "@NOLOADER@"; return; }
 
 #: trial
 # e becomes the reason for which a trial has failed. The status 159 means SIGSYS on all machines

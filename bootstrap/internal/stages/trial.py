@@ -11,8 +11,7 @@ try:
 except Exception as e: fail("memfd_create: %s"%(getattr(e,"strerror",None) or e))
 p=os.fork()
 if p==0:
-    # A sudo that intercepts the execution opens the path as well: self would then mean sudo.
-    try: os.execv("/proc/%s/fd/%d"%(os.readlink("/proc/self"),d),["mitosis"])
+    try: image(d)
     except OSError as e: os._exit(e.errno)
 x=os.waitpid(p,0)[1]
 if x==8<<8: fail("@WRONG@")
