@@ -141,6 +141,9 @@ func (d *conversation) start() (*Session, error) {
 		}
 	}
 	d.course.reach(PhasePrepare)
+	if err := d.ensurePrograms(); err != nil {
+		return nil, err
+	}
 	img, err := d.likelyImage()
 	if err != nil {
 		return nil, err
@@ -152,9 +155,6 @@ func (d *conversation) start() (*Session, error) {
 		return d.greet()
 	}
 	d.room = img.Size
-	if err := d.ensurePrograms(); err != nil {
-		return nil, err
-	}
 	if err := d.ensureProc(); err != nil {
 		return nil, err
 	}
@@ -328,7 +328,8 @@ func (d *conversation) plan(facts *Facts, img *image.Image) (*plan, []byte, erro
 }
 
 // outcome waits for the end of a plan, and adds to notes why each start method failed. It
-// returns the number of places that have been tried in vain, 0 if a child runs.
+// returns the number of places that have been tried in vain, 0 if a child runs. A plan that finds
+// the facts again ends with them.
 func (d *conversation) outcome(methods []string, notes map[string][]string) (used int, err error) {
 	for range maxEvents {
 		e, err := d.event()
@@ -341,6 +342,11 @@ func (d *conversation) outcome(methods []string, notes map[string][]string) (use
 			return 0, nil
 		case e.Verb == scan.Ack && d.ack != nil:
 			d.ack()
+		case e.Verb == scan.Hi && methods[0] == methodPrograms:
+			if f, err := parseFacts(e.Rest); err == nil {
+				d.facts = &f
+				return 1, nil
+			}
 		}
 		if !slices.Contains(methods, method) {
 			continue

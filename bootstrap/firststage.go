@@ -57,6 +57,11 @@ var stageTools = []string{
 	"perl", "python3", "zstd", "gzip", "xz", "sha256sum", "shasum", "openssl", "head", "tee", "unshare",
 }
 
+// findFacts returns the statements that find and print the facts.
+func findFacts() string {
+	return first("facts", "NOPROC", noProc, "TOOLS", strings.Join(stageTools, " "))
+}
+
 // newMarker makes a random word, which no other output contains by chance.
 func newMarker() string {
 	var b [8]byte
@@ -84,7 +89,7 @@ func (l *Launch) script() string {
 	if hash := l.sought(); hash != "" && !l.opts.Probe {
 		b.WriteString(l.lookup(hash))
 	}
-	b.WriteString(first("facts", "NOPROC", noProc, "TOOLS", strings.Join(stageTools, " ")))
+	b.WriteString(findFacts())
 	b.WriteString(stageLoop())
 	return b.String()
 }

@@ -41,7 +41,7 @@ func perlProgram(file, load string) string {
 	if file == "memfd.pl" {
 		program = stages.Put(program, "LOAD", load)
 	}
-	return strings.ReplaceAll(filled(program, "WRONG", wrongFormat, "NOLOADER", noLoader), "\n", "")
+	return strings.ReplaceAll(filled(program, "WRONG", wrongFormat, "NOLOADER", noLoader, "WORKS", trialWorks), "\n", "")
 }
 
 // perl returns the plan that makes an anonymous file with perl.
@@ -95,7 +95,7 @@ func pythonProgram(file, load string) string {
 	if file == "memfd.py" {
 		program = stages.Put(program, "LOAD", load)
 	}
-	program = filled(strings.TrimSuffix(program, "\n"), "WRONG", wrongFormat, "NOLOADER", noLoader, "VARIABLES", unpackVariables)
+	program = filled(strings.TrimSuffix(program, "\n"), "WRONG", wrongFormat, "NOLOADER", noLoader, "VARIABLES", unpackVariables, "WORKS", trialWorks)
 	return python + quote(fmt.Sprintf("exec(%q)", stages.Python("clean.py")+program))
 }
 

@@ -4,8 +4,11 @@ import "strings"
 
 // A policy may let a shell run and forbid it to execute programs: noexec of sudoers, a
 // filter for system calls, a security module. Such a shell can neither unpack an image nor
-// read it away. So nothing is sent before a plan has tried to execute a program, where the
-// first stage got no output of uname and id.
+// read it away. A profile may set PATH so that no program is found. So nothing is sent before a
+// plan has tried to execute a program, where the first stage got no output of uname and id.
+
+// systemDirs are added to the end of PATH in the latter case.
+const systemDirs = "/usr/bin:/bin:/usr/sbin:/sbin:/system/bin:/run/current-system/sw/bin"
 
 // nothingRuns begins the reason of that plan where no program could be executed.
 const nothingRuns = "no program can be executed"
@@ -13,17 +16,15 @@ const nothingRuns = "no program can be executed"
 // methodPrograms stands for that step in lines about it and in errors.
 const methodPrograms = "programs"
 
-// programs returns the plan that tries to execute a program that every host has. No image
-// follows the line.
+// programs returns the plan that tries to execute a program that every host has, and finds the
+// facts again where that is possible. No image follows the line.
 func (p *plan) programs() string {
 	return p.marker + " r=" + methodPrograms + ";i=0;" + planPart("common") +
-		`e=$( (/bin/sh -c :) 2>&1)&&bad "` + programsRun + `"||bad "` + nothingRuns + `: ${e##*: }";`
+		planPart("programs", "AGAIN", strings.TrimSuffix(first("ready")+findFacts(), ";"))
 }
 
-// programsRun is the reason with which that plan ends where programs can be executed.
-const programsRun = "they run"
-
-// ensurePrograms returns an error where no programs can be executed.
+// ensurePrograms returns an error where no programs can be executed. Where programs were not in
+// PATH, it finds the facts again.
 func (d *conversation) ensurePrograms() error {
 	if d.facts.Kernel != unknownFact || d.facts.UID >= 0 {
 		return nil

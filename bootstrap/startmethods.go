@@ -147,7 +147,7 @@ func quoteAll(words []string) string {
 // planPart returns a part of the second stage (plan.sh in package stages). words are pairs of
 // a name in it and the text that takes its place.
 func planPart(part string, words ...string) string {
-	return filled(stages.Shell("plan.sh", part), append(words, "NOTHING", nothingRuns)...) + ";"
+	return filled(stages.Shell("plan.sh", part), append(words, "NOTHING", nothingRuns, "DIRS", systemDirs)...) + ";"
 }
 
 // common returns the beginning of every plan.

@@ -20,12 +20,16 @@ func (p *plan) tryInterpreter(command string) string {
 	return p.trial(command) + `||{ ` + planPart("trial") + `skip;bad "$e";false;}&&{ `
 }
 
+// trialWorks ends the output of a trial that has succeeded. Status 0 says nothing: the program
+// with the interpreter's name may be another one.
+const trialWorks = "works"
+
 // trial returns a command that runs an interpreter, and sets e to its output. The arguments
 // are the system call numbers of memfd_create and the program to execute. No core file is left
 // if a filter kills it.
 func (p *plan) trial(command string) string {
 	wide, narrow := memfdNumbers(p.facts.GOARCH())
-	return "e=$(ulimit -c 0;" + command + " " + strconv.Itoa(wide) + " " + strconv.Itoa(narrow) + " " + p.exitHex() + " 2>&1 </dev/null)"
+	return "e=$(ulimit -c 0;" + command + " " + strconv.Itoa(wide) + " " + strconv.Itoa(narrow) + " " + p.exitHex() + " 2>&1 </dev/null)&&case $e in *" + trialWorks + `);;*)e="!interpreter does nothing, and ends with status 0";(exit 3);esac`
 }
 
 // unpackVariables are options of the programs that unpack an image.

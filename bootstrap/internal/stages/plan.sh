@@ -7,8 +7,9 @@
 # say prints a line. bad says that the plan has failed, with the number of places that were
 # tried and a reason. no says that one place has failed. Its reason is the status of the last
 # command if that has printed nothing. skip reads the image and forgets it, so that the loop
-# finds the next plan behind it. If no program can be executed that reads many bytes at once,
-# the shell ends: its own read takes single bytes, and for an image minutes of processor time.
+# finds the next plan behind it. It also looks for programs where PATH has lost them. If none can
+# be executed that reads many bytes at once, the shell ends: its own read takes single bytes, and
+# for an image minutes of processor time.
 z=
 unset -f echo head dd rm stat tail cat chmod kill
 say() { printf "\n%s %s\n" "$m" "$1" || echo "$m $1"; }
@@ -24,14 +25,25 @@ no() {
 }
 bad() { say "fail $r $i $1"; }
 skip() {
-	o=$(head -c "$n" 2>&1 >/dev/null) && return
+	o=$(PATH=${PATH:+$PATH:}@DIRS@;head -c "$n" 2>&1 >/dev/null) && return
 	case $? in
 	126|127)
-		dd bs=1 count="$n" >/dev/null 2>&1 && return
+		(PATH=${PATH:+$PATH:}@DIRS@;dd bs=1 count="$n" >/dev/null 2>&1) && return
 	esac
 	i=-1
 	bad "@NOTHING@: ${o##*: }"
 	exit 1
+}
+
+#: programs
+# If the first stage has found neither uname nor id, PATH may have lost the directories of the
+# system, or no program can be executed. The shell and its children then look in these directories,
+# too, behind those of PATH, and the first stage's facts are found again.
+e=$( (/bin/sh -c :) 2>&1) || { bad "@NOTHING@: ${e##*: }"; e=-; }
+[ "$e" = - ] || {
+	PATH=${PATH:+$PATH:}@DIRS@
+	export PATH
+	@AGAIN@
 }
 
 #: head
@@ -143,18 +155,12 @@ receive() {
 }
 
 #: verify
-# The hash of descriptor 8 is compared with the hash wanted. If no program can make the hash,
-# the image checks itself. That executes bytes that may be damaged, but does not give them the
-# link.
+# The hash of descriptor 8 is compared with the hash wanted. If no program makes a hash, the
+# image checks itself. That executes bytes that may be damaged, but does not give them the link.
 e=@HASHED@
-[ ${#e} -ge 64 ] || { (image @CHECK@@HASH@) && e=@HASH@; }
-case $e in
-@HASH@*);;
-*)
-	bad hash
-	return
-	;;
-esac
+e=${e%%[!0-9a-f]*}
+[ ${#e} = 64 ] || { (image @CHECK@@HASH@) && e=@HASH@; }
+[ "$e" = @HASH@ ] || { bad hash; return; }
 
 #: load
 # An image that needs a dynamic loader is executed once without effect. If the loader or a

@@ -162,7 +162,7 @@ func TestSizesAsSent(t *testing.T) {
 	}
 	want := map[string]int{
 		"clean.py": 56, "create.py": 458, "first.sh": 994, "load.pl": 39, "load.py": 119,
-		"memfd.pl": 1578, "memfd.py": 1710, "plan.sh": 2859, "trial.pl": 527, "trial.py": 495,
+		"memfd.pl": 1578, "memfd.py": 1710, "plan.sh": 3053, "trial.pl": 543, "trial.py": 522,
 	}
 	if fmt.Sprint(sizes) != fmt.Sprint(want) {
 		t.Errorf("the sizes are %#v, want %#v", sizes, want)

@@ -15,4 +15,6 @@ if p==0:
     except OSError as e: os._exit(e.errno)
 x=os.waitpid(p,0)[1]
 if x==8<<8: fail("@WRONG@")
-if x: fail("execution not allowed, %s"%("signal %d"%(x&127) if x&127 else os.strerror(x>>8)))
+# A program with the name of an interpreter may do nothing and be content with that.
+if not x: print("@WORKS@")
+else: fail("execution not allowed, %s"%("signal %d"%(x&127) if x&127 else os.strerror(x>>8)))
