@@ -94,6 +94,9 @@ func TestHostsWithAnotherSystemShell(t *testing.T) {
 				key := lab.NewClientKey(t)
 				h.Users[0] = lab.User{Name: "deploy", Password: rightPassword, Shell: loginShell, Keys: []string{key.Authorized}}
 				h.Users[1] = lab.User{Name: "carol", Password: rightPassword, Shell: loginShell}
+				for _, csh := range []string{"tcsh", "bsd-csh"} { // which close the descriptors of the link
+					h.Users = append(h.Users, lab.User{Name: csh, Password: rightPassword, Shell: "/bin/" + csh})
+				}
 				h.Setup = append(h.Setup, "ln -s $(command -v busybox) /usr/local/bin/ash; ln -sf "+shell+" /bin/sh")
 				host := start(t, h)
 				before := look(host)
@@ -103,6 +106,8 @@ func TestHostsWithAnotherSystemShell(t *testing.T) {
 					become.Sudo{Password: connect.Secret(rightPassword)},
 					become.Sudo{User: "carol", Password: connect.Secret(rightPassword), Login: true},
 					become.Su{User: "carol", Password: connect.Secret(rightPassword), Login: true},
+					become.Su{User: "tcsh", Password: connect.Secret(rightPassword)},
+					become.Su{User: "bsd-csh", Password: connect.Secret(rightPassword), Login: true},
 					become.Doas{Password: connect.Secret(rightPassword)},
 				} {
 					n := child(t, user, method)

@@ -82,12 +82,13 @@ func (s Su) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	if s.Shell != "" {
 		args = append(args, "-s", s.Shell)
 	}
-	onSocket, line := s.shellCloses(), tool.BesideTerminal(e).CommandLine
-	if onSocket {
-		line = tool.WithBeginning(e, tool.TakeSocket).CommandLine
+	socket, line := tool.NoSocket, tool.BesideTerminal(e).CommandLine
+	if s.shellCloses() {
+		socket = tool.SocketAtOut
+		line = tool.OnSocket(e, socket).CommandLine
 	}
 	return &tool.Tool{
-		Program: tool.ProgramOr(s.Path, "su"), Name: "su", Terminal: connect.TerminalStdio, OnSocket: onSocket,
+		Program: tool.ProgramOr(s.Path, "su"), Name: "su", Terminal: connect.TerminalStdio, Socket: socket,
 		// -c goes behind the user: in front, some versions take it for a login class.
 		Args:    append(args, s.user(), "-c", line),
 		Answers: tool.Answers{Recognise: tool.WordedPrompt, Password: s.Password, Repeats: tool.RepeatsNever},

@@ -30,7 +30,7 @@ func (p *process) connect() (theirs []*os.File, err error) {
 		p.cmd.Stdin, p.cmd.Stdout = p.term.inner, p.term.inner
 		return nil, nil
 	}
-	if p.tool.OnSocket {
+	if p.tool.Socket != NoSocket {
 		return p.connectSocket()
 	}
 	stdin, out, err := os.Pipe() // os/exec makes the tool's end blocking
@@ -67,8 +67,9 @@ func closeAll(files []*os.File) {
 }
 
 // connectSocket is connect for a far side that inherits no descriptor above 2. One socket, the
-// tool's standard output, carries the payload both ways. The tool asks on its standard input
-// and error, which are the terminal.
+// tool's standard input or output, carries the payload both ways. The tool has the terminal at
+// its other descriptors, but for standard error beside a socket at standard input: such a tool
+// asks on its controlling terminal.
 func (p *process) connectSocket() (theirs []*os.File, err error) {
 	syscall.ForkLock.RLock()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -91,6 +92,13 @@ func (p *process) connectSocket() (theirs []*os.File, err error) {
 		return []*os.File{socket}, err
 	}
 	p.pipe = pipe.New(p.in, p.out)
+	if p.tool.Socket == SocketAtIn {
+		p.cmd.Stdin, p.cmd.Stdout = socket, p.stderr
+		if p.term != nil {
+			p.cmd.Stdout, p.cmd.SysProcAttr.Ctty = p.term.inner, 1 // a number in the tool
+		}
+		return []*os.File{socket}, nil
+	}
 	p.cmd.Stdout = socket
 	if p.term != nil {
 		p.cmd.Stdin, p.cmd.Stderr = p.term.inner, p.term.inner

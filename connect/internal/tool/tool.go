@@ -29,10 +29,10 @@ type Tool struct {
 	Environ []string // added to our own, "KEY=value"
 
 	Terminal connect.Terminal
-	// OnSocket puts the payload of TerminalStdio on a socket at descriptor 1, for tools
-	// that pass on no descriptor above 2; see TakeSocket.
-	OnSocket bool
-	Answers  Answers
+	// Socket puts the payload on a socket, for tools that pass on no descriptor above 2
+	// while their output belongs to a terminal.
+	Socket  Socket
+	Answers Answers
 	// Tells: lines on standard error are told to a person, as those on the terminal are.
 	Tells bool
 
@@ -66,9 +66,6 @@ type Ending struct {
 // are the terminal with TerminalStdio.
 const takePayload = "exec <&3 >&4 3<&- 4>&-;"
 
-// TakeSocket does so if the payload is on a socket at descriptor 1.
-const TakeSocket = "exec <&1;"
-
 // BesideTerminal returns the request with a first stage for TerminalStdio.
 func BesideTerminal(e *connect.OpenRequest) *connect.OpenRequest {
 	return WithBeginning(e, takePayload)
@@ -81,6 +78,37 @@ func WithBeginning(e *connect.OpenRequest, commands string) *connect.OpenRequest
 		moved.Argv = append(e.Argv[:last:last], commands+e.Argv[last])
 	}
 	moved.CommandLine = strings.Replace(e.CommandLine, "'", "'"+commands, 1)
+	return &moved
+}
+
+// Socket is the standard descriptor of a tool that is a socket for the payload both ways. The
+// first stage makes it standard input and output: see Socket.take.
+type Socket uint8
+
+const (
+	NoSocket    Socket = iota
+	SocketAtIn         // standard input; standard output is the tool's terminal
+	SocketAtOut        // standard output; standard input and error are the tool's terminal
+)
+
+// take is the redirection that the first stage needs.
+func (s Socket) take() string {
+	if s == SocketAtIn {
+		return ">&0"
+	}
+	return "<&1"
+}
+
+// OnSocket returns the request with a first stage for a payload on a socket. A shell of its own
+// makes the redirection, at a command: ksh93 takes descriptor 1 and all of its copies for
+// write-only, and refuses to read from them, but a program that it starts may.
+func OnSocket(e *connect.OpenRequest, s Socket) *connect.OpenRequest {
+	script := `exec /bin/sh -c "$0" ` + s.take()
+	moved := *e
+	if last := len(e.Argv) - 1; last >= 0 {
+		moved.Argv = append(e.Argv[:last:last], script, e.Argv[last])
+	}
+	moved.CommandLine = strings.Replace(e.CommandLine, "'", "'"+script+"' '", 1)
 	return &moved
 }
 
