@@ -13,9 +13,9 @@ import (
 )
 
 // Doas continues as another user of the same host, by the rules of doas.conf. doas asks on
-// /dev/tty, which is a terminal of its own; the link runs over a pipe beside it. Texts of
-// PAM that are no questions are lost, except errors: they are in a buffer of doas when that
-// becomes the far side.
+// /dev/tty, which is a terminal of its own. Texts of PAM that are no questions go to its standard
+// output and error; they are told to OpenRequest.Notify. So its standard output is that terminal,
+// and the link runs over a socket at its standard input.
 //
 // Errors: [connect.ErrPassword]; [connect.ErrPasswordRequired]; [connect.ErrPermission] if no
 // rule allows it; [connect.ErrBadName] if there is no such user; [connect.ErrStart] if there
@@ -62,7 +62,8 @@ func (d Doas) command(e *connect.OpenRequest, _ string) (*tool.Tool, error) {
 	}
 	return &tool.Tool{
 		Program: tool.ProgramOr(d.Path, "doas"), Name: "doas",
-		Args:    append([]string{"-u", d.user(), "--"}, e.Argv...),
+		Args:    append([]string{"-u", d.user(), "--"}, tool.OnSocket(e, tool.SocketAtIn).Argv...),
+		Socket:  tool.SocketAtIn,
 		Answers: tool.Answers{Recognise: doasPrompt, Password: d.Password, Repeats: tool.RepeatsNever},
 		Tells:   true,
 		Explain: explainDoas,
