@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/connect/become"
@@ -98,6 +99,47 @@ func TestOddQuestionsOfPAM(t *testing.T) {
 			}
 			if tries, err := host.Exec(t.Context(), "cat", "/run/tries"); err != nil || strings.Count(tries, "called") != c.tries {
 				t.Errorf("the stack has run %d times, error %v, want %d", strings.Count(tries, "called"), err, c.tries)
+			}
+		})
+	}
+}
+
+// A question of PAM may have no text. The person is asked all the same, behind each tool, and where
+// nobody can be asked the error says so long before the deadline.
+func TestAQuestionOfPAMWithoutAText(t *testing.T) {
+	t.Parallel()
+	const unix, hidden, shown = "auth required UNIX\n", "auth required LAB hidden= want=424242\n", "auth required LAB echo= want=424242\n"
+	for name, lines := range map[string]string{"first": hidden + unix, "last": unix + hidden, "shown": shown + unix} {
+		if testing.Short() && name != "first" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host := start(t, withPAM(t, pamPlain(), lines, "sudo", "su", "doas", "sshd"))
+			for _, w := range pamWays {
+				t.Run(w.name, func(t *testing.T) {
+					t.Parallel()
+					var asked []string
+					parent, m := w.hop(t, host, rightPassword)
+					who(t, child(t, parent(&contexts.Config{Prompt: func(_ context.Context, p connect.Prompt) (string, error) {
+						asked = append(asked, p.Text)
+						return "424242", nil
+					}}), m))
+					if len(asked) != 1 || strings.Contains(asked[0], "assword") {
+						t.Errorf("the person was asked %q, want one question without a text", asked)
+					}
+				})
+			}
+			if name == "shown" {
+				return // nobody can tell a tool of another user that reads from a slow one
+			}
+			for _, w := range pamWays {
+				t.Run(w.name+", nobody", func(t *testing.T) {
+					t.Parallel()
+					parent, m := w.hop(t, host, rightPassword)
+					err := refused(t, parent(nil), m, connect.ErrPasswordRequired, stretched(45*time.Second))
+					withholds(t, rightPassword, err.Error())
+				})
 			}
 		})
 	}

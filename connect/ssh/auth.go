@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -279,8 +280,8 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 	}
 	if a.env.Prompt == nil {
 		a.tell(strings.Join(lines[:max(0, len(lines)-1)], "\n"))
-		a.unanswered, a.lacking = text, true
-		return "", fmt.Errorf("%w: the server asks %q", connect.ErrPasswordRequired, text)
+		a.unanswered, a.lacking = cmp.Or(text, tool.NoText), true
+		return "", fmt.Errorf("%w: the server asks %q", connect.ErrPasswordRequired, a.unanswered)
 	}
 	kind, key := connect.PromptOther, text
 	if isPassword {

@@ -116,6 +116,7 @@ type dialogue struct {
 	// Owned by loop.
 	typed map[string]int // how often each question was answered, by its key
 	asked int            // questions to a person
+	blank blank
 	// A round of authentication ends when a question is asked again because an answer
 	// was wrong. Within a round, several questions may have the same words.
 	round  map[string]bool // the keys of the questions that were answered in this round
@@ -127,8 +128,9 @@ type waiting uint8
 
 const (
 	waitsUnknown   waiting = iota
-	waitsForInput          // it reads from its terminal
 	waitsElsewhere         // for something else
+	waitsForInput          // it looks whether its terminal has input, perhaps to pass it on
+	waitsReading           // it reads from its terminal
 )
 
 // tally counts the answers, which explain why a tool ended.
@@ -143,6 +145,7 @@ func newDialogue(e *connect.OpenRequest, hop string, s Answers, screen screen, s
 		hop: hop, answers: s, ask: e.Prompt, notify: e.Notify, log: e.Log, screen: screen, ready: e.Ready,
 		secrets: secrets, fail: fail, changed: make(chan struct{}, 1), typed: make(map[string]int),
 		round: make(map[string]bool), rounds: make(map[string]int),
+		since: time.Now(),
 	}
 }
 
@@ -193,23 +196,27 @@ func (d *dialogue) loop(ctx context.Context) {
 			d.tell(ctx)
 			continue
 		}
-		if line != "" {
-			if q, ok := d.judge(line, age); ok {
-				if err := d.answer(ctx, q, line); err != nil && !errors.Is(err, errWithdrawn) {
-					if ctx.Err() == nil { // else the tool has ended, and says why itself
-						d.fail(err)
-					}
-					return
+		if q, ok := d.judge(line, age); ok {
+			err := d.answer(ctx, q, line)
+			switch {
+			case err == nil, errors.Is(err, errWithdrawn):
+			case line == "" && d.blank.doubtful():
+				d.blank.refused = true // perhaps nothing was asked
+			default:
+				if ctx.Err() == nil { // else the tool has ended, and says why itself
+					d.fail(err)
 				}
-				poll = pollFirst
-				continue
+				return
 			}
-			due = min(due, poll)
-			poll = min(2*poll, pollLast)
+			poll = pollFirst
+			continue
 		}
-		if due < forever {
-			timer.Reset(due)
+		due = min(due, poll)
+		poll = min(2*poll, pollLast)
+		if line == "" {
+			due, poll = min(due, blankPoll), min(2*poll, blankPoll)
 		}
+		timer.Reset(due)
 		select {
 		case <-d.changed:
 			poll = pollFirst
@@ -234,6 +241,13 @@ func (d *dialogue) standing() string {
 // it now.
 func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	hidden := d.screen.hidden()
+	if !hidden {
+		d.blank.left = false
+	}
+	if line == "" {
+		return Question{Asks: AsksOther}, d.judgeBlank(age, hidden)
+	}
+	d.blank.since = time.Time{}
 	if text, isWhole := strings.CutSuffix(line, "\n"); isWhole {
 		q := Question{Asks: AsksOther, Text: text, Key: text}
 		if !hidden {
@@ -264,7 +278,7 @@ func (d *dialogue) judge(line string, age time.Duration) (Question, bool) {
 	switch {
 	case hidden && d.ask != nil:
 		patience = hiddenSettle
-	case !hidden && d.ask == nil && (d.waits == nil || age < promptSettle || d.waits() != waitsForInput):
+	case !hidden && d.ask == nil && (d.waits == nil || age < promptSettle || d.waits() < waitsForInput):
 		patience = echoPatience
 	}
 	q = Question{Asks: AsksOther, Text: line, Key: line}
@@ -279,7 +293,7 @@ func (d *dialogue) isAwaited(age time.Duration) bool {
 		return false
 	}
 	switch d.waits() {
-	case waitsForInput:
+	case waitsForInput, waitsReading:
 		return true
 	case waitsUnknown:
 		return d.ask != nil && age >= echoPatience
@@ -323,9 +337,9 @@ func (d *dialogue) answer(ctx context.Context, q Question, line string) error {
 		d.tally.Skipped = true
 		d.mu.Unlock()
 	case d.typed[q.Key] > 0:
-		return fmt.Errorf("%w: the tool has taken an answer to %q and asks something else in the same words", connect.ErrPasswordRequired, q.Text)
+		return fmt.Errorf("%w: the tool has taken an answer to %q and asks something else in the same words", connect.ErrPasswordRequired, q.shown())
 	default:
-		return fmt.Errorf("%w: the tool asks %q", connect.ErrPasswordRequired, q.Text)
+		return fmt.Errorf("%w: the tool asks %q", connect.ErrPasswordRequired, q.shown())
 	}
 	return d.enter(q, secret, hidden)
 }
@@ -370,7 +384,7 @@ func (d *dialogue) wrong(q Question) error {
 	case q.Asks == AsksPassphrase:
 		return failure.Classify(connect.ErrPassword, fmt.Errorf("incorrect passphrase: the tool asks again: %q", q.Text))
 	case q.Asks == AsksOther, d.asked >= MaxQuestions:
-		return fmt.Errorf("%w: the tool asks %q again and again", connect.ErrPermission, q.Text)
+		return fmt.Errorf("%w: the tool asks %q again and again", connect.ErrPermission, q.shown())
 	case other != "":
 		return incorrectAnswer(other)
 	}
@@ -422,7 +436,7 @@ func (d *dialogue) askWhileItStands(ctx context.Context, p connect.Prompt, line 
 	switch {
 	case err == nil && stands() && !exposed:
 		return answer, nil
-	case exposed && !IsClosed(d.ready):
+	case exposed && !IsClosed(d.ready) && line != "":
 		return "", fmt.Errorf("%w: the tool stopped waiting for an answer to %q", connect.ErrTimeout, p.Text)
 	case err == nil:
 		return "", errWithdrawn
@@ -441,6 +455,7 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	} else if d.echoes != nil {
 		d.echoes(text)
 	}
+	d.blank.left = hidden
 	d.typed[q.Key]++
 	if !d.round[q.Key] {
 		d.round[q.Key] = true
@@ -449,16 +464,17 @@ func (d *dialogue) enter(q Question, answer connect.Secret, hidden bool) error {
 	d.mu.Lock()
 	// Before the answer is typed: everything that comes in afterwards is the reaction.
 	d.line.Answered()
+	d.since = time.Now()
 	d.said = false
 	switch {
 	case !hidden && q.Asks == AsksHostKey:
 		d.line.echo = text
 	case !hidden:
-		d.line.echo, d.tally.Other = text, q.Text
+		d.line.echo, d.tally.Other = text, q.shown()
 	case q.Asks == AsksPassword && !q.Other:
 		d.tally.Passwords++
 	case q.Asks != AsksPassphrase:
-		d.tally.Other = q.Text
+		d.tally.Other = q.shown()
 	}
 	d.mu.Unlock()
 	if _, err := d.screen.Write([]byte(text + "\n")); err != nil {

@@ -91,7 +91,7 @@ func TestAPromptThatEndsItsLine(t *testing.T) {
 		}
 		k.shows("Enter PASSCODE:\n", true, promptSettle+time.Second)
 		k.typed("1\n")
-		k.shows("\n", true, time.Hour)
+		k.shows("\n", true, blankPatience-time.Second)
 		k.shows("Password: ", true, time.Second)
 		k.typed("1\nsecret\n")
 		if len(a.all) != 1 {
@@ -274,7 +274,7 @@ func TestQuestionsWithoutEnd(t *testing.T) {
 		k := startTalk(t, Answers{Recognise: AnyPrompt}, func(context.Context, connect.Prompt) (string, error) { n++; return "x", nil })
 		defer k.end()
 		for i := range 2 * MaxQuestions {
-			k.shows(strings.Repeat("x", i)+"? ", true, time.Minute)
+			k.shows(strings.Repeat("x", i)+"? ", true, 10*time.Second)
 		}
 		if err := k.fails(); !errors.Is(err, connect.ErrPermission) || n != MaxQuestions {
 			t.Errorf("after %d questions: %v", n, err)
@@ -346,8 +346,8 @@ func TestLinesAreToldBeforeAQuestion(t *testing.T) {
 			return "1", nil
 		})
 		defer k.end()
-		k.shows("Challenge 4711\nResponse: ", true, time.Minute)
-		k.shows("\n", false, time.Minute)
+		k.shows("Challenge 4711\nResponse: ", true, 20*time.Second)
+		k.shows("\n", false, 20*time.Second)
 		if got := n.text(); got != "Challenge 4711|asked Response: " {
 			t.Errorf("seen %q", got)
 		}

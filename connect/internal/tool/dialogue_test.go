@@ -217,9 +217,9 @@ func TestAPersonSeesWhatIsAskedBesideThePassword(t *testing.T) {
 			return "1174", nil
 		})
 		defer k.end()
-		k.shows("Challenge 4711\r\n(a@b) Response: ", false, time.Minute)
+		k.shows("Challenge 4711\r\n(a@b) Response: ", false, 20*time.Second)
 		k.typed("1174\n")
-		k.shows("\r\n(a@b) Password: ", true, time.Minute)
+		k.shows("\r\n(a@b) Password: ", true, 20*time.Second)
 		k.typed("1174\nsecret\n")
 		if len(asked) != 1 || !asked[0].Echo || asked[0].Kind != connect.PromptOther || !strings.Contains(asked[0].Text, "4711") {
 			t.Errorf("asked %+v, want the challenge 4711 with echo, and nothing else", asked)

@@ -52,9 +52,9 @@ func waitsFor(pid int) waiting {
 	family, found := []int{pid}, waitsElsewhere
 	for i := 0; i < len(family) && i < maxFamily; i++ {
 		proc := "/proc/" + strconv.Itoa(family[i])
-		switch callOf(proc) {
-		case waitsForInput:
-			return waitsForInput
+		switch waits := callOf(proc); waits {
+		case waitsForInput, waitsReading:
+			return waits
 		case waitsUnknown:
 			found = waitsUnknown
 		}
@@ -89,7 +89,7 @@ func callOf(proc string) waiting {
 	switch call {
 	case unix.SYS_READ:
 		if isTerminal(args[0]) {
-			return waitsForInput
+			return waitsReading
 		}
 		return waitsElsewhere
 	case unix.SYS_PPOLL, pollCall():
