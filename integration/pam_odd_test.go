@@ -144,3 +144,53 @@ func TestAQuestionOfPAMWithoutAText(t *testing.T) {
 		})
 	}
 }
+
+// The error does not say that only the password can have been wrong where a code was asked for, too.
+func TestAWrongCodeIsNotAWrongPassword(t *testing.T) {
+	t.Parallel()
+	host := pamHost(t, []factor{passwordFactor, codeFactor})
+	for _, w := range pamWays {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			parent, m := w.hop(t, host, rightPassword)
+			a := &answering{factors: []factor{{text: codeFactor.text, answer: "1"}}}
+			err := refused(t, parent(&contexts.Config{Prompt: a.ask}), m, connect.ErrPassword, patience)
+			if want := `or a wrong answer to "`; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Verification code:") {
+				t.Errorf("the error is %v, want %q and the question in it", err, want)
+			}
+		})
+	}
+}
+
+// Where an account has expired the right password is not called wrong.
+func TestAnAccountThatHasExpired(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"KbdInteractiveAuthentication", "PasswordAuthentication"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			h := withPAM(t, pamPlain(), "auth required UNIX\naccount required pam_unix.so\n", "sudo", "su", "doas", "sshd")
+			h.SSHD.Config = []string{"KbdInteractiveAuthentication no", "PasswordAuthentication no"}
+			for i, line := range h.SSHD.Config {
+				if strings.HasPrefix(line, method) {
+					h.SSHD.Config[i] = method + " yes"
+				}
+			}
+			h.Setup = append(h.Setup, "chage -E 1 deploy")
+			host := start(t, h)
+			for _, w := range pamWays {
+				if method == "PasswordAuthentication" && w.service != "sshd" {
+					continue // as before
+				}
+				t.Run(w.name, func(t *testing.T) {
+					t.Parallel()
+					parent, m := w.hop(t, host, rightPassword)
+					err := refused(t, parent(nil), m, connect.ErrPermission, patience)
+					if errors.Is(err, connect.ErrPassword) || !strings.Contains(err.Error(), "expired") {
+						t.Errorf("the error is %v, want that something has expired, and no word of a wrong password", err)
+					}
+					withholds(t, rightPassword, err.Error())
+				})
+			}
+		})
+	}
+}

@@ -88,6 +88,7 @@ func explainDoas(how tool.Ending) failure.Verdict {
 }
 
 var doasSays = []failure.Saying{
+	failure.Says("has expired", connect.ErrPermission, failure.ExpiredHint), // PAM's words, before doas says that authentication failed
 	failure.Says("doas: authentication failed", connect.ErrPassword, ""),
 	failure.Says("doas: authorization failed", connect.ErrPassword, ""), // OpenBSD
 	failure.Says("doas: a tty is required", connect.ErrPasswordRequired, ""),

@@ -132,7 +132,7 @@ var suSays = []failure.Saying{
 	failure.Says("unknown login", connect.ErrBadName, ""),
 	failure.Says("no passwd entry", connect.ErrBadName, ""), // shadow
 	failure.Says("account is currently not available", connect.ErrPermission, noLogin),
-	failure.Says("expired", connect.ErrPermission, "let root change the password or the account's date of expiry"),
+	failure.Says("expired", connect.ErrPermission, failure.ExpiredHint),
 	failure.Says("permission denied", connect.ErrPermission, "PAM allows this su to some users only, often to the group wheel"),
 	failure.Says("must be run from a terminal", connect.ErrStart, ""),
 	failure.Says("authentication failure", connect.ErrPassword, ""),

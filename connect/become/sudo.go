@@ -235,6 +235,7 @@ func explainSudo(how tool.Ending) failure.Verdict {
 }
 
 var sudoSays = []failure.Saying{
+	failure.Says("account expired", connect.ErrPermission, failure.ExpiredHint), // sudo says also that a password is required
 	failure.Says("incorrect password attempt", connect.ErrPassword, ""),
 	failure.Says("incorrect authentication attempt", connect.ErrPassword, ""), // sudo-rs
 	failure.Says("maximum 3 incorrect", connect.ErrPassword, ""),

@@ -123,6 +123,11 @@ func explain(answers bool) func(tool.Ending) failure.Verdict {
 		if how.Status.ExitCode() != 255 {
 			return failure.Verdict{} // of the far side, or a signal
 		}
+		for _, line := range how.Said {
+			if failure.Expired(line) && (how.Tally.Passwords > 0 || how.Tally.Other != "") {
+				return failure.Verdict{Class: connect.ErrPermission, Hint: failure.ExpiredHint}
+			}
+		}
 		var ended error
 		for i := len(how.Said) - 1; i >= 0; i-- {
 			switch class := sshSays(how.Said[i]); class {

@@ -48,6 +48,7 @@ type authenticator struct {
 	agentStop func() bool
 
 	// The current attempt at keyboard-interactive or a password.
+	given    answers
 	answered bool // a question was answered
 	asking   bool // a person was asked
 	lacking  bool // a question had no answer
@@ -68,6 +69,7 @@ type authenticator struct {
 	told         int             // lines that were told to a person
 	passwordSent bool            // the given password was sent
 	badPassword  bool            // a password was refused
+	wrong        answers         // those that were refused last
 	unanswered   string          // a question for which nobody could be asked
 	troubles     int             // how many of keys.troubles were noted
 	fatal        error           // a person refused to answer
@@ -137,6 +139,9 @@ func (a *authenticator) choose(c *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if a.fatal != nil {
 		return nil, fmt.Errorf("%w; %s", a.fatal, a.account(c.AllowedMethods))
 	}
+	if a.wrong.expired != "" {
+		return nil, a.denied(c.AllowedMethods)
+	}
 	for _, name := range a.set.methods {
 		if !slices.Contains(c.AllowedMethods, name) {
 			continue
@@ -182,9 +187,9 @@ func (a *authenticator) settle() {
 		if a.lacking {
 			return // the other answers may have been right; account tells of the question
 		}
-		a.badPassword = a.badPassword || a.answered
+		a.refuse(a.answered)
 	case "password":
-		a.badPassword = true
+		a.refuse(true)
 	}
 	a.note("%s (refused)", current.name)
 }
@@ -231,7 +236,7 @@ func (a *authenticator) unsent() bool { return a.method.Password != "" && !a.pas
 // begins starts an attempt at a method with questions.
 func (a *authenticator) begins(name string) {
 	a.current = authAttempt{method: name, name: name}
-	a.answered, a.asking, a.lacking = false, false, false
+	a.given, a.answered, a.asking, a.lacking = answers{}, false, false, false
 }
 
 // keyboard is tried once even if there is no password and nobody can be asked. A server that
@@ -275,7 +280,7 @@ func (a *authenticator) answer(question string, echo, only bool) (string, error)
 	isPassword := !echo && isAccountPassword(text)
 	if a.unsent() && !echo && (isPassword || only && a.env.Prompt == nil && !isOtherFactor(text)) {
 		a.tell(strings.Join(lines[:max(0, len(lines)-1)], "\n"))
-		a.passwordSent = true
+		a.passwordSent, a.given.password = true, true
 		return tool.Reveal(a.method.Password), nil
 	}
 	if a.env.Prompt == nil {
@@ -316,14 +321,17 @@ func (a *authenticator) ask(kind connect.PromptKind, key, text string, echo bool
 	answer, err := tool.AskPerson(a.ctx, a.env.Prompt, connect.Prompt{Kind: kind, Path: a.label, Text: text, Attempt: a.asked[key], Echo: echo})
 	if err != nil {
 		a.fatal = err
+		return "", err
 	}
-	return answer, err
+	a.given.add(kind, text)
+	return answer, nil
 }
 
 // tell shows a person the texts of the server, up to MaxNotices lines, since a server may send
 // any number.
 func (a *authenticator) tell(text string) {
 	for _, line := range textLines(text) {
+		a.given.hear(line)
 		if a.told++; a.told <= tool.MaxNotices {
 			tool.TellPerson(a.ctx, a.env.Notify, a.env.Log, connect.Notice{Path: a.label, Text: line})
 		}
@@ -338,7 +346,7 @@ func (a *authenticator) password() ssh.AuthMethod {
 	a.begins("password")
 	return ssh.PasswordCallback(func() (string, error) {
 		if a.method.Password != "" {
-			a.passwordSent = true
+			a.passwordSent, a.given.password = true, true
 			return tool.Reveal(a.method.Password), nil
 		}
 		a.round = map[string]bool{}
@@ -362,6 +370,10 @@ func (a *authenticator) explain(d *dial, err error) (again, error) {
 	}
 	if a.current.method == "" && len(a.tried) == 0 {
 		return againNever, d.fail(phaseAuth, failure.Classify(connect.ErrEOF, fmt.Errorf("the server closed the connection: %w", err)))
+	}
+	if a.given.expired != "" { // which the server says before it disconnects
+		a.settle()
+		return againNever, d.fail(phaseAuth, a.denied(nil))
 	}
 	// A server that says why it disconnects has refused the key. One that says nothing may
 	// have seen too many keys, if there was more than one.
@@ -397,8 +409,10 @@ func (a *authenticator) denied(allowed []string) error {
 	class := connect.ErrPermission
 	explicit := len(a.method.Keys)+len(a.method.IdentityFiles)+len(a.method.Certificates) > 0
 	switch {
+	case a.wrong.expired != "":
+		return fmt.Errorf("%w: the server says %q: %s; %s", class, a.wrong.expired, failure.ExpiredHint, a.account(allowed))
 	case a.badPassword:
-		class = connect.ErrPassword
+		class = a.wrong.refusal()
 	case errors.Is(a.keys.trouble, connect.ErrPassword):
 		class = connect.ErrPassword
 	case errors.Is(a.keys.trouble, connect.ErrPasswordRequired):

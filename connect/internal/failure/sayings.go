@@ -27,6 +27,21 @@ func Meaning(said []string, sayings []Saying) Verdict {
 	return Verdict{}
 }
 
+// ExpiredHint is the advice where Expired reports true.
+const ExpiredHint = "let root change the password or the account's date of expiry"
+
+// Expired reports whether a server says that an account or its password has expired, as PAM words
+// it. The password was right then.
+func Expired(line string) bool {
+	line = strings.ToLower(line)
+	for _, text := range [...]string{"account has expired", "account expired", "password has expired", "password expired"} {
+		if strings.Contains(line, text) {
+			return true
+		}
+	}
+	return false
+}
+
 // Says makes a saying with its verdict.
 func Says(text string, class error, hint string) Saying {
 	return Saying{text, Verdict{class, hint}}

@@ -386,14 +386,14 @@ func (d *dialogue) wrong(q Question) error {
 	case q.Asks == AsksOther, d.asked >= MaxQuestions:
 		return fmt.Errorf("%w: the tool asks %q again and again", connect.ErrPermission, q.shown())
 	case other != "":
-		return incorrectAnswer(other)
+		return IncorrectAnswer(other)
 	}
 	return connect.ErrPassword
 }
 
-// incorrectAnswer is the error for a tool that does not tell which of several answers was
+// IncorrectAnswer is the error for a tool that does not tell which of several answers was
 // wrong.
-func incorrectAnswer(other string) error {
+func IncorrectAnswer(other string) error {
 	return fmt.Errorf("%w, or a wrong answer to %q", connect.ErrPassword, other)
 }
 

@@ -58,7 +58,7 @@ func (p *process) explain() failure.Verdict {
 		}
 		if v := p.tool.Explain(how); v.Class != nil {
 			if v.Class == connect.ErrPassword && how.Tally.Passwords > 0 && how.Tally.Other != "" {
-				v.Class = incorrectAnswer(how.Tally.Other)
+				v.Class = IncorrectAnswer(how.Tally.Other)
 			}
 			return v
 		}
