@@ -16,6 +16,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mitosis-go/mitosis/connect"
+	"github.com/mitosis-go/mitosis/connect/internal/failure"
 )
 
 // Values returns the settings of the options and the configuration files for a host. file
@@ -36,7 +39,7 @@ func Values(ctx context.Context, places Places, file string, options Options, ho
 
 	program, err := exec.LookPath(places.Program)
 	if err != nil {
-		if readErr != nil {
+		if readErr = cmp.Or(config.exposed, readErr); readErr != nil {
 			return nil, fmt.Errorf("ssh configuration: %w", readErr)
 		}
 		if config.unresolved != nil {
@@ -83,6 +86,7 @@ type reader struct {
 	mentioned  map[string]bool     // keywords that stand in any block, be it another host's
 	relevant   bool                // some setting for this host counts
 	unresolved error               // the first line that only ssh itself can evaluate
+	exposed    error               // the first file that another user can write; ssh reads no further
 	digest     maphash.Hash        // of all files that were read
 }
 
@@ -107,7 +111,7 @@ func (c *reader) readAll(file string) error {
 		return nil
 	}
 	if file != "" {
-		return c.readFile(file, false, true, 0)
+		return c.readFile(file, false, true, 0, false)
 	}
 	for _, f := range []struct {
 		name   string
@@ -116,19 +120,29 @@ func (c *reader) readAll(file string) error {
 		if f.name == "" {
 			continue
 		}
-		if err := c.readFile(f.name, f.system, true, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.readFile(f.name, f.system, true, 0, !f.system); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *reader) readFile(name string, system, active bool, depth int) error {
+// readFile reads a file. private says that nobody else may be able to write it: that goes for the
+// user's configuration, and for all files that are included. Such a file is read all the same, since
+// an ssh program may find nothing wrong with it (Debian's allows the group where that has no other
+// member), and its settings must then not be passed over.
+func (c *reader) readFile(name string, system, active bool, depth int, private bool) error {
 	if depth > maxIncludeDepth {
 		return fmt.Errorf("%s: Include is nested too deeply", name)
 	}
-	if info, err := os.Stat(name); err == nil && info.Size() > maxConfigFile {
-		return fmt.Errorf("%s: %w: more than %d bytes", name, errors.ErrUnsupported, maxConfigFile)
+	if info, err := os.Stat(name); err == nil {
+		if info.Size() > maxConfigFile {
+			return fmt.Errorf("%s: %w: more than %d bytes", name, errors.ErrUnsupported, maxConfigFile)
+		}
+		if private && c.exposed == nil && isExposed(info) {
+			c.relevant = true
+			c.exposed = failure.Classify(connect.ErrStart, fmt.Errorf("bad owner or permissions on %s: others can write it, and it may name commands; make it yours, and take the right to write from all others (chmod go-w)", name))
+		}
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -258,7 +272,7 @@ func (c *reader) include(words []string, system, active bool, depth int) error {
 			return fmt.Errorf("include %s: %w", word, err)
 		}
 		for _, name := range names {
-			if err := c.readFile(name, system, active, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := c.readFile(name, system, active, depth+1, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
