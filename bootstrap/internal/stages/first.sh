@@ -31,7 +31,7 @@ cd /
 # need a loader, and a policy may forbid it.
 [ "$(stat -Lc %d.%i @EXE@ 2>&-)" = @ID@ ] && {
 	@KEEP@
-	@EXE@ @CHECK@ 2>&- && cd "$w" && exec @EXE@ @ARGS@
+	@EXE@ @CHECK@ 2>&- && cd "$w" && unset OLDPWD && exec @EXE@ @ARGS@
 }
 
 #: keep

@@ -124,6 +124,8 @@ f("hash")if$y ne$h;
 
 # @LOAD@
 $SIG{PIPE}="DEFAULT";
-chdir$q;
+# The directory and the variables about it are those from before the first stage left it.
+chdir($q)&&($ENV{PWD}=$q);
+delete$ENV{OLDPWD};
 i@a;
 f("exec: $!")

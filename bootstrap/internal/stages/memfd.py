@@ -82,7 +82,11 @@ while 1:
 if y.hexdigest()!=h: fail("hash")
 # @LOAD@
 signal.signal(signal.SIGPIPE,signal.SIG_DFL)
-try: os.chdir(q)
+# The directory and the variables about it are those from before the first stage left it.
+os.environ.pop("OLDPWD",None)
+try:
+    os.chdir(q)
+    os.environ["PWD"]=q
 except OSError: pass
 try: image(d,*sys.argv[10:])
 except Exception as x: fail("exec: %s"%getattr(x,"strerror",x))

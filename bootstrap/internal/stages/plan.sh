@@ -151,6 +151,7 @@ receive() {
 	@VERIFY@
 	say "at $r $d"
 	cd "$w" 2>/dev/null
+	unset OLDPWD
 	image @ARGS@
 }
 

@@ -161,8 +161,8 @@ func TestSizesAsSent(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"clean.py": 56, "create.py": 458, "first.sh": 994, "load.pl": 39, "load.py": 119,
-		"memfd.pl": 1578, "memfd.py": 1710, "plan.sh": 3053, "trial.pl": 543, "trial.py": 522,
+		"clean.py": 56, "create.py": 458, "first.sh": 1008, "load.pl": 39, "load.py": 119,
+		"memfd.pl": 1616, "memfd.py": 1762, "plan.sh": 3066, "trial.pl": 543, "trial.py": 522,
 	}
 	if fmt.Sprint(sizes) != fmt.Sprint(want) {
 		t.Errorf("the sizes are %#v, want %#v", sizes, want)
