@@ -25,7 +25,9 @@ const (
 //
 // onRequest are algorithms that OpenSSH has dropped from its defaults. They are only offered
 // if the configuration or the program names them.
-type algorithmNames struct{ usual, onRequest string }
+//
+// others are those of OpenSSH that x/crypto/ssh does not have.
+type algorithmNames struct{ usual, onRequest, others string }
 
 const (
 	plainSignatures = ssh.KeyAlgoED25519 + "," + ssh.KeyAlgoECDSA256 + "," + ssh.KeyAlgoECDSA384 + "," + ssh.KeyAlgoECDSA521 + "," +
@@ -33,6 +35,7 @@ const (
 		ssh.KeyAlgoMLDSA44 + "," + ssh.KeyAlgoMLDSA65 + "," + ssh.KeyAlgoMLDSA87
 	hostCertificates = ssh.CertAlgoED25519v01 + "," + ssh.CertAlgoECDSA256v01 + "," + ssh.CertAlgoECDSA384v01 + "," +
 		ssh.CertAlgoECDSA521v01 + "," + ssh.CertAlgoRSASHA512v01 + "," + ssh.CertAlgoRSASHA256v01
+	otherKeys        = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com"
 	userCertificates = hostCertificates + "," + ssh.CertAlgoSKED25519v01 + "," + ssh.CertAlgoSKECDSA256v01
 )
 
@@ -42,27 +45,33 @@ var (
 			ssh.KeyExchangeECDHP384 + "," + ssh.KeyExchangeECDHP521 + "," + ssh.KeyExchangeDHGEXSHA256 + "," +
 			ssh.KeyExchangeDH16SHA512 + "," + ssh.KeyExchangeDH14SHA256,
 		onRequest: ssh.InsecureKeyExchangeDH14SHA1 + "," + ssh.InsecureKeyExchangeDHGEXSHA1 + "," + ssh.InsecureKeyExchangeDH1SHA1,
+		others:    "curve25519-sha256@libssh.org,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,diffie-hellman-group18-sha512",
 	}
 	cipherNames = algorithmNames{
 		usual: ssh.CipherAES128GCM + "," + ssh.CipherAES256GCM + "," + ssh.CipherChaCha20Poly1305 + "," +
 			ssh.CipherAES128CTR + "," + ssh.CipherAES192CTR + "," + ssh.CipherAES256CTR,
 		onRequest: ssh.InsecureCipherAES128CBC + "," + ssh.InsecureCipherTripleDESCBC + "," + ssh.InsecureCipherRC4256 + "," +
 			ssh.InsecureCipherRC4128 + "," + ssh.InsecureCipherRC4,
+		others: "aes192-cbc,aes256-cbc,rijndael-cbc@lysator.liu.se",
 	}
 	macNames = algorithmNames{
 		usual:     ssh.HMACSHA256ETM + "," + ssh.HMACSHA512ETM + "," + ssh.HMACSHA256 + "," + ssh.HMACSHA512 + "," + ssh.HMACSHA1,
 		onRequest: ssh.InsecureHMACSHA196,
+		others: "hmac-md5,hmac-md5-96,umac-64@openssh.com,umac-128@openssh.com,hmac-sha1-etm@openssh.com,hmac-sha1-96-etm@openssh.com," +
+			"hmac-md5-etm@openssh.com,hmac-md5-96-etm@openssh.com,umac-64-etm@openssh.com,umac-128-etm@openssh.com",
 	}
 	hostKeyNames = algorithmNames{
 		usual:     hostCertificates + "," + plainSignatures,
 		onRequest: ssh.KeyAlgoRSA + "," + dsa + "," + ssh.CertAlgoRSAv01 + "," + dsaCertificate,
+		others:    otherKeys + "," + ssh.CertAlgoSKED25519v01 + "," + ssh.CertAlgoSKECDSA256v01,
 	}
 	// signatureNames are those by which an authority may sign a host's certificate.
-	signatureNames = algorithmNames{plainSignatures, ssh.KeyAlgoRSA + "," + dsa}
+	signatureNames = algorithmNames{plainSignatures, ssh.KeyAlgoRSA + "," + dsa, otherKeys}
 	// userKeyNames are those of our keys; a certificate has names of its own.
 	userKeyNames = algorithmNames{
 		usual:     userCertificates + "," + plainSignatures,
 		onRequest: ssh.CertAlgoRSAv01 + "," + dsaCertificate + "," + ssh.KeyAlgoRSA + "," + dsa,
+		others:    otherKeys,
 	}
 )
 
@@ -98,6 +107,21 @@ func (a algorithmNames) choose(list string) ([]string, error) {
 		return nil, fmt.Errorf("this client has none of %q; it has %s,%s. An openssh hop has what ssh has", list, a.usual, a.onRequest)
 	}
 	return chosen, nil
+}
+
+// check returns an error for a name in a list that neither this client nor OpenSSH has, as ssh does.
+// A name behind a - takes nothing away then, which is no harm.
+func (a algorithmNames) check(list string) error {
+	if strings.HasPrefix(list, "-") {
+		return nil
+	}
+	all := strings.Split(a.usual+","+a.onRequest+","+a.others, ",")
+	for name := range strings.SplitSeq(strings.TrimLeft(list, "+^"), ",") {
+		if !slices.ContainsFunc(all, func(known string) bool { return sshconfig.MatchWildcard(strings.TrimSpace(name), known) }) {
+			return fmt.Errorf("there is no algorithm %q", name)
+		}
+	}
+	return nil
 }
 
 // without returns the names that are not among others.

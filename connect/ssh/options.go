@@ -47,17 +47,16 @@ func (p *policy) refusal(values map[string][]string) error {
 	r := &policyReader{values: values}
 	for _, keyword := range slices.Sorted(maps.Keys(values)) {
 		switch keyword {
-		case "identitiesonly", "hashknownhosts":
-			r.flag(keyword, false)
-		case "port", "serveralivecountmax":
-			r.number(keyword)
-		case "stricthostkeychecking":
-			if _, err := strictness(values, connect.HostKeysStrict); err != nil {
-				return err
-			}
 		case "connecttimeout", "serveraliveinterval":
 			if _, err := parseTime(r.get(keyword)); err != nil && r.has(keyword) {
 				return fmt.Errorf("%s: %w", keyword, err)
+			}
+		}
+	}
+	for _, list := range p.algorithmLists() {
+		if value := r.get(list.keyword); value != "" && r.err == nil {
+			if err := list.names.check(value); err != nil {
+				r.fail(list.keyword, "%v", err)
 			}
 		}
 	}

@@ -164,18 +164,7 @@ func (r *policyReader) hostKeys(s *Login, p *policy) {
 }
 
 func (r *policyReader) algorithms(p *policy) {
-	for _, list := range []struct {
-		keyword string
-		names   algorithmNames
-		to      *[]string
-	}{
-		{"kexalgorithms", kexNames, &p.kex},
-		{"ciphers", cipherNames, &p.ciphers},
-		{"macs", macNames, &p.macs},
-		{"hostkeyalgorithms", hostKeyNames, &p.hostKeyAlgorithms},
-		{"casignaturealgorithms", signatureNames, &p.caSignatures},
-		{"pubkeyacceptedalgorithms", userKeyNames, &p.userKeyAlgorithms},
-	} {
+	for _, list := range p.algorithmLists() {
 		value := r.get(list.keyword)
 		if value == "" {
 			continue
@@ -201,6 +190,24 @@ func (r *policyReader) algorithms(p *policy) {
 	}
 	if len(limits) > 1 && limits[1] != "0" && !strings.EqualFold(limits[1], "none") {
 		p.without = append(p.without, "RekeyLimit: new keys are negotiated after an amount of data, never after a time")
+	}
+}
+
+// An algorithmList is a keyword for a list of algorithms, and the place of its value in a policy.
+type algorithmList struct {
+	keyword string
+	names   algorithmNames
+	to      *[]string
+}
+
+func (p *policy) algorithmLists() []algorithmList {
+	return []algorithmList{
+		{"kexalgorithms", kexNames, &p.kex},
+		{"ciphers", cipherNames, &p.ciphers},
+		{"macs", macNames, &p.macs},
+		{"hostkeyalgorithms", hostKeyNames, &p.hostKeyAlgorithms},
+		{"casignaturealgorithms", signatureNames, &p.caSignatures},
+		{"pubkeyacceptedalgorithms", userKeyNames, &p.userKeyAlgorithms},
 	}
 }
 

@@ -191,6 +191,9 @@ func (c *reader) setting(keyword, rest string, system, outer bool, active *bool,
 	if err != nil {
 		return err
 	}
+	if err := checkValue(keyword, words); err != nil && len(words) > 0 {
+		c.onlySSH("the value " + err.Error()) // which refuses it, unless it is new
+	}
 	switch keyword {
 	case "host":
 		*active = outer && matchHostWords(words, c.alias)

@@ -61,6 +61,15 @@ func (c *reader) readOption(option string) error {
 	case keywords[keyword] == 0 && !matchAny(c.values["ignoreunknown"], keyword):
 		return fmt.Errorf("there is no keyword %s of ssh_config", keyword)
 	}
+	if !slices.Contains(lineKeywords, keyword) {
+		words, err := SplitWords(rest)
+		if err == nil && len(words) > 0 {
+			err = checkValue(keyword, words)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	active := true
 	return c.setting(keyword, rest, false, true, &active, 0)
 }
