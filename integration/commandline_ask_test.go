@@ -135,3 +135,39 @@ exit 1
 		t.Errorf("status %d, want 0 and \"it works\" in:\n%s", status, shown)
 	}
 }
+
+// The output of one host comes above the question of another one, which is shown again, with echo and
+// without.
+func TestOutputComesAboveAQuestion(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"echo", "hidden"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			o := newOfficeOf(t, withPAM(t, lab.Host{}, "auth required LAB ["+kind+"=Code: ] want=4711\n", "su"))
+			s := sit(t, o.command(t.Context(), "run", o.path+"/su:app", o.path+"/su:deploy", "--", "sh", "-c", "until test -e /tmp/go-on; do sleep 0.05; done; echo one; echo two"))
+			eventually(t, patience, "the first question", func() bool { return strings.HasSuffix(s.shown.String(), ": Code: ") })
+			first := s.shown.String()
+			if _, err := s.terminal.WriteString("4711" + map[string]string{"echo": "\n", "hidden": "\r"}[kind]); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, patience, "the second question", func() bool {
+				return len(s.shown.String()) > len(first) && strings.HasSuffix(s.shown.String(), ": Code: ")
+			})
+			second := s.shown.String()
+			question := second[strings.LastIndexByte(second, '\n')+1:]
+			if _, err := o.web.Shell("touch /tmp/go-on"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, patience, "the output, and the question below it", func() bool {
+				_, printed, _ := strings.Cut(s.shown.String(), second)
+				return strings.HasPrefix(printed, "\r\x1b[K") && strings.Contains(printed, "one\r\n") && strings.HasSuffix(printed, "two\r\n"+question)
+			})
+			if _, err := s.terminal.WriteString("4711" + map[string]string{"echo": "\n", "hidden": "\r"}[kind]); err != nil {
+				t.Fatal(err)
+			}
+			if status, shown := s.end(); status != 0 || strings.Count(shown, "two\r\n") != 2 {
+				t.Errorf("status %d, want 0 and the output of both hosts in:\n%s", status, shown)
+			}
+		})
+	}
+}

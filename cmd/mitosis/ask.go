@@ -63,8 +63,9 @@ func ask(ctx context.Context, p connect.Prompt) (string, error) {
 	}
 	text := p.Path + ": " + string(visibleLines([]byte(strings.TrimSpace(p.Text)))) + " "
 	var answer string
+	defer standingQuestion.end()
 	if p.Echo {
-		fmt.Fprint(tty, text)
+		standingQuestion.show(tty, text, false)
 		answer, err = bufio.NewReader(tty).ReadString('\n')
 		answer = strings.TrimRight(answer, "\r\n")
 	} else {
@@ -109,9 +110,8 @@ func askHidden(ctx context.Context, tty *os.File, text string) (string, error) {
 	}
 	defer restore()
 	defer context.AfterFunc(ctx, restore)()
-	question := strings.LastIndexByte(text, '\n') + 1
-	fmt.Fprint(tty, strings.ReplaceAll(text[:question], "\n", "\r\n"))
-	answer, err := term.NewTerminal(tty, "").ReadPassword(text[question:])
+	standingQuestion.show(tty, text, true)
+	answer, err := term.NewTerminal(tty, "").ReadPassword("")
 	if err == io.EOF {
 		restore()
 		err = interrupted(ctx)

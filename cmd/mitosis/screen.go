@@ -78,19 +78,26 @@ func (s *screen) say(format string, args ...any) {
 func (s *screen) print(b []byte, stderr bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bar != nil && (s.errTTY && stderr || s.outTTY && !stderr) {
+	atTerminal := s.errTTY && stderr || s.outTTY && !stderr
+	if s.bar != nil && atTerminal {
 		s.bar.above(b)
 		return
 	}
+	w := s.out
 	if stderr {
-		_, _ = s.errOut.Write(b)
+		w = s.errOut
+	} else if s.err != nil {
 		return
 	}
-	if s.err != nil {
-		return
+	var err error
+	if atTerminal {
+		err = standingQuestion.above(b, w.Write)
+	} else {
+		_, err = w.Write(b)
 	}
-	if _, s.err = s.out.Write(b); s.err != nil {
-		s.failed(s.err)
+	if !stderr && err != nil {
+		s.err = err
+		s.failed(err)
 	}
 }
 
@@ -124,14 +131,17 @@ func (s *screen) count(n int64) {
 // abandon leaves the terminal in order at a sudden end. Whoever prints may be stuck.
 func (s *screen) abandon() {
 	if s.errTTY && s.mu.TryLock() && s.bar != nil {
-		fmt.Fprint(s.errOut, "\r\x1b[K")
+		fmt.Fprint(s.errOut, clearLine)
 	}
 }
 
-// end removes the progress bar.
+// end removes the progress bar, and a question that still stands.
 func (s *screen) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.errTTY {
+		standingQuestion.remove(s.errOut)
+	}
 	if s.bar != nil {
 		s.bar.end()
 		s.bar = nil
