@@ -24,6 +24,16 @@ const NoText = "(no text)"
 // shown returns the text of a question for an error.
 func (q Question) shown() string { return cmp.Or(q.Text, NoText) }
 
+// waiting says what a tool waits for.
+type waiting uint8
+
+const (
+	waitsUnknown   waiting = iota
+	waitsElsewhere         // for something else
+	waitsForInput          // it looks whether its terminal has input, perhaps to pass it on
+	waitsReading           // it reads from its terminal
+)
+
 // blank is the state of a dialogue in which nothing stands on the terminal.
 type blank struct {
 	since   time.Time // since when it is seen to be so; zero if something stands there

@@ -50,8 +50,8 @@ func TestAQuestionWithoutAText(t *testing.T) {
 				} else {
 					k.shows("", test.hidden, test.after-time.Second)
 				}
-				if err := k.fails(); err != nil || len(a.all) > 0 {
-					t.Fatalf("too early: asked %+v, error %v", a.all, err)
+				if err, all := k.fails(), a.questions(); err != nil || len(all) > 0 {
+					t.Fatalf("too early: asked %+v, error %v", all, err)
 				}
 				if test.after == forever {
 					return
@@ -63,8 +63,8 @@ func TestAQuestionWithoutAText(t *testing.T) {
 					}
 					return
 				}
-				if len(a.all) != 1 || a.all[0].Text != "" || a.all[0].Echo == test.hidden || a.all[0].Kind != connect.PromptOther {
-					t.Errorf("asked %+v, want one question without a text", a.all)
+				if all := a.questions(); len(all) != 1 || all[0].Text != "" || all[0].Echo == test.hidden || all[0].Kind != connect.PromptOther {
+					t.Errorf("asked %+v, want one question without a text", all)
 				}
 				k.typed("424242\n")
 			})
@@ -84,8 +84,8 @@ func TestNoQuestionWithoutATextBeforeAPrompt(t *testing.T) {
 		k.shows("\n", true, 20*time.Second)
 		k.shows("Code: ", true, 20*time.Second)
 		k.typed("secret\n1\n")
-		if len(a.all) != 1 {
-			t.Errorf("asked %+v, want only the code", a.all)
+		if all := a.questions(); len(all) != 1 {
+			t.Errorf("asked %+v, want only the code", all)
 		}
 	})
 }

@@ -123,16 +123,6 @@ type dialogue struct {
 	rounds map[string]int  // in how many rounds a question was answered, including this one
 }
 
-// waiting says what a tool waits for.
-type waiting uint8
-
-const (
-	waitsUnknown   waiting = iota
-	waitsElsewhere         // for something else
-	waitsForInput          // it looks whether its terminal has input, perhaps to pass it on
-	waitsReading           // it reads from its terminal
-)
-
 // tally counts the answers, which explain why a tool ended.
 type tally struct {
 	Passwords int    // prompts for a password that were answered

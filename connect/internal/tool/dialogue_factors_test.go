@@ -33,6 +33,13 @@ func (a *asked) prompt(_ context.Context, p connect.Prompt) (string, error) {
 	return answer, nil
 }
 
+// questions returns those so far.
+func (a *asked) questions() []connect.Prompt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.all)
+}
+
 // passes lets time pass.
 func (k *talk) passes(d time.Duration) {
 	time.Sleep(d)
