@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mitosis-go/mitosis/bootstrap"
+	"github.com/mitosis-go/mitosis/bootstrap/image"
 	"github.com/mitosis-go/mitosis/connect/become"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/integration/lab"
@@ -95,6 +96,9 @@ func TestPoliciesOfSudo(t *testing.T) {
 // lead sudo to a descriptor of its own. Each start method works then, as its trial says.
 func TestInterceptByLibrary(t *testing.T) {
 	lab.Require(t)
+	if loader := image.OwnLoader(); loader != "" {
+		t.Skipf("the program needs %s, so that sudo's library is loaded into the context: see docs/bootstrap.md", loader)
+	}
 	t.Parallel()
 	for name, test := range map[string]struct {
 		options string
