@@ -32,5 +32,5 @@ func ExampleDryRun() {
 		log.Fatal(err)
 	}
 	fmt.Println(strings.Join(argv, " "))
-	// Output: doas -u postgres -- /bin/sh -c ...
+	// Output: doas -u postgres -- /bin/sh -c exec /bin/sh -c "$0" >&0 ...
 }
