@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -50,6 +51,7 @@ type brokerTask struct {
 	json        bool
 	whenIdle    bool
 	maxHostConn int
+	watch       int
 }
 
 func declareBroker(s *sections) parser {
@@ -59,6 +61,7 @@ func declareBroker(s *sections) parser {
 	f.DurationVar(&t.idle, "idle-timeout", 0, "`TIME` without any use after which it ends, such as 1h; less than 0 is never; else 10m, or what the settings say")
 	f.StringArrayVar(&t.allow, "allow", nil, "`HOST`: the only hosts that clients may use, and what is beyond them; * stands for part of a hop; may be given several times")
 	f.IntVar(&t.maxHostConn, "per-host", 0, "`N` connections to a host at most; else 4")
+	f.IntVar(&t.watch, "watch-pid", 0, "`PID`: a process with which the broker ends, at once, instead of for idleness")
 	f.BoolVar(&t.json, "json", false, "status and list as JSON")
 	f.BoolVar(&t.whenIdle, "idle", false, "stop when nobody uses it any more")
 	return func(w words) (job, error) {
@@ -97,6 +100,9 @@ func (t *brokerTask) serveArgs() []string {
 	if t.maxHostConn > 0 {
 		args = append(args, fmt.Sprintf("--per-host=%d", t.maxHostConn))
 	}
+	if t.watch > 0 {
+		args = append(args, fmt.Sprintf("--watch-pid=%d", t.watch))
+	}
 	for _, a := range t.allow {
 		args = append(args, "--allow="+a)
 	}
@@ -121,7 +127,7 @@ func (t *brokerTask) start(out, errOut io.Writer) int {
 }
 
 func (t *brokerTask) serve(_, errOut io.Writer) int {
-	log, level, err := brokerLog(t.name)
+	log, level, err := brokerLog(strings.TrimSuffix(t.name, fmt.Sprintf("-%d", t.watch)))
 	if err != nil {
 		return complain(errOut, err, exitError)
 	}
@@ -137,6 +143,21 @@ func (t *brokerTask) serve(_, errOut io.Writer) int {
 		Tree: &contexts.Config{Log: logger, LogLevel: level, Images: agents(), Cache: inForce.Cache, PackedDir: inForce.PackedCache},
 	}
 	cfg.Pool.PerHost = t.maxHostConn
+	if t.watch > 0 {
+		watched, end, err := untilProcessEnds(ctx, t.watch)
+		if err != nil {
+			return complain(errOut, err, exitError)
+		}
+		defer end()
+		// The name is that of the process, for which nobody starts a broker any more. So the
+		// lock can go, which others leave.
+		defer func() {
+			if watched.Err() != nil {
+				_ = os.Remove(strings.TrimSuffix(broker.SocketPath(t.name), ".sock") + ".lock")
+			}
+		}()
+		ctx, cfg.Idle = watched, cmp.Or(t.idle, -1)
+	}
 	if err := broker.ServeSpawned(ctx, cfg); err != nil && ctx.Err() == nil {
 		logger.Error("the broker has failed", "err", err)
 		return complain(errOut, err, exitError)

@@ -3,6 +3,7 @@
 package functions
 
 import (
+	_ "github.com/mitosis-go/mitosis/ansible/worker"
 	_ "github.com/mitosis-go/mitosis/connect/all"
 	_ "github.com/mitosis-go/mitosis/contexts/attach"
 	_ "github.com/mitosis-go/mitosis/contexts/broker/door"
