@@ -23,7 +23,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 # module, so it is a module of its own. The go command looks at one module at a time.
 IN_INTEGRATION = cd integration &&
 
-.PHONY: all build agents release man test test-long unit race hosts released lab-packages tidy vet vet-all staticcheck format fuzz demo bench bench-fleet bench-peers clean
+.PHONY: all build agents release man test test-long unit race hosts released lab-packages tidy vet vet-all staticcheck format fuzz demo bench bench-fleet bench-ansible test-ansible bench-peers clean
 
 all: build
 
@@ -167,6 +167,23 @@ bench-fleet:
 	@mkdir -p bin
 	$(IN_INTEGRATION) $(GO) build -ldflags '-s -w' -o ../bin/benchfleet ./benchfleet
 	bin/benchfleet $(BENCHFLAGS)
+
+# Ansible with the collection of this project. The tests run by the installed ansible-core, and by that of a later
+# Debian, which is unpacked in bin. Where that can't be fetched they say so.
+ANSIBLE_CORES = bin/ansible-trixie
+FETCH = integration/testdata/ansible/fetch.sh
+test-ansible: lab-packages
+	@$(FETCH) trixie $(ANSIBLE_CORES) ansible-core || echo "not fetched, tests run by the installed ansible-core only"
+	$(GO_TEST_RACE) ./ansible/...
+	$(IN_INTEGRATION) MITOSIS_TEST_ANSIBLE_CORES="$$(test -d ../$(ANSIBLE_CORES)/ansible && cd ../$(ANSIBLE_CORES) && pwd)" \
+		$(GO) test $(SHORT) -timeout $(TIMEOUT) -run Ansible .
+
+# Playbooks over ssh, Mitogen and mitosis, in turns.
+bench-ansible: lab-packages agents
+	@$(FETCH) sid bin/mitogen-sid ansible-mitogen python3-mitogen && rm -rf bin/mitogen-sid/ansible || echo "not fetched: Mitogen is not measured"
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/mitosis ./cmd/mitosis
+	$(IN_INTEGRATION) $(GO) build -o ../bin/benchansible ./benchansible
+	$(IN_INTEGRATION) ../bin/benchansible -mitogen ../bin/mitogen-sid -program ../bin/mitosis $(BENCHFLAGS)
 
 bench-peers: lab-packages
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

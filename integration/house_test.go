@@ -23,6 +23,7 @@ const module = "github.com/mitosis-go/mitosis/"
 var allowedImports = map[string][]string{
 	".": {}, // the module's root: documentation and the version
 
+	"ansible/worker":  {"bootstrap", "contexts"}, // a function of hosts alone
 	"contexts/attach": {"core", "bootstrap", "contexts", "contexts/internal/succession", "internal/usersocket"},
 
 	// A broker's functions are apart from it: a small agent has them, and no broker.
@@ -75,7 +76,7 @@ var allowedImports = map[string][]string{
 	"contexts/socks":           {"contexts"},
 	"fakessh":                  {"contexts", "contexts/sftp", "contexts/socks", "internal", "internal/descriptor", "internal/resolve"},
 	"internal":                 {"contexts", "contexts/socks"},
-	"cmd":                      {"contexts", "contexts/attach", "contexts/broker", "contexts/broker/client", "contexts/broker/door", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
+	"cmd":                      {"ansible/worker", "contexts", "contexts/attach", "contexts/broker", "contexts/broker/client", "contexts/broker/door", "contexts/files", "contexts/fleet", "contexts/fleet/copies", "contexts/fleet/inventory", "contexts/fleet/journal", "contexts/socks", "connect", "connect/all", "fakessh", "bootstrap", "internal", "internal/descriptor", "internal/resolve", "."},
 	"contexts/facts":           {"contexts", "contexts/fleet"},
 	"contexts/retry":           {}, // it knows neither contexts nor what is tried
 	"contexts/pool":            {"connect", "contexts", "contexts/retry"},
