@@ -37,7 +37,8 @@ import (
 //
 // The objects of a context have at most half of Config.CloseTimeout together, and a second
 // if the parent was lost. Objects that take longer are left, with a warning in the log,
-// where errors of Close are as well. A context that is killed closes nothing.
+// where errors of Close are as well. A context that is killed closes nothing,
+// and its guard ends those below it on that host at once.
 //
 // If a method panics, its caller gets a *PanicError, and the object lives on.
 //
