@@ -349,6 +349,12 @@ class Connection(ConnectionBase):
             return 'ansible-%d' % pid, pid
         return '' if name == 'user' else name, None
 
+    def _end_with_ansible(self):
+        """Ends the process of a task whose ansible was killed. It works for nobody, and would wait without end for
+        somebody to take its result."""
+        if self._address()[1] not in (None, os.getpid(), os.getppid()):
+            os._exit(1)
+
     def _link(self, start=True):
         name, watch = self._address()
         address = broker.socket_path(name)
@@ -357,9 +363,7 @@ class Connection(ConnectionBase):
         except broker.BrokerError as e:
             if e.kind != 'no_broker' or not watch or not start:
                 raise
-        parent = multiprocessing.parent_process()
-        if parent and not parent.is_alive():
-            raise AnsibleConnectionFailure('ansible has ended')  # and the broker with it
+        self._end_with_ansible()
         program = self.get_option('executable')
         found = shutil.which(os.path.expanduser(program))
         if not found:
@@ -375,6 +379,8 @@ class Connection(ConnectionBase):
         try:
             answer = self._link(start).request(header, body, source, sink, self._answer if self._has_answers() else None)
         except broker.BrokerError as e:
+            if e.kind in ('gone', 'closed'):
+                self._end_with_ansible()
             if header['op'] == 'call' and e.kind == 'not_found':
                 raise worker.NoWorker(e.message)
             raise self._error(e, header, files)
