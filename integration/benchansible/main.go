@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command benchansible measures playbooks over plain ssh, with and without pipelining, over Mitogen and
-// over mitosis, in turns and in one run. It prints a row for each playbook, as ratios to pipelining.
+// over mitosis, in turns and in one run. It prints a row for each playbook, as ratios to the first way, which is pipelining.
 //
 //	benchansible [-rounds N] [-tasks N] [-mitogen DIRECTORY] [loop|tasks|copy|facts|hosts ...]
 //
@@ -36,6 +36,7 @@ var (
 	mitogen = flag.String("mitogen", "", "`DIRECTORY` with ansible_mitogen and mitogen; else those that are installed")
 	plain   = flag.Bool("plain", false, "measure ssh without pipelining, too, which takes long")
 	verbose = flag.Bool("verbose", false, "print what Ansible prints with -vvvv, which takes time of its own")
+	only    = flag.String("only", "", "the `WAYS` to measure, with commas between them")
 	program = flag.String("program", "bin/mitosis", "the program mitosis")
 )
 
@@ -60,7 +61,7 @@ func main() {
 	}
 }
 
-func ways() ([]way, error) {
+func ways() []way {
 	all := []way{{"pipelining", []string{"ANSIBLE_PIPELINING=1"}}}
 	if *plain {
 		all = append(all, way{"plain", nil})
@@ -77,11 +78,15 @@ func ways() ([]way, error) {
 		}
 	}
 	mitosis := []string{"ANSIBLE_TRANSPORT=mitosis_go.ansible.mitosis"}
-	return append(all,
+	all = append(all,
 		way{"mitosis", mitosis},
 		way{"mitosis, cache", append(slices.Clone(mitosis), "ANSIBLE_MITOSIS_CACHE=yes")},
 		way{"mitosis, exec", append(slices.Clone(mitosis), "ANSIBLE_MITOSIS_PYTHON=exec")},
-	), nil
+	)
+	if *only != "" {
+		all = slices.DeleteFunc(all, func(w way) bool { return !slices.Contains(strings.Split(*only, ","), w.name) })
+	}
+	return all
 }
 
 // playbooks are those that are measured, by their names.
@@ -116,10 +121,7 @@ func text(name, tasksText string) string {
 }
 
 func measure(ctx context.Context, wanted []string) error {
-	all, err := ways()
-	if err != nil {
-		return err
-	}
+	all := ways()
 	d, err := openDesk(ctx, slices.Contains(wanted, "hosts"))
 	if err != nil {
 		return err
@@ -149,11 +151,11 @@ func measure(ctx context.Context, wanted []string) error {
 func show(name string, all []way, samples map[string][]sample) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Printf("%s, medians of %d, load %.4s\n", name, *rounds, load)
-	base := medianOf(samples["pipelining"], func(s sample) float64 { return s.Seconds })
+	base := medianOf(samples[all[0].name], func(s sample) float64 { return s.Seconds })
 	for _, w := range all {
 		seconds := medianOf(samples[w.name], func(s sample) float64 { return s.Seconds })
 		bytes := medianOf(samples[w.name], func(s sample) float64 { return float64(s.bytes) })
-		fmt.Printf("  %-16s %8.2f s %6.3f x pipelining %9.0f kB\n", w.name, seconds, seconds/base, bytes/1e3)
+		fmt.Printf("  %-16s %8.2f s %6.3f x %s %9.0f kB\n", w.name, seconds, seconds/base, all[0].name, bytes/1e3)
 	}
 }
 
