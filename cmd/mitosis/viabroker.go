@@ -85,7 +85,8 @@ func joinBroker(ctx context.Context, choice settings.Choice) (*broker.Client, er
 		}
 		c, err = broker.Dial(ctx, cfg)
 	}
-	if choice == settings.Auto && (errors.Is(err, bootstrap.ErrFingerprint) || errors.Is(err, broker.ErrNotRunning)) {
+	if choice == settings.Auto && err != nil && ctx.Err() == nil {
+		// There is none, or none for us: another build's, another user's, no directory for sockets.
 		cfg.Tree.Log.LogAttrs(ctx, slog.LevelDebug, "no broker is used", slog.Any("why", err))
 		return nil, nil
 	}
