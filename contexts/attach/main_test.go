@@ -3,7 +3,6 @@
 package attach_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/connect/local"
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 	"github.com/mitosis-go/mitosis/core"
 )
 
@@ -90,53 +89,23 @@ func untilDismissed() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
 // actor is a process with a role.
 type actor struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	stdin io.Closer
-	lines *bufio.Scanner
-	ended sync.Once
+	*treetest.Actor
+	t *testing.T
 }
 
 // act starts one; change may be nil.
 func act(t *testing.T, role, arg string, change func(*exec.Cmd)) *actor {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, arg)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stderr = os.Stderr
-	if change != nil {
-		change(cmd)
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	a := &actor{t: t, cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
-	t.Cleanup(func() { a.end(syscall.SIGKILL) })
-	return a
+	return &actor{treetest.Act(t, roleVariable, role, change, arg), t}
 }
 
 // hear returns the next that it tells.
 func (a *actor) hear() told {
 	a.t.Helper()
-	late := time.AfterFunc(time.Minute, func() { _ = a.cmd.Process.Kill() })
-	defer late.Stop()
-	if !a.lines.Scan() {
-		a.t.Fatalf("it said no more, want another line: %v", a.lines.Err())
-	}
+	line := a.Hear()
 	var v told
-	if err := json.Unmarshal(a.lines.Bytes(), &v); err != nil {
-		a.t.Fatalf("%s is no JSON: %v", a.lines.Bytes(), err)
+	if err := json.Unmarshal([]byte(line), &v); err != nil {
+		a.t.Fatalf("%s is no JSON: %v", line, err)
 	}
 	return v
 }
@@ -152,15 +121,7 @@ func (a *actor) must() told {
 }
 
 // end ends it: with signal 0 by the end of its input.
-func (a *actor) end(s syscall.Signal) {
-	a.ended.Do(func() {
-		if s != 0 {
-			_ = a.cmd.Process.Signal(s)
-		}
-		_ = a.stdin.Close()
-		_ = a.cmd.Wait()
-	})
-}
+func (a *actor) end(s syscall.Signal) { _ = a.End(s) }
 
 // What contexts of the tests do.
 var (

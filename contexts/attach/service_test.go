@@ -69,7 +69,7 @@ func TestGuestUsesServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, want := range map[string]string{"before": strconv.Itoa(p), "after": strconv.Itoa(guest.cmd.Process.Pid), "closed": "true"} {
+	for what, want := range map[string]string{"before": strconv.Itoa(p), "after": strconv.Itoa(guest.Cmd.Process.Pid), "closed": "true"} {
 		if v.err(what) != nil || v.Values[what] != want {
 			t.Errorf("%s: %q, %v; want %q", what, v.Values[what], v.err(what), want)
 		}

@@ -3,7 +3,6 @@
 package broker_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mitosis-go/mitosis/contexts"
+	"github.com/mitosis-go/mitosis/contexts/internal/treetest"
 )
 
 // Tests of processes that meet need more than one. The other is this executable with one of these
@@ -53,12 +52,8 @@ func untilDismissed() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
 // actor is a process with a role.
 type actor struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	stdin io.Closer
-	lines *bufio.Scanner
-	ended sync.Once
-	err   error // of the process; set by end
+	*treetest.Actor
+	t *testing.T
 }
 
 // act starts one.
@@ -70,26 +65,7 @@ func act(t *testing.T, role string, args ...string) *actor {
 // actWith starts one; change may be nil.
 func actWith(t *testing.T, change func(*exec.Cmd), role string, args ...string) *actor {
 	t.Helper()
-	cmd := exec.Command(executable(t), args...)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stderr = os.Stderr
-	if change != nil {
-		change(cmd)
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	a := &actor{t: t, cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
-	t.Cleanup(func() { a.end(syscall.SIGKILL) })
-	return a
+	return &actor{treetest.Act(t, roleVariable, role, change, args...), t}
 }
 
 // actAs starts one as another user, from a copy that this user can read.
@@ -125,12 +101,7 @@ func executable(t testing.TB) string {
 // hear returns the next line that it says.
 func (a *actor) hear() string {
 	a.t.Helper()
-	late := time.AfterFunc(time.Minute, func() { _ = a.cmd.Process.Kill() })
-	defer late.Stop()
-	if !a.lines.Scan() {
-		a.t.Fatalf("the process said no more, want another line: %v", a.lines.Err())
-	}
-	return a.lines.Text()
+	return a.Hear()
 }
 
 // want fails the test unless the next line has this text.
@@ -144,18 +115,7 @@ func (a *actor) want(text string) string {
 }
 
 // end ends it: with signal 0 by the end of its input.
-func (a *actor) end(s syscall.Signal) error {
-	a.ended.Do(func() {
-		if s != 0 {
-			_ = a.cmd.Process.Signal(s)
-		}
-		_ = a.stdin.Close()
-		late := time.AfterFunc(time.Minute, func() { _ = a.cmd.Process.Kill() })
-		defer late.Stop()
-		a.err = a.cmd.Wait()
-	})
-	return a.err
-}
+func (a *actor) end(s syscall.Signal) error { return a.End(s) }
 
 // alive reports whether a process is there, and no zombie.
 func alive(pid int) bool {

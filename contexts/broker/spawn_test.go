@@ -40,7 +40,7 @@ func TestSpawnOutlivesItsStarter(t *testing.T) {
 	} else if _, err := fmt.Sscan(line, &pid); err != nil {
 		t.Fatal(err)
 	}
-	_ = syscall.Kill(-a.cmd.Process.Pid, syscall.SIGHUP) // as a terminal that is closed
+	_ = syscall.Kill(-a.Cmd.Process.Pid, syscall.SIGHUP) // as a terminal that is closed
 	_ = a.end(0)
 	s := &served{t: t, socket: socket}
 	if got := s.dial().run("echo well"); got != "well\n" {
