@@ -34,13 +34,21 @@ func personOf(ctx context.Context) tree.Person {
 	return p
 }
 
+// orOwn returns a person with the functions of this context's configuration in place of missing ones.
+func (l *local) orOwn(p tree.Person) tree.Person {
+	if p.Prompt == nil {
+		p.Prompt = l.cfg.Prompt
+	}
+	if p.Notify == nil {
+		p.Notify = l.cfg.Notify
+	}
+	return p
+}
+
 // prompter returns the function with which a hop at path asks its questions; nil if nobody
 // can be asked. ctx is that of the connect.
 func (l *local) prompter(ctx context.Context, path string) func(context.Context, connect.Prompt) (string, error) {
-	ask := personOf(ctx).Prompt
-	if ask == nil {
-		ask = l.cfg.Prompt
-	}
+	ask := l.orOwn(personOf(ctx)).Prompt
 	if ask == nil {
 		return nil
 	}
@@ -64,10 +72,7 @@ var promptFunc = NewFunc("mitosis.prompt", func(ctx context.Context, p connect.P
 	l := c.l
 	p.Path = l.pathWithin(c.m.Src, p.Path)
 	person, may := l.children.PersonFor(c.m.Src, p.Path)
-	ask := person.Prompt
-	if ask == nil {
-		ask = l.cfg.Prompt
-	}
+	ask := l.orOwn(person).Prompt
 	if !may || ask == nil || l.id != core.Master {
 		return "", ErrRefused
 	}
@@ -90,10 +95,7 @@ const (
 // notifier returns the function with which a hop at path shows its notices; nil if nobody
 // wants to see them. ctx is that of the connect.
 func (l *local) notifier(ctx context.Context, path string) func(context.Context, connect.Notice) {
-	show := personOf(ctx).Notify
-	if show == nil {
-		show = l.cfg.Notify
-	}
+	show := l.orOwn(personOf(ctx)).Notify
 	if show == nil {
 		return nil
 	}
@@ -129,10 +131,7 @@ var noticeFunc = NewFunc("mitosis.notice", func(ctx context.Context, n connect.N
 	l := c.l
 	n = connect.Notice{Path: l.pathWithin(c.m.Src, n.Path), Text: tree.Printable(n.Text)}
 	person, _ := l.children.PersonFor(c.m.Src, n.Path)
-	show := person.Notify
-	if show == nil {
-		show = l.cfg.Notify
-	}
+	show := l.orOwn(person).Notify
 	if show == nil || l.id != core.Master || !l.notices.take() {
 		return struct{}{}, ErrRefused
 	}
