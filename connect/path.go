@@ -86,7 +86,7 @@ func RegisterSyntax(name string, parse func(arg string) (Method, error)) {
 // Errors: [ErrBadName], and [ErrNoMethod] for a method whose package is not imported.
 func ParsePath(path string) ([]Method, error) {
 	var hops []Method
-	for i, element := range splitPath(path) {
+	for i, element := range SplitPath(path) {
 		m, err := parseElement(element)
 		if err != nil {
 			return nil, fmt.Errorf("hop %d, %q: %w", i+1, printable.Name(element), err)
@@ -127,7 +127,7 @@ func formatElement(m Method) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %v", errNoWord, err)
 	}
-	if !reflect.DeepEqual(again, m) || len(splitPath(word)) != 1 {
+	if !reflect.DeepEqual(again, m) || len(SplitPath(word)) != 1 {
 		return "", errNoWord
 	}
 	return word, nil
@@ -148,9 +148,9 @@ func WordNames() []string {
 	return slices.Sorted(maps.Keys(syntaxes.byName))
 }
 
-// splitPath returns the elements of a path. Slashes within brackets separate nothing, and
+// SplitPath returns the elements of a path, as [ParsePath] reads them. Slashes within brackets separate nothing, and
 // neither do those of /dev/ directly behind a colon or an at sign.
-func splitPath(path string) (elements []string) {
+func SplitPath(path string) (elements []string) {
 	start, bracket := 0, false
 	for i := 0; i < len(path); i++ {
 		switch path[i] {

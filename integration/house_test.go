@@ -30,7 +30,7 @@ var allowedImports = map[string][]string{
 	"contexts/broker":               {"core", "connect", "contexts", "contexts/attach", "contexts/files", "contexts/pool", "contexts/broker/client", "contexts/broker/door", "contexts/broker/internal/wire", "internal", "internal/resolve", "internal/usersocket"},
 	"contexts/broker/client":        {"connect", "contexts/broker/internal/wire", "internal/usersocket"},
 	"contexts/broker/door":          {"connect", "contexts"},
-	"contexts/broker/internal/wire": {},
+	"contexts/broker/internal/wire": {"connect"},
 
 	"core":                {},
 	"internal/descriptor": {},                      // descriptors of files, where package os has no method
@@ -67,7 +67,7 @@ var allowedImports = map[string][]string{
 
 	"contexts/internal/treetest": {"contexts", "connect/local"}, // only for tests
 
-	"contexts/files":                   {"core", "contexts", "contexts/files/internal/disk", "contexts/files/internal/wire", "contexts/files/internal/checksum"},
+	"contexts/files":                   {"core", "contexts", "contexts/files/internal/disk", "contexts/files/internal/wire", "contexts/files/internal/checksum", "internal/usersocket"},
 	"contexts/files/internal/disk":     {}, // one file system: it knows no copies
 	"contexts/files/internal/wire":     {"core"},
 	"contexts/files/internal/checksum": {"contexts/files/internal/disk", "contexts/files/internal/wire"},

@@ -197,11 +197,7 @@ func (t *brokerTask) ask(errOut io.Writer, do func(context.Context, *client.Clie
 }
 
 func (t *brokerTask) status(out, errOut io.Writer) int {
-	return t.ask(errOut, func(ctx context.Context, c *client.Client) error {
-		s, err := c.Status(ctx)
-		if err != nil {
-			return err
-		}
+	return t.withStatus(errOut, func(s *broker.Status) error {
 		if t.json {
 			return json.NewEncoder(out).Encode(s)
 		}
@@ -211,23 +207,26 @@ func (t *brokerTask) status(out, errOut io.Writer) int {
 }
 
 func (t *brokerTask) list(out, errOut io.Writer) int {
+	return t.withStatus(errOut, func(s *broker.Status) error {
+		for i := range s.Connections {
+			if !t.json {
+				fmt.Fprintln(out, dash(s.Connections[i].Label))
+			} else if err := json.NewEncoder(out).Encode(&s.Connections[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// withStatus asks the broker what it holds, and shows it.
+func (t *brokerTask) withStatus(errOut io.Writer, show func(*broker.Status) error) int {
 	return t.ask(errOut, func(ctx context.Context, c *client.Client) error {
 		s, err := c.Status(ctx)
 		if err != nil {
 			return err
 		}
-		if t.json {
-			for i := range s.Connections {
-				if err := json.NewEncoder(out).Encode(&s.Connections[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		for _, c := range s.Connections {
-			fmt.Fprintln(out, dash(c.Label))
-		}
-		return nil
+		return show(s)
 	})
 }
 

@@ -186,7 +186,7 @@ func openRelay(ctx context.Context, node *contexts.Node, f forwarding, listen *c
 	r := &relay{forwarding: f, messages: messages}
 	r.tunnel = tunnel.Relay{
 		Dial: node.DialContext, Network: f.target.network, Addr: f.target.addr,
-		Refuse: reset, Count: func(int) {}, Waits: r.complain, Failed: r.complain, Broken: func(error) {},
+		Refuse: tunnel.Reset, Count: func(int) {}, Waits: r.complain, Failed: r.complain, Broken: func(error) {},
 	}
 	var err error
 	if f.option == 'R' {
@@ -225,15 +225,6 @@ func (r *relay) close() {
 	_ = r.tunnel.Listener.Close()
 	r.accepting.Wait()
 	r.tunnel.Wait()
-}
-
-// reset closes a connection with an error for the peer, which must not take it for an orderly
-// end.
-func reset(c net.Conn) {
-	if l, ok := c.(interface{ SetLinger(int) error }); ok {
-		_ = l.SetLinger(0)
-	}
-	_ = c.Close()
 }
 
 // lockedWriter is for messages of several goroutines.

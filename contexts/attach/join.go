@@ -34,15 +34,8 @@ func join(ctx context.Context, path string, cfg *contexts.Config) (*contexts.Nod
 	if err := initialized(); err != nil {
 		return nil, err
 	}
-	if err := usersocket.CheckPath(path); err != nil {
-		return nil, err
-	}
-	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	c, err := usersocket.Dial(ctx, path)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := usersocket.CheckPeer(c); err != nil {
-		_ = c.Close()
 		return nil, err
 	}
 	return joinBy(ctx, c, cfg)

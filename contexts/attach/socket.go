@@ -19,10 +19,9 @@ import (
 
 // socket is a unix socket that only the user can reach.
 type socket struct {
-	*net.UnixListener
+	*usersocket.Listener
 	path string
-	made bool        // we have made its directory
-	file fs.FileInfo // of the socket that was bound; another may have taken its place since
+	made bool // we have made its directory
 }
 
 // bind makes a socket, with an empty path in a directory of its own.
@@ -63,17 +62,7 @@ func (s *socket) bind() error {
 	if err := clear(s.path); err != nil {
 		return err
 	}
-	if s.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: s.path}); err != nil {
-		return err
-	}
-	s.SetUnlinkOnClose(false)
-	if err = os.Chmod(s.path, 0o600); err == nil {
-		s.file, err = os.Lstat(s.path)
-	}
-	if err != nil {
-		_ = s.UnixListener.Close()
-		_ = os.Remove(s.path)
-	}
+	s.Listener, err = usersocket.Listen(s.path)
 	return err
 }
 
@@ -84,10 +73,7 @@ func lockOwn(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-	}
-	if err != nil {
+	if err := usersocket.Lock(f, unix.LOCK_EX); err != nil {
 		_ = f.Close()
 		return nil, err
 	}
@@ -96,14 +82,8 @@ func lockOwn(dir string) (unlock func(), err error) {
 
 // clear removes a socket on which no process listens any more.
 func clear(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	if is, err := usersocket.IsSocket(path); !is {
 		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return &fs.PathError{Op: "bind", Path: path, Err: syscall.EEXIST}
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -117,12 +97,10 @@ func clear(path string) error {
 
 // Close ends the listening, and removes the socket and the directory that we have made.
 func (s *socket) Close() error {
-	err := s.UnixListener.Close()
+	err := s.Listener.Close()
 	dir := filepath.Dir(s.path)
 	if unlock, lockErr := lockOwn(dir); lockErr == nil {
-		if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(now, s.file) {
-			err = errors.Join(err, os.Remove(s.path))
-		}
+		err = errors.Join(err, s.Remove())
 		unlock()
 	}
 	if s.made {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mitosis-go/mitosis/bootstrap"
 	"github.com/mitosis-go/mitosis/core"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // version is the version of the talk on a socket that comes before its frames.
@@ -104,24 +105,12 @@ func (t *talk) hear(v any) error {
 // finish ends a talk. The connection belongs to the caller, with no deadline.
 func (t *talk) finish() *peerConn {
 	_ = t.conn.SetDeadline(time.Time{})
-	return &peerConn{Conn: t.conn, left: append([]byte(nil), t.frames.Buffered()...)}
+	return &peerConn{usersocket.Begun{Conn: t.conn, Left: append([]byte(nil), t.frames.Buffered()...)}}
 }
 
-// peerConn is a connection after a talk. It reads the bytes first that the talk has
-// read too early. It is its own carrier, as nothing but the socket has to be closed.
-type peerConn struct {
-	net.Conn
-	left []byte // bytes that were read too early; owned by the one reader
-}
-
-func (c *peerConn) Read(b []byte) (int, error) {
-	if len(c.left) > 0 {
-		n := copy(b, c.left)
-		c.left = c.left[n:]
-		return n, nil
-	}
-	return c.Conn.Read(b)
-}
+// peerConn is a connection after a talk, which may have read too much. It is its own carrier, as
+// nothing but the socket has to be closed.
+type peerConn struct{ usersocket.Begun }
 
 // Cause implements bootstrap.Carrier.
 func (c *peerConn) Cause(context.Context) error { return nil }

@@ -17,6 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/broker/client"
 	"github.com/mitosis-go/mitosis/contexts/broker/door"
 	"github.com/mitosis-go/mitosis/contexts/broker/internal/wire"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // Client is this process as a guest in the broker's tree.
@@ -108,7 +109,7 @@ func join(ctx context.Context, conn net.Conn, tree *contexts.Config) (*Client, e
 	if tree != nil {
 		c.cfg = *tree
 	}
-	m, err := attach.JoinBy(ctx, &joinedConn{conn, in.Buffered()}, tree)
+	m, err := attach.JoinBy(ctx, &usersocket.Begun{Conn: conn, Left: in.Buffered()}, tree)
 	if err != nil {
 		return nil, err
 	}

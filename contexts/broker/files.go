@@ -85,8 +85,9 @@ func (q *request) put() (wire.Frame, error) {
 		return wire.Frame{}, usage("times is no time: %v", *t)
 	}
 	o := &files.Options{Mode: mode, Sync: q.f.Sync}
-	if q.f.Mode != "" && mode == 0 {
-		o.Mode = 0o200 // as 0 stands for none there; it is taken away below
+	noMode := q.f.Mode != "" && mode == 0 // which Options takes for none given
+	if noMode {
+		o.Mode = 0o200 // it is taken away below
 	}
 	if q.f.InPlace != nil {
 		o.Overwrite = files.Replace
@@ -108,7 +109,7 @@ func (q *request) put() (wire.Frame, error) {
 	} else {
 		res, err = files.PutReader(q.ctx, l.Node(), q.input, target, o)
 	}
-	if err == nil && q.f.Mode != "" && mode == 0 { // which Options takes for none
+	if err == nil && noMode {
 		err = files.FS(q.ctx, l.Node()).Chmod(rooted(res.Target), 0)
 	}
 	if err == nil && q.f.Times != nil {

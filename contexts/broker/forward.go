@@ -22,8 +22,8 @@ func (q *request) forward() (wire.Frame, error) {
 		return wire.Frame{}, usage("forward needs listen and to")
 	}
 	for _, e := range []*wire.Endpoint{listen, to} {
-		if e.Network != "tcp" && e.Network != "unix" {
-			return wire.Frame{}, usage("network %q is neither tcp nor unix", e.Network)
+		if err := checkNetwork(e.Network); err != nil {
+			return wire.Frame{}, err
 		}
 	}
 	l, err := q.open()
@@ -34,7 +34,7 @@ func (q *request) forward() (wire.Frame, error) {
 	node := l.Node()
 	relay := tunnel.Relay{
 		Dial: node.DialContext, Network: to.Network, Addr: to.Address,
-		Refuse: reset, Count: func(int) {}, Waits: func(error) {}, Broken: func(error) {},
+		Refuse: tunnel.Reset, Count: func(int) {}, Waits: func(error) {}, Broken: func(error) {},
 		Failed: func(err error) { q.s.b.log.Info("a forwarded connection failed", "to", to.Address, "err", err) },
 	}
 	sockets := new(contexts.ListenConfig)
@@ -52,7 +52,13 @@ func (q *request) forward() (wire.Frame, error) {
 		q.cancel(errClientLeft)
 	}
 	defer context.AfterFunc(q.ctx, func() { _ = relay.Listener.Close() })()
-	defer context.AfterFunc(contextOf(node), func() { q.cancel(node.Err()) })()
+	go func() { // ends with the request
+		select {
+		case <-node.Done():
+			q.cancel(node.Err())
+		case <-q.ctx.Done():
+		}
+	}()
 	err = relay.Serve(q.ctx)
 	q.cancel(err)
 	_ = relay.Listener.Close()
@@ -63,18 +69,10 @@ func (q *request) forward() (wire.Frame, error) {
 	return wire.Frame{}, q.why()
 }
 
-// reset closes a connection with an error for the peer, which must not take it for an orderly end.
-func reset(c net.Conn) {
-	if l, ok := c.(interface{ SetLinger(int) error }); ok {
-		_ = l.SetLinger(0)
-	}
-	_ = c.Close()
-}
-
 // dial connects the client with an address that the end of the path reaches.
 func (q *request) dial() (wire.Frame, error) {
-	if q.f.Network != "tcp" && q.f.Network != "unix" {
-		return wire.Frame{}, usage("network %q is neither tcp nor unix", q.f.Network)
+	if err := checkNetwork(q.f.Network); err != nil {
+		return wire.Frame{}, err
 	}
 	l, err := q.open()
 	if err != nil {
@@ -86,9 +84,9 @@ func (q *request) dial() (wire.Frame, error) {
 		return wire.Frame{}, err
 	}
 	defer c.Close()
-	defer context.AfterFunc(q.ctx, func() { reset(c) })()
+	defer context.AfterFunc(q.ctx, func() { tunnel.Reset(c) })()
 	if err := q.send(wire.Frame{Header: &wire.BrokerFrame{Event: "connected"}}); err != nil {
-		reset(c)
+		tunnel.Reset(c)
 		return wire.Frame{}, err
 	}
 	sent := make(chan error, 1)
@@ -105,7 +103,7 @@ func (q *request) dial() (wire.Frame, error) {
 		err = q.send(data.end())
 	}
 	if err != nil {
-		reset(c)
+		tunnel.Reset(c)
 		q.input.close(err)
 	}
 	if sendErr := <-sent; err == nil {
@@ -120,23 +118,10 @@ func (q *request) dial() (wire.Frame, error) {
 	return wire.Frame{Header: okFrame()}, err
 }
 
-// contextOf returns a ctx that ends with a node.
-func contextOf(n *contexts.Node) context.Context { return doneContext{context.Background(), n} }
-
-type doneContext struct {
-	context.Context
-	n *contexts.Node
-}
-
-// Done implements context.Context.
-func (c doneContext) Done() <-chan struct{} { return c.n.Done() }
-
-// Err implements context.Context.
-func (c doneContext) Err() error {
-	select {
-	case <-c.n.Done():
-		return context.Canceled
-	default:
-		return nil
+// checkNetwork returns an error for a network that a client can't name.
+func checkNetwork(network string) error {
+	if network != "tcp" && network != "unix" {
+		return usage("network %q is neither tcp nor unix", network)
 	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/mitosis-go/mitosis/connect"
 	"github.com/mitosis-go/mitosis/contexts"
 	"github.com/mitosis-go/mitosis/contexts/broker/internal/wire"
 )
@@ -23,7 +24,7 @@ func (q *request) openLease() (wire.Frame, error) {
 		return wire.Frame{}, err
 	}
 	q.s.lastLease++
-	q.s.leases[q.s.lastLease] = &lease{l, q.f.Path}
+	q.s.leases[q.s.lastLease] = l
 	q.s.b.use(q.s, true)
 	f := okFrame()
 	f.Lease, f.Node = q.s.lastLease, info
@@ -74,24 +75,13 @@ func allowed(patterns []string, hopPath string) bool {
 	if len(patterns) == 0 {
 		return true
 	}
-	hops := elements(hopPath)
+	hops := connect.SplitPath(hopPath)
 	for _, p := range patterns {
-		if allows(elements(p), hops) {
+		if allows(connect.SplitPath(p), hops) {
 			return true
 		}
 	}
 	return false
-}
-
-// elements returns the hops of a path. A slash in brackets separates nothing.
-func elements(path string) []string {
-	inBrackets := false
-	return strings.FieldsFunc(path, func(r rune) bool {
-		if r == '[' || r == ']' {
-			inBrackets = r == '['
-		}
-		return r == '/' && !inBrackets
-	})
 }
 
 // allows reports whether the first hops match the elements of a pattern. A wildcard stands for a part of

@@ -231,7 +231,7 @@ func (q *request) ask(ctx context.Context, p connect.Prompt) (string, error) {
 		q.mu.Unlock()
 	}()
 	err := q.send(wire.Frame{Header: &wire.BrokerFrame{Prompt: &wire.Prompt{
-		ID: id, Path: p.Path, Kind: promptKinds[p.Kind], Text: p.Text, Echo: p.Echo, Attempt: p.Attempt,
+		ID: id, Path: p.Path, Kind: wire.PromptKinds[p.Kind], Text: p.Text, Echo: p.Echo, Attempt: p.Attempt,
 	}}})
 	if err != nil {
 		return "", errNobody
@@ -247,10 +247,6 @@ func (q *request) ask(ctx context.Context, p connect.Prompt) (string, error) {
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-}
-
-var promptKinds = map[connect.PromptKind]string{
-	connect.PromptOther: "other", connect.PromptPassword: "password", connect.PromptPassphrase: "passphrase", connect.PromptHostKey: "hostkey",
 }
 
 // place implements person.

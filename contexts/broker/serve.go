@@ -35,6 +35,9 @@ type broker struct {
 	pool   *pool.Pool
 	guests *attach.Listener
 	began  time.Time
+
+	greeting wire.Greeting // the first frame of each session
+
 	ctx    context.Context // ends with the broker; the cause says why
 	cancel context.CancelCauseFunc
 
@@ -104,14 +107,13 @@ var (
 func start(ctx context.Context, c Config, s *socket) (*broker, error) {
 	b := &broker{cfg: c, socket: s, began: time.Now(), sessions: make(map[*session]struct{})}
 	b.ctx, b.cancel = context.WithCancelCause(ctx)
+	b.greeting = wire.Greeting{Mitosis: "broker", Version: wire.Version, Program: c.Program, PID: os.Getpid(), Capabilities: capabilities()}
 	tree := contexts.Config{}
 	if c.Tree != nil {
 		tree = *c.Tree
 	}
 	b.log = cmp.Or(tree.Log, slog.Default())
-	tree.Prompt = func(context.Context, connect.Prompt) (string, error) {
-		return "", fmt.Errorf("%w: the client takes no questions", connect.ErrPasswordRequired)
-	}
+	tree.Prompt = func(context.Context, connect.Prompt) (string, error) { return "", errNobody }
 	// The tree ends after the pool, in close, and not with ctx.
 	self, err := contexts.Start(context.WithoutCancel(ctx), &tree)
 	if err != nil {
@@ -312,9 +314,4 @@ func (b *broker) lease(ctx context.Context, poolName string, hops []connect.Meth
 	}
 	b.events.connected(b.self, l.Node(), hops)
 	return l, nil
-}
-
-// greeting is the first frame of the broker.
-func (b *broker) greeting() wire.Greeting {
-	return wire.Greeting{Mitosis: "broker", Version: wire.Version, Program: b.cfg.Program, PID: os.Getpid(), Capabilities: capabilities()}
 }

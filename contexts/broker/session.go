@@ -17,6 +17,7 @@ import (
 	"github.com/mitosis-go/mitosis/contexts/attach"
 	"github.com/mitosis-go/mitosis/contexts/broker/internal/wire"
 	"github.com/mitosis-go/mitosis/contexts/pool"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 // session is a connection of a client.
@@ -39,7 +40,7 @@ type session struct {
 	evicted bool
 
 	// Owned by the one goroutine of the request.
-	leases    map[uint64]*lease
+	leases    map[uint64]*pool.Lease // of "open"
 	lastLease uint64
 
 	mu      sync.Mutex     // may be locked with the mu of the broker held, and not the other way round
@@ -48,12 +49,6 @@ type session struct {
 	why     error          // guarded by mu: it was ended from outside
 	joined  bool           // guarded by mu: the connection is a link of the tree
 	work    sync.WaitGroup // the goroutine of the request
-}
-
-// lease is one that a client holds by "open".
-type lease struct {
-	*pool.Lease
-	path string
 }
 
 // greetTime bounds the time until the client's greeting is there.
@@ -66,7 +61,7 @@ const lastTime = time.Second
 var errClientLeft = errors.New("the client has closed the connection")
 
 func newSession(b *broker, c *net.UnixConn, p attach.Peer) *session {
-	return &session{b: b, conn: c, peer: p, in: wire.NewReader(c), out: wire.NewWriter(c), since: time.Now(), leases: make(map[uint64]*lease)}
+	return &session{b: b, conn: c, peer: p, in: wire.NewReader(c), out: wire.NewWriter(c), since: time.Now(), leases: make(map[uint64]*pool.Lease)}
 }
 
 // end ends the session from outside. A link of the tree ends with the membership of its process.
@@ -94,7 +89,7 @@ func (s *session) setDeadline(at time.Time) {
 
 // refuse ends a connection that has no place.
 func (s *session) refuse(f *failure) {
-	_ = s.conn.SetDeadline(time.Now().Add(time.Second))
+	_ = s.conn.SetDeadline(time.Now().Add(lastTime))
 	_ = s.out.Write(wire.Frame{Header: f.frame()})
 	_ = s.conn.Close()
 }
@@ -107,7 +102,7 @@ func (s *session) serve() {
 	}
 	if errors.Is(err, errJoins) {
 		s.work.Wait()
-		s.b.guests.Admit(&joinedConn{s.conn, s.in.Buffered()}, s.peer)
+		s.b.guests.Admit(&usersocket.Begun{Conn: s.conn, Left: s.in.Buffered()}, s.peer)
 		s.b.unuse(s, true)
 	} else if errors.Is(err, wire.ErrProtocol) {
 		s.b.log.Warn("a client breaks the protocol", "pid", s.peer.PID, "err", err)
@@ -145,7 +140,7 @@ func (s *session) serve() {
 // greet exchanges the greetings.
 func (s *session) greet() error {
 	s.setDeadline(time.Now().Add(greetTime))
-	if err := s.out.Write(wire.Frame{Header: s.b.greeting()}); err != nil {
+	if err := s.out.Write(wire.Frame{Header: s.b.greeting}); err != nil {
 		return err
 	}
 	var g wire.Greeting
@@ -298,19 +293,3 @@ func (q *request) hops() ([]connect.Method, error) {
 
 // maxHops bounds the hops of a path, and so what the broker keeps of paths that can't be connected.
 const maxHops = 32
-
-// joinedConn is the connection of a client that joins, with the bytes that were read already.
-type joinedConn struct {
-	net.Conn
-	left []byte
-}
-
-// Read implements io.Reader.
-func (c *joinedConn) Read(b []byte) (int, error) {
-	if len(c.left) > 0 {
-		n := copy(b, c.left)
-		c.left = c.left[n:]
-		return n, nil
-	}
-	return c.Conn.Read(b)
-}

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,9 +19,8 @@ import (
 
 // socket is the broker's socket, with the lock that says that a broker lives.
 type socket struct {
-	*net.UnixListener
+	*usersocket.Listener
 	path string
-	file fs.FileInfo // of the socket that was bound
 	lock *os.File
 
 	once   sync.Once
@@ -54,22 +51,15 @@ func bind(path string) (*socket, error) {
 		return nil, err
 	}
 	// Whoever has the lock is the only one: what is there is of a dead broker.
-	if err := removeSocket(path); err != nil {
-		_ = s.lock.Close()
-		return nil, err
+	is, err := usersocket.IsSocket(path)
+	if is {
+		err = os.Remove(path)
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
-	if err != nil {
-		_ = s.lock.Close()
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	s.UnixListener = l
-	if err = os.Chmod(path, 0o600); err == nil {
-		s.file, err = os.Lstat(path)
+	if err == nil {
+		s.Listener, err = usersocket.Listen(path)
 	}
 	if err != nil {
-		s.Close()
+		_ = s.lock.Close()
 		return nil, err
 	}
 	return s, nil
@@ -81,9 +71,7 @@ func (s *socket) takeLock() error {
 	if err != nil {
 		return err
 	}
-	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
+	err = usersocket.Lock(f, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = fmt.Errorf("%w: it has the lock of %s", ErrRunning, name)
 	}
@@ -95,33 +83,12 @@ func (s *socket) takeLock() error {
 	return nil
 }
 
-// removeSocket removes a socket. It is an error if something else has the name.
-func removeSocket(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return &fs.PathError{Op: "bind", Path: path, Err: fs.ErrExist}
-	}
-	return os.Remove(path)
-}
-
-// remove removes the socket, if it is still there. Clients that come now find no broker.
-func (s *socket) remove() {
-	if now, err := os.Lstat(s.path); err == nil && s.file != nil && os.SameFile(now, s.file) {
-		_ = os.Remove(s.path)
-	}
-}
-
 // Close ends the listening and gives the lock back.
 func (s *socket) Close() {
 	s.once.Do(func() {
 		close(s.closed)
-		_ = s.UnixListener.Close()
-		s.remove()
+		_ = s.Listener.Close()
+		_ = s.Remove() // clients that come now find no broker
 		_ = s.lock.Close()
 	})
 }
@@ -142,7 +109,7 @@ func (s *socket) watch(ctx context.Context, gone func()) {
 			return
 		case <-ticker.C:
 		}
-		if now, err := os.Lstat(s.path); err != nil || !os.SameFile(now, s.file) {
+		if !s.IsThere() {
 			select {
 			case <-s.closed:
 			default:

@@ -3,10 +3,9 @@ package files
 import (
 	"crypto/rand"
 	"net"
-	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/mitosis-go/mitosis/internal/usersocket"
 )
 
 const doorPrefix = "@mitosis-lanes-"
@@ -24,14 +23,6 @@ func listenHere() (l *net.UnixListener, remove func(), err error) {
 // isOurs reports whether a process of this user has connected. Every user can connect to a
 // socket without a file.
 func isOurs(c *net.UnixConn) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	ours := false
-	err = raw.Control(func(fd uintptr) {
-		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		ours = err == nil && int(cred.Uid) == os.Geteuid()
-	})
-	return err == nil && ours
+	_, err := usersocket.CheckPeer(c)
+	return err == nil
 }

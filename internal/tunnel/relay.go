@@ -95,6 +95,14 @@ func (r *Relay) pass(ctx context.Context, near net.Conn) {
 	tell(r.Broken, contexts.Relay(near, far))
 }
 
+// Reset closes a connection with an error for the peer, which must not take it for an orderly end.
+func Reset(c net.Conn) {
+	if l, ok := c.(interface{ SetLinger(int) error }); ok {
+		_ = l.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
 // IsPassing reports whether a listener may accept again, some time after it could not.
 func IsPassing(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)

@@ -3,6 +3,7 @@
 package usersocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,4 +38,36 @@ func CheckPeer(c net.Conn) (Peer, error) {
 		err = fmt.Errorf("%w: its user ID is %d, ours %d", ErrOtherUser, p.UID, os.Geteuid())
 	}
 	return p, err
+}
+
+// Dial connects to a socket whose process must be the user's.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
+	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := CheckPeer(c); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Begun is a connection of which some bytes were read already: Read returns these first.
+type Begun struct {
+	net.Conn
+	Left []byte // owned by the one reader
+}
+
+// Read implements io.Reader.
+func (c *Begun) Read(b []byte) (int, error) {
+	if len(c.Left) > 0 {
+		n := copy(b, c.Left)
+		c.Left = c.Left[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
 }

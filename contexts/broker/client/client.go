@@ -104,21 +104,11 @@ func SocketPath(name string) string {
 
 // Connect opens the socket of a broker, and makes sure that its process is the user's.
 func Connect(ctx context.Context, socket string) (net.Conn, error) {
-	if err := usersocket.CheckPath(socket); err != nil {
-		return nil, err
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	conn, err := usersocket.Dial(ctx, socket)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := usersocket.CheckPeer(conn); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return conn, nil
+	return conn, err
 }
 
 // Ended reports whether an error says that the other side has closed the connection.

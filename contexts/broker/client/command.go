@@ -178,14 +178,10 @@ func (r *running) answer(p wire.Prompt) {
 	var text string
 	err := ErrNotStarted
 	if r.cmd.Prompt != nil {
-		text, err = r.cmd.Prompt(r.ctx, connect.Prompt{Kind: promptKinds[p.Kind], Path: p.Path, Text: p.Text, Echo: p.Echo, Attempt: p.Attempt})
+		text, err = r.cmd.Prompt(r.ctx, connect.Prompt{Kind: wire.PromptKindOf(p.Kind), Path: p.Path, Text: p.Text, Echo: p.Echo, Attempt: p.Attempt})
 	}
 	f.Refused = err != nil
 	_ = r.cmd.send(f, []byte(text))
-}
-
-var promptKinds = map[string]connect.PromptKind{
-	"password": connect.PromptPassword, "passphrase": connect.PromptPassphrase, "hostkey": connect.PromptHostKey,
 }
 
 // sendInput sends Stdin as the broker gives credit.

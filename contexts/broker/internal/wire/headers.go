@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/mitosis-go/mitosis/connect"
+
 // Greeting is the first header of each side. Mitosis is "broker" or "client".
 type Greeting struct {
 	Mitosis      string   `json:"mitosis"`
@@ -142,6 +144,21 @@ type Prompt struct {
 	Text    string `json:"text"`
 	Echo    bool   `json:"echo"`
 	Attempt int    `json:"attempt"`
+}
+
+// PromptKinds are the names of kinds of questions.
+var PromptKinds = map[connect.PromptKind]string{
+	connect.PromptOther: "other", connect.PromptPassword: "password", connect.PromptPassphrase: "passphrase", connect.PromptHostKey: "hostkey",
+}
+
+// PromptKindOf returns the kind with a name; one that is not known is another question.
+func PromptKindOf(name string) connect.PromptKind {
+	for kind, n := range PromptKinds {
+		if n == name {
+			return kind
+		}
+	}
+	return connect.PromptOther
 }
 
 // Notice is a text for that person.
