@@ -47,6 +47,11 @@ func TestAllowed(t *testing.T) {
 		{[]string{"chroot:[/mnt"}, "chroot:[/mnt/a]", false},
 		{[]string{"local"}, "local/chroot:[/mnt]", true},
 		{[]string{"local"}, "local?x", false},
+		// Neither are those of a device.
+		{[]string{"console:/dev/ttyS0"}, "console:/dev/ttyS0/local", true},
+		{[]string{"console:/dev/ttyS0"}, "console:/dev/ttyS1", false},
+		{[]string{"console:*"}, "console:ttyS0", true},
+		{[]string{"console:*"}, "console:/dev/ttyS0", false},
 		{[]string{""}, "local", false},
 		{[]string{"ssh:[bad"}, "ssh:[bad", true},
 		{[]string{"ssh:[bad"}, "ssh:b", false},
